@@ -1,0 +1,24 @@
+"""Is a method worth it? `python compare.py --data demo-night --run none --run wiid --seeds 3`"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import engine
+from engine.options.compare import ABOUT, COMPARE_SCHEMAS
+from utils.options import parse_argv, run_door
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the options and compare. Returns the exit code."""
+
+    def work() -> None:
+        given = parse_argv(argv, COMPARE_SCHEMAS, "compare.py", ABOUT)  # first: --help must not wait for torch
+        engine.compare(**given)
+
+    return run_door(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

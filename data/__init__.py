@@ -1,0 +1,1 @@
+"""Pictures: data YAMLs, labels, paired loading, degradations, made-up worlds, converters."""

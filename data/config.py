@@ -1,0 +1,211 @@
+"""Data YAMLs: where the pictures are, what the classes are called. Read safely; nothing in one is executed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from utils.files import UserError, find_file, load_yaml, nearest, suggestion
+
+LOGGER = logging.getLogger("hardsight")
+REPOSITORY = Path(__file__).resolve().parents[1]
+SPLITS = ("train", "pair", "favoured", "extra", "val", "val2", "test", "test2")
+TASKS = ("detect", "classify", "action")
+_ALIASES = {"train_night": "pair"}
+_OTHER_KEYS = {"path", "names", "nc", "method", "task", "demo", "conditions", "prepare", "teacher", "download"}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A data YAML, checked. All paths are absolute."""
+
+    file: Path
+    root: Path
+    names: dict[int, str]  # class number -> name; numbers run from 0 without a gap
+    splits: dict[str, tuple[Path, ...]]  # split -> folders or .txt lists
+    conditions: dict[str, str] = field(default_factory=dict)  # split -> the word that reports use for it ("night")
+    method: str = "none"
+    demo: str | None = None  # the made-up world to generate where the folder is missing
+    task: str = "detect"
+
+
+def load_data(
+    source: str | Path,
+    *,
+    make_demo: Callable[[str, Path], None] | None = None,
+    need: Collection[str] | None = None,
+) -> DataConfig:
+    """Read and check a data YAML, given as a path or as a name in the project's data/ folder (with or without .yaml).
+
+    `path` is relative to the YAML's folder, then to datasets/. Where the folder is missing and the file names a `demo`
+    world, `make_demo(world, folder)` is called to make it. `need`: the splits that must exist on the disk (None: all).
+    Raises UserError, naming the file and the next step, for anything missing or of the wrong kind.
+    """
+    file = _find(source)
+    content = load_yaml(file)
+    _mention(file, content)
+    root = _root(file, content.get("path"))
+    demo = _text(file, content, "demo")
+    if demo is not None and make_demo is not None and not root.exists():
+        make_demo(demo, root)
+    splits = _splits(file, root, content)
+    _check_presence(file, content, splits, need)
+    return DataConfig(
+        file=file,
+        root=root,
+        names=_names(file, content),
+        splits=splits,
+        conditions=_conditions(file, content, splits),
+        method=_text(file, content, "method") or "none",
+        demo=demo,
+        task=_task(file, content),
+    )
+
+
+def _find(source: str | Path) -> Path:
+    """The YAML file of a path, a folder holding data.yaml, or a name."""
+    given = Path(source).expanduser()
+    if given.is_dir() and (given / "data.yaml").is_file():
+        given = given / "data.yaml"
+    name = given if given.suffix.lower() in {".yaml", ".yml"} else given.with_name(given.name + ".yaml")
+    return Path(os.path.abspath(find_file(name, Path("data"), REPOSITORY / "data")))
+
+
+def _mention(file: Path, content: dict[str, Any]) -> None:
+    """Say once what is not used; refuse what looks like a misspelt key, as it would change the training in silence."""
+    known = {*SPLITS, *_ALIASES, *_OTHER_KEYS}
+    if content.get("download"):
+        LOGGER.warning(
+            "%s: 'download' is never executed. Fetch the data yourself; its page in docs/data says how.", file
+        )
+    unknown = [str(key) for key in content if key not in known]
+    wrong = next((key for key in unknown if nearest(key, known)), None)
+    if wrong is not None:
+        raise UserError(f"{file}: there is no key {wrong!r}.{suggestion(wrong, known)} Correct or remove that line.")
+    if unknown:
+        LOGGER.info("%s: not used here: %s", file, ", ".join(unknown))
+
+
+def _root(file: Path, path: Any) -> Path:
+    """The data set's folder: `path` from the YAML's folder, else from datasets/ here or in the project."""
+    if path is None:
+        return file.parent
+    if not isinstance(path, str) or not path:
+        raise UserError(f"{file}: 'path' must be the data set's folder as text, not {path!r}.")
+    home = REPOSITORY / "datasets" if file.parent == REPOSITORY / "data" else file.parent
+    places = [Path(os.path.abspath(base / Path(path).expanduser())) for base in (file.parent, Path("datasets"), home)]
+    return next((place for place in places if place.is_dir()), places[-1])
+
+
+def _splits(file: Path, root: Path, content: dict[str, Any]) -> dict[str, tuple[Path, ...]]:
+    """Split -> absolute folders or lists. Relative entries stay inside the data set's folder."""
+    splits = {}
+    for key in (*SPLITS, *_ALIASES):
+        value = content.get(key)
+        if value is None or value == []:
+            continue
+        if _ALIASES.get(key) in splits:
+            raise UserError(f"{file}: 'pair' and 'train_night' are two names of one thing. Keep one of the lines.")
+        entries = value if isinstance(value, list) else [value]
+        splits[_ALIASES.get(key, key)] = tuple(_place(file, root, key, entry) for entry in entries)
+    return splits
+
+
+def _place(file: Path, root: Path, key: str, entry: Any) -> Path:
+    """One folder or list of a split."""
+    if not isinstance(entry, str) or not entry:
+        raise UserError(f"{file}: '{key}' must be a folder or a .txt list as text (or several), not {entry!r}.")
+    path = Path(os.path.abspath(root / Path(entry).expanduser()))
+    if not Path(entry).expanduser().is_absolute() and not path.is_relative_to(root):
+        raise UserError(
+            f"{file}: '{key}: {entry}' leaves the data set's folder {root}. "
+            "Correct 'path', or write the absolute path if you mean it."
+        )
+    return path
+
+
+def _check_presence(
+    file: Path, content: dict[str, Any], splits: dict[str, tuple[Path, ...]], need: Collection[str] | None
+) -> None:
+    """Every needed folder is there, or the error says how to make it."""
+    for split, places in splits.items():
+        missing = next((place for place in places if not place.exists()), None)
+        if missing is not None and (need is None or split in need):
+            raise UserError(f"{file}: '{split}' is {missing}, which is missing. {_advice(content)}")
+
+
+def _advice(content: dict[str, Any]) -> str:
+    """How a missing folder comes to be: the YAML's own `prepare` hint, the demo world, or a word on `path`."""
+    hint = content.get("prepare")
+    if isinstance(hint, list):
+        hint = " && ".join(map(str, hint))
+    if not hint and content.get("demo"):
+        hint = f"python prepare.py world {content['demo']}"
+    return f"Make it with: {hint}" if hint else "Put the data there, or correct 'path' in that file."
+
+
+def _names(file: Path, content: dict[str, Any]) -> dict[int, str]:
+    """Class number -> name, from a list or a mapping."""
+    names = content.get("names")
+    if not names or not isinstance(names, (list, dict)):
+        raise UserError(f"{file}: 'names' is missing. Add the classes, such as 'names: {{0: bicycle, 1: boat}}'.")
+    pairs = names.items() if isinstance(names, dict) else enumerate(names)
+    result = {_class_number(file, number): _class_name(file, name) for number, name in pairs}
+    if sorted(result) != list(range(len(names))):
+        raise UserError(
+            f"{file}: 'names' must number the classes 0 to {len(names) - 1} without a gap; it has {sorted(result)}."
+        )
+    count = content.get("nc", len(result))
+    if count != len(result):
+        raise UserError(
+            f"{file}: 'nc' says {count} classes but 'names' has {len(result)}. Remove 'nc' or correct 'names'."
+        )
+    return dict(sorted(result.items()))
+
+
+def _class_number(file: Path, number: Any) -> int:
+    """A class number, also as text."""
+    try:
+        return int(number)
+    except (TypeError, ValueError):
+        raise UserError(f"{file}: 'names' has the number {number!r}; expected 0, 1, 2, ...") from None
+
+
+def _class_name(file: Path, name: Any) -> str:
+    """A class name. YAML reads an unquoted no, yes, on, off as a truth value: those must be quoted."""
+    if isinstance(name, bool) or not isinstance(name, (str, int, float)) or name == "":
+        raise UserError(f"{file}: 'names' has {name!r} where a text was expected. Put the name in quotes.")
+    return str(name)
+
+
+def _text(file: Path, content: dict[str, Any], key: str) -> str | None:
+    """An optional text."""
+    value = content.get(key)
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"{file}: '{key}' must be a text, not {value!r}.")
+    return value
+
+
+def _task(file: Path, content: dict[str, Any]) -> str:
+    """The task, one of TASKS."""
+    task = _text(file, content, "task") or "detect"
+    if task not in TASKS:
+        raise UserError(f"{file}: 'task: {task}' is not known; expected one of {', '.join(TASKS)}.")
+    return task
+
+
+def _conditions(file: Path, content: dict[str, Any], splits: Collection[str]) -> dict[str, str]:
+    """Split -> the word for it in reports; a split's own name where none is given."""
+    given = content.get("conditions") or {}
+    if not isinstance(given, dict) or not all(isinstance(word, str) for word in given.values()):
+        raise UserError(
+            f"{file}: 'conditions' must map splits to words, such as 'conditions: {{val: night, val2: day}}'."
+        )
+    wrong = next((str(key) for key in given if key not in splits), None)
+    if wrong is not None:
+        raise UserError(f"{file}: 'conditions' names {wrong!r}, which is no split of this file ({', '.join(splits)}).")
+    return {split: given.get(split, split) for split in splits}

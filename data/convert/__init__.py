@@ -1,0 +1,35 @@
+"""Converters: the original form of a published data set -> the YOLO layout. One module a set, each with `convert`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from data.convert.layout import Summary
+from utils.files import UserError, suggestion
+
+CONVERTERS = {"coco": "data.convert.coco", "exdark": "data.convert.exdark", "voc": "data.convert.voc"}
+
+
+def run(name: str, source: Path, out: Path, **choices: Any) -> Summary:
+    """Convert the data set `name`, found in `source`, to the YOLO layout in `out`.
+
+    `choices` are keyword arguments of that set's `convert`; one that is None counts as not given.
+    Raises UserError for an unknown set, a choice that this set does not have, or data that are not there.
+    """
+    if name not in CONVERTERS:
+        known = ", ".join(CONVERTERS)
+        raise UserError(f"convert {name}: there is no such converter.{suggestion(name, CONVERTERS)} Known are {known}.")
+    convert = importlib.import_module(CONVERTERS[name]).convert
+    given = {key: value for key, value in choices.items() if value is not None}
+    wrong = next((key for key in given if key not in inspect.signature(convert).parameters), None)
+    if wrong is not None:
+        raise UserError(f"convert {name}: --{wrong.replace('_', '-')} means nothing for this data set. Leave it out.")
+    if out.resolve().is_relative_to(source.resolve()):
+        raise UserError(
+            f"--out {out} lies in --source {source}, which would then mix with its own result. Move it out."
+        )
+    result: Summary = convert(source, out, **given)
+    return result

@@ -1,0 +1,81 @@
+"""ExDark's own annotation files (Piotr's toolbox, bbGt version 3) to the YOLO layout.
+
+Source: Loh and Chan, Getting to Know Low-light Images with the Exclusively Dark Dataset (CVIU 2019), and the set's page
+github.com/cs-chan/Exclusively-Dark-Image-Dataset, folder Groundtruth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.convert.layout import Box, Item, Summary, write_yolo
+from utils.files import UserError, list_images
+
+LIST = "imageclasslist.txt"
+SPLITS = {"1": "train", "2": "val", "3": "test"}
+
+
+def convert(source: Path, out: Path, *, classes: str = "exdark", link: str = "copy") -> Summary:
+    """Convert the unpacked ExDark.zip and ExDark_Annno.zip with imageclasslist.txt, all anywhere below `source`.
+
+    The list gives the published splits: 3,000 train, 1,800 val, 2,563 test. classes, link: see layout.write_yolo.
+    Raises UserError where the list or the pictures are missing.
+    """
+    listing = next(iter(sorted(source.rglob(LIST))), None) if source.is_dir() else None
+    if listing is None:
+        raise UserError(
+            f"--source {source}: {LIST} is not in it. It gives the splits; fetch it from the folder Groundtruth of "
+            "github.com/cs-chan/Exclusively-Dark-Image-Dataset and put it there. See docs/data/exdark.md."
+        )
+    summary = Summary()
+    items = list(_items(source, listing, summary))
+    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=True)
+
+
+def _items(source: Path, listing: Path, summary: Summary) -> Iterator[Item]:
+    """One item a line of the list, by file name without case: lists and folders disagree about .JPG and .jpg."""
+    pictures = {path.name.lower(): path for path in list_images(source)}
+    annotations = {path.name.lower(): path for path in source.rglob("*.txt") if path != listing}
+    for name, split in _read_list(listing):
+        picture = pictures.get(name.lower())
+        if picture is None:
+            summary.skipped.append((source / name, "listed, but the picture is missing"))
+            continue
+        annotation = annotations.get(f"{name.lower()}.txt") or annotations.get(f"{Path(name).stem.lower()}.txt")
+        if annotation is None:
+            summary.skipped.append((picture, "its annotation file is missing"))
+            continue
+        try:
+            yield Item(picture, split, picture.parent.name, tuple(read_boxes(annotation)))
+        except ValueError as problem:
+            summary.skipped.append((annotation, str(problem)))
+
+
+def _read_list(listing: Path) -> Iterator[tuple[str, str]]:
+    """(file name, split) of each line `name class light in/out split`; the first line is a heading."""
+    for number, line in enumerate(listing.read_text(encoding="utf-8-sig").splitlines(), 1):
+        words = line.split()
+        if not words or words[0] == "Name":
+            continue
+        if len(words) != 5 or words[4] not in SPLITS:
+            raise UserError(f"{listing}:{number}: expected 'name class light in/out split' with a split of 1, 2 or 3.")
+        yield words[0], SPLITS[words[4]]
+
+
+def read_boxes(annotation: Path) -> list[Box]:
+    """Objects of a bbGt file: after a first line '% bbGt version=3', rows 'Class left top width height' and flags.
+
+    Left and top are distances from the picture's edge in px. Raises ValueError, with the line, for anything else.
+    """
+    boxes = []
+    for number, line in enumerate(annotation.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("%"):
+            continue
+        try:
+            left, top, width, height = map(float, words[1:5])
+        except ValueError:
+            raise ValueError(f"line {number} is not 'Class left top width height ...'") from None
+        boxes.append(Box(words[0], left, top, left + width, top + height))
+    return boxes

@@ -1,0 +1,203 @@
+"""Writing a converted data set: images/SPLIT/GROUP, labels/SPLIT/GROUP and data.yaml, all of it or nothing."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from data.convert.classes import ClassTable
+from data.probe import Unreadable, in_threads, probe
+from utils.files import UserError, load_yaml, save_yaml
+
+SPLITS = ("train", "val", "test")
+ASPECT_TOLERANCE = 0.02  # a downscaled copy may round its sides
+LINKS: dict[str, Callable[[Path, Path], object]] = {
+    "copy": shutil.copyfile,
+    "hard": lambda source, target: os.link(os.path.realpath(source), target),
+    "symbolic": lambda source, target: os.symlink(os.path.abspath(source), target),
+}
+
+
+@dataclass(frozen=True)
+class Box:
+    """One object: the original's class name, and its edges in px of the picture as it was annotated."""
+
+    name: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture. size: (height, width) px as annotated, None where the original does not say."""
+
+    image: Path
+    split: str
+    group: str
+    boxes: tuple[Box, ...]
+    size: tuple[int, int] | None = None
+
+
+@dataclass
+class Summary:
+    """What was converted, and what was not."""
+
+    images: int = 0
+    boxes: int = 0
+    skipped: list[tuple[Path, str]] = field(default_factory=list)  # (file, reason)
+    dropped: Counter[str] = field(default_factory=Counter)  # reason -> boxes left out
+    clipped: int = 0  # boxes that reached over the edge
+    backgrounds: int = 0  # pictures without a wanted object that were left out
+    per_split: Counter[str] = field(default_factory=Counter)  # split -> pictures
+
+    def lines(self) -> list[str]:
+        """The summary in words, one fact a line."""
+        counts = ", ".join(f"{split} {count}" for split, count in self.per_split.items())
+        facts = [
+            f"{self.images} pictures ({counts}), {self.boxes} boxes, {self.clipped} of them clipped to the picture"
+        ]
+        facts += [f"{count} boxes left out: {reason}" for reason, count in self.dropped.items()]
+        if self.backgrounds:
+            facts.append(f"{self.backgrounds} pictures without a wanted object left out (--backgrounds keeps them)")
+        return facts + [f"skipped {file}: {reason}" for file, reason in self.skipped]
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file `name` of a data set's folder. Raises ValueError where the name would lead out of it."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name:
+        raise ValueError(f"the name {name!r} leads out of the data set's folder")
+    return folder.joinpath(*parts)
+
+
+def write_yolo(
+    items: Sequence[Item], out: Path, summary: Summary, *, classes: str, link: str, backgrounds: bool
+) -> Summary:
+    """Write the items in the YOLO layout and fill the summary. Pictures are copied or linked, never changed.
+
+    `out` may hold another converted set of the same classes: groups are added to it. Everything is built in a hidden
+    folder beside `out` first. Raises UserError where nothing is left to write or a group is there already.
+    """
+    if link not in LINKS:
+        raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
+    table = ClassTable(classes, (box.name for item in items for box in item.boxes))
+    content = _yaml_content(out, table, items)
+    work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
+    try:
+        written = in_threads(lambda item: _write_item(item, work, table, LINKS[link], backgrounds), items, "converting")
+        for item, result in zip(items, written, strict=True):
+            _count(summary, item, result)
+        if not summary.images:
+            first = f" The first, {summary.skipped[0][0]}: {summary.skipped[0][1]}." if summary.skipped else ""
+            raise UserError(f"{out}: no picture with a wanted object was found.{first} Check --source and --classes.")
+        _move_in(work, out)
+    except PermissionError as problem:
+        raise UserError(f"{out}: cannot be written to ({problem.strerror}). Choose another --out.") from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    save_yaml(out / "data.yaml", content)
+    return summary
+
+
+def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[str, object]:
+    """The data.yaml to be. Raises UserError where `out` holds other classes or one of the groups already."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: a file is in the way. Choose another folder.")
+    content = load_yaml(out / "data.yaml") if (out / "data.yaml").is_file() else {"path": "."}
+    names = dict(enumerate(table.names))
+    if content.get("names", names) != names:
+        raise UserError(f"--out {out}: its data.yaml has other classes. Choose another folder.")
+    for split, group in sorted({(item.split, item.group) for item in items}):
+        taken = next((path for kind in ("images", "labels") if (path := out / kind / split / group).exists()), None)
+        if taken is not None:
+            raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
+    present = {item.split for item in items}
+    content.update({split: f"images/{split}" for split in SPLITS if split in present})
+    return {**content, "names": names}
+
+
+def _write_item(
+    item: Item, work: Path, table: ClassTable, place: Callable[[Path, Path], object], backgrounds: bool
+) -> Summary | str:
+    """Write one picture and its label; returns its own counts, or the reason why it was skipped."""
+    if not backgrounds and all(table.number(box.name) is None for box in item.boxes):
+        return Summary(backgrounds=1, dropped=Counter({"another class": len(item.boxes)} if item.boxes else {}))
+    try:
+        size = probe(item.image)
+    except Unreadable as problem:
+        return str(problem)
+    annotated = item.size if item.size and min(item.size) > 0 else size
+    if abs(math.log((annotated[0] / annotated[1]) / (size[0] / size[1]))) > ASPECT_TOLERANCE + 1 / min(size):
+        return f"annotated as {annotated[1]} x {annotated[0]} px, but the file is {size[1]} x {size[0]}"
+    counts = Summary(images=1)
+    rows = [row for box in item.boxes if (row := _row(box, annotated, table, counts)) is not None]
+    counts.boxes = len(rows)
+    if not rows and not backgrounds:
+        counts.images, counts.backgrounds = 0, 1
+        return counts
+    target = work / "images" / item.split / item.group / item.image.name
+    label = work / "labels" / item.split / item.group / f"{item.image.stem}.txt"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    label.parent.mkdir(parents=True, exist_ok=True)
+    if label.exists():
+        return "another picture of the same name was converted already"
+    place(item.image, target)
+    label.write_text("".join(rows))
+    return counts
+
+
+def _row(box: Box, size: tuple[int, int], table: ClassTable, counts: Summary) -> str | None:
+    """The label row of a box, clipped to the picture; None, and counted, where it is left out."""
+    number = table.number(box.name)
+    height, width = size
+    edges = (box.left, box.top, box.right, box.bottom)
+    if number is None:
+        counts.dropped["another class"] += 1
+        return None
+    if not all(map(math.isfinite, edges)):
+        counts.dropped["not a number"] += 1
+        return None
+    left, right = (min(max(x, 0.0), width) for x in (box.left, box.right))
+    top, bottom = (min(max(y, 0.0), height) for y in (box.top, box.bottom))
+    if right <= left or bottom <= top:
+        counts.dropped["no area inside the picture"] += 1
+        return None
+    counts.clipped += (left, top, right, bottom) != edges
+    x, y, w, h = (
+        (left + right) / 2 / width,
+        (top + bottom) / 2 / height,
+        (right - left) / width,
+        (bottom - top) / height,
+    )
+    return f"{number} {x:.6f} {y:.6f} {w:.6f} {h:.6f}\n"
+
+
+def _count(total: Summary, item: Item, result: Summary | str) -> None:
+    """Add one picture's result to the summary."""
+    if isinstance(result, str):
+        total.skipped.append((item.image, result))
+        return
+    total.images += result.images
+    total.boxes += result.boxes
+    total.clipped += result.clipped
+    total.backgrounds += result.backgrounds
+    total.dropped.update(result.dropped)
+    if result.images:
+        total.per_split[item.split] += 1
+
+
+def _move_in(work: Path, out: Path) -> None:
+    """Move the finished groups into place: labels first, so that no picture is ever there without its label."""
+    for kind in ("labels", "images"):
+        for group in sorted((work / kind).glob("*/*")):
+            target = out / group.relative_to(work)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            group.rename(target)

@@ -1,0 +1,148 @@
+"""Pascal VOC annotation files (XML) to the YOLO layout.
+
+Understood: the VOCdevkit as published (VOC2007, VOC2012: Annotations, JPEGImages, ImageSets/Main), one of its years,
+and a plain folder of XML files with the pictures anywhere in `images`. Format: the development kit's documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError  # noqa: S405 - the exception alone; files are read by defusedxml
+
+from defusedxml import ElementTree
+from defusedxml.common import DefusedXmlException
+
+from data.convert.layout import Box, Item, Summary, write_yolo
+from data.probe import in_threads
+from utils.files import UserError, list_images
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    images: Path | None = None,
+    classes: str = "exdark",
+    link: str = "copy",
+    difficult: bool = False,
+    backgrounds: bool = False,
+    trainval: bool = False,
+) -> Summary:
+    """Convert `source` into `out`/{images,labels}/SPLIT/GROUP and data.yaml; returns what was done.
+
+    images: folder of the pictures, for a plain folder of XML files. classes, link, backgrounds: see layout.write_yolo.
+    difficult: keep objects marked so. trainval: train on the lists `trainval`, validate on `test` (the usual VOC
+    protocol), instead of `train` and `val`. Raises UserError where nothing can be found or written.
+    """
+    summary = Summary()
+    years = _years(source)
+    if years:
+        items = [item for year in years for item in _year_items(year, trainval, difficult, summary)]
+    else:
+        items = list(_plain_items(source, images, difficult, summary))
+    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
+
+
+def _years(source: Path) -> list[Path]:
+    """Folders in the published layout: `source` itself, or those inside it."""
+    candidates = [source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))] if source.is_dir() else []
+    return [
+        folder for folder in candidates if (folder / "Annotations").is_dir() and (folder / "ImageSets/Main").is_dir()
+    ]
+
+
+def _year_items(year: Path, trainval: bool, difficult: bool, summary: Summary) -> Iterator[Item]:
+    """The items of one year, by its lists. A list that is missing (VOC2012 has no public test) is passed over."""
+    lists = {"train": "trainval", "val": "test"} if trainval else {"train": "train", "val": "val", "test": "test"}
+    pictures = _by_stem(list_images(year / "JPEGImages"))
+    for split, name in lists.items():
+        file = year / "ImageSets" / "Main" / f"{name}.txt"
+        if file.is_file():
+            stems = [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
+            xmls = [year / "Annotations" / f"{Path(stem).name}.xml" for stem in stems]
+            yield from _items(xmls, pictures, year.name, split, difficult, summary)
+
+
+def _plain_items(source: Path, images: Path | None, difficult: bool, summary: Summary) -> Iterator[Item]:
+    """The items of a plain folder. A picture below a folder named train, val or test belongs to that split."""
+    xmls = sorted(source.rglob("*.xml")) if source.is_dir() else []
+    if not xmls:
+        raise UserError(f"--source {source}: holds neither a VOC layout (Annotations, ImageSets/Main) nor XML files.")
+    pictures = _by_stem(list_images(images or source))
+    yield from _items(xmls, pictures, "voc", None, difficult, summary)
+
+
+def _by_stem(pictures: Iterable[Path]) -> dict[str, list[Path]]:
+    """Pictures by stem, without case."""
+    found: dict[str, list[Path]] = {}
+    for picture in pictures:
+        found.setdefault(picture.stem.lower(), []).append(picture)
+    return found
+
+
+def _items(
+    xmls: list[Path],
+    pictures: dict[str, list[Path]],
+    group: str,
+    split: str | None,
+    difficult: bool,
+    summary: Summary,
+) -> Iterator[Item]:
+    """One item an annotation file that can be read and has its picture."""
+    for xml, root in zip(xmls, in_threads(_parse, xmls, f"reading {group} {split or ''}".strip()), strict=True):
+        if isinstance(root, str):
+            summary.skipped.append((xml, root))
+            continue
+        stated = Path((root.findtext("filename") or "").replace("\\", "/")).stem
+        found = pictures.get(xml.stem.lower()) or pictures.get(stated.lower()) or []
+        if len(found) != 1:
+            summary.skipped.append((xml, "its picture is missing" if not found else "several pictures have its name"))
+            continue
+        boxes = tuple(_boxes(root, difficult, summary))
+        yield Item(found[0], split or _split_of(found[0]), group, boxes, _size(root))
+
+
+def _parse(xml: Path) -> Any:
+    """The root of an annotation file, or the reason why it cannot be read. Entities and external files are refused."""
+    try:
+        return ElementTree.parse(xml).getroot()
+    except FileNotFoundError:
+        return "its annotation file is missing"
+    except (ParseError, DefusedXmlException, OSError, ValueError) as problem:
+        return f"not a readable annotation file ({problem})"
+
+
+def _split_of(picture: Path) -> str:
+    """The nearest folder named like a split, else train."""
+    return next((part for part in reversed(picture.parts[:-1]) if part in {"train", "val", "test"}), "train")
+
+
+def _size(root: Any) -> tuple[int, int] | None:
+    """(height, width) as stated; None where it is not, or zero as some tools write."""
+    try:
+        return int(float(root.findtext("size/height"))), int(float(root.findtext("size/width")))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _boxes(root: Any, difficult: bool, summary: Summary) -> Iterator[Box]:
+    """The objects of an annotation. VOC's own files count pixels from 1 and include the last; other tools' do not."""
+    first = 1.0 if (root.findtext("source/database") or "").startswith("The VOC") else 0.0
+    for entry in root.findall("object"):
+        if not difficult and (entry.findtext("difficult") or "0").strip() == "1":
+            summary.dropped["marked difficult (--difficult keeps them)"] += 1
+            continue
+        left, top, right, bottom = (
+            _number(entry.findtext(f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")
+        )
+        yield Box((entry.findtext("name") or "").strip(), left - first, top - first, right, bottom)
+
+
+def _number(text: str | None) -> float:
+    """A coordinate; not-a-number where it is none, which is counted later."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")

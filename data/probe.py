@@ -1,0 +1,109 @@
+"""A picture's size, and whether all of it is there, from its header and its last bytes: no decoding, never a write."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from PIL import Image, UnidentifiedImageError
+
+from utils.progress import progress
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_FORMATS = {"BMP", "JPEG", "MPO", "PNG", "TIFF", "WEBP"}
+_ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+_ORIENTATION = 274  # the EXIF tag; 5 to 8 lie on their side
+_CHUNK = 64  # enough to tell waiting from working
+
+
+class Unreadable(Exception):
+    """A picture that cannot be used; the message is the reason."""
+
+
+def probe(path: Path) -> tuple[int, int]:
+    """Return (height, width) in px of the picture as it will be decoded, EXIF rotation included.
+
+    Truncation is told by the format's end marker; only files without it in its place are decoded to be sure.
+    Raises Unreadable with the reason. The file is opened for reading only.
+    """
+    try:
+        with path.open("rb") as file, Image.open(file) as picture:
+            if picture.format not in _FORMATS:
+                raise Unreadable(f"a {picture.format} file named {path.suffix}")
+            width, height = picture.size
+            if _lies_on_side(picture):
+                width, height = height, width
+            _check_end(file, picture.format)
+    except FileNotFoundError:
+        raise Unreadable("there is no such file") from None
+    except UnidentifiedImageError:
+        raise Unreadable("not a picture, or damaged at its start" if path.stat().st_size else "an empty file") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
+        raise Unreadable(str(problem) or type(problem).__name__) from None
+    return height, width
+
+
+def _lies_on_side(picture: Image.Image) -> bool:
+    """EXIF orientation 5 to 8. TIFF is turned by the library already."""
+    return (
+        "exif" in picture.info and picture.format != "TIFF" and picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    )
+
+
+def _check_end(file: BinaryIO, kind: str) -> None:
+    """Raise Unreadable unless the whole picture is in the file. Bytes after its end are harmless."""
+    size = file.seek(0, os.SEEK_END)
+    if kind in _ENDS:
+        file.seek(max(0, size - 16))
+        if _ENDS[kind] in file.read():
+            return
+    elif kind == "WEBP":
+        file.seek(4)
+        if int.from_bytes(file.read(4), "little") + 8 <= size:
+            return
+        raise Unreadable("truncated")
+    file.seek(0)
+    content = file.read()
+    if kind in _ENDS and _ENDS[kind] not in content:
+        raise Unreadable("truncated: its end marker is missing")
+    with Image.open(io.BytesIO(content)) as picture:
+        picture.load()  # OSError where data are missing
+
+
+def try_probe(path: Path) -> tuple[int, int] | str:
+    """(height, width), or the reason why the picture cannot be used."""
+    try:
+        return probe(path)
+    except Unreadable as problem:
+        return str(problem)
+
+
+def in_threads(work: Callable[[Item], Result], items: Sequence[Item], what: str) -> Iterator[Result]:
+    """Map `work` over the items, results in order; a progress line after two seconds.
+
+    The first items tell whether the disk is waited for. If so the rest runs on threads; if the files are in memory
+    already, threads would only fight over the interpreter (measured: 2.5 times slower). The first exception is raised.
+    """
+    yield from progress(_mapped(work, items), len(items), what)
+
+
+def _mapped(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """The results in order, on threads or not."""
+    start, busy = time.perf_counter(), time.thread_time()
+    first = [work(item) for item in items[:_CHUNK]]
+    yield from first
+    if time.perf_counter() - start < 2 * (time.thread_time() - busy) + 0.01:
+        yield from map(work, items[_CHUNK:])
+        return
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        try:
+            yield from pool.map(work, items[_CHUNK:])
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,289 @@
+"""Made-up worlds: labelled picture sets that a seed draws, so that everything can be tried where nothing can be downloaded.
+
+A world is a table: which splits it has, how many scenes each, and which look of a scene goes to which folder. Scenes
+of different splits have different seeds; the same seed gives the same bytes on one version of numpy and OpenCV.
+Adding a world is adding a row to WORLDS.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data.lighting import day, night, night_exposure, night_light
+from data.street import NAMES, draw, make_street
+from utils.files import UserError, suggestion
+from utils.progress import progress as shown
+
+Picture = NDArray[np.uint8]
+MARKER = "world.json"  # written last: a folder that holds it is whole
+QUALITY = 95  # of the JPEG pictures
+_LOOKS = {"day": day, "night": night}  # "dark" is made afterwards, from the day picture, by data.degrade.low_light
+_MANY = 200_000  # scenes a split can have at most: the seeds of splits lie this far apart
+
+
+class Split(NamedTuple):
+    """`count` scenes, each written once a folder; `folders` maps a folder's name to a look: day, night or dark."""
+
+    count: int
+    folders: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class World:
+    """A made-up data set: class names in label order, picture size (width, height), and its splits in seed order."""
+
+    name: str
+    names: tuple[str, ...]
+    size: tuple[int, int]
+    splits: Mapping[str, Split]
+
+
+WORLDS: dict[str, World] = {
+    "demo-night": World(
+        name="demo-night",
+        names=NAMES,
+        size=(320, 240),
+        splits={
+            "train": Split(360, {"train": "day", "train_night": "dark"}),
+            "val": Split(60, {"val": "night", "val_day": "day"}),
+            "test": Split(120, {"test": "night", "test_day": "day"}),
+        },
+    )
+}
+
+
+class _Job(NamedTuple):
+    """One scene to draw: its seed, size, file stem, and folder -> look."""
+
+    seed: int
+    size: tuple[int, int]
+    stem: str
+    folders: Mapping[str, str]
+
+
+def make_world(
+    name: str,
+    root: Path,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] | None = None,
+    counts: Mapping[str, int] | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> None:
+    """Draw the world `name` into the folder `root`: images/SPLIT/*.jpg and labels/SPLIT/*.txt in YOLO's layout.
+
+    size: (width, height) in pixels, multiples of 4, at least 64; counts: scenes a split (default: the world's own);
+    workers: processes (default: one a core). The folder appears whole or not at all. A whole world that stands there
+    already is left alone. Raises UserError for an unknown name, counts or size, and where `root` holds something else.
+    """
+    world = _find(name)
+    plan = _plan(world, seed, size, counts)
+    root = Path(root)
+    if is_complete(root):
+        _same_or_error(root, plan, given=size is not None or counts is not None or seed != 0)
+        return
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise UserError(f"{root}: is there already and is no made-up world. Choose another folder, or move it away.")
+    partial = root.with_name(f".{root.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        _build(partial, world, plan, workers, progress)
+        _settle(partial, root)
+    except OSError as problem:
+        raise UserError(f"{root}: cannot be written ({problem.strerror or problem}). Choose a writable place.") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def is_complete(root: Path) -> bool:
+    """Whether a whole made-up world stands in `root`."""
+    return (Path(root) / MARKER).is_file()
+
+
+def _find(name: str) -> World:
+    if name not in WORLDS:
+        raise UserError(f"world {name!r}: there is no such world; known are {', '.join(WORLDS)}.{suggestion(name, WORLDS)}")
+    return WORLDS[name]
+
+
+def _plan(world: World, seed: int, size: tuple[int, int] | None, counts: Mapping[str, int] | None) -> dict[str, Any]:
+    """What the marker file will say: all that decides a world's bytes."""
+    size = size or world.size
+    if min(size) < 64 or any(side % 4 for side in size):
+        raise UserError(f"size {size[0]}x{size[1]}: expected width and height of at least 64 pixels, multiples of 4.")
+    chosen = {split: world.splits[split].count for split in world.splits}
+    for split, count in (counts or {}).items():
+        if split not in chosen or not 0 <= count <= _MANY:
+            raise UserError(f"counts {split}={count}: expected {', '.join(chosen)} with 0 to {_MANY} scenes each.")
+        chosen[split] = count
+    if not 0 <= seed < 10_000:
+        raise UserError(f"seed {seed}: expected 0 to 9999.")
+    return {"world": world.name, "version": 1, "seed": seed, "size": list(size), "counts": chosen}
+
+
+def _same_or_error(root: Path, plan: Mapping[str, Any], given: bool) -> None:
+    """A standing world serves unless the caller asked for another one in so many words."""
+    stands = json.loads((root / MARKER).read_text())
+    if stands.get("world") != plan["world"] or (given and stands != plan):
+        shown = ", ".join(f"{key} {value}" for key, value in stands.items())
+        raise UserError(f"{root}: holds another made-up world ({shown}). Choose another folder, or delete that one.")
+
+
+def _jobs(world: World, plan: Mapping[str, Any]) -> list[_Job]:
+    """All scenes; split number k of seed s draws from s * 1,000,000 + k * 200,000 on."""
+    width, height = plan["size"]
+    jobs = []
+    for k, (split, parts) in enumerate(world.splits.items()):
+        first = plan["seed"] * 1_000_000 + k * _MANY
+        jobs += [_Job(first + i, (width, height), f"{split}{i:05d}", parts.folders) for i in range(plan["counts"][split])]
+    return jobs
+
+
+def _build(folder: Path, world: World, plan: Mapping[str, Any], workers: int | None, progress: bool) -> None:
+    """Draw everything into `folder`, the marker last."""
+    jobs = _jobs(world, plan)
+    for name in {name for split in world.splits.values() for name in split.folders}:
+        (folder / "images" / name).mkdir(parents=True)
+        (folder / "labels" / name).mkdir(parents=True)
+    chunks = [jobs[i : i + 6] for i in range(0, len(jobs), 6)]
+    stems = _in_processes(_draw_scenes, [(folder, chunk) for chunk in chunks], workers)
+    for _ in shown(stems, len(jobs), f"drawing {world.name}") if progress else stems:
+        pass
+    _darken(folder, jobs, progress)
+    (folder / MARKER).write_text(json.dumps(plan, indent=1) + "\n")
+
+
+def _settle(partial: Path, root: Path) -> None:
+    """Put the finished folder in place; if another process was faster, its world (the same bytes) stays."""
+    if root.is_dir() and not any(root.iterdir()):
+        root.rmdir()
+    try:
+        os.rename(partial, root)
+    except OSError:
+        if not is_complete(root):
+            raise
+
+
+def _in_processes(work: Any, tasks: Sequence[Any], workers: int | None) -> Iterator[Any]:
+    """All items of the lists that work(task) returns, in order, from `workers` fresh processes (none for 1).
+
+    Fresh ones, as a fork of a process that holds torch's threads may hang. Where no process can start (a script
+    without a main guard), the work is done here.
+    """
+    workers = min(workers or _cores(), len(tasks))
+    done = 0
+    if workers > 1:
+        try:
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                for results in pool.map(work, tasks):
+                    done += 1
+                    yield from results
+            return
+        except BrokenProcessPool:
+            pass
+    for task in tasks[done:]:
+        yield from work(task)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _draw_scenes(task: tuple[Path, Sequence[_Job]]) -> list[str]:
+    """Draw and write some scenes; returns their names."""
+    folder, jobs = task
+    cv2.setNumThreads(1)  # one process a core is enough
+    for job in jobs:
+        frame = draw(make_street(job.seed, job.size))
+        looks = {look: _LOOKS[look](frame, job.seed) for look in set(job.folders.values()) & set(_LOOKS)}
+        for name, look in job.folders.items():
+            if look in looks:
+                write_picture(folder / "images" / name / f"{job.stem}.jpg", looks[look])
+            (folder / "labels" / name / f"{job.stem}.txt").write_text(_label_text(frame.labels))
+    return [job.stem for job in jobs]
+
+
+def _label_text(labels: NDArray[np.float32]) -> str:
+    """Rows `class x y width height`, fractions of the picture."""
+    return "".join(f"{int(row[0])} " + " ".join(f"{v:.6f}" for v in row[1:]) + "\n" for row in labels)
+
+
+def write_picture(path: Path, picture: Picture, quality: int = QUALITY) -> None:
+    """Write an RGB picture (H, W, 3); raises OSError where OpenCV cannot."""
+    if not cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]):
+        raise OSError(f"{path} could not be written")
+
+
+def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
+    """Fill the folders of look 'dark' from the day pictures of the same scenes."""
+    pairs = [(job, dark, light) for job in jobs for dark, look in job.folders.items() if look == "dark"
+             for light, other in job.folders.items() if other == "day"]  # fmt: skip
+    if not pairs:
+        return
+    import torch  # only here, so that the drawing processes start fast
+
+    from data.degrade import low_light
+
+    batches = [pairs[i : i + 16] for i in range(0, len(pairs), 16)]
+    for batch in shown(batches, len(batches), "darkening the day pictures") if progress else batches:
+        pictures = [cv2.imread(str(folder / "images" / light / f"{job.stem}.jpg"))[..., ::-1] for job, _, light in batch]
+        image = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255  # (B, 3, H, W)
+        dark, _ = low_light(image, [job.seed for job, _, _ in batch])
+        for (job, name, _), picture in zip(batch, (dark * 255).round().byte().permute(0, 2, 3, 1).numpy(), strict=True):
+            write_picture(folder / "images" / name / f"{job.stem}.jpg", picture)
+
+
+def night_clip(
+    path: Path,
+    *,
+    seconds: float = 10.0,
+    fps: int = 15,
+    size: tuple[int, int] = (480, 360),
+    seed: int = 0,
+    workers: int | None = None,
+    progress: bool = True,
+) -> None:
+    """Film a made-up street at night as .mp4: traffic drives, people and dogs walk; only the noise differs by frame.
+
+    size: (width, height), multiples of 4. The file appears whole or not at all. Raises UserError where it cannot be
+    written.
+    """
+    path, total = Path(path), max(1, round(seconds * fps))
+    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tasks = [(seed, size, fps, list(range(i, min(i + 5, total)))) for i in range(0, total, 5)]
+    writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)  # type: ignore[attr-defined]
+    try:
+        if not writer.isOpened():
+            raise UserError(f"{path}: no video can be written there. Expected a writable place and a name ending in .mp4.")
+        frames = _in_processes(_film, tasks, workers)
+        for frame in shown(frames, total, f"filming {path.name}") if progress else frames:
+            writer.write(np.ascontiguousarray(frame[..., ::-1]))
+        writer.release()
+        os.replace(partial, path)
+    finally:
+        writer.release()
+        partial.unlink(missing_ok=True)
+
+
+def _film(task: tuple[int, tuple[int, int], int, Sequence[int]]) -> list[Picture]:
+    """Some frames of a clip, all exposed as its first one would be."""
+    seed, size, fps, numbers = task
+    cv2.setNumThreads(1)
+    street = make_street(seed, size, moving=True)
+    exposure = night_exposure(night_light(draw(street), seed), seed)
+    return [night(draw(street, i / fps), seed, exposure=exposure, shot=i) for i in numbers]

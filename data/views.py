@@ -1,0 +1,315 @@
+"""Loading training pictures together with their other views.
+
+A pair travels through mosaic, mixup, affine, flips and letterbox as ONE picture with six channels, so its members cannot
+drift apart; colour is changed after the split. What is drawn for a picture depends on (seed, epoch, index) alone, so the
+same batch comes back on any rank, with any number of workers, and after a resume.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from data.augment_options import AugmentOptions
+from data.config import DataConfig
+from data.labels import Label, scan, unreadable
+from data.pairs import check_pair_sizes, match_pairs
+from utils.environment import contain_ultralytics
+from utils.files import UserError, list_images
+
+contain_ultralytics()
+
+from ultralytics.data.augment import (  # noqa: E402
+    Compose,
+    Format,
+    LetterBox,
+    MixUp,
+    Mosaic,
+    RandomFlip,
+    RandomHSV,
+    RandomPerspective,
+)
+from ultralytics.data.dataset import YOLODataset  # noqa: E402
+from ultralytics.utils import DEFAULT_CFG  # noqa: E402
+
+Key = int | tuple[int, int]  # index, or (epoch, index)
+STACKED_VIEWS = frozenset({"pair"})  # views that share the geometry of the picture, three channels each
+
+
+@contextmanager
+def seeded(*entropy: int) -> Iterator[int]:
+    """Seed python's and numpy's global generators for the block, as the stock transforms draw from them; restore after.
+
+    Yields one 32-bit number that depends on the entropy alone.
+    """
+    state_python, state_numpy = random.getstate(), np.random.get_state()
+    first, second, number = (int(word) for word in np.random.SeedSequence(entropy).generate_state(3))
+    random.seed(first)
+    np.random.seed(second)
+    try:
+        yield number
+    finally:
+        random.setstate(state_python)
+        np.random.set_state(state_numpy)
+
+
+class SplitViews:
+    """Six channels back to pictures, then colour: `img` and one entry a view, each (H, W, 3) BGR."""
+
+    def __init__(self, views: Sequence[str], colour: RandomHSV | None, shared: bool) -> None:
+        self.views, self.colour, self.shared = views, colour, shared
+
+    def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
+        stack = labels["img"]  # (H, W, 3 * members)
+        state = np.random.get_state()
+        for position, view in enumerate(["img", *self.views]):
+            if self.shared:
+                np.random.set_state(state)  # every member draws the same colour change
+            labels[view] = self._coloured(np.ascontiguousarray(stack[..., 3 * position : 3 * position + 3]))
+        return labels
+
+    def _coloured(self, image: np.ndarray) -> np.ndarray:
+        return self.colour({"img": image})["img"] if self.colour else image
+
+
+class FormatViews(Format):
+    """The stock formatting for `img`, and the same for the other views: uint8 (3, H, W) RGB tensors."""
+
+    def __init__(self, views: Sequence[str]) -> None:
+        super().__init__(bbox_format="xywh", normalize=True, batch_idx=True)
+        self.views = views
+
+    def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
+        for view in self.views:
+            labels[view] = self._format_img(labels[view])
+        return super().__call__(labels)
+
+
+def training_transforms(dataset: ViewDataset, options: AugmentOptions, mixing: bool) -> Compose:
+    """Geometry on the stacked picture, then split, colour and format. Without `mixing`: no mosaic, no mixup."""
+    size = dataset.imgsz
+    geometry = Compose(
+        [
+            Mosaic(dataset, imgsz=size, p=options.mosaic if mixing else 0.0),
+            RandomPerspective(
+                degrees=options.degrees,
+                translate=options.translate,
+                scale=options.scale,
+                shear=options.shear,
+                perspective=options.perspective,
+                size=(size, size),
+            ),
+        ]
+    )
+    return Compose(
+        [
+            geometry,
+            MixUp(dataset, pre_transform=geometry, p=options.mixup if mixing else 0.0),
+            RandomFlip(direction="vertical", p=options.flipud),
+            RandomFlip(direction="horizontal", p=options.fliplr),
+            SplitViews(
+                dataset.stacked,
+                RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v),
+                shared=options.pair_colour == "shared",
+            ),
+            FormatViews(dataset.stacked),
+        ]
+    )
+
+
+class ViewDataset(YOLODataset):
+    """A split of labelled pictures with the extra views that methods asked for.
+
+    Items are Ultralytics' batch entries (`img`, `cls`, `bboxes`, `batch_idx`, `im_file`, ...) plus one uint8 (3, H, W)
+    tensor a view and `seed`, an integer that belongs to (seed, epoch, index). Keys are an index or (epoch, index).
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[Label],
+        names: dict[int, str],
+        *,
+        partners: dict[str, dict[Path, Path]] | None = None,
+        options: AugmentOptions | None = None,
+        epochs: int = 0,
+        seed: int = 0,
+        keep_in_memory: bool = False,
+        **stock: Any,
+    ) -> None:
+        self.source = list(labels)
+        self.partners = partners or {}
+        self.stacked = sorted(self.partners)
+        self.options = options or AugmentOptions()
+        self.last_mixed_epoch = epochs - self.options.close_mosaic if epochs else 1 << 30
+        self.seed = seed
+        self.skipped: list[tuple[Path, str]] = []
+        super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **stock)
+        self.cache = "ram"  # mosaic then draws from the whole set instead of from what happens to be in a buffer
+        self.keep_in_memory = keep_in_memory
+        if self.augment:
+            self.transforms = training_transforms(self, self.options, mixing=True)
+            self.closing_transforms = training_transforms(self, self.options, mixing=False)
+
+    def get_img_files(self, img_path: str | list[str]) -> list[str]:
+        """The pictures that were scanned, in order."""
+        return [str(label.image) for label in self.source]
+
+    def get_labels(self) -> list[dict[str, Any]]:
+        """The scanned labels in Ultralytics' form."""
+        return [
+            {
+                "im_file": str(label.image),
+                "shape": label.shape,
+                "cls": label.classes.copy(),
+                "bboxes": label.boxes.copy(),
+                "segments": [],
+                "keypoints": None,
+                "normalized": True,
+                "bbox_format": "xywh",
+            }
+            for label in self.source
+        ]
+
+    def build_transforms(self, hyp: Any = None) -> Compose:
+        """Validation: letterbox and format. Training transforms are set once the dataset is complete."""
+        return Compose([LetterBox(new_shape=self.imgsz, scaleup=False), FormatViews([])])
+
+    def load_image(
+        self, i: int, rect_mode: bool = True, resize_short: bool = False
+    ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
+        """Picture `i` with its stacked views, long side scaled to imgsz: (H, W, 3 * members) uint8, and both sizes."""
+        if self.ims[i] is not None:
+            return self.ims[i], self.im_hw0[i], self.im_hw[i]
+        picture = Path(self.im_files[i])
+        members = [read_image(file) for file in (picture, *(self.partners[view][picture] for view in self.stacked))]
+        original = members[0].shape[:2]
+        members = [self._resized(member) for member in members]
+        image = members[0] if len(members) == 1 else np.concatenate(members, 2)
+        if self.keep_in_memory:
+            self.ims[i], self.im_hw0[i], self.im_hw[i] = image, original, image.shape[:2]
+        return image, original, image.shape[:2]
+
+    def _resized(self, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        ratio = self.imgsz / max(height, width)
+        if ratio == 1:
+            return image
+        size = (min(int(np.ceil(width * ratio)), self.imgsz), min(int(np.ceil(height * ratio)), self.imgsz))
+        return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        """The item of an index, as drawn in an epoch (0 when only an index is given)."""
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        if not self.augment:
+            return self.transforms(self.get_image_and_label(index))
+        closing = epoch >= self.last_mixed_epoch
+        with seeded(self.seed, epoch, index) as number:
+            item = (self.closing_transforms if closing else self.transforms)(self.get_image_and_label(index))
+        return {**item, "seed": number}
+
+    @staticmethod
+    def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
+        """Items to a batch: pictures of every view stacked, labels concatenated, `seed` a list."""
+        views = {view: torch.stack([item.pop(view) for item in batch]) for view in STACKED_VIEWS & batch[0].keys()}
+        return {**YOLODataset.collate_fn(batch), **views}  # each view (B, 3, H, W)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a picture as (H, W, 3) uint8 BGR. Raises UserError when it cannot be decoded."""
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        image = None
+    if image is None:
+        raise UserError(
+            f"{path}: the picture could be read when the data were scanned, but not now. Restore it and resume."
+        )
+    return image
+
+
+def build_dataset(
+    config: DataConfig,
+    split: str,
+    *,
+    imgsz: int,
+    options: AugmentOptions | None = None,
+    augment: bool = False,
+    views: frozenset[str] = frozenset(),
+    batch_size: int = 16,
+    stride: int = 32,
+    rect: bool | None = None,
+    cache: str = "auto",
+    epochs: int = 0,
+    seed: int = 0,
+    single_cls: bool = False,
+) -> ViewDataset:
+    """A split of a data YAML as a dataset.
+
+    views: extra views to load beside each picture (`pair`). cache: `ram`, `none`, or `auto` (ram when it fits easily).
+    Unreadable pictures are left out and listed in `dataset.skipped`, with their partners.
+    Raises UserError for a missing split, a missing or mismatched partner, or labels that make no sense.
+    """
+    images = _split_images(config, split)
+    result = scan(images, len(config.names), what=split)
+    kept = [label.image for label in result.labels]
+    partners = {view: _partners(config, view, kept) for view in sorted(views & STACKED_VIEWS)}
+    dropped = [entry for files in partners.values() for entry in unreadable(list(files.values()))]
+    lost = {path for path, _ in dropped}
+    labels = [label for label in result.labels if not any(files[label.image] in lost for files in partners.values())]
+    dataset = ViewDataset(
+        labels,
+        config.names,
+        partners=partners,
+        options=options,
+        epochs=epochs,
+        seed=seed,
+        keep_in_memory=_keeps(cache, labels, imgsz, 1 + len(partners)),
+        imgsz=imgsz,
+        augment=augment,
+        rect=(not augment) if rect is None else rect,
+        batch_size=batch_size,
+        stride=stride,
+        pad=0.5,
+        single_cls=single_cls,
+    )
+    dataset.skipped = [*result.skipped, *dropped]
+    return dataset
+
+
+def _split_images(config: DataConfig, split: str) -> list[Path]:
+    sources = config.splits.get(split)
+    if not sources:
+        known = ", ".join(config.splits) or "none"
+        raise UserError(f"{config.file}: there is no '{split}' split. It names: {known}. Add a line '{split}: FOLDER'.")
+    images = [image for source in sources for image in list_images(source)]
+    if not images:
+        raise UserError(f"{config.file}: the '{split}' split holds no pictures ({', '.join(map(str, sources))}).")
+    return images
+
+
+def _partners(config: DataConfig, view: str, images: list[Path]) -> dict[Path, Path]:
+    if view not in config.splits:
+        raise UserError(
+            f"{config.file}: this method trains with pairs, but the file has no '{view}' line. Name the folder of the dark "
+            f"partners ('{view}: images/train_night'), made for instance by 'python prepare.py darken', or use --method none."
+        )
+    partners = match_pairs(images, _split_images(config, view))
+    check_pair_sizes(images, partners)
+    return dict(zip(images, partners, strict=True))
+
+
+def _keeps(cache: str, labels: Sequence[Label], imgsz: int, members: int) -> bool:
+    """Whether decoded pictures stay in memory: `auto` allows an eighth of what is free."""
+    if cache != "auto":
+        return cache == "ram"
+    import psutil
+
+    needed = sum(imgsz**2 * min(label.shape) / max(label.shape) for label in labels) * 3 * members
+    return needed < psutil.virtual_memory().available / 8

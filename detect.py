@@ -1,0 +1,25 @@
+"""Find objects in pictures, videos and streams: `python detect.py --weights best.pt --source 0`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from engine.options.detect import DetectOptions
+from utils.options import parse_argv, run_door
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and detect; returns the exit code."""
+
+    def work() -> None:
+        given = parse_argv(argv, [DetectOptions], "detect.py", "Find objects in pictures, videos and streams.")
+        from engine.stream import detect  # torch is imported only once the options are right
+
+        detect(**given)
+
+    return run_door(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""How things run. `engine.train(...)` and its siblings take the same options as the scripts' flags.
+
+>>> import engine
+>>> result = engine.train(data="demo-night", epochs=3)  # doctest: +SKIP
+
+Nothing heavy is imported before it is used, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+ENTRIES = {
+    "train": "engine.training:train",
+    "validate": "engine.validator:validate",
+    "detect": "engine.stream:detect",
+    "export": "engine.exporter:export",
+    "compare": "engine.compare:compare",
+    "prepare": "engine.prepare:prepare",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ENTRIES:
+        raise AttributeError(f"module 'engine' has no attribute '{name}'")
+    module, _, attribute = ENTRIES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,183 @@
+"""Reading one source: a picture, a video, or a camera or stream that is connected to again when it falls silent."""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from engine.sources import Item
+
+PATIENCE = 10.0  # seconds that an address may take to answer
+LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
+LARGEST_DOWNLOAD = 256 * 2**20  # bytes of one picture
+
+
+class Capture(Protocol):
+    """The part of cv2.VideoCapture that is used."""
+
+    def isOpened(self) -> bool: ...  # noqa: N802, D102
+    def grab(self) -> bool: ...  # noqa: D102
+    def retrieve(self) -> tuple[bool, Any]: ...  # noqa: D102
+    def get(self, what: int) -> float: ...  # noqa: D102
+    def release(self) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source. `image` is (H, W, 3) uint8, blue-green-red."""
+
+    item: Item
+    image: np.ndarray = field(repr=False)
+    number: int = 1  # in its source, from 1, frames that were passed over counted
+    total: int = 0  # frames that the source says it has; 0 = not said
+    fps: float = 0.0  # frames a second of the source; 0 = not said
+    live: bool = False  # never waits: frames may be missing before it
+    seconds: float = 0.0  # of a live source: when it was read, counted from the first frame
+
+
+class SourceLost(Exception):
+    """A source gave nothing, or nothing more. The message says why."""
+
+
+def open_capture(item: Item) -> Capture:
+    """Open a camera, video or stream with OpenCV; addresses get a time limit for connecting and for each frame."""
+    if item.kind == "camera":
+        return cv2.VideoCapture(int(item.where))
+    if item.kind == "video":
+        return cv2.VideoCapture(item.where)
+    limit = int(PATIENCE * 1000)
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
+    return cv2.VideoCapture(item.where, cv2.CAP_FFMPEG, limits)
+
+
+def fetch(item: Item) -> bytes:
+    """The bytes of a picture, from disk or from an http(s) address. Raises SourceLost."""
+    try:
+        if "://" not in item.where:
+            return Path(item.where).read_bytes()
+        with urllib.request.urlopen(item.where, timeout=PATIENCE) as answer:  # noqa: S310 - sources.py lets http(s) through
+            return answer.read(LARGEST_DOWNLOAD)
+    except (OSError, ValueError, urllib.error.URLError) as problem:
+        raise SourceLost(f"cannot be read ({problem})") from None
+
+
+def read_image(item: Item) -> Iterator[Frame]:
+    """The one frame of a picture. Raises SourceLost where it is missing, cut off or no picture."""
+    data = fetch(item)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error:
+        image = None
+    if image is None:
+        raise SourceLost("is not a picture that can be read: damaged, cut off, or of another format than its name says")
+    yield Frame(item, image)
+
+
+def read_video(item: Item, capture: Capture, stride: int = 1) -> Iterator[Frame]:
+    """Every `stride`-th frame of a video. Closes the capture in the end.
+
+    Raises SourceLost where it cannot be opened, holds no frame, or breaks off well before the end that it states.
+    """
+    last = 0
+    try:
+        if not capture.isOpened():
+            raise SourceLost("cannot be opened as a video")
+        total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        for last, image in _grab(capture, stride):
+            yield Frame(item, image, last, total, _rate(capture))
+    finally:
+        capture.release()
+    if not last:
+        raise SourceLost("no frame of it can be decoded")
+    if last + stride + total // 10 < total:
+        raise SourceLost(f"breaks off after {last} of {total} frames")
+
+
+@dataclass
+class LiveReader:
+    """Frames of a camera or stream, with reconnection.
+
+    After a failure it waits 1, 2, 4 ... 30 seconds, and gives up after `retries` failures in a row (0: never). A camera
+    that never opened is given up at once: it is not there. A source that states its length is a video, and ends.
+    """
+
+    item: Item
+    opener: Callable[[Item], Capture] = open_capture
+    stride: int = 1
+    retries: int = 5
+    wait: Callable[[float], bool] = threading.Event().wait  # seconds -> whether the run is over
+    say: Callable[[str], None] = print
+    clock: Callable[[], float] = time.monotonic
+    number: int = 0  # frames seen so far, over all connections
+    started: float | None = None
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames until the end. Raises SourceLost when it gives up."""
+        failures = 0
+        while True:
+            before = self.number
+            if (yield from self._connection()):
+                return
+            failures = 1 if self.number > before else failures + 1
+            what = "broke off" if self.number > before else "cannot be opened"
+            if self._hopeless(failures):
+                raise SourceLost(f"{what}, and {failures - 1} further tries did not help" if failures > 1 else what)
+            delay = min(2.0 ** (failures - 1), LONGEST_WAIT)
+            tries = f"try {failures} of {self.retries}" if self.retries else f"try {failures}"
+            self.say(f"{self.item.shown}: {what}; {tries} to reconnect in {delay:.0f} s")
+            if self.wait(delay):
+                return
+
+    def _hopeless(self, failures: int) -> bool:
+        """Whether to give up after so many failures in a row."""
+        missing_camera = self.item.kind == "camera" and not self.number
+        return self.retries > 0 and (failures > self.retries or missing_camera)
+
+    def _since_start(self) -> float:
+        """Seconds since the first frame."""
+        now = self.clock()
+        self.started = now if self.started is None else self.started
+        return now - self.started
+
+    def _connection(self) -> Generator[Frame, None, bool]:
+        """Frames of one connection; returns whether the source came to its end (and did not break off)."""
+        capture = self.opener(self.item)
+        try:
+            if not capture.isOpened():
+                return False
+            total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) if self.item.kind == "stream" else 0
+            for number, image in _grab(capture, self.stride, start=0 if total else self.number):
+                if number > self.number:  # a video that is read again goes on where it broke off
+                    self.number = number
+                    yield Frame(self.item, image, number, total, _rate(capture), not total, self._since_start())
+            return bool(total) and self.number + self.stride + total // 10 >= total
+        finally:
+            capture.release()
+
+
+def _grab(capture: Capture, stride: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+    """(number from `start` + 1, picture) of every `stride`-th frame, the first one included; others are not decoded."""
+    number = start
+    while capture.grab():
+        number += 1
+        if (number - start - 1) % stride:
+            continue
+        good, image = capture.retrieve()
+        if not good or image is None:
+            return
+        yield number, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+
+
+def _rate(capture: Capture) -> float:
+    """Frames a second as the source states them; 0 where the number is not to be believed."""
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    return rate if 0 < rate <= 240 else 0.0

@@ -1,0 +1,81 @@
+"""Optimiser, learning-rate schedule and warm-up of YOLOv5, as plain functions of (epoch, iteration)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from engine.options.train import HyperOptions
+
+NORMS = tuple(kind for name, kind in vars(nn).items() if "Norm" in name and isinstance(kind, type))
+
+
+def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Trainable parameters by treatment: `bias` (own warm-up), `norm` (no decay), `weight` (decay)."""
+    groups: dict[str, list[nn.Parameter]] = {"bias": [], "norm": [], "weight": []}
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.requires_grad:
+                kind = "bias" if name == "bias" else "norm" if isinstance(module, NORMS) else "weight"
+                groups[kind].append(parameter)
+    return groups
+
+
+def build_optimiser(model: nn.Module, hyper: HyperOptions, batch_size: int) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, Adam or AdamW over three groups. Weight decay is scaled to the batch it acts on."""
+    groups = parameter_groups(model)
+    effective = batch_size * accumulation(hyper, batch_size)
+    decay = {"bias": 0.0, "norm": 0.0, "weight": hyper.weight_decay * effective / hyper.nbs}
+    settings = [
+        {"params": parameters, "weight_decay": decay[kind], "kind": kind} for kind, parameters in groups.items() if parameters
+    ]
+    if hyper.optimizer == "SGD":
+        return torch.optim.SGD(settings, lr=hyper.lr0, momentum=hyper.momentum, nesterov=hyper.momentum > 0)
+    kind = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[hyper.optimizer]
+    return kind(settings, lr=hyper.lr0, betas=(hyper.momentum, 0.999))
+
+
+def accumulation(hyper: HyperOptions, batch_size: int) -> int:
+    """Batches a step of the optimiser once warm-up is over."""
+    return max(round(hyper.nbs / batch_size), 1)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate and momentum at every iteration; `batches` are the batches an epoch."""
+
+    hyper: HyperOptions
+    epochs: int
+    batches: int
+    batch_size: int
+
+    @property
+    def warmup(self) -> int:
+        """Iterations of warm-up: at least 100, but never more than half of the run."""
+        wanted = max(round(self.hyper.warmup_epochs * self.batches), 100) if self.hyper.warmup_epochs > 0 else 0
+        return min(wanted, self.epochs * self.batches // 2)
+
+    def factor(self, epoch: int) -> float:
+        """Share of lr0 in an epoch, from 1 down to lrf."""
+        done = epoch / self.epochs
+        if self.hyper.cos_lr:
+            return (1 + math.cos(math.pi * done)) / 2 * (1 - self.hyper.lrf) + self.hyper.lrf
+        return (1 - done) * (1 - self.hyper.lrf) + self.hyper.lrf
+
+    def apply(self, optimiser: torch.optim.Optimizer, epoch: int, iteration: int) -> int:
+        """Set learning rates and momentum for an iteration. Returns how many batches one step accumulates then."""
+        full = self.hyper.lr0 * self.factor(epoch)
+        warm = min(iteration / self.warmup, 1.0) if self.warmup else 1.0
+        momentum = float(np.interp(warm, [0, 1], [self.hyper.warmup_momentum, self.hyper.momentum]))
+        for group in optimiser.param_groups:
+            start = self.hyper.warmup_bias_lr if group["kind"] == "bias" else 0.0
+            group["lr"] = start + (full - start) * warm
+            if "momentum" in group:
+                group["momentum"] = momentum
+            else:
+                group["betas"] = (momentum, group["betas"][1])
+        return max(round(np.interp(warm, [0, 1], [1, accumulation(self.hyper, self.batch_size)])), 1)

@@ -1,0 +1,69 @@
+"""Options of val.py. Free of torch: `val.py --help` reads this file only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.options import option
+
+
+@dataclass(frozen=True)
+class ValOptions:
+    """What is measured, how pictures become detections, and what is written."""
+
+    data: str = option("demo-night", "data YAML, or the name of one in data/", group="What")
+    weights: Path | None = option(
+        None, "checkpoint to measure (needed), such as runs/train/exp/weights/best.pt", group="What"
+    )
+    task: str = option(
+        "val",
+        "split to measure (val takes val and val2, test takes test and test2), or speed: milliseconds one picture at "
+        "a time, or study: the val splits at many sizes",
+        group="What",
+        choices=("train", "val", "test", "speed", "study"),
+    )
+    trust: bool = option(False, "load the checkpoint the ordinary way, which runs the code inside it", group="What")
+
+    batch_size: int = option(32, "pictures in a batch", group="Pictures", low=1, aliases=("batch",))
+    imgsz: int = option(
+        640,
+        "longer side in pixels; rounded up to the detector's stride",
+        group="Pictures",
+        low=32,
+        aliases=("img", "img-size"),
+    )
+    study_sizes: tuple[int, ...] = option(
+        tuple(range(256, 1537, 128)), "sizes of --task study in pixels", group="Pictures", low=32
+    )
+    device: str = option("", "cpu, or a GPU's number; empty takes the first GPU if there is one", group="Pictures")
+    workers: int | None = option(
+        None, "loader processes; left out, 8 beside a GPU and none on the CPU", group="Pictures", low=0
+    )
+
+    conf_thres: float = option(
+        0.001, "lowest confidence that counts", group="Detections", low=0.0, high=1.0, aliases=("conf",)
+    )
+    iou_thres: float = option(
+        0.6, "overlap at which the weaker box is dropped", group="Detections", low=0.0, high=1.0, aliases=("iou",)
+    )
+    max_det: int = option(300, "detections kept of a picture", group="Detections", low=1)
+    single_cls: bool = option(False, "treat all classes as one", group="Detections")
+    augment: bool = option(False, "add a smaller and a mirrored view of each picture", group="Detections")
+    half: bool = option(False, "float16 arithmetic (GPU only)", group="Detections")
+    end2end: bool = option(False, "use the suppression-free head of models that have one", group="Detections")
+
+    verbose: bool = option(False, "print every class", group="Output")
+    plots: bool = option(True, "draw curves, confusion matrices and sample pictures", group="Output")
+    save_txt: bool = option(False, "write detections as label files", group="Output")
+    save_conf: bool = option(False, "with the confidence in each row of these files", group="Output")
+    save_json: bool = option(
+        False, "write detections and labels as COCO JSON, and measure by the COCO protocol too", group="Output"
+    )
+    project: Path = option(Path("runs/val"), "folder of the runs", group="Output")
+    name: str = option("exp", "folder of this run; numbered if taken", group="Output")
+    exist_ok: bool = option(False, "write into the folder even if it is there", group="Output")
+
+
+VAL_SCHEMAS: tuple[type, ...] = (ValOptions,)
+ABOUT = "Measure a detector on the splits of a data YAML."

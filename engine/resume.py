@@ -1,0 +1,83 @@
+"""`resume.pt`: everything that an interrupted run needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from utils.files import UserError, atomic_write
+
+NAME, PREVIOUS = "resume.pt", "resume.previous.pt"
+
+
+def save_resume(folder: Path, state: Mapping[str, Any]) -> Path:
+    """Write `resume.pt` atomically; the one before stays as `resume.previous.pt`. `state`: tensors and plain values."""
+    path = folder / NAME
+    if path.exists():
+        os.replace(path, folder / PREVIOUS)
+    atomic_write(path, lambda temporary: torch.save(dict(state), temporary))
+    return path
+
+
+def load_resume(path: Path) -> dict[str, Any]:
+    """Read a resume file without running code from it; falls back to the one before when it is damaged.
+
+    Raises UserError when neither can be read.
+    """
+    problem: Exception | None = None
+    for candidate in (path, path.with_name(PREVIOUS)):
+        if not candidate.exists():
+            continue
+        try:
+            return torch.load(candidate, map_location="cpu", weights_only=True)
+        except Exception as error:
+            problem = error
+    reason = f" ({type(problem).__name__})" if problem else ""
+    raise UserError(
+        f"--resume {path}: there is no readable resume state{reason}. Name a run folder that holds weights/{NAME}, or start anew."
+    )
+
+
+def find_resume(wanted: str, project: Path) -> Path:
+    """The resume file behind `--resume`: a file, a run folder, or `newest` below the project. Raises UserError."""
+    if wanted == "newest":
+        found = sorted(project.glob(f"*/weights/{NAME}"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise UserError(f"--resume: no run below {project} holds weights/{NAME}. Name the run: --resume RUN_FOLDER.")
+        return found[-1]
+    path = Path(wanted)
+    for candidate in (path, path / NAME, path / "weights" / NAME):
+        if candidate.is_file():
+            return candidate
+    raise UserError(f"--resume {wanted}: neither a resume file nor a run folder with weights/{NAME}.")
+
+
+def random_state() -> dict[str, Any]:
+    """States of python's, numpy's and torch's generators, as tensors and plain values."""
+    version, numbers, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    state: dict[str, Any] = {
+        "python": [version, list(numbers), gauss],
+        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    """Set the generators back to what `random_state` noted."""
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

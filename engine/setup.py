@@ -1,0 +1,149 @@
+"""From options to the parts of a run: what to train, on what, with which methods."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from data.augment_options import AugmentOptions
+from data.config import DataConfig, load_data
+from data.scenes import make_world
+from data.views import ViewDataset, build_dataset
+from engine.checkpoint import load_weights, transfer
+from engine.distributed import WORLD, shared_value
+from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
+from methods.base import Method
+from methods.registry import create, split_names
+from models.detector import build
+from utils.files import UserError, find_file, new_run_folder
+from utils.hyp import load_hyp
+from utils.options import as_dict
+from utils.options import build as build_options
+
+DEFAULT_MODEL = "models/yolov5s.yaml"
+HERE = Path(__file__).resolve().parents[1]
+
+
+@dataclass
+class Plan:
+    """A run, decided: typed options, checked data, methods, and the folder that receives it all."""
+
+    train: TrainOptions
+    hyper: HyperOptions
+    augment: AugmentOptions
+    data: DataConfig
+    methods: list[Method]
+    save_dir: Path
+    options: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    network: dict[str, Any] | None = None  # the YAML of a resumed run's detector
+
+    @property
+    def composition(self) -> str:
+        """The methods as `--method` names them."""
+        return "+".join(method.name for method in self.methods) or "none"
+
+    @property
+    def views(self) -> frozenset[str]:
+        """Extra views that some method wants in a batch."""
+        return frozenset().union(*(method.views for method in self.methods))
+
+    def gains(self) -> SimpleNamespace:
+        """What Ultralytics' criterion reads."""
+        return SimpleNamespace(box=self.hyper.box, cls=self.hyper.cls, dfl=self.hyper.dfl, epochs=self.train.epochs)
+
+    def workers(self, device: torch.device) -> int:
+        """Loader processes of a rank. On the CPU the step uses every core, so one process is enough to hide the loading."""
+        if self.train.workers >= 0:
+            return self.train.workers
+        cores = (os.cpu_count() or 1) // WORLD.size
+        return 1 if device.type == "cpu" and cores > 1 else min(8, max(cores - 1, 0))
+
+    def given_text(self) -> dict[str, Any]:
+        """All options as plain values, for `args.yaml` and `resume.pt`."""
+        return dict(self.options)
+
+
+def make_plan(given: Mapping[str, Any]) -> Plan:
+    """Check the options and decide the run. Makes the run folder, and a demo world when the data YAML names one."""
+    build_options(TRAIN_SCHEMAS, given)  # mistakes first, before any file is read
+    merged, notes = with_hyp(given)
+    instances = build_options(TRAIN_SCHEMAS, merged)
+    train, hyper, augment, *method_options = instances
+    data = shared_value(lambda: load_data(train.data, make_demo=make_world))
+    composition = train.method or data.method
+    split_names(composition)
+    if data.task != "detect":
+        raise UserError(f"{data.file}: task '{data.task}' cannot be trained yet; this version trains 'detect'.")
+    if train.batch_size % WORLD.size:
+        raise UserError(f"--batch-size {train.batch_size} does not divide among {WORLD.size} processes; use a multiple.")
+    methods = create(composition, dict(zip(TRAIN_SCHEMAS[3:], method_options, strict=True)))
+    save_dir = shared_value(lambda: new_run_folder(train.project, train.name, train.exist_ok))
+    options = as_dict(*instances) | {"method": composition, "data": str(data.file), "save_dir": str(save_dir)}
+    return Plan(train, hyper, augment, data, methods, save_dir, options, notes)
+
+
+def with_hyp(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Options with those of `--hyp` underneath, and a note for each key of that file that is not used."""
+    if not given.get("hyp"):
+        return dict(given), []
+    path = find_file(str(given["hyp"]), Path(), HERE, HERE / "data" / "hyps")
+    used, ignored = load_hyp(path)
+    known = {f.name for schema in (HyperOptions, AugmentOptions) for f in fields(schema)}
+    notes = [f"{path.name}: '{key}' is ignored: {reason}" for key, reason in ignored.items()]
+    notes += [f"{path.name}: '{key}' is ignored: it has no meaning here" for key in used if key not in known]
+    return {**{key: value for key, value in used.items() if key in known}, **given}, notes
+
+
+def build_detector(plan: Plan) -> nn.Module:
+    """The detector of a run: from `--cfg`, else the checkpoint's own YAML, else the default; then its weights."""
+    train, names = plan.train, plan.data.names
+    if plan.network is not None:
+        return build(plan.network, names)
+    if not train.weights:
+        return build(train.cfg or DEFAULT_MODEL, names)
+    path = find_file(train.weights, Path(), HERE, HERE / "weights")
+    weights = load_weights(path, trust=train.trust)
+    cfg = train.cfg or weights.yaml
+    if cfg is None:
+        raise UserError(f"--weights {path}: this file does not say which network it belongs to. Add --cfg models/NAME.yaml.")
+    detector = build(cfg, names)
+    copied, total = transfer(detector, weights)
+    plan.notes.append(f"{path.name}: {copied} of {total} tensors transferred")
+    if not copied:
+        raise UserError(f"--weights {path}: no tensor of it fits {train.cfg or 'its network'}. Choose the --cfg it was made with.")
+    return detector
+
+
+def build_datasets(plan: Plan, stride: int) -> dict[str, ViewDataset]:
+    """Training set with its views, and the validation sets; the main rank alone validates."""
+    train = plan.train
+    if train.imgsz % stride:
+        plan.notes.append(f"--imgsz {train.imgsz} is no multiple of the stride {stride}: {-(-train.imgsz // stride) * stride} is used")
+        plan.train = train = replace(train, imgsz=-(-train.imgsz // stride) * stride)
+    common: dict[str, Any] = {
+        "imgsz": train.imgsz,
+        "stride": stride,
+        "cache": train.cache,
+        "seed": train.seed,
+        "single_cls": train.single_cls,
+    }
+    sets = {
+        "train": build_dataset(
+            plan.data, "train", augment=True, options=plan.augment, views=plan.views, batch_size=train.batch_size,
+            epochs=train.epochs, **common,
+        )
+    }  # fmt: skip
+    for split in ("val", "val2") if WORLD.main else ():
+        if split in plan.data.splits:
+            sets[split] = build_dataset(plan.data, split, batch_size=min(2 * train.batch_size, 64), **common)
+    if WORLD.main and "val" not in sets:
+        raise UserError(f"{plan.data.file}: there is no 'val' split to choose the best epoch with. Add a line 'val: FOLDER'.")
+    return sets

@@ -1,0 +1,192 @@
+"""What `--source` names: cameras, pictures, videos, folders, patterns, lists, streams; as a plan of items to read."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from utils.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, UserError, suggestion
+
+SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "tcp", "udp")
+LISTS = (".txt", ".streams")
+EXAMPLES = (
+    "a camera number such as 0, a picture, a video, a folder, 'a/pattern*.jpg', a .txt or .streams list, "
+    "or an rtsp:// or http:// address"
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to read. `kind` is image (a file or an address), video (a file), camera or stream (an address)."""
+
+    kind: str
+    where: str  # path, address or camera number: what is opened
+    shown: str  # what messages and results call it: addresses without user name, password and query
+    order: int = 0  # place in the plan, from 1
+    stem: str = ""  # name of its output files, unique in the plan
+    problem: str = ""  # why it cannot be read, where that is known already
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Items in order; `together` = all are read at the same time, because one of them never waits."""
+
+    items: tuple[Item, ...]
+    together: bool
+
+    @property
+    def live(self) -> bool:
+        """Whether any item is a camera or a stream."""
+        return any(item.kind in {"camera", "stream"} for item in self.items)
+
+
+def plan(source: str | Path) -> Plan:
+    """Find out what `source` names. Nothing is opened yet, lists excepted.
+
+    Items of a list, of a folder or of a pattern that cannot be read are kept: they are reported when their turn comes.
+    Raises UserError where the source itself is missing or names nothing that can be read.
+    """
+    text = str(source).strip()
+    if not text:
+        raise UserError(f"--source: nothing was named. Give {EXAMPLES}.")
+    together = Path(text).suffix.lower() == ".streams"
+    items = _from_list(Path(text)) if _is_list(text) else _from_entry(text)
+    live = any(item.kind in {"camera", "stream"} for item in items)
+    return Plan(tuple(_named(items)), together or live)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address (scheme://...) and no path. Raises UserError for a scheme that is not read."""
+    scheme, separator, _ = text.partition("://")
+    if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        return False
+    if scheme.lower() in SCHEMES:
+        return True
+    raise UserError(f"--source {shown(text)}: addresses of {scheme}:// are not read. Known are {', '.join(SCHEMES)}.")
+
+
+def shown(text: str) -> str:
+    """An address as it may be printed and stored: without user name, password and query, which may hold a token."""
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def _is_list(text: str) -> bool:
+    """Whether the source is a list in a file."""
+    return Path(text).suffix.lower() in LISTS and not is_address(text)
+
+
+def _from_entry(text: str) -> list[Item]:
+    """The items of a source that is no list. Raises UserError where it is missing or of no known kind."""
+    if text.isdigit():
+        return [Item("camera", text, f"camera {text}")]
+    if is_address(text):
+        picture = text.lower().startswith("http") and _kind(urlsplit(text).path) == "image"
+        return [Item("image" if picture else "stream", text, shown(text))]
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _from_folder(path)
+    if path.is_file():
+        return [_file(path)]
+    if glob.has_magic(text):
+        return _from_pattern(str(path))
+    here = (entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else ()
+    near = suggestion(path.name, here)
+    raise UserError(f"--source {text}: there is no such file or folder.{near} It may be {EXAMPLES}.")
+
+
+def _file(path: Path) -> Item:
+    """A picture or video in a file; UserError for another suffix."""
+    kind = _kind(path.name)
+    if kind is None:
+        known = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
+        raise UserError(f"--source {path}: neither a picture nor a video by its name. Known are {known}.")
+    return Item(kind, str(path), str(path))
+
+
+def _kind(name: str) -> str | None:
+    """image or video, by suffix; None for another."""
+    suffix = Path(name).suffix.lower()
+    return "image" if suffix in IMAGE_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else None
+
+
+def _from_folder(folder: Path) -> list[Item]:
+    """Pictures, then videos, directly in a folder."""
+    items = _pictures_first(path for path in folder.iterdir() if not path.name.startswith("."))
+    if items:
+        return items
+    deeper = any(_kind(name) for _, _, names in os.walk(folder) for name in names)
+    hint = f" There are some further down: try --source '{folder}/**/*'." if deeper else ""
+    raise UserError(f"--source {folder}: the folder holds no picture and no video.{hint}")
+
+
+def _from_pattern(pattern: str) -> list[Item]:
+    """Pictures, then videos, that match a pattern; ** stands for any folders."""
+    items = _pictures_first(Path(name) for name in glob.glob(pattern, recursive=True))
+    if not items:
+        raise UserError(f"--source {pattern}: no picture and no video matches this pattern. Is it in quotation marks?")
+    return items
+
+
+def _pictures_first(paths: Iterable[Path]) -> list[Item]:
+    """Items of the paths that are pictures or videos, in YOLOv5's order: pictures by name, then videos by name."""
+    found = [_file(path) for path in sorted(paths) if _kind(path.name) and not path.is_dir()]
+    return sorted(found, key=lambda item: item.kind)  # stable, and "image" < "video"
+
+
+def _from_list(path: Path) -> list[Item]:
+    """Items of a list: one source a line, blank lines and lines that start with # apart."""
+    path = path.expanduser()
+    if not path.is_file():
+        raise UserError(f"--source {path}: there is no such list. Expected a text file with one source a line.")
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(f"--source {path}: cannot be read as text ({problem}). Expected one source a line.") from None
+    items = [item for line in lines if line and not line.startswith("#") for item in _listed(line, path.parent)]
+    if not items:
+        raise UserError(f"--source {path}: the list is empty. Expected one source a line.")
+    return items
+
+
+def _listed(line: str, folder: Path) -> list[Item]:
+    """The items of one line; what cannot be read becomes an item that says why, so that the others go on.
+
+    A relative path counts from the list's folder, else from the current one.
+    """
+    beside = str(folder / line)
+    try:
+        if _is_list(line):
+            raise UserError("a list inside a list is not read")
+        there = not line.isdigit() and not is_address(line) and (Path(beside).exists() or bool(glob.glob(beside)))
+        return _from_entry(beside if there else line)
+    except UserError as problem:
+        return [Item("image", line, shown(line), problem=str(problem).removeprefix(f"--source {line}: "))]
+
+
+def _named(items: Iterable[Item]) -> list[Item]:
+    """Number the items and name their outputs: a file's stem, with a number where an earlier item has it already."""
+    taken: set[str] = set()
+    named = []
+    for order, item in enumerate(items, 1):
+        stem = unique = _stem(item)
+        number = 2
+        while unique.lower() in taken:
+            unique, number = f"{stem}_{number}", number + 1
+        taken.add(unique.lower())
+        named.append(replace(item, order=order, stem=unique))
+    return named
+
+
+def _stem(item: Item) -> str:
+    """A file's own stem; of cameras and addresses a text that every file system takes."""
+    if item.kind in {"image", "video"} and "://" not in item.where:
+        return Path(item.where).stem
+    return re.sub(r"[^A-Za-z0-9.]+", "_", item.shown.partition("://")[2] or item.shown).strip("_.")[:80] or "source"

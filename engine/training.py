@@ -1,0 +1,92 @@
+"""`engine.train`: a new run, a resumed one, or several processes of either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine import distributed
+from engine.options.train import TRAIN_SCHEMAS
+from engine.resume import find_resume, load_resume
+from engine.setup import HERE, make_plan
+from engine.trainer import Interrupted, Trainer, TrainResult
+from utils.files import UserError
+from utils.options import build
+
+STAYS_WITH_RESUME = ("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots")
+
+
+def train(**options: Any) -> TrainResult:
+    """Train a detector. The same options as train.py's flags: `engine.train(data="demo-night", epochs=30)`.
+
+    Raises UserError for what the user can mend.
+    """
+    (given,) = build(TRAIN_SCHEMAS[:1], {key: value for key, value in options.items() if key in {"device", "resume", "project"}})
+    devices = distributed.listed_devices(given.device)
+    if len(devices) > 1 and not distributed.launched():
+        return _launch(devices, options)
+    device = distributed.start(given.device)
+    try:
+        state = load_resume(find_resume(given.resume, given.project)) if given.resume else None
+        plan = make_plan(options if state is None else _resumed(state, options, given.resume))
+        plan.network = state and state["network"]
+        trainer = Trainer(plan, device)
+        if state is not None:
+            trainer.load_resume(state)
+            trainer.records.say(f"resumed at epoch {state['epoch'] + 1}, batch {state['batch'] + 1}")
+        return _guarded(trainer)
+    finally:
+        distributed.stop()
+
+
+def _guarded(trainer: Trainer) -> TrainResult:
+    """Run; an interruption is no error, the run can be resumed."""
+    folder = trainer.plan.save_dir
+    try:
+        return trainer.run()
+    except Interrupted:
+        trainer.records.say(f"stopped; go on with: python train.py --resume {folder}")
+        return TrainResult(folder, folder / "weights" / "best.pt", rows=trainer.records.rows, interrupted=True)
+
+
+def _resumed(state: Mapping[str, Any], options: Mapping[str, Any], wanted: str) -> dict[str, Any]:
+    """The options of an interrupted run, with those that may change between its two halves."""
+    saved = dict(state["options"])
+    for key, value in options.items():
+        if key in STAYS_WITH_RESUME:
+            saved[key] = value
+        elif key not in {"resume", "project"}:
+            raise UserError(
+                f"--resume {wanted}: the run goes on with its own options, so --{key.replace('_', '-')} cannot change. "
+                f"Beside --resume, only these may: {', '.join('--' + name.replace('_', '-') for name in STAYS_WITH_RESUME)}."
+            )
+    folder = Path(saved["save_dir"])
+    saved.pop("save_dir")
+    return {**saved, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
+
+
+def _launch(devices: list[str], options: Mapping[str, Any]) -> TrainResult:
+    """One process a device, through torchrun; the result is read from the run folder."""
+    folder = make_folder(options)
+    rest = {key: value for key, value in options.items() if key not in {"device", "project", "name", "exist_ok"}}
+    rest |= {"project": folder.parent, "name": folder.name, "exist_ok": True}
+    words = [f"{key}={_word(value)}" for key, value in rest.items()]
+    code = distributed.launch(devices, [str(HERE / "train.py"), *words])
+    if code:
+        raise UserError(f"--device {','.join(devices)}: a process ended with code {code}; its message stands above.")
+    return TrainResult(folder, folder / "weights" / "best.pt")
+
+
+def make_folder(options: Mapping[str, Any]) -> Path:
+    """The run folder that all processes of a launch share."""
+    from utils.files import new_run_folder
+
+    (train,) = build(TRAIN_SCHEMAS[:1], {k: v for k, v in options.items() if k in {"project", "name", "exist_ok"}})
+    return new_run_folder(train.project, train.name, train.exist_ok)
+
+
+def _word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+

@@ -1,0 +1,70 @@
+"""The detector and its methods as one module, so that a step is one forward whatever the methods do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.distributed import WORLD, synchronise_loss
+from methods.base import Batch, Forward, Method, Step
+from models.detector import tapped
+
+
+class TrainingModel(nn.Module):
+    """Detector, its criterion and the methods that train with it.
+
+    `forward(batch)` returns the summed loss and the detached parts for the log. Only `detector` is ever saved as a model.
+    """
+
+    def __init__(self, detector: nn.Module, methods: Sequence[Method], gains: SimpleNamespace) -> None:
+        """gains: what Ultralytics' criterion reads (`box`, `cls`, `dfl`, `epochs`)."""
+        super().__init__()
+        self.detector = detector
+        self.methods = list(methods)
+        for method in self.methods:
+            method.attach(detector)
+        self.extras = nn.ModuleDict({m.name: m.trainable for m in self.methods if m.trainable is not None})
+        self.layers = {name: index for m in self.methods for name, index in m.taps(detector).items()}
+        self.gains = gains
+        self.criterion: Any = None
+
+    def build_criterion(self) -> None:
+        """Make the detection loss on the detector's device, with the assigner that the methods ask for."""
+        self.detector.args = self.gains
+        self.criterion = self.detector.init_criterion()
+        for branch in criterion_branches(self.criterion):
+            for method in self.methods:
+                branch.assigner = method.assigner(branch.assigner)
+            synchronise_loss(branch)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """batch: `img` and extra views (B, 3, H, W) in [0, 1], labels as Ultralytics collates them."""
+        for method in self.methods:
+            method.prepare(batch)
+
+        def view(image: Tensor) -> Forward:
+            return self._detect(image, batch)
+
+        step = Step(batch=batch, first=view(batch["img"]), detector=self.detector, forward=view)
+        terms: dict[str, Tensor] = {}
+        for method in self.methods:
+            terms |= method.loss(step)
+        total = step.first.loss + sum(terms.values(), torch.zeros((), device=step.first.loss.device))
+        return total, {**step.first.items, **{name: step.log.get(name, term).detach() for name, term in terms.items()}}
+
+    def _detect(self, image: Tensor, batch: Batch) -> Forward:
+        with tapped(self.detector, self.layers) as taps:
+            predictions = self.detector(image)
+        loss, items = self.criterion(predictions, batch)
+        return Forward(loss.sum() * WORLD.size, items, dict(taps), predictions)
+
+
+def criterion_branches(criterion: Any) -> list[Any]:
+    """The detection losses inside a criterion: one, or the one-to-many and one-to-one branches of YOLO26."""
+    if hasattr(criterion, "one2many"):
+        return [criterion.one2many, criterion.one2one]
+    return [criterion]

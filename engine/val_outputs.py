@@ -1,0 +1,125 @@
+"""What a validation can write beside its table: label files, COCO JSON, sample pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.views import read_image
+from engine.evaluation import ImageResult
+from utils.draw import draw_boxes
+from utils.files import atomic_write
+from utils.metrics import evaluate
+from utils.plots import plot_pictures
+
+SAMPLES = 8  # pictures on the contact sheet
+SURE = 0.25  # confidence from which a detection is drawn
+
+
+class TextWriter:
+    """Detections as YOLO label files, one a picture: class, centre x, centre y, width, height (fractions), confidence.
+
+    Files are named by the picture's path below the pictures' common folder, so equal names in two folders stay apart.
+    """
+
+    def __init__(self, folder: Path, confidence: bool) -> None:
+        self.folder, self.confidence = folder, confidence
+        self.texts: dict[str, str] = {}
+
+    def __call__(self, result: ImageResult) -> None:
+        """Note one picture's detections."""
+        height, width = result.shape
+        x1, y1, x2, y2 = result.boxes.T.reshape(4, -1) / np.array([width, height, width, height])[:, None]
+        columns = [result.classes, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
+        columns += [result.scores] if self.confidence else []
+        lines = (" ".join([str(int(row[0])), *(f"{value:.6g}" for value in row[1:])]) for row in np.stack(columns, 1))
+        self.texts[result.file] = "".join(line + "\n" for line in lines)
+
+    def close(self) -> None:
+        """Write the files; pictures without a detection get none."""
+        folder = os.path.commonpath([os.path.dirname(file) for file in self.texts]) if self.texts else ""
+        for file, text in self.texts.items():
+            if text:
+                name = "_".join(Path(file).relative_to(folder).with_suffix("").parts)
+                atomic_write(self.folder / f"{name}.txt", text.encode())
+
+
+class JsonWriter:
+    """`predictions.json` and `labels.json` in COCO's form, and the COCO protocol's numbers over the two.
+
+    A picture is numbered by its file name where that is a number (as COCO's are) and no other picture has it, else by
+    its place. Classes are numbered from 1, in the data YAML's order.
+    """
+
+    def __init__(self, folder: Path, names: Mapping[int, str]) -> None:
+        self.folder = folder
+        categories = [{"id": number + 1, "name": name} for number, name in names.items()]
+        self.labels: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": categories}
+        self.predictions: list[dict[str, Any]] = []
+        self.results: list[ImageResult] = []
+
+    def __call__(self, result: ImageResult) -> None:
+        """Note one picture."""
+        self.results.append(result)
+
+    def close(self) -> dict[str, float]:
+        """Write both files. Returns AP, AP50, AP75, APs, APm, APl, fractions of 1."""
+        for number, result in zip(self._numbers(), self.results, strict=True):
+            self._add(number, result)
+        for name, content in (("labels.json", self.labels), ("predictions.json", self.predictions)):
+            atomic_write(self.folder / name, json.dumps(content).encode())
+        return evaluate({**self.labels}, self.predictions)
+
+    def _numbers(self) -> list[int]:
+        """One number a picture, none twice."""
+        stems = [Path(result.file).stem for result in self.results]
+        if all(stem.isdecimal() for stem in stems) and len({int(stem) for stem in stems}) == len(stems):
+            return [int(stem) for stem in stems]
+        return list(range(1, len(stems) + 1))
+
+    def _add(self, number: int, result: ImageResult) -> None:
+        """The entries of one picture."""
+        height, width = result.shape
+        image = {"id": number, "file_name": Path(result.file).name, "height": height, "width": width}
+        self.labels["images"].append(image)
+        for box, kind in zip(_corner_size(result.targets), result.target_classes, strict=True):
+            entry = {"id": len(self.labels["annotations"]) + 1, "image_id": number, "category_id": int(kind) + 1}
+            self.labels["annotations"].append({**entry, "bbox": box, "area": box[2] * box[3], "iscrowd": 0})
+        for box, kind, score in zip(_corner_size(result.boxes), result.classes, result.scores, strict=True):
+            entry = {"image_id": number, "file_name": image["file_name"], "category_id": int(kind) + 1}
+            self.predictions.append(
+                {**entry, "bbox": [round(side, 3) for side in box], "score": float(f"{score:.6g}")}
+            )
+
+
+def _corner_size(boxes: np.ndarray) -> list[list[float]]:
+    """xyxy (n, 4) -> [left, top, width, height] rows, pixels."""
+    return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1).tolist()
+
+
+class Samples:
+    """A contact sheet: the first pictures, with their labels and, beside it, with what was detected."""
+
+    def __init__(self, target: Path, names: Mapping[int, str]) -> None:
+        self.target, self.names = target, names
+        self.cells: list[tuple[str, np.ndarray]] = []
+
+    def __call__(self, result: ImageResult) -> None:
+        """Draw one picture, as long as there is room."""
+        if len(self.cells) >= 2 * SAMPLES:
+            return
+        picture, name = read_image(Path(result.file)), Path(result.file).name
+        labels = np.column_stack((result.targets, np.ones(len(result.targets)), result.target_classes))
+        found = np.column_stack((result.boxes, result.scores, result.classes))[result.scores > SURE]
+        for title, boxes, conf in ((f"{name}: labels", labels, False), (f"{name}: detections", found, True)):
+            drawn = draw_boxes(picture, boxes, self.names, conf=conf)
+            self.cells.append((title, drawn[..., ::-1]))
+
+    def close(self) -> None:
+        """Write the sheet."""
+        plot_pictures(self.cells, self.target)

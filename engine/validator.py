@@ -1,0 +1,264 @@
+"""`engine.validate`, behind val.py: measure a checkpoint on the splits of a data YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from data.config import DataConfig, load_data
+from data.views import build_dataset
+from engine.checkpoint import load_detector
+from engine.distributed import pick_device
+from engine.evaluation import METRICS, ImageResult, PictureStats, Report, evaluate_detector
+from engine.options.val import ValOptions
+from engine.val_outputs import JsonWriter, Samples, TextWriter
+from utils.files import UserError, atomic_write, find_file, new_run_folder
+from utils.options import build
+from utils.plots import plot_study
+from utils.report import save_csv, text_table
+
+__all__ = ["METRICS", "ImageResult", "PictureStats", "Report", "ValResult", "evaluate_detector", "validate"]
+
+HERE = Path(__file__).resolve().parents[1]
+SPLITS = {"train": ("train",), "test": ("test", "test2")}  # by task; every other task looks at val and val2
+WARM_UP = 5  # forward passes before time is taken
+IN_USE = 0.25  # confidence at which detectors are used: speed is measured there
+TIMES = ("preprocess", "inference", "postprocess")
+
+
+@dataclass(frozen=True)
+class ValResult:
+    """What a validation found: one report a split (and size), the rows of its table, and where the files are."""
+
+    reports: list[Report]
+    save_dir: Path
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A detector, ready to be measured, and the data to measure it on."""
+
+    model: nn.Module
+    config: DataConfig
+    options: ValOptions
+    device: torch.device
+
+    @property
+    def stride(self) -> int:
+        """The largest stride of the head, in pixels."""
+        return int(max(self.model.stride))
+
+
+def validate(**options: Any) -> ValResult:
+    """Measure a checkpoint: `engine.validate(data="demo-night", weights="best.pt", task="test")`.
+
+    The options are those of val.py. Prints a table, writes it as CSV with curves and sample pictures into a run folder.
+    Raises UserError for what the user can mend.
+    """
+    (chosen,) = build([ValOptions], options)
+    subject = load_subject(chosen)
+    save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
+    task: Callable[[Subject, Path], ValResult] = {"speed": _speed, "study": _study}.get(chosen.task, _accuracy)
+    result = task(subject, save_dir)
+    print(f"results in {save_dir}")
+    return result
+
+
+def load_subject(chosen: ValOptions) -> Subject:
+    """Load data and detector, and check that they belong together. Raises UserError where they do not."""
+    if chosen.weights is None:
+        raise UserError("--weights: name the checkpoint to measure, such as runs/train/exp/weights/best.pt.")
+    config = load_data(chosen.data, make_demo=make_demo, need=splits_of(chosen.task))
+    present_splits(config, chosen.task)
+    weights = find_file(chosen.weights, Path(), HERE, HERE / "weights")
+    device = pick_device(chosen.device)
+    model, _ = load_detector(weights, device, chosen.trust)
+    if not chosen.single_cls:
+        check_names(dict(model.names), config, weights)
+    if getattr(model, "end2end", None) is not None:
+        model.end2end = chosen.end2end  # fusing keeps the head that is asked for
+    model = model.float().eval().fuse(verbose=False)
+    size = -(-chosen.imgsz // int(max(model.stride))) * int(max(model.stride))
+    if size != chosen.imgsz:
+        print(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
+    if chosen.half and device.type != "cuda":
+        print("note: --half acts on GPUs only; float32 is used")
+    return Subject(model, config, replace(chosen, imgsz=size), device)
+
+
+def make_demo(world: str, root: Path) -> None:
+    """Make a made-up world; the renderer is loaded only where one is missing."""
+    from data.scenes import make_world
+
+    make_world(world, root)
+
+
+def splits_of(task: str) -> tuple[str, ...]:
+    """The splits that a task looks at, the first of which must be there."""
+    return SPLITS.get(task, ("val", "val2"))
+
+
+def check_names(names: dict[int, str], config: DataConfig, weights: Path) -> None:
+    """UserError where data and detector differ in the number of classes; a note where only names differ."""
+    if len(names) != len(config.names):
+        raise UserError(
+            f"{weights}: detects {len(names)} classes, but {config.file} has {len(config.names)}. Use the data YAML "
+            "that the checkpoint was trained with, or --single-cls to compare boxes only."
+        )
+    other = [f"{number}: {names[number]} / {name}" for number, name in config.names.items() if names[number] != name]
+    if other:
+        print(f"note: classes are matched by number, but names differ (checkpoint / data): {', '.join(other[:5])}")
+
+
+def present_splits(config: DataConfig, task: str) -> list[str]:
+    """The splits of a task that the data YAML has. Raises UserError where its first is missing."""
+    wanted = splits_of(task)
+    if wanted[0] not in config.splits:
+        known = ", ".join(config.splits) or "none"
+        raise UserError(f"{config.file}: there is no '{wanted[0]}' split. It has: {known}. Choose another --task.")
+    return [split for split in wanted if split in config.splits]
+
+
+def measure(
+    subject: Subject,
+    split: str,
+    *,
+    folder: Path | None = None,
+    listeners: Iterable[Callable[[ImageResult], None]] = (),
+    rect: bool = True,
+    progress: bool = True,
+) -> Report:
+    """Measure one split as the options say. Curves go to `folder`; each listener gets every picture's result."""
+    options, config, on_gpu = subject.options, subject.config, subject.device.type == "cuda"
+    common = {"batch_size": options.batch_size, "single_cls": options.single_cls}
+    dataset = build_dataset(
+        config, split, imgsz=options.imgsz, stride=subject.stride, rect=rect, cache="none", **common
+    )
+    heard = list(listeners)
+    report = evaluate_detector(
+        subject.model,
+        dataset,
+        device=subject.device,
+        split=split,
+        condition=config.conditions.get(split, split),
+        conf=options.conf_thres,
+        iou=options.iou_thres,
+        max_det=options.max_det,
+        half=options.half,
+        workers=options.workers if options.workers is not None else 8 * on_gpu,
+        save_dir=folder,
+        plots=folder is not None,
+        progress=progress,
+        on_image=(lambda result: [listener(result) for listener in heard]) if heard else None,
+        augment=options.augment,
+        end2end=options.end2end,
+        **common,
+    )
+    _mention(dataset, report, options)
+    return report
+
+
+def _mention(dataset: Any, report: Report, options: ValOptions) -> None:
+    """Say what the numbers do not: pictures that were left out, and pictures with more objects than detections."""
+    for path, reason in dataset.skipped:
+        print(f"note: left out {path}: {reason}")
+    most = max((len(picture.target_cls) for picture in report.pictures), default=0)
+    if most > options.max_det:
+        print(f"note: a picture of {report.split} has {most} objects, more than --max-det {options.max_det} can find")
+
+
+def _accuracy(subject: Subject, save_dir: Path) -> ValResult:
+    """Tasks train, val and test: the table of metrics by condition, and the files that were asked for."""
+    options, reports, extra = subject.options, [], []
+    for split in present_splits(subject.config, options.task):
+        condition = subject.config.conditions.get(split, split)
+        folder = save_dir / (condition if condition == split else f"{split}-{condition}")
+        folder.mkdir(parents=True, exist_ok=True)
+        outputs = _outputs(subject, folder)
+        reports.append(measure(subject, split, folder=folder if options.plots else None, listeners=outputs))
+        extra += [{"condition": condition, **found} for output in outputs if (found := output.close())]
+    rows = table(reports)
+    save_csv(save_dir / "metrics.csv", rows)
+    print(text_table([row for row in rows if options.verbose or row["class"] == "all"]))
+    if extra:
+        print("\nby the COCO protocol\n" + text_table(extra))
+    print("\n" + text_table([{"condition": report.condition, **_times(report)} for report in reports], digits=1))
+    return ValResult(reports, save_dir, rows)
+
+
+def _outputs(subject: Subject, folder: Path) -> list[Any]:
+    """The writers that the options ask for: each is called with every picture's result, and closed at the end."""
+    options, names = subject.options, dict(subject.model.names)
+    outputs: list[Any] = [TextWriter(folder / "labels", options.save_conf)] if options.save_txt else []
+    outputs += [JsonWriter(folder, names)] if options.save_json else []
+    return [*outputs, Samples(folder / "pictures.jpg", names)] if options.plots else outputs
+
+
+def table(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """The rows of metrics.csv: for each report one of all classes, then one a class."""
+    rows = []
+    for report in reports:
+        head = {"condition": report.condition, "split": report.split}
+        whole = {"class": "all", "images": report.images, "instances": report.instances, **report.metrics}
+        rows += [{**head, **row} for row in (whole, *report.per_class)]
+    return rows
+
+
+def _times(report: Report) -> dict[str, float]:
+    """Milliseconds a picture by stage, and together."""
+    return {f"{name} ms": report.speed[name] for name in TIMES} | {"total ms": sum(report.speed.values())}
+
+
+def _speed(subject: Subject, save_dir: Path) -> ValResult:
+    """Task speed: milliseconds a picture, one at a time, square, at the confidence of use, after a warm-up."""
+    options = replace(subject.options, batch_size=1, conf_thres=max(subject.options.conf_thres, IN_USE))
+    subject = replace(subject, options=options)
+    blank = torch.zeros(1, 3, options.imgsz, options.imgsz, device=subject.device)  # (1, 3, H, W)
+    with torch.no_grad():
+        for _ in range(WARM_UP):
+            subject.model(blank)
+    reports = [measure(subject, split, rect=False) for split in present_splits(subject.config, options.task)]
+    rows: list[dict[str, Any]] = [
+        {"condition": report.condition, "imgsz": options.imgsz, "images": report.images, **_times(report)}
+        for report in reports
+    ]
+    rows = [{**row, "images per s": 1000 / row["total ms"]} for row in rows]
+    save_csv(save_dir / "speed.csv", rows)
+    print(text_table(rows, digits=2))
+    return ValResult(reports, save_dir, rows)
+
+
+def _study(subject: Subject, save_dir: Path) -> ValResult:
+    """Task study: accuracy and time at many sizes, square; a text file a condition (as YOLOv5's), and a curve."""
+    options, stride = subject.options, subject.stride
+    reports, rows = [], []
+    for imgsz in dict.fromkeys(-(-size // stride) * stride for size in options.study_sizes):
+        sized = replace(subject, options=replace(options, imgsz=imgsz))
+        for split in present_splits(subject.config, options.task):
+            report = measure(sized, split, rect=False)
+            ms = sum(report.speed.values())
+            rows.append({"condition": report.condition, "imgsz": imgsz, **report.metrics, **report.speed, "ms": ms})
+            reports.append(report)
+        print(text_table(rows[-1:]), flush=True)
+    save_csv(save_dir / "study.csv", rows)
+    _study_texts(subject, save_dir, rows)
+    plot_study(rows, save_dir / "study.png")
+    return ValResult(reports, save_dir, rows)
+
+
+def _study_texts(subject: Subject, save_dir: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """One line a size: precision, recall, mAP50, mAP50-95, then ms of pre-processing, inference, post-processing."""
+    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+    weights = subject.options.weights.stem if subject.options.weights else "weights"
+    for condition in conditions:
+        name = subject.config.file.stem + (f"-{condition}" if len(conditions) > 1 else "")
+        values = np.array([[row[key] for key in (*METRICS, *TIMES)] for row in rows if row["condition"] == condition])
+        text = "".join(" ".join(f"{value:10.4g}" for value in line) + "\n" for line in values)
+        atomic_write(save_dir / f"study_{name}_{weights}.txt", text.encode())

@@ -1,0 +1,25 @@
+"""Write a detector for other programs: `python export.py --weights runs/train/exp/weights/best.pt --include onnx`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from engine.options.export import ExportOptions
+from utils.options import parse_argv, run_door
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and export; returns the exit code."""
+
+    def work() -> None:
+        given = parse_argv(argv, [ExportOptions], "export.py", "Write a detector as ONNX, TorchScript or OpenVINO.")
+        from engine.exporter import export  # torch is imported only once the options are right
+
+        export(**given)
+
+    return run_door(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

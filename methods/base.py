@@ -1,0 +1,120 @@
+"""The method protocol: all that the composing trainer knows about a method (docs/method-protocol.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+Batch = dict[str, Any]
+
+
+@dataclass
+class Forward:
+    """One pass of the detector over one view of a batch.
+
+    loss: scalar, the detection loss times the batch size of all ranks together.
+    items: the detached parts of that loss, for the log.
+    taps: features (B, C, H, W) at the layers that methods asked for.
+    predictions: what the detector's head returned.
+    """
+
+    loss: Tensor
+    items: dict[str, Tensor]
+    taps: dict[str, Tensor]
+    predictions: Any
+
+
+@dataclass
+class Step:
+    """What a method sees of one training step.
+
+    batch["img"] and each extra view are (B, 3, H, W) RGB in [0, 1]; batch["seed"] holds one integer a picture.
+    `forward` passes another view through the detector, with the same labels. A term is logged by its value unless the
+    method puts another number under its name into `log`.
+    """
+
+    batch: Batch
+    first: Forward
+    detector: nn.Module
+    forward: Callable[[Tensor], Forward]
+    log: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def taps(self) -> dict[str, Tensor]:
+        """Features of `batch["img"]` at the layers that methods asked for."""
+        return self.first.taps
+
+    @property
+    def predictions(self) -> Any:
+        """The head's output for `batch["img"]`."""
+        return self.first.predictions
+
+
+@dataclass
+class Run:
+    """What a method sees of a training run outside the loss.
+
+    iteration counts batches from 0 over the whole run; log collects numbers for the row of the epoch.
+    """
+
+    detector: nn.Module
+    epoch: int = 0
+    epochs: int = 1
+    iteration: int = 0
+    log: dict[str, float] = field(default_factory=dict)
+
+
+class Method:
+    """Base of all methods: every hook does nothing, so that a method states only what it changes.
+
+    `name` is its name in `--method`; `views` are the extra pictures it wants in a batch (`pair`, ...);
+    `trainable` holds modules that train with the detector and are dropped at the end (None: it has none).
+    """
+
+    name: ClassVar[str]
+    views: ClassVar[frozenset[str]] = frozenset()
+    trainable: nn.Module | None = None
+
+    def attach(self, detector: nn.Module) -> None:
+        """Build training-only modules for this detector, outside `detector.model`. Called once, before the optimiser."""
+
+    def to(self, device: Any) -> None:
+        """Move whatever is not in `trainable` (momentum targets) to the device of the run."""
+
+    def frozen_modules(self) -> list[nn.Module]:
+        """Modules that take no gradient but hold batch norms to be synchronised over ranks (momentum targets)."""
+        return []
+
+    def taps(self, detector: nn.Module) -> dict[str, int]:
+        """Name -> layer index of the features that `loss` reads, found from the graph."""
+        return {}
+
+    def assigner(self, default: Any) -> Any:
+        """The label assigner to use in place of `default`."""
+        return default
+
+    def prepare(self, batch: Batch) -> None:
+        """Change the views of a batch, on the device, before the first forward."""
+
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        """Named terms, already weighted, that are added to the detection loss of `batch["img"]`."""
+        return {}
+
+    def on_epoch(self, run: Run) -> None:
+        """Called before each epoch: freeze sets, alternation."""
+
+    def on_step(self, run: Run) -> None:
+        """Called after each batch: momentum targets."""
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values that are not in `trainable` but that an exact resume needs."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
+
+    def detach(self, detector: nn.Module) -> None:
+        """Leave nothing of the method on the detector."""

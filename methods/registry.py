@@ -1,0 +1,65 @@
+"""Which methods exist: name -> (file of its class, its options). A new method adds one row here and nothing elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from methods.wiid_options import WiiDOptions
+from utils.files import UserError, nearest
+
+if TYPE_CHECKING:
+    from methods.base import Method
+
+
+class Entry(NamedTuple):
+    """Where a method lives and the schema of its options (torch-free, for `--help`)."""
+
+    target: str
+    options: type
+
+
+METHODS: dict[str, Entry] = {
+    "wiid": Entry("methods.wiid:WiiD", WiiDOptions),
+}
+
+
+def option_schemas() -> tuple[type, ...]:
+    """Option schemas of all methods, in the order of the registry."""
+    return tuple(entry.options for entry in METHODS.values())
+
+
+def split_names(composition: str) -> list[str]:
+    """Method names in `wiid+rfla`; `none` and the empty text are the plain detector.
+
+    Raises UserError for an unknown or repeated name.
+
+    >>> split_names("none")
+    []
+    """
+    names = [name.strip().lower() for name in composition.split("+") if name.strip()]
+    names = [name for name in names if name != "none"]
+    for name in names:
+        if name not in METHODS:
+            guess = nearest(name, [*METHODS, "none"])
+            hint = f" Did you mean '{guess}'?" if guess else ""
+            raise UserError(
+                f"--method {composition}: there is no method '{name}'.{hint} Known: none, {', '.join(METHODS)}."
+            )
+    if len(set(names)) != len(names):
+        raise UserError(f"--method {composition}: name each method once.")
+    return names
+
+
+def create(composition: str, options: Mapping[type, Any]) -> list[Method]:
+    """Build the methods of a composition such as `wiid+rfla`.
+
+    `options` maps each option schema to its instance; a schema that is missing takes its defaults.
+    """
+    methods: list[Method] = []
+    for name in split_names(composition):
+        module, _, attribute = METHODS[name].target.partition(":")
+        schema = METHODS[name].options
+        methods.append(getattr(importlib.import_module(module), attribute)(options.get(schema) or schema()))
+    return methods

@@ -1,0 +1,190 @@
+"""Build stock Ultralytics detectors from YAML, and look into them.
+
+The result of `build` is exactly `ultralytics.nn.tasks.DetectionModel`: its checkpoint opens wherever Ultralytics is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy, deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.graph import LayerShape, descent, evaluating, run_layers
+from models.parse import PROBE, check_rows, our_rows
+from utils.environment import contain_ultralytics
+from utils.files import UserError, load_yaml, nearest
+
+contain_ultralytics()
+
+import ultralytics  # noqa: E402
+from ultralytics.nn.tasks import DetectionModel  # noqa: E402
+from ultralytics.utils import DEFAULT_CFG  # noqa: E402
+from ultralytics.utils.torch_utils import get_flops  # noqa: E402
+
+__all__ = [
+    "DetectionModel",
+    "available",
+    "backbone_taps",
+    "build",
+    "describe",
+    "flops",
+    "parameters",
+    "run_layers",
+    "tap_channels",
+    "tapped",
+]
+
+FOLDER = Path(__file__).resolve().parent
+STOCK = Path(ultralytics.__file__).parent / "cfg" / "models"
+LEVELS = {"P3": 8, "P4": 16, "P5": 32}  # px of the picture per cell
+SCALE = re.compile(r"(?<=\d)([nsmlx])(?=$|-)")  # the scale letter in yolov8n, yolo11s, yolov8n-p2
+
+
+def build(cfg: str | Path | dict[str, Any], names: dict[int, str]) -> DetectionModel:
+    """A freshly initialised detector, in training mode, on the CPU, in float32.
+
+    cfg: a YAML of `models/` (`yolov8n`, `models/yolov5m.yaml`), of one's own or of Ultralytics, or its content
+    (a checkpoint's `yaml`, YOLOv5's with anchors included). names: class number -> name, numbered 0..n-1.
+    `model.args` holds Ultralytics' default gains (box, cls, dfl, epochs, ...) as attributes that may be set.
+    Raises UserError for an unknown file, a malformed row or one that names anything but a layer.
+    """
+    if not names or sorted(names) != list(range(len(names))):
+        raise UserError(f"class numbers {sorted(names)} must run 0, 1, 2, ...; correct `names` in the data YAML.")
+    description = describe(cfg)
+    description["nc"] = len(names)
+    with our_rows():
+        model = DetectionModel(description, verbose=False)
+    model.names = dict(names)
+    model.args = copy(DEFAULT_CFG)
+    model.task = "detect"
+    return model
+
+
+def describe(cfg: str | Path | dict[str, Any]) -> dict[str, Any]:
+    """The checked network description (`backbone`, `head`, scales) behind a file name or a checkpoint's `yaml`."""
+    if isinstance(cfg, dict):
+        description, source = deepcopy(cfg), str(cfg.get("yaml_file", "the checkpoint's network description"))
+    else:
+        path = find(cfg)
+        description, source = load_yaml(path), str(path)
+        description |= {"yaml_file": Path(cfg).with_suffix(".yaml").name, "scale": _scale(Path(cfg), description)}
+    check_rows(description, source)
+    return _anchor_free(description, source)
+
+
+def find(cfg: str | Path) -> Path:
+    """The file that holds a model: as given, else by name in `models/`, else among Ultralytics' own.
+
+    Each is tried with the scale letter and without (yolov8n.yaml, yolov8.yaml). Raises UserError with the nearest name.
+    """
+    path = Path(cfg)
+    path = path if path.suffix in {".yaml", ".yml"} else path.with_name(f"{path.name}.yaml")
+    family = path.with_name(SCALE.sub("", path.stem, count=1) + path.suffix)
+    ours = str(path.parent) in {".", FOLDER.name}  # a folder of one's own is meant as it is written
+    for name in (path, family):
+        elsewhere = (FOLDER / name.name, *sorted(STOCK.rglob(name.name))) if ours else ()
+        found = next((candidate for candidate in (name, *elsewhere) if candidate.is_file()), None)
+        if found is not None:
+            return found
+    guess = nearest(path.stem, available())
+    raise UserError(
+        f"{cfg}: no such model YAML, neither there nor in models/; "
+        + (f"did you mean models/{guess}.yaml?" if guess else f"known models: {', '.join(available())}.")
+    )
+
+
+def available() -> list[str]:
+    """Names of the models in `models/`, one for each scale of a family."""
+    names = []
+    for path in sorted(FOLDER.glob("*.yaml")):
+        names += [_scaled(path.stem, scale) for scale in load_yaml(path).get("scales", {})] or [path.stem]
+    return names
+
+
+def _scaled(family: str, scale: str) -> str:
+    """yolov8-p2, n -> yolov8n-p2."""
+    return re.sub(r"(\d+)(?=$|-)", rf"\g<1>{scale}", family, count=1)
+
+
+def _scale(path: Path, description: dict[str, Any]) -> str:
+    """The scale letter in the file's name, checked against the family's scales; the first scale if it names none."""
+    letter = SCALE.search(path.stem)
+    scales = description.get("scales") or {}
+    if letter is None:
+        return next(iter(scales), "")
+    if scales and letter[1] not in scales:
+        raise UserError(f"{path}: this family has no scale {letter[1]!r}; its scales are {', '.join(scales)}.")
+    return letter[1]
+
+
+def _anchor_free(description: dict[str, Any], source: str) -> dict[str, Any]:
+    """YOLOv5's own descriptions give the head anchors: without them it is the anchor-free head of the same channels."""
+    anchors = description.pop("anchors", None)
+    head = description["head"][-1]
+    if head[2] != "Detect":
+        raise UserError(f"{source}: the last row is {head[2]}, not Detect; only detectors can be used here.")
+    if anchors is not None:
+        head[3] = head[3][:1]
+    return description
+
+
+def _shapes(model: DetectionModel) -> list[LayerShape]:
+    parameter = next(model.parameters())
+    probe = torch.zeros(1, parameter.shape[1], PROBE, PROBE, device=parameter.device, dtype=parameter.dtype)
+    with evaluating(model):
+        return descent(model.model, probe)
+
+
+def backbone_taps(model: DetectionModel) -> dict[str, int]:
+    """The last layer of stride 8, 16 and 32 before the network first goes up again, e.g. {"P3": 4, "P4": 6, "P5": 9}.
+
+    Found from what the layers do, not from a file's name. A model with a stride-4 head has the same three levels.
+    Raises ValueError if the model has a level missing.
+    """
+    rows = {shape.stride: shape.index for shape in _shapes(model)}  # a later layer of the same stride overwrites
+    missing = [name for name, stride in LEVELS.items() if stride not in rows]
+    if missing:
+        raise ValueError(f"no backbone layer for {', '.join(missing)}; strides found: {sorted(rows)}")
+    return {name: rows[stride] for name, stride in LEVELS.items()}
+
+
+def tap_channels(model: DetectionModel, layers: Mapping[str, int]) -> dict[str, int]:
+    """Channels that each tapped layer puts out. Raises KeyError for a layer that is not in the backbone."""
+    channels = {shape.index: shape.channels for shape in _shapes(model)}
+    return {name: channels[row] for name, row in layers.items()}
+
+
+@contextmanager
+def tapped(model: DetectionModel, layers: Mapping[str, int]) -> Iterator[dict[str, Tensor]]:
+    """Collect the outputs of some layers: {name: (B, C, H, W)} of the latest forward pass made inside.
+
+    The hooks live only inside the context; nothing is left on the model.
+    """
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Any:
+        return lambda module, inputs, output: outputs.__setitem__(name, output)
+
+    handles = [model.model[row].register_forward_hook(keep(name)) for name, row in layers.items()]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def parameters(model: DetectionModel) -> int:
+    """Number of parameters, trained or frozen."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def flops(model: DetectionModel, imgsz: int = 640) -> float:
+    """GFLOPs of one picture of imgsz x imgsz pixels, a multiply-add counted as two, as Ultralytics reports them."""
+    twin = deepcopy(model).eval()  # the counter hangs hooks and buffers on the layers
+    return float(get_flops(twin, imgsz))

@@ -1,0 +1,98 @@
+"""Walk a YOLO network layer by layer, as its YAML rows link them.
+
+A network is a sequence of layers, each carrying `i` (its row) and `f` (the row or rows it reads, -1 = the row before).
+Only torch is needed here: any module with these two attributes can be walked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Layer = Any
+"""An nn.Module with the attributes `i` and `f`."""
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """What one layer puts out for the probe picture: channels, and pixels of the input per output cell."""
+
+    index: int
+    channels: int
+    stride: float
+
+
+def sources(layer: Layer) -> list[int]:
+    """Absolute rows that `layer` reads, other than the row just before it named as -1."""
+    rows = [layer.f] if isinstance(layer.f, int) else list(layer.f)
+    return [row % layer.i for row in rows if row != -1]
+
+
+def layer_input(layer: Layer, previous: Tensor, outputs: Mapping[int, Tensor]) -> Tensor | list[Tensor]:
+    """The tensor, or list of tensors, that `layer` reads."""
+    if layer.f == -1:
+        return previous
+    if isinstance(layer.f, int):
+        return outputs[layer.f % layer.i]
+    return [previous if row == -1 else outputs[row % layer.i] for row in layer.f]
+
+
+def run_layers(layers: Sequence[Layer], image: Tensor, keep: Mapping[str, int]) -> dict[str, Tensor]:
+    """Run the graph as far as the last kept layer and no further.
+
+    layers: consecutive layers from row 0 on, as in `detector.model`; image: (B, 3, H, W); keep: name -> row.
+    Returns name -> output of that row. Only outputs that a later layer reads, or that are kept, stay in memory.
+    Raises ValueError if `keep` is empty or names a row that is not there.
+    """
+    if not keep or not 0 <= min(keep.values()) <= max(keep.values()) < len(layers):
+        raise ValueError(f"rows to keep {dict(keep)} must lie in 0..{len(layers) - 1}")
+    layers = layers[: max(keep.values()) + 1]
+    needed = {row for layer in layers for row in sources(layer)} | set(keep.values())
+    outputs: dict[int, Tensor] = {}
+    x = image
+    for layer in layers:
+        x = layer(layer_input(layer, x, outputs))
+        if layer.i in needed:
+            outputs[layer.i] = x
+    return {name: outputs[row] for name, row in keep.items()}
+
+
+@contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients inside; afterwards every submodule is in the mode it was in.
+
+    Batch statistics therefore do not move, and layers frozen one by one stay frozen.
+    """
+    modes = [(part, part.training) for module in modules for part in module.modules()]
+    for part, _ in modes:
+        part.training = False
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def descent(layers: Sequence[Layer], image: Tensor) -> list[LayerShape]:
+    """Shapes of the layers down to the first one that enlarges its input: the backbone, and what belongs to it.
+
+    image: a probe (1, 3, S, S) with S divisible by the largest stride. The head (the last layer) is never run.
+    """
+    shapes: list[LayerShape] = []
+    outputs: dict[int, Tensor] = {}
+    x = image
+    for layer in layers[:-1]:
+        source = layer_input(layer, x, outputs)
+        x = layer(source)
+        widest = source.shape[-1] if isinstance(source, Tensor) else max(part.shape[-1] for part in source)
+        if not isinstance(x, Tensor) or x.shape[-1] > widest:
+            break
+        outputs[layer.i] = x
+        shapes.append(LayerShape(layer.i, x.shape[1], image.shape[-1] / x.shape[-1]))
+    return shapes

@@ -1,0 +1,160 @@
+"""YAML rows: which modules they may name, and rows of our own.
+
+Ultralytics' parser knows its own modules only, evaluates `activation` as Python, and looks every module name up among
+all globals of its file. Here each name is checked to be a layer first, so that a network description from a
+stranger's checkpoint cannot call anything. Rows naming a block of ours are parsed as a stand-in with the same channels
+and then replaced by the block.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torchvision.ops
+from torch import Tensor, nn
+
+from models.graph import evaluating, layer_input
+from utils.environment import contain_ultralytics
+from utils.files import UserError, nearest
+
+contain_ultralytics()
+
+from ultralytics.nn import tasks  # noqa: E402
+
+LAYER_PACKAGES = ("torch.nn.modules.", "torchvision.ops.", "ultralytics.nn.modules.")
+PROBE = 128  # px: divisible by every stride in use, and 4x4 cells at stride 32
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a YAML row naming one of our blocks becomes a module.
+
+    build(inputs, stand_in, args): the block, given the channel counts of its inputs, the stand-in that Ultralytics'
+    parser built (its channels are scaled already) and the row's arguments. stand_in: the module the parser sees.
+    stand_in_args: the stand-in's arguments from the row's; none by default.
+    A block's children must not be called i, f or np: Ultralytics writes these on every row's module.
+    """
+
+    build: Callable[[list[int], nn.Module, list[Any]], nn.Module]
+    stand_in: str = "nn.Identity"
+    stand_in_args: Callable[[list[Any]], list[Any]] = lambda args: []
+
+
+BLOCKS: dict[str, Row] = {}
+"""Module name in a YAML row -> how it is built. Methods that change the network add theirs here."""
+
+
+def check_rows(yaml: dict[str, Any], source: str) -> None:
+    """Raise UserError unless every row of the network description is well formed and names a layer."""
+    for key in ("backbone", "head"):
+        rows = yaml.get(key)
+        if not isinstance(rows, list) or not rows:
+            raise UserError(f"{source}: no list of rows under `{key}`; a model YAML needs `backbone` and `head`.")
+        for number, row in enumerate(rows):
+            _check_row(row, f"{source}: {key} row {number}")
+    activation = yaml.get("activation")
+    if activation is not None and not is_activation(activation):
+        raise UserError(
+            f"{source}: `activation: {activation}` is not a torch.nn layer with plain arguments; "
+            "write it as nn.SiLU() or nn.LeakyReLU(0.1)."
+        )
+
+
+def _check_row(row: Any, where: str) -> None:
+    if not isinstance(row, (list, tuple)) or len(row) != 4 or not isinstance(row[3], list):
+        raise UserError(f"{where} is {row!r}; expected [from, repeats, module, [arguments]].")
+    name = row[2]
+    if isinstance(name, str) and (name in BLOCKS or is_layer(name)):
+        return
+    guess = nearest(str(name), [*BLOCKS, *(key for key in vars(tasks) if is_layer(key))])
+    hint = f"; did you mean {guess}?" if guess else "."
+    raise UserError(f"{where} names the module {name!r}, which is no known layer{hint}")
+
+
+def is_layer(name: str) -> bool:
+    """Whether a YAML row may name this module: a layer of torch.nn, torchvision.ops or Ultralytics."""
+    for prefix, package in (("nn.", nn), ("torchvision.ops.", torchvision.ops)):
+        if name.startswith(prefix):
+            found = vars(package).get(name[len(prefix) :])
+            break
+    else:
+        found = vars(tasks).get(name)
+    is_module = isinstance(found, type) and issubclass(found, nn.Module)
+    return is_module and f"{found.__module__}.".startswith(LAYER_PACKAGES)
+
+
+def is_activation(text: Any) -> bool:
+    """Whether `text` reads nn.Name(literals): Ultralytics evaluates it as Python, so nothing else may pass."""
+    try:
+        call = ast.parse(str(text).strip(), mode="eval").body
+        if not isinstance(call, ast.Call):
+            return False
+        for value in [*call.args, *(word.value for word in call.keywords)]:
+            ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return False
+    name = ast.unparse(call.func).removeprefix("torch.")
+    return name.startswith("nn.") and is_layer(name)
+
+
+@contextmanager
+def our_rows() -> Iterator[None]:
+    """Let `tasks.DetectionModel` read rows of BLOCKS: it looks `parse_model` up by name when it is built."""
+    original = tasks.parse_model
+
+    def parse(description: dict[str, Any], ch: int, verbose: bool = True) -> tuple[nn.Sequential, list[int]]:
+        plain, ours = with_stand_ins(description)
+        network, save = original(plain, ch=ch, verbose=verbose)
+        if ours:
+            put_blocks(network, ours, ch)
+        return network, save
+
+    tasks.parse_model = parse
+    try:
+        yield
+    finally:
+        tasks.parse_model = original
+
+
+def with_stand_ins(description: dict[str, Any]) -> tuple[dict[str, Any], dict[int, tuple[str, list[Any]]]]:
+    """A copy of the description with our rows replaced, and row number -> (block name, its arguments)."""
+    plain = deepcopy(description)
+    ours: dict[int, tuple[str, list[Any]]] = {}
+    for number, row in enumerate(plain["backbone"] + plain["head"]):
+        if row[2] in BLOCKS:
+            ours[number] = (row[2], row[3])
+            block = BLOCKS[row[2]]
+            row[2:] = [block.stand_in, block.stand_in_args(row[3])]
+    return plain, ours
+
+
+def put_blocks(network: nn.Sequential, ours: dict[int, tuple[str, list[Any]]], channels: int = 3) -> None:
+    """Replace the stand-ins in place, in order, each block built for what really arrives at it."""
+    outputs: dict[int, Tensor] = {}
+    x = torch.zeros(1, channels, PROBE, PROBE)  # (1, C, S, S)
+    for number in range(max(ours) + 1):
+        layer = network[number]
+        source = layer_input(layer, x, outputs)
+        if number in ours:
+            layer = network[number] = _block(layer, source, *ours[number])
+        with evaluating(layer):
+            x = outputs[number] = layer(source)
+
+
+def _block(stand_in: nn.Module, source: Tensor | Sequence[Tensor], name: str, args: list[Any]) -> nn.Module:
+    """The real block, with the marks that Ultralytics puts on every row's module."""
+    inputs = [part.shape[1] for part in ([source] if isinstance(source, Tensor) else source)]
+    block = BLOCKS[name].build(inputs, stand_in, args)
+    taken = {"i", "f", "np"} & {child for child, _ in block.named_children()}
+    if taken:
+        raise ValueError(f"{name} has a child called {min(taken)!r}, a name that Ultralytics writes on every row")
+    size = sum(parameter.numel() for parameter in block.parameters())
+    for mark, value in {"i": stand_in.i, "f": stand_in.f, "type": name, "np": size}.items():
+        setattr(block, mark, value)
+    return block

@@ -1,0 +1,140 @@
+"""data.convert.coco: a miniature of the published layout, and what hostile or broken files get."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data.convert.coco import convert
+from utils.files import UserError, load_yaml
+
+CATEGORIES = [
+    {"id": 1, "name": "person", "supercategory": "person"},
+    {"id": 4, "name": "motorcycle", "supercategory": "vehicle"},
+    {"id": 18, "name": "dog", "supercategory": "animal"},
+    {"id": 67, "name": "dining table", "supercategory": "furniture"},
+    {"id": 90, "name": "toothbrush", "supercategory": "indoor"},
+]
+
+
+def note(image: int, category: int, box: object, crowd: int = 0) -> dict:
+    return {"id": 1, "image_id": image, "category_id": category, "bbox": box, "iscrowd": crowd, "area": 1.0}
+
+
+def picture(number: int, name: str, width: int = 40, height: int = 30) -> dict:
+    return {"id": number, "file_name": name, "width": width, "height": height}
+
+
+def write(folder: Path, subset: str, images: list[dict], annotations: list[dict]) -> Path:
+    file = folder / "annotations" / f"instances_{subset}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"images": images, "annotations": annotations, "categories": CATEGORIES}))
+    return file
+
+
+@pytest.fixture
+def source(tmp_path, make_image) -> Path:
+    folder = tmp_path / "coco"
+    for subset, name in (("train2017", "1.jpg"), ("train2017", "2.jpg"), ("val2017", "3.jpg")):
+        make_image(folder / subset / name, width=40, height=30)
+    notes = [note(1, 1, [4, 6, 16, 16]), note(1, 4, [0, 0, 40, 30]), note(1, 18, [1, 1, 9, 9], crowd=1)]
+    write(folder, "train2017", [picture(1, "1.jpg"), picture(2, "2.jpg")], [*notes, note(2, 90, [1, 1, 5, 5])])
+    write(folder, "val2017", [picture(3, "3.jpg")], [note(3, 67, [10, 10, 10, 10])])
+    return folder
+
+
+def test_coco_becomes_voco(source, tmp_path):
+    """Person: left 4, top 6, 16 x 16 of 40 x 30: x = 12/40, y = 14/30, w = 16/40, h = 16/30."""
+    summary = convert(source, tmp_path / "voco")
+    labels = tmp_path / "voco/labels"
+    assert (labels / "train/coco-train2017/1.txt").read_text() == (
+        "10 0.300000 0.466667 0.400000 0.533333\n9 0.500000 0.500000 1.000000 1.000000\n"
+    )
+    assert (labels / "val/coco-val2017/3.txt").read_text() == "11 0.375000 0.500000 0.250000 0.333333\n"
+    assert (summary.images, summary.boxes, summary.backgrounds) == (2, 3, 1)
+    assert summary.dropped == {"marked as crowd (--difficult keeps them)": 1, "another class": 1}
+    assert summary.per_split == {"train": 1, "val": 1}
+
+
+@pytest.mark.parametrize(
+    ("choices", "images", "boxes"),
+    [({"difficult": True}, 2, 4), ({"backgrounds": True}, 3, 3), ({"classes": "all"}, 3, 4)],
+)
+def test_choices(source, tmp_path, choices, images, boxes):
+    summary = convert(source, tmp_path / "out", **choices)
+    assert (summary.images, summary.boxes) == (images, boxes)
+
+
+def test_one_file_and_its_own_classes(source, tmp_path):
+    file = source / "annotations/instances_train2017.json"
+    summary = convert(file, tmp_path / "out", images=source / "train2017", classes="toothbrush,person")
+    assert load_yaml(tmp_path / "out/data.yaml")["names"] == {0: "toothbrush", 1: "person"}
+    assert (summary.images, summary.boxes) == (2, 2)
+
+
+@pytest.mark.parametrize("folder", ["images/train2017", "images"])
+def test_other_usual_places_of_the_pictures(tmp_path, make_image, folder):
+    make_image(tmp_path / "set" / folder / "1.jpg", width=40, height=30)
+    write(tmp_path / "set", "train2017", [picture(1, "1.jpg")], [note(1, 1, [4, 6, 16, 16])])
+    assert convert(tmp_path / "set", tmp_path / "out").images == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["../../secret.jpg", "/etc/secret.jpg", "a/../../secret.jpg", "..\\secret.jpg", "C:/x.jpg", ""]
+)
+def test_names_that_lead_out_of_the_folder(source, tmp_path, make_image, name):
+    make_image(tmp_path / "secret.jpg", width=40, height=30)
+    images = [picture(1, "1.jpg"), picture(9, name)]
+    write(source, "train2017", images, [note(1, 1, [4, 6, 16, 16]), note(9, 1, [4, 6, 16, 16])])
+    summary = convert(source, tmp_path / "out")
+    assert [reason for _, reason in summary.skipped] == [f"the name {name!r} leads out of the data set's folder"]
+    assert not list((tmp_path / "out").rglob("secret*"))
+
+
+@pytest.mark.parametrize(
+    ("box", "reason"),
+    [
+        ([5, 5, 0, 9], "no area inside the picture"),
+        ([5, 5, -3, 9], "no area inside the picture"),
+        ([50, 50, 9, 9], "no area inside the picture"),
+        ([5, 5, 9], "not a number"),
+        ("wide", "not a number"),
+        (None, "not a number"),
+        ([5, 5, "x", 9], "not a number"),
+    ],
+)
+def test_boxes_that_are_none_are_counted(source, tmp_path, box, reason):
+    write(source, "train2017", [picture(1, "1.jpg")], [note(1, 1, box), note(1, 1, [1, 1, 5, 5])])
+    summary = convert(source, tmp_path / "out")
+    assert summary.dropped == {reason: 1}
+
+
+def test_missing_pictures_are_listed(source, tmp_path):
+    (source / "train2017/1.jpg").unlink()
+    summary = convert(source, tmp_path / "out")
+    assert [(path.name, reason) for path, reason in summary.skipped] == [("1.jpg", "there is no such file")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[]", "expected COCO's 'images'"),
+        ('{"images": [{"id": 1}]}', "expected COCO's 'images', a list with file_name, id in each entry"),
+        ('{"images": [], "annotations": [3]}', "expected COCO's 'annotations'"),
+        ('{"images": [], "annotations": []}', "expected COCO's 'categories'"),
+        ("[" * 100_000, "cannot be read as JSON"),
+    ],
+)
+def test_files_that_are_not_coco(source, tmp_path, text, message):
+    (source / "annotations/instances_train2017.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        convert(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_annotations_at_all(tmp_path):
+    with pytest.raises(UserError, match="expected annotations/instances_"):
+        convert(tmp_path, tmp_path / "out")

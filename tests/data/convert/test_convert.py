@@ -1,0 +1,121 @@
+"""data.convert: the table of converters, class names across sets, and two sets written into one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.config import load_data
+from data.convert import CONVERTERS, layout, run
+from data.convert.classes import EXDARK, ClassTable
+from data.convert.layout import Box, Item, Summary, inside, write_yolo
+from utils.files import UserError, list_images
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("person", 10), ("Person", 10), ("people", 10), ("motorcycle", 9), ("motorbike", 9), ("diningtable", 11),
+        ("dining table", 11), ("table", 11), ("cup", 7), ("bicycle", 0), ("sheep", None), ("", None),
+    ],
+)  # fmt: skip
+def test_the_twelve_classes_and_their_other_names(name, number):
+    table = ClassTable("exdark", ["person"])
+    assert table.names == list(EXDARK)
+    assert table.number(name) == number
+
+
+def test_all_names_are_sorted_and_given_ones_keep_their_order():
+    assert ClassTable("all", ["b", "a", "b"]).names == ["a", "b"]
+    assert ClassTable("b, a", ["b", "a"]).names == ["b", "a"]
+
+
+@pytest.mark.parametrize(("choice", "found"), [("a,a", ["a"]), ("", ["a"]), ("all", []), ("c", ["a", "b"])])
+def test_names_that_cannot_be_used(choice, found):
+    with pytest.raises(UserError, match="cannot be used"):
+        ClassTable(choice, found)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("a.jpg", "a.jpg"), ("x/a.jpg", "x/a.jpg"), ("x\\a.jpg", "x/a.jpg")])
+def test_names_inside_a_folder(name, expected):
+    assert inside(Path("set"), name) == Path("set", expected)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../a", "a/../../b", "/a", "\\a", "C:\\a", "a\0b", "\\\\server\\a"])
+def test_names_outside_a_folder(name):
+    with pytest.raises(ValueError, match="leads out"):
+        inside(Path("set"), name)
+
+
+def one_item(image: Path, split: str = "train", group: str = "g") -> Item:
+    return Item(image, split, group, (Box("dog", 1, 1, 9, 9),))
+
+
+def write(items: list[Item], out: Path) -> Summary:
+    return write_yolo(items, out, Summary(), classes="exdark", link="copy", backgrounds=False)
+
+
+def test_two_sets_become_one(tmp_path, make_image):
+    first, second = make_image(tmp_path / "a/1.png"), make_image(tmp_path / "b/1.png")
+    write([one_item(first, "train", "voc")], tmp_path / "out")
+    write([one_item(second, "train", "coco"), one_item(second, "val", "coco")], tmp_path / "out")
+    data = load_data(tmp_path / "out")
+    assert set(data.splits) == {"train", "val"}
+    assert len(list_images(data.splits["train"][0])) == 2
+
+
+def test_two_pictures_of_one_name_are_not_mixed_up(tmp_path, make_image):
+    summary = write([one_item(make_image(tmp_path / f"{n}/1.png")) for n in "ab"], tmp_path / "out")
+    assert summary.images == 1
+    assert summary.skipped[0][1] == "another picture of the same name was converted already"
+
+
+def test_an_interrupted_conversion_leaves_nothing(tmp_path, make_image, monkeypatch):
+    def stop(source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(layout.LINKS, "copy", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write([one_item(make_image(tmp_path / "a/1.png"))], tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+
+
+def test_a_file_in_the_way(tmp_path, make_image):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match="a file is in the way"):
+        write([one_item(make_image(tmp_path / "a/1.png"))], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "choices", "message"),
+    [
+        ("cocoa", {}, "no such converter. Did you mean 'coco'"),
+        ("exdark", {"trainval": True}, "--trainval means nothing for this data set"),
+        ("coco", {"trainval": None}, "expected annotations"),
+    ],
+)
+def test_run_says_what_is_wrong(tmp_path, name, choices, message):
+    (tmp_path / "source").mkdir()
+    with pytest.raises(UserError, match=message):
+        run(name, tmp_path / "source", tmp_path / "out", **choices)
+
+
+def test_run_keeps_source_and_result_apart(tmp_path):
+    with pytest.raises(UserError, match="lies in --source"):
+        run("voc", tmp_path, tmp_path / "out")
+
+
+def test_converters_need_no_torch(root):
+    code = (
+        "import sys, importlib, json\nfrom data.convert import CONVERTERS\n"
+        "[importlib.import_module(name) for name in CONVERTERS.values()]\n"
+        "print(json.dumps(['torch' in sys.modules, 'ultralytics' in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [False, False]
+    assert list(CONVERTERS) == ["coco", "exdark", "voc"]

@@ -1,0 +1,212 @@
+"""data.convert.voc: a miniature of the VOCdevkit, plain XML folders, and real VOC files beside their known labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.convert import run
+from data.convert.voc import convert
+from data.labels import label_path, read_label
+from utils.files import UserError, list_images, load_yaml
+
+OBJECT = """
+  <object><name>{name}</name><difficult>{difficult}</difficult>
+    <bndbox><xmin>{box[0]}</xmin><ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox>
+    <part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part>
+  </object>"""
+
+
+def annotation(name: str, objects: list[tuple], size: tuple[int, int] = (40, 30), database: str = "Unknown") -> str:
+    """A VOC file; objects: (class, (xmin, ymin, xmax, ymax), difficult)."""
+    entries = "".join(OBJECT.format(name=kind, box=box, difficult=hard) for kind, box, hard in objects)
+    return (
+        f"<annotation><folder>VOC</folder><filename>{name}</filename><source><database>{database}</database></source>"
+        f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>{entries}</annotation>"
+    )
+
+
+@pytest.fixture
+def devkit(tmp_path, make_image) -> Path:
+    """VOC2007 with three pictures: 000001 train, 000002 val, 000003 test."""
+    year = tmp_path / "VOCdevkit" / "VOC2007"
+    for folder in ("Annotations", "ImageSets/Main"):
+        (year / folder).mkdir(parents=True)
+    contents = {
+        "000001": [("person", (5, 7, 20, 22), 0), ("motorbike", (1, 1, 40, 30), 0), ("sheep", (3, 3, 9, 9), 0)],
+        "000002": [("diningtable", (11, 11, 20, 20), 0), ("car", (1, 1, 5, 5), 1)],
+        "000003": [("aeroplane", (1, 1, 5, 5), 0)],
+    }
+    for name, objects in contents.items():
+        make_image(year / "JPEGImages" / f"{name}.jpg", width=40, height=30)
+        text = annotation(f"{name}.jpg", objects, database="The VOC2007 Database")
+        (year / "Annotations" / f"{name}.xml").write_text(text)
+    lists = {"train": "000001\n", "val": "000002\n", "trainval": "000001\n000002\n", "test": "000003\n"}
+    for name, lines in lists.items():
+        (year / "ImageSets/Main" / f"{name}.txt").write_text(lines)
+    return year.parent
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_devkit_becomes_voco(devkit, tmp_path):
+    """Person (5,7)-(20,22), counted from 1 with the last pixel inside, is 4..20 x 6..22 of 40 x 30:
+
+    x = 12/40 = .3, y = 14/30 = .466667, w = 16/40 = .4, h = 16/30 = .533333. The motorbike fills the picture.
+    """
+    before = {path: path.read_bytes() for path in devkit.rglob("*") if path.is_file()}
+    summary = convert(devkit, tmp_path / "voco")
+    assert tree(tmp_path / "voco") == [
+        "data.yaml",
+        "images/train/VOC2007/000001.jpg",
+        "images/val/VOC2007/000002.jpg",
+        "labels/train/VOC2007/000001.txt",
+        "labels/val/VOC2007/000002.txt",
+    ]
+    assert (tmp_path / "voco/labels/train/VOC2007/000001.txt").read_text() == (
+        "10 0.300000 0.466667 0.400000 0.533333\n9 0.500000 0.500000 1.000000 1.000000\n"
+    )
+    assert (tmp_path / "voco/labels/val/VOC2007/000002.txt").read_text() == "11 0.375000 0.500000 0.250000 0.333333\n"
+    assert (summary.images, summary.boxes, summary.clipped, summary.backgrounds) == (2, 3, 0, 1)
+    assert summary.dropped == {"another class": 2, "marked difficult (--difficult keeps them)": 1}
+    assert "1 pictures without a wanted object left out (--backgrounds keeps them)" in summary.lines()
+    content = load_yaml(tmp_path / "voco/data.yaml")
+    assert (content["path"], content["train"], content["names"][10]) == (".", "images/train", "people")
+    assert {path: path.read_bytes() for path in devkit.rglob("*") if path.is_file()} == before
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("choices", "images", "boxes"),
+    [
+        ({}, 2, 3),
+        ({"difficult": True}, 2, 4),
+        ({"backgrounds": True}, 3, 3),
+        ({"classes": "all"}, 3, 5),
+        ({"classes": "sheep,person"}, 1, 2),
+        ({"trainval": True}, 2, 3),
+    ],
+)
+def test_choices(devkit, tmp_path, choices, images, boxes):
+    summary = convert(devkit, tmp_path / "out", **choices)
+    assert (summary.images, summary.boxes) == (images, boxes)
+
+
+def test_trainval_trains_on_both(devkit, tmp_path):
+    summary = convert(devkit / "VOC2007", tmp_path / "out", trainval=True, backgrounds=True)
+    assert summary.per_split == {"train": 2, "val": 1}
+
+
+def test_own_classes_keep_the_given_order(devkit, tmp_path):
+    convert(devkit, tmp_path / "out", classes="sheep,person")
+    assert load_yaml(tmp_path / "out/data.yaml")["names"] == {0: "sheep", 1: "person"}
+
+
+def plain(folder: Path, make_image, **files: str) -> Path:
+    for name, text in files.items():
+        make_image(folder / "images" / f"{name}.png", width=40, height=30)
+        (folder / f"{name}.xml").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("box", "size", "row"),
+    [
+        ((4, 6, 20, 22), (40, 30), "0.300000 0.466667 0.400000 0.533333"),  # other tools: from 0, last pixel outside
+        ((4.5, 6, 20.5, 22), (40, 30), "0.312500 0.466667 0.400000 0.533333"),
+        ((8, 12, 40, 44), (80, 60), "0.300000 0.466667 0.400000 0.533333"),  # annotated at twice the size
+        ((4, 6, 20, 22), (0, 0), "0.300000 0.466667 0.400000 0.533333"),  # size not stated: the file's
+        ((-10, 0, 20, 40), (40, 30), "0.250000 0.500000 0.500000 1.000000"),  # clipped
+    ],
+)
+def test_boxes_by_hand(tmp_path, make_image, box, size, row):
+    source = plain(tmp_path / "set", make_image, a=annotation("a.png", [("dog", box, 0)], size))
+    summary = convert(source, tmp_path / "out", images=source / "images")
+    assert (tmp_path / "out/labels/train/voc/a.txt").read_text() == f"8 {row}\n"
+    assert summary.clipped == (box[0] < 0)
+
+
+@pytest.mark.parametrize(
+    ("box", "reason"),
+    [
+        ((20, 6, 20, 22), "no area inside the picture"),
+        ((20, 6, 4, 22), "no area inside the picture"),
+        ((50, 6, 60, 22), "no area inside the picture"),
+        (("nan", 6, 4, 22), "not a number"),
+        (("inf", 6, 4, 22), "not a number"),
+        (("x", 6, 4, 22), "not a number"),
+        (("", 6, 4, 22), "not a number"),
+    ],
+)
+def test_boxes_that_are_none_are_counted(tmp_path, make_image, box, reason):
+    text = annotation("a.png", [("dog", box, 0), ("dog", (1, 1, 9, 9), 0)])
+    summary = convert(plain(tmp_path / "set", make_image, a=text), tmp_path / "out")
+    assert (summary.boxes, summary.dropped) == (1, {reason: 1})
+
+
+def test_bad_files_are_skipped_and_listed(tmp_path, make_image):
+    good = annotation("a.png", [("dog", (1, 1, 9, 9), 0)])
+    bomb = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotation>&b;</annotation>'
+    theft = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><annotation><filename>&a;</filename></annotation>'
+    source = plain(tmp_path / "set", make_image, a=good, b=bomb, c=theft, d="<annotation>", e=good, f=good, g=good)
+    (source / "images/e.png").write_bytes((source / "images/e.png").read_bytes()[:-20])
+    (source / "images/f.png").unlink()
+    (source / "f.xml").write_text(annotation("../../f.png", [("dog", (1, 1, 9, 9), 0)]))
+    (source / "g.xml").write_text(annotation("g.png", [("dog", (1, 1, 9, 9), 0)], size=(30, 40)))
+    summary = convert(source, tmp_path / "out")
+    reasons = {path.stem: reason for path, reason in summary.skipped}
+    assert summary.images == 1
+    assert set(reasons) == {"b", "c", "d", "e", "f", "g"}
+    assert "EntitiesForbidden" in reasons["b"]
+    assert "EntitiesForbidden" in reasons["c"]
+    assert "truncated" in reasons["e"]
+    assert reasons["f"] == "its picture is missing"
+    assert reasons["g"] == "annotated as 30 x 40 px, but the file is 40 x 30"
+    assert any("skipped" in line and "e.png" in line for line in summary.lines())
+
+
+def test_what_cannot_start(tmp_path, make_image, devkit):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds neither a VOC layout"):
+        convert(tmp_path / "empty", tmp_path / "out")
+    with pytest.raises(UserError, match="zebra cannot be used; the set has aeroplane, car"):
+        convert(devkit, tmp_path / "out", classes="zebra", difficult=True)
+    source = plain(tmp_path / "set", make_image, a=annotation("a.png", [("sheep", (1, 1, 9, 9), 0)]))
+    with pytest.raises(UserError, match="no picture with a wanted object"):
+        convert(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_same_set_is_not_written_twice(devkit, tmp_path):
+    convert(devkit, tmp_path / "out")
+    before = tree(tmp_path / "out")
+    with pytest.raises(UserError, match="VOC2007 is there already"):
+        convert(devkit, tmp_path / "out")
+    with pytest.raises(UserError, match="has other classes"):
+        convert(devkit, tmp_path / "out", classes="all")
+    assert tree(tmp_path / "out") == before
+
+
+REAL = [("raccoon", "raccoon", 200, 217, 0), ("bccd", "RBC,WBC,Platelets", 364, 4886, 2)]
+
+
+@pytest.mark.parametrize(("name", "classes", "images", "boxes", "without_area"), REAL)
+def test_real_voc_files_give_the_known_labels(shared, tmp_path, name, classes, images, boxes, without_area):
+    source = shared / "data" / name
+    summary = run(
+        "voc", source / "voc_xml", tmp_path / "out", images=source / "images", classes=classes, link="symbolic"
+    )
+    assert (summary.images, summary.boxes, summary.skipped) == (images, boxes, [])
+    assert summary.dropped["no area inside the picture"] == without_area
+    count = len(classes.split(","))
+    for converted in list_images(tmp_path / "out/images"):
+        split = converted.relative_to(tmp_path / "out/images").parts[0]
+        ours = read_label(label_path(converted), count)
+        known = read_label(source / "labels" / split / f"{converted.stem}.txt", count)
+        order, known_order = np.lexsort(ours.round(4).T), np.lexsort(known.round(4).T)
+        np.testing.assert_allclose(ours[order], known[known_order], atol=2e-3)

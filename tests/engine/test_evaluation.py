@@ -1,0 +1,262 @@
+"""Measuring a detector: averages by hand, equality with Ultralytics, and a model that is left as it was."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from data.config import DataConfig, load_data
+from data.views import build_dataset
+from engine import evaluation
+from engine.evaluation import (
+    ImageResult,
+    PictureStats,
+    Settings,
+    Stopwatch,
+    average,
+    evaluate_detector,
+    inference_state,
+    match,
+    per_class,
+)
+from models.detector import build
+
+
+class Oracle(nn.Module):
+    """A detector that knows the labels and blurs them: boxes off by a sixth, a fifth of the classes wrong."""
+
+    def __init__(self, names: dict[int, str], labels: list[dict[str, Any]], noise: float = 0.15) -> None:
+        super().__init__()
+        self.names, self.noise = names, noise
+        self.model = nn.ModuleList([nn.Identity()])
+        self.waiting = [(label["cls"].reshape(-1), label["bboxes"]) for label in labels]
+
+    def forward(self, images: Tensor, augment: bool = False) -> tuple[Tensor, None]:
+        """(B, 3, H, W) -> (B, 4 + classes, 100), centre boxes in pixels, then scores."""
+        generator = torch.Generator().manual_seed(len(self.waiting))
+        batch, _, height, width = images.shape
+        out = torch.rand(batch, 4 + len(self.names), 100, generator=generator) * 0.002
+        for picture in out:
+            classes, boxes = self.waiting.pop(0)
+            for row, (kind, box) in enumerate([pair for pair in zip(classes, boxes, strict=True) for _ in range(3)]):
+                blur = 1 + self.noise * torch.randn(4, generator=generator)
+                picture[:4, row] = torch.as_tensor(box) * torch.tensor([width, height, width, height]) * blur
+                wrong = torch.rand((), generator=generator) < 0.2
+                kind = torch.randint(len(self.names), (), generator=generator) if wrong else int(kind)
+                picture[4 + int(kind), row] = torch.rand((), generator=generator)
+        return out, None
+
+
+def network_labels(dataset: Any) -> list[dict[str, Any]]:
+    """The labels of each item as the loader hands them on (letterboxed, centre boxes in fractions)."""
+    return [{"cls": dataset[i]["cls"].numpy(), "bboxes": dataset[i]["bboxes"].numpy()} for i in range(len(dataset))]
+
+
+def stock_numbers(model: nn.Module, dataset: Any, batch_size: int, folder: Path, **arguments: Any) -> list[float]:
+    """precision, recall, mAP50, mAP50-95 of Ultralytics' own validator."""
+    from ultralytics.models.yolo.detect import DetectionValidator
+
+    validator = DetectionValidator(args={"model": "none.pt", "plots": False, **arguments}, save_dir=folder)
+    validator.device, validator.data, validator.training = torch.device("cpu"), {}, True
+    validator.dataloader = DataLoader(dataset, batch_size, collate_fn=dataset.collate_fn)
+    model.eval()
+    validator.init_metrics(model)
+    with torch.no_grad():
+        for batch in validator.dataloader:
+            batch = validator.preprocess(batch)
+            validator.update_metrics(validator.postprocess(model(batch["img"])), batch)
+    stats = validator.get_stats()
+    return [stats[f"metrics/{name}(B)"] for name in evaluation.METRICS]
+
+
+@pytest.fixture
+def config(tiny_set: Path) -> DataConfig:
+    return load_data(tiny_set)
+
+
+def dataset_of(config: DataConfig, **options: Any) -> Any:
+    return build_dataset(config, "val", **{"imgsz": 64, "batch_size": 2, "stride": 32, **options})
+
+
+@pytest.mark.parametrize(
+    ("classes", "truth", "overlaps", "expected"),
+    [
+        ([0], [0], [[0.80]], [[1] * 7 + [0] * 3]),  # right up to 0.80
+        ([1], [0], [[0.80]], [[0] * 10]),  # wrong class
+        ([0], [0], [[0.49]], [[0] * 10]),  # too far off
+        ([0, 0], [0], [[0.60, 0.90]], [[1] * 3 + [0] * 7, [0] * 3 + [1] * 6 + [0]]),  # the surer one has it, to 0.60
+        ([0, 0], [0, 0], [[0.90, 0.80], [0.85, 0.10]], [[1] * 9 + [0], [0] * 10]),  # the best is taken; 0.10 is left
+        ([], [0], [[]], []),
+    ],
+)
+def test_match_by_hand(monkeypatch, classes, truth, overlaps, expected):
+    """One column a threshold 0.50, 0.55 ... 0.95; detections in descending confidence, each takes the best free object.
+    """
+    monkeypatch.setattr(evaluation, "box_iou", lambda target, detected: torch.tensor(overlaps))
+    found = {"cls": torch.tensor(classes, dtype=torch.float), "bboxes": torch.zeros(len(classes), 4)}
+    target = {"cls": torch.tensor(truth, dtype=torch.float), "bboxes": torch.zeros(len(truth), 4)}
+    right = match(found, target)
+    assert right.shape == (len(classes), 10)
+    assert right.astype(int).tolist() == expected
+
+
+def picture(name: str, right: list[int], conf: list[float], classes: list[int], truth: list[int]) -> PictureStats:
+    """A picture whose detections are right or wrong at every level."""
+    tp = np.repeat(np.array(right, bool)[:, None], 10, 1).reshape(len(right), 10)
+    return PictureStats(name, tp, np.array(conf), np.array(classes, float), np.array(truth, float))
+
+
+def test_average_by_hand():
+    """Class 0: three objects; sure to unsure right, wrong, right: precision 1, 1/2, 2/3 at recall 1/3, 1/3, 2/3.
+
+    The envelope is 1 up to recall 1/3, 2/3 up to 2/3, then 0. On 101 steps of 0.01 the trapezoid gives 0.33 at height
+    1, 0.01 * (1 + 2/3) / 2 between the steps 0.33 and 0.34, 0.32 at 2/3, and 0.01 * (2/3 + 0) / 2 after 0.66. Class 1
+    has one object and no detection: 0.
+    """
+    pictures = [picture("a", [1, 0], [0.9, 0.8], [0, 0], [0, 0]), picture("b", [1], [0.7], [0], [0, 1])]
+    metrics = average(pictures, {0: "cat", 1: "dog"})
+    first = 0.33 + 0.01 * (1 + 2 / 3) / 2 + 0.32 * 2 / 3 + 0.01 * (2 / 3) / 2
+    rows = per_class(metrics, {0: "cat", 1: "dog"})
+    assert [row["class"] for row in rows] == ["cat", "dog"]
+    assert [(row["images"], row["instances"]) for row in rows] == [(2, 3), (1, 1)]
+    assert rows[0]["mAP50"] == pytest.approx(first, abs=1e-3)
+    assert rows[1]["mAP50"] == 0
+    assert metrics.mean_results()[2] == pytest.approx(rows[0]["mAP50"] / 2)
+
+
+@pytest.mark.parametrize("pictures", [[picture("a", [], [], [], [])], [picture("a", [0], [0.5], [1], [])]])
+def test_without_objects_everything_is_zero(pictures):
+    metrics = average(pictures, {0: "cat", 1: "dog"})
+    assert list(map(float, metrics.mean_results())) == [0, 0, 0, 0]
+    assert per_class(metrics, {0: "cat", 1: "dog"}) == []
+
+
+@pytest.mark.parametrize(("rect", "iou", "noise"), [(True, 0.7, 0.15), (False, 0.6, 0.05), (True, 0.45, 0.0)])
+def test_numbers_equal_ultralytics_on_real_pictures(shared, tmp_path, rect, iou, noise):
+    config = load_data(shared / "data" / "coco8" / "data.yaml")
+    dataset = dataset_of(config, imgsz=320, rect=rect)
+    oracle = Oracle(config.names, network_labels(dataset), noise)
+    expected = stock_numbers(copy.deepcopy(oracle), dataset, 2, tmp_path, iou=iou)
+    report = evaluate_detector(oracle, dataset, batch_size=2, device="cpu", iou=iou, progress=False)
+    assert list(report.metrics.values()) == pytest.approx(expected, abs=1e-6)
+    assert 0.05 < report.metrics["mAP50"] < 1.001
+    assert (report.images, report.instances) == (4, 17)
+
+
+@pytest.mark.parametrize("name", ["yolov5n.yaml", "yolo26n.yaml"])
+def test_numbers_equal_ultralytics_with_a_network(config, tmp_path, name):
+    """Random networks find nothing, so every anchor is let through: what is compared is the path, not the score."""
+    torch.manual_seed(0)
+    model = build(name, config.names)
+    dataset = dataset_of(config)
+    if hasattr(model, "end2end"):
+        model.end2end = False  # the stock validator's default too
+    expected = stock_numbers(copy.deepcopy(model), dataset, 2, tmp_path, conf=1e-6, iou=0.6)
+    report = evaluate_detector(model, dataset, batch_size=2, device="cpu", conf=1e-6, progress=False)
+    assert list(report.metrics.values()) == pytest.approx(expected, abs=1e-6)
+    assert sum(len(picture.conf) for picture in report.pictures) > 0
+
+
+def test_a_perfect_detector_scores_one(config):
+    """0.995, as Ultralytics' own interpolation ends at recall 1 with precision 0."""
+    dataset = dataset_of(config)
+    oracle = Oracle(config.names, network_labels(dataset), noise=0.0)
+    report = evaluate_detector(oracle, dataset, batch_size=1, device="cpu", condition="night", progress=False)
+    assert report.condition == "night"
+    assert report.metrics["recall"] > 0.4
+    assert [picture.file for picture in report.pictures] == dataset.im_files
+
+
+def test_single_class_ignores_what_it_is(config):
+    dataset = dataset_of(config)
+    wrong = [{**label, "cls": 1 - label["cls"]} for label in network_labels(dataset)]
+    kinds = {single: evaluate_detector(
+        Oracle(config.names, copy.deepcopy(wrong), 0.0), dataset, batch_size=2, device="cpu", single_cls=single,
+        progress=False,
+    ) for single in (False, True)}  # fmt: skip
+    assert kinds[True].metrics["recall"] > kinds[False].metrics["recall"]
+    assert [row["class"] for row in kinds[True].per_class] == ["object"]
+
+
+def test_boxes_arrive_in_pixels_of_the_picture(config):
+    """The pictures are 32 x 24, their objects 0.25 x 0.5 of that around the centre: (12, 6, 20, 18)."""
+    dataset = dataset_of(config)
+    seen: list[ImageResult] = []
+    oracle = Oracle(config.names, network_labels(dataset), noise=0.0)
+    evaluate_detector(oracle, dataset, batch_size=2, device="cpu", progress=False, on_image=seen.append)
+    assert [result.shape for result in seen] == [(24, 32), (24, 32)]
+    for result in seen:
+        assert result.targets == pytest.approx(np.array([[12.0, 6.0, 20.0, 18.0]]), abs=0.1)
+        best = result.boxes[result.scores.argmax()]
+        assert best == pytest.approx([12.0, 6.0, 20.0, 18.0], abs=0.1)
+        assert len(result.boxes) == len(result.scores) == len(result.classes)
+
+
+def test_the_model_is_left_as_it_came(config):
+    model = build("yolo26n.yaml", config.names)
+    model.train()
+    model.model[0].eval()  # a frozen layer
+    head = model.model[-1]
+    head.max_det, head._end2end = 77, True
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    evaluate_detector(model, dataset_of(config), batch_size=2, device="cpu", progress=False, max_det=5)
+    assert model.training
+    assert not model.model[0].training
+    assert model.model[1].training
+    assert (head.max_det, head.agnostic_nms, head._end2end) == (77, False, True)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    model(torch.rand(1, 3, 64, 64))["one2many"]["boxes"].sum().backward()  # nothing cached blocks a gradient
+
+
+def test_state_comes_back_after_an_error(config):
+    model = build("yolov5n.yaml", config.names).train()
+    with pytest.raises(ZeroDivisionError), inference_state(model, Settings()):
+        assert not model.training
+        assert not torch.is_grad_enabled()
+        raise ZeroDivisionError
+    assert model.training
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("end2end", [False, True])
+def test_head_without_suppression_on_request(config, monkeypatch, end2end):
+    asked: list[Any] = []
+    real = evaluation.non_max_suppression
+    monkeypatch.setattr(evaluation, "non_max_suppression", lambda *a, **k: asked.append(k) or real(*a, **k))
+    model = build("yolo26n.yaml", config.names)
+    evaluate_detector(model, dataset_of(config), batch_size=2, device="cpu", progress=False, end2end=end2end)
+    assert [call["end2end"] for call in asked] == [end2end]
+    assert asked[0]["max_time_img"] == float("inf")  # a slow machine loses no boxes
+    assert asked[0]["multi_label"]
+
+
+def test_most_detections_are_kept_apart_from_the_rest(config):
+    model = build("yolov5n.yaml", config.names)
+    settings = {"batch_size": 2, "device": "cpu", "progress": False, "conf": 1e-9, "iou": 1.0}
+    report = evaluate_detector(model, dataset_of(config), max_det=7, **settings)
+    assert [len(picture.conf) for picture in report.pictures] == [7, 7]
+    assert all((np.diff(picture.conf) <= 0).all() for picture in report.pictures)
+
+
+def test_plots_go_to_the_folder(config, tmp_path):
+    dataset = dataset_of(config)
+    oracle = Oracle(config.names, network_labels(dataset), noise=0.0)
+    evaluate_detector(oracle, dataset, batch_size=2, device="cpu", progress=False, plots=True, save_dir=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} >= {"BoxPR_curve.png", "confusion_matrix.png"}
+
+
+def test_stopwatch_counts_milliseconds_a_picture(monkeypatch):
+    ticks = iter([10.0, 10.5, 20.0, 21.5])
+    monkeypatch.setattr(evaluation.time, "perf_counter", lambda: next(ticks))
+    watch = Stopwatch(torch.device("cpu"))
+    for _ in range(2):
+        with watch("inference"):
+            pass
+    assert watch.per_image(4) == {"preprocess": 0.0, "inference": 500.0, "postprocess": 0.0}

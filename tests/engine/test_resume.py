@@ -1,0 +1,71 @@
+"""The resume file: atomic, two kept, read without running code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.resume import find_resume, load_resume, random_state, restore_random_state, save_resume
+from utils.files import UserError
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    save_resume(tmp_path, {"epoch": 3, "model": {"w": torch.arange(3.0)}, "names": ["a"]})
+    state = load_resume(tmp_path / "resume.pt")
+    assert state["epoch"] == 3 and state["names"] == ["a"]
+    assert torch.equal(state["model"]["w"], torch.arange(3.0))
+
+
+def test_the_last_two_are_kept_and_the_older_one_stands_in(tmp_path: Path) -> None:
+    for epoch in (1, 2, 3):
+        save_resume(tmp_path, {"epoch": epoch})
+    assert load_resume(tmp_path / "resume.pt")["epoch"] == 3
+    (tmp_path / "resume.pt").write_bytes(b"torn")
+    assert load_resume(tmp_path / "resume.pt")["epoch"] == 2
+
+
+def test_nothing_readable_is_an_error_with_a_next_step(tmp_path: Path) -> None:
+    (tmp_path / "resume.pt").write_bytes(b"torn")
+    with pytest.raises(UserError, match="no readable resume state.*start anew"):
+        load_resume(tmp_path / "resume.pt")
+
+
+def test_code_in_a_resume_file_is_not_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple:
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    (tmp_path / "resume.pt").write_bytes(pickle.dumps(Trap()))
+    torch.save({"epoch": Trap()}, tmp_path / "resume.previous.pt")
+    with pytest.raises(UserError):
+        load_resume(tmp_path / "resume.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_newest_run_is_found(tmp_path: Path) -> None:
+    for number, run in enumerate(("exp", "exp2")):
+        (tmp_path / run / "weights").mkdir(parents=True)
+        path = save_resume(tmp_path / run / "weights", {"epoch": number})
+        os.utime(path, (number, number))
+    assert find_resume("newest", tmp_path) == tmp_path / "exp2" / "weights" / "resume.pt"
+    assert find_resume(str(tmp_path / "exp"), tmp_path) == tmp_path / "exp" / "weights" / "resume.pt"
+
+
+@pytest.mark.parametrize("wanted", ["newest", "nowhere"])
+def test_a_missing_run_is_named(tmp_path: Path, wanted: str) -> None:
+    with pytest.raises(UserError, match="--resume"):
+        find_resume(wanted, tmp_path)
+
+
+def test_generators_come_back(tmp_path: Path) -> None:
+    random.gauss(0, 1)
+    save_resume(tmp_path, {"random": random_state()})
+    expected = (random.random(), random.gauss(0, 1), np.random.rand(), torch.rand(1).item())
+    restore_random_state(load_resume(tmp_path / "resume.pt")["random"])
+    assert (random.random(), random.gauss(0, 1), np.random.rand(), torch.rand(1).item()) == expected

@@ -1,0 +1,209 @@
+"""Files and folders: safe YAML, whole-or-nothing writing, run folders, image lists; and the error for the user."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import errno
+import itertools
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+IMAGE_SUFFIXES: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES: frozenset[str] = frozenset(
+    {".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
+)
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT} | {
+    errno.ENOTDIR, errno.EEXIST, errno.EISDIR,  # a file where a folder should be, or the reverse
+}  # fmt: skip
+
+
+class UserError(Exception):
+    """Something only the user can put right. One paragraph: the file or option, what was expected, the next step."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """Return the choice most like `word` (case does not count), or None where nothing is near.
+
+    >>> nearest("epoch", ["epochs", "imgsz"])
+    'epochs'
+    """
+    by_lower = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def suggestion(word: str, choices: Iterable[str]) -> str:
+    """Return ' Did you mean X?' for an error message, or an empty string where nothing is near."""
+    near = nearest(word, choices)
+    return f" Did you mean {near!r}?" if near else ""
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file with the safe loader: no tag builds an object, nothing is executed.
+
+    Raises UserError, naming the file (and line), where it is missing, not YAML, or not a mapping of names to values.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file. Check the name and the folder.") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(f"{path}: cannot be read as text ({problem}). Expected a YAML file.") from None
+    except yaml.YAMLError as problem:
+        raise UserError(f"{path}{_yaml_place(problem)} Correct that line; nothing was changed.") from None
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise UserError(f"{path}: expected a mapping (lines 'name: value') but the file holds {found}.")
+    return content
+
+
+def _yaml_place(problem: yaml.YAMLError) -> str:
+    """':LINE: what is wrong.' of a YAML error."""
+    mark = getattr(problem, "problem_mark", None)
+    reason = getattr(problem, "problem", None) or str(problem).splitlines()[0]
+    return f":{mark.line + 1}: not valid YAML: {reason}." if mark else f": not valid YAML: {reason}."
+
+
+def save_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a mapping as YAML, in its order, whole or not at all. Raises UserError where the place is not writable."""
+    text = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=120)
+    atomic_write(path, text.encode())
+
+
+def atomic_write(path: Path, write: Callable[[Path], None] | bytes) -> None:
+    """Write a file so that other programs see all of it or nothing, also after a power cut.
+
+    `write` is the content, or a function that fills the temporary path it is given (same folder, same suffix, hidden).
+    The folder is made where it is missing. Raises UserError where the place is read-only, full or taken.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem[:80]}.{uuid.uuid4().hex[:12]}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(write, bytes):
+            temporary.write_bytes(write)
+        else:
+            write(temporary)
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError as problem:
+        if problem.errno not in _NOT_WRITABLE:
+            raise
+        raise UserError(f"{path}: cannot be written ({problem.strerror}). Choose a writable place with room.") from None
+    finally:
+        with contextlib.suppress(OSError):  # it became the file itself, or never came to be
+            temporary.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Flush a file, or a folder's list of names, to the disk, where the file system knows how."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as problem:
+        if problem.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(handle)
+
+
+def new_run_folder(project: Path, name: str, exist_ok: bool = False) -> Path:
+    """Make and return `project/name`, or `name2`, `name3`, ... where it is taken; with `exist_ok` the folder itself.
+
+    Two runs that start together get two folders. Raises UserError where `project` is a file or cannot be written to.
+    """
+    project = Path(project)
+    if not name or name in {".", ".."}:
+        raise UserError(f"--name {name!r}: expected the name of a folder to make inside {project}, such as 'exp'.")
+    for number in itertools.count(1):
+        folder = project / (name if number == 1 else f"{name}{number}")
+        try:
+            folder.mkdir(parents=True, exist_ok=exist_ok)
+            break
+        except FileExistsError:
+            if exist_ok:  # else the next number
+                raise UserError(_no_folder(folder, "a file is in the way")) from None
+        except OSError as problem:
+            in_the_way = isinstance(problem, NotADirectoryError)
+            raise UserError(_no_folder(project, "a file is in the way" if in_the_way else problem.strerror)) from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(_no_folder(folder, "it is read-only"))
+    return folder
+
+
+def _no_folder(path: Path, reason: str | None) -> str:
+    """The sentence for a run folder that cannot be had."""
+    return f"--project, --name: {path} cannot be a folder for results ({reason}). Choose another place."
+
+
+def list_images(source: Path, root: Path | None = None) -> list[Path]:
+    """Return the images of a folder (and its sub-folders), of a .txt list, or the one image `source`, sorted by path.
+
+    Entries of a list are relative to the list's own folder. With `root`, each must lie inside `root` or that folder:
+    a list that came with a data set cannot point elsewhere. Hidden files are passed over. Existence of listed files is
+    left to the reader. Raises UserError where `source` is missing, holds no image, or an entry leaves its folder.
+    """
+    source = Path(source)
+    if source.is_dir():
+        found = [path for path in _walk(source) if path.suffix.lower() in IMAGE_SUFFIXES]
+    elif source.is_file():
+        found = _read_list(source, root) if source.suffix.lower() == ".txt" else [source]
+    else:
+        raise UserError(f"{source}: there is no such folder or list of images. Check the path in the data YAML.")
+    wrong = next((path for path in found if path.suffix.lower() not in IMAGE_SUFFIXES), None)
+    if wrong is not None:
+        raise UserError(f"{source}: {wrong.name!r} is not an image; known are {' '.join(sorted(IMAGE_SUFFIXES))}.")
+    if not found:
+        raise UserError(
+            f"{source}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))}). Put some there or correct the path."
+        )
+    return sorted(found)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Files below a folder, through links to folders too (each real folder once), without hidden ones."""
+    seen: set[str] = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        if real not in seen:
+            yield from (Path(here, name) for name in files if not name.startswith("."))
+        seen.add(real)
+
+
+def _read_list(source: Path, root: Path | None) -> list[Path]:
+    """Paths of a .txt list, one a line, made absolute; see list_images."""
+    homes = [Path(os.path.abspath(folder)) for folder in (source.parent, root) if folder is not None]
+    found = []
+    for number, line in enumerate(source.read_text(encoding="utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        path = Path(os.path.abspath(source.parent / line.strip()))
+        if root is not None and not any(path.is_relative_to(home) for home in homes):
+            raise UserError(
+                f"{source}:{number}: {line.strip()!r} lies outside {root}. List pictures of this data set only."
+            )
+        found.append(path)
+    return found
+
+
+def find_file(name: str | Path, *folders: Path) -> Path:
+    """Return `name` as given where it is a file, else the file of that path or bare name in the first folder having it.
+
+    Raises UserError with the nearest name of these folders.
+    """
+    given = Path(name).expanduser()
+    places = [given, *(folder / part for folder in folders for part in (given, given.name))]
+    found = next((place for place in places if place.is_file()), None)
+    if found is not None:
+        return found
+    near = suggestion(given.name, (path.name for folder in folders if folder.is_dir() for path in folder.iterdir()))
+    looked = "".join(f", nor in {folder}" for folder in folders)
+    raise UserError(f"{name}: there is no such file here{looked}.{near}")

@@ -1,0 +1,70 @@
+"""Hyper-parameter files: our own, and YOLOv5's, whose keys are used where they mean the same here."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from utils.files import UserError, load_yaml, suggestion
+
+KNOWN = frozenset(
+    """lr0 lrf momentum weight_decay warmup_epochs warmup_momentum warmup_bias_lr nbs box cls dfl
+    hsv_h hsv_s hsv_v degrees translate scale shear perspective flipud fliplr mosaic close_mosaic mixup""".split()
+)
+_NO_OBJECTNESS = "the anchor-free head has no objectness output"
+_NO_ANCHORS = "the detectors here have no anchors; objects are assigned by task alignment"
+_NO_POLYGONS = "it moves polygons, and boxes alone have none"
+_OTHER_TASK = "it belongs to another task than detection"
+IGNORED = {
+    "obj": _NO_OBJECTNESS,
+    "obj_pw": _NO_OBJECTNESS,
+    "cls_pw": "class weights of YOLOv5's binary cross-entropy; the loss here has none",
+    "fl_gamma": "focal loss is not part of the loss here",
+    "iou_t": _NO_ANCHORS,
+    "anchor_t": _NO_ANCHORS,
+    "anchors": _NO_ANCHORS,
+    "mode": "it chose a preset of random photographic changes; hsv_h, hsv_s and hsv_v say it in numbers",
+    "label_smoothing": "the loss here takes soft targets from the assigner",
+    "copy_paste": _NO_POLYGONS,
+    "copy_paste_mode": _NO_POLYGONS,
+    "pose": _OTHER_TASK,
+    "kobj": _OTHER_TASK,
+    "angle": _OTHER_TASK,
+    "auto_augment": _OTHER_TASK,
+    "erasing": _OTHER_TASK,
+}
+_ANCHOR_BASED = frozenset({"obj", "obj_pw", "anchor_t", "iou_t"})
+_OTHER_LOSS = "a gain of YOLOv5's anchor-based loss; the loss here is another one and keeps its own gain"
+
+
+def load_hyp(path: Path) -> tuple[dict[str, float], dict[str, str]]:
+    """Read a hyper-parameter file. Returns (used: key -> number, ignored: key -> the reason why).
+
+    The gains `box` and `cls` of a YOLOv5 file, known by its objectness or anchor keys and the lack of `dfl`, are
+    ignored: 0.05 there and 7.5 here are gains of different losses. Raises UserError for an unreadable file or a value
+    that is no number.
+    """
+    content = load_yaml(path)
+    foreign = bool(_ANCHOR_BASED & content.keys()) and "dfl" not in content
+    used: dict[str, float] = {}
+    ignored: dict[str, str] = {}
+    for key, value in content.items():
+        if foreign and key in {"box", "cls"}:
+            ignored[key] = _OTHER_LOSS
+        elif key in KNOWN:
+            used[key] = _number(path, key, value)
+        else:
+            ignored[str(key)] = IGNORED.get(key) or f"it has no meaning here.{suggestion(str(key), KNOWN)}"
+    return used, ignored
+
+
+def _number(path: Path, key: str, value: Any) -> float:
+    """A finite number; YAML hands 1e-3 (without a point) over as text."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise UserError(f"{path}: '{key}' must be a number, not {value!r}.")
+    return number

@@ -1,0 +1,172 @@
+"""What one option is: its type, range and choices, and how a text or a Python value becomes its value."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from utils.files import UserError, suggestion
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One declared option. `kind` is bool, int, float, str or Path; `many` marks tuple[kind, ...]."""
+
+    name: str
+    kind: type
+    default: Any
+    optional: bool = False
+    many: bool = False
+    help: str = ""
+    group: str = "General"
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] | None = None
+    aliases: tuple[str, ...] = ()
+    metavar: str | None = None
+    bare: str | None = None
+
+    @property
+    def flag(self) -> str:
+        """The flag as --help shows it."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def expected(self) -> str:
+        """What the option takes, in words, for messages and tables: type and range, or the choices."""
+        if self.choices is not None:
+            words = "one of " + ", ".join(str(choice) for choice in self.choices)
+        else:
+            words = _TYPE_NAMES[self.kind] + range_text(self.low, self.high)
+        words = f"a list, each {words}" if self.many else words
+        return f"{words}, or none" if self.optional else words
+
+
+def range_text(low: float | None, high: float | None) -> str:
+    """A range in words: ' from 0 to 1', ' from 1', ' up to 10', or nothing."""
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    if low is not None:
+        return f" from {low}"
+    return f" up to {high}" if high is not None else ""
+
+
+def read_type(hint: Any) -> tuple[type, bool, bool]:
+    """(kind, optional, many) of an annotation. Raises TypeError for one that options cannot have."""
+    optional = False
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        parts = [part for part in typing.get_args(hint) if part is not type(None)]
+        optional = len(parts) < len(typing.get_args(hint))
+        if len(parts) != 1:
+            raise TypeError(f"an option is of one type or none, not {hint}")
+        hint = parts[0]
+    many = typing.get_origin(hint) is tuple
+    kind = typing.get_args(hint)[0] if many else hint
+    if kind not in _TYPE_NAMES:
+        raise TypeError(f"an option is bool, int, float, str or Path, or a tuple of one of them, not {hint}")
+    return kind, optional, many
+
+
+def convert(option: Option, value: Any) -> Any:
+    """Turn a text or a Python value into the option's value. Raises UserError: option, value and what was expected."""
+    if option.optional and _means_none(option, value):
+        return None
+    try:
+        if option.many:
+            return tuple(_one(option, item) for item in _items(option, value))
+        return _one(option, value)
+    except (ValueError, TypeError):
+        near = _near(option, value)
+        raise UserError(
+            f"option {option.name}: {_shown(value)} does not fit; expected {option.expected}.{near}"
+        ) from None
+
+
+def _means_none(option: Option, value: Any) -> bool:
+    """None itself, or its word where that is not a choice of its own."""
+    if value is None:
+        return True
+    return isinstance(value, str) and value.lower() in {"none", "null", ""} and value not in (option.choices or ())
+
+
+def _near(option: Option, value: Any) -> str:
+    """The nearest choice, as a question."""
+    return suggestion(str(value), map(str, option.choices)) if option.choices else ""
+
+
+def _shown(value: Any) -> str:
+    """A value as an error shows it: never pages of it."""
+    text = repr(str(value) if isinstance(value, Path) else value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _items(option: Option, value: Any) -> Iterable[Any]:
+    """The items of a list option: '0,2 3' and '[0, 2]' are split; texts only where there are fixed choices."""
+    if isinstance(value, (list, tuple, set, frozenset, range)):
+        return [part for item in value for part in _items(option, item)]
+    if not isinstance(value, str) or (option.kind in (str, Path) and option.choices is None):
+        return [value]
+    return value.strip().strip("[]()").replace(",", " ").split()
+
+
+def _one(option: Option, value: Any) -> Any:
+    """One value, typed, in range and among the choices; ValueError or TypeError where it is not."""
+    result = _READERS[option.kind](value)
+    if option.choices is not None and result not in option.choices:
+        raise ValueError
+    if option.low is not None and result < option.low:
+        raise ValueError
+    if option.high is not None and result > option.high:
+        raise ValueError
+    return result
+
+
+def _read_bool(value: Any) -> bool:
+    """True and false, their usual words, 1 and 0."""
+    word = str(value).lower()
+    if isinstance(value, (bool, int, str)) and word in _WORDS:
+        return _WORDS[word]
+    raise ValueError
+
+
+def _read_int(value: Any) -> int:
+    """Whole numbers, also as 8.0 or '8'."""
+    if isinstance(value, bool) or isinstance(value, float) and not value.is_integer():
+        raise ValueError
+    return int(value)
+
+
+def _read_float(value: Any) -> float:
+    """Finite numbers, also as text."""
+    if isinstance(value, bool) or not math.isfinite(number := float(value)):
+        raise ValueError
+    return number
+
+
+def _read_text(value: Any) -> str:
+    """Texts, numbers (device=0) and paths."""
+    if value is None or isinstance(value, (bool, list, tuple, dict, set)):
+        raise ValueError
+    return str(value)
+
+
+def _read_path(value: Any) -> Path:
+    """Paths, ~ understood."""
+    return Path(_read_text(value)).expanduser()
+
+
+_READERS: dict[type, typing.Callable[[Any], Any]] = {
+    bool: _read_bool,
+    int: _read_int,
+    float: _read_float,
+    str: _read_text,
+    Path: _read_path,
+}

@@ -1,0 +1,178 @@
+"""Pictures of results. No display is needed and no font is fetched: figures are drawn straight into files."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from utils.files import atomic_write
+from utils.report import read_csv
+
+PALETTE = "colorblind"
+NO_CURVE = {"epoch", "seconds"}  # columns that are no result
+
+
+def _draw(target: Path, size: tuple[float, float], paint: Callable[[Figure], None], dpi: int = 150) -> None:
+    """Make a figure of `size` inches in the house style, let `paint` fill it, and write it whole or not at all."""
+    with seaborn.axes_style("whitegrid"), seaborn.plotting_context("notebook", font_scale=0.85):
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        paint(figure)
+        atomic_write(Path(target), lambda path: figure.savefig(path, dpi=dpi))
+
+
+def plot_results(source: Path, target: Path) -> None:
+    """Draw the curves of a training run: `results.csv` (any columns, one row an epoch) -> PNG.
+
+    Columns of one `lr/` family share a panel, every other column has its own; empty cells are bridged. Nothing is
+    drawn for a file without numbers.
+    """
+    rows = read_csv(source)
+    panels = _panels(rows)
+    if not panels:
+        return
+    steps = [_number(row.get("epoch", "")) for row in rows]
+    x = np.asarray(steps if all(step is not None for step in steps) else range(1, len(rows) + 1), float)
+    wide = min(4, len(panels))
+    high = math.ceil(len(panels) / wide)
+
+    def paint(figure: Figure) -> None:
+        axes = list(figure.subplots(high, wide, squeeze=False).flat)
+        for axis, (title, columns) in zip(axes, panels.items(), strict=False):
+            _curves(axis, x, title, columns)
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+
+    _draw(target, (3.4 * wide, 2.6 * high), paint)
+
+
+def _panels(rows: Sequence[Mapping[str, str]]) -> dict[str, dict[str, list[float | None]]]:
+    """Panel title -> column -> values, for the columns that hold numbers."""
+    panels: dict[str, dict[str, list[float | None]]] = defaultdict(dict)
+    for column in rows[0] if rows else ():
+        values = [_number(row.get(column, "")) for row in rows]
+        if column not in NO_CURVE and any(value is not None for value in values):
+            title = "learning rate" if column.startswith("lr/") else column
+            panels[title][column.removeprefix("lr/") if title == "learning rate" else column] = values
+    return dict(panels)
+
+
+def _curves(axis: Axes, x: np.ndarray, title: str, columns: Mapping[str, Sequence[float | None]]) -> None:
+    """The curves of one panel; a single epoch is a dot."""
+    for paint, (name, values) in zip(_colours(len(columns)), columns.items(), strict=True):
+        y = np.array([np.nan if value is None else value for value in values])
+        known = np.isfinite(y)
+        axis.plot(x[known], y[known], marker="o" if known.sum() < 30 else "", markersize=3, color=paint, label=name)
+    axis.set_title(title)
+    axis.set_xlabel("epoch")
+    if len(columns) > 1:
+        axis.legend(fontsize="small")
+
+
+def _number(text: str) -> float | None:
+    """A cell's number, or None."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _colours(count: int) -> list[tuple[float, float, float]]:
+    """Colours that people with a colour vision deficiency can tell apart too."""
+    return list(seaborn.color_palette(PALETTE, max(count, 1)))[:count]
+
+
+def plot_comparison(values: Mapping[str, Mapping[str, Sequence[float]]], target: Path, metric: str = "mAP50") -> None:
+    """Draw runs side by side: condition -> run -> one value a seed. Dots are seeds, the bar is mean +- spread (sd)."""
+    runs = list(dict.fromkeys(run for by_run in values.values() for run in by_run))
+    colours = dict(zip(runs, _colours(len(runs)), strict=True))
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots(1, max(len(values), 1), squeeze=False, sharey=True)[0]
+        for axis, (condition, by_run) in zip(axes, values.items(), strict=False):
+            for place, run in enumerate(runs):
+                _strip(axis, place, np.asarray(by_run.get(run, ()), float), colours[run])
+            axis.set_title(condition)
+            axis.set_xticks(range(len(runs)), [_folded(run) for run in runs])
+            axis.set_xlim(-0.6, len(runs) - 0.4)
+            axis.xaxis.grid(visible=False)
+        axes[0].margins(y=0.12)  # room for the numbers
+        axes[0].set_ylabel(metric)
+
+    _draw(target, (max(3.0, 1.5 * len(runs)) * max(len(values), 1), 4.0), paint)
+
+
+def _strip(axis: Axes, place: int, values: np.ndarray, colour: tuple[float, float, float]) -> None:
+    """One run: its seeds as dots beside each other, its mean as a line with the spread around it."""
+    if not len(values):
+        return
+    mean, spread = values.mean(), values.std(ddof=1) if len(values) > 1 else 0.0
+    axis.add_patch(_band(place, mean, spread, colour))
+    axis.plot((place - 0.3, place + 0.3), (mean, mean), color=colour, linewidth=2)
+    across = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
+    axis.plot(place + across, values, "o", color=colour, markersize=5, markeredgecolor="white")
+    axis.annotate(
+        f"{mean:.3f}", (place, max(values.max(), mean + spread)), (0, 5), textcoords="offset points", ha="center"
+    )
+
+
+def _band(place: int, mean: float, spread: float, colour: tuple[float, float, float]) -> Any:
+    """The box of one standard deviation around the mean."""
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((place - 0.3, mean - spread), 0.6, 2 * spread, color=colour, alpha=0.2, linewidth=0)
+
+
+def _folded(text: str, width: int = 16) -> str:
+    """A long name over several lines."""
+    lines = [""]
+    for word in text.split():
+        full = lines[-1] and len(lines[-1]) + len(word) >= width
+        lines = [*lines, word] if full else [*lines[:-1], f"{lines[-1]} {word}".strip()]
+    return "\n".join(lines)
+
+
+def plot_study(rows: Sequence[Mapping[str, Any]], target: Path, metric: str = "mAP50-95") -> None:
+    """Draw accuracy against time: rows with `condition`, `imgsz` (px), `ms` per picture and the metric."""
+    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+
+    def paint(figure: Figure) -> None:
+        axis = figure.subplots()
+        for condition, colour in zip(conditions, _colours(len(conditions)), strict=True):
+            mine = [row for row in rows if row["condition"] == condition]
+            axis.plot([r["ms"] for r in mine], [r[metric] for r in mine], "o-", color=colour, label=condition)
+            for row in mine:
+                point = (row["ms"], row[metric])
+                axis.annotate(str(row["imgsz"]), point, (3, 4), textcoords="offset points", fontsize="x-small")
+        axis.margins(0.08)
+        axis.set_xlabel("ms per picture")
+        axis.set_ylabel(metric)
+        axis.legend()
+
+    _draw(target, (6.5, 4.5), paint)
+
+
+def plot_pictures(pictures: Sequence[tuple[str, np.ndarray]], target: Path, across: int = 4) -> None:
+    """A contact sheet: (title, picture (H, W, 3) uint8 RGB) -> PNG, `across` in a row."""
+    high = math.ceil(len(pictures) / across)
+    shape = pictures[0][1].shape if pictures else (1, 1)
+
+    def paint(figure: Figure) -> None:
+        axes = list(figure.subplots(high, across, squeeze=False).flat)
+        for axis in axes:
+            axis.set_axis_off()
+        for axis, (title, picture) in zip(axes, pictures, strict=False):
+            axis.imshow(picture, interpolation="antialiased")
+            axis.set_title(title, fontsize="x-small")
+
+    if pictures:
+        _draw(target, (3.2 * across, (3.2 * shape[0] / shape[1] + 0.3) * high), paint)

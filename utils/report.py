@@ -1,0 +1,84 @@
+"""Tables of results: rows are mappings from column to value, and become text for the screen, CSV or Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from utils.files import atomic_write
+
+Row = Mapping[str, Any]
+
+
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """Every column of the rows, in the order of first appearance."""
+    return list(dict.fromkeys(column for row in rows for column in row))
+
+
+def cell(value: Any, digits: int = 3) -> str:
+    """One value as a reader wants it: fractions rounded, nothing where there is nothing.
+
+    >>> cell(0.12345), cell(7), cell(None), cell(float("nan"))
+    ('0.123', '7', '', '-')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.{digits}f}"
+    return str(value)
+
+
+def _cells(rows: Sequence[Row], digits: int) -> tuple[list[str], list[list[str]]]:
+    """Column names and the texts below them."""
+    columns = columns_of(rows)
+    return columns, [[cell(row.get(column), digits) for column in columns] for row in rows]
+
+
+def text_table(rows: Sequence[Row], digits: int = 3) -> str:
+    """An aligned table for the screen: words to the left, numbers to the right. Empty for no rows."""
+    columns, body = _cells(rows, digits)
+    numeric = [all(isinstance(row.get(c), (int, float, type(None))) for row in rows) for c in columns]
+    widths = [max(len(line[i]) for line in [columns, *body]) for i in range(len(columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(cells, widths, numeric, strict=True))
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(map(line, [columns, *body])) if rows else ""
+
+
+def markdown_table(rows: Sequence[Row], digits: int = 3) -> str:
+    """A Markdown table; bars inside a text are escaped, line breaks become spaces. Empty for no rows."""
+    columns, body = _cells(rows, digits)
+    lines = [columns, ["---"] * len(columns), *body] if rows else []
+    return "\n".join("| " + " | ".join(_escape(c) for c in line) + " |" for line in lines)
+
+
+def _escape(text: str) -> str:
+    """A text that cannot break a Markdown row."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """The rows as CSV in full precision, with a header."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns_of(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def save_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Write the rows as CSV, whole or not at all. Raises UserError where the place is not writable."""
+    atomic_write(path, csv_text(rows).encode())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file as texts; blanks around names and values (YOLOv5 pads them) are dropped."""
+    with Path(path).open(encoding="utf-8", newline="") as stream:
+        rows = csv.DictReader(stream, skipinitialspace=True)
+        return [{str(key).strip(): (value or "").strip() for key, value in row.items()} for row in rows]

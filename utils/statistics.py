@@ -1,0 +1,155 @@
+"""Is one run better than another? Paired bootstrap over seeds, and over seeds and test pictures together.
+
+Paired: the same seed, and the same resample of pictures, for both runs. What both share (an easy picture, a lucky
+initialisation) cancels in the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+BLOCK = 128  # resamples looked at together: bounds the memory
+RECALL_STEPS = np.linspace(0, 1, 101)  # the COCO interpolation
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A difference with its interval: `low` <= truth <= `high` at the level asked for, as far as resampling can say."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def holds_zero(self) -> bool:
+        """Whether no difference is a possible answer."""
+        return not (self.low > 0 or self.high < 0)
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `worse`, or `no difference shown` where the interval holds zero."""
+        if self.holds_zero:
+            return "no difference shown"
+        return "better" if self.low > 0 else "worse"
+
+
+def paired_bootstrap(
+    a: Sequence[float] | np.ndarray,
+    b: Sequence[float] | np.ndarray,
+    *,
+    samples: int = 10000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """Percentile interval of the mean of `a - b` over pairs (one a seed, or one a picture).
+
+    One pair has no spread, so its interval is everything. With n pairs the widest possible interval reaches from the
+    smallest to the largest difference: three seeds that all differ in one direction always leave zero out, which chance
+    alone does one time in four. Raises ValueError for unequal or empty sequences.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+
+    >>> paired_bootstrap([0.5, 0.5, 0.5], [0.4, 0.4, 0.4]).verdict
+    'better'
+    """
+    differences = _differences(a, b)  # (pairs,)
+    drawn = np.random.default_rng(seed).integers(0, len(differences), (samples, len(differences)))
+    return _interval(float(differences.mean()), differences[drawn].mean(1), len(differences), level)
+
+
+def crossed_bootstrap(
+    a: np.ndarray, b: np.ndarray, mean: float, *, seed: int = 0, level: float = 0.95, seeds_too: bool = True
+) -> Interval:
+    """Percentile interval of the mean of `a - b`, where column r holds both runs' metric on the r-th resample of
+    pictures.
+
+    a, b: (seeds, resamples). The seeds are resampled as well, once for each column; all seeds saw the same pictures, so
+    seeds and pictures are crossed, not nested. mean: the difference on the pictures as they are. With `seeds_too` off,
+    the seeds stay as they are: the interval then speaks of these trained detectors only.
+    Source: Owen, The pigeonhole bootstrap (2007).
+    """
+    if np.shape(a) != np.shape(b) or np.ndim(a) != 2 or 0 in np.shape(a):
+        raise ValueError(f"expected two equal (seeds, resamples) tables, got {np.shape(a)} and {np.shape(b)}")
+    differences = np.asarray(a, float) - np.asarray(b, float)  # (seeds, resamples)
+    if not seeds_too:
+        return _interval(mean, differences.mean(0), len(differences) + 1, level)
+    drawn = np.random.default_rng(seed).integers(0, len(differences), differences.shape)
+    return _interval(mean, np.take_along_axis(differences, drawn, 0).mean(0), len(differences), level)
+
+
+def _differences(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> np.ndarray:
+    """a - b; ValueError where they are no pairs."""
+    first, second = np.asarray(a, float), np.asarray(b, float)
+    if first.shape != second.shape or first.ndim != 1 or not len(first):
+        raise ValueError(f"expected two equal, non-empty sequences, got shapes {first.shape} and {second.shape}")
+    return first - second
+
+
+def _interval(mean: float, resampled: np.ndarray, units: int, level: float) -> Interval:
+    """The middle `level` of the resampled means; everything where there was one unit to draw from."""
+    if units < 2:
+        return Interval(mean, -np.inf, np.inf)
+    tail = (1 - level) / 2
+    low, high = np.quantile(resampled, (tail, 1 - tail))
+    return Interval(mean, float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The detections of a test set at one IoU level, pictures numbered from 0.
+
+    right: (n,) bool; conf: (n,); cls: (n,); picture: (n,) ints; objects: (pictures, classes) counts of labels.
+    """
+
+    right: np.ndarray
+    conf: np.ndarray
+    cls: np.ndarray
+    picture: np.ndarray
+    objects: np.ndarray
+
+
+def resampled_map(matches: Matches, weights: np.ndarray) -> np.ndarray:
+    """Mean average precision when picture p counts weights[r, p] times: (resamples, pictures) -> (resamples,).
+
+    Classes without an object in a resample are left out of its mean. Weights of one give the ordinary mAP.
+    """
+    order = np.argsort(-matches.conf, kind="stable")
+    right, cls, picture = matches.right[order], matches.cls[order], matches.picture[order]
+    objects = weights @ matches.objects  # (resamples, classes)
+    precision = np.zeros(objects.shape)
+    for number in np.flatnonzero(matches.objects.any(0)):
+        mine = cls == number
+        for block in np.array_split(np.arange(len(weights)), 1 + len(weights) // BLOCK):
+            counts = weights[np.ix_(block, picture[mine])]  # how often each detection of this class appears
+            precision[block, number] = average_precision(right[mine], counts, objects[block, number])
+    present = objects > 0
+    return precision.sum(1) / np.maximum(present.sum(1), 1)
+
+
+def average_precision(right: np.ndarray, counts: np.ndarray, objects: np.ndarray) -> np.ndarray:
+    """Area under the precision-recall curve (COCO's 101 points) of each resample: (resamples,).
+
+    right: (n,) bool, detections in descending confidence; counts: (resamples, n) how often each appears; objects:
+    (resamples,) how many there are to find; the area is 0 where there are none.
+    """
+    corners = right | np.append(right[1:], False)  # the curve bends at right ones and just before: enough for its area
+    if not corners.any():
+        return np.zeros(len(counts))
+    total = counts.cumsum(1)[:, corners]  # (resamples, corners)
+    found = (counts * right).cumsum(1)[:, corners]
+    precision = found / np.maximum(total, 1)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    recall = found / np.maximum(objects, 1)[:, None]
+    ends = np.ones(len(counts))[:, None]
+    recall = np.concatenate((0 * ends, recall, recall[:, -1:], ends), 1)
+    envelope = np.concatenate((ends, envelope, 0 * ends, 0 * ends), 1)
+    curves = [np.interp(RECALL_STEPS, x, y) for x, y in zip(recall, envelope, strict=True)]
+    return np.trapezoid(curves, RECALL_STEPS, axis=1)
+
+
+def resample_weights(pictures: int, samples: int, seed: int = 0) -> np.ndarray:
+    """How often each picture is drawn in each resample: (samples, pictures) ints, each row summing to `pictures`."""
+    drawn = np.random.default_rng(seed).integers(0, pictures, (samples, pictures))
+    return np.stack([np.bincount(row, minlength=pictures) for row in drawn])
