@@ -198,14 +198,15 @@ def _lamplight(frame: Frame) -> Array:
     faces, ground = buffers.faces.ravel()[order], buffers.ground.ravel()[order]
     square = np.einsum("nc,nc->n", place, place)
     across = np.einsum("nc,nc->n", np.take(buffers.normals, faces, axis=0), place)  # normal . position
-    sent = np.zeros((len(order), 3), np.float32)
+    by_colour = {lamp.colour: np.zeros(len(order), np.float32) for lamp in lamps}
     for lamp in lamps:
         near = slice(*np.searchsorted(depth, [max(0, int(100 * (lamp.place[2] + s * _reach(lamp)))) for s in (-1, 1)]))
         toward = np.take(buffers.normals @ np.float32(lamp.place), faces[near]) - across[near]
         got = _lit_by(lamp, place[near], square[near], toward)
         if _is_street_lamp(lamp):
             got *= np.where(ground[near], np.take(_lamp_shadow(lamp, frame), order[near]), 1)
-        sent[near] += got[:, None] * np.float32(lamp.colour)
+        by_colour[lamp.colour][near] += got
+    sent = sum((got[:, None] * np.float32(colour) for colour, got in by_colour.items()), np.float32(0))
     result.reshape(-1, 3)[order] = sent * np.take(buffers.colour, faces, axis=0)
     return result
 
@@ -228,7 +229,7 @@ def _lit_by(lamp: Lamp, place: Array, square: Array, toward: Array) -> Array:
     if lamp.aim is not None:
         aim = np.float32(lamp.aim)
         share *= np.maximum((place @ aim - spot @ aim) * inverse, 0) ** lamp.focus
-    return lamp.power * (share + 0.015) / square
+    return lamp.power * (share / square + 0.015 / np.maximum(square, 6))
 
 
 def _lamp_shadow(lamp: Lamp, frame: Frame) -> Array:

@@ -46,7 +46,7 @@ def _beams(length: float, up: float, power: float, lit: bool) -> tuple[Lamp, ...
     if not lit:
         return ()
     front = Lamp((length / 2 + 0.1, up, 0.0), WHITE_BEAM, power, (1.0, -0.05, 0.0), 26.0)
-    return front, Lamp((-length / 2 - 0.15, up, 0.0), RED_GLOW, power * 0.015)
+    return front, Lamp((-length / 2 - 0.6, up, 0.0), RED_GLOW, power * 0.015)
 
 
 def car(rng: np.random.Generator, lit: bool) -> Model:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -18,7 +21,7 @@ from engine.sources import Item
 
 PATIENCE = 10.0  # seconds that an address may take to answer
 LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
-LARGEST_DOWNLOAD = 256 * 2**20  # bytes of one picture
+CHUNK = 2**18  # bytes fetched at a time
 
 
 class Capture(Protocol):
@@ -52,7 +55,7 @@ def open_capture(item: Item) -> Capture:
     """Open a camera, video or stream with OpenCV; addresses get a time limit for connecting and for each frame."""
     if item.kind == "camera":
         return cv2.VideoCapture(int(item.where))
-    if item.kind == "video":
+    if "://" not in item.where:
         return cv2.VideoCapture(item.where)
     limit = int(PATIENCE * 1000)
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
@@ -62,12 +65,40 @@ def open_capture(item: Item) -> Capture:
 def fetch(item: Item) -> bytes:
     """The bytes of a picture, from disk or from an http(s) address. Raises SourceLost."""
     try:
-        if "://" not in item.where:
-            return Path(item.where).read_bytes()
-        with urllib.request.urlopen(item.where, timeout=PATIENCE) as answer:  # noqa: S310 - sources.py lets http(s) through
-            return answer.read(LARGEST_DOWNLOAD)
-    except (OSError, ValueError, urllib.error.URLError) as problem:
+        return b"".join(_chunks(item)) if "://" in item.where else Path(item.where).read_bytes()
+    except (OSError, ValueError, HTTPException) as problem:
         raise SourceLost(f"cannot be read ({problem})") from None
+
+
+@contextmanager
+def on_disk(item: Item, over: Callable[[], bool]) -> Iterator[Item]:
+    """The item as a file: an address is fetched into a temporary one, since not every server lets a reader jump about.
+
+    over: asked now and then; the fetching ends when it returns True. Raises SourceLost.
+    """
+    if "://" not in item.where:
+        yield item
+        return
+    with tempfile.TemporaryDirectory(prefix="hardsight-") as folder:
+        path = Path(folder) / f"fetched{Path(urlsplit(item.where).path).suffix}"
+        try:
+            with path.open("wb") as file:
+                for chunk in _chunks(item):
+                    file.write(chunk)
+                    if over():
+                        break
+        except (OSError, ValueError, HTTPException) as problem:
+            raise SourceLost(f"cannot be fetched ({problem})") from None
+        yield replace(item, where=str(path))
+
+
+def _chunks(item: Item) -> Iterator[bytes]:
+    """The content behind an http(s) address, in pieces. An answer shorter than it said is an error."""
+    with urllib.request.urlopen(item.where, timeout=PATIENCE) as answer:  # noqa: S310 - plan() lets http(s) through
+        while chunk := answer.read(CHUNK):
+            yield chunk
+        if answer.length:
+            raise OSError(f"{answer.length} bytes are missing at the end")
 
 
 def read_image(item: Item) -> Iterator[Frame]:
@@ -167,14 +198,15 @@ class LiveReader:
 def _grab(capture: Capture, stride: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
     """(number from `start` + 1, picture) of every `stride`-th frame, the first one included; others are not decoded."""
     number = start
-    while capture.grab():
-        number += 1
-        if (number - start - 1) % stride:
-            continue
-        good, image = capture.retrieve()
-        if not good or image is None:
-            return
-        yield number, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+    with suppress(cv2.error):  # some drivers say so when a camera is pulled out
+        while capture.grab():
+            number += 1
+            if (number - start - 1) % stride:
+                continue
+            good, image = capture.retrieve()
+            if not good or image is None:
+                return
+            yield number, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
 
 
 def _rate(capture: Capture) -> float:

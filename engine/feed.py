@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from types import TracebackType
 
-from engine.capture import Capture, Frame, LiveReader, SourceLost, open_capture, read_image, read_video
+from engine.capture import Capture, Frame, LiveReader, SourceLost, on_disk, open_capture, read_image, read_video
 from engine.sources import Item, Plan
 
 AHEAD = 4  # frames decoded ahead
@@ -138,7 +138,8 @@ class Feed:
         if item.kind == "image":
             yield from read_image(item)
         elif item.kind == "video":
-            yield from read_video(item, self.opener(item), self.stride)
+            with on_disk(item, self._over.is_set) as file:
+                yield from read_video(item, self.opener(file), self.stride)
         else:
             reader = LiveReader(item, self.opener, self.stride, self.retries, self.wait, self.say, self.clock)
             yield from reader.frames()

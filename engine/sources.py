@@ -22,7 +22,7 @@ EXAMPLES = (
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to read. `kind` is image (a file or an address), video (a file), camera or stream (an address)."""
+    """One thing to read. `kind`: image or video (a file, or an http address of one), camera, or stream (an address)."""
 
     kind: str
     where: str  # path, address or camera number: what is opened
@@ -88,8 +88,8 @@ def _from_entry(text: str) -> list[Item]:
     if text.isdigit():
         return [Item("camera", text, f"camera {text}")]
     if is_address(text):
-        picture = text.lower().startswith("http") and _kind(urlsplit(text).path) == "image"
-        return [Item("image" if picture else "stream", text, shown(text))]
+        kind = _kind(urlsplit(text).path) if text.lower().startswith("http") else None
+        return [Item(kind or "stream", text, shown(text))]
     path = Path(text).expanduser()
     if path.is_dir():
         return _from_folder(path)

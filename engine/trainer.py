@@ -58,7 +58,7 @@ class Trainer:
         torch.manual_seed(self.options.seed)
         self.detector = build_detector(plan)
         self.datasets = build_datasets(plan, int(max(self.detector.stride)))
-        self.model = TrainingModel(self.detector, plan.methods, plan.gains()).to(device)
+        self.model = TrainingModel(self.detector, plan.methods, plan.gains()).to(device, memory_format=torch.channels_last)
         for method in plan.methods:
             method.to(device)
         self.ema = ModelEMA(self.detector)

@@ -12,6 +12,7 @@ import io
 import pickle  # noqa: S403  only its opcode reader is used; every name goes through Unpickler.find_class
 import sys
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from utils.files import UserError
 
+ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 DTYPES = {
     "DoubleStorage": torch.float64,
@@ -130,7 +132,7 @@ class Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """The container, rebuilding function or inert class for a name. Raises Refused if the name can act."""
-        module = "builtins" if module == "__builtin__" else module
+        module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))  # of Python 2
         if module.startswith("torch") and name in DTYPES:
             return DTYPES[name]
         if (module, name) in self._known:
@@ -181,7 +183,7 @@ def read(path: Path) -> Any:
     """
     try:
         with Path(path).open("rb") as file:
-            return _read_zip(file) if zipfile.is_zipfile(file) else _read_legacy(file)
+            return _read_zip(file) if file.read(4) == ZIP_MAGIC else _read_legacy(file)
     except Refused as problem:
         raise UserError(
             f"{path}: reading stopped, nothing was run: {problem}. A checkpoint has no need of it. "

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from engine.unpickle import Inert, read
+from engine.unpickle import ZIP_MAGIC, Inert, read
 from utils.files import UserError, nearest
 
 LOGGER = logging.getLogger("hardsight")
@@ -43,7 +43,7 @@ def load_weights(path: str | Path, trust: bool = False) -> Weights:
     head = _head(path)
     if _is_safetensors(path, head):
         return _load_safetensors(path)
-    if not head.startswith((b"PK\x03\x04", b"\x80")):
+    if not head.startswith((ZIP_MAGIC, b"\x80")):
         raise UserError(
             f"{path}: this is not a checkpoint (it begins with {head[:16]!r}); expected .pt or .safetensors weights. "
             "If it was downloaded, open it in an editor: it may be an error page."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,8 +21,8 @@ if str(ROOT) not in sys.path:
 # Before anything imports torch or ultralytics: few threads, no network, and settings away from the user's own folder.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
-os.environ["YOLO_CONFIG_DIR"] = os.environ.get("HARDSIGHT_TEST_CONFIG") or tempfile.mkdtemp(prefix="yolo-config-")
-os.environ["HARDSIGHT_TEST_CONFIG"] = os.environ["YOLO_CONFIG_DIR"]  # processes that tests start use the same one
+os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="yolo-config-")  # each test process its own
+atexit.register(shutil.rmtree, os.environ["YOLO_CONFIG_DIR"], ignore_errors=True)
 os.environ["YOLO_OFFLINE"] = "true"
 os.environ["YOLO_AUTOINSTALL"] = "false"
 os.environ["WANDB_MODE"] = "disabled"

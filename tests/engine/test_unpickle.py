@@ -30,6 +30,9 @@ class Call:
     def __reduce__(self):
         return self.function, self.arguments
 
+    def __call__(self):
+        """Only what can be called may stand in a call's place."""
+
 
 def attacks(marker: Path) -> dict[str, tuple[object, str]]:
     """Live examples, each of which would make the marker file if it were run; and the name on which it must stop."""
@@ -47,7 +50,7 @@ def attacks(marker: Path) -> dict[str, tuple[object, str]]:
         "nested pickle": (Call(pickle.loads, pickle.dumps(Call(os.system, touch))), "_pickle.loads"),
         "partial": (Call(partial(os.system, touch)), "posix.system"),
         "map": (Call(list, Call(map, os.system, [touch])), "builtins.map"),
-        "in a state dict": ({"a.weight": torch.zeros(2), "z": Call(os.system, touch)}, "posix.system"),
+        "in a state dict": ({"z": Call(os.system, touch), "a.weight": torch.zeros(2)}, "posix.system"),
         "as a key": ({Call(PurePosixPath, Call(os.system, touch)): 1}, "posix.system"),
         "path": (Call(os.remove, str(marker)), "posix.remove"),
         "torch.load": (Call(torch.load, str(marker)), "torch.serialization.load"),

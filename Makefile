@@ -1,0 +1,56 @@
+# Two commands: `make demo` and `make test`. Both prepare .venv first; the second time there is nothing to install.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit format clean
+
+BIN := .venv/bin
+READY := .venv/ready
+GOOD := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+# Two test processes: enough for two cores, and each has its own part of the memory.
+TESTS ?= -n 2 --dist loadfile
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: $(READY) ## make a night world, train in it, and see the detector find its way in the dark (about 10 minutes)
+	@$(BIN)/python -m bench.demo
+
+test: lint types unit ## everything that must hold before a change goes in
+
+lint: $(READY) ## style and likely mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## types
+	$(BIN)/mypy
+
+unit: $(READY) ## the tests alone; TESTS="-k pairs -x" for some of them
+	$(BIN)/python -m pytest $(TESTS)
+
+format: $(READY) ## put the code into the house's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv and caches; runs/ and datasets/ stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './datasets/*' -prune -exec rm -rf {} +
+
+# The mark is written last: an install that was interrupted is taken up again.
+$(READY): requirements.txt
+	@if [ -e .venv ] && ! .venv/bin/python -c '$(GOOD)' 2>/dev/null; then \
+	  echo "error: .venv does not hold a working Python 3.11 or 3.12. Remove it with 'make clean' and try again." >&2; exit 2; \
+	fi
+	@if [ ! -e .venv ]; then \
+	  for python in $${PYTHON:-python3.12 python3.11 python3 python}; do \
+	    if "$$python" -c '$(GOOD)' 2>/dev/null; then found=$$python; break; fi; \
+	  done; \
+	  if [ -z "$${found:-}" ]; then \
+	    echo "error: no Python 3.11 or 3.12 with venv was found (tried $${PYTHON:-python3.12, python3.11, python3, python})." \
+	      "Install one (Debian and Ubuntu: apt install python3.11-venv), or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; \
+	  fi; \
+	  echo "making .venv with $$("$$found" --version)"; "$$found" -m venv .venv; \
+	fi
+	@echo "installing requirements.txt into .venv (once; torch is large)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
+	@touch $@

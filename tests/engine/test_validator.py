@@ -1,0 +1,200 @@
+"""val.py and `engine.validate`: tasks, files, and what a mistake gets."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import engine
+import val
+from engine.checkpoint import save_checkpoint
+from engine.options.val import ValOptions
+from engine.validator import Report, splits_of, table, validate
+from models.detector import build
+from utils.files import UserError
+
+DATA = "path: .\ntrain: images/train\nval: images/val\nval2: images/night\nnames: {0: cat, 1: dog}\n"
+CONDITIONS = "conditions: {val: day, val2: night}\n"
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """A detector of cats and dogs that has learned nothing."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "best.pt"
+    save_checkpoint(path, build("yolov5n.yaml", {0: "cat", 1: "dog"}), epoch=0, options={}, metrics={})
+    return path
+
+
+@pytest.fixture
+def given(tiny_set: Path, checkpoint: Path, tmp_path: Path) -> dict[str, object]:
+    """Options that work: by day and by night, small."""
+    (tiny_set / "data.yaml").write_text(DATA + CONDITIONS)
+    folders = {"data": tiny_set / "data.yaml", "weights": checkpoint, "project": tmp_path / "runs"}
+    return {**folders, "imgsz": 32, "batch_size": 2, "plots": False, "conf_thres": 1e-6, "workers": 0}
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_both_conditions_are_in_the_table(given, capsys):
+    result = engine.validate(**given)
+    assert [(report.condition, report.split, report.images) for report in result.reports] == [
+        ("day", "val", 2),
+        ("night", "val2", 4),
+    ]
+    rows = rows_of(result.save_dir / "metrics.csv")
+    assert [(row["condition"], row["class"]) for row in rows if row["condition"] == "night"] == [
+        ("night", "all"),
+        ("night", "cat"),
+        ("night", "dog"),
+    ]
+    assert float(rows[0]["mAP50"]) == result.reports[0].metrics["mAP50"]
+    printed = capsys.readouterr().out
+    assert "night" in printed
+    assert "cat" not in printed  # only --verbose prints classes
+    assert str(result.save_dir) in printed
+
+
+def test_everything_that_can_be_written(given):
+    result = validate(**{**given, "plots": True, "save_txt": True, "save_conf": True, "save_json": True, "max_det": 3})
+    names = {str(path.relative_to(result.save_dir)) for path in result.save_dir.rglob("*") if path.is_file()}
+    assert names >= {
+        "metrics.csv",
+        "val-day/BoxPR_curve.png",
+        "val-day/confusion_matrix.png",
+        "val-day/pictures.jpg",
+        "val-day/predictions.json",
+        "val2-night/labels.json",
+        "val2-night/labels/0.txt",
+    }
+    lines = (result.save_dir / "val2-night" / "labels" / "0.txt").read_text().splitlines()
+    assert len(lines) == 3
+    numbers = np.array([line.split() for line in lines], float)
+    assert numbers.shape == (3, 6)
+    assert ((numbers[:, 1:] >= 0) & (numbers[:, 1:] <= 1)).all()
+
+
+def test_one_condition_without_a_name_is_called_by_its_split(given, tiny_set):
+    (tiny_set / "data.yaml").write_text(DATA.replace("val2: images/night\n", ""))
+    result = validate(**{**given, "save_txt": True})
+    assert [report.condition for report in result.reports] == ["val"]
+    assert (result.save_dir / "val" / "labels").is_dir()
+
+
+def test_train_split_and_verbose(given, capsys):
+    result = validate(**given, task="train", verbose=True)
+    assert [(report.split, report.images) for report in result.reports] == [("train", 4)]
+    assert "dog" in capsys.readouterr().out
+
+
+def test_speed_is_one_picture_at_a_time(given, capsys):
+    result = validate(**{**given, "task": "speed"})
+    (day, night) = rows_of(result.save_dir / "speed.csv")
+    total = sum(float(day[f"{stage} ms"]) for stage in ("preprocess", "inference", "postprocess"))
+    assert float(day["total ms"]) == pytest.approx(total)
+    assert float(night["images per s"]) == pytest.approx(1000 / float(night["total ms"]))
+    assert all(len(picture.conf) == 0 for picture in result.reports[0].pictures)  # at the confidence of use
+
+
+def test_study_writes_a_text_a_condition_and_a_picture(given):
+    result = validate(**{**given, "task": "study", "study_sizes": (32, 33, 64)})
+    assert [row["imgsz"] for row in result.rows] == [32, 32, 64, 64]
+    text = (result.save_dir / "study_data-night_best.txt").read_text().splitlines()
+    assert [len(line.split()) for line in text] == [7, 7]
+    assert {path.name for path in result.save_dir.iterdir()} == {
+        "study.csv",
+        "study.png",
+        "study_data-day_best.txt",
+        "study_data-night_best.txt",
+    }
+
+
+def test_size_is_rounded_up_to_the_stride(given, capsys):
+    validate(**{**given, "imgsz": 33})
+    assert "--imgsz 33 becomes 64" in capsys.readouterr().out
+
+
+def test_unreadable_pictures_and_crowded_ones_are_named(given, tiny_set, capsys):
+    (tiny_set / "images" / "val" / "9.png").write_bytes(b"no picture")
+    (tiny_set / "labels" / "val" / "0.txt").write_text("0 0.5 0.5 0.2 0.2\n1 0.4 0.4 0.2 0.2\n")
+    result = validate(**{**given, "max_det": 1})
+    printed = capsys.readouterr().out
+    assert result.reports[0].images == 2
+    assert "9.png" in printed
+    assert "2 objects, more than --max-det 1" in printed
+
+
+def test_other_names_are_noted_and_other_counts_refused(given, tiny_set, capsys):
+    (tiny_set / "data.yaml").write_text(DATA.replace("dog", "wolf"))
+    validate(**given)
+    assert "1: dog / wolf" in capsys.readouterr().out
+    (tiny_set / "data.yaml").write_text(DATA.replace("1: dog", "1: dog, 2: cow"))
+    with pytest.raises(UserError, match="detects 2 classes, but .* has 3"):
+        validate(**given)
+    assert validate(**given, single_cls=True).reports[0].images == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"weights": None}, "--weights"),
+        ({"weights": "nowhere.pt"}, "no such file"),
+        ({"task": "test"}, "no 'test' split. It has: train, val, val2"),
+        ({"task": "tset"}, "did you mean 'test'"),
+        ({"conf_thres": 1.5}, "from 0.0 to 1.0"),
+        ({"data": "nowhere"}, "no such file"),
+        ({"device": "77"}, "--device 77"),
+        ({"wieghts": "a.pt"}, "weights"),
+    ],
+)
+def test_mistakes_are_explained_and_leave_nothing_behind(given, tmp_path, wrong, message):
+    with pytest.raises(UserError) as caught:
+        validate(**{**given, **wrong})
+    assert message.lower() in str(caught.value).lower()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_runs_are_numbered(given):
+    assert [validate(**given).save_dir.name for _ in range(2)] == ["exp", "exp2"]
+    assert validate(**given, name="here", exist_ok=True).save_dir.name == "here"
+
+
+@pytest.mark.parametrize(("task", "expected"), [("train", ("train",)), ("speed", ("val", "val2"))])
+def test_splits_of_a_task(task, expected):
+    assert splits_of(task) == expected
+
+
+def test_table_has_one_row_of_all_classes_first():
+    metrics = dict.fromkeys(("precision", "recall", "mAP50", "mAP50-95"), 0.5)
+    report = Report("night", "val", 3, 7, metrics, [{"class": "cat", "images": 1, "instances": 2, **metrics}], {})
+    assert [(row["class"], row["instances"]) for row in table([report])] == [("all", 7), ("cat", 2)]
+
+
+def test_door(given, capsys):
+    words = [f"--{key.replace('_', '-')}={value}" for key, value in given.items()]
+    assert val.main(words) == 0
+    assert val.main([*words, "--task", "test"]) == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_help_does_not_load_torch():
+    code = "import sys, val\ntry: val.main(['--help'])\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
+    root = Path(val.__file__).parent
+    answer = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip().endswith("False")
+    assert "--iou-thres" in answer.stdout
+
+
+def test_defaults_are_yolov5s():
+    options = ValOptions()
+    assert (options.batch_size, options.imgsz, options.conf_thres, options.iou_thres) == (32, 640, 0.001, 0.6)
+    assert (options.max_det, options.task, str(options.project)) == (300, "val", "runs/val")
