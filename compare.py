@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import engine
 from engine.options.compare import ABOUT, COMPARE_SCHEMAS
 from utils.options import parse_argv, run_door
 
@@ -15,7 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         given = parse_argv(argv, COMPARE_SCHEMAS, "compare.py", ABOUT)  # first: --help must not wait for torch
-        engine.compare(**given)
+        from engine.comparison import compare
+
+        compare(**given)
 
     return run_door(work)
 

@@ -12,7 +12,12 @@ from utils.options import parse_argv, run_door
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the options and train. Returns the exit code."""
-    return run_door(lambda: engine.train(**parse_argv(argv, TRAIN_SCHEMAS, "train.py", ABOUT)))
+
+    def work() -> None:
+        given = parse_argv(argv, TRAIN_SCHEMAS, "train.py", ABOUT)  # first: --help must not wait for torch
+        engine.train(**given)
+
+    return run_door(work)
 
 
 if __name__ == "__main__":

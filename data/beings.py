@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from data.render import Material, Shape
-from data.shapes import Model, Spot, ball, limb, pick, srgb
+from data.render import Material, Tube
+from data.shapes import Model, Spot, ball, limb, pick, srgb, times
 
 SKINS = [srgb(240, 200, 170), srgb(205, 150, 110), srgb(140, 90, 60), srgb(85, 55, 40)]
 HAIR = [srgb(30, 25, 22), srgb(85, 55, 30), srgb(190, 150, 85), srgb(150, 150, 150)]
@@ -64,7 +64,10 @@ def person(rng: np.random.Generator, kind: str = "walk", phase: float = 0.0) -> 
     joints = pose(kind, phase)
     skin, top = Material(pick(rng, SKINS), 0.02), Material(pick(rng, TOPS), 0.12)
     bottom, shoe = Material(pick(rng, BOTTOMS), 0.10), Material(pick(rng, HAIR), 0.05)
-    dress, size = str(rng.choice(["plain", "plain", "coat", "skirt"])), rng.uniform(0.9, 1.08) * rng.choice([1, 1, 1, 0.78])
+    dress, size = (
+        str(rng.choice(["plain", "plain", "coat", "skirt"])),
+        rng.uniform(0.9, 1.08) * rng.choice([1, 1, 1, 0.78]),
+    )
     bag, bulk = rng.random() < 0.3, rng.uniform(0.95, 1.2)
     hair = Material(pick(rng, PAINTED_HATS if kind == "motorbike" else HAIR), 0.06)
     if kind in ("bicycle", "motorbike"):
@@ -84,25 +87,26 @@ def person(rng: np.random.Generator, kind: str = "walk", phase: float = 0.0) -> 
 PAINTED_HATS = [srgb(235, 235, 235), srgb(200, 30, 30), srgb(35, 35, 40), srgb(35, 80, 180), srgb(245, 200, 40)]
 
 
-def _scaled(shape: Shape, size: float) -> Shape:
+def _scaled(tube: Tube, size: float) -> Tube:
     """The same tube, `size` times as large."""
-    a, b = ((s[0] * size, s[1] * size, s[2] * size) for s in (shape.a, shape.b))  # type: ignore[union-attr]
-    return shape._replace(a=a, b=b, radius_a=shape.radius_a * size, radius_b=shape.radius_b * size)  # type: ignore
+    return Tube(times(tube.a, size), times(tube.b, size), tube.radius_a * size, tube.radius_b * size, tube.material)
 
 
-def _legs(joints: Joints, cloth: Material, shoe: Material, bulk: float) -> list[Shape]:
-    shapes: list[Shape] = []
+def _legs(joints: Joints, cloth: Material, shoe: Material, bulk: float) -> list[Tube]:
+    shapes: list[Tube] = []
     for side in ("left", "right"):
         hip, knee, foot = (joints[f"{side}_{part}"] for part in ("hip", "knee", "foot"))
         shapes += limb([hip, knee, foot], [0.100 * bulk, 0.072 * bulk, 0.055 * bulk], cloth)
-        shapes += limb([(foot[0] - 0.05, foot[1] - 0.01, foot[2]), (foot[0] + 0.15, foot[1] - 0.02, foot[2])], [0.055, 0.045], shoe)
+        shapes += limb(
+            [(foot[0] - 0.05, foot[1] - 0.01, foot[2]), (foot[0] + 0.15, foot[1] - 0.02, foot[2])], [0.055, 0.045], shoe
+        )
     return shapes
 
 
-def _trunk(joints: Joints, top: Material, lower: Material, dress: str, bulk: float) -> list[Shape]:
+def _trunk(joints: Joints, top: Material, lower: Material, dress: str, bulk: float) -> list[Tube]:
     """Two thick tubes side by side make a chest that is broader than deep; coat and skirt hang below the waist."""
     waist, neck = joints["waist"], joints["neck"]
-    shapes: list[Shape] = []
+    shapes: list[Tube] = []
     for side in (-1.0, 1.0):
         low = (waist[0], waist[1], 0.05 * side)
         high = (neck[0], neck[1] - 0.07, 0.095 * side * bulk)
@@ -113,8 +117,8 @@ def _trunk(joints: Joints, top: Material, lower: Material, dress: str, bulk: flo
     return shapes
 
 
-def _arms(joints: Joints, sleeve: Material, skin: Material, bulk: float) -> list[Shape]:
-    shapes: list[Shape] = []
+def _arms(joints: Joints, sleeve: Material, skin: Material, bulk: float) -> list[Tube]:
+    shapes: list[Tube] = []
     neck = joints["neck"]
     for side, sign in (("left", -1.0), ("right", 1.0)):
         shoulder = (neck[0], neck[1] - 0.06, 0.20 * sign * bulk)
@@ -124,7 +128,7 @@ def _arms(joints: Joints, sleeve: Material, skin: Material, bulk: float) -> list
     return shapes
 
 
-def _head(joints: Joints, skin: Material, hair: Material, helmet: bool) -> list[Shape]:
+def _head(joints: Joints, skin: Material, hair: Material, helmet: bool) -> list[Tube]:
     x, y, z = joints["head"]
     neck = joints["neck"]
     if helmet:
@@ -143,8 +147,13 @@ def dog(rng: np.random.Generator, phase: float = 0.0) -> Model:
     other = Material(pick(rng, COATS_OF_DOGS), 0.18) if rng.random() < 0.5 else fur
     nose, size = Material(srgb(22, 20, 20), 0.0), float(rng.uniform(0.95, 1.3))
     floppy, swing = rng.random() < 0.5, 0.13 * math.sin(phase)
-    shapes: list[Shape] = list(limb([(-0.30, 0.47, 0.0), (0.0, 0.46, 0.0), (0.27, 0.50, 0.0)], [0.13, 0.135, 0.165], fur))
-    for forward, side, sign, coat in ((0.25, -0.09, 1, other), (0.25, 0.09, -1, fur), (-0.30, -0.09, -1, fur), (-0.30, 0.09, 1, other)):
+    shapes = list(limb([(-0.30, 0.47, 0.0), (0.0, 0.46, 0.0), (0.27, 0.50, 0.0)], [0.13, 0.135, 0.165], fur))
+    for forward, side, sign, coat in (
+        (0.25, -0.09, 1, other),
+        (0.25, 0.09, -1, fur),
+        (-0.30, -0.09, -1, fur),
+        (-0.30, 0.09, 1, other),
+    ):
         foot = (forward + sign * swing, 0.03, side)
         bend = (forward + sign * swing * 0.5 - (0.05 if forward < 0 else 0), 0.24, side)
         shapes += limb([(forward, 0.44, side), bend, foot], [0.085, 0.055, 0.04], coat)

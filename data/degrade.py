@@ -20,7 +20,7 @@ Parameters = dict[str, Any]
 # What low_light draws, with the ends of the range at severity 0 and at severity 1. docs/night-data.md explains each.
 LOW_LIGHT_RANGES: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "stops": ((1.0, 2.0), (4.0, 6.5)),  # exposure lost, in powers of two
-    "lift": ((0.0, 0.0), (0.0, 3.0)),  # stops that the camera's gain brings back, noise and all
+    "lift": ((0.0, 0.0), (0.0, 2.0)),  # stops that the camera's gain brings back, noise and all
     "electrons": ((4000.0, 8000.0), (350.0, 2500.0)),  # charge of a white pixel at that gain
     "read": ((1.0, 2.0), (1.5, 5.0)),  # read noise, electrons
     "bits": ((12.0, 12.0), (8.0, 11.0)),  # of the analogue-digital converter
@@ -40,10 +40,10 @@ def low_light(
     """Darken day pictures as a camera at night would have taken them.
 
     Linear light is recovered (inverse sRGB curve), lost by some stops and unevenly, tinted by the lamps, and read by
-    a sensor: shot noise grows with the signal, read noise does not, a converter of few bits rounds; then gain and a tone
-    curve. Following the usual noise model of raw sensors (Foi et al. 2008: variance = a * signal + b).
+    a sensor: shot noise grows with the signal, read noise does not, a converter of few bits rounds; then comes a tone
+    curve. The noise is the usual one of raw sensors (Foi et al., IEEE TIP 2008: variance = a * signal + b).
 
-    image: (B, 3, H, W) in [0, 1]. seeds: one a picture. severity: in [0, 1]; None draws one a picture from [0.6, 1].
+    image: (B, 3, H, W) in [0, 1]. seeds: one a picture. severity: in [0, 1]; None draws one a picture from [0.65, 1].
     parameters: fixes any of LOW_LIGHT_RANGES for all pictures. Returns the dark pictures, same shape and type, and what
     each drew. Raises ValueError for another shape, number of seeds, severity or parameter name.
     """
@@ -58,10 +58,20 @@ def low_light(
         return torch.tensor([p[name] for p in drawn], device=image.device).view(-1, 1, 1, 1)  # (B, 1, 1, 1)
 
     light = srgb_to_linear(image.float()) * _tint(each("warmth"), each("tint"))
-    light = light * F.interpolate(fields.to(image.device), image.shape[2:], mode="bicubic", align_corners=False).clamp_min(0)
+    light = light * F.interpolate(
+        fields.to(image.device), image.shape[2:], mode="bicubic", align_corners=False
+    ).clamp_min(0)
     exposed = light * torch.exp2(each("lift") - each("stops"))  # relative to the sensor's white at the chosen gain
     read = sense(exposed, each("electrons"), each("read"), each("bits"), noise)
     return linear_to_srgb(_toe(read, each("toe"))).to(image.dtype), drawn
+
+
+def low_light_bytes(
+    pictures: Tensor, seeds: Sequence[int], severity: float | None = None
+) -> tuple[Tensor, list[Parameters]]:
+    """`low_light` for 8-bit pictures as files hold them: uint8 (B, H, W, 3), RGB, in and out."""
+    dark, drawn = low_light(pictures.permute(0, 3, 1, 2).float() / 255, seeds, severity)
+    return (dark * 255).round().byte().permute(0, 2, 3, 1).contiguous(), drawn
 
 
 def srgb_to_linear(image: Tensor) -> Tensor:
@@ -112,9 +122,9 @@ def _pools(generator: torch.Generator, depth: float) -> Tensor:
 
 
 def _draw(generator: torch.Generator, severity: float | None, fixed: Mapping[str, float]) -> Parameters:
-    """One picture's parameters. Every name is drawn, given or not, so that fixing one leaves the others as they were."""
+    """One picture's parameters. Every name is drawn, given or not: fixing one leaves the others as they were."""
     chance = torch.rand(len(LOW_LIGHT_RANGES) + 1, generator=generator, dtype=torch.float64).tolist()
-    level = 0.6 + 0.4 * chance[-1] if severity is None else severity
+    level = 0.65 + 0.35 * chance[-1] if severity is None else severity
     drawn: Parameters = {"severity": level}
     for share, (name, (mild, strong)) in zip(chance, LOW_LIGHT_RANGES.items(), strict=False):
         low, high = (m + (s - m) * level for m, s in zip(mild, strong, strict=True))

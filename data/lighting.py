@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.render import SUPERSAMPLE, Array, Camera, Caster, noise_tile
+from data.render import SUPERSAMPLE, Array, Camera, Caster, floats, noise_tile, triple
 from data.shapes import Lamp
 from data.street import Frame
 
@@ -45,7 +45,9 @@ def encode(linear: Array, toe: float = 0.0) -> Array:
     x = np.clip(linear, 0, 1)
     if toe:
         x = x * (x + toe * 0.02) / (x + toe * 0.04)
-    return np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(np.maximum(x, 1e-8), 1 / 2.4) - 0.055).astype(np.float32)
+    return np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(np.maximum(x, 1e-8), 1 / 2.4) - 0.055).astype(
+        np.float32
+    )
 
 
 def shrink(fine: Array) -> Array:
@@ -60,15 +62,15 @@ def expose(light: Array, exposure: Exposure, seed: Sequence[int]) -> NDArray[np.
     signal = np.minimum(light * exposure.gain, 1.2)
     deviation = np.sqrt(signal / exposure.electrons + (exposure.read / exposure.electrons) ** 2)
     noisy = signal + deviation * rng.standard_normal(light.shape, dtype=np.float32)
-    noisy = cv2.GaussianBlur(noisy, (0, 0), 0.55)  # demosaicing mixes neighbours
-    balanced = noisy * np.array(exposure.balance, np.float32)
+    mixed: Array = cv2.GaussianBlur(noisy, (0, 0), 0.55)  # demosaicing mixes neighbours
+    balanced = mixed * floats(exposure.balance)
     return (encode(balanced, exposure.toe) * 255 + 0.5).astype(np.uint8)
 
 
 def _shadow(casters: Sequence[Caster], light: Array, frame: Frame, directional: bool) -> Array:
     """Share of light (H, W) that reaches the ground: 0 inside shadows, with soft edges.
 
-    `light` (3,) is the direction towards the sun, or a lamp's place. Each corner is carried along its ray to the ground.
+    `light` (3,) is the direction towards the sun, or a lamp's place. Each corner goes along its ray to the ground.
     """
     mask = np.zeros(frame.buffers.faces.shape, np.uint8)
     points = [_grown(caster.points, caster.radius) for caster in casters]
@@ -92,9 +94,9 @@ _RIM = np.array([(np.cos(a), 0, np.sin(a)) for a in np.arange(8) * np.pi / 4], n
 
 
 def _fill_hulls(mask: NDArray[np.uint8], ground: Array, ends: NDArray[np.intp], camera: Camera) -> None:
-    """Paint the convex hull of each run of ground points (n, 3); runs end at `ends`. What reaches behind the camera is left out."""
+    """Paint the convex hull of each run of ground points (n, 3), if it is before the camera; runs end at `ends`."""
     depth = ground[:, 2]
-    pixels = camera.project(np.where(depth[:, None] < 1, np.float32([0, 0, 1]), ground).astype(np.float32))
+    pixels = camera.project(np.where(depth[:, None] < 1, floats([0, 0, 1]), ground).astype(np.float32))
     fixed = np.round(np.clip(pixels, -8000, 8000)).astype(np.int32)
     height, width = mask.shape
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
@@ -108,7 +110,7 @@ def _contact(frame: Frame) -> Array:
     """Share of sky light (H, W) that reaches the ground: less right under things."""
     mask = np.zeros(frame.buffers.faces.shape, np.uint8)
     lows = [(c, c.points[c.points[:, 1] < 0.45]) for c in frame.casters if c.owner >= 0]
-    rings = [_grown(low * np.float32([1, 0, 1]), max(caster.radius, 0.12)) for caster, low in lows if len(low)]
+    rings = [_grown(low * floats([1, 0, 1]), max(caster.radius, 0.12)) for caster, low in lows if len(low)]
     if rings:
         _fill_hulls(mask, np.concatenate(rings), np.cumsum([len(r) for r in rings]), frame.camera)
     return 1 - 0.75 / 255 * _blurred(mask.astype(np.float32), 3.0 * SUPERSAMPLE)
@@ -165,20 +167,24 @@ def _day_sky(shape: tuple[int, ...], sky: Array, overcast: bool, rng: np.random.
 def _develop_day(light: Array, seed: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Expose for the middle of the picture, with a little noise and an imperfect white balance."""
     gain = rng.uniform(0.19, 0.27) / float(luminance(light).mean())
-    balance = tuple(float(v) for v in rng.uniform(0.95, 1.05, 3))
-    return expose(light, Exposure(gain, 6000.0, 4.0, balance, 0.0), (seed, 22))  # type: ignore[arg-type]
+    balance = triple(rng.uniform(0.95, 1.05, 3))
+    return expose(light, Exposure(gain, 6000.0, 4.0, balance, 0.0), (seed, 22))
 
 
 def night_light(frame: Frame, seed: int) -> Array:
     """Linear light (H, W, 3) of the scene at night, in lamp units: sky glow, every lamp, and what shines itself."""
     rng = np.random.default_rng([seed, 31])
     buffers = frame.buffers
-    glow = np.array([(0.55, 0.75, 1.25), (1.1, 0.85, 0.65)][int(rng.random() < 0.5)], np.float32) * rng.uniform(0.006, 0.02)
-    ambient = (0.6 + 0.4 * buffers.normals[:, 1:2]) * glow * buffers.colour
+    glow = np.array([(0.55, 0.75, 1.25), (1.1, 0.85, 0.65)][int(rng.random() < 0.5)], np.float32) * rng.uniform(
+        0.006, 0.02
+    )
+    ambient = (0.6 + 0.4 * buffers.normals[:, 1:2]) * glow
     light = np.take(ambient, buffers.faces, axis=0)
-    light[buffers.ground] *= _contact(frame)[buffers.ground][:, None]
+    light[buffers.ground] *= np.take(_contact(frame), np.flatnonzero(buffers.ground))[:, None]
     light += _lamplight(frame)
-    light = light * buffers.grain[..., None] + np.take(buffers.emission, buffers.faces, axis=0)
+    light *= np.take(buffers.colour, buffers.faces, axis=0)
+    light *= buffers.grain[..., None]
+    light += np.take(buffers.emission, buffers.faces, axis=0)
     up = np.clip(1 - np.arange(len(light), dtype=np.float32) / (frame.camera.horizon * SUPERSAMPLE), 0, 1)
     rows, columns = np.nonzero(buffers.faces == 0)
     light[rows, columns] = glow * (1.1 - 0.7 * up[rows, None])
@@ -186,29 +192,52 @@ def night_light(frame: Frame, seed: int) -> Array:
 
 
 def _lamplight(frame: Frame) -> Array:
-    """What all lamps make surfaces send out, (H, W, 3): power * facing * beam / distance squared, and a little bounced light."""
+    """The lamps' light that falls on every surface (H, W, 3).
+
+    Computed once a picture pixel, and once a fine pixel only where faces meet: elsewhere neighbours get the same.
+    """
     buffers = frame.buffers
-    result = np.zeros((*buffers.faces.shape, 3), np.float32)
     lamps = [lamp for lamp in frame.lamps if lamp.place[2] > -9 and np.linalg.norm(lamp.place) < REACH]
-    depth = np.minimum(buffers.depth.ravel() * 100, 65535).astype(np.uint16)  # cm
-    order = np.argsort(depth, kind="stable")  # so that the pixels at some depth are one slice; radix sort
-    order = order[: np.searchsorted(depth, int(160 * REACH), sorter=order)]
-    depth = depth[order]
+    edge = _edges(buffers.faces)
+    wanted = edge.copy()
+    wanted[::SUPERSAMPLE, ::SUPERSAMPLE] = True
+    order = np.flatnonzero(wanted & (buffers.depth < 1.6 * REACH))
+    depth = (np.take(buffers.depth, order) * 100).astype(np.uint16)  # cm
+    rank = np.argsort(depth, kind="stable")  # so that the pixels at some depth are one slice; radix sort
+    order, depth = order[rank], depth[rank]
+    received = np.zeros((*buffers.faces.shape, 3), np.float32)
+    received.reshape(-1, 3)[order] = _received(lamps, frame, order, depth)
+    whole = received[::SUPERSAMPLE, ::SUPERSAMPLE].repeat(SUPERSAMPLE, 0).repeat(SUPERSAMPLE, 1)
+    whole[edge] = received[edge]
+    return whole
+
+
+def _edges(faces: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Fine pixels (H, W) that show another face than the first fine pixel of their picture pixel."""
+    first = faces[::SUPERSAMPLE, ::SUPERSAMPLE].repeat(SUPERSAMPLE, 0).repeat(SUPERSAMPLE, 1)
+    return faces != first
+
+
+def _received(lamps: Sequence[Lamp], frame: Frame, order: NDArray[np.intp], depth: NDArray[np.uint16]) -> Array:
+    """Light (N, 3) on the fine pixels numbered `order`, which lie at `depth` cm, rising."""
+    buffers = frame.buffers
     place = np.take(buffers.position.reshape(-1, 3), order, axis=0)  # (N, 3)
-    faces, ground = buffers.faces.ravel()[order], buffers.ground.ravel()[order]
+    faces, ground = np.take(buffers.faces, order), np.take(buffers.ground, order)
     square = np.einsum("nc,nc->n", place, place)
     across = np.einsum("nc,nc->n", np.take(buffers.normals, faces, axis=0), place)  # normal . position
     by_colour = {lamp.colour: np.zeros(len(order), np.float32) for lamp in lamps}
     for lamp in lamps:
-        near = slice(*np.searchsorted(depth, [max(0, int(100 * (lamp.place[2] + s * _reach(lamp)))) for s in (-1, 1)]))
-        toward = np.take(buffers.normals @ np.float32(lamp.place), faces[near]) - across[near]
+        ends = [max(0, int(100 * (lamp.place[2] + sign * _reach(lamp)))) for sign in (-1, 1)]
+        near = slice(*np.searchsorted(depth, np.array(ends).clip(0, 65535).astype(np.uint16)))
+        toward = np.take(buffers.normals @ floats(lamp.place), faces[near]) - across[near]
         got = _lit_by(lamp, place[near], square[near], toward)
         if _is_street_lamp(lamp):
             got *= np.where(ground[near], np.take(_lamp_shadow(lamp, frame), order[near]), 1)
         by_colour[lamp.colour][near] += got
-    sent = sum((got[:, None] * np.float32(colour) for colour, got in by_colour.items()), np.float32(0))
-    result.reshape(-1, 3)[order] = sent * np.take(buffers.colour, faces, axis=0)
-    return result
+    total = np.zeros((len(order), 3), np.float32)
+    for colour, got in by_colour.items():
+        total += got[:, None] * floats(colour)
+    return total
 
 
 def _is_street_lamp(lamp: Lamp) -> bool:
@@ -221,20 +250,23 @@ def _reach(lamp: Lamp) -> float:
 
 
 def _lit_by(lamp: Lamp, place: Array, square: Array, toward: Array) -> Array:
-    """One lamp's light (N,) at `place` (N, 3) with |place|^2 = `square`; `toward` = normal . (lamp - place)."""
-    spot = np.float32(lamp.place)
+    """One lamp's light (N,) at `place` (N, 3): power * facing * beam / distance squared, and a little bounced light.
+
+    square: |place|^2; toward: normal . (lamp - place).
+    """
+    spot = floats(lamp.place)
     square = np.maximum(square - 2 * (place @ spot) + spot @ spot, 0.09)  # |lamp - place|^2
     inverse = 1 / np.sqrt(square)
     share = np.clip(0.85 * toward * inverse + 0.15, 0, 1)  # no lamp is a point: light wraps a little around edges
     if lamp.aim is not None:
-        aim = np.float32(lamp.aim)
+        aim = floats(lamp.aim)
         share *= np.maximum((place @ aim - spot @ aim) * inverse, 0) ** lamp.focus
-    return lamp.power * (share / square + 0.015 / np.maximum(square, 6))
+    return lamp.power * (share / square + 0.008 / np.maximum(square, 6))
 
 
 def _lamp_shadow(lamp: Lamp, frame: Frame) -> Array:
     """Share (H, W) of a street lamp's light that reaches the ground past the actors near it."""
-    place = np.float32(lamp.place)
+    place = floats(lamp.place)
     near = [c for c in frame.casters if c.owner >= 0 and np.linalg.norm(c.points[0] - place) < 14]
     return 0.1 + 0.9 * _shadow(near, place, frame, False) if near else np.ones(frame.buffers.faces.shape, np.float32)
 
@@ -259,21 +291,25 @@ def _blurred(image: Array, sigma: float) -> Array:
     return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / step), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def night_exposure(light: Array, seed: int) -> Exposure:
-    """What an automatic camera picks at night: a dark mean (grey 15-45 of 255), much gain, few electrons, a colour cast."""
+def night_exposure(light: Array, seed: int, mean: float | None = None) -> Exposure:
+    """What an automatic camera picks at night: much gain, few electrons, a colour cast.
+
+    mean: the picture's mean grey of 255 to aim at; left out, one between 19 and 42 is drawn.
+    """
     rng = np.random.default_rng([seed, 32])
-    target, toe = rng.uniform(19, 42), rng.uniform(0.0, 0.6)
+    drawn, toe = rng.uniform(19, 42), rng.uniform(0.0, 0.6)
+    target = drawn if mean is None else mean
     average = light.reshape(-1, 3).mean(0)
     grey = average.mean() / np.maximum(average, 1e-6)
     balance = grey ** rng.uniform(0.2, 0.7)  # the camera corrects only part of the lamps' colour
-    balance = tuple(float(v) for v in balance / balance[1])
+    balance = triple(balance / balance[1])
     sample = light[::4, ::4] * np.array(balance, np.float32)
     low, high = 1e-3, 1e3
     for _ in range(18):  # bisection: the mean grows with the gain
         gain = (low * high) ** 0.5
-        mean = float(luminance(encode(sample * gain, toe)).mean()) * 255
-        low, high = (gain, high) if mean < target else (low, gain)
-    return Exposure(gain, rng.uniform(350, 1600), rng.uniform(1.5, 4.0), balance, toe)  # type: ignore[arg-type]
+        found = float(luminance(encode(sample * gain, toe)).mean()) * 255
+        low, high = (gain, high) if found < target else (low, gain)
+    return Exposure(gain, rng.uniform(350, 1600), rng.uniform(1.5, 4.0), balance, toe)
 
 
 def night(frame: Frame, seed: int, *, exposure: Exposure | None = None, shot: int = 0) -> NDArray[np.uint8]:

@@ -13,17 +13,28 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]  # of float32 where nothing else is said
 SUPERSAMPLE = 2  # the buffers are this many times finer than the picture
 NEAR = 1.0  # metres; nothing closer is drawn
 FAR = 400.0
 _SUBPIXEL_BITS = 3  # OpenCV's fixed-point coordinates, 1/8 pixel
+
+
+def floats(values: Any) -> Array:
+    """A float32 array of numbers or nested lists."""
+    return np.asarray(values, np.float32)
+
+
+def triple(values: Any) -> tuple[float, float, float]:
+    """Three numbers of an array as plain floats."""
+    first, second, third = (float(value) for value in values)
+    return first, second, third
 
 
 class Material(NamedTuple):
@@ -69,7 +80,7 @@ class Tube(NamedTuple):
 
 
 class Blob(NamedTuple):
-    """A ragged ball (leaves): `outline` holds the relative radius at equal angles, `normal` the side it shows to light."""
+    """A ragged ball (leaves): `outline` is its relative radius at equal angles, `normal` the side it shows to light."""
 
     centre: tuple[float, float, float]
     radius: float
@@ -84,7 +95,7 @@ SKY = Material((0.0, 0.0, 0.0), 0.0)
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera with a level horizon. `width`, `height`, `focal`, `horizon` (row) in picture pixels, `yaw` in radians."""
+    """A pinhole camera, held level. `width`, `height`, `focal`, `horizon` (row) in picture pixels; `yaw` in radians."""
 
     width: int
     height: int
@@ -96,7 +107,7 @@ class Camera:
     yaw: float
 
     def to_camera(self, points: Array) -> Array:
-        """World points (..., 3) -> the camera's frame (..., 3): turned and moved sideways; y stays height above ground."""
+        """World points (..., 3) -> the camera's frame (..., 3): turned and moved; y stays the height above ground."""
         c, s = math.cos(self.yaw), math.sin(self.yaw)
         x, z = points[..., 0] - self.x, points[..., 2] - self.z
         return np.stack([c * x - s * z, points[..., 1], s * x + c * z], axis=-1).astype(np.float32)
@@ -107,7 +118,7 @@ class Camera:
         return self.x + c * x + s * z, self.z - s * x + c * z
 
     def project(self, points: Array, scale: int = SUPERSAMPLE) -> Array:
-        """Camera points (..., 3) with z > 0 -> pixels (..., 2), pixel centres at whole numbers, `scale` times as fine."""
+        """Camera points (..., 3) with z > 0 -> pixels (..., 2), centres at whole numbers, `scale` times as fine."""
         depth = points[..., 2]
         column = self.width / 2 + self.focal * points[..., 0] / depth
         row = self.horizon - self.focal * (points[..., 1] - self.y) / depth
@@ -122,7 +133,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a model stands: ground position in metres and heading in radians (0 looks along +z, pi/2 along +x)."""
+    """Where a model stands: ground position in metres, heading in radians (0 looks along +z, pi/2 along +x)."""
 
     x: float
     z: float
@@ -137,7 +148,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Buffers:
-    """One drawn scene; (H, W) are fine pixels, (F, ...) tables looked up with `faces`. The sky is face 0, owner -1, depth FAR."""
+    """One drawn scene: (H, W) are fine pixels, (F, ...) tables looked up with `faces`. Sky is face 0, depth FAR."""
 
     faces: NDArray[np.int32]  # (H, W)
     grain: Array  # (H, W) relative brightness of the texture
@@ -167,7 +178,7 @@ Job = tuple[float, list[tuple[NDArray[np.int32], int]]]  # distance to the eye, 
 
 
 class Canvas:
-    """Collects faces far to near. Draw the ground first, then things by falling distance; `finish` returns the buffers."""
+    """Collects faces far to near: draw the ground first, then things by falling distance, then `finish`."""
 
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
@@ -177,7 +188,7 @@ class Canvas:
         self._count = 0
         self._materials: list[Material] = []
         self._blocks: list[Array] = []  # (f, 10): plane (3), nearest, farthest, shading normal (3), facing, owner
-        self._register(np.float32([[0, 0, 1]]), np.float32([[0, camera.y, FAR]]), [SKY], -1)
+        self._register(floats([[0, 0, 1]]), floats([[0, camera.y, FAR]]), [SKY], -1)
         self._grounds: list[int] = []
         self.begin()
 
@@ -201,8 +212,8 @@ class Canvas:
 
     def floor(self, material: Material) -> None:
         """Fill everything below the horizon with the ground plane."""
-        span = np.float32([[NEAR, FAR]])
-        index = self._register(np.float32([[0, 1, 0]]), np.zeros((1, 3), np.float32), [material], -1, span=span)
+        span = floats([[NEAR, FAR]])
+        index = self._register(floats([[0, 1, 0]]), np.zeros((1, 3), np.float32), [material], -1, span=span)
         self._grounds.append(index)
         self.faces[max(0, math.ceil(self.camera.horizon * SUPERSAMPLE)) :] = index
 
@@ -210,26 +221,31 @@ class Canvas:
         """Paint a polygon (n, 3) lying on the ground; it takes shadows and throws none."""
         shown = _clip_near(self.camera.to_camera(points))
         if len(shown) >= 3:
-            span = np.float32([[shown[:, 2].min(), shown[:, 2].max()]])
-            index = self._register(np.float32([[0, 1, 0]]), shown[:1], [material], -1, span=span)
+            span = floats([[shown[:, 2].min(), shown[:, 2].max()]])
+            index = self._register(floats([[0, 1, 0]]), shown[:1], [material], -1, span=span)
             self._grounds.append(index)
             cv2.fillConvexPoly(self.faces, self._fixed(shown), index, cv2.LINE_8, _SUBPIXEL_BITS)
 
     def draw(self, shapes: Sequence[Shape], pose: Pose, owner: int = -1, sort: bool = False) -> None:
         """Draw a thing standing at `pose`: its shapes as listed, or far to near where `sort`."""
         tubes = [shape for shape in shapes if isinstance(shape, Tube)]
+        blobs = [shape for shape in shapes if isinstance(shape, Blob)]
         rounds = iter(self._tubes(tubes, pose, owner) if tubes else [])
-        jobs = [next(rounds) if isinstance(shape, Tube) else
-                self._solid(shape, pose, owner) if isinstance(shape, Solid) else
-                self._blob(shape, pose, owner) for shape in shapes]  # fmt: skip
+        leaves = iter(self._blobs(blobs, pose, owner) if blobs else [])
+        jobs = [
+            self._solid(shape, pose, owner)
+            if isinstance(shape, Solid)
+            else next(rounds if isinstance(shape, Tube) else leaves)
+            for shape in shapes
+        ]
         for _, polygons in sorted(jobs, key=lambda job: -job[0]) if sort else jobs:
             for pixels, index in polygons:
                 cv2.fillPoly(self.faces, [pixels], index, cv2.LINE_8, _SUBPIXEL_BITS)
         drawn = [pixels for _, polygons in jobs for pixels, _ in polygons]
         if owner >= 0 and drawn:
-            pixels = np.concatenate(drawn) / (1 << _SUBPIXEL_BITS)
-            self._reach[:2] = np.minimum(self._reach[:2], pixels.min(0))
-            self._reach[2:] = np.maximum(self._reach[2:], pixels.max(0))
+            corners = np.concatenate(drawn) / (1 << _SUBPIXEL_BITS)
+            self._reach[:2] = np.minimum(self._reach[:2], corners.min(0))
+            self._reach[2:] = np.maximum(self._reach[2:], corners.max(0))
 
     def _solid(self, solid: Solid, pose: Pose, owner: int) -> Job:
         points = self.camera.to_camera(pose.place(solid.points))
@@ -245,7 +261,7 @@ class Canvas:
         depth = points[:, 2]
         span = np.stack([np.minimum.reduceat(depth, starts), np.maximum.reduceat(depth, starts)], axis=1)
         first = self._register(normal, corner, solid.materials, owner, span=np.maximum(span, NEAR))
-        fixed = self._fixed(np.where(depth[:, None] < NEAR, np.float32([0, 0, NEAR]), points))
+        fixed = self._fixed(np.where(depth[:, None] < NEAR, floats([0, 0, NEAR]), points))
         polygons = []
         for i in np.flatnonzero(seen & (span[:, 1] > NEAR)):
             part = slice(solid.starts[i], solid.starts[i + 1])
@@ -263,9 +279,9 @@ class Canvas:
         front = (self._eye - middle) / distance[:, None]
         side = np.cross(ends[:, 1] - ends[:, 0], -front)
         width = np.linalg.norm(side, axis=1, keepdims=True)
-        side = np.where(width > 1e-6, side / np.maximum(width, 1e-6), np.float32([1, 0, 0]))
+        side = np.where(width > 1e-6, side / np.maximum(width, 1e-6), floats([1, 0, 0]))
         visible = ends[..., 2].min(1) >= NEAR
-        safe = np.where(visible[:, None, None], ends, np.float32([0, 0, NEAR]))
+        safe = np.where(visible[:, None, None], ends, floats([0, 0, NEAR]))
         wide = np.maximum(radii * self.camera.focal * SUPERSAMPLE / safe[..., 2], 0.6)  # (n, 2) fine pixels
         outlines = self._to_fixed(_capsules(self.camera.project(safe), wide))  # (n, 14, 2)
         span = np.stack([safe[..., 2].min(1), safe[..., 2].max(1)], axis=1)
@@ -276,7 +292,9 @@ class Canvas:
             edge, inner = (safe + sign * share * (radii[..., None] * side[:, None]) for share in (0.95, 0.38))
             strip = np.concatenate([edge, inner[:, ::-1]], axis=1)  # (n, 4, 3)
             shade = 0.85 * sign * side + 0.53 * front
-            flanks.append((self._fixed(strip), self._register(front, safe[:, 0], materials, owner, span=span, shade=shade)))
+            flanks.append(
+                (self._fixed(strip), self._register(front, safe[:, 0], materials, owner, span=span, shade=shade))
+            )
         jobs: list[Job] = []
         for i, tube in enumerate(tubes):
             polygons = [(outlines[i], face + i)] if visible[i] else []
@@ -285,17 +303,22 @@ class Canvas:
             jobs.append((float(distance[i]), polygons))
         return jobs
 
-    def _blob(self, blob: Blob, pose: Pose, owner: int) -> Job:
-        centre = self.camera.to_camera(pose.place(np.array([blob.centre], np.float32)))  # (1, 3)
-        self.casters.append(Caster(centre, blob.radius * 0.9, owner))
-        if centre[0, 2] < NEAR:
-            return 0.0, []
-        angle = np.linspace(0, 2 * np.pi, len(blob.outline), endpoint=False)
-        reach = np.array(blob.outline) * blob.radius * self.camera.focal * SUPERSAMPLE / centre[0, 2]
-        pixels = self.camera.project(centre) + np.stack([np.cos(angle), np.sin(angle)], 1) * reach[:, None]
-        span, shade = centre[:, [2, 2]], np.float32([blob.normal])
-        index = self._register(np.float32([[0, 0, -1]]), centre, [blob.material], owner, span=span, shade=shade)
-        return float(np.linalg.norm(centre - self._eye)), [(self._to_fixed(pixels), index)]
+    def _blobs(self, blobs: Sequence[Blob], pose: Pose, owner: int) -> list[Job]:
+        """One ragged polygon each; all outlines have as many corners as the first."""
+        centres = self.camera.to_camera(pose.place(np.array([b.centre for b in blobs], np.float32)))  # (n, 3)
+        radii = np.array([b.radius for b in blobs], np.float32)
+        self.casters += [Caster(c[None], 0.9 * float(r), owner) for c, r in zip(centres, radii, strict=True)]
+        visible = centres[:, 2] >= NEAR
+        safe = np.where(visible[:, None], centres, floats([0, 0, NEAR]))
+        reach = np.array([b.outline for b in blobs]) * (radii * self.camera.focal * SUPERSAMPLE / safe[:, 2])[:, None]
+        angle = np.linspace(0, 2 * np.pi, reach.shape[1], endpoint=False)
+        corners = np.stack([reach * np.cos(angle), reach * np.sin(angle)], axis=-1)  # (n, corners, 2)
+        pixels = self._to_fixed(self.camera.project(safe)[:, None] + corners)
+        plane = np.tile(floats([0, 0, -1]), (len(blobs), 1))
+        shade = np.array([b.normal for b in blobs], np.float32)
+        first = self._register(plane, safe, [b.material for b in blobs], owner, span=safe[:, [2, 2]], shade=shade)
+        distance = np.linalg.norm(centres - self._eye, axis=1)
+        return [(float(distance[i]), [(pixels[i], first + i)] if visible[i] else []) for i in range(len(blobs))]
 
     def _register(
         self, plane: Array, point: Array, materials: Sequence[Material], owner: int,
@@ -312,7 +335,9 @@ class Canvas:
         span = np.full((len(plane), 2), FAR, np.float32) if span is None else span
         normal = plane if shade is None else shade
         owners = np.full((len(plane), 1), owner, np.float32)
-        self._blocks.append(np.hstack([plane / offset[:, None], span, normal, facing[:, None], owners]).astype(np.float32))
+        self._blocks.append(
+            np.hstack([plane / offset[:, None], span, normal, facing[:, None], owners]).astype(np.float32)
+        )
         self._materials += materials
         self._count += len(plane)
         return self._count - len(plane)

@@ -1,4 +1,4 @@
-"""Made-up worlds: labelled picture sets that a seed draws, so that everything can be tried where nothing can be downloaded.
+"""Made-up worlds: labelled picture sets drawn from a seed, to try everything where nothing can be downloaded.
 
 A world is a table: which splits it has, how many scenes each, and which look of a scene goes to which folder. Scenes
 of different splits have different seeds; the same seed gives the same bytes on one version of numpy and OpenCV.
@@ -36,9 +36,9 @@ _MANY = 200_000  # scenes a split can have at most: the seeds of splits lie this
 
 
 class Split(NamedTuple):
-    """`count` scenes, each written once a folder; `folders` maps a folder's name to a look: day, night or dark."""
+    """`scenes` scenes, each written once a folder; `folders` maps a folder's name to a look: day, night or dark."""
 
-    count: int
+    scenes: int
     folders: Mapping[str, str]
 
 
@@ -104,7 +104,9 @@ def make_world(
         _build(partial, world, plan, workers, progress)
         _settle(partial, root)
     except OSError as problem:
-        raise UserError(f"{root}: cannot be written ({problem.strerror or problem}). Choose a writable place.") from None
+        raise UserError(
+            f"{root}: cannot be written ({problem.strerror or problem}). Choose a writable place."
+        ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -116,7 +118,9 @@ def is_complete(root: Path) -> bool:
 
 def _find(name: str) -> World:
     if name not in WORLDS:
-        raise UserError(f"world {name!r}: there is no such world; known are {', '.join(WORLDS)}.{suggestion(name, WORLDS)}")
+        raise UserError(
+            f"world {name!r}: there is no such world; known are {', '.join(WORLDS)}.{suggestion(name, WORLDS)}"
+        )
     return WORLDS[name]
 
 
@@ -125,7 +129,7 @@ def _plan(world: World, seed: int, size: tuple[int, int] | None, counts: Mapping
     size = size or world.size
     if min(size) < 64 or any(side % 4 for side in size):
         raise UserError(f"size {size[0]}x{size[1]}: expected width and height of at least 64 pixels, multiples of 4.")
-    chosen = {split: world.splits[split].count for split in world.splits}
+    chosen = {split: world.splits[split].scenes for split in world.splits}
     for split, count in (counts or {}).items():
         if split not in chosen or not 0 <= count <= _MANY:
             raise UserError(f"counts {split}={count}: expected {', '.join(chosen)} with 0 to {_MANY} scenes each.")
@@ -149,7 +153,9 @@ def _jobs(world: World, plan: Mapping[str, Any]) -> list[_Job]:
     jobs = []
     for k, (split, parts) in enumerate(world.splits.items()):
         first = plan["seed"] * 1_000_000 + k * _MANY
-        jobs += [_Job(first + i, (width, height), f"{split}{i:05d}", parts.folders) for i in range(plan["counts"][split])]
+        jobs += [
+            _Job(first + i, (width, height), f"{split}{i:05d}", parts.folders) for i in range(plan["counts"][split])
+        ]
     return jobs
 
 
@@ -228,6 +234,14 @@ def write_picture(path: Path, picture: Picture, quality: int = QUALITY) -> None:
         raise OSError(f"{path} could not be written")
 
 
+def _read_picture(path: Path) -> Picture:
+    """Read an RGB picture (H, W, 3)."""
+    found = cv2.imread(str(path))
+    if found is None:
+        raise OSError(f"{path} cannot be read")
+    return np.ascontiguousarray(found[..., ::-1]).astype(np.uint8, copy=False)
+
+
 def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
     """Fill the folders of look 'dark' from the day pictures of the same scenes."""
     pairs = [(job, dark, light) for job in jobs for dark, look in job.folders.items() if look == "dark"
@@ -236,14 +250,13 @@ def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
         return
     import torch  # only here, so that the drawing processes start fast
 
-    from data.degrade import low_light
+    from data.degrade import low_light_bytes
 
     batches = [pairs[i : i + 16] for i in range(0, len(pairs), 16)]
     for batch in shown(batches, len(batches), "darkening the day pictures") if progress else batches:
-        pictures = [cv2.imread(str(folder / "images" / light / f"{job.stem}.jpg"))[..., ::-1] for job, _, light in batch]
-        image = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255  # (B, 3, H, W)
-        dark, _ = low_light(image, [job.seed for job, _, _ in batch])
-        for (job, name, _), picture in zip(batch, (dark * 255).round().byte().permute(0, 2, 3, 1).numpy(), strict=True):
+        pictures = np.stack([_read_picture(folder / "images" / light / f"{job.stem}.jpg") for job, _, light in batch])
+        dark, _ = low_light_bytes(torch.from_numpy(pictures), [job.seed for job, _, _ in batch])
+        for (job, name, _), picture in zip(batch, dark.numpy(), strict=True):
             write_picture(folder / "images" / name / f"{job.stem}.jpg", picture)
 
 
@@ -252,7 +265,7 @@ def night_clip(
     *,
     seconds: float = 10.0,
     fps: int = 15,
-    size: tuple[int, int] = (480, 360),
+    size: tuple[int, int] = (400, 300),
     seed: int = 0,
     workers: int | None = None,
     progress: bool = True,
@@ -269,7 +282,9 @@ def night_clip(
     writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)  # type: ignore[attr-defined]
     try:
         if not writer.isOpened():
-            raise UserError(f"{path}: no video can be written there. Expected a writable place and a name ending in .mp4.")
+            raise UserError(
+                f"{path}: no video can be written there. Expected a writable place and a name ending in .mp4."
+            )
         frames = _in_processes(_film, tasks, workers)
         for frame in shown(frames, total, f"filming {path.name}") if progress else frames:
             writer.write(np.ascontiguousarray(frame[..., ::-1]))
@@ -285,5 +300,5 @@ def _film(task: tuple[int, tuple[int, int], int, Sequence[int]]) -> list[Picture
     seed, size, fps, numbers = task
     cv2.setNumThreads(1)
     street = make_street(seed, size, moving=True)
-    exposure = night_exposure(night_light(draw(street), seed), seed)
+    exposure = night_exposure(night_light(draw(street), seed), seed, mean=34)
     return [night(draw(street, i / fps), seed, exposure=exposure, shot=i) for i in numbers]

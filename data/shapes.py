@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.render import Array, Material, Shape, Solid, Tube
+from data.render import Array, Material, Shape, Solid, Tube, floats, triple
 
 Colour = tuple[float, float, float]
 Spot = tuple[float, float, float]
@@ -39,7 +39,7 @@ class Lamp(NamedTuple):
 
 
 class Model(NamedTuple):
-    """Shapes of one thing; drawn as listed, or far to near where `sort`. `size` is (length, height, width) in metres."""
+    """Shapes of a thing, drawn as listed, or far to near where `sort`. `size`: (length, height, width) in metres."""
 
     shapes: tuple[Shape, ...]
     size: tuple[float, float, float]
@@ -58,11 +58,16 @@ def srgb(red: int, green: int, blue: int) -> Colour:
     return linear[0], linear[1], linear[2]
 
 
+def times(colour: Colour, factor: float) -> Colour:
+    """A colour made brighter or darker."""
+    return colour[0] * factor, colour[1] * factor, colour[2] * factor
+
+
 def pick(rng: np.random.Generator, choices: Sequence[Colour]) -> Colour:
     """One of the colours, a little varied in brightness and hue."""
-    base = np.array(choices[rng.integers(len(choices))])
+    base = np.array(choices[int(rng.integers(len(choices)))])
     varied = np.clip(base * rng.uniform(0.8, 1.2) * rng.uniform(0.93, 1.07, 3), 0.01, 0.9)
-    return float(varied[0]), float(varied[1]), float(varied[2])
+    return triple(varied)
 
 
 def solid(faces: Sequence[Face]) -> Solid:
@@ -103,11 +108,11 @@ def extrude(
     faces = []
     for sign in (-1.0, 1.0):
         laid = _on_side(decals, corners, sign, shift) if sign in paint_sides else ()
-        faces.append(Face(corners * np.float32([1, 1, sign]) + np.float32([0, 0, shift]), material, laid))
-    mirror = np.float32([1, 1, -1])
+        faces.append(Face(corners * floats([1, 1, sign]) + floats([0, 0, shift]), material, laid))
+    mirror = floats([1, 1, -1])
     for i, here in enumerate(corners):
         there = corners[(i + 1) % len(corners)]
-        quad = np.stack([here, there, there * mirror, here * mirror]) + np.float32([0, 0, shift])
+        quad = np.stack([here, there, there * mirror, here * mirror]) + floats([0, 0, shift])
         faces.append(Face(quad, (edges or {}).get(i, material), tuple((painted or {}).get(i, ()))))
     return solid(faces)
 
@@ -124,7 +129,10 @@ def _on_side(decals: Sequence[Face], corners: Array, sign: float, shift: float) 
 
 
 def on_edge(
-    profile: Sequence[tuple[float, float, float]], edge: int, across: tuple[float, float], along: tuple[float, float],
+    profile: Sequence[tuple[float, float, float]],
+    edge: int,
+    across: tuple[float, float],
+    along: tuple[float, float],
     material: Material,
 ) -> Face:
     """A rectangle on edge `edge` of an extruded body: `across` in [-1, 1] from left to right, `along` in [0, 1]."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.beings import dog, person
-from data.render import SUPERSAMPLE, Array, Buffers, Camera, Canvas, Caster, Material, Pose
-from data.shapes import Lamp, Model, srgb
+from data.render import SUPERSAMPLE, Array, Buffers, Camera, Canvas, Caster, Material, Pose, triple
+from data.shapes import Lamp, Model, srgb, times
 from data.town import building, furnishings, lamp_post
 from data.vehicles import BUILDERS, WHITE_BEAM
 
@@ -35,7 +35,7 @@ LOOP = (2.0, 62.0)  # metres of street that moving things of a clip go round in
 
 @dataclass(frozen=True)
 class Actor:
-    """One labelled thing. `looks` seeds its appearance; `manner` is a person's pose; `speed` in m/s along its heading."""
+    """One labelled thing. `looks` seeds its appearance, `manner` is a person's pose, `speed` is ahead, in m/s."""
 
     name: str
     looks: int
@@ -91,17 +91,17 @@ def make_street(seed: int, size: tuple[int, int] = (320, 240), moving: bool = Fa
     """Lay out street number `seed` for a picture of `size` (width, height). `moving` spreads traffic for a clip."""
     rng = np.random.default_rng([seed, 11])
     road, pavement = rng.uniform(3.4, 5.2), rng.uniform(2.6, 4.2)
-    camera = _camera(rng, size, road)
+    camera = _camera(rng, size, road, at_kerb=moving)
     standing = _standing(rng, road, road + pavement)
     actors = _traffic(rng, road, road + pavement) if moving else _actors(rng, camera, road, road + pavement)
     return Street(seed, camera, road, road + pavement, tuple(_surfaces(rng, road, road + pavement)), standing, actors)
 
 
-def _camera(rng: np.random.Generator, size: tuple[int, int], road: float) -> Camera:
-    """Someone standing at the roadside or on the road, looking down the street."""
+def _camera(rng: np.random.Generator, size: tuple[int, int], road: float, at_kerb: bool) -> Camera:
+    """Someone standing at the roadside or on the road, looking down the street; `at_kerb` lets traffic pass."""
     width, height = size
-    x = rng.uniform(-road - 1, road + 1)
-    yaw = math.atan2(-0.6 * x, 14) + rng.normal(0, 0.10)
+    x = rng.choice([-1, 1]) * (road + 0.4) if at_kerb else rng.uniform(-road - 1, road + 1)
+    yaw = math.atan2(-0.6 * x, 14) + rng.normal(0, 0.02 if at_kerb else 0.10)
     focal, horizon = width * rng.uniform(0.80, 0.98), height * rng.uniform(0.36, 0.46)
     return Camera(width, height, focal, horizon, x, rng.uniform(1.6, 2.5), 0.0, yaw)
 
@@ -109,7 +109,7 @@ def _camera(rng: np.random.Generator, size: tuple[int, int], road: float) -> Cam
 def _surfaces(rng: np.random.Generator, road: float, verge: float) -> list[tuple[Array, Material]]:
     """What lies on the ground: asphalt, pavements with joints, kerbs, lane marks, a crossing, patches."""
     grey = rng.uniform(0.75, 1.25)
-    asphalt = Material(tuple(c * grey for c in srgb(88, 88, 92)), 0.16)  # type: ignore[arg-type]
+    asphalt = Material(times(srgb(88, 88, 92), grey), 0.16)
     slabs, joint = Material(srgb(150, 146, 138), 0.12), Material(srgb(112, 108, 102), 0.05)
     kerb, paint = Material(srgb(185, 183, 178), 0.08), Material(srgb(225, 224, 215), 0.15)
     found = [(_strip(-road, road, -5, 300), asphalt)]
@@ -120,8 +120,12 @@ def _surfaces(rng: np.random.Generator, road: float, verge: float) -> list[tuple
         found.append((_strip(sign * road, sign * (road + 0.18), -5, 120), kerb))
     for _ in range(rng.integers(0, 4)):
         x, z, tone = rng.uniform(-road, road - 1), rng.uniform(3, 25), rng.uniform(0.6, 0.9)
-        found.append((_strip(x, x + rng.uniform(0.5, 1.5), z, z + rng.uniform(1, 5)), asphalt._replace(
-            colour=tuple(c * tone for c in asphalt.colour))))  # type: ignore[arg-type]
+        found.append(
+            (
+                _strip(x, x + rng.uniform(0.5, 1.5), z, z + rng.uniform(1, 5)),
+                asphalt._replace(colour=times(asphalt.colour, tone)),
+            )
+        )
     found += [(_strip(-0.07, 0.07, z, z + 2.5), paint) for z in np.arange(rng.uniform(0, 5), 70, 5.5)]
     if rng.random() < 0.4:
         z = rng.uniform(5, 18)
@@ -213,15 +217,16 @@ def _free(circles: list[tuple[float, float, float]], taken: list[tuple[float, fl
     return all(math.hypot(x - a, z - b) > r + s for x, z, r in circles for a, b, s in taken)
 
 
-def _cast(rng: np.random.Generator, name: str, pose: Pose) -> list[Actor]:
-    """The thing itself, and now and then its rider: a person with a label of their own."""
+def _cast(rng: np.random.Generator, name: str, pose: Pose, moving: float = 0.7) -> list[Actor]:
+    """The thing itself, moving with this chance; a moving bicycle or motorbike has a rider, labelled as well."""
     looks, phase = (int(v) for v in rng.integers(0, 2**31, 2))
-    speed = HABITS[name][3] * rng.uniform(0.7, 1.3) if rng.random() < 0.75 else 0.0
-    lit = bool(speed > 0 or rng.random() < 0.45)
-    manner = "walk" if speed > 0 else "stand"
-    actor = Actor(name, looks, pose, speed, lit, manner, phase % 628 / 100)
-    if name in ("bicycle", "motorbike") and rng.random() < 0.4:
-        return [actor, Actor("people", looks + 1, pose, speed, False, name, phase % 628 / 100)]
+    ridden = name in ("bicycle", "motorbike")
+    moves = rng.random() < (0.65 * moving if ridden and moving < 1 else moving)
+    speed = HABITS[name][3] * rng.uniform(0.7, 1.3) if moves else 0.0
+    lit = bool(moves or (rng.random() < 0.4 and name != "bicycle"))
+    actor = Actor(name, looks, pose, speed, lit, "walk" if moves else "stand", phase % 628 / 100)
+    if ridden and moves:
+        return [actor, replace(actor, name="people", looks=looks + 1, lit=False, manner=name)]
     return [actor]
 
 
@@ -232,12 +237,11 @@ def _traffic(rng: np.random.Generator, road: float, verge: float) -> tuple[Actor
         speed = rng.uniform(3.5, 5.5)  # one speed a lane: nobody drives into another
         for i, name in enumerate(rng.permutation(["car", "bus", "car", "motorbike", "bicycle"])):
             z = LOOP[0] + (i + rng.uniform(0.2, 0.5)) * (LOOP[1] - LOOP[0]) / 5
-            actors += [replace(a, speed=speed, lit=True) for a in _cast(rng, str(name), Pose(lane, z, heading))]
+            actors += [replace(a, speed=speed) for a in _cast(rng, str(name), Pose(lane, z, heading), moving=1)]
     for name in ("people",) * 5 + ("dog",) * 2:
-        side = rng.choice([-1, 1])
-        x, heading = side * rng.uniform(road + 0.5, verge - 0.5), rng.choice([0.0, math.pi])
-        actor = _cast(rng, name, Pose(x, rng.uniform(4, 16), heading))[0]
-        actors.append(replace(actor, speed=rng.uniform(0.6, 1.4), manner="walk"))
+        x, heading = rng.choice([-1, 1]) * rng.uniform(road + 1.2, verge - 0.4), rng.choice([0.0, math.pi])
+        actor = _cast(rng, name, Pose(x, rng.uniform(5, 18), heading), moving=1)[0]
+        actors.append(replace(actor, speed=rng.uniform(0.6, 1.4)))
     return tuple(actors)
 
 
@@ -282,9 +286,11 @@ def _placed(camera: Camera, model: Model, pose: Pose) -> list[Lamp]:
         place = camera.to_camera(pose.place(np.array(lamp.place, np.float32)))
         aim = None
         if lamp.aim is not None:
-            ahead = camera.to_camera(pose.place(np.array(lamp.place, np.float32) + np.array(lamp.aim, np.float32))) - place
-            aim = tuple(float(v) for v in ahead / np.linalg.norm(ahead))
-        found.append(lamp._replace(place=tuple(float(v) for v in place), aim=aim))
+            ahead = (
+                camera.to_camera(pose.place(np.array(lamp.place, np.float32) + np.array(lamp.aim, np.float32))) - place
+            )
+            aim = triple(ahead / np.linalg.norm(ahead))
+        found.append(lamp._replace(place=triple(place), aim=aim))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Cars, buses, motorbikes and bicycles of the made-up street. Each builder takes a generator for its looks, and `lit`."""
+"""Cars, buses, motorbikes, bicycles of the made-up street. A builder takes a generator for its looks, and `lit`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,22 @@ import numpy as np
 
 from data.render import Material, Shape
 from data.shapes import (
-    Colour, Face, Lamp, Model, ball, box, disc, extrude, limb, on_edge, panel, patch, pick, ring, srgb, wheel,
+    Colour,
+    Face,
+    Lamp,
+    Model,
+    ball,
+    box,
+    disc,
+    extrude,
+    limb,
+    on_edge,
+    panel,
+    patch,
+    pick,
+    ring,
+    srgb,
+    wheel,
 )
 
 RUBBER = Material(srgb(34, 34, 36), 0.05)
@@ -22,8 +37,16 @@ PAINTS = [
     srgb(200, 30, 28), srgb(30, 70, 170), srgb(235, 235, 232), srgb(150, 155, 160), srgb(48, 50, 54),
     srgb(20, 110, 70), srgb(240, 190, 30), srgb(225, 110, 25), srgb(120, 170, 205), srgb(110, 25, 40),
 ]  # fmt: skip
-COACH_PAINTS = [srgb(205, 28, 30), srgb(245, 190, 25), srgb(30, 95, 175), srgb(40, 140, 75), srgb(238, 236, 230), srgb(235, 120, 30)]
-# roof height, body height, and the cabin's corners as shares of the length: rear foot, rear roof, front roof, front foot
+COACH_PAINTS = [
+    srgb(205, 28, 30),
+    srgb(245, 190, 25),
+    srgb(30, 95, 175),
+    srgb(40, 140, 75),
+    srgb(238, 236, 230),
+    srgb(235, 120, 30),
+]
+# heights of roof and body; then where the cabin begins and ends, as shares of the length: rear at foot and roof, front
+# at roof and foot
 CABINS = {
     "hatch": (1.48, 0.90, -0.48, -0.40, 0.07, 0.25),
     "saloon": (1.42, 0.90, -0.36, -0.22, 0.08, 0.25),
@@ -46,7 +69,7 @@ def _beams(length: float, up: float, power: float, lit: bool) -> tuple[Lamp, ...
     if not lit:
         return ()
     front = Lamp((length / 2 + 0.1, up, 0.0), WHITE_BEAM, power, (1.0, -0.05, 0.0), 26.0)
-    return front, Lamp((-length / 2 - 0.6, up, 0.0), RED_GLOW, power * 0.015)
+    return front, Lamp((-length / 2 - 1.0, up, 0.0), RED_GLOW, power * 0.012)
 
 
 def car(rng: np.random.Generator, lit: bool) -> Model:
@@ -63,7 +86,8 @@ def car(rng: np.random.Generator, lit: bool) -> Model:
     low = extrude(shell, paint, edges={5: DARK}, side=_car_sides(length, half, body), painted=_car_ends(shell, lit))
     shapes: list[Shape] = [
         wheel(sign * 0.31 * length, 0.32, 0.11, RUBBER, STEEL, shift)
-        for sign in (-1, 1) for shift in (0.12 - half, half - 0.12)
+        for sign in (-1, 1)
+        for shift in (0.12 - half, half - 0.12)
     ]
     shapes.append(box((-0.45 * length, 0.16, -half * 0.9), (0.45 * length, 0.4, half * 0.9), DARK))
     shapes += [low, _cabin(length, half, roof, body - 0.02, marks, paint)]
@@ -80,7 +104,7 @@ def _car_sides(length: float, half: float, body: float) -> list[Face]:
         faces.append(panel(at * length, at * length + 0.16, body - 0.2, body - 0.16, STEEL))
     for sign in (-1, 1):
         spot = sign * 0.31 * length
-        faces += [disc(spot, 0.33, 0.40, DARK), disc(spot, 0.32, 0.32, RUBBER), disc(spot, 0.32, 0.20, STEEL)]
+        faces += [disc(spot, 0.40, 0.38, DARK), disc(spot, 0.32, 0.32, RUBBER), disc(spot, 0.32, 0.20, STEEL)]
         faces.append(disc(spot, 0.32, 0.07, DARK))
     return faces
 
@@ -99,7 +123,12 @@ def _cabin(length: float, half: float, roof: float, foot: float, marks: list[flo
     """The glass house on top of the body: windows in front, behind, and two a side between painted pillars."""
     rear, rear_top, front_top, front = (m * length for m in marks)
     narrow = half * 0.78
-    profile = [(rear, foot, half * 0.95), (rear_top, roof, narrow), (front_top, roof, narrow), (front, foot, half * 0.95)]
+    profile = [
+        (rear, foot, half * 0.95),
+        (rear_top, roof, narrow),
+        (front_top, roof, narrow),
+        (front, foot, half * 0.95),
+    ]
     top, sill = roof - 0.09, foot + 0.05
     split = (rear + front) / 2 + 0.05
 
@@ -130,7 +159,11 @@ def bus(rng: np.random.Generator, lit: bool) -> Model:
     body = extrude(shell, paint, side=_bus_sides(length, roof, glass, stripe), painted=painted)
     under = box((-length / 2 + 0.2, 0.12, -half * 0.93), (length / 2 - 0.2, 0.4, half * 0.93), DARK)
     unit = box((-0.2 * length, roof, -0.7), (0.1 * length, roof + 0.18, 0.7), Material(srgb(205, 205, 205)))
-    return Model((under, body, unit), (length, roof + 0.18, 2 * half), _beams(length, 0.8, 60.0, lit))
+    return Model(
+        (under, unit, body),  # the roof unit is seen from below: the roof hides its foot
+        (length, roof + 0.18, 2 * half),
+        _beams(length, 0.8, 60.0, lit),
+    )
 
 
 def _bus_sides(length: float, roof: float, glass: Material, stripe: Material) -> list[Face]:
@@ -145,7 +178,7 @@ def _bus_sides(length: float, roof: float, glass: Material, stripe: Material) ->
     faces += [panel(door - 0.6, door + 0.6, 0.45, roof - 0.35, DARK)]
     faces += [panel(door + a, door + a + 0.5, 0.6, roof - 0.45, glass) for a in (-0.54, 0.04)]
     for spot in (-0.27 * length, 0.25 * length):
-        faces += [disc(spot, 0.5, 0.58, DARK), disc(spot, 0.48, 0.48, RUBBER), disc(spot, 0.48, 0.27, STEEL)]
+        faces += [disc(spot, 0.58, 0.56, DARK), disc(spot, 0.48, 0.48, RUBBER), disc(spot, 0.48, 0.27, STEEL)]
     return faces
 
 
@@ -170,16 +203,7 @@ def motorbike(rng: np.random.Generator, lit: bool) -> Model:
     """A motorbike, 2.1 m long: fat wheels, engine block, tank, seat, fork."""
     paint = Material(pick(rng, PAINTS), 0.03, 0.12)
     shapes: list[Shape] = [wheel(sign * 0.70, 0.33, 0.08, RUBBER, STEEL) for sign in (-1, 1)]
-    shapes += [
-        box((-0.32, 0.24, -0.17), (0.30, 0.58, 0.17), Material(srgb(70, 70, 74), 0.15, 0.1)),
-        box((-0.20, 0.30, -0.20), (0.02, 0.46, 0.20), STEEL),
-        extrude([(-0.12, 0.60, 0.14), (-0.10, 0.86, 0.13), (0.28, 0.94, 0.15), (0.44, 0.78, 0.12), (0.36, 0.60, 0.12)], paint),
-        extrude([(-0.75, 0.74, 0.10), (-0.72, 0.84, 0.11), (-0.12, 0.80, 0.15), (-0.10, 0.68, 0.14)], DARK),
-        extrude([(-0.98, 0.78, 0.06), (-0.96, 0.88, 0.08), (-0.60, 0.80, 0.11), (-0.60, 0.62, 0.11)], paint,
-                edges={0: _tail_lamp(lit)}),
-        extrude([(0.42, 0.66, 0.07), (0.62, 0.70, 0.08), (0.98, 0.66, 0.08), (0.96, 0.60, 0.07)], paint),
-        _bike_lamp(lit),
-    ]  # fmt: skip
+    shapes += _bike_body(paint, lit)
     if rng.random() < 0.5:
         shapes.append(extrude([(0.36, 0.60, 0.16), (0.42, 1.05, 0.14), (0.52, 1.08, 0.12), (0.72, 0.78, 0.13)], paint))
     for side in (-0.10, 0.10):
@@ -191,24 +215,31 @@ def motorbike(rng: np.random.Generator, lit: bool) -> Model:
     return Model(tuple(shapes), (2.1, 1.2, 0.8), _beams(1.9, 0.85, 30.0, lit), sort=True)
 
 
-def _bike_lamp(lit: bool) -> Shape:
-    return box((0.50, 0.78, -0.12), (0.66, 0.98, 0.12), DARK, edges={2: _headlamp(lit)})
+def _bike_body(paint: Material, lit: bool) -> list[Shape]:
+    """Engine, tank, seat, tail with its light, front fender, headlamp."""
+    tank = [(-0.12, 0.60, 0.14), (-0.10, 0.86, 0.13), (0.28, 0.94, 0.15), (0.44, 0.78, 0.12), (0.36, 0.60, 0.12)]
+    seat = [(-0.75, 0.74, 0.10), (-0.72, 0.84, 0.11), (-0.12, 0.80, 0.15), (-0.10, 0.68, 0.14)]
+    tail = [(-0.98, 0.78, 0.06), (-0.96, 0.88, 0.08), (-0.60, 0.80, 0.11), (-0.60, 0.62, 0.11)]
+    fender = [(0.42, 0.66, 0.07), (0.62, 0.70, 0.08), (0.98, 0.66, 0.08), (0.96, 0.60, 0.07)]
+    return [
+        box((-0.32, 0.24, -0.17), (0.30, 0.58, 0.17), Material(srgb(70, 70, 74), 0.15, 0.1)),
+        box((-0.20, 0.30, -0.20), (0.02, 0.46, 0.20), STEEL),
+        extrude(tank, paint),
+        extrude(seat, DARK),
+        extrude(tail, paint, edges={0: _tail_lamp(lit)}),
+        extrude(fender, paint),
+        box((0.50, 0.78, -0.12), (0.66, 0.98, 0.12), DARK, edges={2: _headlamp(lit)}),
+    ]
 
 
 def bicycle(rng: np.random.Generator, lit: bool) -> Model:
     """A bicycle, 1.75 m long: two thin wheels with spokes, a diamond frame, handlebar and saddle."""
     paint = Material(pick(rng, PAINTS[:4] + PAINTS[5:9]), 0.02, 0.05)
-    shapes: list[Shape] = []
-    for hub in (-0.53, 0.53):
-        shapes += ring(hub, 0.325, 0.034, RUBBER)
-        shapes += ring(hub, 0.285, 0.012, STEEL)
-        for a, b in ((0.2, 0.2), (0.28, 0.0), (0.2, -0.2), (0.0, 0.28)):
-            shapes += limb([(hub - a, 0.36 - b, 0.0), (hub + a, 0.36 + b, 0.0)], [0.006, 0.006], STEEL)
+    shapes: list[Shape] = [*_bike_wheel(-0.53), *_bike_wheel(0.53)]
     crank, seat, head = (-0.08, 0.33, 0.0), (-0.19, 0.82, 0.0), (0.37, 0.84, 0.0)
-    back, front = (-0.53, 0.36, 0.0), (0.53, 0.36, 0.0)
-    tubes = [(crank, seat), (seat, head), (crank, (0.39, 0.72, 0.0)), (crank, back), (seat, back), (head, front)]
-    for a, b in tubes:
-        shapes += limb([a, b], [0.030, 0.030], paint)
+    back, front, fork = (-0.53, 0.36, 0.0), (0.53, 0.36, 0.0), (0.39, 0.72, 0.0)
+    for ends in ((crank, seat), (seat, head), (crank, fork), (crank, back), (seat, back), (head, front)):
+        shapes += limb(ends, [0.030, 0.030], paint)
     shapes += limb([seat, (-0.21, 0.95, 0.0)], [0.022, 0.022], STEEL)
     shapes += limb([(-0.34, 0.97, 0.0), (-0.08, 0.97, 0.0)], [0.07, 0.03], DARK)
     shapes += limb([head, (0.34, 1.02, 0.0)], [0.026, 0.026], STEEL)
@@ -218,8 +249,21 @@ def bicycle(rng: np.random.Generator, lit: bool) -> Model:
         shapes.append(box((0.40, 0.80, -0.17), (0.66, 1.0, 0.17), Material(srgb(150, 110, 60), 0.3)))
     if lit:
         shapes.append(ball((-0.36, 0.80, 0.0), 0.035, _tail_lamp(True)))
-    lamps = (Lamp((-0.5, 0.8, 0.0), RED_GLOW, 0.3), Lamp((0.6, 0.9, 0.0), WHITE_BEAM, 4.0, (1.0, -0.1, 0.0), 12.0)) if lit else ()
+    lamps = _bicycle_lamps() if lit else ()
     return Model(tuple(shapes), (1.75, 1.08, 0.6), lamps, sort=True)
+
+
+def _bike_wheel(hub: float) -> list[Shape]:
+    """Tyre, rim and spokes about a hub `hub` metres ahead of the middle."""
+    shapes: list[Shape] = [*ring(hub, 0.325, 0.034, RUBBER), *ring(hub, 0.285, 0.012, STEEL)]
+    for a, b in ((0.2, 0.2), (0.28, 0.0), (0.2, -0.2), (0.0, 0.28)):
+        shapes += limb([(hub - a, 0.36 - b, 0.0), (hub + a, 0.36 + b, 0.0)], [0.006, 0.006], STEEL)
+    return shapes
+
+
+def _bicycle_lamps() -> tuple[Lamp, ...]:
+    ahead = Lamp((0.6, 0.9, 0.0), WHITE_BEAM, 4.0, (1.0, -0.1, 0.0), 12.0)
+    return Lamp((-0.9, 0.8, 0.0), RED_GLOW, 0.3), ahead
 
 
 BUILDERS: dict[str, Callable[[np.random.Generator, bool], Model]] = {

@@ -288,7 +288,7 @@ def _split_images(config: DataConfig, split: str) -> list[Path]:
     if not sources:
         known = ", ".join(config.splits) or "none"
         raise UserError(f"{config.file}: there is no '{split}' split. It names: {known}. Add a line '{split}: FOLDER'.")
-    images = [image for source in sources for image in list_images(source)]
+    images = [image for source in sources for image in list_images(source, config.root)]
     if not images:
         raise UserError(f"{config.file}: the '{split}' split holds no pictures ({', '.join(map(str, sources))}).")
     return images

@@ -16,8 +16,7 @@ ENTRIES = {
     "validate": "engine.validator:validate",
     "detect": "engine.stream:detect",
     "export": "engine.exporter:export",
-    "compare": "engine.compare:compare",
-    "prepare": "engine.prepare:prepare",
+    "compare": "engine.comparison:compare",
 }
 
 

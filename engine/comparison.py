@@ -1,220 +1,299 @@
-"""From the outcomes of a comparison to its tables: mean, spread, intervals of the differences; CSV, Markdown, PNG."""
+"""`engine.compare`, behind compare.py: train runs over seeds with an equal budget, and say whether they differ.
+
+Every (run, seed) is trained in its own folder, one after another, and measured on splits that nothing was chosen by.
+Its row is written at once, so the same command goes on where it was stopped. One failing run does not lose the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data.config import DataConfig, load_data
+from engine.comparison_tables import Outcome, Study, save_study
 from engine.evaluation import PictureStats, Report
-from utils.files import atomic_write
-from utils.plots import plot_comparison
-from utils.report import markdown_table, save_csv, text_table
-from utils.statistics import (
-    Interval,
-    Matches,
-    crossed_bootstrap,
-    paired_bootstrap,
-    resample_weights,
-    resampled_map,
-)
+from engine.options.compare import ABOUT, COMPARE_SCHEMAS, CompareOptions
+from engine.options.train import TRAIN_SCHEMAS, TrainOptions
+from engine.options.val import ValOptions
+from engine.validator import load_subject, make_demo, measure, present_splits
+from methods.registry import split_names
+from utils.files import UserError, atomic_write, load_yaml, new_run_folder, save_yaml
+from utils.options import build, parse_argv
 
-METRICS = ("mAP50", "mAP50-95")
-FEW = 5  # seeds below which the table warns
+RESERVED = ("resume", "seed", "project", "name", "exist_ok", "data")  # decided here, for every run
+WHEREABOUTS = ("device", "workers", "cache", "plots", "save_period", "save_steps")  # change no result
+
+Trainer = Callable[..., Any]
+Examiner = Callable[[Path, Mapping[str, Any]], list[Report]]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one (run, seed) gave: a report a split and the seconds of training, or why it failed."""
+class RunSpec:
+    """One run of the comparison: its name as the user wrote it, and the train options that are its own."""
 
-    run: str
-    seed: int
-    reports: list[Report] = field(default_factory=list)
-    train_seconds: float = 0.0
-    error: str = ""
+    label: str
+    own: dict[str, Any]
 
-    def line(self) -> str:
-        """The outcome in one line."""
-        head = f"{self.run}, seed {self.seed}"
-        if self.error:
-            return f"{head}: failed: {self.error}"
-        scores = "  ".join(f"{report.condition} mAP50 {report.metrics['mAP50']:.3f}" for report in self.reports)
-        return f"{head}: {scores}  ({self.train_seconds:.0f} s of training)"
+    @property
+    def slug(self) -> str:
+        """The name as a folder."""
+        words = "".join(letter if letter.isalnum() or letter in "._-" else " " for letter in self.label).split()
+        return "-".join(words)[:60] + "-" + hashlib.sha256(self.label.encode()).hexdigest()[:6]
 
 
-class Study:
-    """The outcomes of a comparison, looked at by run and condition."""
+@dataclass(frozen=True)
+class CompareResult:
+    """Mean and spread of each run, intervals of the differences, and where the files are."""
 
-    def __init__(
-        self, runs: list[str], conditions: list[str], outcomes: list[Outcome], metric: str, resamples: int
-    ) -> None:
-        self.runs, self.conditions, self.outcomes = runs, conditions, outcomes
-        self.metric, self.resamples = metric, resamples
-        self._resampled: dict[tuple[str, int, str], np.ndarray] = {}
+    save_dir: Path
+    summary: list[dict[str, Any]]
+    differences: list[dict[str, Any]]
+    outcomes: list[Outcome] = field(default_factory=list)
 
-    def reports(self, run: str, condition: str) -> dict[int, Report]:
-        """Seed -> report of the finished seeds of a run."""
-        mine = (outcome for outcome in self.outcomes if outcome.run == run and not outcome.error)
-        return {o.seed: report for o in mine for report in o.reports if report.condition == condition}
 
-    def values(self, run: str, condition: str, metric: str) -> np.ndarray:
-        """The metric of each finished seed: (seeds,)."""
-        return np.array([report.metrics[metric] for report in self.reports(run, condition).values()])
+def compare(*, trainer: Trainer | None = None, examiner: Examiner | None = None, **options: Any) -> CompareResult:
+    """Compare runs: `engine.compare(data="demo-night", run=("none", "wiid"), seeds=3, epochs=30)`.
 
-    def summary(self) -> list[dict[str, Any]]:
-        """One row a run and condition: mean and spread (sd) of both metrics, seconds of training, what failed."""
-        return [self._summary_row(run, condition) for run in self.runs for condition in self.conditions]
+    The options are those of compare.py; each one of train.py's goes to all runs. `trainer` and `examiner` stand in for
+    `engine.train` and the measurement of a checkpoint. Raises UserError for what the user can mend, also where every
+    run failed.
+    """
+    chosen, *_ = build(COMPARE_SCHEMAS, options)
+    shared = {key: value for key, value in _canonical(options).items() if key not in _own_names()}
+    specs = [parse_run(text) for text in chosen.run]
+    _check(specs, shared, chosen)
+    data = str(shared.pop("data", TrainOptions().data))
+    config = load_data(data, make_demo=make_demo)
+    splits = present_splits(config, chosen.split)
+    same = {key: value for key, value in shared.items() if key not in WHEREABOUTS}
+    save_dir = choose_folder(chosen, {"data": str(config.file), "split": chosen.split, "shared": _plain(same)})
+    bench = Bench(config, save_dir, shared, trainer or _train, examiner or Examination(data, chosen.split))
+    outcomes = bench.run_all(specs, range(_first_seed(shared), _first_seed(shared) + chosen.seeds), chosen.restart)
+    if all(outcome.error for outcome in outcomes):
+        raise UserError(f"every run failed; the first said: {outcomes[0].error} The folder of the runs is {save_dir}.")
+    conditions = [config.conditions.get(split, split) for split in splits]
+    study = Study([spec.label for spec in specs], conditions, outcomes, chosen.metric, chosen.resamples)
+    summary, differences = save_study(study, save_dir, chosen.out, config.file.stem, _facts(chosen, data, shared))
+    return CompareResult(save_dir, summary, differences, outcomes)
 
-    def _summary_row(self, run: str, condition: str) -> dict[str, Any]:
-        mine = [outcome for outcome in self.outcomes if outcome.run == run]
-        row: dict[str, Any] = {"run": run, "condition": condition, "seeds": len(self.reports(run, condition))}
-        for metric in METRICS:
-            values = self.values(run, condition, metric)
-            row[metric] = float(values.mean()) if len(values) else float("nan")
-            row[f"{metric} sd"] = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-        seconds = [outcome.train_seconds for outcome in mine if not outcome.error]
-        row["train s"] = float(np.mean(seconds)) if seconds else float("nan")
-        errors = [f"seed {outcome.seed}: {outcome.error}" for outcome in mine if outcome.error]
-        return {**row, "failed": "; ".join(errors)} if errors else row
 
-    def differences(self) -> list[dict[str, Any]]:
-        """Each run against the first, and against the one before it: difference, interval, verdict."""
-        pairs = [(run, self.runs[0]) for run in self.runs[1:]]
-        pairs += [(run, before) for before, run in pairwise(self.runs[1:])]
-        rows = (self._difference(run, other, condition) for run, other in pairs for condition in self.conditions)
-        return [row for row in rows if row is not None]
+def _train(**options: Any) -> Any:
+    """`engine.train`, imported when it is first needed."""
+    from engine.training import train
 
-    def _difference(self, run: str, other: str, condition: str) -> dict[str, Any] | None:
-        """The row of one pair of runs, over the seeds that both have finished."""
-        ours, theirs = self.reports(run, condition), self.reports(other, condition)
-        seeds = sorted(ours.keys() & theirs.keys())
-        if not seeds:
+    return train(**options)
+
+
+def _own_names() -> set[str]:
+    """Options of the comparison itself."""
+    return {entry.name for entry in fields(CompareOptions)}
+
+
+def _canonical(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The given options, each converted to its type, under its own name (not an alias)."""
+    words = [f"{key}={_word(value)}" for key, value in options.items() if key != "run"]
+    return parse_argv(words, COMPARE_SCHEMAS, "compare", ABOUT)
+
+
+def _word(value: Any) -> str:
+    """A value as the command line writes it."""
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as plain values, in one order."""
+
+    def plain(value: Any) -> Any:
+        return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+
+    return {key: plain(value) for key, value in sorted(options.items())}
+
+
+def _first_seed(shared: Mapping[str, Any]) -> int:
+    """Where seeds are counted from."""
+    return int(shared.get("seed", 0))
+
+
+def parse_run(text: str) -> RunSpec:
+    """`wiid byol_weight=0` -> methods and options of its own. Raises UserError for what train.py refuses."""
+    words = text.split()
+    if not words:
+        raise UserError("--run: expected methods (or none) and options, such as 'wiid byol_weight=0'.")
+    own = {} if "=" in words[0] or words[0].startswith("--") else {"method": words.pop(0)}
+    own |= parse_argv(words, TRAIN_SCHEMAS, "--run", text)
+    refused = next((key for key in own if key in RESERVED), None)
+    if refused is not None:
+        raise UserError(f"--run {text!r}: {refused} is the same for every run. Give it to compare.py itself.")
+    split_names(own.get("method", ""))
+    return RunSpec(" ".join(text.split()), own)
+
+
+def _check(specs: list[RunSpec], shared: Mapping[str, Any], chosen: CompareOptions) -> None:
+    """Every mistake in the options, before hours are spent."""
+    if len(specs) < 1:
+        raise UserError('--run: name at least one run, such as --run none --run "wiid byol_weight=0" --run wiid.')
+    labels = [spec.label for spec in specs]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise UserError(f"--run {twice!r} is there twice. To see the spread of one run, raise --seeds.")
+    if shared.get("resume"):
+        raise UserError("--resume: a comparison goes on by itself; give the same command again.")
+    for spec in specs:
+        build(TRAIN_SCHEMAS, {**shared, **spec.own})
+
+
+def choose_folder(chosen: CompareOptions, facts: dict[str, Any]) -> Path:
+    """The newest folder of the same comparison, to go on with, else a new one. Runs and seeds may be added later."""
+    numbered = [path for path in chosen.project.glob(f"{chosen.name}*") if path.name[len(chosen.name) :].isdecimal()]
+    here = [chosen.project / chosen.name, *sorted(numbered, key=lambda path: int(path.name[len(chosen.name) :]))]
+    same = [path for path in here if (path / "compare.yaml").is_file() and load_yaml(path / "compare.yaml") == facts]
+    if same and not chosen.restart:
+        return same[-1]
+    folder = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
+    save_yaml(folder / "compare.yaml", facts)
+    return folder
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Trains and measures each (run, seed), and remembers what is done."""
+
+    config: DataConfig
+    save_dir: Path
+    shared: dict[str, Any]
+    trainer: Trainer
+    examiner: Examiner
+
+    def run_all(self, specs: list[RunSpec], seeds: range, restart: bool = False) -> list[Outcome]:
+        """All runs of the first seed, then of the next, so that early results can already be compared."""
+        pairs = [(spec, seed) for seed in seeds for spec in specs]
+        outcomes = []
+        for number, (spec, seed) in enumerate(pairs, 1):
+            known = None if restart else self._recall(spec, seed)
+            outcome = known or self._attempt(spec, seed)
+            outcomes.append(outcome)
+            print(f"[{number}/{len(pairs)}] {outcome.line()}{' (already there)' if known else ''}", flush=True)
+        return outcomes
+
+    def options_of(self, spec: RunSpec, seed: int) -> dict[str, Any]:
+        """The train options of a pair, less its folder."""
+        return {**self.shared, **spec.own, "data": str(self.config.file), "seed": seed}
+
+    def _fingerprint(self, spec: RunSpec, seed: int) -> str:
+        """Changes with every option that can change the result."""
+        options = {key: value for key, value in self.options_of(spec, seed).items() if key not in WHEREABOUTS}
+        return hashlib.sha256(json.dumps(_plain(options), default=str).encode()).hexdigest()
+
+    def _row(self, spec: RunSpec, seed: int) -> Path:
+        """Where the row of a pair is kept; the matches of its pictures lie beside it."""
+        return self.save_dir / "rows" / f"{spec.slug}-seed{seed}.json"
+
+    def _recall(self, spec: RunSpec, seed: int) -> Outcome | None:
+        """A finished pair of the same options, or None."""
+        path = self._row(spec, seed)
+        if not path.is_file():
             return None
-        a, b = ([reports[seed] for seed in seeds] for reports in (ours, theirs))
-        interval, resampled = self._interval(a, b, [(run, seed, condition) for seed in seeds], other)
-        wins = sum(x.metrics[self.metric] > y.metrics[self.metric] for x, y in zip(a, b, strict=True))
-        return {
-            "run": run,
-            "against": other,
-            "condition": condition,
-            "metric": self.metric,
-            "difference": interval.mean,
-            "low": interval.low,
-            "high": interval.high,
-            "verdict": interval.verdict,
-            "seeds ahead": f"{wins} of {len(seeds)}",
-            "resampled": resampled,
+        row = json.loads(path.read_text(encoding="utf-8"))
+        if row["fingerprint"] != self._fingerprint(spec, seed):
+            return None
+        reports = [Report(**facts, pictures=_load_pictures(path, facts["split"])) for facts in row["reports"]]
+        return Outcome(spec.label, seed, reports, row["train_seconds"])
+
+    def _attempt(self, spec: RunSpec, seed: int) -> Outcome:
+        """Train and measure; a failure becomes the outcome's error."""
+        try:
+            outcome = self._train_and_measure(spec, seed)
+        except Exception as problem:  # whatever it was: the other runs must go on
+            reason = " ".join(str(problem).split()) or type(problem).__name__
+            return Outcome(spec.label, seed, error=reason if isinstance(problem, UserError) else f"{problem!r}")
+        self._remember(spec, outcome)
+        return outcome
+
+    def _train_and_measure(self, spec: RunSpec, seed: int) -> Outcome:
+        """One training in its own folder, then the measurement of its best checkpoint."""
+        started = time.perf_counter()
+        options = self.options_of(spec, seed)
+        folder = self.save_dir / "runs" / f"{spec.slug}-seed{seed}"
+        mark = folder / "compare.json"
+        begun = (folder / "weights" / "resume.pt").is_file() and mark.is_file()
+        if begun and json.loads(mark.read_text())["fingerprint"] == self._fingerprint(spec, seed):
+            whereabouts = {key: options[key] for key in ("device", "workers", "cache") if key in options}
+            result = self.trainer(resume=str(folder), **whereabouts)
+        else:
+            atomic_write(mark, json.dumps({"fingerprint": self._fingerprint(spec, seed)}).encode())
+            result = self.trainer(**options, project=folder.parent, name=folder.name, exist_ok=True)
+        if getattr(result, "interrupted", False):
+            raise KeyboardInterrupt
+        seconds = sum(row.get("seconds", 0.0) for row in result.rows) or time.perf_counter() - started
+        return Outcome(spec.label, seed, self.examiner(result.best, options), seconds)
+
+    def _remember(self, spec: RunSpec, outcome: Outcome) -> None:
+        """Write the row last: where it is, everything is."""
+        path = self._row(spec, outcome.seed)
+        for report in outcome.reports:
+            _save_pictures(path, report)
+        row = {
+            "run": spec.label,
+            "seed": outcome.seed,
+            "fingerprint": self._fingerprint(spec, outcome.seed),
+            "train_seconds": outcome.train_seconds,
+            "reports": [{key: value for key, value in vars(r).items() if key != "pictures"} for r in outcome.reports],
         }
-
-    def _interval(
-        self, a: list[Report], b: list[Report], keys: list[tuple[str, int, str]], other: str
-    ) -> tuple[Interval, str]:
-        """The interval of the mean difference, and what was drawn for it: seeds and pictures, where both are there."""
-        ours, theirs = ([report.metrics[self.metric] for report in reports] for reports in (a, b))
-        if not all(_same_pictures(a[0], report) for report in (*a, *b)):
-            return paired_bootstrap(ours, theirs, samples=self.resamples), f"{len(a)} seeds"
-        table = np.stack([self._resample(key, report) for key, report in zip(keys, a, strict=True)])
-        against = [(other, seed, condition) for _, seed, condition in keys]
-        reference = np.stack([self._resample(key, report) for key, report in zip(against, b, strict=True)])
-        mean = float(np.mean(ours) - np.mean(theirs))
-        interval = crossed_bootstrap(table, reference, mean, seeds_too=len(a) > 1)
-        seeds = f"{len(a)} seeds x " if len(a) > 1 else ""
-        return interval, f"{seeds}{len(a[0].pictures)} pictures"
-
-    def _resample(self, key: tuple[str, int, str], report: Report) -> np.ndarray:
-        """The metric on each resample of the pictures, which are the same resamples for every run: (resamples,)."""
-        if key not in self._resampled:
-            weights = resample_weights(len(report.pictures), self.resamples)
-            levels = range(10) if self.metric == "mAP50-95" else range(1)
-            maps = [resampled_map(matches_of(report.pictures, level), weights) for level in levels]
-            self._resampled[key] = np.mean(maps, 0)
-        return self._resampled[key]
+        atomic_write(path, json.dumps(row, indent=1).encode())
 
 
-def _same_pictures(a: Report, b: Report) -> bool:
-    """Whether both reports hold the matches of the same pictures in the same order."""
-    return bool(a.pictures) and [p.file for p in a.pictures] == [p.file for p in b.pictures]
+def _matches_file(row: Path, split: str) -> Path:
+    """Where the matches of a split's pictures are kept."""
+    return row.with_name(f"{row.stem}-{split}.npz")
 
 
-def matches_of(pictures: Sequence[PictureStats], level: int) -> Matches:
-    """The matches of a report at one IoU level (0: 0.50 ... 9: 0.95), as resampling wants them."""
-    classes = 1 + int(max((p.target_cls.max() for p in pictures if len(p.target_cls)), default=0))
-    counts = [np.bincount(picture.target_cls.astype(int), minlength=classes) for picture in pictures]
-    sizes = [len(picture.conf) for picture in pictures]
-    return Matches(
-        right=np.concatenate([picture.tp[:, level] for picture in pictures]),
-        conf=np.concatenate([picture.conf for picture in pictures]),
-        cls=np.concatenate([picture.pred_cls for picture in pictures]),
-        picture=np.repeat(np.arange(len(pictures)), sizes),
-        objects=np.stack(counts),
-    )
+def _save_pictures(row: Path, report: Report) -> None:
+    """Keep the matches of each picture, for resampling later."""
+    pictures = report.pictures
+    columns = {key: [getattr(p, key) for p in pictures] for key in ("tp", "conf", "pred_cls", "target_cls")}
+    arrays: dict[str, Any] = {key: np.concatenate(values) if values else [] for key, values in columns.items()}
+    arrays |= {"detections": [len(p.conf) for p in pictures], "objects": [len(p.target_cls) for p in pictures]}
+    arrays["files"] = np.array([p.file for p in pictures], dtype=str)
+    atomic_write(_matches_file(row, report.split), lambda path: np.savez_compressed(path, **arrays))
 
 
-def save_study(
-    study: Study, save_dir: Path, out: Path | None, data: str, facts: Mapping[str, Any]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Print the tables, and write them with a picture into the run folder and, if given, into `out`."""
-    summary, differences = study.summary(), study.differences()
-    notes = notes_of(study, facts)
-    for rows in (summary, differences):
-        print("\n" + text_table(rows))
-    print("\n" + "\n".join(notes))
-    page = markdown(study, summary, differences, notes)
-    for folder, stem in ((save_dir, "compare"), *([(out, f"compare-{data}")] if out else [])):
-        save_csv(folder / f"{stem}.csv", raw_rows(study))
-        save_csv(folder / f"{stem}-summary.csv", summary)
-        save_csv(folder / f"{stem}-differences.csv", differences)
-        atomic_write(folder / f"{stem}.md", page.replace("{stem}", stem).encode())
-        values = {c: {r: study.values(r, c, study.metric) for r in study.runs} for c in study.conditions}
-        plot_comparison(values, folder / f"{stem}.png", study.metric)
-        print(f"tables and picture: {folder / stem}.md .csv .png")
-    return summary, differences
+def _load_pictures(row: Path, split: str) -> tuple[PictureStats, ...]:
+    """The matches that `_save_pictures` kept."""
+    path = _matches_file(row, split)
+    if not path.is_file():
+        return ()
+    with np.load(path, allow_pickle=False) as kept:
+        cuts, ends = np.cumsum(kept["detections"])[:-1], np.cumsum(kept["objects"])[:-1]
+        columns = [np.split(kept[key], cuts) for key in ("tp", "conf", "pred_cls")]
+        return tuple(map(PictureStats, map(str, kept["files"]), *columns, np.split(kept["target_cls"], ends)))
 
 
-def raw_rows(study: Study) -> list[dict[str, Any]]:
-    """One row a run, seed and condition, or a run and seed that failed, with the reason."""
-    rows: list[dict[str, Any]] = []
-    for outcome in study.outcomes:
-        head = {"run": outcome.run, "seed": outcome.seed, "train s": round(outcome.train_seconds, 1)}
-        rows += [{**head, "condition": r.condition, "images": r.images, **r.metrics} for r in outcome.reports]
-        rows += [{**head, "error": outcome.error}] if outcome.error else []
-    return rows
+@dataclass(frozen=True)
+class Examination:
+    """Measures a checkpoint on splits that chose nothing (unless the user asks for val)."""
 
+    data: str
+    task: str
 
-def notes_of(study: Study, facts: Mapping[str, Any]) -> list[str]:
-    """What a reader must know to read the tables rightly."""
-    seeds = max((len(study.reports(run, c)) for run in study.runs for c in study.conditions), default=0)
-    notes = [f"{key}: {value}" for key, value in facts.items()]
-    notes += [
-        "equal budget: every run saw the labelled training pictures equally often (same epochs, batch and size unless "
-        "its name says otherwise); 'train s' is what that took.",
-        f"interval: 95 %, {study.resamples} resamples of what 'resampled' names, the same ones for both runs; spread: "
-        "standard deviation over seeds.",
-    ]
-    if facts.get("split") == "val":
-        notes.append("measured on val, which also chose the best epoch: good for tuning, not for a claim.")
-    if 1 < seeds < FEW:
-        notes.append(
-            f"{seeds} seeds are few: all of them lean one way by chance alone one time in {2 ** (seeds - 1)}, and "
-            "resampling cannot see beyond them."
+    def __call__(self, best: Path, options: Mapping[str, Any]) -> list[Report]:
+        """One report a split; `options`: the train options of the run."""
+        train = TrainOptions(**{key: options[key] for key in ("imgsz", "device", "single_cls") if key in options})
+        device = train.device.split(",")[0]  # several GPUs train, one measures
+        chosen = ValOptions(
+            data=self.data, weights=best, task=self.task, imgsz=train.imgsz, single_cls=train.single_cls, device=device
         )
-    return notes
+        subject = load_subject(chosen)
+        return [measure(subject, split, progress=False) for split in present_splits(subject.config, self.task)]
 
 
-def markdown(
-    study: Study, summary: list[dict[str, Any]], differences: list[dict[str, Any]], notes: Sequence[str]
-) -> str:
-    """The page of a comparison."""
-    parts = [
-        "# " + " / ".join(study.runs),
-        f"![{study.metric} of each run]({{stem}}.png)",
-        markdown_table(summary),
-        "Differences (run minus the other):" if differences else "",
-        markdown_table(differences),
-        "\n".join(f"- {note}" for note in notes),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+def _facts(chosen: CompareOptions, data: str, shared: Mapping[str, Any]) -> dict[str, Any]:
+    """What a reader of the table must know."""
+    budget = ", ".join(f"{key}={value}" for key, value in _plain(shared).items()) or "the defaults of train.py"
+    return {"data": data, "split": chosen.split, "options of every run": budget}

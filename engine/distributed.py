@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as differentiable
 from torch import Tensor, nn
 
 from utils.files import UserError
@@ -48,6 +47,7 @@ def start(device: str) -> torch.device:
     WORLD.rank = int(os.environ.get("RANK", 0))
     WORLD.size = int(os.environ.get("WORLD_SIZE", 1))
     WORLD.local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
     if WORLD.size == 1:
         return pick_device(device)
     chosen = torch.device("cpu") if device == "cpu" or not torch.cuda.is_available() else torch.device("cuda", WORLD.local_rank)
@@ -100,7 +100,9 @@ def launch(devices: list[str], argv: list[str]) -> int:
     """
     environment = dict(os.environ)
     on_cpu = all(entry == "cpu" for entry in devices)
-    if not on_cpu:
+    if on_cpu:
+        environment["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // len(devices), 1))
+    else:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={len(devices)}"]
     command += [f"--master_port={free_port()}", *argv, "--device", "cpu" if on_cpu else ""]
@@ -174,45 +176,65 @@ def synchronise_loss(branch: Any) -> None:
     branch.assigner, branch.loss = noting, synchronised
 
 
+class _SumOverRanks(torch.autograd.Function):
+    """Sum over ranks whose gradient is summed over ranks too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
 def synchronised_batch_norm(layer: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
     """Normalise (B, C, ...) with mean and variance over all ranks, and update the running statistics as torch does."""
     dims = [d for d in range(x.dim()) if d != 1]
     count = x.numel() / x.shape[1] * WORLD.size
     shape = [1, -1] + [1] * (x.dim() - 2)
-    mean = _total(x.sum(dims)) / count  # (C,)
+    mean = _SumOverRanks.apply(x.sum(dims)) / count  # (C,)
     centred = x - mean.view(shape)
-    variance = _total(centred.square().sum(dims)) / count  # (C,)
-    with torch.no_grad():
-        assert layer.num_batches_tracked is not None
-        layer.num_batches_tracked += 1
-        momentum = layer.momentum if layer.momentum is not None else 1 / float(layer.num_batches_tracked)
-        layer.running_mean.lerp_(mean.detach(), momentum)
-        layer.running_var.lerp_(variance.detach() * count / (count - 1), momentum)
+    variance = _SumOverRanks.apply(centred.square().sum(dims)) / count  # (C,)
+    _update_running(layer, mean.detach(), variance.detach() * count / (count - 1))
     scaled = centred * (variance + layer.eps).rsqrt().view(shape)
     return scaled * layer.weight.view(shape) + layer.bias.view(shape)
 
 
-def _total(x: Tensor) -> Tensor:
-    """Sum over ranks; differentiable when a gradient is wanted."""
-    if torch.is_grad_enabled() and x.requires_grad:
-        return differentiable.all_reduce(x)
-    x = x.clone()
-    dist.all_reduce(x)
-    return x
+@torch.no_grad()
+def _update_running(layer: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tensor) -> None:
+    assert layer.num_batches_tracked is not None and layer.running_mean is not None and layer.running_var is not None
+    layer.num_batches_tracked += 1
+    momentum = layer.momentum if layer.momentum is not None else 1 / float(layer.num_batches_tracked)
+    layer.running_mean.lerp_(mean, momentum)
+    layer.running_var.lerp_(variance, momentum)
+
+
+class SynchronisedBatchNorm1d(nn.BatchNorm1d):
+    """Batch norm over the pictures of all ranks. torch.nn.SyncBatchNorm needs a GPU; this runs on any backend."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, C, ...). Statistics of this rank alone outside training."""
+        return synchronised_batch_norm(self, x) if self.training else super().forward(x)
+
+
+class SynchronisedBatchNorm2d(nn.BatchNorm2d):
+    """The same for feature maps."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, C, H, W). Statistics of this rank alone outside training."""
+        return synchronised_batch_norm(self, x) if self.training else super().forward(x)
+
+
+SYNCHRONISED = {nn.BatchNorm1d: SynchronisedBatchNorm1d, nn.BatchNorm2d: SynchronisedBatchNorm2d}
 
 
 def synchronise_batch_norms(root: nn.Module) -> None:
-    """Give every batch norm below `root` the statistics of all ranks, leaving the module tree as it is.
-
-    torch.nn.SyncBatchNorm needs a GPU; this runs on any backend. Copies of `root` must be made before.
-    """
-    if WORLD.size == 1:
-        return
-    for module in root.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.forward = _synchronised_forward(module)  # type: ignore[method-assign]
-
-
-def _synchronised_forward(layer: nn.modules.batchnorm._BatchNorm) -> Callable[[Tensor], Tensor]:
-    plain = layer.forward
-    return lambda x: synchronised_batch_norm(layer, x) if layer.training else plain(x)
+    """Give every batch norm below `root` the statistics of all ranks. Module tree, parameters and buffers stay as they are."""
+    for module in root.modules() if WORLD.size > 1 else ():
+        if type(module) in SYNCHRONISED:
+            module.__class__ = SYNCHRONISED[type(module)]

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from utils.environment import contain_ultralytics
@@ -27,6 +27,7 @@ from utils.progress import progress as show_progress
 contain_ultralytics()
 
 from ultralytics.engine.validator import BaseValidator  # noqa: E402
+from ultralytics.nn.tasks import DetectionModel  # noqa: E402
 from ultralytics.utils import ops  # noqa: E402
 from ultralytics.utils.metrics import ConfusionMatrix, DetMetrics, box_iou  # noqa: E402
 from ultralytics.utils.nms import non_max_suppression  # noqa: E402
@@ -99,7 +100,7 @@ class Settings:
 
 
 def evaluate_detector(
-    model: nn.Module,
+    model: DetectionModel,
     dataset: Any,
     *,
     batch_size: int,
@@ -149,7 +150,7 @@ def _loader(dataset: Any, batch_size: int, workers: int, pin: bool) -> DataLoade
 
 
 def _detect(
-    model: nn.Module, batch: dict[str, Any], device: torch.device, settings: Settings, watch: Stopwatch
+    model: DetectionModel, batch: dict[str, Any], device: torch.device, settings: Settings, watch: Stopwatch
 ) -> tuple[dict[str, Any], list[Tensor]]:
     """The batch on `device` and, for each picture, detections (n, 6): xyxy in network pixels, confidence, class."""
     with watch("preprocess"):
@@ -172,7 +173,7 @@ def _detect(
 
 
 @contextmanager
-def inference_state(model: nn.Module, settings: Settings) -> Iterator[None]:
+def inference_state(model: DetectionModel, settings: Settings) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards each module's mode and the head's settings are as before.
 
     `no_grad`, not `inference_mode`: the head caches its anchors, and inference tensors would break a later backward

@@ -53,6 +53,8 @@ def export(**options: Any) -> ExportResult:
     (chosen,) = build([ExportOptions], options)
     if chosen.weights is None:
         raise UserError("--weights: expected the detector to export, such as runs/train/exp/weights/best.pt.")
+    if chosen.nms and chosen.end2end:
+        raise UserError("--nms and --end2end: the suppression-free head needs no suppression; give one of the two.")
     _check_packages(chosen)
     weights = find_file(chosen.weights, HERE, HERE / "weights")
     detector, _ = load_detector(weights, "cpu", chosen.trust)
@@ -93,7 +95,8 @@ def _export_one(
     except OSError as problem:
         raise UserError(f"{weights.parent}: not writable ({problem.strerror}); copy the weights elsewhere.") from None
     with workplace as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch.jit: there is no other way to a TorchScript file
+        for kind_of_warning in (FutureWarning, torch.jit.TracerWarning):  # tracing is what the exporter does
+            warnings.simplefilter("ignore", kind_of_warning)
         made = _convert(detector, options, kind, size, Path(folder) / f"{weights.stem}.pt")
         difference = compare(detector, made, kind, size, options.batch_size) if _comparable(options) else None
         if difference is not None and not difference <= LIMIT:

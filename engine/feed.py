@@ -80,6 +80,8 @@ class Feed:
         """End the threads. One that hangs in a silent stream is left to end by itself."""
         self._over.set()
         with self._news:
+            for channel in self._channels:
+                channel.frames.clear()
             self._news.notify_all()
         for thread in self._threads:
             if thread.is_alive():
@@ -112,7 +114,8 @@ class Feed:
         """A thread's work: the items of its channel, one after another."""
         try:
             for item in channel.items:
-                self._read(item, channel)
+                if not self._over.is_set():
+                    self._read(item, channel)
         except BaseException as problem:  # noqa: B036 - a mistake of ours: raised again where the frames are used
             self._failure = problem
         with self._news:
@@ -128,7 +131,7 @@ class Feed:
                         return
         except SourceLost as problem:
             self._dead.append((item.order, item.shown, str(problem)))
-            if self.plan.together and not self._over.is_set():
+            if self.plan.together and any(other.open for other in self._channels if other is not channel):
                 self.say(f"{item.shown}: {problem}; the other sources go on")
 
     def _frames(self, item: Item) -> Generator[Frame, None, None]:

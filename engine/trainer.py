@@ -96,7 +96,7 @@ class Trainer:
         if self.options.sync_bn:
             for module in (self.model, *(m for method in self.plan.methods for m in method.frozen_modules())):
                 distributed.synchronise_batch_norms(module)
-        self.parallel = nn.parallel.DistributedDataParallel(self.model, broadcast_buffers=not self.options.sync_bn)
+        self.parallel = nn.parallel.DistributedDataParallel(self.model)
 
     def _train_mode(self) -> None:
         self.model.train()
@@ -106,7 +106,7 @@ class Trainer:
     def run(self) -> TrainResult:
         """Train to the end, or raise Interrupted after writing `resume.pt`."""
         run = Run(self.detector, epochs=self.options.epochs)
-        self.records.start(self.detector, self.datasets)
+        self.records.start(self.ema.ema, self.datasets)
         with self._signals():
             for epoch in range(self.start_epoch, self.options.epochs):
                 run.epoch = epoch
@@ -167,6 +167,7 @@ class Trainer:
                 collate_fn=ViewDataset.collate_fn,
                 pin_memory=self.device.type == "cuda",
                 persistent_workers=workers > 0,
+                worker_init_fn=leave_signals_to_the_run,
             )
         return self._loader
 
@@ -291,6 +292,12 @@ class Trainer:
                 self.model.criterion.update()
         self.records.load_state(state["records"])
         restore_random_state(state["random"])
+
+
+def leave_signals_to_the_run(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal: the run decides when its loader ends."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def multi_scale_size(imgsz: int, stride: int, seed: int, iteration: int) -> int:

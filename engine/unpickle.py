@@ -137,8 +137,8 @@ class Unpickler(pickle.Unpickler):
             return DTYPES[name]
         if (module, name) in self._known:
             return self._known[module, name]
-        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
-            return getattr(torch, name)
+        if module == "torch" and isinstance(vars(torch).get(name), torch.dtype):
+            return vars(torch)[name]
         kind = f"{module}.{name}"
         if can_act(module, name):
             raise Refused(kind)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from data.views import read_image
@@ -19,6 +20,7 @@ from utils.plots import plot_pictures
 
 SAMPLES = 8  # pictures on the contact sheet
 SURE = 0.25  # confidence from which a detection is drawn
+READABLE = 640  # smaller pictures are drawn larger, so that their tags do not cover them; pixels of the longer side
 
 
 class TextWriter:
@@ -58,7 +60,7 @@ class JsonWriter:
 
     def __init__(self, folder: Path, names: Mapping[int, str]) -> None:
         self.folder = folder
-        categories = [{"id": number + 1, "name": name} for number, name in names.items()]
+        categories: list[dict[str, Any]] = [{"id": number + 1, "name": name} for number, name in names.items()]
         self.labels: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": categories}
         self.predictions: list[dict[str, Any]] = []
         self.results: list[ImageResult] = []
@@ -88,13 +90,11 @@ class JsonWriter:
         image = {"id": number, "file_name": Path(result.file).name, "height": height, "width": width}
         self.labels["images"].append(image)
         for box, kind in zip(_corner_size(result.targets), result.target_classes, strict=True):
-            entry = {"id": len(self.labels["annotations"]) + 1, "image_id": number, "category_id": int(kind) + 1}
-            self.labels["annotations"].append({**entry, "bbox": box, "area": box[2] * box[3], "iscrowd": 0})
+            ids = {"id": len(self.labels["annotations"]) + 1, "image_id": number, "category_id": int(kind) + 1}
+            self.labels["annotations"].append({**ids, "bbox": box, "area": box[2] * box[3], "iscrowd": 0})
         for box, kind, score in zip(_corner_size(result.boxes), result.classes, result.scores, strict=True):
-            entry = {"image_id": number, "file_name": image["file_name"], "category_id": int(kind) + 1}
-            self.predictions.append(
-                {**entry, "bbox": [round(side, 3) for side in box], "score": float(f"{score:.6g}")}
-            )
+            entry: dict[str, Any] = {"image_id": number, "file_name": image["file_name"], "category_id": int(kind) + 1}
+            self.predictions.append({**entry, "bbox": [round(side, 3) for side in box], "score": float(f"{score:.6g}")})
 
 
 def _corner_size(boxes: np.ndarray) -> list[list[float]]:
@@ -114,8 +114,10 @@ class Samples:
         if len(self.cells) >= 2 * SAMPLES:
             return
         picture, name = read_image(Path(result.file)), Path(result.file).name
-        labels = np.column_stack((result.targets, np.ones(len(result.targets)), result.target_classes))
-        found = np.column_stack((result.boxes, result.scores, result.classes))[result.scores > SURE]
+        scale = max(1.0, READABLE / max(result.shape))
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+        labels = np.column_stack((scale * result.targets, np.ones(len(result.targets)), result.target_classes))
+        found = np.column_stack((scale * result.boxes, result.scores, result.classes))[result.scores > SURE]
         for title, boxes, conf in ((f"{name}: labels", labels, False), (f"{name}: detections", found, True)):
             drawn = draw_boxes(picture, boxes, self.names, conf=conf)
             self.cells.append((title, drawn[..., ::-1]))

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from data.config import DataConfig, load_data
 from data.views import build_dataset
@@ -45,7 +44,7 @@ class ValResult:
 class Subject:
     """A detector, ready to be measured, and the data to measure it on."""
 
-    model: nn.Module
+    model: Any
     config: DataConfig
     options: ValOptions
     device: torch.device
@@ -137,11 +136,16 @@ def measure(
 ) -> Report:
     """Measure one split as the options say. Curves go to `folder`; each listener gets every picture's result."""
     options, config, on_gpu = subject.options, subject.config, subject.device.type == "cuda"
-    common = {"batch_size": options.batch_size, "single_cls": options.single_cls}
+    common: dict[str, Any] = {"batch_size": options.batch_size, "single_cls": options.single_cls}
     dataset = build_dataset(
         config, split, imgsz=options.imgsz, stride=subject.stride, rect=rect, cache="none", **common
     )
     heard = list(listeners)
+
+    def tell(result: ImageResult) -> None:
+        for listener in heard:
+            listener(result)
+
     report = evaluate_detector(
         subject.model,
         dataset,
@@ -156,7 +160,7 @@ def measure(
         save_dir=folder,
         plots=folder is not None,
         progress=progress,
-        on_image=(lambda result: [listener(result) for listener in heard]) if heard else None,
+        on_image=tell if heard else None,
         augment=options.augment,
         end2end=options.end2end,
         **common,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -168,11 +169,12 @@ def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
 
 def write_picture(path: Path, image: np.ndarray) -> None:
     """Write a picture (H, W, 3) uint8, blue-green-red, whole or not at all, in the format of the path's suffix."""
-    try:
-        _, data = cv2.imencode(path.suffix, image)
-    except cv2.error:
+    done = False
+    with suppress(cv2.error):
+        done, data = cv2.imencode(path.suffix, image)
+    if not done:
         size = f"{image.shape[1]} x {image.shape[0]}"
-        raise UserError(f"{path}: a picture of {size} pixels does not fit into this format. Try --nosave.") from None
+        raise UserError(f"{path}: a picture of {size} pixels does not fit into this format. Try --nosave.")
     atomic_write(path, data.tobytes())
 
 

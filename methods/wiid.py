@@ -188,7 +188,7 @@ class WiiD(Method):
     def to(self, device: Any) -> None:
         """Move the momentum target."""
         if self.target is not None:
-            self.target.copy.to(device)
+            self.target.copy.to(device, memory_format=torch.channels_last)
 
     def frozen_modules(self) -> list[nn.Module]:
         """The momentum target's layers."""

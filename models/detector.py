@@ -58,8 +58,20 @@ def build(cfg: str | Path | dict[str, Any], names: dict[int, str]) -> DetectionM
         raise UserError(f"class numbers {sorted(names)} must run 0, 1, 2, ...; correct `names` in the data YAML.")
     description = describe(cfg)
     description["nc"] = len(names)
-    with our_rows():
-        model = DetectionModel(description, verbose=False)
+    try:
+        with our_rows():
+            model = DetectionModel(description, verbose=False)
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as problem:
+        name = description.get("yaml_file", "the network description")
+        raise UserError(f"{name}: cannot be built ({problem}); correct the row that this is about.") from problem
     model.names = dict(names)
     model.args = copy(DEFAULT_CFG)
     model.task = "detect"

@@ -57,7 +57,7 @@ def draw_boxes(
     width = line_width(drawn.shape, thickness)
     rows = sorted(boxes.tolist(), key=lambda row: row[4])
     for x1, y1, x2, y2, _, number in rows:
-        cv2.rectangle(drawn, (round(x1), round(y1)), (round(x2), round(y2)), colour(int(number)), width, cv2.LINE_AA)
+        cv2.rectangle(drawn, (round(x1), round(y1)), (round(x2), round(y2)), colour(int(number)), width)
     for x1, y1, _, _, score, number in rows if labels else ():
         name = names.get(int(number), str(int(number)))
         _label(drawn, f"{name} {score:.2f}" if conf else name, (round(x1), round(y1)), colour(int(number)), width)

@@ -18,6 +18,7 @@ def contain_ultralytics() -> None:
         "YOLO_AUTOINSTALL": "false",
         "YOLO_OFFLINE": "true",
         "YOLO_VERBOSE": "false",
+        "OMP_NUM_THREADS": str(os.cpu_count() or 1),  # Ultralytics would set 1
     }.items():
         os.environ.setdefault(name, value)
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ def help_text(options: Iterable[Option], program: str, about: str) -> str:
     parts = [f"usage: {program} [--option value | option=value ...]", textwrap.fill(about, width)]
     for title, members in groups.items():
         parts.append("\n".join([f"{title}:", *(_entry(option, width) for option in members)]))
-    parts.append("General: -h, --help shows this page. Dashes and underscores are alike; --no-X turns a switch off.")
+    parts.append("-h, --help shows this page. Dashes and underscores are alike; --no-X turns a switch off.")
     return "\n\n".join(parts) + "\n"
 
 

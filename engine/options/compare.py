@@ -18,8 +18,8 @@ class CompareOptions:
 
     run: tuple[str, ...] = option(
         (),
-        'a run: methods, then options of its own, such as --run none --run "wiid byol_weight=0"; the first is the '
-        "reference",
+        'a run (needed): methods, then options of its own, such as --run none --run "wiid byol_weight=0"; the first '
+        "is what the others are held against",
         group=GROUP,
     )
     seeds: int = option(3, "seeds of each run, counted up from --seed", group=GROUP, low=1)

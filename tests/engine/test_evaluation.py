@@ -99,7 +99,7 @@ def dataset_of(config: DataConfig, **options: Any) -> Any:
     ],
 )
 def test_match_by_hand(monkeypatch, classes, truth, overlaps, expected):
-    """One column a threshold 0.50, 0.55 ... 0.95; detections in descending confidence, each takes the best free object."""
+    """A column a threshold 0.50, 0.55 ... 0.95; surest detections first, each takes the best free object."""
     monkeypatch.setattr(evaluation, "box_iou", lambda target, detected: torch.tensor(overlaps))
     found = {"cls": torch.tensor(classes, dtype=torch.float), "bboxes": torch.zeros(len(classes), 4)}
     target = {"cls": torch.tensor(truth, dtype=torch.float), "bboxes": torch.zeros(len(truth), 4)}

@@ -46,8 +46,8 @@ def attacks(marker: Path) -> dict[str, tuple[object, str]]:
         "open": (Call(open, str(marker), "w"), "io.open"),
         "subprocess": (Call(subprocess.Popen, ["touch", str(marker)]), "subprocess.Popen"),
         "reduce chain": (Call(Call(getattr, Call(__import__, "os"), "system"), touch), "builtins.__import__"),
-        "nested torch.load": (Call(torch.storage._load_from_bytes, buffer.getvalue()), "torch.storage._load_from_bytes"),
-        "nested pickle": (Call(pickle.loads, pickle.dumps(Call(os.system, touch))), "_pickle.loads"),
+        "nested torch.load": (Call(torch.storage._load_from_bytes, buffer.getvalue()), "storage._load_from_bytes"),
+        "nested pickle": (Call(pickle.loads, pickle.dumps(Call(os.system, touch))), "pickle.loads"),
         "partial": (Call(partial(os.system, touch)), "posix.system"),
         "map": (Call(list, Call(map, os.system, [touch])), "builtins.map"),
         "in a state dict": ({"z": Call(os.system, touch), "a.weight": torch.zeros(2)}, "posix.system"),
@@ -72,7 +72,7 @@ def test_attacks_are_refused_by_name(tmp_path, attack, container):
         torch.save(content, file, _use_new_zipfile_serialization=container == "zip")
     with pytest.raises(UserError) as refusal:
         read(file)
-    assert f"it asks for {asked}" in str(refusal.value)
+    assert f"{asked}, which can run code" in str(refusal.value)
     assert "evil.pt" in str(refusal.value)
     assert not marker.exists()
 
@@ -264,9 +264,9 @@ def test_source_code_in_an_old_file_is_not_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     torch.save(Odd(), tmp_path / "in" / "odd.pt", _use_new_zipfile_serialization=False)
-    raw = (tmp_path / "in" / "odd.pt").read_bytes().replace(b"self.inner = nn.Linear(2, 3)", b"self.inner = nn.Linear(3, 2)")
-    (tmp_path / "in" / "odd.pt").write_bytes(raw)
-    assert read(tmp_path / "in" / "odd.pt").kind.endswith("Odd")
+    file = tmp_path / "in" / "odd.pt"
+    file.write_bytes(file.read_bytes().replace(b"nn.Linear(2, 3)", b"nn.Linear(3, 2)"))
+    assert read(file).kind.endswith("Odd")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 

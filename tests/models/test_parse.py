@@ -109,7 +109,7 @@ def test_a_child_with_a_reserved_name_is_refused(monkeypatch, child):
     block = nn.Module()
     block.add_module(child, nn.Identity())
     monkeypatch.setitem(parse.BLOCKS, "Bad", Row(lambda inputs, stand_in, args: block))
-    with pytest.raises(ValueError, match=f"child called '{child}'"):
+    with pytest.raises(UserError, match=f"child called '{child}'"):
         build(rows([[-1, 1, "Bad", []]], [2]), NAMES)
 
 

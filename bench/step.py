@@ -1,0 +1,166 @@
+"""What a method costs while training: a step, its memory, and the loading of its views, against the plain detector.
+
+python -m bench.step --cfg yolov5n --imgsz 320 --batch-size 8 --runs none wiid
+
+Everything runs in one process, alternating, after a warm-up; medians are reported and only their ratios are claimed.
+Memory is measured in a fresh process a run, as the growth of the peak while stepping.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import yaml
+
+from bench.timing import alternate, report, table
+from data.config import load_data
+from data.scenes import make_world
+from data.views import ViewDataset, build_dataset
+from engine.optimiser import build_optimiser
+from engine.options.train import HyperOptions
+from engine.training_model import TrainingModel
+from methods.base import Run
+from methods.registry import create
+from models.detector import build
+
+GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
+OBJECTS = 5  # a picture, about what demo-night holds
+PLAIN = "none"
+
+
+def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
+    """Random pictures with as many boxes as the demo world has."""
+    generator = torch.Generator().manual_seed(0)
+    boxes = torch.rand(batch_size * OBJECTS, 4, generator=generator) * 0.3 + 0.2
+    return {
+        "img": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
+        "pair": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
+        "bboxes": boxes,
+        "cls": torch.zeros(len(boxes), 1),
+        "batch_idx": torch.arange(batch_size).repeat_interleave(OBJECTS).float(),
+        "seed": list(range(batch_size)),
+    }
+
+
+def make_step(composition: str, cfg: str, batch: dict[str, Any], device: torch.device) -> Callable[[], None]:
+    """One whole training step of a composition, as the trainer takes it."""
+    torch.manual_seed(0)
+    detector = build(cfg, {i: str(i) for i in range(6)})
+    methods = create(composition, {})
+    model = TrainingModel(detector, methods, GAINS).to(device, memory_format=torch.channels_last).train()
+    for method in methods:
+        method.to(device)
+    model.build_criterion()
+    optimiser = build_optimiser(model, HyperOptions(lr0=1e-4), 64)
+    run = Run(detector)
+
+    def step() -> None:
+        loss, _ = model(dict(batch))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        for method in methods:
+            method.on_step(run)
+
+    return step
+
+
+def loaders(folder: Path, imgsz: int, pictures: int = 64) -> dict[str, Callable[[], None]]:
+    """Loading of a whole small world, decoded pictures in memory, singly and as pairs."""
+    make_world("demo-night", folder / "demo-night", counts={"train": pictures, "val": 1, "test": 1}, progress=False)
+    content = {"path": str(folder / "demo-night"), "train": "images/train", "pair": "images/train_night", "val": "images/val"}
+    (folder / "world.yaml").write_text(yaml.safe_dump({**content, "names": [str(i) for i in range(6)]}))
+    config = load_data(folder / "world.yaml")
+
+    def passes(views: frozenset[str]) -> Callable[[], None]:
+        dataset = build_dataset(config, "train", imgsz=imgsz, augment=True, views=views, cache="ram")
+
+        def load() -> None:
+            ViewDataset.collate_fn([dataset[(0, index)] for index in range(len(dataset))])
+
+        return load
+
+    return {"single": passes(frozenset()), "pair": passes(frozenset({"pair"}))}
+
+
+def peak_memory(composition: str, options: argparse.Namespace) -> float:
+    """Growth of the peak while stepping, MiB, in a process of its own."""
+    words = ["--cfg", options.cfg, "--imgsz", str(options.imgsz), "--batch-size", str(options.batch_size)]
+    command = [sys.executable, "-m", "bench.step", *words, "--only-memory", composition]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def measure_memory(composition: str, options: argparse.Namespace, device: torch.device) -> float:
+    """Run three steps and return what they added to the peak, MiB."""
+    step = make_step(composition, options.cfg, on_device(options, device), device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        [step() for _ in range(3)]
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    [step() for _ in range(3)]
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+
+
+def on_device(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """The batch, where the step wants it."""
+    batch = make_batch(options.batch_size, options.imgsz)
+    return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cfg", default="yolov5n")
+    parser.add_argument("--imgsz", type=int, default=320)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--runs", nargs="+", default=[PLAIN, "wiid"])
+    parser.add_argument("--only-memory", metavar="METHOD", help="print the peak of one method and end")
+    parser.add_argument("--out", type=Path, help="also write the report here")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and report."""
+    options = read_options()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if options.only_memory:
+        print(json.dumps(measure_memory(options.only_memory, options, device)))
+        return
+    batch = on_device(options, device)
+    steps = {name: make_step(name, options.cfg, batch, device) for name in options.runs}
+    step_rows = table(alternate(steps, rounds=options.rounds), reference=PLAIN)
+    peaks = {name: peak_memory(name, options) for name in options.runs}
+    memory_rows = [{"run": name, "peak MiB": peak, "ratio": peak / peaks[PLAIN]} for name, peak in peaks.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        load_rows = table(alternate(loaders(Path(folder), options.imgsz), rounds=options.rounds), reference="single")
+    what = f"{options.cfg}, {options.imgsz} px, batch {options.batch_size}"
+    text = "\n".join(
+        report(title, rows)
+        for title, rows in (
+            (f"A training step: {what}", step_rows),
+            (f"Peak memory of stepping: {what}", memory_rows),
+            (f"Loading 64 pictures at {options.imgsz} px", load_rows),
+        )
+    )
+    print(text)
+    if options.out:
+        options.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

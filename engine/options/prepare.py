@@ -1,0 +1,79 @@
+"""Options of prepare.py's commands. Free of torch: `prepare.py darken --help` reads this file only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.options import option
+
+_WHAT, _LIGHT, _RUN = "What", "Light", "Run"
+
+
+@dataclass(frozen=True)
+class DarkenOptions:
+    """Which pictures are darkened, how much, and where the results go."""
+
+    source: Path | None = option(None, "folder of pictures, of any depth, or a .txt list of them (needed)", group=_WHAT)
+    out: Path | None = option(None, "folder for the dark partners, same names inside (needed)", group=_WHAT)
+    labels: bool = option(True, "copy label files along where there are any", group=_WHAT)
+    quality: int = option(95, "of JPEG and WebP files", group=_WHAT, low=1, high=100)
+
+    severity: float | None = option(
+        None, "0 dusk to 1 deepest night; left out, each picture draws its own", group=_LIGHT, low=0.0, high=1.0
+    )
+    seed: int = option(
+        0, "another seed, other nights; a picture's own seed also comes from its name", group=_LIGHT, low=0
+    )
+
+    batch_size: int = option(
+        16, "pictures of one size that are computed together", group=_RUN, low=1, aliases=("batch",)
+    )
+    device: str = option("cpu", "cpu, or a GPU's number", group=_RUN)
+
+
+@dataclass(frozen=True)
+class WorldOptions:
+    """Which made-up world is drawn, and how much of it."""
+
+    name: str = option("demo-night", "the world; may stand first, without --name", group=_WHAT)
+    out: Path | None = option(None, "folder for it; left out, datasets/NAME", group=_WHAT)
+    seed: int = option(0, "another seed, another town", group=_WHAT, low=0, high=9999)
+    size: tuple[int, ...] = option(
+        (), "width and height in px, multiples of 4; left out, the world's own", group=_WHAT, low=64
+    )
+    counts: tuple[str, ...] = option(
+        (), "scenes a split, such as train=40 val=10; left out, the world's own", group=_WHAT
+    )
+    workers: int | None = option(None, "processes; left out, one a core", group=_RUN, low=1)
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """A made-up street filmed at night."""
+
+    out: Path = option(Path("datasets/night.mp4"), "file to write", group=_WHAT)
+    seconds: float = option(10.0, "length", group=_WHAT, low=0.1, high=3600.0)
+    fps: int = option(15, "frames a second", group=_WHAT, low=1, high=120)
+    size: tuple[int, ...] = option((400, 300), "width and height in px, multiples of 4", group=_WHAT, low=64)
+    seed: int = option(0, "another seed, another street", group=_WHAT, low=0)
+    workers: int | None = option(None, "processes; left out, one a core", group=_RUN, low=1)
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """A published data set in its original form, and where its YOLO form goes."""
+
+    name: str | None = option(
+        None, "the data set (needed): coco, exdark or voc; may stand first, without --name", group=_WHAT
+    )
+    source: Path | None = option(None, "folder of the unpacked original (needed)", group=_WHAT)
+    out: Path | None = option(None, "folder for images/, labels/ and data.yaml (needed)", group=_WHAT)
+    classes: str | None = option(None, "class list: exdark (default), or as docs/data/ says for the set", group=_WHAT)
+    images: Path | None = option(None, "coco, voc: where the pictures are, if not in the usual place", group=_WHAT)
+    link: str | None = option(
+        None, "copy the pictures (default), or link to them", group=_WHAT, choices=("copy", "hard", "symbolic")
+    )
+    difficult: bool | None = option(None, "coco, voc: keep objects marked difficult or crowd", group=_WHAT)
+    backgrounds: bool | None = option(None, "coco, voc: keep pictures without a wanted object", group=_WHAT)
+    trainval: bool | None = option(None, "voc: train on trainval and validate on test, as is usual", group=_WHAT)

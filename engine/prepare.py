@@ -1,0 +1,95 @@
+"""prepare.py's commands in one table. A new command is a row here, its options in engine/options/prepare.py.
+
+>>> import engine
+>>> engine.prepare("darken", source="photos", out="photos-dark")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from utils.files import UserError, suggestion
+from utils.options import build, parse_argv
+
+
+class Command(NamedTuple):
+    """`options` and `run` are 'module:name', imported on use. `first`: the option that a bare word fills."""
+
+    about: str
+    options: str
+    run: str
+    first: str | None = None
+
+
+COMMANDS: dict[str, Command] = {
+    "darken": Command(
+        "Make the dark partner of any picture set: a physical low-light model, seeded by file name.",
+        "engine.options.prepare:DarkenOptions",
+        "engine.prepare_darken:darken",
+    ),
+    "world": Command(
+        "Draw a made-up world, such as demo-night: labelled pictures that need no download.",
+        "engine.options.prepare:WorldOptions",
+        "engine.prepare_sets:world",
+        first="name",
+    ),
+    "clip": Command(
+        "Film a made-up street at night.",
+        "engine.options.prepare:ClipOptions",
+        "engine.prepare_sets:clip",
+    ),
+    "convert": Command(
+        "Bring a published data set (coco, exdark, voc) into the YOLO layout.",
+        "engine.options.prepare:ConvertOptions",
+        "engine.prepare_sets:convert",
+        first="name",
+    ),
+}
+
+
+def prepare(command: str, **options: Any) -> Any:
+    """Run a command of prepare.py with the options of its flags. Returns what the command's own function returns.
+
+    Raises UserError for an unknown command or option, and whatever the command raises.
+    """
+    chosen = _find(command)
+    (given,) = build([_load(chosen.options)], options)
+    return _load(chosen.run)(given)
+
+
+def prepare_argv(argv: Sequence[str] | None = None) -> Any:
+    """The same from a command line: COMMAND [NAME] --option value ... Prints the commands for --help."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in {"-h", "--help"}:
+        print(overview())
+        raise SystemExit(0 if words else 2)
+    name, *rest = words
+    chosen = _find(name)
+    if chosen.first and rest and not rest[0].startswith("-") and "=" not in rest[0]:
+        rest.insert(0, f"--{chosen.first}")
+    given = parse_argv(rest, [_load(chosen.options)], f"prepare.py {name}", chosen.about)
+    return prepare(name, **given)
+
+
+def overview() -> str:
+    """What `prepare.py --help` says."""
+    width = max(map(len, COMMANDS)) + 2
+    rows = "\n".join(f"  {name:<{width}}{command.about}" for name, command in COMMANDS.items())
+    usage = "usage: python prepare.py COMMAND [--option value ...]"
+    return f"{usage}\n\n{rows}\n\nprepare.py COMMAND --help lists a command's options."
+
+
+def _find(name: str) -> Command:
+    if name not in COMMANDS:
+        raise UserError(
+            f"prepare.py {name}: there is no such command; known are {', '.join(COMMANDS)}.{suggestion(name, COMMANDS)}"
+        )
+    return COMMANDS[name]
+
+
+def _load(spot: str) -> Any:
+    module, _, attribute = spot.partition(":")
+    return getattr(importlib.import_module(module), attribute)

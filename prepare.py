@@ -1,0 +1,18 @@
+"""Make and convert picture sets: python prepare.py darken --source DIR --out DIR; --help lists all commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from engine.prepare import prepare_argv
+from utils.options import run_door
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that stands first on the command line. Returns the exit code."""
+    return run_door(lambda: prepare_argv(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

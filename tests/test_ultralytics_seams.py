@@ -1,0 +1,121 @@
+"""Every internal of Ultralytics that the project leans on: an upgrade that moves one fails here first.
+
+One small test a seam; the assertion's sentence says who leans on it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from ultralytics.engine.exporter import Exporter
+from ultralytics.nn import tasks
+from ultralytics.nn.modules import CBFuse, Detect
+from ultralytics.utils import DEFAULT_CFG, DEFAULT_CFG_DICT, torch_utils
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tasks.DetectionModel("yolov8n.yaml", nc=3, verbose=False)
+
+
+def test_parse_model_is_looked_up_by_name(monkeypatch):
+    calls = []
+
+    def parse(description, ch, verbose=True):
+        calls.append((description["nc"], ch, verbose))
+        return original(description, ch=ch, verbose=verbose)
+
+    original = tasks.parse_model
+    monkeypatch.setattr(tasks, "parse_model", parse)
+    tasks.DetectionModel("yolov8n.yaml", nc=3, verbose=False)
+    assert calls == [(3, 3, False)], "models/parse.py reads rows of ours by replacing tasks.parse_model"
+
+
+def test_rows_are_marked(model):
+    marks = [(layer.i, layer.f) for layer in model.model[:12]]
+    assert marks == [(i, -1) for i in range(11)] + [(11, [-1, 6])], "models/graph.py walks the rows by i and f"
+    assert all(isinstance(layer.type, str) and layer.np >= 0 for layer in model.model), "models/parse.py sets them too"
+
+
+def test_module_names_are_globals_of_tasks():
+    assert isinstance(vars(tasks)["Conv"], type), "models/parse.py asks tasks' globals which modules a row may name"
+    assert tasks.Conv.__module__.startswith("ultralytics.nn.modules."), "models/parse.py knows layers by their package"
+
+
+def test_stand_ins_keep_channels():
+    description = {"nc": 1, "backbone": [[-1, 1, "Conv", [16, 3, 2]], [-1, 1, "Conv", [32, 3, 2]],
+                   [-1, 1, "nn.Identity", []], [[0, -1], 1, "CBFuse", [[0]]], [-1, 1, "Conv", [8, 1]]],
+                   "head": []}  # fmt: skip
+    network, _ = tasks.parse_model(description, ch=3, verbose=False)
+    assert isinstance(network[3], CBFuse)
+    assert network[4].conv.in_channels == 32, "models/parse.py: Identity hands on its channels, CBFuse the last input's"
+
+
+def test_activation_is_evaluated():
+    assert "eval(act)" in inspect.getsource(tasks.parse_model), (
+        "models/parse.py checks `activation` because the parser evaluates it; if it no longer does, the check may go"
+    )
+
+
+def test_names_and_args_may_be_set(model):
+    assert {"yaml", "names", "save", "stride", "inplace"} <= set(vars(model)), "engine/checkpoint.py saves these alone"
+    assert list(model._modules) == ["model"], "engine/checkpoint.py keeps the one child `model`"
+    assert {"box", "cls", "dfl", "epochs"} <= set(vars(DEFAULT_CFG)), "models/detector.py sets model.args from it"
+    assert {"imgsz", "data", "epochs", "batch", "seed", "task", "mode"} <= set(DEFAULT_CFG_DICT), (
+        "engine/checkpoint.py writes train_args"
+    )
+
+
+def test_the_stock_pickle_names_no_function(model):
+    names = [argument for code, argument, _ in __import__("pickletools").genops(pickle.dumps(model, 2))
+             if code.name == "GLOBAL"]  # fmt: skip
+    assert not any(name.startswith(("__builtin__ getattr", "posix", "builtins")) for name in names), (
+        "engine/unpickle.py reads stock checkpoints without any name that acts"
+    )
+
+
+@pytest.mark.parametrize("name", ["yolov8n.yaml", "yolo26n.yaml"])
+def test_the_heads_class_branches(name):
+    head = tasks.DetectionModel(name, nc=3, verbose=False).model[-1]
+    assert isinstance(head, Detect)
+    branches = [branch for branch in ("cv3", "one2one_cv3") if getattr(head, branch, None) is not None]
+    for branch in branches:
+        for layers in getattr(head, branch):
+            assert len(layers) == 3, "engine/checkpoint.py rebuilds and fills cv3.LEVEL.2 by class name"
+            assert isinstance(layers[-1], nn.Conv2d)
+            assert layers[-1].out_channels == 3, "engine/checkpoint.py matches the last layer's rows to classes"
+    assert len(branches) == (2 if "26" in name else 1)
+
+
+def test_an_end2end_head_can_be_switched_off():
+    model = tasks.DetectionModel("yolo26n.yaml", nc=3, verbose=False).eval()
+    model.end2end = False
+    with torch.no_grad():
+        assert model(torch.zeros(1, 3, 64, 64))[0].shape == (1, 7, 84), "engine/exporter.py compares raw predictions"
+
+
+def test_pretrained_heads_keep_their_width():
+    pretrained = tasks.DetectionModel("yolov8n.yaml", nc=80, verbose=False)
+    model = tasks.DetectionModel("yolov8n.yaml", nc=3, verbose=False)
+    own = model.model[-1].cv3[0][-1].in_channels
+    model.load(pretrained, verbose=False)
+    assert (own, model.model[-1].cv3[0][-1].in_channels) == (64, 80), (
+        "engine/checkpoint.py widens class branches to read such files; if both are 64, that can go"
+    )
+
+
+def test_flops_are_counted(model):
+    assert torch_utils.get_flops(model, 640) > 1, "models/detector.py counts GFLOPs with it (needs ultralytics-thop)"
+
+
+def test_the_exporter_takes_a_model():
+    assert list(inspect.signature(Exporter.__call__).parameters) == ["self", "model"], "engine/exporter.py calls it"
+    source = inspect.getsource(Exporter.__call__)
+    assert 'getattr(model, "pt_path", None)' in source, "engine/exporter.py says by pt_path where the file goes"
+    assert {"nms", "quantize", "dynamic", "simplify", "opset", "max_det"} <= set(DEFAULT_CFG_DICT), (
+        "engine/exporter.py passes these"
+    )

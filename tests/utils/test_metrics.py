@@ -1,0 +1,152 @@
+"""COCO, AI-TOD and LVIS protocols: the golden file, small cases by hand, and what bad input gets."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from typing import Any
+
+import pytest
+
+from utils.files import UserError
+from utils.metrics import best_of_each_picture, evaluate
+
+
+def labels(*boxes: tuple[int, list[float]], pictures: int = 2, **extra: Any) -> dict[str, Any]:
+    """Labels of class 1 unless a row says otherwise: (picture, box)."""
+    rows = [
+        {"id": number, "image_id": picture, "category_id": 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+        for number, (picture, box) in enumerate(boxes, 1)
+    ]
+    images = [{"id": number, "width": 200, "height": 200} for number in range(1, pictures + 1)]
+    return {"images": images, "annotations": rows, "categories": [{"id": 1, "name": "cat"}], **extra}
+
+
+def found(picture: int, box: list[float], score: float, category: int = 1) -> dict[str, Any]:
+    return {"image_id": picture, "category_id": category, "bbox": box, "score": score}
+
+
+SMALL, OTHER = [10.0, 10.0, 20.0, 20.0], [100.0, 100.0, 20.0, 20.0]
+
+
+def test_golden_file(shared):
+    """What pycocotools says of its own example."""
+    folder = shared / "data" / "coco_eval"
+    numbers = evaluate(
+        folder / "instances_val2014_100.json", folder / "instances_val2014_fakebbox100_results.json", protocol="coco"
+    )
+    rounded = {name: round(value, 3) for name, value in numbers.items()}
+    assert rounded == {"AP": 0.505, "AP50": 0.697, "AP75": 0.573, "APs": 0.586, "APm": 0.519, "APl": 0.501}
+
+
+@pytest.mark.parametrize(
+    ("predictions", "expected"),
+    [
+        ([found(1, SMALL, 0.9), found(2, OTHER, 0.8)], {"AP": 1.0, "AP50": 1.0, "APs": 1.0}),
+        ([found(1, SMALL, 0.9)], {"AP": 51 / 101, "AP50": 51 / 101}),  # half found: 51 of 101 recall steps
+        ([found(1, OTHER, 0.95), found(1, SMALL, 0.9), found(2, OTHER, 0.8)], {"AP": 2 / 3}),  # 1/2, then 2/3
+        ([], {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}),
+        ([found(1, [10, 10, 20, 14], 0.9), found(2, [100, 100, 20, 14], 0.8)], {"AP": 0.5, "AP50": 1.0, "AP75": 0.0}),
+    ],
+)
+def test_coco_by_hand(predictions, expected):
+    """Two small objects in two pictures. A box of 20 x 14 over 20 x 20 overlaps by 0.7: right at 5 of 10 levels."""
+    numbers = evaluate(labels((1, SMALL), (2, OTHER)), predictions)
+    assert {name: numbers[name] for name in expected} == pytest.approx(expected)
+    assert math.isnan(numbers["APl"])  # no large object: no number
+
+
+def test_aitod_borders_count_on_both_sides():
+    """8 x 8 = 64 square pixels are very tiny and tiny; one of the two such objects is found."""
+    truth = labels((1, [10, 10, 8, 8]), (2, [50, 50, 8, 8]))
+    numbers = evaluate(truth, [found(1, [10, 10, 8, 8], 0.9)], protocol="aitod")
+    assert list(numbers) == ["AP", "AP50", "AP75", "APvt", "APt", "APs", "APm"]
+    assert numbers["APvt"] == numbers["APt"] == pytest.approx(51 / 101)
+    assert math.isnan(numbers["APs"])
+
+
+@pytest.mark.parametrize(("protocol", "kept"), [("coco", 100), ("aitod", 1500)])
+def test_detections_that_count_in_a_picture(protocol, kept):
+    """The right box comes last, behind `kept` wrong ones or one less."""
+    for wrong, expected in ((kept, 0.0), (kept - 1, 1 / kept)):
+        rows = [found(1, [150, 150, 5, 5], 0.9)] * wrong + [found(1, SMALL, 0.1)]
+        assert evaluate(labels((1, SMALL)), rows, protocol=protocol)["AP"] == pytest.approx(expected)
+
+
+def long_tail(**first_picture: Any) -> dict[str, Any]:
+    """One rare and one frequent class; the frequent object in picture 1, the rare one in picture 2."""
+    truth = labels((1, SMALL), (2, OTHER))
+    truth["annotations"][1]["category_id"] = 2
+    truth["categories"] = [{"id": 1, "name": "cat", "frequency": "f"}, {"id": 2, "name": "yak", "frequency": "r"}]
+    truth["images"][0] |= first_picture
+    return truth
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [
+        ({}, 1.0),  # nobody looked for a yak in picture 1: the wrong yak there is dropped
+        ({"neg_category_ids": [2]}, 0.5),  # somebody did, and there was none: it is wrong
+        ({"not_exhaustive_category_ids": [2], "neg_category_ids": [2]}, 1.0),  # some may be unlabelled: ignored
+    ],
+)
+def test_lvis_forgives_what_was_not_labelled(picture, expected):
+    rows = [found(1, SMALL, 0.9), found(1, OTHER, 0.95, category=2), found(2, OTHER, 0.8, category=2)]
+    numbers = evaluate(long_tail(**picture), rows, protocol="lvis")
+    assert numbers["APr"] == pytest.approx(expected)
+    assert numbers["APf"] == pytest.approx(1.0)
+    assert math.isnan(numbers["APc"])
+    assert numbers["AP"] == pytest.approx((1 + expected) / 2)
+
+
+def test_lvis_keeps_300_detections_of_a_picture_over_all_classes():
+    rows = [found(2, SMALL, 0.9, category=1)] * 300 + [found(2, OTHER, 0.5, category=2)]
+    assert evaluate(long_tail(), rows, protocol="lvis")["APr"] == 0.0
+    assert evaluate(long_tail(), rows[1:], protocol="lvis")["APr"] == pytest.approx(1.0)
+
+
+def test_lvis_on_its_own_labels(shared):
+    truth = json.loads((shared / "data" / "lvis_sample" / "lvis_val_100.json").read_text())
+    rows = [found(row["image_id"], row["bbox"], 0.5, row["category_id"]) for row in truth["annotations"]]
+    assert set(evaluate(truth, rows, protocol="lvis").values()) == {1.0}
+
+
+def test_best_of_each_picture():
+    rows = [found(1, SMALL, 0.1), found(2, SMALL, 0.2), found(1, SMALL, 0.9), found(1, OTHER, 0.9)]
+    assert best_of_each_picture(rows, 2) == [rows[2], rows[3], rows[1]]
+
+
+def test_inputs_stay_as_they_are(tmp_path):
+    truth, rows = long_tail(), [found(1, SMALL, 0.9), found(2, OTHER, 0.8, category=2)]
+    before = copy.deepcopy((truth, rows))
+    first = evaluate(truth, rows, protocol="lvis")
+    assert (truth, rows) == before
+    for name, content in (("truth.json", truth), ("found.json", rows)):
+        (tmp_path / name).write_text(json.dumps(content))
+    assert evaluate(tmp_path / "truth.json", tmp_path / "found.json", protocol="lvis") == pytest.approx(
+        first, nan_ok=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("truth", "rows", "protocol", "message"),
+    [
+        (labels((1, SMALL)), [], "coca", "Did you mean 'coco'"),
+        ({"images": []}, [], "coco", "lack annotations, categories"),
+        (labels((1, SMALL)), [], "lvis", "frequency"),
+        (labels((1, SMALL)), [{"image_id": 1}], "coco", "each with image_id, category_id, bbox, score"),
+        (labels((1, SMALL)), [found(9, SMALL, 0.5)], "coco", "image_id 9 is not in the labels"),
+    ],
+)
+def test_mistakes_are_explained(truth, rows, protocol, message):
+    with pytest.raises(UserError, match=message):
+        evaluate(truth, rows, protocol=protocol)
+
+
+def test_files_that_are_no_json_are_named(tmp_path):
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(UserError, match=r"broken\.json: cannot be read as labels"):
+        evaluate(tmp_path / "broken.json", [])
+    with pytest.raises(UserError, match=r"missing\.json: cannot be read as detections"):
+        evaluate(labels((1, SMALL)), tmp_path / "missing.json")

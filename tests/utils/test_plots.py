@@ -1,0 +1,82 @@
+"""Pictures of results: that they are drawn, from any columns, and that nothing global is touched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib import rcParams
+from PIL import Image
+
+from utils.plots import _folded, _panels, plot_comparison, plot_pictures, plot_results, plot_study
+from utils.report import read_csv
+
+RESULTS = """epoch,seconds,train/box,val/mAP50,lr/weight,lr/bias,note
+1,9.5,3.0,,0.01,0.1,first
+2,9.4,2.0,0.25,0.009,0.05,
+3,9.4,1.5,0.50,0.008,0.01,
+"""
+
+
+def inked(path) -> float:
+    """The share of pixels that are not white."""
+    return float((np.asarray(Image.open(path).convert("L")) < 250).mean())
+
+
+def test_results_of_any_columns(tmp_path):
+    (tmp_path / "results.csv").write_text(RESULTS)
+    assert list(_panels(read_csv(tmp_path / "results.csv"))) == ["train/box", "val/mAP50", "learning rate"]
+    plot_results(tmp_path / "results.csv", tmp_path / "results.png")
+    assert 0.01 < inked(tmp_path / "results.png") < 0.5
+
+
+@pytest.mark.parametrize("text", ["", "epoch,seconds\n", "epoch,seconds\n1,2\n", "a\nword\n"])
+def test_results_without_numbers_draw_nothing(tmp_path, text):
+    (tmp_path / "results.csv").write_text(text)
+    plot_results(tmp_path / "results.csv", tmp_path / "results.png")
+    assert not (tmp_path / "results.png").exists()
+
+
+def test_one_epoch_is_enough(tmp_path):
+    (tmp_path / "results.csv").write_text("epoch,train/box\n1,2.0\n")
+    plot_results(tmp_path / "results.csv", tmp_path / "results.png")
+    assert inked(tmp_path / "results.png") > 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"night": {"none": [0.1, 0.2], "wiid byol_weight=0": [0.3]}, "day": {"none": [0.5, 0.4], "wiid": []}},
+        {"test": {"none": [0.1]}},
+        {},
+    ],
+)
+def test_comparison_with_gaps(tmp_path, values):
+    plot_comparison(values, tmp_path / "compare.png")
+    assert inked(tmp_path / "compare.png") > 0
+
+
+def test_study(tmp_path):
+    rows = [{"condition": c, "imgsz": s, "ms": s / 10, "mAP50-95": s / 1000} for c in "ab" for s in (64, 128)]
+    plot_study(rows, tmp_path / "study.png")
+    assert inked(tmp_path / "study.png") > 0.01
+
+
+def test_contact_sheet_keeps_the_colours(tmp_path):
+    red = np.zeros((40, 60, 3), np.uint8)
+    red[..., 0] = 255
+    plot_pictures([("one", red), ("two", red)], tmp_path / "sheet.png", across=2)
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).reshape(-1, 3)
+    assert (pixels == [255, 0, 0]).all(1).mean() > 0.3
+    plot_pictures([], tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_long_names_fold():
+    assert _folded("wiid byol_weight=0 back_ratio=0") == "wiid\nbyol_weight=0\nback_ratio=0"
+    assert _folded("none") == "none"
+
+
+def test_the_callers_style_stays(tmp_path):
+    before = dict(rcParams)
+    plot_comparison({"test": {"none": [0.1]}}, tmp_path / "a.png")
+    assert dict(rcParams) == before
