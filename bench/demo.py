@@ -44,7 +44,7 @@ def make_data() -> None:
 def seen_in(weights: Path, split: str) -> dict[str, np.ndarray]:
     """File name -> picture with its detections, twice as large, of every picture of a split; most detections first."""
     config = load_data("demo-night")
-    options = {"weights": weights, "source": str(config.splits[split][0]), "imgsz": (RECIPE["imgsz"],)}
+    options: dict[str, Any] = {"weights": weights, "source": str(config.splits[split][0]), "imgsz": (RECIPE["imgsz"],)}
     found: dict[str, tuple[int, np.ndarray]] = {}
     for name, _, image, boxes in stream(**options, conf_thres=CONFIDENCE):
         large = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
@@ -74,9 +74,7 @@ def demo() -> None:
     )
     seen = timed(
         "the detector on a night clip",
-        lambda: engine.detect(
-            weights=trained.best, source=str(CLIP), imgsz=(RECIPE["imgsz"],), conf_thres=CONFIDENCE
-        ),
+        lambda: engine.detect(weights=trained.best, source=str(CLIP), imgsz=(RECIPE["imgsz"],), conf_thres=CONFIDENCE),
     )
     image = trained.save_dir / "day_and_night.jpg"
     picture(trained.best, image)

@@ -26,8 +26,10 @@ from bench.timing import alternate, report, table
 from data.config import load_data
 from data.scenes import make_world
 from data.views import ViewDataset, build_dataset
+from engine.distributed import start
 from engine.optimiser import build_optimiser
 from engine.options.train import HyperOptions
+from engine.trainer import ModelEMA
 from engine.training_model import TrainingModel
 from methods.base import Run
 from methods.registry import create
@@ -57,11 +59,12 @@ def make_step(composition: str, cfg: str, batch: dict[str, Any], device: torch.d
     torch.manual_seed(0)
     detector = build(cfg, {i: str(i) for i in range(6)})
     methods = create(composition, {})
-    model = TrainingModel(detector, methods, GAINS).to(device, memory_format=torch.channels_last).train()
+    model = TrainingModel(detector, methods, GAINS).to(device).to(memory_format=torch.channels_last).train()
     for method in methods:
         method.to(device)
-    model.build_criterion()
     optimiser = build_optimiser(model, HyperOptions(lr0=1e-4), 64)
+    ema = ModelEMA(detector)
+    model.build_criterion()
     run = Run(detector)
 
     def step() -> None:
@@ -70,6 +73,7 @@ def make_step(composition: str, cfg: str, batch: dict[str, Any], device: torch.d
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
+        ema.update(detector)
         for method in methods:
             method.on_step(run)
 
@@ -79,7 +83,12 @@ def make_step(composition: str, cfg: str, batch: dict[str, Any], device: torch.d
 def loaders(folder: Path, imgsz: int, pictures: int = 64) -> dict[str, Callable[[], None]]:
     """Loading of a whole small world, decoded pictures in memory, singly and as pairs."""
     make_world("demo-night", folder / "demo-night", counts={"train": pictures, "val": 1, "test": 1}, progress=False)
-    content = {"path": str(folder / "demo-night"), "train": "images/train", "pair": "images/train_night", "val": "images/val"}
+    content = {
+        "path": str(folder / "demo-night"),
+        "train": "images/train",
+        "pair": "images/train_night",
+        "val": "images/val",
+    }
     (folder / "world.yaml").write_text(yaml.safe_dump({**content, "names": [str(i) for i in range(6)]}))
     config = load_data(folder / "world.yaml")
 
@@ -137,7 +146,7 @@ def read_options() -> argparse.Namespace:
 def main() -> None:
     """Measure and report."""
     options = read_options()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = start("")
     if options.only_memory:
         print(json.dumps(measure_memory(options.only_memory, options, device)))
         return

@@ -43,7 +43,7 @@ def probe(path: Path) -> tuple[int, int]:
             _check_end(file, picture.format)
     except FileNotFoundError:
         raise Unreadable("there is no such file") from None
-    except UnidentifiedImageError:
+    except (UnidentifiedImageError, ImportError):  # Ultralytics replaces Image.open; its own asks for a missing package
         raise Unreadable("not a picture, or damaged at its start" if path.stat().st_size else "an empty file") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
         raise Unreadable(str(problem) or type(problem).__name__) from None

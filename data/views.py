@@ -67,6 +67,7 @@ class SplitViews:
         self.views, self.colour, self.shared = views, colour, shared
 
     def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
+        """labels: one item of the transforms, `img` with all its channels."""
         stack = labels["img"]  # (H, W, 3 * members)
         state = np.random.get_state()
         for position, view in enumerate(["img", *self.views]):
@@ -87,6 +88,7 @@ class FormatViews(Format):
         self.views = views
 
     def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
+        """labels: one item, `img` and every view (H, W, 3) BGR uint8."""
         for view in self.views:
             labels[view] = self._format_img(labels[view])
         return super().__call__(labels)

@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from utils.environment import keep_freed_memory
 from utils.files import UserError
 
 
@@ -47,10 +48,15 @@ def start(device: str) -> torch.device:
     WORLD.rank = int(os.environ.get("RANK", 0))
     WORLD.size = int(os.environ.get("WORLD_SIZE", 1))
     WORLD.local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    keep_freed_memory()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
     if WORLD.size == 1:
         return pick_device(device)
-    chosen = torch.device("cpu") if device == "cpu" or not torch.cuda.is_available() else torch.device("cuda", WORLD.local_rank)
+    chosen = (
+        torch.device("cpu")
+        if device == "cpu" or not torch.cuda.is_available()
+        else torch.device("cuda", WORLD.local_rank)
+    )
     if chosen.type == "cuda":
         if WORLD.local_rank >= torch.cuda.device_count():
             raise UserError(
@@ -80,7 +86,9 @@ def pick_device(device: str) -> torch.device:
     if text.isdigit() and torch.cuda.is_available() and int(text) < torch.cuda.device_count():
         return torch.device("cuda", int(text))
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    raise UserError(f"--device {device}: this machine has {count} CUDA GPUs. Use --device cpu, or a number below {count}.")
+    raise UserError(
+        f"--device {device}: this machine has {count} CUDA GPUs. Use --device cpu, or a number below {count}."
+    )
 
 
 def listed_devices(device: str) -> list[str]:
@@ -120,7 +128,9 @@ def average(values: dict[str, float], device: torch.device) -> dict[str, float]:
     """Mean of each value over the ranks."""
     if WORLD.size == 1:
         return values
-    tensor = torch.tensor(list(values.values()), dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
+    tensor = torch.tensor(
+        list(values.values()), dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device
+    )
     dist.all_reduce(tensor)
     return dict(zip(values, (tensor / WORLD.size).tolist(), strict=True))
 
@@ -230,7 +240,10 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
         return synchronised_batch_norm(self, x) if self.training else super().forward(x)
 
 
-SYNCHRONISED = {nn.BatchNorm1d: SynchronisedBatchNorm1d, nn.BatchNorm2d: SynchronisedBatchNorm2d}
+SYNCHRONISED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.BatchNorm1d: SynchronisedBatchNorm1d,
+    nn.BatchNorm2d: SynchronisedBatchNorm2d,
+}
 
 
 def synchronise_batch_norms(root: nn.Module) -> None:

@@ -31,7 +31,9 @@ def build_optimiser(model: nn.Module, hyper: HyperOptions, batch_size: int) -> t
     effective = batch_size * accumulation(hyper, batch_size)
     decay = {"bias": 0.0, "norm": 0.0, "weight": hyper.weight_decay * effective / hyper.nbs}
     settings = [
-        {"params": parameters, "weight_decay": decay[kind], "kind": kind} for kind, parameters in groups.items() if parameters
+        {"params": parameters, "weight_decay": decay[kind], "kind": kind}
+        for kind, parameters in groups.items()
+        if parameters
     ]
     if hyper.optimizer == "SGD":
         return torch.optim.SGD(settings, lr=hyper.lr0, momentum=hyper.momentum, nesterov=hyper.momentum > 0)

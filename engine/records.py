@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from data.views import ViewDataset
@@ -19,6 +22,7 @@ from engine.distributed import WORLD
 from engine.setup import Plan
 from engine.validator import Report
 from models.detector import flops, parameters
+from utils.draw import draw_boxes
 from utils.files import atomic_write, save_yaml
 from utils.plots import plot_results
 
@@ -86,7 +90,13 @@ class Records:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def epoch(
-        self, epoch: int, losses: dict[str, float], rates: dict[str, float], seconds: float, report: Report | None, ema: nn.Module
+        self,
+        epoch: int,
+        losses: dict[str, float],
+        rates: dict[str, float],
+        seconds: float,
+        report: Report | None,
+        ema: nn.Module,
     ) -> None:
         """Add a row, print it, and write last.pt and, when it is the best so far, best.pt."""
         metrics = {f"val/{name}": value for name, value in report.metrics.items()} if report else {}
@@ -107,8 +117,30 @@ class Records:
                 results=rows_text(self.rows),
             )  # fmt: skip
 
+    def sample(self, batch: dict[str, Any]) -> None:
+        """Save the first pictures of a batch with their boxes, a row a view, as the network saw them."""
+        if not (WORLD.main and self.plan.train.plots):
+            return
+        views = [view for view in ("img", *sorted(self.plan.views)) if view in batch]
+        rows = [
+            np.concatenate([self._drawn(batch, view, i) for i in range(min(4, len(batch["img"])))], 1) for view in views
+        ]
+        cv2.imwrite(str(self.plan.save_dir / f"train_batch{len(self.rows)}.jpg"), np.concatenate(rows, 0))
+
+    def _drawn(self, batch: dict[str, Any], view: str, index: int) -> np.ndarray:
+        """One picture of a view, (H, W, 3) BGR uint8, with its boxes."""
+        image = (batch[view][index].detach().clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()[..., ::-1]
+        height, width = image.shape[:2]
+        own = batch["batch_idx"] == index
+        centre, size = batch["bboxes"][own].split(2, 1)  # (n, 2) each
+        corners = torch.cat([centre - size / 2, centre + size / 2], 1) * torch.tensor([width, height] * 2).to(centre)
+        rows = torch.cat([corners, torch.ones_like(corners[:, :1]), batch["cls"][own].to(corners)], 1)  # (n, 6)
+        return draw_boxes(image, rows.cpu().numpy(), self.plan.data.names, thickness=2, conf=False)
+
     def _line(self, row: dict[str, Any], report: Report | None, seconds: float, better: bool) -> str:
-        losses = "  ".join(f"{name.removeprefix('train/')} {row[name]:.3f}" for name in row if name.startswith("train/"))
+        losses = "  ".join(
+            f"{name.removeprefix('train/')} {row[name]:.3f}" for name in row if name.startswith("train/")
+        )
         head = f"epoch {row['epoch']:>3}/{self.plan.train.epochs}  {losses}"
         if report is None:
             return f"{head}  ({seconds:.0f} s)"

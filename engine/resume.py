@@ -6,7 +6,7 @@ import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -49,7 +49,9 @@ def find_resume(wanted: str, project: Path) -> Path:
     if wanted == "newest":
         found = sorted(project.glob(f"*/weights/{NAME}"), key=lambda path: path.stat().st_mtime)
         if not found:
-            raise UserError(f"--resume: no run below {project} holds weights/{NAME}. Name the run: --resume RUN_FOLDER.")
+            raise UserError(
+                f"--resume: no run below {project} holds weights/{NAME}. Name the run: --resume RUN_FOLDER."
+            )
         return found[-1]
     path = Path(wanted)
     for candidate in (path, path / NAME, path / "weights" / NAME):
@@ -61,7 +63,7 @@ def find_resume(wanted: str, project: Path) -> Path:
 def random_state() -> dict[str, Any]:
     """States of python's, numpy's and torch's generators, as tensors and plain values."""
     version, numbers, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    name, keys, position, has_gauss, cached = cast(tuple, np.random.get_state(legacy=True))
     state: dict[str, Any] = {
         "python": [version, list(numbers), gauss],
         "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],

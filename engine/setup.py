@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import nn
 
 from data.augment_options import AugmentOptions
 from data.config import DataConfig, load_data
@@ -19,7 +18,7 @@ from data.views import ViewDataset, build_dataset
 from engine.checkpoint import load_weights, transfer
 from engine.distributed import WORLD, shared_value
 from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
-from methods.base import Method
+from methods.base import Detector, Method
 from methods.registry import create, split_names
 from models.detector import build
 from utils.files import UserError, find_file, new_run_folder
@@ -83,7 +82,9 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
     if data.task != "detect":
         raise UserError(f"{data.file}: task '{data.task}' cannot be trained yet; this version trains 'detect'.")
     if train.batch_size % WORLD.size:
-        raise UserError(f"--batch-size {train.batch_size} does not divide among {WORLD.size} processes; use a multiple.")
+        raise UserError(
+            f"--batch-size {train.batch_size} does not divide among {WORLD.size} processes; use a multiple."
+        )
     methods = create(composition, dict(zip(TRAIN_SCHEMAS[3:], method_options, strict=True)))
     save_dir = shared_value(lambda: new_run_folder(train.project, train.name, train.exist_ok))
     options = as_dict(*instances) | {"method": composition, "data": str(data.file), "save_dir": str(save_dir)}
@@ -102,7 +103,7 @@ def with_hyp(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return {**{key: value for key, value in used.items() if key in known}, **given}, notes
 
 
-def build_detector(plan: Plan) -> nn.Module:
+def build_detector(plan: Plan) -> Detector:
     """The detector of a run: from `--cfg`, else the checkpoint's own YAML, else the default; then its weights."""
     train, names = plan.train, plan.data.names
     if plan.network is not None:
@@ -113,12 +114,16 @@ def build_detector(plan: Plan) -> nn.Module:
     weights = load_weights(path, trust=train.trust)
     cfg = train.cfg or weights.yaml
     if cfg is None:
-        raise UserError(f"--weights {path}: this file does not say which network it belongs to. Add --cfg models/NAME.yaml.")
+        raise UserError(
+            f"--weights {path}: this file does not say which network it belongs to. Add --cfg models/NAME.yaml."
+        )
     detector = build(cfg, names)
     copied, total = transfer(detector, weights)
     plan.notes.append(f"{path.name}: {copied} of {total} tensors transferred")
     if not copied:
-        raise UserError(f"--weights {path}: no tensor of it fits {train.cfg or 'its network'}. Choose the --cfg it was made with.")
+        raise UserError(
+            f"--weights {path}: no tensor of it fits {train.cfg or 'its network'}. Choose the --cfg it was made with."
+        )
     return detector
 
 
@@ -126,7 +131,9 @@ def build_datasets(plan: Plan, stride: int) -> dict[str, ViewDataset]:
     """Training set with its views, and the validation sets; the main rank alone validates."""
     train = plan.train
     if train.imgsz % stride:
-        plan.notes.append(f"--imgsz {train.imgsz} is no multiple of the stride {stride}: {-(-train.imgsz // stride) * stride} is used")
+        plan.notes.append(
+            f"--imgsz {train.imgsz} is no multiple of the stride {stride}: {-(-train.imgsz // stride) * stride} is used"
+        )
         plan.train = train = replace(train, imgsz=-(-train.imgsz // stride) * stride)
     common: dict[str, Any] = {
         "imgsz": train.imgsz,
@@ -145,5 +152,7 @@ def build_datasets(plan: Plan, stride: int) -> dict[str, ViewDataset]:
         if split in plan.data.splits:
             sets[split] = build_dataset(plan.data, split, batch_size=min(2 * train.batch_size, 64), **common)
     if WORLD.main and "val" not in sets:
-        raise UserError(f"{plan.data.file}: there is no 'val' split to choose the best epoch with. Add a line 'val: FOLDER'.")
+        raise UserError(
+            f"{plan.data.file}: there is no 'val' split to choose the best epoch with. Add a line 'val: FOLDER'."
+        )
     return sets

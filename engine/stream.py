@@ -92,14 +92,15 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
     looks = Looks(runner.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf)
     outputs = Outputs(not chosen.nosave, chosen.save_txt, chosen.save_conf, chosen.save_csv, chosen.save_crop)
     result = DetectResult(_run_folder(chosen, sources) if outputs.any else None)
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), dict(runner.spent)
     try:
         with _stopped_by_sigterm(), _open_feed(sources, chosen) as feed:
             _run(feed, runner, looks, outputs, chosen, result)
     except KeyboardInterrupt:
         print(f"stopped after {result.frames} frames{_where(result)}")
         raise
-    _summary(result, runner, time.perf_counter() - started)
+    stages = {stage: seconds - spent[stage] for stage, seconds in runner.spent.items()}
+    _summary(result, stages, time.perf_counter() - started)
     _finish(result, feed, sources)
     return result
 
@@ -169,7 +170,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _run_folder(options: DetectOptions, sources: Plan) -> Path:
@@ -181,14 +182,13 @@ def _run_folder(options: DetectOptions, sources: Plan) -> Path:
     return folder
 
 
-def _summary(result: DetectResult, detector: Detector, seconds: float) -> None:
-    """The last lines of a run: times and places."""
+def _summary(result: DetectResult, spent: Mapping[str, float], seconds: float) -> None:
+    """The last lines of a run: times and places. spent: seconds by stage."""
     if not result.frames:
         return
-    stages = ", ".join(f"{1000 * spent / result.frames:.1f} ms {stage}" for stage, spent in detector.spent.items())
-    rate = result.frames / seconds
+    stages = ", ".join(f"{1000 * part / result.frames:.1f} ms {stage}" for stage, part in spent.items())
     counts = f"{result.frames} frames, {result.detections} detections"
-    print(f"{counts} in {seconds:.1f} s, {rate:.1f} frames/s ({stages} a frame)")
+    print(f"{counts} in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s ({stages} a frame)")
     if result.save_dir is not None:
         print(f"results{_where(result)}")
 

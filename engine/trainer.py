@@ -21,7 +21,7 @@ from engine.distributed import WORLD
 from engine.optimiser import Schedule, build_optimiser
 from engine.records import Records
 from engine.resume import random_state, restore_random_state, save_resume
-from engine.setup import Plan, build_detector, build_datasets
+from engine.setup import Plan, build_datasets, build_detector
 from engine.training_model import TrainingModel, criterion_branches
 from engine.validator import Report, evaluate_detector
 from methods.base import Run
@@ -56,9 +56,11 @@ class Trainer:
         self.plan, self.device = plan, device
         self.options, self.hyper = plan.train, plan.hyper
         torch.manual_seed(self.options.seed)
-        self.detector = build_detector(plan)
+        self.detector: Any = build_detector(plan)
         self.datasets = build_datasets(plan, int(max(self.detector.stride)))
-        self.model = TrainingModel(self.detector, plan.methods, plan.gains()).to(device, memory_format=torch.channels_last)
+        self.model = (
+            TrainingModel(self.detector, plan.methods, plan.gains()).to(device).to(memory_format=torch.channels_last)
+        )
         for method in plan.methods:
             method.to(device)
         self.ema = ModelEMA(self.detector)
@@ -112,7 +114,9 @@ class Trainer:
                 run.epoch = epoch
                 self._epoch(run)
                 if distributed.any_rank(self.records.out_of_patience(), self.device):
-                    self.records.say(f"no better validation for {self.options.patience} epochs: stopped after epoch {epoch + 1}")
+                    self.records.say(
+                        f"no better validation for {self.options.patience} epochs: stopped after epoch {epoch + 1}"
+                    )
                     break
         reports = self.records.finish(self._final_reports) if WORLD.main else []
         for method in self.plan.methods:
@@ -147,7 +151,10 @@ class Trainer:
         with self.records.progress(run.epoch, len(self.sampler), self.start_batch) as bar:
             for number, batch in enumerate(self.loader, self.start_batch):
                 run.iteration = run.epoch * len(self.sampler) + number
-                items = self._step(run, self._prepare(batch, run))
+                prepared = self._prepare(batch, run)
+                items = self._step(run, prepared)
+                if number == 0 and run.epoch in (0, self.start_epoch):
+                    self.records.sample(prepared)  # after the step: as the methods changed it
                 for name, value in items.items():
                     sums[name] = sums.get(name, 0) + value.float()
                 seen += 1
@@ -160,7 +167,7 @@ class Trainer:
         """The loader, made once; its workers live as long as the run."""
         if not hasattr(self, "_loader"):
             workers = self.plan.workers(self.device)
-            self._loader = DataLoader(
+            self._loader: DataLoader = DataLoader(
                 self.datasets["train"],
                 batch_sampler=self.sampler,
                 num_workers=workers,
@@ -181,7 +188,9 @@ class Trainer:
         for view in views:
             on_device[view] = on_device[view].float() / 255  # (B, 3, H, W)
         if self.options.multi_scale:
-            size = multi_scale_size(self.options.imgsz, int(max(self.detector.stride)), self.options.seed, run.iteration)
+            size = multi_scale_size(
+                self.options.imgsz, int(max(self.detector.stride)), self.options.seed, run.iteration
+            )
             for view in views:
                 on_device[view] = nn.functional.interpolate(on_device[view], (size, size), mode="bilinear")
         return on_device

@@ -22,7 +22,9 @@ def train(**options: Any) -> TrainResult:
 
     Raises UserError for what the user can mend.
     """
-    (given,) = build(TRAIN_SCHEMAS[:1], {key: value for key, value in options.items() if key in {"device", "resume", "project"}})
+    (given,) = build(
+        TRAIN_SCHEMAS[:1], {key: value for key, value in options.items() if key in {"device", "resume", "project"}}
+    )
     devices = distributed.listed_devices(given.device)
     if len(devices) > 1 and not distributed.launched():
         return _launch(devices, options)
@@ -88,5 +90,3 @@ def make_folder(options: Mapping[str, Any]) -> Path:
 
 def _word(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-
-

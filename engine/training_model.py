@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.distributed import WORLD, synchronise_loss
-from methods.base import Batch, Forward, Method, Step
+from methods.base import Batch, Detector, Forward, Method, Step
 from models.detector import tapped
 
 
@@ -20,10 +20,10 @@ class TrainingModel(nn.Module):
     `forward(batch)` returns the summed loss and the detached parts for the log. Only `detector` is ever saved as a model.
     """
 
-    def __init__(self, detector: nn.Module, methods: Sequence[Method], gains: SimpleNamespace) -> None:
+    def __init__(self, detector: Detector, methods: Sequence[Method], gains: SimpleNamespace) -> None:
         """gains: what Ultralytics' criterion reads (`box`, `cls`, `dfl`, `epochs`)."""
         super().__init__()
-        self.detector = detector
+        self.detector: Any = detector
         self.methods = list(methods)
         for method in self.methods:
             method.attach(detector)

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 Batch = dict[str, Any]
+Detector = Any
+"""A stock Ultralytics `DetectionModel`; methods use its `model` (layers with `i` and `f`) and call it."""
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Step:
 
     batch: Batch
     first: Forward
-    detector: nn.Module
+    detector: Detector
     forward: Callable[[Tensor], Forward]
     log: dict[str, Tensor] = field(default_factory=dict)
 
@@ -60,7 +62,7 @@ class Run:
     iteration counts batches from 0 over the whole run; log collects numbers for the row of the epoch.
     """
 
-    detector: nn.Module
+    detector: Detector
     epoch: int = 0
     epochs: int = 1
     iteration: int = 0
@@ -78,7 +80,7 @@ class Method:
     views: ClassVar[frozenset[str]] = frozenset()
     trainable: nn.Module | None = None
 
-    def attach(self, detector: nn.Module) -> None:
+    def attach(self, detector: Detector) -> None:
         """Build training-only modules for this detector, outside `detector.model`. Called once, before the optimiser."""
 
     def to(self, device: Any) -> None:
@@ -88,7 +90,7 @@ class Method:
         """Modules that take no gradient but hold batch norms to be synchronised over ranks (momentum targets)."""
         return []
 
-    def taps(self, detector: nn.Module) -> dict[str, int]:
+    def taps(self, detector: Detector) -> dict[str, int]:
         """Name -> layer index of the features that `loss` reads, found from the graph."""
         return {}
 
@@ -116,5 +118,5 @@ class Method:
     def load_state(self, state: dict[str, Any]) -> None:
         """Take back what `state` gave."""
 
-    def detach(self, detector: nn.Module) -> None:
+    def detach(self, detector: Detector) -> None:
         """Leave nothing of the method on the detector."""

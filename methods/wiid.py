@@ -17,11 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, Run, Step
+from methods.base import Batch, Detector, Method, Run, Step
 from methods.wiid_options import WiiDOptions
 from models.byol import Predictor, Projector, momentum_update
 from models.detector import backbone_taps, tap_channels
 from models.graph import run_layers
+
+LEARNED = "learned"  # a mask token that trains
 
 
 def byol_loss(q: Sequence[Tensor], k: Sequence[Tensor], weight: float = 0.1) -> Tensor:
@@ -83,7 +85,7 @@ def occlusion_cells(
     left, top = (column * cell_w)[:, None], (row * cell_h)[:, None]  # (grid*grid, 1)
     x1, y1, x2, y2 = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
     touching = (x1 < left + cell_w) & (x2 > left) & (y1 < top + cell_h) & (y2 > top)  # (grid*grid, n)
-    on_object = touching.any(1)
+    on_object = np.any(touching, axis=1).tolist()
     cells = list(zip(column.tolist(), row.tolist(), strict=True))
     front = [cell for cell, hit in zip(cells, on_object, strict=True) if hit]
     back = [cell for cell, hit in zip(cells, on_object, strict=True) if not hit]
@@ -140,17 +142,18 @@ class MomentumTarget:
     checkpoint ever sees it.
     """
 
-    def __init__(self, detector: nn.Module, projectors: nn.ModuleDict, taps: dict[str, int]) -> None:
+    def __init__(self, detector: Detector, projectors: nn.ModuleDict, taps: dict[str, int]) -> None:
         self.taps = taps
-        self.online = nn.ModuleList([*detector.model[: max(taps.values()) + 1], projectors])
+        self.projectors, self.depth = projectors, max(taps.values()) + 1
+        self.online = nn.ModuleList([*detector.model[: self.depth], projectors])
         self.copy = copy.deepcopy(self.online).requires_grad_(False).train()
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> list[Tensor]:
         """image: (B, 3, H, W). Returns one normalised (B, D) vector a tap, without gradient."""
-        layers, projectors = self.copy[:-1], self.copy[-1]
+        *layers, projectors = self.copy
         features = run_layers(layers, image.detach(), self.taps)
-        return [F.normalize(projectors[name](features[name]).float(), dim=1) for name in self.taps]
+        return [F.normalize(head(features[name]).float(), dim=1) for name, head in projectors.named_children()]
 
     def update(self, momentum: float) -> None:
         """Move the parameters (not the batch-norm buffers) towards the online network."""
@@ -172,15 +175,16 @@ class WiiD(Method):
         """Whether the BYOL heads are needed at all."""
         return self.options.byol_weight > 0
 
-    def attach(self, detector: nn.Module) -> None:
+    def attach(self, detector: Detector) -> None:
         """Build projectors, predictors, the learned tokens and the momentum target for this detector."""
         parts: dict[str, nn.Module] = {}
         if self.contrasts:
             channels = tap_channels(detector, backbone_taps(detector))
-            parts["projectors"] = nn.ModuleDict({name: Projector(c) for name, c in channels.items()})
+            projectors = nn.ModuleDict({name: Projector(c) for name, c in channels.items()})
+            parts["projectors"] = projectors
             parts["predictors"] = nn.ModuleDict({name: Predictor() for name in channels})
-            self.target = MomentumTarget(detector, parts["projectors"], backbone_taps(detector))
-        if self.options.mask_token == "learned":
+            self.target = MomentumTarget(detector, projectors, backbone_taps(detector))
+        if self.options.mask_token == LEARNED:
             grid = self.options.num_blocks
             parts["token"] = nn.ParameterDict({"rgb": nn.Parameter(torch.zeros(1, 3, grid, grid))})
         self.trainable = nn.ModuleDict(parts) if parts else None
@@ -188,13 +192,13 @@ class WiiD(Method):
     def to(self, device: Any) -> None:
         """Move the momentum target."""
         if self.target is not None:
-            self.target.copy.to(device, memory_format=torch.channels_last)
+            self.target.copy.to(device).to(memory_format=torch.channels_last)
 
     def frozen_modules(self) -> list[nn.Module]:
         """The momentum target's layers."""
         return [] if self.target is None else [self.target.copy]
 
-    def taps(self, detector: nn.Module) -> dict[str, int]:
+    def taps(self, detector: Detector) -> dict[str, int]:
         """The last backbone output of strides 8, 16 and 32, when a term reads them."""
         return backbone_taps(detector) if self.contrasts or self.options.use_mmd else {}
 
@@ -243,9 +247,10 @@ class WiiD(Method):
 
     def _token(self, height: int, width: int) -> Tensor:
         """What fills a masked pixel: (1, 3, H, W) of learned colours, or a single zero."""
-        if self.trainable is None or self.options.mask_token == "zero":
-            return torch.zeros(1, 1, 1, 1)
-        return _spread(self.trainable["token"]["rgb"], height, width)
+        if self.options.mask_token == LEARNED:
+            trainable: Any = self.trainable
+            return _spread(trainable["token"]["rgb"], height, width)
+        return torch.zeros(1, 1, 1, 1)
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """Detection loss of the dark member, symmetric BYOL, and MMD when asked for."""
@@ -264,8 +269,8 @@ class WiiD(Method):
 
     def _predict(self, taps: dict[str, Tensor]) -> list[Tensor]:
         """Online vectors: normalised predictions of the projections, (B, D) a level."""
-        assert isinstance(self.trainable, nn.ModuleDict)
-        heads, predictors = self.trainable["projectors"], self.trainable["predictors"]
+        trainable: Any = self.trainable
+        heads, predictors = trainable["projectors"], trainable["predictors"]
         return [F.normalize(predictors[name](heads[name](taps[name])).float(), dim=1) for name in heads]
 
     def on_step(self, run: Run) -> None:
@@ -282,6 +287,6 @@ class WiiD(Method):
         if self.target is not None and "target" in state:
             self.target.copy.load_state_dict(state["target"])
 
-    def detach(self, detector: nn.Module) -> None:
+    def detach(self, detector: Detector) -> None:
         """Drop heads and target; the detector itself was never changed."""
         self.trainable, self.target = None, None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -119,3 +120,81 @@ def test_the_exporter_takes_a_model():
     assert {"nms", "quantize", "dynamic", "simplify", "opset", "max_det"} <= set(DEFAULT_CFG_DICT), (
         "engine/exporter.py passes these"
     )
+
+
+def test_transforms_take_six_channels():
+    """data/views.py sends a pair through the geometry as one picture with six channels."""
+    from ultralytics.data.augment import RandomPerspective
+    from ultralytics.utils.instance import Instances
+
+    image = np.full((32, 32, 6), 50, np.uint8)
+    boxes = Instances(np.zeros((0, 4), np.float32), np.zeros((0, 1000, 2), np.float32), bbox_format="xyxy")
+    labels = {"img": image, "cls": np.zeros((0, 1), np.float32), "instances": boxes, "resized_shape": (32, 32)}
+    out = RandomPerspective(translate=0.5, scale=0.5, size=(32, 32))(labels)["img"]
+    assert out.shape == (32, 32, 6) and set(np.unique(out[..., 3])) <= set(range(50, 115)), "borders are 114 in all six"
+
+
+def test_mosaic_draws_from_the_whole_set_when_cached():
+    from ultralytics.data.augment import Mosaic
+
+    assert 'self.dataset.cache != "ram"' in inspect.getsource(Mosaic.__init__), (
+        "data/views.py sets cache = 'ram', so that a mosaic does not depend on what was loaded before"
+    )
+
+
+def test_transforms_draw_from_the_global_generators():
+    from ultralytics.data import augment
+
+    source = inspect.getsource(augment)
+    assert "random.uniform(" in source and "np.random.uniform(" in source, "data/views.py seeds random and np.random"
+    assert (
+        "default_rng" not in source
+        and "torch.rand" not in source.split("class ClassifyLetterBox")[0].split("def classify_")[0]
+    )
+
+
+def test_dataset_hooks_that_views_override():
+    from ultralytics.data.dataset import YOLODataset
+
+    for name in ("get_img_files", "get_labels", "build_transforms", "load_image", "get_image_and_label", "collate_fn"):
+        assert callable(getattr(YOLODataset, name)), f"data/views.py overrides or calls {name}"
+    assert isinstance(inspect.getattr_static(YOLODataset, "collate_fn"), staticmethod)
+
+
+def test_the_loss_is_a_vector_times_the_batch_with_named_items(model):
+    model.args = DEFAULT_CFG
+    model.train()
+    criterion = model.init_criterion()
+    batch = {"batch_idx": torch.zeros(1), "cls": torch.zeros(1, 1), "bboxes": torch.tensor([[0.5, 0.5, 0.5, 0.5]])}
+    loss, items = criterion(model(torch.zeros(2, 3, 64, 64)), batch)
+    assert list(items) == ["box_loss", "cls_loss", "dfl_loss"], "engine/training_model.py logs these"
+    assert torch.allclose(loss.detach(), 2 * torch.stack(list(items.values()))), (
+        "engine/training_model.py sums the vector"
+    )
+
+
+def test_the_assigner_returns_target_scores_third(model):
+    assert "_, target_bboxes, target_scores, fg_mask" in inspect.getsource(
+        type(model.init_criterion()).get_assigned_targets_and_loss
+    ), "engine/distributed.py sums the third result over ranks"
+    assert "target_scores_sum = target_scores.sum().clamp_(min=1)" in inspect.getsource(
+        type(model.init_criterion()).get_assigned_targets_and_loss
+    ), "engine/distributed.py rescales a loss that was divided by this sum"
+
+
+def test_yolo26_has_two_branches_and_a_schedule():
+    network = tasks.DetectionModel("yolo26n.yaml", nc=3, verbose=False)
+    network.args = DEFAULT_CFG
+    criterion = network.init_criterion()
+    assert criterion.one2many.assigner and criterion.one2one.assigner, (
+        "engine/training_model.py replaces both assigners"
+    )
+    before = criterion.o2m
+    criterion.update()
+    assert criterion.o2m <= before, "engine/trainer.py moves the weights of the two branches once an epoch"
+
+
+def test_the_moving_average_is_a_copy_with_a_count():
+    ema = torch_utils.ModelEMA(nn.Linear(2, 2))
+    assert ema.updates == 0 and not ema.ema.training, "engine/trainer.py saves ema.ema and restores ema.updates"
+    assert list(inspect.signature(ema.update).parameters) == ["model"]

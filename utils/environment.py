@@ -5,7 +5,9 @@ Must run before `ultralytics` is imported; every module of ours that imports it 
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -22,3 +24,21 @@ def contain_ultralytics() -> None:
     }.items():
         os.environ.setdefault(name, value)
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+LARGE = (1 << 31) - 1
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed blocks instead of giving them back to the kernel.
+
+    A training step on the CPU frees and asks again for the same large tensors; without this each one is mapped and
+    zeroed anew, which costs a step with several forwards about a tenth of its time. Does nothing elsewhere.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(M_TRIM_THRESHOLD, LARGE)

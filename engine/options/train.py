@@ -24,7 +24,9 @@ class TrainOptions:
     trust: bool = option(False, "load --weights the ordinary, code-running way")
 
     epochs: int = option(100, "passes over the training pictures", group=RECIPE, low=1)
-    batch_size: int = option(16, "pictures a batch, over all devices together", group=RECIPE, low=1, aliases=("--batch",))
+    batch_size: int = option(
+        16, "pictures a batch, over all devices together", group=RECIPE, low=1, aliases=("--batch",)
+    )
     imgsz: int = option(640, "training size, px", group=RECIPE, low=32, aliases=("--img", "--img-size"))
     seed: int = option(0, "seed of everything that is drawn", group=RECIPE, low=0)
     patience: int = option(100, "stop after this many epochs without a better validation", group=RECIPE, low=0)
@@ -35,13 +37,17 @@ class TrainOptions:
 
     device: str = option("", "cpu, 0, or 0,1,2 for several GPUs; empty: the best there is", group=RUN)
     workers: int = option(-1, "loader processes a rank; -1: what is fastest here", group=RUN, low=-1)
-    cache: str = option("auto", "keep decoded pictures in memory", group=RUN, choices=("auto", "ram", "none"), bare="ram")
+    cache: str = option(
+        "auto", "keep decoded pictures in memory", group=RUN, choices=("auto", "ram", "none"), bare="ram"
+    )
     amp: bool = option(True, "mixed precision on GPUs", group=RUN)
     sync_bn: bool = option(True, "batch norm over all ranks, when there are several", group=RUN)
     project: Path = option(Path("runs/train"), "folder of the runs", group=RUN)
     name: str = option("exp", "name of the run", group=RUN)
     exist_ok: bool = option(False, "write into an existing run folder", group=RUN)
-    resume: str = option("", "go on with a run: its folder or resume.pt; without a value the newest", group=RUN, bare="newest")
+    resume: str = option(
+        "", "go on with a run: its folder or resume.pt; without a value the newest", group=RUN, bare="newest"
+    )
     save_period: int = option(-1, "also keep a checkpoint every N epochs; -1: none", group=RUN, low=-1)
     save_steps: int = option(0, "also save resume.pt every N batches; 0: at the end of each epoch", group=RUN, low=0)
     plots: bool = option(True, "save sample batches and curves", group=RUN)

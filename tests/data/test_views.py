@@ -33,7 +33,13 @@ def write_set(root: Path, partner: Callable[[np.ndarray], np.ndarray], count: in
             (root / "labels" / folder).mkdir(parents=True, exist_ok=True)
             box = f"0 {(left + 8) / 64} {(top + 8) / 48} {16 / 64} {16 / 48}\n"
             (root / "labels" / folder / f"{number}.txt").write_text(box)
-    yaml = {"path": str(root), "train": "images/train", "train_night": "images/dark", "val": "images/val", "names": ["square"]}
+    yaml = {
+        "path": str(root),
+        "train": "images/train",
+        "train_night": "images/dark",
+        "val": "images/val",
+        "names": ["square"],
+    }
     save_yaml(root / "set.yaml", yaml)
     return load_data(root / "set.yaml")
 
@@ -191,7 +197,10 @@ def test_an_unreadable_member_takes_the_pair_out_and_is_listed(tmp_path: Path, f
 
 def test_a_method_that_wants_pairs_says_how_to_get_them(tmp_path: Path) -> None:
     write_set(tmp_path, same)
-    save_yaml(tmp_path / "day.yaml", {"path": str(tmp_path), "train": "images/train", "val": "images/val", "names": ["square"]})
+    save_yaml(
+        tmp_path / "day.yaml",
+        {"path": str(tmp_path), "train": "images/train", "val": "images/val", "names": ["square"]},
+    )
     with pytest.raises(UserError, match="prepare.py darken"):
         build_dataset(load_data(tmp_path / "day.yaml"), "train", imgsz=64, augment=True, views=PAIR)
 

@@ -21,7 +21,11 @@ HERE = Path(__file__).resolve().parent
 
 def run_ranks(options: dict[str, Any], ranks: int) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={ranks}"]
-    command += [f"--master_port={distributed.free_port()}", str(HERE / "rank_worker.py"), json.dumps(options, default=str)]
+    command += [
+        f"--master_port={distributed.free_port()}",
+        str(HERE / "rank_worker.py"),
+        json.dumps(options, default=str),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(Path(options["project"]) / f"rank{r}of{ranks}.pt", weights_only=True) for r in range(ranks)]

@@ -37,7 +37,9 @@ def test_weight_decay_follows_the_batch_it_acts_on() -> None:
     assert {group["kind"]: group["weight_decay"] for group in groups} == {"bias": 0.0, "norm": 0.0, "weight": 0.000375}
 
 
-@pytest.mark.parametrize(("name", "kind"), [("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam), ("AdamW", torch.optim.AdamW)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam), ("AdamW", torch.optim.AdamW)]
+)
 def test_optimisers_by_name(name: str, kind: type) -> None:
     assert type(build_optimiser(small_net(), HyperOptions(optimizer=name), 16)) is kind
 

@@ -53,7 +53,9 @@ def test_a_run_leaves_its_files(finished: Any) -> None:
 def test_the_data_yaml_names_the_method(finished: Any) -> None:
     args = yaml.safe_load((finished.save_dir / "args.yaml").read_text())
     assert args["method"] == "wiid" and args["byol_weight"] == 0.1 and args["epochs"] == 2
-    assert {"train/box_loss", "train/pair", "train/byol", "val/mAP50", "lr/weight"} <= set(read_rows(finished.save_dir)[0])
+    assert {"train/box_loss", "train/pair", "train/byol", "val/mAP50", "lr/weight"} <= set(
+        read_rows(finished.save_dir)[0]
+    )
 
 
 def test_reports_name_their_condition(finished: Any) -> None:
@@ -84,7 +86,9 @@ def test_workers_change_nothing(finished: Any, world: dict[str, Any]) -> None:
     assert same_weights(finished.save_dir / "weights/last.pt", two.save_dir / "weights/last.pt")
 
 
-def test_a_stopped_run_goes_on_from_the_same_batch(finished: Any, world: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_run_goes_on_from_the_same_batch(
+    finished: Any, world: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stop after three of the eight batches; the second half must end where an unbroken run ends, bit for bit."""
     original = Trainer._step
 
@@ -129,7 +133,9 @@ def test_resuming_keeps_the_options(finished: Any) -> None:
         engine.train(resume=str(finished.save_dir), epochs=9)
 
 
-def test_fine_tuning_starts_from_a_checkpoint(finished: Any, world: dict[str, Any], capsys: pytest.CaptureFixture) -> None:
+def test_fine_tuning_starts_from_a_checkpoint(
+    finished: Any, world: dict[str, Any], capsys: pytest.CaptureFixture
+) -> None:
     options = {key: value for key, value in world.items() if key != "cfg"}
     engine.train(**options, epochs=1, weights=str(finished.best), name="tuned")
     tensors = len(load_weights(finished.best).state)
@@ -141,7 +147,9 @@ def test_frozen_layers_do_not_move(finished: Any, world: dict[str, Any]) -> None
     frozen = engine.train(**options, epochs=1, weights=str(finished.best), freeze=(3,), name="frozen")
     before, after = load_weights(finished.best).state, load_weights(frozen.save_dir / "weights/last.pt").state
     rows = {key: int(key.split(".")[1]) for key in before}
-    moved = {row for key, row in rows.items() if before[key].is_floating_point() and not torch.equal(before[key], after[key])}
+    moved = {
+        row for key, row in rows.items() if before[key].is_floating_point() and not torch.equal(before[key], after[key])
+    }
     assert moved and min(moved) == 3
 
 
@@ -160,7 +168,9 @@ def test_patience_ends_a_run(world: dict[str, Any], monkeypatch: pytest.MonkeyPa
     assert len(result.rows) == 3
 
 
-@pytest.mark.parametrize("options", [{"multi_scale": True}, {"noval": True}, {"optimizer": "AdamW", "cos_lr": True}, {"single_cls": True}])
+@pytest.mark.parametrize(
+    "options", [{"multi_scale": True}, {"noval": True}, {"optimizer": "AdamW", "cos_lr": True}, {"single_cls": True}]
+)
 def test_other_ways_to_train(world: dict[str, Any], options: dict[str, Any]) -> None:
     assert engine.train(**world, **options, epochs=1, name="other").best.exists()
 

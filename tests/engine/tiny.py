@@ -43,14 +43,24 @@ def write_world(root: Path, pictures: int = 16, side: int = 64) -> dict[str, Any
         for number in range(pictures if split == "train" else 4):
             image, rows = draw(generator, side)
             dark = (image // 6).astype(np.uint8)
-            folders = {"train": image, "train_night": dark} if split == "train" else {split: dark if split == "val" else image}
+            folders = (
+                {"train": image, "train_night": dark}
+                if split == "train"
+                else {split: dark if split == "val" else image}
+            )
             for folder, picture in folders.items():
                 (root / "images" / folder).mkdir(parents=True, exist_ok=True)
                 cv2.imwrite(str(root / "images" / folder / f"{number:03}.png"), picture)
             (root / "labels" / split / f"{number:03}.txt").write_text("\n".join(rows))
     names = {0: "square", 1: "bar"}
     data = {"path": str(root), "train": "images/train", "pair": "images/train_night", "val": "images/val"}
-    data |= {"val2": "images/val_day", "test": "images/val", "test2": "images/val_day", "method": "wiid", "names": names}
+    data |= {
+        "val2": "images/val_day",
+        "test": "images/val",
+        "test2": "images/val_day",
+        "method": "wiid",
+        "names": names,
+    }
     data |= {"conditions": {"val": "night", "val2": "day", "test": "night", "test2": "day"}}
     save_yaml(root / "world.yaml", data)
     save_yaml(root / "tiny8n.yaml", NETWORK)

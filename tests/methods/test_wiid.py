@@ -45,7 +45,12 @@ def test_byol_loss_wants_equal_levels() -> None:
         ([[0.0], [1.0]], [[2.0], [3.0]], 4.0, 4.375165),
         ([[0.0], [1.0]], [[2.0], [3.0], [4.0]], None, 4.459883),
         (torch.arange(12.0).view(3, 4).tolist(), (torch.arange(12.0).view(3, 4) + 1).tolist(), None, 0.108778),
-        ((0.1 * torch.arange(12.0).view(3, 4)).tolist(), (0.1 * torch.arange(12.0).view(3, 4) + 0.1).tolist(), 1.0, 0.114396),
+        (
+            (0.1 * torch.arange(12.0).view(3, 4)).tolist(),
+            (0.1 * torch.arange(12.0).view(3, 4) + 0.1).tolist(),
+            1.0,
+            0.114396,
+        ),
     ],
 )
 def test_mmd_numbers_of_the_original(a: list, b: list, bandwidth: float | None, expected: float) -> None:
@@ -183,7 +188,9 @@ def test_byol_alone_reaches_layers_0_to_10_only(detector: torch.nn.Module) -> No
     terms = method.loss(make_step(detector, method, make_batch()))
     terms["byol"].backward()
     touched = {
-        int(name.split(".")[1]) for name, p in detector.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
+        int(name.split(".")[1])
+        for name, p in detector.named_parameters()
+        if p.grad is not None and p.grad.abs().sum() > 0
     }
     assert touched == set(range(11))
 

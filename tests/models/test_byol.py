@@ -31,14 +31,18 @@ def test_predictor_parameters() -> None:
     assert sum(p.numel() for p in Predictor().parameters()) == 33_280 == 2 * (128 * 128 + 128) + 2 * 128
 
 
-@pytest.mark.parametrize(("channels", "side", "expected"), [(64, 8, 0.0234070), (128, 4, 0.0236658), (128, 2, 0.0234300)])
+@pytest.mark.parametrize(
+    ("channels", "side", "expected"), [(64, 8, 0.0234070), (128, 4, 0.0236658), (128, 2, 0.0234300)]
+)
 def test_projector_on_ones(channels: int, side: int, expected: float) -> None:
     out = filled(Projector(channels))(torch.ones(1, channels, side, side))
     assert out.shape == (1, 128)
     assert out[0, 0].item() == pytest.approx(expected, abs=5e-8)
 
 
-@pytest.mark.parametrize(("channels", "side", "expected"), [(64, 8, 0.0233115), (128, 4, 0.0233157), (128, 2, 0.0233119)])
+@pytest.mark.parametrize(
+    ("channels", "side", "expected"), [(64, 8, 0.0233115), (128, 4, 0.0233157), (128, 2, 0.0233119)]
+)
 def test_predictor_after_projector(channels: int, side: int, expected: float) -> None:
     out = filled(Predictor())(filled(Projector(channels))(torch.ones(1, channels, side, side)))
     assert out[0, 0].item() == pytest.approx(expected, abs=5e-8)
