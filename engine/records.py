@@ -42,6 +42,7 @@ class Records:
         self.rows: list[dict[str, Any]] = []
         self.best, self.best_epoch = -1.0, -1
         self.seconds_before = 0.0
+        self.skipped: list[tuple[Path, str]] = []
         self.started = time.perf_counter()
 
     @property
@@ -71,6 +72,9 @@ class Records:
             + " pictures"
         )
         self.say(f"results in {self.plan.save_dir}")
+        self.skipped = [entry for dataset in datasets.values() for entry in dataset.skipped]
+        if self.skipped:
+            self.say(f"{len(self.skipped)} pictures cannot be read and are left out; they are listed at the end")
 
     @contextlib.contextmanager
     def progress(self, epoch: int, batches: int, first: int) -> Iterator[Callable[..., None]]:
@@ -173,6 +177,8 @@ class Records:
                 + "  ".join(f"{name} {value:.3f}" for name, value in report.metrics.items())
             )
         minutes = (self.seconds_before + time.perf_counter() - self.started) / 60
+        for path, reason in self.skipped:
+            self.say(f"left out: {path} ({reason})")
         self.say(f"{len(self.rows)} epochs in {minutes:.1f} min. Detector: {best}")
         return reports
 

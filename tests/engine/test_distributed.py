@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+import engine
 from engine import distributed
 from engine.distributed import World, average, listed_devices, pick_device, shared_value
 from tests.engine.tiny import write_world
@@ -77,3 +78,15 @@ def test_alone_everything_is_local() -> None:
     assert World().main
     assert average({"a": 1.0}, torch.device("cpu")) == {"a": 1.0}
     assert shared_value(lambda: 5) == 5
+
+
+def test_listing_devices_starts_the_processes(tmp_path: Path) -> None:
+    options = {**write_world(tmp_path, pictures=8), "device": "cpu,cpu", "epochs": 1, "noval": True}
+    result = engine.train(**options)
+    assert result.best.exists() and result.save_dir == tmp_path / "runs" / "exp"
+
+
+def test_a_batch_that_does_not_divide_is_named(tmp_path: Path) -> None:
+    options = {**write_world(tmp_path, pictures=4), "device": "cpu,cpu", "batch_size": 3}
+    with pytest.raises(UserError, match="ended with code"):
+        engine.train(**options)

@@ -30,7 +30,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def finished(world: dict[str, Any]) -> Any:
-    return engine.train(**world, epochs=2, name="finished", plots=True)
+    return engine.train(**{**world, "plots": True}, epochs=2, name="finished")
 
 
 def read_rows(folder: Path) -> list[dict[str, str]]:
@@ -40,7 +40,7 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
 
 def same_weights(first: Path, second: Path) -> bool:
     a, b = load_weights(first).state, load_weights(second).state
-    return list(a) == list(b) and all(torch.equal(a[key], b[key]) for key in a)
+    return a.keys() == b.keys() and all(torch.equal(a[key].float(), b[key].float()) for key in a)
 
 
 def test_a_run_leaves_its_files(finished: Any) -> None:
@@ -216,3 +216,18 @@ def test_sizes_of_multi_scale_are_multiples_in_range() -> None:
 
 def test_the_clip_norm_is_yolov5s() -> None:
     assert trainer_module.CLIP_NORM == 10.0
+
+
+def test_pictures_that_cannot_be_read_are_listed_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    world = write_world(tmp_path, pictures=6)
+    (tmp_path / "images" / "train" / "002.png").write_bytes(b"not a picture")
+    engine.train(**world, epochs=1)
+    said = capsys.readouterr().out
+    assert "1 pictures cannot be read" in said and "left out" in said.splitlines()[-2] and "002.png" in said
+
+
+def test_the_first_batch_is_painted(finished: Any) -> None:
+    """Two views of four pictures of 64 px."""
+    import cv2
+
+    assert cv2.imread(str(finished.save_dir / "train_batch0.jpg")).shape == (128, 256, 3)
