@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +30,7 @@ from utils.files import UserError, suggestion
 from utils.progress import progress as shown
 
 Picture = NDArray[np.uint8]
+VERSION = 2  # counts up when the same seed begins to give other bytes
 MARKER = "world.json"  # written last: a folder that holds it is whole
 QUALITY = 95  # of the JPEG pictures
 _LOOKS = {"day": day, "night": night}  # "dark" is made afterwards, from the day picture, by data.degrade.low_light
@@ -100,6 +102,7 @@ def make_world(
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UserError(f"{root}: is there already and is no made-up world. Choose another folder, or move it away.")
     partial = root.with_name(f".{root.name}.{uuid.uuid4().hex[:8]}.partial")
+    _sweep(root)
     try:
         _build(partial, world, plan, workers, progress)
         _settle(partial, root)
@@ -109,6 +112,14 @@ def make_world(
         ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what runs that were killed left beside `root`: hidden folders in which nothing was written for an hour."""
+    for left in root.parent.glob(f".{root.name}.*.partial"):
+        newest = max(place.stat().st_mtime for place in (left, *left.glob("*/*")))
+        if time.time() - newest > 3600:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def is_complete(root: Path) -> bool:
@@ -136,12 +147,14 @@ def _plan(world: World, seed: int, size: tuple[int, int] | None, counts: Mapping
         chosen[split] = count
     if not 0 <= seed < 10_000:
         raise UserError(f"seed {seed}: expected 0 to 9999.")
-    return {"world": world.name, "version": 1, "seed": seed, "size": list(size), "counts": chosen}
+    return {"world": world.name, "version": VERSION, "seed": seed, "size": list(size), "counts": chosen}
 
 
 def _same_or_error(root: Path, plan: Mapping[str, Any], given: bool) -> None:
     """A standing world serves unless the caller asked for another one in so many words."""
     stands = json.loads((root / MARKER).read_text())
+    if stands.get("world") == plan["world"] and stands.get("version") != plan["version"]:
+        raise UserError(f"{root}: was drawn by another version of this program. Delete it to have it drawn again.")
     if stands.get("world") != plan["world"] or (given and stands != plan):
         shown = ", ".join(f"{key} {value}" for key, value in stands.items())
         raise UserError(f"{root}: holds another made-up world ({shown}). Choose another folder, or delete that one.")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from engine.distributed import WORLD, synchronise_loss
 from methods.base import Batch, Detector, Forward, Method, Step
-from models.detector import tapped
+from models.graph import tapped
 
 
 class TrainingModel(nn.Module):

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from methods.base import Batch, Detector, Method, Run, Step
 from methods.wiid_options import WiiDOptions
 from models.byol import Predictor, Projector, momentum_update
-from models.detector import backbone_taps, tap_channels
-from models.graph import run_layers
+from models.graph import backbone_taps, run_layers, tap_channels
 
 LEARNED = "learned"  # a mask token that trains
 

@@ -6,17 +6,12 @@ The result of `build` is exactly `ultralytics.nn.tasks.DetectionModel`: its chec
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from models.graph import LayerShape, descent, evaluating, run_layers
-from models.parse import PROBE, check_rows, our_rows
+from models.graph import backbone_taps, run_layers, tap_channels, tapped
+from models.parse import check_rows, our_rows
 from utils.environment import contain_ultralytics
 from utils.files import UserError, load_yaml, nearest
 
@@ -42,7 +37,6 @@ __all__ = [
 
 FOLDER = Path(__file__).resolve().parent
 STOCK = Path(ultralytics.__file__).parent / "cfg" / "models"
-LEVELS = {"P3": 8, "P4": 16, "P5": 32}  # px of the picture per cell
 SCALE = re.compile(r"(?<=\d)([nsmlx])(?=$|-)")  # the scale letter in yolov8n, yolo11s, yolov8n-p2
 
 
@@ -144,51 +138,6 @@ def _anchor_free(description: dict[str, Any], source: str) -> dict[str, Any]:
     if anchors is not None:
         head[3] = head[3][:1]
     return description
-
-
-def _shapes(model: DetectionModel) -> list[LayerShape]:
-    parameter = next(model.parameters())
-    probe = torch.zeros(1, parameter.shape[1], PROBE, PROBE, device=parameter.device, dtype=parameter.dtype)
-    with evaluating(model):
-        return descent(model.model, probe)
-
-
-def backbone_taps(model: DetectionModel) -> dict[str, int]:
-    """The last layer of stride 8, 16 and 32 before the network first goes up again, e.g. {"P3": 4, "P4": 6, "P5": 9}.
-
-    Found from what the layers do, not from a file's name. A model with a stride-4 head has the same three levels.
-    Raises ValueError if the model has a level missing.
-    """
-    rows = {shape.stride: shape.index for shape in _shapes(model)}  # a later layer of the same stride overwrites
-    missing = [name for name, stride in LEVELS.items() if stride not in rows]
-    if missing:
-        raise ValueError(f"no backbone layer for {', '.join(missing)}; strides found: {sorted(rows)}")
-    return {name: rows[stride] for name, stride in LEVELS.items()}
-
-
-def tap_channels(model: DetectionModel, layers: Mapping[str, int]) -> dict[str, int]:
-    """Channels that each tapped layer puts out. Raises KeyError for a layer that is not in the backbone."""
-    channels = {shape.index: shape.channels for shape in _shapes(model)}
-    return {name: channels[row] for name, row in layers.items()}
-
-
-@contextmanager
-def tapped(model: DetectionModel, layers: Mapping[str, int]) -> Iterator[dict[str, Tensor]]:
-    """Collect the outputs of some layers: {name: (B, C, H, W)} of the latest forward pass made inside.
-
-    The hooks live only inside the context; nothing is left on the model.
-    """
-    outputs: dict[str, Tensor] = {}
-
-    def keep(name: str) -> Any:
-        return lambda module, inputs, output: outputs.__setitem__(name, output)
-
-    handles = [model.model[row].register_forward_hook(keep(name)) for name, row in layers.items()]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def parameters(model: DetectionModel) -> int:

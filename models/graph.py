@@ -18,6 +18,10 @@ Layer = Any
 """An nn.Module with the attributes `i` and `f`."""
 
 
+PROBE = 128  # px: divisible by every stride in use, and 4x4 cells at stride 32
+LEVELS = {"P3": 8, "P4": 16, "P5": 32}  # px of the picture per cell
+
+
 @dataclass(frozen=True)
 class LayerShape:
     """What one layer puts out for the probe picture: channels, and pixels of the input per output cell."""
@@ -96,3 +100,48 @@ def descent(layers: Sequence[Layer], image: Tensor) -> list[LayerShape]:
         outputs[layer.i] = x
         shapes.append(LayerShape(layer.i, x.shape[1], image.shape[-1] / x.shape[-1]))
     return shapes
+
+
+def _shapes(model: Layer) -> list[LayerShape]:
+    parameter = next(model.parameters())
+    probe = torch.zeros(1, parameter.shape[1], PROBE, PROBE, device=parameter.device, dtype=parameter.dtype)
+    with evaluating(model):
+        return descent(model.model, probe)
+
+
+def backbone_taps(model: Layer) -> dict[str, int]:
+    """The last layer of stride 8, 16 and 32 before the network first goes up again, e.g. {"P3": 4, "P4": 6, "P5": 9}.
+
+    Found from what the layers do, not from a file's name. A model with a stride-4 head has the same three levels.
+    Raises ValueError if the model has a level missing.
+    """
+    rows = {shape.stride: shape.index for shape in _shapes(model)}  # a later layer of the same stride overwrites
+    missing = [name for name, stride in LEVELS.items() if stride not in rows]
+    if missing:
+        raise ValueError(f"no backbone layer for {', '.join(missing)}; strides found: {sorted(rows)}")
+    return {name: rows[stride] for name, stride in LEVELS.items()}
+
+
+def tap_channels(model: Layer, layers: Mapping[str, int]) -> dict[str, int]:
+    """Channels that each tapped layer puts out. Raises KeyError for a layer that is not in the backbone."""
+    channels = {shape.index: shape.channels for shape in _shapes(model)}
+    return {name: channels[row] for name, row in layers.items()}
+
+
+@contextmanager
+def tapped(model: Layer, layers: Mapping[str, int]) -> Iterator[dict[str, Tensor]]:
+    """Collect the outputs of some layers: {name: (B, C, H, W)} of the latest forward pass made inside.
+
+    The hooks live only inside the context; nothing is left on the model.
+    """
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Any:
+        return lambda module, inputs, output: outputs.__setitem__(name, output)
+
+    handles = [model.model[row].register_forward_hook(keep(name)) for name, row in layers.items()]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()

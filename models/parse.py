@@ -19,7 +19,7 @@ import torch
 import torchvision.ops
 from torch import Tensor, nn
 
-from models.graph import evaluating, layer_input
+from models.graph import PROBE, evaluating, layer_input
 from utils.environment import contain_ultralytics
 from utils.files import UserError, nearest
 
@@ -28,7 +28,6 @@ contain_ultralytics()
 from ultralytics.nn import tasks  # noqa: E402
 
 LAYER_PACKAGES = ("torch.nn.modules.", "torchvision.ops.", "ultralytics.nn.modules.")
-PROBE = 128  # px: divisible by every stride in use, and 4x4 cells at stride 32
 
 
 @dataclass(frozen=True)

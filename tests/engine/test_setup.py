@@ -1,0 +1,68 @@
+"""From options to a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine.setup import build_datasets, build_detector, make_plan, with_hyp
+from tests.engine.tiny import write_world
+from utils.files import UserError
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> dict[str, Any]:
+    return write_world(tmp_path, pictures=4)
+
+
+def test_flags_win_over_the_hyp_file(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("lr0: 0.5\nmosaic: 0.25\nobj: 0.7\n")
+    merged, notes = with_hyp({"hyp": str(tmp_path / "my.yaml"), "mosaic": 0.5})
+    assert merged["lr0"] == 0.5 and merged["mosaic"] == 0.5
+    assert any("'obj' is ignored" in note for note in notes)
+
+
+def test_shipped_hyps_are_found_by_name_and_known() -> None:
+    for name in ("hyp.scratch-low.yaml", "hyp.scratch-med.yaml", "hyp.scratch-high.yaml", "hyp.demo.yaml"):
+        merged, notes = with_hyp({"hyp": name})
+        assert merged["lr0"] > 0 and not notes
+
+
+def test_the_published_recipe_is_in_the_high_file() -> None:
+    merged, _ = with_hyp({"hyp": "hyp.scratch-high.yaml"})
+    expected = {"hsv_h": 0.015, "hsv_s": 0.7, "hsv_v": 0.4, "translate": 0.1, "scale": 0.9, "fliplr": 0.5, "mixup": 0.1}
+    assert {key: merged[key] for key in expected} == expected
+
+
+def test_a_plan_takes_the_method_of_the_data(world: dict[str, Any]) -> None:
+    plan = make_plan(world)
+    assert plan.composition == "wiid" and plan.views == {"pair"} and plan.save_dir.name == "exp"
+    assert make_plan({**world, "method": "none"}).composition == "none"
+    assert plan.given_text()["imgsz"] == 64
+
+
+def test_mistakes_make_no_folder(world: dict[str, Any]) -> None:
+    with pytest.raises(UserError):
+        make_plan({**world, "method": "nope"})
+    assert not Path(world["project"]).exists()
+
+
+def test_sizes_that_do_not_fit_the_stride_are_rounded_up(world: dict[str, Any]) -> None:
+    plan = make_plan({**world, "imgsz": 70})
+    datasets = build_datasets(plan, 32)
+    assert datasets["train"].imgsz == 96 and "70" in plan.notes[0]
+    assert set(datasets) == {"train", "val", "val2"}
+
+
+def test_the_network_of_a_resumed_run_wins(world: dict[str, Any]) -> None:
+    plan = make_plan({**world, "weights": "gone.pt"})
+    plan.network = build_detector(make_plan(world)).yaml
+    assert isinstance(build_detector(plan), torch.nn.Module)
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(0, 0), (3, 3)])
+def test_workers_as_asked(world: dict[str, Any], workers: int, expected: int) -> None:
+    assert make_plan({**world, "workers": workers}).workers(torch.device("cpu")) == expected
