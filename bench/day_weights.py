@@ -1,6 +1,6 @@
 """How `weights/yolov5n-demo-days.safetensors` was made: YOLOv5n, from scratch, on a thousand made-up days.
 
-python -m bench.day_weights      (about half an hour on two CPU cores)
+python -m bench.day_weights      (about a quarter of an hour on two CPU cores)
 
 The scenes are drawn from seeds that `demo-night` does not use. WiiD's published recipe starts from a detector trained on
 COCO, by day; this is its counterpart in the made-up world, and every run of a comparison starts from it.

@@ -27,11 +27,25 @@ CHUNK = 2**18  # bytes fetched at a time
 class Capture(Protocol):
     """The part of cv2.VideoCapture that is used."""
 
-    def isOpened(self) -> bool: ...  # noqa: N802, D102
-    def grab(self) -> bool: ...  # noqa: D102
-    def retrieve(self) -> tuple[bool, Any]: ...  # noqa: D102
-    def get(self, what: int) -> float: ...  # noqa: D102
-    def release(self) -> None: ...  # noqa: D102
+    def isOpened(self) -> bool:
+        """Whether the source is there."""
+        ...
+
+    def grab(self) -> bool:
+        """Go to the next frame; False at the end or when it does not come."""
+        ...
+
+    def retrieve(self) -> tuple[bool, Any]:
+        """Decode the frame that was grabbed: (done, picture)."""
+        ...
+
+    def get(self, what: int) -> float:
+        """A property, cv2.CAP_PROP_..."""
+        ...
+
+    def release(self) -> None:
+        """Let go of the source."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """prepare.py's commands in one table. A new command is a row here, its options in engine/options/prepare.py.
 
->>> import engine
->>> engine.prepare("darken", source="photos", out="photos-dark")  # doctest: +SKIP
+>>> from engine.prepare import prepare
+>>> prepare("darken", source="photos", out="photos-dark")  # doctest: +SKIP
 """
 
 from __future__ import annotations

@@ -59,7 +59,6 @@ def darken(options: DarkenOptions) -> Darkened:
     source, out = _folders(options)
     home = source if source.is_dir() else source.parent
     names = {path: _relative(path, home) for path in list_images(source)}
-    _check_names(names)
     _same_recipe(out, options)
     done = _done(out)
     result = Darkened(out)
@@ -99,12 +98,6 @@ def _relative(path: Path, home: Path) -> str:
         raise UserError(
             f"{path}: lies outside {home}. List pictures of that folder only, or give its folder."
         ) from None
-
-
-def _check_names(names: dict[Path, str]) -> None:
-    """A list may name a picture twice; two would be written to one place."""
-    if len(set(names.values())) < len(names):
-        raise UserError("--source: a picture is listed twice. Remove one of the lines.")
 
 
 def _same_recipe(out: Path, options: DarkenOptions) -> None:

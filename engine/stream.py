@@ -164,6 +164,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
         return
 
     def stop(*_: object) -> None:
+        """What a Ctrl-C would do."""
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, stop)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +12,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-import engine
 from data.convert import CONVERTERS
 from data.scenes import is_complete
 from engine import prepare_sets
 from engine.options.prepare import ConvertOptions
 from engine.prepare import COMMANDS, _load, overview, prepare, prepare_argv
 from utils.files import UserError
-from utils.options import schema_fields
+from utils.options import markdown_table, schema_fields
 
 TINY = {"size": (64, 64), "counts": ("train=1", "val=0", "test=0"), "workers": 1}
 
@@ -53,7 +54,7 @@ def test_nothing_asked_is_an_error(capsys):
     [
         (["darkn"], "Did you mean 'darken'"),
         (["world", "demo-nigth", "--out", "x"], "demo-night"),
-        (["world", "--sede", "3"], "--seed"),
+        (["world", "--sede", "3"], "Did you mean .seed"),
         (["world", "--seed", "10000"], "9999"),
         (["world", "--size", "64", "64", "64", "--out", "x"], "width and height"),
         (["world", "--counts", "train", "--out", "x"], "split=number"),
@@ -80,9 +81,9 @@ def test_the_name_may_stand_first(spelling, tmp_path):
 
 def test_a_world_goes_to_datasets_by_itself(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert engine.prepare("world", **TINY) == Path("datasets/demo-night")
+    assert prepare("world", **TINY) == Path("datasets/demo-night")
     assert "is ready" in capsys.readouterr().out
-    engine.prepare("world", **TINY)
+    prepare("world", **TINY)
     assert "stands already" in capsys.readouterr().out
 
 
@@ -106,9 +107,6 @@ def test_convert_hands_on_what_was_chosen(tmp_path, monkeypatch, capsys):
 
 def test_convert_options_cover_every_converter():
     """An option of a converter that prepare.py could not pass on would be out of reach."""
-    import importlib
-    import inspect
-
     known = set(schema_fields([ConvertOptions]))
     for module in CONVERTERS.values():
         assert set(inspect.signature(importlib.import_module(module).convert).parameters) <= known
@@ -129,3 +127,10 @@ def test_help_imports_no_torch(root, argv):
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_page_lists_every_option(root, name):
+    text = (root / "docs/scripts/prepare.md").read_text(encoding="utf-8")
+    table = text.partition(f"<!-- {name} options -->\n")[2].partition("<!-- end of options -->")[0]
+    assert table.strip() == markdown_table(_load(COMMANDS[name].options)).strip()
