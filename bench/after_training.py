@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,14 @@ def latencies(trained: Path, plain: Path, options: argparse.Namespace) -> dict[s
     nets = {title: YOLO(path).model.float().fuse().eval() for title, path in (("plain", plain), ("trained", trained))}
     image = torch.rand(1, 3, options.imgsz, options.imgsz, generator=torch.Generator().manual_seed(0))
 
-    def run(net: Any) -> None:
-        with torch.inference_mode():
-            net(image)
+    def runner(net: Any) -> Callable[[], None]:
+        def run() -> None:
+            with torch.inference_mode():
+                net(image)
 
-    return alternate(
-        {title: lambda net=net: run(net) for title, net in nets.items()}, rounds=options.rounds, warm_up=10
-    )  # type: ignore[misc]
+        return run
+
+    return alternate({title: runner(net) for title, net in nets.items()}, rounds=options.rounds, warm_up=10)
 
 
 if __name__ == "__main__":

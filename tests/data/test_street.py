@@ -138,3 +138,20 @@ def test_ground_taken_by_circles():
 
 def test_every_class_has_its_habits():
     assert set(HABITS) == set(NAMES)
+
+
+def test_classes_are_balanced_enough():
+    """Over 150 streets every class takes at least a twelfth of the things, and people, riders among them, the most."""
+    names = [one.name for seed in range(150) for one in make_street(seed, (96, 72)).actors]
+    shares = {name: names.count(name) / len(names) for name in NAMES}
+    assert min(shares.values()) > 1 / 12
+    assert max(shares, key=lambda name: shares[name]) == "people"
+
+
+def test_sizes_suit_a_small_detector():
+    """At a width of 320 px the longer side of most boxes is between 20 and 130 px."""
+    sides = np.concatenate([
+        np.maximum(labels[:, 3] * 320, labels[:, 4] * 240)
+        for labels in (draw(make_street(seed, (96, 72))).labels for seed in range(14))
+    ])  # fmt: skip
+    assert np.mean((sides > 20) & (sides < 130)) > 0.85
