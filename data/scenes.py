@@ -30,7 +30,7 @@ from utils.files import UserError, suggestion
 from utils.progress import progress as shown
 
 Picture = NDArray[np.uint8]
-VERSION = 2  # counts up when the same seed begins to give other bytes
+VERSION = 1  # counts up when the same seed begins to give other bytes
 MARKER = "world.json"  # written last: a folder that holds it is whole
 QUALITY = 95  # of the JPEG pictures
 _LOOKS = {"day": day, "night": night}  # "dark" is made afterwards, from the day picture, by data.degrade.low_light
