@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -15,7 +14,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         given = parse_argv(argv, [DetectOptions], "detect.py", "Find objects in pictures, videos and streams.")
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin would starve those that read and write
         from engine.stream import detect  # torch is imported only once the options are right
 
         detect(**given)

@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     start("")
     trained, _ = load_detector(options.weights)
-    plain = build(trained.yaml, trained.names)
+    plain = unequal(build(trained.yaml, trained.names))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_checkpoint(folder / "plain.pt", plain, epoch=0, options={}, metrics={})
@@ -64,6 +64,17 @@ def main() -> None:
     print(text)
     if options.out:
         options.out.write_text(text)
+
+
+def unequal(net: Any) -> Any:
+    """Give a fresh network weights that differ from layer to layer, as training would.
+
+    The ONNX writer stores equal tensors once and refers to them through Identity nodes; a fresh network has many.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for parameter in net.parameters():
+        parameter.data += 1e-3 * torch.randn(parameter.shape, generator=generator)
+    return net
 
 
 def latencies(trained: Path, plain: Path, options: argparse.Namespace) -> dict[str, Any]:

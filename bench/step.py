@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -119,9 +118,15 @@ def measure_memory(composition: str, options: argparse.Namespace, device: torch.
         before = torch.cuda.memory_allocated()
         [step() for _ in range(3)]
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = process_memory("VmRSS")
     [step() for _ in range(3)]
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+    return process_memory("VmHWM") - before
+
+
+def process_memory(field: str) -> float:
+    """A field of this process's memory, MiB (Linux): VmRSS is what it holds now, VmHWM the most it has held."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status[field].split()[0]) / 2**10
 
 
 def on_device(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
