@@ -198,3 +198,44 @@ def test_the_moving_average_is_a_copy_with_a_count():
     ema = torch_utils.ModelEMA(nn.Linear(2, 2))
     assert ema.updates == 0 and not ema.ema.training, "engine/trainer.py saves ema.ema and restores ema.updates"
     assert list(inspect.signature(ema.update).parameters) == ["model"]
+
+
+def test_suppression_gives_sorted_rows_and_knows_no_hurry():
+    from ultralytics.utils.nms import non_max_suppression
+
+    wanted = {"conf_thres", "iou_thres", "classes", "agnostic", "multi_label", "max_det", "max_time_img", "end2end"}
+    assert wanted <= set(inspect.signature(non_max_suppression).parameters), "engine/evaluation.py and engine/runner.py"
+    rows = torch.tensor([[20.0, 20, 10, 10, 0.3], [60, 60, 10, 10, 0.9]]).T[None]  # (1, 4 + classes, boxes)
+    (found,) = non_max_suppression(rows, 0.1, 0.5, max_time_img=float("inf"))
+    assert found.shape == (2, 6) and found[:, 4].tolist() == pytest.approx([0.9, 0.3]), "surest first"
+
+
+def test_matching_needs_only_the_levels():
+    from types import SimpleNamespace
+
+    from ultralytics.engine.validator import BaseValidator
+
+    stand_in = SimpleNamespace(iouv=torch.linspace(0.5, 0.95, 10))
+    iou = torch.tensor([[0.72]])
+    right = BaseValidator.match_predictions(stand_in, torch.zeros(1), torch.zeros(1), iou)
+    assert right.tolist() == [[True] * 5 + [False] * 5], (
+        "engine/evaluation.py matches with it: 0.50 to 0.70 are reached"
+    )
+
+
+def test_metrics_take_one_picture_at_a_time():
+    from ultralytics.utils.metrics import DetMetrics
+
+    metrics = DetMetrics({0: "thing"})
+    one = {"tp": np.ones((1, 10), bool), "conf": np.array([0.9]), "pred_cls": np.zeros(1), "target_cls": np.zeros(1)}
+    metrics.update_stats({**one, "target_img": np.zeros(1), "im_name": "a.jpg"})
+    metrics.process()
+    assert metrics.mean_results()[2] == pytest.approx(0.995), "engine/evaluation.py averages with it"
+
+
+def test_importing_ultralytics_replaces_image_open():
+    from PIL import Image
+
+    assert Image.open.__module__.startswith("ultralytics"), (
+        "data/probe.py catches what its replacement raises; may go if not"
+    )
