@@ -115,9 +115,9 @@ def measure_memory(composition: str, options: argparse.Namespace, device: torch.
     step = make_step(composition, options.cfg, on_device(options, device), device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+        held = torch.cuda.memory_allocated()
         [step() for _ in range(3)]
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
+        return (torch.cuda.max_memory_allocated() - held) / 2**20
     before = process_memory("VmRSS")
     [step() for _ in range(3)]
     return process_memory("VmHWM") - before
