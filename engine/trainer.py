@@ -22,7 +22,7 @@ from engine.optimiser import Schedule, build_optimiser
 from engine.records import Records
 from engine.resume import random_state, restore_random_state, save_resume
 from engine.setup import Plan, build_datasets, build_detector
-from engine.training_model import TrainingModel, criterion_branches
+from engine.training_model import TrainingModel
 from engine.validator import Report, evaluate_detector
 from methods.base import Run
 from utils.environment import contain_ultralytics
@@ -128,17 +128,14 @@ class Trainer:
             method.on_epoch(run)
         self._train_mode()
         started = time.perf_counter()
-        losses = self._batches(run)
-        for branch in [self.model.criterion] if hasattr(self.model.criterion, "update") else []:
-            branch.update()
-        losses = distributed.average(losses, self.device)
+        losses = distributed.average(self._batches(run), self.device)
         seconds = time.perf_counter() - started
-        report = None
-        if WORLD.main:
-            last = run.epoch + 1 == self.options.epochs
-            report = None if self.options.noval and not last else self._validate("val")
+        if hasattr(self.model.criterion, "update"):  # YOLO26 shifts weight between its two branches
+            self.model.criterion.update()
         self.start_batch = 0
         if WORLD.main:
+            last = run.epoch + 1 == self.options.epochs
+            report = self._validate("val") if last or not self.options.noval else None
             rates = {f"lr/{group['kind']}": group["lr"] for group in self.optimiser.param_groups}
             self.records.epoch(run.epoch, {**losses, **run.log}, rates, seconds, report, self.ema.ema)
             self._save_resume(run.epoch + 1, 0)
@@ -314,6 +311,3 @@ def multi_scale_size(imgsz: int, stride: int, seed: int, iteration: int) -> int:
     generator = torch.Generator().manual_seed(seed * 1_000_003 + iteration)
     low, high = int(imgsz * 0.5), int(imgsz * 1.5) + stride
     return max(int(torch.randint(low, high, (), generator=generator)) // stride * stride, stride)
-
-
-__all__ = ["Interrupted", "TrainResult", "Trainer", "criterion_branches"]

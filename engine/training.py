@@ -11,7 +11,7 @@ from engine.options.train import TRAIN_SCHEMAS
 from engine.resume import find_resume, load_resume
 from engine.setup import HERE, make_plan
 from engine.trainer import Interrupted, Trainer, TrainResult
-from utils.files import UserError
+from utils.files import UserError, new_run_folder
 from utils.options import build
 
 STAYS_WITH_RESUME = ("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots")
@@ -82,8 +82,6 @@ def _launch(devices: list[str], options: Mapping[str, Any]) -> TrainResult:
 
 def make_folder(options: Mapping[str, Any]) -> Path:
     """The run folder that all processes of a launch share."""
-    from utils.files import new_run_folder
-
     (train,) = build(TRAIN_SCHEMAS[:1], {k: v for k, v in options.items() if k in {"project", "name", "exist_ok"}})
     return new_run_folder(train.project, train.name, train.exist_ok)
 
