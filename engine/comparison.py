@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from data.config import DataConfig, load_data
+from data.scenes import make_world
 from engine.comparison_tables import Outcome, Study, save_study
 from engine.evaluation import PictureStats, Report
 from engine.options.compare import ABOUT, COMPARE_SCHEMAS, CompareOptions
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.options.val import ValOptions
-from engine.validator import load_subject, make_demo, measure, present_splits
+from engine.validator import load_subject, measure, present_splits
 from methods.registry import split_names
 from utils.files import UserError, atomic_write, load_yaml, new_run_folder, save_yaml
 from utils.options import build, parse_argv
@@ -70,7 +71,7 @@ def compare(*, trainer: Trainer | None = None, examiner: Examiner | None = None,
     specs = [parse_run(text) for text in chosen.run]
     _check(specs, shared, chosen)
     data = str(shared.pop("data", TrainOptions().data))
-    config = load_data(data, make_demo=make_demo)
+    config = load_data(data, make_demo=make_world)
     splits = present_splits(config, chosen.split)
     same = {key: value for key, value in shared.items() if key not in WHEREABOUTS}
     save_dir = choose_folder(chosen, {"data": str(config.file), "split": chosen.split, "shared": _plain(same)})

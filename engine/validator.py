@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from data.config import DataConfig, load_data
+from data.scenes import make_world
 from data.views import build_dataset
 from engine.checkpoint import load_detector
 from engine.distributed import pick_device
@@ -74,7 +75,7 @@ def load_subject(chosen: ValOptions) -> Subject:
     """Load data and detector, and check that they belong together. Raises UserError where they do not."""
     if chosen.weights is None:
         raise UserError("--weights: name the checkpoint to measure, such as runs/train/exp/weights/best.pt.")
-    config = load_data(chosen.data, make_demo=make_demo, need=splits_of(chosen.task))
+    config = load_data(chosen.data, make_demo=make_world, need=splits_of(chosen.task))
     present_splits(config, chosen.task)
     weights = find_file(chosen.weights, Path(), HERE, HERE / "weights")
     device = pick_device(chosen.device)
@@ -90,13 +91,6 @@ def load_subject(chosen: ValOptions) -> Subject:
     if chosen.half and device.type != "cuda":
         print("note: --half acts on GPUs only; float32 is used")
     return Subject(model, config, replace(chosen, imgsz=size), device)
-
-
-def make_demo(world: str, root: Path) -> None:
-    """Make a made-up world; the renderer is loaded only where one is missing."""
-    from data.scenes import make_world
-
-    make_world(world, root)
 
 
 def splits_of(task: str) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def keep_freed_memory() -> None:
     """Let glibc keep freed blocks instead of giving them back to the kernel.
 
     A training step on the CPU frees and asks again for the same large tensors; without this each one is mapped and
-    zeroed anew, which costs a step with several forwards about a tenth of its time. Does nothing elsewhere.
+    zeroed anew. Does nothing elsewhere.
     """
     if sys.platform != "linux":
         return
