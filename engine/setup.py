@@ -76,6 +76,7 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
     merged, notes = with_hyp(given)
     instances = build_options(TRAIN_SCHEMAS, merged)
     train, hyper, augment, *method_options = instances
+    split_names(train.method)  # a misspelt method must not wait for a world to be drawn
     data = shared_value(lambda: load_data(train.data, make_demo=make_world))
     composition = train.method or data.method
     split_names(composition)
