@@ -43,6 +43,16 @@ class Scan:
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
+def share_below(labels: Sequence[Label], side: float, imgsz: int) -> float:
+    """Share of the objects whose sqrt(area) is under `side` px once the longer side of each picture is imgsz px."""
+    sides = [
+        np.sqrt(label.boxes[:, 2:].prod(1) * label.shape[0] * label.shape[1]) * imgsz / max(label.shape)
+        for label in labels
+    ]
+    every = np.concatenate(sides) if sides else np.zeros(0)
+    return float((every < side).mean()) if len(every) else 0.0
+
+
 def scan(images: Sequence[Path], classes: int, *, cache: Path | None = None, what: str = "train") -> Scan:
     """Read the headers and labels of a split's pictures.
 

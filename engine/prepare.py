@@ -42,7 +42,7 @@ COMMANDS: dict[str, Command] = {
         "engine.prepare_sets:clip",
     ),
     "convert": Command(
-        "Bring a published data set (coco, exdark, voc) into the YOLO layout.",
+        "Bring a published data set (AI-TOD, COCO, DOTA, ExDark, TinyPerson, VisDrone, VOC) into the YOLO layout.",
         "engine.options.prepare:ConvertOptions",
         "engine.prepare_sets:convert",
         first="name",

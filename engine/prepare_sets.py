@@ -38,7 +38,8 @@ def convert(options: ConvertOptions) -> Summary:
         )
     choices = {
         "classes": options.classes, "images": options.images, "link": options.link, "difficult": options.difficult,
-        "backgrounds": options.backgrounds, "trainval": options.trainval,
+        "backgrounds": options.backgrounds, "trainval": options.trainval, "version": options.version,
+        "corners": options.corners,
     }  # fmt: skip
     summary = run_converter(options.name, options.source, options.out, **choices)
     print("\n".join(summary.lines()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ import torch
 
 from data.augment_options import AugmentOptions
 from data.config import DataConfig, load_data
+from data.labels import Label, share_below
 from data.scenes import make_world
 from data.views import ViewDataset, build_dataset
 from engine.checkpoint import load_weights, transfer
@@ -27,6 +28,8 @@ from utils.options import as_dict
 from utils.options import build as build_options
 
 DEFAULT_MODEL = "models/yolov5s.yaml"
+TINY_SIDE = 12  # px: under this, few or no cells of stride 8 lie inside an object
+MANY_TINY = 0.2  # share of the objects
 HERE = Path(__file__).resolve().parents[1]
 
 
@@ -157,3 +160,16 @@ def build_datasets(plan: Plan, stride: int) -> dict[str, ViewDataset]:
             f"{plan.data.file}: there is no 'val' split to choose the best epoch with. Add a line 'val: FOLDER'."
         )
     return sets
+
+
+def size_hints(labels: Sequence[Label], detector: Detector, train: TrainOptions, composition: str) -> list[str]:
+    """A line of advice where many objects are smaller than the detector's finest level can tell apart."""
+    share, finest = share_below(labels, TINY_SIDE, train.imgsz), int(min(detector.stride))
+    if share <= MANY_TINY or finest <= 4:
+        return []
+    first = "a model with a stride-4 level (--cfg models/yolov8n-p2.yaml and others)"
+    second = "" if "rfla" in composition else ", --method rfla"
+    return [
+        f"hint: {share:.0%} of the objects are under {TINY_SIDE} px at --imgsz {train.imgsz}, and the finest level of this "
+        f"model has stride {finest}. What helps: {first}{second}, or slicing (docs/methods/rfla.md)"
+    ]

@@ -21,7 +21,7 @@ from engine.distributed import WORLD
 from engine.optimiser import Schedule, build_optimiser
 from engine.records import Records
 from engine.resume import random_state, restore_random_state, save_resume
-from engine.setup import Plan, build_datasets, build_detector
+from engine.setup import Plan, build_datasets, build_detector, size_hints
 from engine.training_model import TrainingModel
 from engine.validator import Report, evaluate_detector
 from methods.base import Run
@@ -63,6 +63,8 @@ class Trainer:
         )
         for method in plan.methods:
             method.to(device)
+            plan.notes += method.notes(self.detector)
+        plan.notes += size_hints(self.datasets["train"].source, self.detector, self.options, plan.composition)
         self.ema = ModelEMA(self.detector)
         self._freeze()
         self._join_ranks()
@@ -254,6 +256,7 @@ class Trainer:
             plots=plots,
             save_dir=self.plan.save_dir if plots else None,
             single_cls=self.options.single_cls,
+            protocol=self.options.protocol,
         )
 
     def _final_reports(self, detector: nn.Module) -> list[Report]:

@@ -33,12 +33,12 @@ class TrainingModel(nn.Module):
         self.criterion: Any = None
 
     def build_criterion(self) -> None:
-        """Make the detection loss on the detector's device, with the assigner that the methods ask for."""
+        """Make the detection loss on the detector's device, changed as the methods ask."""
         self.detector.args = self.gains
         self.criterion = self.detector.init_criterion()
         for branch in criterion_branches(self.criterion):
             for method in self.methods:
-                branch.assigner = method.assigner(branch.assigner)
+                method.criterion(branch)
             synchronise_loss(branch)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

@@ -94,9 +94,12 @@ class Method:
         """Name -> layer index of the features that `loss` reads, found from the graph."""
         return {}
 
-    def assigner(self, default: Any) -> Any:
-        """The label assigner to use in place of `default`."""
-        return default
+    def criterion(self, branch: Any) -> None:
+        """Change parts of one branch of the detection loss: its `assigner`, `bbox_loss` or `bce`."""
+
+    def notes(self, detector: Detector) -> list[str]:
+        """Lines to print before the first epoch: what the method found in this detector."""
+        return []
 
     def prepare(self, batch: Batch) -> None:
         """Change the views of a batch, on the device, before the first forward."""

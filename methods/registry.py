@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from methods.rfla_options import RFLAOptions
 from methods.wiid_options import WiiDOptions
 from utils.files import UserError, nearest
 
@@ -22,6 +23,7 @@ class Entry(NamedTuple):
 
 METHODS: dict[str, Entry] = {
     "wiid": Entry("methods.wiid:WiiD", WiiDOptions),
+    "rfla": Entry("methods.rfla:RFLA", RFLAOptions),
 }
 
 

@@ -20,6 +20,7 @@ contain_ultralytics()
 import ultralytics  # noqa: E402
 from ultralytics.nn.tasks import DetectionModel  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG  # noqa: E402
+from ultralytics.utils.tal import TaskAlignedAssigner  # noqa: E402
 from ultralytics.utils.torch_utils import get_flops  # noqa: E402
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "flops",
     "parameters",
     "run_layers",
+    "stock_assigner",
     "tap_channels",
     "tapped",
 ]
@@ -149,3 +151,8 @@ def flops(model: DetectionModel, imgsz: int = 640) -> float:
     """GFLOPs of one picture of imgsz x imgsz pixels, a multiply-add counted as two, as Ultralytics reports them."""
     twin = deepcopy(model).eval()  # the counter hangs hooks and buffers on the layers
     return float(get_flops(twin, imgsz))
+
+
+def stock_assigner(*args: Any, **kwargs: Any) -> TaskAlignedAssigner:
+    """Ultralytics' task-aligned label assigner, built with its own arguments."""
+    return TaskAlignedAssigner(*args, **kwargs)

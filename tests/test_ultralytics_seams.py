@@ -239,3 +239,28 @@ def test_importing_ultralytics_replaces_image_open():
     assert Image.open.__module__.startswith("ultralytics"), (
         "data/probe.py catches what its replacement raises; may go if not"
     )
+
+
+def test_the_assigner_can_be_wrapped():
+    from ultralytics.utils.tal import TaskAlignedAssigner
+
+    names = ["self", "pd_scores", "pd_bboxes", "anc_points", "gt_labels", "gt_bboxes", "mask_gt"]
+    assert list(inspect.signature(TaskAlignedAssigner.forward).parameters)[:7] == names, "methods/rfla_assigner.py"
+    stock = TaskAlignedAssigner(topk=10, num_classes=2, stride=[8, 16], topk2=1)
+    assert (stock.topk2, list(stock.stride)) == (1, [8, 16]), "methods/rfla_assigner.py tells branch and levels by these"
+
+
+def test_the_box_loss_is_weighed_by_its_fifth_argument():
+    from ultralytics.utils.loss import BboxLoss
+
+    names = list(inspect.signature(BboxLoss.forward).parameters)
+    assert names[5] == "target_scores", "methods/rfla_assigner.py puts its own weights there"
+    assert "weight = target_scores[fg_mask].sum(-1, keepdim=True)" in inspect.getsource(BboxLoss.forward)
+
+
+def test_points_come_level_by_level_row_by_row_at_the_middle_of_their_cells():
+    from ultralytics.utils.tal import make_anchors
+
+    places, strides = make_anchors([torch.zeros(1, 1, 2, 3), torch.zeros(1, 1, 1, 2)], torch.tensor([8, 16]), 0.5)
+    assert (places * strides)[:4].tolist() == [[4, 4], [12, 4], [20, 4], [4, 12]], "methods/rfla_assigner.py"
+    assert strides.flatten().tolist() == [8] * 6 + [16] * 2

@@ -10,7 +10,17 @@ from typing import Any
 from data.convert.layout import Summary
 from utils.files import UserError, suggestion
 
-CONVERTERS = {"coco": "data.convert.coco", "exdark": "data.convert.exdark", "voc": "data.convert.voc"}
+CONVERTERS = {
+    "coco": "data.convert.coco",
+    "exdark": "data.convert.exdark",
+    "voc": "data.convert.voc",
+    "aitod": "data.convert.aitod",
+    "aitodv2": "data.convert.aitod",
+    "visdrone": "data.convert.visdrone",
+    "tinyperson": "data.convert.tinyperson",
+    "dota": "data.convert.dota",
+}
+_FIXED: dict[str, dict[str, Any]] = {"aitodv2": {"version": "2.0"}}  # choices that a name stands for
 
 
 def run(name: str, source: Path, out: Path, **choices: Any) -> Summary:
@@ -24,12 +34,14 @@ def run(name: str, source: Path, out: Path, **choices: Any) -> Summary:
         raise UserError(f"convert {name}: there is no such converter.{suggestion(name, CONVERTERS)} Known are {known}.")
     convert = importlib.import_module(CONVERTERS[name]).convert
     given = {key: value for key, value in choices.items() if value is not None}
-    wrong = next((key for key in given if key not in inspect.signature(convert).parameters), None)
+    fixed = _FIXED.get(name, {})
+    understood = inspect.signature(convert).parameters.keys() - fixed.keys()
+    wrong = next((key for key in given if key not in understood), None)
     if wrong is not None:
         raise UserError(f"convert {name}: --{wrong.replace('_', '-')} means nothing for this data set. Leave it out.")
     if out.resolve().is_relative_to(source.resolve()):
         raise UserError(
             f"--out {out} lies in --source {source}, which would then mix with its own result. Move it out."
         )
-    result: Summary = convert(source, out, **given)
+    result: Summary = convert(source, out, **given, **fixed)
     return result

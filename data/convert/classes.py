@@ -1,4 +1,4 @@
-"""Class names across data sets: ExDark's twelve, and what VOC and COCO call them."""
+"""Class names across data sets: the fixed lists of known sets, and what other sets call the same things."""
 
 from __future__ import annotations
 
@@ -7,35 +7,58 @@ from collections.abc import Iterable
 from utils.files import UserError
 
 EXDARK = ("bicycle", "boat", "bottle", "bus", "car", "cat", "chair", "cup", "dog", "motorbike", "people", "table")
+AITOD = ("airplane", "bridge", "storage-tank", "ship", "swimming-pool", "vehicle", "person", "wind-mill")
+VISDRONE = (
+    "pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle", "awning-tricycle", "bus", "motor",
+)  # fmt: skip
+DOTA = (  # in the order of the set's page; version 1.0 has the first 15, version 1.5 the first 16
+    "plane", "ship", "storage-tank", "baseball-diamond", "tennis-court", "basketball-court", "ground-track-field",
+    "harbor", "bridge", "large-vehicle", "small-vehicle", "helicopter", "roundabout", "soccer-ball-field",
+    "swimming-pool", "container-crane", "airport", "helipad",
+)  # fmt: skip
 
-# ExDark name -> names of the same thing in VOC and COCO. VOC has no cup. Compared without case.
-SAME_THING = {
-    "motorbike": ("motorcycle",),  # COCO
-    "people": ("person",),  # VOC, COCO
-    "table": ("diningtable", "dining table"),  # VOC, COCO
+# What --classes can name. These lists hold whether or not a set has an object of each class.
+LISTS: dict[str, tuple[str, ...]] = {
+    "exdark": EXDARK,
+    "aitod": AITOD,
+    "visdrone": VISDRONE,
+    "tinyperson": ("person",),
+    "dota-1.0": DOTA[:15],
+    "dota-1.5": DOTA[:16],
+    "dota-2.0": DOTA,
 }
-_TO_EXDARK = {other: name for name, others in SAME_THING.items() for other in others} | {name: name for name in EXDARK}
+
+# List -> name in it -> names of the same thing elsewhere. VOC has no cup. Compared without case.
+SAME_THING: dict[str, dict[str, tuple[str, ...]]] = {
+    "exdark": {
+        "motorbike": ("motorcycle",),  # COCO
+        "people": ("person",),  # VOC, COCO
+        "table": ("diningtable", "dining table"),  # VOC, COCO
+    },
+    "tinyperson": {"person": ("sea_person", "earth_person")},  # one class in the set's own evaluation
+}
 
 
 class ClassTable:
     """Which classes a converted set has, in order, and which number a name of the original gets.
 
-    choice: "exdark" (the twelve), "all" (the set's own, sorted), or its own names in the wanted order, comma-separated.
+    choice: one of LISTS, "all" (the set's own, sorted), or its own names in the wanted order, comma-separated.
     """
 
     def __init__(self, choice: str, found: Iterable[str]) -> None:
         present = sorted(set(found))
-        if choice == "exdark":
-            self.names = list(EXDARK)
-            self._numbers = {name: EXDARK.index(target) for name, target in _TO_EXDARK.items()}
-            return
-        self.names = present if choice == "all" else [name.strip() for name in choice.split(",") if name.strip()]
+        named = [name.strip() for name in choice.split(",") if name.strip()]
+        self.names = present if choice == "all" else list(LISTS.get(choice, named))
         self._numbers = {name.lower(): number for number, name in enumerate(self.names)}
+        if choice in LISTS:
+            others = SAME_THING.get(choice, {}).items()
+            self._numbers |= {other: self._numbers[name] for name, same in others for other in same}
+            return
         missing = [name for name in self.names if name.lower() not in {other.lower() for other in present}]
         if missing or not self.names or len(self._numbers) < len(self.names):
             raise UserError(
                 f"--classes {choice}: {', '.join(missing) or 'a repeated or empty name'} cannot be used; the set has "
-                f"{', '.join(present) or 'no objects'}. Give some of these, 'all' or 'exdark'."
+                f"{', '.join(present) or 'no objects'}. Give some of these, 'all', or a list: {', '.join(LISTS)}."
             )
 
     def number(self, name: str) -> int | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from data.convert.layout import Box, Item, Summary, inside, write_yolo
 from utils.files import UserError
+
+Entry = dict[str, Any]
+Judge = Callable[[Entry, Box], str | None]  # why an annotation is left out; None keeps it
 
 
 def convert(
@@ -30,38 +33,58 @@ def convert(
     files = [source] if source.is_file() else sorted(source.glob("annotations/instances_*.json"))
     if not files:
         raise UserError(f"--source {source}: expected annotations/instances_*.json in it, or one such file.")
-    items = [item for file in files for item in _items(file, images, difficult, summary)]
+    judge = _keep_all if difficult else _crowd
+    items = [item for file in files for item in _items(file, images, judge, summary)]
     return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
 
 
-def _items(file: Path, images: Path | None, difficult: bool, summary: Summary) -> Iterator[Item]:
-    """The items of one annotation file."""
+def read_items(
+    file: Path, folders: Sequence[Path], split: str, group: str, judge: Judge, summary: Summary
+) -> Iterator[tuple[Item, Entry]]:
+    """Each picture of a COCO file as an item, with its own entry of the file, which may hold more than COCO's keys.
+
+    folders: where the pictures may lie; the first that has one counts. Annotations that `judge` gives a reason against
+    are counted in the summary, pictures whose name leads out of the folder are listed there. Raises UserError where the
+    file is not in COCO's format.
+    """
     content = _load(file)
-    subset = file.stem.removeprefix("instances_")  # train2017
-    split = next((name for name in ("train", "val", "test") if name in subset), "train")
-    folders = (
-        [images]
-        if images
-        else [base / name for base in _bases(file) for name in (f"images/{subset}", subset, "images")]
-    )
     names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
     boxes: dict[Any, list[Box]] = {}
     for entry in content["annotations"]:
-        if entry.get("iscrowd") and not difficult:
-            summary.dropped["marked as crowd (--difficult keeps them)"] += 1
-            continue
-        boxes.setdefault(entry["image_id"], []).append(_box(names.get(entry["category_id"], ""), entry["bbox"]))
+        box = _box(names.get(entry["category_id"], ""), entry["bbox"])
+        reason = judge(entry, box)
+        if reason:
+            summary.dropped[reason] += 1
+        else:
+            boxes.setdefault(entry["image_id"], []).append(box)
     for entry in content["images"]:
         try:
             picture = _find(folders, str(entry["file_name"]))
         except ValueError as problem:
             summary.skipped.append((file, str(problem)))
             continue
-        size = (int(entry["height"]), int(entry["width"])) if {"height", "width"} <= entry.keys() else None
-        yield Item(picture, split, f"coco-{subset}", tuple(boxes.get(entry["id"], ())), size)
+        yield Item(picture, split, group, tuple(boxes.get(entry["id"], ())), _size(entry)), entry
 
 
-def _load(file: Path) -> dict[str, list[dict[str, Any]]]:
+def _items(file: Path, images: Path | None, judge: Judge, summary: Summary) -> Iterator[Item]:
+    """The items of one of COCO's own annotation files."""
+    subset = file.stem.removeprefix("instances_")  # train2017
+    split = next((name for name in ("train", "val", "test") if name in subset), "train")
+    bases = [file.parent.parent, file.parent]  # beside the folder of the annotations, or beside the file
+    usual = [base / name for base in bases for name in (f"images/{subset}", subset, "images")]
+    pairs = read_items(file, [images] if images else usual, split, f"coco-{subset}", judge, summary)
+    return (item for item, _ in pairs)
+
+
+def _keep_all(_entry: Entry, _box: Box) -> None:
+    """Leave nothing out."""
+
+
+def _crowd(entry: Entry, _box: Box) -> str | None:
+    return "marked as crowd (--difficult keeps them)" if entry.get("iscrowd") else None
+
+
+def _load(file: Path) -> dict[str, list[Entry]]:
     """The content of an annotation file, its lists checked for the keys that are used."""
     needed = {
         "images": {"id", "file_name"},
@@ -74,17 +97,27 @@ def _load(file: Path) -> dict[str, list[dict[str, Any]]]:
         raise UserError(f"{file}: cannot be read as JSON ({problem}).") from None
     for name, keys in needed.items():
         rows = content.get(name) if isinstance(content, dict) else None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) and keys <= row.keys() for row in rows):
+        if not isinstance(rows, list) or not all(_has(row, keys) for row in rows):
             raise UserError(f"{file}: expected COCO's {name!r}, a list with {', '.join(sorted(keys))} in each entry.")
     return dict(content)
 
 
-def _bases(file: Path) -> list[Path]:
-    """Where picture folders may lie: beside the folder of the annotations, or beside the file."""
-    return [file.parent.parent, file.parent]
+def _has(row: Any, keys: set[str]) -> bool:
+    """Whether an entry has the keys, and numbers or texts where they refer to another entry."""
+    if not isinstance(row, dict) or not keys <= row.keys():
+        return False
+    return all(isinstance(row[key], (int, str)) for key in keys if key.endswith("id"))
 
 
-def _find(folders: list[Path], name: str) -> Path:
+def _size(entry: Entry) -> tuple[int, int] | None:
+    """(height, width) as stated; None where it is not."""
+    try:
+        return int(entry["height"]), int(entry["width"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _find(folders: Sequence[Path], name: str) -> Path:
     """The picture in the first folder that has it, else in the first folder (and found missing later)."""
     places = [inside(folder, name) for folder in folders]
     return next((place for place in places if place.is_file()), places[0])

@@ -10,6 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+from PIL import Image, ImageOps
 
 from data.convert.classes import ClassTable
 from data.probe import Unreadable, in_threads, probe
@@ -37,13 +40,23 @@ class Box:
 
 @dataclass(frozen=True)
 class Item:
-    """One picture. size: (height, width) px as annotated, None where the original does not say."""
+    """One picture, or the part `crop` (left, top, right, bottom px) of it, which the boxes are then relative to.
+
+    size: (height, width) px as annotated, None where the original does not say; of a part it is the part's own.
+    """
 
     image: Path
     split: str
     group: str
     boxes: tuple[Box, ...]
     size: tuple[int, int] | None = None
+    crop: tuple[int, int, int, int] | None = None
+
+    @property
+    def file(self) -> str:
+        """The name of the written picture: of a part with the place of its corner, so that each has its own."""
+        where = f"_{self.crop[0]}_{self.crop[1]}" if self.crop else ""
+        return f"{self.image.stem}{where}{self.image.suffix}"
 
 
 @dataclass
@@ -67,6 +80,8 @@ class Summary:
         facts += [f"{count} boxes left out: {reason}" for reason, count in self.dropped.items()]
         if self.backgrounds:
             facts.append(f"{self.backgrounds} pictures without a wanted object left out (--backgrounds keeps them)")
+        if self.per_split.keys() >= {"train", "test"} and "val" not in self.per_split:
+            facts.append("no validation part: where data.yaml has no other, its val is the test pictures")
         return facts + [f"skipped {file}: {reason}" for file, reason in self.skipped]
 
 
@@ -84,7 +99,8 @@ def write_yolo(
     """Write the items in the YOLO layout and fill the summary. Pictures are copied or linked, never changed.
 
     `out` may hold another converted set of the same classes: groups are added to it. Everything is built in a hidden
-    folder beside `out` first. Raises UserError where nothing is left to write or a group is there already.
+    folder beside `out` first. Parts of pictures are cut out and written anew. Raises UserError where nothing is left to
+    write or a group is there already.
     """
     if link not in LINKS:
         raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
@@ -121,6 +137,8 @@ def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[s
             raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
     present = {item.split for item in items}
     content.update({split: f"images/{split}" for split in SPLITS if split in present})
+    if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test pictures
+        content.setdefault("val", content["test"])
     return {**content, "names": names}
 
 
@@ -131,7 +149,7 @@ def _write_item(
     if not backgrounds and all(table.number(box.name) is None for box in item.boxes):
         return Summary(backgrounds=1, dropped=Counter({"another class": len(item.boxes)} if item.boxes else {}))
     try:
-        size = probe(item.image)
+        size = _measure(item)
     except Unreadable as problem:
         return str(problem)
     annotated = item.size if item.size and min(item.size) > 0 else size
@@ -143,15 +161,43 @@ def _write_item(
     if not rows and not backgrounds:
         counts.images, counts.backgrounds = 0, 1
         return counts
-    target = work / "images" / item.split / item.group / item.image.name
-    label = work / "labels" / item.split / item.group / f"{item.image.stem}.txt"
+    target = work / "images" / item.split / item.group / item.file
+    label = (work / "labels" / item.split / item.group / item.file).with_suffix(".txt")
     target.parent.mkdir(parents=True, exist_ok=True)
     label.parent.mkdir(parents=True, exist_ok=True)
     if label.exists():
         return "another picture of the same name was converted already"
-    place(item.image, target)
+    try:
+        _write_picture(item, target, place)
+    except Unreadable as problem:
+        return str(problem)
     label.write_text("".join(rows))
     return counts
+
+
+def _measure(item: Item) -> tuple[int, int]:
+    """(height, width) px of what will be written. Raises Unreadable where the picture, or the part of it, is not there."""
+    height, width = probe(item.image)
+    if item.crop is None:
+        return height, width
+    left, top, right, bottom = item.crop
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise Unreadable(f"its part {list(item.crop)} does not lie in its {width} x {height} px")
+    return bottom - top, right - left
+
+
+def _write_picture(item: Item, target: Path, place: Callable[[Path, Path], object]) -> None:
+    """Place the picture, or cut the part out in the picture's own format. Raises Unreadable where it does not decode."""
+    if item.crop is None:
+        place(item.image, target)
+        return
+    try:
+        with Image.open(item.image) as picture:
+            how: dict[str, Any] = {"quality": 95, "subsampling": 0} if picture.format == "JPEG" else {}
+            part = ImageOps.exif_transpose(picture).crop(item.crop)
+    except (OSError, ValueError, SyntaxError) as problem:
+        raise Unreadable(str(problem)) from None
+    part.save(target, **how)
 
 
 def _row(box: Box, size: tuple[int, int], table: ClassTable, counts: Summary) -> str | None:

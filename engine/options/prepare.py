@@ -65,15 +65,32 @@ class ConvertOptions:
     """A published data set in its original form, and where its YOLO form goes."""
 
     name: str | None = option(
-        None, "the data set (needed): coco, exdark or voc; may stand first, without --name", group=_WHAT
+        None,
+        "the data set (needed): aitod, aitodv2, coco, dota, exdark, tinyperson, visdrone or voc; may stand first, "
+        "without --name",
+        group=_WHAT,
     )
     source: Path | None = option(None, "folder of the unpacked original (needed)", group=_WHAT)
     out: Path | None = option(None, "folder for images/, labels/ and data.yaml (needed)", group=_WHAT)
-    classes: str | None = option(None, "class list: exdark (default), or as docs/data/ says for the set", group=_WHAT)
-    images: Path | None = option(None, "coco, voc: where the pictures are, if not in the usual place", group=_WHAT)
+    classes: str | None = option(
+        None, "class list: by default the set's own, for coco and voc exdark's; docs/data/ says what else", group=_WHAT
+    )
+    images: Path | None = option(
+        None, "aitod, coco, voc: where the pictures are, if not in the usual place", group=_WHAT
+    )
     link: str | None = option(
         None, "copy the pictures (default), or link to them", group=_WHAT, choices=("copy", "hard", "symbolic")
     )
-    difficult: bool | None = option(None, "coco, voc: keep objects marked difficult or crowd", group=_WHAT)
-    backgrounds: bool | None = option(None, "coco, voc: keep pictures without a wanted object", group=_WHAT)
-    trainval: bool | None = option(None, "voc: train on trainval and validate on test, as is usual", group=_WHAT)
+    difficult: bool | None = option(None, "coco, dota, voc: keep objects marked difficult or crowd", group=_WHAT)
+    backgrounds: bool | None = option(
+        None, "all but exdark, which does so anyway: keep pictures without a wanted object", group=_WHAT
+    )
+    trainval: bool | None = option(None, "aitod, voc: train on trainval and validate on test, as is usual", group=_WHAT)
+    version: str | None = option(
+        None,
+        "aitod: 1.0 (default) or 2.0; dota: 1.0, 1.5 or 2.0, needed where labels of several are there",
+        group=_WHAT,
+    )
+    corners: bool | None = option(
+        None, "tinyperson: cut the training pictures into the parts of the set's corner file", group=_WHAT
+    )

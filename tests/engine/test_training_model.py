@@ -32,9 +32,9 @@ class Probe(Method):
     def taps(self, detector: Any) -> dict[str, int]:
         return {"stem": 0}
 
-    def assigner(self, default: Any) -> Any:
-        self.calls.append("assigner")
-        return default
+    def criterion(self, branch: Any) -> None:
+        self.calls.append("criterion")
+        assert branch.assigner and branch.bbox_loss and branch.bce
 
     def prepare(self, batch: dict[str, Any]) -> None:
         self.calls.append("prepare")
@@ -82,7 +82,7 @@ def test_terms_are_added_and_logged_by_name() -> None:
     plain, _ = make_model()(make_batch())
     assert total.item() == pytest.approx(plain.item() + 6.0, rel=1e-5)  # 2 * 3
     assert items["probe"].item() == 6.0 and not items["probe"].requires_grad
-    assert method.calls == ["attach", "assigner", "prepare", "loss"]
+    assert method.calls == ["attach", "criterion", "prepare", "loss"]
     assert method.stem.shape == (2, 16, 32, 32)
 
 
@@ -109,10 +109,10 @@ def test_trainable_parts_are_in_the_tree_and_no_hook_is_left() -> None:
 
 
 @pytest.mark.parametrize(("cfg", "branches"), [("yolov8n", 1), ("yolo26n", 2)])
-def test_every_branch_asks_for_its_assigner(cfg: str, branches: int) -> None:
+def test_every_branch_of_the_criterion_may_be_changed(cfg: str, branches: int) -> None:
     method = Probe()
     model = make_model(method, cfg=cfg)
-    assert len(criterion_branches(model.criterion)) == branches == method.calls.count("assigner")
+    assert len(criterion_branches(model.criterion)) == branches == method.calls.count("criterion")
 
 
 def test_the_base_method_changes_nothing() -> None:
@@ -123,4 +123,4 @@ def test_the_base_method_changes_nothing() -> None:
     total, _ = make_model(method)(make_batch())
     assert total.item() == pytest.approx(make_model()(make_batch())[0].item(), rel=1e-6)
     assert method.state() == {} and method.taps(None) == {} and method.frozen_modules() == []
-    assert method.assigner("stock") == "stock"
+    assert method.notes(None) == []

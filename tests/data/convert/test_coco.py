@@ -111,6 +111,12 @@ def test_boxes_that_are_none_are_counted(source, tmp_path, box, reason):
     assert summary.dropped == {reason: 1}
 
 
+@pytest.mark.parametrize("width", [None, "wide", float("inf"), 0])
+def test_a_stated_size_that_is_none(source, tmp_path, width):
+    write(source, "train2017", [{**picture(1, "1.jpg"), "width": width}], [note(1, 1, [4, 6, 16, 16])])
+    assert convert(source, tmp_path / "out").images == 2
+
+
 def test_missing_pictures_are_listed(source, tmp_path):
     (source / "train2017/1.jpg").unlink()
     summary = convert(source, tmp_path / "out")
@@ -125,6 +131,7 @@ def test_missing_pictures_are_listed(source, tmp_path):
         ('{"images": [{"id": 1}]}', "expected COCO's 'images', a list with file_name, id in each entry"),
         ('{"images": [], "annotations": [3]}', "expected COCO's 'annotations'"),
         ('{"images": [], "annotations": []}', "expected COCO's 'categories'"),
+        ('{"images": [{"id": [1], "file_name": "1.jpg"}]}', "expected COCO's 'images'"),
         ("[" * 100_000, "cannot be read as JSON"),
     ],
 )

@@ -29,6 +29,18 @@ def test_the_twelve_classes_and_their_other_names(name, number):
     assert table.number(name) == number
 
 
+@pytest.mark.parametrize(
+    ("choice", "name", "number"),
+    [
+        ("aitod", "Wind-Mill", 7), ("aitod", "windmill", None), ("visdrone", "motor", 9), ("tinyperson", "person", 0),
+        ("tinyperson", "earth_person", 0), ("dota-1.0", "swimming-pool", 14), ("dota-1.0", "container-crane", None),
+        ("dota-1.5", "container-crane", 15), ("dota-2.0", "helipad", 17),
+    ],
+)  # fmt: skip
+def test_lists_hold_whatever_was_found(choice, name, number):
+    assert ClassTable(choice, []).number(name) == number
+
+
 def test_all_names_are_sorted_and_given_ones_keep_their_order():
     assert ClassTable("all", ["b", "a", "b"]).names == ["a", "b"]
     assert ClassTable("b, a", ["b", "a"]).names == ["b", "a"]
@@ -118,4 +130,4 @@ def test_converters_need_no_torch(root):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [False, False]
-    assert list(CONVERTERS) == ["coco", "exdark", "voc"]
+    assert list(CONVERTERS) == ["coco", "exdark", "voc", "aitod", "aitodv2", "visdrone", "tinyperson", "dota"]

@@ -1,0 +1,76 @@
+"""TinyPerson, people at sea and on the shore from afar, to the YOLO layout. The annotations are COCO files with flags.
+
+Source: Yu et al., Scale Match for Tiny Person Detection (WACV 2020), github.com/ucas-vg/TinyBenchmark, which describes
+the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from data.convert.coco import Entry, read_items
+from data.convert.layout import Box, Item, Summary, write_yolo
+from utils.files import UserError
+
+ERASED = "erase_with_uncertain_dataset"  # the pictures again, what is not certainly a person painted over
+FLAGS = ("ignore", "uncertain", "logo")
+CORNER_FILES = ("corner/tiny_set_train_sw640_sh512.json", "corner/task/tiny_set_train_sw640_sh512_all.json")
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    classes: str = "tinyperson",
+    link: str = "copy",
+    backgrounds: bool = False,
+    corners: bool = False,
+) -> Summary:
+    """Convert the unpacked tiny_set: training pictures, erased ones where they are there, and test pictures.
+
+    classes: "tinyperson" (one class, person), or "sea_person,earth_person". link, backgrounds: see layout.write_yolo.
+    corners: cut the training pictures into the parts that the set's corner file names. Boxes with a flag of FLAGS are
+    left out and counted. Raises UserError where nothing can be found or written.
+    """
+    summary = Summary()
+    erased = source / ERASED
+    train = erased if (erased / "annotations").is_dir() else source
+    files = [
+        (_file(train, CORNER_FILES if corners else ("tiny_set_train.json",)), train / "train", "train"),
+        (_file(source, ("tiny_set_test.json",)), source / "test", "test"),
+    ]
+    items = [item for file, pictures, split in files for item in _items(file, pictures, split, summary)]
+    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
+
+
+def _file(root: Path, names: tuple[str, ...]) -> Path:
+    """The first of the annotation files that is there."""
+    places = [root / "annotations" / name for name in names]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise UserError(
+            f"{places[0]}: there is no such file. Give the unpacked tiny_set as --source, with annotations, train and "
+            "test in it. See docs/data/tinyperson.md."
+        )
+    return found
+
+
+def _items(file: Path, pictures: Path, split: str, summary: Summary) -> Iterator[Item]:
+    """The items of an annotation file; of a corner file, one a part."""
+    for item, entry in read_items(file, [pictures], split, f"tinyperson-{split}", _judge, summary):
+        if "corner" not in entry:
+            yield item
+            continue
+        try:
+            left, top, right, bottom = map(int, entry["corner"])
+        except (TypeError, ValueError, OverflowError):
+            summary.skipped.append((item.image, f"its corner {entry['corner']!r} is not left, top, right, bottom"))
+            continue
+        yield replace(item, crop=(left, top, right, bottom))
+
+
+def _judge(entry: Entry, _box: Box) -> str | None:
+    """The first flag that an annotation bears."""
+    return next((f"marked {flag}" for flag in FLAGS if entry.get(flag)), None)

@@ -1,0 +1,66 @@
+"""VisDrone-DET, streets seen from drones, to the YOLO layout: one text file a picture.
+
+Source: Zhu et al., Vision Meets Drones: A Challenge (2018), github.com/VisDrone/VisDrone-Dataset, Task 1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data.convert.classes import VISDRONE
+from data.convert.layout import Box, Summary, write_yolo
+from data.convert.rows import paired_items
+from utils.files import UserError
+
+FOLDERS = {"train": "DET-train", "val": "DET-val", "test": "DET-test-dev"}  # split -> end of the folder's name
+CATEGORIES = ("ignored region", *VISDRONE, "others")  # by number
+FORM = "left,top,width,height,score,category,truncation,occlusion"
+LEFT_OUT = {"ignored region": "an ignored region", "others": "of the category others"}
+
+
+def convert(
+    source: Path, out: Path, *, classes: str = "visdrone", link: str = "copy", backgrounds: bool = False
+) -> Summary:
+    """Convert the unpacked VisDrone2019-DET-train, -val and -test-dev, those that lie in `source`, or one of them.
+
+    classes, link, backgrounds: see layout.write_yolo. Ignored regions, the category others and boxes of score 0 are
+    left out and counted. Raises UserError where nothing can be found or written.
+    """
+    summary = Summary()
+    folders = _folders(source)
+    if not folders:
+        raise UserError(
+            f"--source {source}: expected VisDrone2019-DET-train, -val or -test-dev in it, each with images and "
+            "annotations. See docs/data/visdrone.md."
+        )
+    items = [
+        item
+        for split, folder in folders.items()
+        for item in paired_items(
+            folder / "images", (folder / "annotations").glob("*.txt"), split, f"visdrone-{split}", _read, FORM, summary
+        )
+    ]
+    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
+
+
+def _folders(source: Path) -> dict[str, Path]:
+    """Split -> its folder: `source` itself, or inside it, as archives unpack with and without a folder around them."""
+    places = [source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))] if source.is_dir() else []
+    found = [place for place in places if (place / "images").is_dir() and (place / "annotations").is_dir()]
+    return {
+        split: folder
+        for split, end in FOLDERS.items()
+        for folder in [next((place for place in found if place.resolve().name.endswith(end)), None)]
+        if folder is not None
+    }
+
+
+def _read(row: str) -> Box | str:
+    """The object of a row in px, or why it is none of the ten classes. Some rows end in a comma too many."""
+    left, top, width, height, score, category = map(float, row.split(",")[:6])
+    name = dict(enumerate(CATEGORIES)).get(int(category)) if category.is_integer() else None
+    if name is None:
+        raise ValueError
+    if score == 0 and name not in LEFT_OUT:
+        return "of score 0, not to be considered"
+    return LEFT_OUT.get(name) or Box(name, left, top, left + width, top + height)

@@ -1,0 +1,74 @@
+"""RFLA: label assignment by Gaussian receptive fields, for objects of a few pixels (Xu et al., ECCV 2022).
+
+Changes only who is trained towards what; the network, its cost and its checkpoints stay as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields as fields_of
+from typing import Any
+
+from methods.base import Detector, Method
+from methods.receptive_field_assignment import boundaries, hierarchical_assign, receptive_field_distance
+from methods.rfla_assigner import RFLAssigner, Rules, WeighedBoxLoss
+from methods.rfla_options import RFLAOptions
+from models.receptive_field import effective_fields
+from utils.files import UserError
+
+__all__ = ["RFLA", "RFLAssigner", "hierarchical_assign", "receptive_field_distance"]
+
+
+class RFLA(Method):
+    """The method `rfla`: wraps the assigner, and the box loss, of every branch of the criterion."""
+
+    name = "rfla"
+
+    def __init__(self, options: RFLAOptions | None = None) -> None:
+        self.options = options or RFLAOptions()
+        self.rules = chosen_rules(self.options)
+        self.given = read_fields(self.options.rf)
+        self.fields: dict[int, float] = {}
+
+    def attach(self, detector: Detector) -> None:
+        """Find the receptive fields of the detector's levels. Raises UserError where --rf names a level it has not."""
+        self.fields = effective_fields(detector, self.options.rf_fraction, self.given)
+
+    def criterion(self, branch: Any) -> None:
+        """Put the assigner in front of the stock one, and let it weigh the box loss."""
+        assigner = RFLAssigner(mode=self.options.rfla_mode, rules=self.rules, fields=self.fields, stock=branch.assigner)
+        branch.assigner, branch.bbox_loss = assigner, WeighedBoxLoss(branch.bbox_loss, assigner)
+
+    def notes(self, detector: Detector) -> list[str]:
+        """The effective fields, and which sizes are nearest to which level."""
+        sides = ", ".join(f"stride {stride}: {side:g} px" for stride, side in self.fields.items())
+        metric = self.rules.get("metric", Rules.metric)
+        split = [f"{low}|{high} at {side:.0f} px" for (low, high), side in boundaries(self.fields, metric).items()]
+        return [f"rfla {self.options.rfla_mode}: effective receptive fields {sides}; levels split {', '.join(split)}"]
+
+
+def chosen_rules(options: RFLAOptions) -> dict[str, Any]:
+    """The rules that the options name. Raises UserError where --rfla-topk has not one or two numbers."""
+    names = {f"rfla_{field.name}": field.name for field in fields_of(Rules)}
+    chosen = {name: getattr(options, flag) for flag, name in names.items()}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    if topk := chosen.get("topk"):
+        if len(topk) > 2:
+            raise UserError(f"--rfla-topk {' '.join(map(str, topk))}: expected two numbers, such as --rfla-topk 3 1.")
+        chosen["topk"] = (topk[0], topk[-1])
+    return chosen
+
+
+def read_fields(text: str) -> dict[int, float]:
+    """`8:45.5,16:133.5` as a mapping. Raises UserError for anything else."""
+    fields = {}
+    for part in filter(None, text.replace(" ", "").split(",")):
+        stride, _, side = part.partition(":")
+        try:
+            fields[int(stride)] = float(side)
+        except ValueError:
+            fields[0] = 0.0
+        if not all(stride > 0 and 0 < side < 1e5 for stride, side in fields.items()):
+            raise UserError(
+                f"--rf {text}: {part!r} is no stride:side pair in pixels; expected such as 8:45.5,16:133.5."
+            )
+    return fields

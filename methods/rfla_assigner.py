@@ -1,0 +1,306 @@
+"""RFLA as a label assigner: who trains a tiny object, and towards which value. A wrapper around the stock assigner.
+
+The stock rule raises the overlap of a predicted box to the sixth power. At the start of training a predicted box is far
+larger than an object of a few pixels, so that its points are called positive and trained towards 1e-9: background. Here
+four separate choices say what happens to tiny objects instead; all other objects follow the stock rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from methods.receptive_field_assignment import (
+    SMALLEST_SIDE,
+    Grid,
+    divergence,
+    grids,
+    nearby_points,
+)
+
+PUBLISHED_FIELDS = {4: 17.5, 8: 45.5, 16: 133.5, 32: 213.5, 64: 277.5, 128: 405.5}  # px, half of ResNet-50's
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is done to objects whose sqrt(area) is under `tiny` px.
+
+    selection: which points train such an object: "stock", its task-aligned ones; "nearest", these and its `topk` nearest
+        points that no object holds; "hierarchy", published RFLA instead.
+    ranking: how its points share its target: "gaussian", by their distance; "aligned", by the stock rule's own order.
+    target: the class target: "stock"; "floor", at least `floor`, which yields; "one".
+    box: the weight of the box loss: "target", the class target; "cap", that times the best overlap that a box around
+        the point could reach; "stock", the stock target.
+    floor: least target of an object's best point while nothing overlaps it; it falls to 0 as the object's best stock
+        target rises to `yields`.
+    topk, shrink, inside, conflict, metric: of "hierarchy" (topk and metric of "nearest" too): points in its two stages,
+        the factor on the fields between them, whether points outside their object are dropped, who wins a point that two
+        objects want (the later in "order", or the nearer, "rfd"), and the distance.
+    """
+
+    tiny: float = 32.0
+    selection: str = "stock"
+    ranking: str = "gaussian"
+    target: str = "floor"
+    box: str = "target"
+    floor: float = 0.5
+    yields: float = 0.3
+    topk: tuple[int, int] = (3, 1)
+    shrink: float = 0.9
+    inside: bool = False
+    conflict: str = "rfd"
+    metric: str = "kl"
+
+
+MODES: dict[str, Rules] = {
+    "hybrid": Rules(),
+    "paper": Rules(tiny=inf, selection="hierarchy", target="one", conflict="order"),
+}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "selection": ("stock", "nearest", "hierarchy"),
+    "ranking": ("gaussian", "aligned"),
+    "target": ("stock", "floor", "one"),
+    "box": ("target", "cap", "stock"),
+    "conflict": ("order", "rfd"),
+    "metric": ("kl", "wd"),
+}
+
+
+class Assigned(NamedTuple):
+    """What an assigner returns: for b pictures of A points each, the label (b, A), box (b, A, 4) and class targets
+    (b, A, classes), whether a point is positive (b, A), and the object that it trains (b, A)."""
+
+    labels: Tensor
+    boxes: Tensor
+    scores: Tensor
+    positive: Tensor
+    owners: Tensor
+
+
+class Points(NamedTuple):
+    """All feature points of a picture: places (A, 2) px, sides (A,) px of their effective fields, and their levels."""
+
+    places: Tensor
+    sides: Tensor
+    levels: list[Grid]
+
+    def boxes(self, which: Tensor, scale: float = 1.0) -> Tensor:
+        """Fields (..., 4) xyxy of the points with indices `which` (...)."""
+        place, half = self.places[which], self.sides[which][..., None] * (scale / 2)
+        return torch.cat([place - half, place + half], -1)
+
+
+class RFLAssigner(nn.Module):
+    """Drop-in for Ultralytics' `TaskAlignedAssigner`: the same `forward`, with RFLA's care for tiny objects.
+
+    mode: "hybrid" keeps the stock rule and lifts the targets of tiny objects until their boxes are good; "paper" is RFLA
+    as published: predictions are ignored, and every object gets its nearest points with target 1. `rules` replaces single
+    choices of the mode. fields: stride -> side of the effective receptive field in px (default: ResNet-50's).
+    Either give the assigner to wrap as `stock`, or the arguments of `TaskAlignedAssigner` (topk, num_classes, ...).
+    `box_weights` (b, A) of the last call weigh the box loss where they differ from the class targets, else it is None.
+    A batch without tiny objects gets the stock assignment, bit for bit. Raises ValueError for unknown rules or strides.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        mode: str = "hybrid",
+        rules: Mapping[str, Any] | None = None,
+        fields: Mapping[int, float] | None = None,
+        stock: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        if stock is None:
+            from models.detector import stock_assigner
+
+            stock = stock_assigner(*args, **kwargs)
+        self.stock = stock
+        self.rules = make_rules(mode, rules or {})
+        self.strides = [int(stride) for stride in stock.stride]
+        self.fields = dict(fields or PUBLISHED_FIELDS)
+        if missing := [stride for stride in self.strides if stride not in self.fields]:
+            raise ValueError(f"no receptive field for stride {missing}; give `fields` one for each of {self.strides}")
+        self.box_weights: Tensor | None = None
+
+    @torch.no_grad()
+    def forward(
+        self,
+        pd_scores: Tensor,
+        pd_bboxes: Tensor,
+        anc_points: Tensor,
+        gt_labels: Tensor,
+        gt_bboxes: Tensor,
+        mask_gt: Tensor,
+        **extra: Tensor,
+    ) -> Assigned:
+        """Assign b pictures of A points and at most n objects.
+
+        pd_scores (b, A, classes) after the sigmoid, pd_bboxes (b, A, 4), anc_points (A, 2), gt_labels (b, n, 1),
+        gt_bboxes (b, n, 4), mask_gt (b, n, 1) 1 where there is an object; boxes xyxy, all in px.
+        """
+        self.box_weights = None
+        tiny = self._tiny(gt_bboxes, mask_gt)  # (b, n)
+        by_hierarchy = self.rules.selection == "hierarchy"
+        mask = mask_gt * ~tiny[..., None] if by_hierarchy else mask_gt
+        if by_hierarchy and tiny.any() and not mask.any():
+            assigned = _nobody(pd_scores, pd_bboxes)
+        else:
+            assigned = Assigned(*self.stock(pd_scores, pd_bboxes, anc_points, gt_labels, gt_bboxes, mask, **extra))
+        if not tiny.any():
+            return assigned
+        points = self._points(anc_points)
+        if self.rules.selection != "stock":
+            owners = self._hierarchy(gt_bboxes, tiny, points)  # (b, A), 1-based
+            if not by_hierarchy:
+                owners = owners.masked_fill(assigned.positive, 0)
+            assigned = _handed_over(assigned, owners, gt_labels, gt_bboxes)
+        return self._with_targets(assigned, gt_bboxes, tiny, points)
+
+    def _tiny(self, boxes: Tensor, mask: Tensor) -> Tensor:
+        """(b, n) whether an object is there, has an area, and is under the threshold."""
+        sides = boxes[..., 2:] - boxes[..., :2]
+        area = sides.clamp_min(0).prod(-1)
+        return mask[..., 0].bool() & (area > 0) & (area < self.rules.tiny**2)
+
+    def _points(self, places: Tensor) -> Points:
+        """The levels of the points, told from the last one: it lies half a coarsest stride inside the far corner."""
+        width, height = (places[-1] + self.strides[-1] / 2).round().long().tolist()
+        levels = grids((height, width), self.strides)
+        sides = [places.new_full((level.rows * level.columns,), self.fields[level.stride]) for level in levels]
+        points = Points(places, torch.cat(sides), levels)
+        if len(points.sides) != len(places):
+            raise ValueError(
+                f"{len(places)} points are not the grids of strides {self.strides} over {width}x{height} px"
+            )
+        return points
+
+    def _hierarchy(self, boxes: Tensor, tiny: Tensor, points: Points) -> Tensor:
+        """(b, A) which tiny object takes each point, 1-based, by the two stages of RFLA; 0: none."""
+        rules, one_to_one = self.rules, self.stock.topk2 == 1
+        topk = [min(k, self.stock.topk2) for k in rules.topk]
+        boxes = _at_least_a_pixel(boxes)
+        reach = 1 if one_to_one else max(topk) // 2 + 1
+        near = nearby_points((boxes[..., :2] + boxes[..., 2:]) / 2, points.levels, reach)  # (b, n, K)
+        owners = torch.zeros(tiny.shape[0], len(points.places), dtype=torch.long, device=boxes.device)
+        allowed = tiny[..., None].expand_as(near)
+        for k, scale in zip(topk, (1.0, rules.shrink), strict=True):
+            rfd = 1 / (1 + divergence(boxes[:, :, None], points.boxes(near, scale), rules.metric))  # (b, n, K)
+            taken = _take(rfd.masked_fill(~allowed, 0), near, k, rules.conflict, owners.shape[1])
+            owners = torch.where(owners > 0, owners, taken)
+        if rules.inside:
+            box = boxes.gather(1, (owners - 1).clamp_min(0)[..., None].expand(-1, -1, 4))  # (b, A, 4)
+            owners = owners * (_overshoot(points.places, box) < 0).all(-1)
+        return owners
+
+    def _with_targets(self, assigned: Assigned, boxes: Tensor, tiny: Tensor, points: Points) -> Assigned:
+        """The targets and box weights of all positive points of tiny objects, by the rules."""
+        rules = self.rules
+        image, point = (assigned.positive & tiny.gather(1, assigned.owners.long())).nonzero(as_tuple=True)  # (m,)
+        key = image * boxes.shape[1] + assigned.owners[image, point].long()  # (m,) one number an object
+        box = _at_least_a_pixel(boxes.flatten(0, 1)[key])  # (m, 4)
+        label = assigned.labels[image, point]
+        stock = assigned.scores[image, point, label].float()
+        best = _per_object(stock, key, boxes, "amax")
+        share = stock / best.clamp_min(torch.finfo(stock.dtype).tiny)
+        if rules.ranking == "gaussian":
+            far = divergence(box, points.boxes(point), rules.metric)
+            share = torch.exp(_per_object(far, key, boxes, "amin") - far)
+        share = torch.where((best == 0) & (rules.ranking == "aligned"), torch.ones_like(share), share)
+        lifted = {
+            "stock": stock,
+            "floor": torch.maximum(stock, rules.floor * (1 - best / rules.yields).clamp_min(0) * share),
+            "one": torch.ones_like(stock),
+        }[rules.target]
+        assigned.scores[image, point, label] = lifted.to(assigned.scores.dtype)
+        if rules.box != "target":
+            self.box_weights = assigned.scores.sum(-1)
+            weight = stock if rules.box == "stock" else lifted * _cap(points.places[point], box)
+            self.box_weights[image, point] = weight.to(self.box_weights.dtype)
+        return assigned
+
+
+class WeighedBoxLoss(nn.Module):
+    """A stock box loss whose points are weighed by the assigner's `box_weights`, where it has any."""
+
+    def __init__(self, loss: nn.Module, assigner: RFLAssigner) -> None:
+        super().__init__()
+        self.loss, self.assigner = loss, assigner
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The arguments of Ultralytics' `BboxLoss`; the fifth, (b, A, classes), says the weights by its sum."""
+        weights = self.assigner.box_weights
+        return self.loss(*(args if weights is None else (*args[:4], weights[..., None], *args[5:])), **kwargs)
+
+
+def make_rules(mode: str, changes: Mapping[str, Any]) -> Rules:
+    """The rules of a mode, some replaced. Raises ValueError for what is unknown."""
+    if mode not in MODES:
+        raise ValueError(f"mode {mode!r}: expected one of {', '.join(MODES)}")
+    for name, known in CHOICES.items():
+        if changes.get(name, known[0]) not in known:
+            raise ValueError(f"{name} {changes[name]!r}: expected one of {', '.join(known)}")
+    return replace(MODES[mode], **changes)
+
+
+def _take(rfd: Tensor, near: Tensor, k: int, conflict: str, points: int) -> Tensor:
+    """One stage over candidate points: rfd, near (b, n, K) nearness and indices. Returns (b, A) objects, 1-based."""
+    flat = near.flatten(1)  # (b, n * K)
+    least = rfd.topk(min(k, rfd.shape[-1]), -1).values[..., -1:]
+    taken = (rfd >= least) & (rfd > 0)  # all ties with the k-th
+    if conflict == "rfd":
+        best = rfd.new_zeros(len(rfd), points).scatter_reduce(1, flat, (rfd * taken).flatten(1), "amax")
+        taken &= rfd == best.gather(1, flat).view_as(rfd)
+    order = torch.arange(1, rfd.shape[1] + 1, device=rfd.device)[:, None] * taken  # (b, n, K)
+    return order.new_zeros(len(rfd), points).scatter_reduce(1, flat, order.flatten(1), "amax")
+
+
+def _nobody(scores: Tensor, boxes: Tensor) -> Assigned:
+    """The assignment of pictures without objects."""
+    none = torch.zeros(scores.shape[:2], dtype=torch.long, device=scores.device)
+    return Assigned(none, torch.zeros_like(boxes), torch.zeros_like(scores), none.bool(), none.clone())
+
+
+def _handed_over(assigned: Assigned, owners: Tensor, labels: Tensor, boxes: Tensor) -> Assigned:
+    """The assignment after the points with an owner (b, A), 1-based, went to it; their class targets begin at 0."""
+    new = owners > 0
+    owner = (owners - 1).clamp_min(0)
+    label = labels[..., 0].long().clamp_min(0).gather(1, owner)
+    box = boxes.gather(1, owner[..., None].expand(-1, -1, 4)).to(assigned.boxes.dtype)
+    return Assigned(
+        torch.where(new, label, assigned.labels.long()),
+        torch.where(new[..., None], box, assigned.boxes),
+        assigned.scores * ~new[..., None],
+        assigned.positive | new,
+        torch.where(new, owner, assigned.owners.long()),
+    )
+
+
+def _per_object(values: Tensor, key: Tensor, boxes: Tensor, reduce: str) -> Tensor:
+    """(m,) the least or largest of `values` (m,) among the rows of the same object."""
+    start = values.new_full((boxes.shape[0] * boxes.shape[1],), inf if reduce == "amin" else -inf)
+    return start.scatter_reduce(0, key, values, reduce)[key]
+
+
+def _at_least_a_pixel(boxes: Tensor) -> Tensor:
+    """Boxes (..., 4) with sides of at least a pixel about the same centre, in float32; NaN becomes 0."""
+    boxes = boxes.float().nan_to_num()
+    centre, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]) / 2
+    half = half.clamp_min(SMALLEST_SIDE / 2)
+    return torch.cat([centre - half, centre + half], -1)
+
+
+def _overshoot(places: Tensor, box: Tensor) -> Tensor:
+    """(..., 2) how far points (..., 2) lie outside boxes (..., 4), px; negative inside."""
+    return torch.maximum(box[..., :2] - places, places - box[..., 2:])
+
+
+def _cap(places: Tensor, box: Tensor) -> Tensor:
+    """The best overlap (IoU) of `box` (m, 4) with a box that must contain its point (m, 2): 1 inside. (m,) in (0, 1]."""
+    side = box[:, 2:] - box[:, :2]
+    return (side / (side + _overshoot(places, box).clamp_min(0))).prod(1)

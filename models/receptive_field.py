@@ -1,0 +1,164 @@
+"""How much of the picture a backbone layer can see: its theoretical receptive field, read off a real forward pass.
+
+Every tensor of the pass carries the span of input pixels that its cells depend on. Only three kinds of operation change
+a span (windows, enlarging, mixing all positions), whatever modules they come from, so no table of modules is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from models.graph import Layer, evaluating, layer_input
+from utils.files import UserError
+
+_CONVOLUTION, _POOL, _ENLARGE = "convolution", "pool2d", "upsample"
+_MIXING = frozenset({"mm", "bmm", "baddbmm", "addmm", "_softmax", "_scaled_dot_product_flash_attention_for_cpu"})
+
+
+@dataclass(frozen=True)
+class Field:
+    """Cell p of a tensor depends on input pixels p * jump + first to p * jump + last, both included, along each axis."""
+
+    first: float = 0.0
+    last: float = 0.0
+    jump: float = 1.0
+
+    @property
+    def size(self) -> float:
+        """Side of the field in pixels."""
+        return self.last - self.first + 1
+
+    @property
+    def offset(self) -> float:
+        """Where the middle of cell 0's field lies, in pixels from the picture's edge (the first pixel's middle is 0.5)."""
+        return (self.first + self.last + 1) / 2
+
+    def window(self, kernel: int, stride: int, padding: int, dilation: int) -> Field:
+        """The field behind a convolution or pooling."""
+        reach = (kernel - 1) * dilation - padding
+        return Field(self.first - padding * self.jump, self.last + reach * self.jump, self.jump * stride)
+
+    def enlarged(self, factor: float) -> Field:
+        """The field behind nearest enlargement."""
+        jump = self.jump / factor
+        return Field(self.first - jump * (factor - 1), self.last, jump)
+
+    def joined(self, other: Field) -> Field:
+        """The field of a cell that reads both."""
+        return replace(self, first=min(self.first, other.first), last=max(self.last, other.last))
+
+
+@dataclass(frozen=True)
+class Level:
+    """The layer that stands for a stride: its row in the network, and its field."""
+
+    index: int
+    field: Field
+
+
+class _Tracer(TorchDispatchMode):
+    """Carries fields from the inputs of each operation to its outputs."""
+
+    def __init__(self, image: Tensor) -> None:
+        super().__init__()
+        self.fields = {id(image): Field()}
+        self.alive = [image]  # so that no id is used twice
+        self.wide = (
+            False  # whether something pooled without a stride (spatial pyramids) or mixed all positions (attention)
+        )
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one operation and note its outputs' field."""
+        result = func(*args, **(kwargs or {}))
+        known = [self.fields[id(leaf)] for leaf in tree_leaves(args) if id(leaf) in self.fields]
+        if known:
+            field = self._after(func.overloadpacket.__name__, args, known, result)
+            for tensor in (leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)):
+                self.fields[id(tensor)] = field
+                self.alive.append(tensor)
+        return result
+
+    def _after(self, name: str, args: Any, known: list[Field], result: Any) -> Field:
+        field = known[0]
+        for other in known[1:]:
+            field = field.joined(other)
+        if _CONVOLUTION in name:
+            stride, padding, dilation, transposed = args[3][0], args[4][0], args[5][0], args[6]
+            if transposed:
+                return field.enlarged(stride)
+            return field.window(args[1].shape[-1], stride, padding, dilation)
+        if _POOL in name and "adaptive" not in name:
+            kernel, stride = args[1][0], (args[2] or args[1])[0]
+            self.wide |= stride == 1 and kernel > 2  # 2 is only a blur before a stride
+            return field.window(kernel, stride, args[3][0] if len(args) > 3 else 0, 1)
+        if _ENLARGE in name:
+            return field.enlarged(result.shape[-1] / args[0].shape[-1])
+        self.wide |= name in _MIXING
+        return field
+
+
+def trace(model: nn.Module, imgsz: int = 640) -> dict[int, int]:
+    """Stride -> theoretical receptive field, px, of the backbone layer that stands for it (see `levels`).
+
+    model: a built YOLO detector; imgsz: px, changes nothing but the size of the forward pass. Holds every stride of the
+    head. Raises ValueError where the backbone has no layer of one of them.
+    """
+    return {stride: round(level.field.size) for stride, level in levels(model, imgsz).items()}
+
+
+def levels(model: Layer, imgsz: int = 640) -> dict[int, Level]:
+    """Stride of the head -> the layer that stands for it: the last one before a pyramid pools or attention mixes.
+
+    Only the way down counts: behind a pyramid, or the way up, every level sees nearly the whole picture and the levels
+    cannot be told apart. Where all layers of a stride attend, the last one stands for it, its attention left out.
+    The pass runs on torch's "meta" device: shapes only, neither weights nor statistics are read or moved.
+    """
+    strides = [int(stride) for stride in model.stride.tolist()]
+    side = -(-imgsz // max(strides)) * max(strides)
+    layers = deepcopy(model.model[:-1]).to("meta")
+    plain: dict[int, Level] = {}
+    attending: dict[int, Level] = {}
+    image = torch.zeros(1, 3, side, side, device="meta")
+    with evaluating(layers), _Tracer(image) as tracer:
+        outputs: dict[int, Tensor] = {}
+        x = image
+        for layer in layers:
+            source = layer_input(layer, x, outputs)
+            tracer.wide = False
+            x = outputs[layer.i] = layer(source)
+            if x.shape[-1] > max(part.shape[-1] for part in (source if isinstance(source, list) else [source])):
+                break
+            stride = side // x.shape[-1]
+            if tracer.wide or stride in attending:
+                attending[stride] = Level(layer.i, tracer.fields[id(x)])
+            else:
+                plain[stride] = Level(layer.i, tracer.fields[id(x)])
+    found = attending | plain
+    missing = [stride for stride in strides if stride not in found]
+    if missing:
+        raise ValueError(f"the backbone has no layer of stride {missing}; its strides are {sorted(found)}")
+    return {stride: found[stride] for stride in strides}
+
+
+def effective_fields(
+    model: nn.Module, fraction: float = 0.5, given: Mapping[int, float] | None = None
+) -> dict[int, float]:
+    """Stride -> side in pixels of the *effective* field: `fraction` of the theoretical one, or the side that is given.
+
+    Raises UserError where `given` names a stride that the head has not.
+    """
+    strides = [int(stride) for stride in model.stride.tolist()]  # type: ignore[operator,union-attr]
+    given = given or {}
+    unknown = [stride for stride in given if stride not in strides]
+    if unknown:
+        raise UserError(f"--rf: this model has no stride {unknown[0]}; its strides are {', '.join(map(str, strides))}.")
+    traced = trace(model) if len(given) < len(strides) else {}
+    return {stride: given.get(stride, fraction * traced.get(stride, 0)) for stride in strides}

@@ -1,0 +1,128 @@
+"""RFLA as a method: what its options become, what it puts into the criterion, and that the detector stays stock."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from engine.training_model import TrainingModel, criterion_branches
+from methods.registry import create
+from methods.rfla import RFLA, RFLAssigner, chosen_rules, read_fields
+from methods.rfla_assigner import MODES, WeighedBoxLoss
+from methods.rfla_options import RFLAOptions
+from models.detector import build
+from utils.files import UserError
+
+NAMES = {0: "ship", 1: "person"}
+
+
+def training_model(cfg: str, options: RFLAOptions | None = None) -> TrainingModel:
+    torch.manual_seed(0)
+    gains = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=2)
+    model = TrainingModel(build(cfg, NAMES), create("rfla", {RFLAOptions: options} if options else {}), gains)
+    model.build_criterion()
+    return model
+
+
+def batch(side: float, size: int = 128) -> dict[str, Any]:
+    """Two pictures with three square objects of `side` px each."""
+    centre = torch.tensor([[0.2, 0.3], [0.52, 0.61], [0.8, 0.4]] * 2)
+    return {
+        "img": torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1)),
+        "cls": torch.tensor([[0.0], [1], [1]] * 2),
+        "bboxes": torch.cat([centre, torch.full((6, 2), side / size)], 1),
+        "batch_idx": torch.tensor([0.0, 0, 0, 1, 1, 1]),
+        "seed": [0, 1],
+    }
+
+
+@pytest.mark.parametrize("options", [RFLAOptions(), RFLAOptions(rfla_mode="paper"), RFLAOptions(rfla_box="cap")])
+@pytest.mark.parametrize(("cfg", "branches"), [("yolov8n", 1), ("yolov8n-p2", 1), ("yolo26n", 2), ("yolo26n-p2", 2)])
+def test_every_branch_trains_towards_tiny_objects(cfg: str, branches: int, options: RFLAOptions) -> None:
+    """DFL heads and direct ones, one branch or two: a finite loss, and a gradient in the box head from 6 px objects."""
+    model = training_model(cfg, options)
+    found = criterion_branches(model.criterion)
+    assert len(found) == branches
+    assert all(isinstance(b.assigner, RFLAssigner) and isinstance(b.bbox_loss, WeighedBoxLoss) for b in found)
+    loss, items = model(batch(side=6))
+    loss.backward()
+    assert loss.isfinite() and items["box_loss"] > 0.1
+    gradient = model.detector.model[-1].cv2[0][-1].weight.grad
+    assert gradient is not None and gradient.abs().sum() > 0
+
+
+def test_without_it_tiny_objects_give_no_box_loss() -> None:
+    """What the method is for: the same batch under the stock rule has a box loss of nothing."""
+    model = training_model("yolov8n")
+    model.criterion.assigner = model.criterion.assigner.stock
+    assert model(batch(side=6))[1]["box_loss"] < 1e-6
+
+
+@pytest.mark.parametrize("cfg", ["yolov8n", "yolo26n"])
+def test_ordinary_objects_give_the_stock_loss_bit_for_bit(cfg: str) -> None:
+    ours, stock = training_model(cfg), training_model(cfg)
+    for branch in criterion_branches(stock.criterion):
+        branch.assigner, branch.bbox_loss = branch.assigner.stock, branch.bbox_loss.loss
+    assert torch.equal(ours(batch(side=48))[0], stock(batch(side=48))[0])
+
+
+def test_the_detector_stays_stock() -> None:
+    model = training_model("yolov8n")
+    plain = build("yolov8n", NAMES)
+    assert list(model.detector.state_dict()) == list(plain.state_dict())
+    assert not model.extras
+
+
+def test_notes_say_fields_and_split() -> None:
+    """yolov8n: 95, 239 and 399 px, halved; boundaries of the specification, 80.7 and 157.8 px."""
+    method = RFLA()
+    detector = build("yolov8n", NAMES)
+    method.attach(detector)
+    (note,) = method.notes(detector)
+    assert "stride 8: 47.5 px, stride 16: 119.5 px, stride 32: 199.5 px" in note
+    assert "8|16 at 81 px, 16|32 at 158 px" in note
+
+
+def test_given_fields_and_fraction() -> None:
+    method = RFLA(RFLAOptions(rf="8:45.5, 32:213.5", rf_fraction=1 / 3))
+    method.attach(build("yolov8n", NAMES))
+    assert method.fields == {8: 45.5, 16: pytest.approx(239 / 3), 32: 213.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("", {}), ("8:45.5", {8: 45.5}), ("8:45.5,16:133.5", {8: 45.5, 16: 133.5})]
+)
+def test_fields_are_read(text: str, expected: dict[int, float]) -> None:
+    assert read_fields(text) == expected
+
+
+@pytest.mark.parametrize("text", ["8", "8:x", "x:8", "8:-4", "0:10", "8:nan", "8:45:5"])
+def test_fields_that_make_no_sense(text: str) -> None:
+    with pytest.raises(UserError, match=r"--rf .* no stride:side pair"):
+        read_fields(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (RFLAOptions(), {}),
+        (RFLAOptions(rfla_floor=0.0), {"floor": 0.0}),
+        (RFLAOptions(rfla_topk=(2,)), {"topk": (2, 2)}),
+        (RFLAOptions(rfla_topk=(4, 1), rfla_inside=True, rfla_tiny=16.0), {"topk": (4, 1), "inside": True, "tiny": 16.0}),
+    ],
+)  # fmt: skip
+def test_options_become_rules(options: RFLAOptions, expected: dict[str, Any]) -> None:
+    assert chosen_rules(options) == {"inside": False} | expected
+
+
+def test_too_many_numbers_of_points() -> None:
+    with pytest.raises(UserError, match="expected two numbers"):
+        chosen_rules(RFLAOptions(rfla_topk=(3, 2, 1)))
+
+
+def test_every_mode_is_offered() -> None:
+    for mode in MODES:
+        assert RFLA(RFLAOptions(rfla_mode=mode)).options.rfla_mode == mode
