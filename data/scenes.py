@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data import aerial
 from data.lighting import day, night, night_exposure, night_light
 from data.street import NAMES, draw, make_street
 from utils.files import UserError, suggestion
@@ -33,12 +34,29 @@ Picture = NDArray[np.uint8]
 VERSION = 1  # counts up when the same seed begins to give other bytes
 MARKER = "world.json"  # written last: a folder that holds it is whole
 QUALITY = 95  # of the JPEG pictures
-_LOOKS = {"day": day, "night": night}  # "dark" is made afterwards, from the day picture, by data.degrade.low_light
+DARK = "dark"  # a look that is made afterwards, from the day picture, by data.degrade.low_light
 _MANY = 200_000  # scenes a split can have at most: the seeds of splits lie this far apart
 
 
+Labels = NDArray[np.float32]  # (n, 5) class, centre x, centre y, width, height as fractions of the picture
+Scene = Callable[[int, tuple[int, int], Collection[str]], tuple[dict[str, Picture], Labels]]
+"""Draws scene number `seed` for a picture of (width, height) in some looks: look -> picture, and the labels of all."""
+
+
+def _street_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], Labels]:
+    """A street by day, by night, or both."""
+    frame, lights = draw(make_street(seed, size)), {"day": day, "night": night}
+    return {look: lights[look](frame, seed) for look in looks}, frame.labels
+
+
+def _aerial_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], Labels]:
+    """A piece of land from above, by day."""
+    picture, labels = aerial.picture_from_above(seed, size)
+    return dict.fromkeys(looks, picture), labels
+
+
 class Split(NamedTuple):
-    """`scenes` scenes, each written once a folder; `folders` maps a folder's name to a look: day, night or dark."""
+    """`scenes` scenes, each written once a folder; `folders` maps a folder's name to a look of the world's, or dark."""
 
     scenes: int
     folders: Mapping[str, str]
@@ -46,12 +64,16 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class World:
-    """A made-up data set: class names in label order, picture size (width, height), and its splits in seed order."""
+    """A made-up data set: class names in label order, picture size (width, height), and its splits in seed order.
+
+    `scene` draws one scene of it.
+    """
 
     name: str
     names: tuple[str, ...]
     size: tuple[int, int]
     splits: Mapping[str, Split]
+    scene: Scene
 
 
 WORLDS: dict[str, World] = {
@@ -64,13 +86,22 @@ WORLDS: dict[str, World] = {
             "val": Split(60, {"val": "night", "val_day": "day"}),
             "test": Split(120, {"test": "night", "test_day": "day"}),
         },
-    )
+        scene=_street_scene,
+    ),
+    "demo-tiny": World(
+        name="demo-tiny",
+        names=aerial.NAMES,
+        size=(160, 160),
+        splits={split: Split(scenes, {split: "day"}) for split, scenes in (("train", 320), ("val", 60), ("test", 120))},
+        scene=_aerial_scene,
+    ),
 }
 
 
 class _Job(NamedTuple):
-    """One scene to draw: its seed, size, file stem, and folder -> look."""
+    """One scene to draw: its world, seed, size, file stem, and folder -> look."""
 
+    world: str
     seed: int
     size: tuple[int, int]
     stem: str
@@ -167,7 +198,8 @@ def _jobs(world: World, plan: Mapping[str, Any]) -> list[_Job]:
     for k, (split, parts) in enumerate(world.splits.items()):
         first = plan["seed"] * 1_000_000 + k * _MANY
         jobs += [
-            _Job(first + i, (width, height), f"{split}{i:05d}", parts.folders) for i in range(plan["counts"][split])
+            _Job(world.name, first + i, (width, height), f"{split}{i:05d}", parts.folders)
+            for i in range(plan["counts"][split])
         ]
     return jobs
 
@@ -227,12 +259,11 @@ def _draw_scenes(task: tuple[Path, Sequence[_Job]]) -> list[str]:
     folder, jobs = task
     cv2.setNumThreads(1)  # one process a core is enough
     for job in jobs:
-        frame = draw(make_street(job.seed, job.size))
-        looks = {look: _LOOKS[look](frame, job.seed) for look in set(job.folders.values()) & set(_LOOKS)}
+        looks, labels = WORLDS[job.world].scene(job.seed, job.size, set(job.folders.values()) - {DARK})
         for name, look in job.folders.items():
             if look in looks:
                 write_picture(folder / "images" / name / f"{job.stem}.jpg", looks[look])
-            (folder / "labels" / name / f"{job.stem}.txt").write_text(_label_text(frame.labels))
+            (folder / "labels" / name / f"{job.stem}.txt").write_text(_label_text(labels))
     return [job.stem for job in jobs]
 
 
@@ -256,8 +287,8 @@ def _read_picture(path: Path) -> Picture:
 
 
 def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
-    """Fill the folders of look 'dark' from the day pictures of the same scenes."""
-    pairs = [(job, dark, light) for job in jobs for dark, look in job.folders.items() if look == "dark"
+    """Fill the folders of look DARK from the day pictures of the same scenes."""
+    pairs = [(job, dark, light) for job in jobs for dark, look in job.folders.items() if look == DARK
              for light, other in job.folders.items() if other == "day"]  # fmt: skip
     if not pairs:
         return

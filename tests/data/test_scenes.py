@@ -230,3 +230,15 @@ def test_a_clip_that_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="no video can be written"):
         night_clip(tmp_path / "night.nonsense", seconds=0.2, fps=5, size=(96, 72), workers=1, progress=False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_every_world_is_drawn_as_its_data_yaml_says(name, tmp_path, root):
+    counts = dict.fromkeys(WORLDS[name].splits, 1)
+    make_world(name, tmp_path / name, size=(96, 72), counts=counts, workers=1, progress=False)
+    said = load_yaml(root / "data" / f"{name}.yaml")
+    assert list(said["names"].values()) == list(WORLDS[name].names)
+    for split in ("train", "val", "test"):
+        (picture,) = (tmp_path / name / said[split]).iterdir()
+        assert cv2.imread(str(picture)).shape == (72, 96, 3)
+        assert label_path(picture).is_file()

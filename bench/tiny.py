@@ -1,0 +1,78 @@
+"""Label assignment for objects of a few pixels: stock, RFLA's hybrid and RFLA as published, on `demo-tiny`, from scratch.
+
+python -m bench.tiny                                  every model, three seeds, 12 epochs: two hours of one core
+python -m bench.tiny --models yolov8n --epochs 60     until both stop improving
+python -m bench.tiny --ordinary                       objects of ordinary size, on demo-night
+python -m bench.tiny --raccoon DIR --weights FILE     and on real photographs
+
+A comparison that was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.recipe import RECIPE
+from engine.comparison import compare
+from utils.files import save_yaml
+from utils.options import run_door
+
+MODELS = ("yolov8n", "yolov8n-p2", "yolo26n", "yolo26n-p2")
+RUNS = ("none", "rfla", "rfla rfla_mode=paper")
+TINY: dict[str, Any] = {
+    "data": "demo-tiny",
+    "hyp": "data/hyps/hyp.demo-tiny.yaml",
+    "optimizer": "AdamW",
+    "imgsz": 160,
+    "batch_size": 16,
+}
+
+
+def raccoon_set(source: Path) -> Path:
+    """A data YAML over the raccoon set whose last training pictures choose the epoch, and whose own val is the test."""
+    pictures = sorted((source / "images" / "train").iterdir())
+    folder = Path("datasets/raccoon-plain")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, chosen in (("train", [p for i, p in enumerate(pictures) if i % 8]), ("choose", pictures[::8])):
+        (folder / f"{name}.txt").write_text("".join(f"{path.resolve()}\n" for path in chosen))
+    path = folder / "raccoon.yaml"
+    splits = {"train": "train.txt", "val": "choose.txt", "test": str((source / "images" / "val").resolve())}
+    save_yaml(path, {"path": str(folder.resolve()), **splits, "names": ["raccoon"]})
+    return path
+
+
+def recipes(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Name of the comparison -> its runs and options."""
+    if options.ordinary:
+        return {"rfla-demo-night": {**RECIPE, "run": RUNS[:2]}}
+    if options.raccoon:
+        data = {"data": str(raccoon_set(options.raccoon)), "weights": str(options.weights), "lr0": 0.001}
+        return {"rfla-raccoon": {**RECIPE, **data, "run": RUNS[:2], "imgsz": 256, "epochs": 10}}
+    suffix = "" if options.epochs == 12 else f"-{options.epochs}-epochs"
+    return {
+        f"tiny-{model}{suffix}": {**TINY, "cfg": f"models/{model}.yaml", "run": options.runs, "epochs": options.epochs}
+        for model in options.models
+    }
+
+
+def main() -> None:
+    """Train, measure on the test split, and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--runs", nargs="+", default=RUNS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--ordinary", action="store_true", help="demo-night in place of demo-tiny")
+    parser.add_argument("--raccoon", type=Path, help="folder of the raccoon set (images/, labels/)")
+    parser.add_argument("--weights", type=Path, help="YOLOv5n v6.1, trained on COCO, for --raccoon")
+    parser.add_argument("--out", type=Path, default=Path("bench/results"))
+    options = parser.parse_args()
+    for name, recipe in recipes(options).items():
+        compare(**recipe, seeds=options.seeds, plots=False, name=name, out=options.out)
+
+
+if __name__ == "__main__":
+    sys.exit(run_door(main))
