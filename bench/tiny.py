@@ -2,6 +2,7 @@
 
 python -m bench.tiny                                  every model, three seeds, 12 epochs: two hours of one core
 python -m bench.tiny --models yolov8n --epochs 60     until both stop improving
+python -m bench.tiny --data demo-specks               the same world without any object over 12 px
 python -m bench.tiny --ordinary                       objects of ordinary size, on demo-night
 python -m bench.tiny --raccoon DIR --weights FILE     and on real photographs
 
@@ -23,7 +24,6 @@ from utils.options import run_door
 MODELS = ("yolov8n", "yolov8n-p2", "yolo26n", "yolo26n-p2")
 RUNS = ("none", "rfla", "rfla rfla_mode=paper")
 TINY: dict[str, Any] = {
-    "data": "demo-tiny",
     "hyp": "data/hyps/hyp.demo-tiny.yaml",
     "optimizer": "AdamW",
     "imgsz": 160,
@@ -53,7 +53,13 @@ def recipes(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         return {"rfla-raccoon": {**RECIPE, **data, "run": RUNS[:2], "imgsz": 256, "epochs": 10}}
     suffix = "" if options.epochs == 12 else f"-{options.epochs}-epochs"
     return {
-        f"tiny-{model}{suffix}": {**TINY, "cfg": f"models/{model}.yaml", "run": options.runs, "epochs": options.epochs}
+        f"{options.data.removeprefix('demo-')}-{model}{suffix}": {
+            **TINY,
+            "data": options.data,
+            "cfg": f"models/{model}.yaml",
+            "run": options.runs,
+            "epochs": options.epochs,
+        }
         for model in options.models
     }
 
@@ -61,6 +67,7 @@ def recipes(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def main() -> None:
     """Train, measure on the test split, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="demo-tiny")
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--runs", nargs="+", default=RUNS)
     parser.add_argument("--seeds", type=int, default=3)
@@ -71,7 +78,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     options = parser.parse_args()
     for name, recipe in recipes(options).items():
-        compare(**recipe, seeds=options.seeds, plots=False, name=name, out=options.out)
+        compare(**recipe, seeds=options.seeds, plots=False, name=name, out=options.out / name)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,10 @@ WHITE: Colour = (0.90, 0.90, 0.88)
 class Ground:
     """A picture in the making: dots (H, W, 3), labels so far, and what is taken."""
 
-    def __init__(self, seed: int, size: tuple[int, int]) -> None:
+    def __init__(self, seed: int, size: tuple[int, int], largest: float = math.inf) -> None:
+        """largest: objects with a larger sqrt(area of the box), px, are left out."""
         self.rng = np.random.default_rng([seed, 29])
-        self.size = size
+        self.size, self.largest = size, largest
         self.shape = ((size[1] + 2 * MARGIN) * FINER, (size[0] + 2 * MARGIN) * FINER)
         angle = self.rng.uniform(0, 2 * math.pi)
         self.sun = (math.cos(angle), math.sin(angle))  # where shadows fall
@@ -52,7 +53,7 @@ class Ground:
     def pick(self, colours: Sequence[Colour]) -> Colour:
         """One of the colours, a little lighter or darker."""
         shade = self.rng.uniform(0.9, 1.1)
-        red, green, blue = colours[self.rng.integers(len(colours))]
+        red, green, blue = colours[int(self.rng.integers(len(colours)))]
         return red * shade, green * shade, blue * shade
 
     def _plain(self, colour: Colour, rough: float) -> Array:
@@ -88,7 +89,7 @@ class Ground:
         """The shadow of a thing as tall as `height` px."""
         far = (place[0] + self.sun[0] * height, place[1] + self.sun[1] * height)
         near, shifted = self.dot(polygon, place, angle), self.dot(polygon, far, angle)
-        hull = cv2.convexHull(np.concatenate([near, shifted]))
+        hull = cv2.convexHull(np.concatenate([near, shifted])).astype(np.int32)
         self.dots[self.mask(hull).astype(bool)] *= 0.5
 
     def is_free(self, place: Place, radius: float) -> bool:
@@ -112,6 +113,8 @@ class Ground:
         if seen.sum() < LEAST_SHARE * whole.sum() or min(len(rows), len(columns)) < LEAST_SIDE * FINER:
             return False
         x1, x2, y1, y2 = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
+        if math.sqrt((x2 - x1) * (y2 - y1)) > self.largest * FINER:
+            return False
         width, height = self.size[0] * FINER, self.size[1] * FINER
         box = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
         self.labels.append((NAMES.index(name), *box))
@@ -366,12 +369,14 @@ def _lay_out(ground: Ground) -> None:
     _scatter(ground, tree, int(rng.integers(3, 14)), 5, dry)
 
 
-def picture_from_above(seed: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Array]:
+def picture_from_above(seed: int, size: tuple[int, int], largest: float = math.inf) -> tuple[NDArray[np.uint8], Array]:
     """Aerial scene number `seed`: the picture (H, W, 3) RGB for `size` = (width, height) px, and its labels.
+
+    largest: objects with a larger sqrt(area of the box), px, are not drawn.
 
     Labels (n, 5): class, centre x, centre y, width, height as fractions of the picture.
     """
-    ground = Ground(seed, size)
+    ground = Ground(seed, size, largest)
     _lay_out(ground)
     rng = ground.rng
     light = ground.dots * np.asarray(rng.uniform(0.92, 1.08, 3), np.float32) * np.float32(rng.uniform(0.75, 1.1))

@@ -8,6 +8,7 @@ Adding a world is adding a row to WORLDS.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,9 +51,11 @@ def _street_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> t
     return {look: lights[look](frame, seed) for look in looks}, frame.labels
 
 
-def _aerial_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], Labels]:
-    """A piece of land from above, by day."""
-    picture, labels = aerial.picture_from_above(seed, size)
+def _aerial_scene(
+    seed: int, size: tuple[int, int], looks: Collection[str], largest: float = math.inf
+) -> tuple[dict[str, Picture], Labels]:
+    """A piece of land from above, by day; without objects larger than `largest` px."""
+    picture, labels = aerial.picture_from_above(seed, size, largest)
     return dict.fromkeys(looks, picture), labels
 
 
@@ -94,6 +98,13 @@ WORLDS: dict[str, World] = {
         size=(160, 160),
         splits={split: Split(scenes, {split: "day"}) for split, scenes in (("train", 320), ("val", 60), ("test", 120))},
         scene=_aerial_scene,
+    ),
+    "demo-specks": World(
+        name="demo-specks",
+        names=aerial.NAMES,
+        size=(160, 160),
+        splits={split: Split(scenes, {split: "day"}) for split, scenes in (("train", 320), ("val", 60), ("test", 120))},
+        scene=partial(_aerial_scene, largest=12.0),
     ),
 }
 

@@ -47,6 +47,11 @@ COMMANDS: dict[str, Command] = {
         "engine.prepare_sets:convert",
         first="name",
     ),
+    "explain-assignment": Command(
+        "Draw which feature points train which object of one picture: the stock rule beside RFLA.",
+        "engine.options.prepare_explain:ExplainOptions",
+        "engine.prepare_explain:explain",
+    ),
 }
 
 

@@ -42,6 +42,11 @@ def test_most_objects_are_tiny_and_some_are_large(scenes) -> None:
     assert 8 < len(found) / len(scenes) < 25
 
 
+def test_large_objects_can_be_left_out() -> None:
+    found = sides([picture_from_above(seed, SIZE, largest=12) for seed in range(6)])
+    assert len(found) > 30 and found.max() <= 12
+
+
 def test_every_class_is_there_often_enough(scenes) -> None:
     """150 or more of each among the 320 training scenes: 19 or more in 40."""
     counts = np.bincount(np.concatenate([labels[:, 0] for _, labels in scenes]).astype(int), minlength=len(NAMES))
