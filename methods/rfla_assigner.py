@@ -31,7 +31,7 @@ class Rules:
     """What is done to objects whose sqrt(area) is under `tiny` px.
 
     selection: which points train such an object: "stock", its task-aligned ones; "nearest", these and its `topk` nearest
-        points that no object holds; "hierarchy", published RFLA instead.
+        points that no object holds (on a one-to-one branch, only where it has none); "hierarchy", published RFLA instead.
     ranking: how its points share its target: "gaussian", by their distance; "aligned", by the stock rule's own order.
     target: the class target: "stock"; "floor", at least `floor`, which yields; "one".
     box: the weight of the box loss: "target", the class target; "cap", that times the best overlap that a box around
@@ -156,9 +156,9 @@ class RFLAssigner(nn.Module):
             return assigned
         points = self._points(anc_points)
         if self.rules.selection != "stock":
-            owners = self._hierarchy(gt_bboxes, tiny, points)  # (b, A), 1-based
-            if not by_hierarchy:
-                owners = owners.masked_fill(assigned.positive, 0)
+            takers = tiny if by_hierarchy or self.stock.topk2 > 1 else tiny & ~_served(assigned, tiny)
+            held = torch.zeros_like(assigned.positive) if by_hierarchy else assigned.positive
+            owners = self._hierarchy(gt_bboxes, takers, held, points)  # (b, A), 1-based
             assigned = _handed_over(assigned, owners, gt_labels, gt_bboxes)
         return self._with_targets(assigned, gt_bboxes, tiny, points)
 
@@ -180,15 +180,15 @@ class RFLAssigner(nn.Module):
             )
         return points
 
-    def _hierarchy(self, boxes: Tensor, tiny: Tensor, points: Points) -> Tensor:
-        """(b, A) which tiny object takes each point, 1-based, by the two stages of RFLA; 0: none."""
+    def _hierarchy(self, boxes: Tensor, takers: Tensor, held: Tensor, points: Points) -> Tensor:
+        """(b, A) which of the `takers` (b, n) takes each point that is not `held` (b, A), by RFLA's stages; 1-based."""
         rules, one_to_one = self.rules, self.stock.topk2 == 1
         topk = [min(k, self.stock.topk2) for k in rules.topk]
         boxes = _at_least_a_pixel(boxes)
         reach = 1 if one_to_one else max(topk) // 2 + 1
         near = nearby_points((boxes[..., :2] + boxes[..., 2:]) / 2, points.levels, reach)  # (b, n, K)
-        owners = torch.zeros(tiny.shape[0], len(points.places), dtype=torch.long, device=boxes.device)
-        allowed = tiny[..., None].expand_as(near)
+        owners = torch.zeros(held.shape, dtype=torch.long, device=boxes.device)
+        allowed = takers[..., None] & ~held.gather(1, near.flatten(1)).view_as(near)  # (b, n, K)
         for k, scale in zip(topk, (1.0, rules.shrink), strict=True):
             rfd = 1 / (1 + divergence(boxes[:, :, None], points.boxes(near, scale), rules.metric))  # (b, n, K)
             taken = _take(rfd.masked_fill(~allowed, 0), near, k, rules.conflict, owners.shape[1])
@@ -264,6 +264,12 @@ def _nobody(scores: Tensor, boxes: Tensor) -> Assigned:
     """The assignment of pictures without objects."""
     none = torch.zeros(scores.shape[:2], dtype=torch.long, device=scores.device)
     return Assigned(none, torch.zeros_like(boxes), torch.zeros_like(scores), none.bool(), none.clone())
+
+
+def _served(assigned: Assigned, objects: Tensor) -> Tensor:
+    """(b, n) whether an object has a point."""
+    counts = torch.zeros(objects.shape, dtype=torch.long, device=objects.device)
+    return counts.scatter_add(1, assigned.owners.long(), assigned.positive.long()) > 0
 
 
 def _handed_over(assigned: Assigned, owners: Tensor, labels: Tensor, boxes: Tensor) -> Assigned:

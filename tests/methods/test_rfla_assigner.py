@@ -137,6 +137,15 @@ def test_nearest_adds_points_to_objects_that_have_few(selection: str, at_least: 
     assert (mine.scores.sum(-1) > 0).sum() == mine.positive.sum()
 
 
+def test_nearest_on_the_one_to_one_branch_serves_only_objects_without_a_point() -> None:
+    """Two objects of 3 px share the only point near both: the stock rule leaves one of them nothing."""
+    boxes = torch.tensor([[[99.0, 99, 102, 102], [99.5, 99, 102.5, 102]]])
+    alone = Assigned(*assigner(topk2=1).stock(*scene(boxes)))
+    mine = assigner(topk2=1, rules={"selection": "nearest"})(*scene(boxes))
+    assert torch.bincount(alone.owners[alone.positive], minlength=2).tolist() in ([1, 0], [0, 1])
+    assert torch.bincount(mine.owners[mine.positive], minlength=2).tolist() == [1, 1]
+
+
 @pytest.mark.parametrize("half", [7.5, 2.0])  # a new DFL head, reg_max 16, and a new direct head, reg_max 1
 @pytest.mark.parametrize("strides", [(8, 16, 32), (4, 8, 16, 32), (16, 32)])
 @pytest.mark.parametrize("topk2", [None, 1])
