@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data import labels
-from data.labels import read_label, scan, unreadable
+from data.labels import Label, read_label, scan, share_below, unreadable
 from utils.files import UserError, list_images
 
 
@@ -149,3 +149,10 @@ def test_real_sets(shared, name, pictures, boxes):
     result = scan(list_images(folder / "images"), 12)
     assert (len(result.labels), result.skipped) == (pictures, [])
     assert sum(len(label.boxes) for label in result.labels) == boxes
+
+
+def test_share_below_by_hand():
+    """A picture of 200 x 100 px at 400: twice as large. sqrt(0.05 * 0.1 * 20000) = 10 px become 20, 40 px become 80."""
+    label = Label(Path("a.png"), (100, 200), np.zeros((2, 1)), np.array([[0.5, 0.5, 0.05, 0.1], [0.5, 0.5, 0.2, 0.4]]))
+    assert [share_below([label], side, 400) for side in (19.9, 20.1, 81)] == [0.0, 0.5, 1.0]
+    assert share_below([], 12, 640) == 0.0

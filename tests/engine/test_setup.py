@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from engine.setup import build_datasets, build_detector, make_plan, with_hyp
+from data.labels import Label
+from engine.options.train import TrainOptions
+from engine.setup import build_datasets, build_detector, make_plan, size_hints, with_hyp
 from tests.engine.tiny import write_world
 from utils.files import UserError
 
@@ -26,7 +30,13 @@ def test_flags_win_over_the_hyp_file(tmp_path: Path) -> None:
 
 
 def test_shipped_hyps_are_found_by_name_and_known() -> None:
-    for name in ("hyp.scratch-low.yaml", "hyp.scratch-med.yaml", "hyp.scratch-high.yaml", "hyp.demo.yaml"):
+    for name in (
+        "hyp.scratch-low.yaml",
+        "hyp.scratch-med.yaml",
+        "hyp.scratch-high.yaml",
+        "hyp.demo.yaml",
+        "hyp.demo-tiny.yaml",
+    ):
         merged, notes = with_hyp({"hyp": name})
         assert merged["lr0"] > 0 and not notes
 
@@ -66,3 +76,35 @@ def test_the_network_of_a_resumed_run_wins(world: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("workers", "expected"), [(0, 0), (3, 3)])
 def test_workers_as_asked(world: dict[str, Any], workers: int, expected: int) -> None:
     assert make_plan({**world, "workers": workers}).workers(torch.device("cpu")) == expected
+
+
+def labels(tiny: int, large: int) -> list[Label]:
+    """One picture of 640 px with objects of 8 px and of 80 px."""
+    sides = np.array([8 / 640] * tiny + [80 / 640] * large)
+    boxes = np.stack([np.full(len(sides), 0.5)] * 2 + [sides] * 2, 1)
+    return [Label(Path("a.png"), (640, 640), np.zeros((len(sides), 1)), boxes)]
+
+
+@pytest.mark.parametrize(
+    ("tiny", "large", "finest", "composition", "expected"),
+    [
+        (3, 7, 8, "none", ["30% of the objects", "stride 8", "yolov8n-p2", "--method rfla"]),
+        (3, 7, 8, "wiid+rfla", ["30% of the objects"]),
+        (2, 8, 8, "none", None),  # a fifth is not more than a fifth
+        (9, 1, 4, "none", None),  # there is a stride-4 level
+        (0, 0, 8, "none", None),
+    ],
+)
+def test_hints(tiny: int, large: int, finest: int, composition: str, expected: list[str] | None) -> None:
+    detector = SimpleNamespace(stride=torch.tensor([finest, 32.0]))
+    found = size_hints(labels(tiny, large), detector, TrainOptions(imgsz=640), composition)
+    assert (found == []) == (expected is None)
+    for part in expected or []:
+        assert part in found[0]
+    assert composition == "none" or not found or "--method rfla" not in found[0]
+
+
+def test_sizes_are_those_in_training() -> None:
+    """80 px of 640 are 10 px at 80."""
+    detector = SimpleNamespace(stride=torch.tensor([8.0]))
+    assert size_hints(labels(0, 4), detector, TrainOptions(imgsz=80), "none")

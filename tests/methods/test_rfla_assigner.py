@@ -314,3 +314,35 @@ def test_every_choice_has_a_rule() -> None:
     for name, known in CHOICES.items():
         for choice in known:
             assert getattr(make_rules("hybrid", {name: choice}), name) == choice
+
+
+# ------------------------------------------------------------------ the collapse, as the specification measured it
+
+SIDES = (4, 6, 8, 12, 16, 24, 32, 64)
+COLLAPSE = [  # strides, half side in strides, score, largest stock target by side of the object
+    ((8, 16, 32), 7.5, 0.01, (6.4e-14, 3.7e-11, 2.6e-9, 8.8e-7, 5.2e-5, 0.011, 0.066, 0.28)),
+    ((8, 16, 32), 7.5, 1e-4, (6.4e-15, 3.7e-12, 2.6e-10, 8.8e-8, 5.2e-6, 0.0015, 0.040, 0.28)),
+    ((4, 8, 16, 32), 7.5, 0.01, (2.7e-9, 9.1e-7, 5.3e-5, 0.011, 0.066, 0.16, 0.28, 0.88)),
+    ((8, 16, 32), 2.0, 0.01, (6.9e-6, 3.6e-3, 0.050, 0.14, 0.25, 0.56, 0.83, 0.71)),
+    ((8, 16, 32), 1.0, 0.01, (0.036, 0.13, 0.24, 0.55, 0.69, 0.44, 0.50, 0.42)),
+]
+
+
+@pytest.mark.parametrize(("strides", "half", "score", "expected"), COLLAPSE)
+def test_stock_targets_of_the_specification(
+    strides: tuple[int, ...], half: float, score: float, expected: tuple[float, ...]
+) -> None:
+    """One square object at (323, 322) in 640 px: the stock column of section 4.1, and what the hybrid makes of it.
+
+    The hybrid's best target t' follows from the stock one, t: at least max(t, 0.5 (1 - t / 0.3)) under 32 px, t above.
+    """
+    for side, target in zip(SIDES, expected, strict=True):
+        box = torch.tensor([[[323 - side / 2, 322 - side / 2, 323 + side / 2, 322 + side / 2]]])
+        arguments = list(scene(box, (640, 640), strides, half))
+        arguments[0] = torch.full_like(arguments[0], score)
+        ours = assigner(strides=strides)
+        stock = Assigned(*ours.stock(*arguments)).scores.max().item()
+        assert stock == pytest.approx(target, rel=0.06), side
+        mine = ours(*arguments).scores.max().item()
+        floor = 0.5 * max(0.0, 1 - stock / 0.3) if side < 32 else 0.0
+        assert mine == pytest.approx(max(stock, floor), rel=1e-4), side
