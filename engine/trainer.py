@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,13 @@ class Trainer:
         return self.options.amp and self.device.type == "cuda"
 
     def _freeze(self) -> None:
-        """Take the frozen layers out of the optimiser's sight. Their batch norms stay as they are, see `_train_mode`."""
+        """Take the frozen layers out of the optimiser's sight. Their batch norms stay as they are, see `_set_modes`."""
         wanted = self.options.freeze
         rows = range(wanted[0]) if len(wanted) == 1 else wanted
         self.frozen = [self.detector.model[row] for row in rows]
         for layer in self.frozen:
             layer.requires_grad_(False)
+        self.training = [parameter for parameter in self.detector.parameters() if parameter.requires_grad]
 
     def _join_ranks(self) -> None:
         """Share statistics and gradients among ranks."""
@@ -100,12 +101,20 @@ class Trainer:
         if self.options.sync_bn:
             for module in (self.model, *(m for method in self.plan.methods for m in method.frozen_modules())):
                 distributed.synchronise_batch_norms(module)
-        self.parallel = nn.parallel.DistributedDataParallel(self.model)
+        alternating = any(method.alternates for method in self.plan.methods)
+        self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=alternating)
 
-    def _train_mode(self) -> None:
+    def _set_modes(self, resting: Sequence[nn.Module]) -> None:
+        """Training mode, but for frozen and resting parts. Resting parameters have no gradient at all: the optimiser then
+        leaves them alone, without momentum or weight decay."""
+        still = {id(parameter) for module in resting for parameter in module.parameters()}
+        for parameter in self.training:
+            parameter.requires_grad_(id(parameter) not in still)
+            if id(parameter) in still:
+                parameter.grad = None
         self.model.train()
-        for layer in self.frozen:
-            layer.eval()
+        for module in (*self.frozen, *resting):
+            module.eval()
 
     def run(self) -> TrainResult:
         """Train to the end, or raise Interrupted after writing `resume.pt`."""
@@ -113,7 +122,7 @@ class Trainer:
         self.records.start(self.ema.ema, self.datasets)
         with self._signals():
             for epoch in range(self.start_epoch, self.options.epochs):
-                run.epoch = epoch
+                run.begin(epoch)
                 self._epoch(run)
                 if distributed.any_rank(self.records.out_of_patience(), self.device):
                     self.records.say(
@@ -128,7 +137,7 @@ class Trainer:
     def _epoch(self, run: Run) -> None:
         for method in self.plan.methods:
             method.on_epoch(run)
-        self._train_mode()
+        self._set_modes(run.resting)
         started = time.perf_counter()
         losses = distributed.average(self._batches(run), self.device)
         seconds = time.perf_counter() - started
@@ -137,7 +146,8 @@ class Trainer:
         self.start_batch = 0
         if WORLD.main:
             last = run.epoch + 1 == self.options.epochs
-            report = self._validate("val") if last or not self.options.noval else None
+            due = run.validates and not self.options.noval
+            report = self._validate("val") if last or due else None
             rates = {f"lr/{group['kind']}": group["lr"] for group in self.optimiser.param_groups}
             self.records.epoch(run.epoch, {**losses, **run.log}, rates, seconds, report, self.ema.ema)
             self._save_resume(run.epoch + 1, 0)
@@ -198,7 +208,7 @@ class Trainer:
         """Forward, backward and, when enough batches are gathered, one step of the optimiser."""
         accumulate = self.schedule.apply(self.optimiser, run.epoch, run.iteration)
         with torch.autocast(self.device.type, enabled=self.amp):
-            loss, items = self.parallel(batch)
+            loss, items = self.parallel(batch, run.detects)
         self.scaler.scale(loss).backward()
         if run.iteration - self.last_step >= accumulate:
             self.scaler.unscale_(self.optimiser)

@@ -41,20 +41,20 @@ class TrainingModel(nn.Module):
                 method.criterion(branch)
             synchronise_loss(branch)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """batch: `img` and extra views (B, 3, H, W) in [0, 1], labels as Ultralytics collates them."""
+    def forward(self, batch: Batch, detects: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
+        """batch: `img` and extra views (B, 3, H, W) in [0, 1], labels as Ultralytics collates them.
+
+        Without `detects` the loss is that of the methods alone, and the detector runs only where they ask for it.
+        """
         for method in self.methods:
             method.prepare(batch)
-
-        def view(image: Tensor) -> Forward:
-            return self._detect(image, batch)
-
-        step = Step(batch=batch, first=view(batch["img"]), detector=self.detector, forward=view)
-        terms: dict[str, Tensor] = {}
+        step = Step(batch=batch, detector=self.detector, forward=lambda image: self._detect(image, batch))
+        parts, items = ([step.first.loss], dict(step.first.items)) if detects else ([], {})
         for method in self.methods:
-            terms |= method.loss(step)
-        total = step.first.loss + sum(terms.values(), torch.zeros((), device=step.first.loss.device))
-        return total, {**step.first.items, **{name: step.log.get(name, term).detach() for name, term in terms.items()}}
+            for name, term in method.loss(step).items():
+                parts.append(term)
+                items[name] = step.log.get(name, term).detach()
+        return sum(parts, batch["img"].new_zeros(())), items
 
     def _detect(self, image: Tensor, batch: Batch) -> Forward:
         with tapped(self.detector, self.layers) as taps:

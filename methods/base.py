@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -39,10 +40,14 @@ class Step:
     """
 
     batch: Batch
-    first: Forward
     detector: Detector
     forward: Callable[[Tensor], Forward]
     log: dict[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def first(self) -> Forward:
+        """The pass of `batch["img"]`, made when it is first asked for."""
+        return self.forward(self.batch["img"])
 
     @property
     def taps(self) -> dict[str, Tensor]:
@@ -59,26 +64,38 @@ class Step:
 class Run:
     """What a method sees of a training run outside the loss.
 
-    iteration counts batches from 0 over the whole run; log collects numbers for the row of the epoch.
+    iteration counts batches from 0 over the whole run; log collects what goes into the row of the epoch.
+    The rest holds for one epoch and is set anew in `on_epoch`: `resting` are the parts of the detector that do not train
+    (parameters as they are, batch norms in evaluation); without `detects` the step takes no detection loss, only the
+    methods' own terms; without `validates` there is nothing worth measuring yet.
     """
 
     detector: Detector
     epoch: int = 0
     epochs: int = 1
     iteration: int = 0
-    log: dict[str, float] = field(default_factory=dict)
+    log: dict[str, Any] = field(default_factory=dict)
+    resting: list[nn.Module] = field(default_factory=list)
+    detects: bool = True
+    validates: bool = True
+
+    def begin(self, epoch: int) -> None:
+        """Start an epoch: everything trains, detects and is measured until a method says otherwise."""
+        self.epoch, self.resting, self.detects, self.validates = epoch, [], True, True
 
 
 class Method:
     """Base of all methods: every hook does nothing, so that a method states only what it changes.
 
     `name` is its name in `--method`; `views` are the extra pictures it wants in a batch (`pair`, ...);
-    `trainable` holds modules that train with the detector and are dropped at the end (None: it has none).
+    `trainable` holds modules that train with the detector and are dropped at the end (None: it has none);
+    `alternates` says that parts of the detector rest in some epochs.
     """
 
     name: ClassVar[str]
     views: ClassVar[frozenset[str]] = frozenset()
     trainable: nn.Module | None = None
+    alternates: ClassVar[bool] = False
 
     def attach(self, detector: Detector) -> None:
         """Build training-only modules for this detector, outside `detector.model`. Called once, before the optimiser."""
@@ -109,7 +126,7 @@ class Method:
         return {}
 
     def on_epoch(self, run: Run) -> None:
-        """Called before each epoch: freeze sets, alternation."""
+        """Called before each epoch: what rests (`run.resting`), whether to detect and to validate, numbers to log."""
 
     def on_step(self, run: Run) -> None:
         """Called after each batch: momentum targets."""

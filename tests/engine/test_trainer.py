@@ -18,7 +18,9 @@ import yaml
 import engine
 from engine import trainer as trainer_module
 from engine.checkpoint import load_detector, load_weights
+from engine.setup import make_plan
 from engine.trainer import Trainer, multi_scale_size
+from methods.base import Method, Run
 from tests.engine.tiny import write_world
 from utils.files import UserError
 
@@ -231,3 +233,44 @@ def test_the_first_batch_is_painted(finished: Any) -> None:
     import cv2
 
     assert cv2.imread(str(finished.save_dir / "train_batch0.jpg")).shape == (128, 256, 3)
+
+
+class FirstLayerOnly(Method):
+    """Every layer but the first rests; nothing is worth measuring."""
+
+    name = "first"
+    alternates = True
+
+    def on_epoch(self, run: Run) -> None:
+        run.resting, run.validates = list(run.detector.model[1:]), False
+
+
+def test_resting_parts_do_not_move_at_all(world: dict[str, Any]) -> None:
+    """Tensor by tensor: no step, no momentum, no weight decay, and batch norms keep their statistics."""
+    plan = make_plan({**world, "method": "none", "epochs": 2, "weight_decay": 0.1, "name": "resting"})
+    plan.methods.append(FirstLayerOnly())
+    trainer = Trainer(plan, torch.device("cpu"))
+    before = {name: value.clone() for name, value in trainer.detector.state_dict().items()}
+    result = trainer.run()
+    moved = {name for name, value in trainer.detector.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved and all(name.startswith("model.0.") for name in moved)
+    assert ["val/mAP50" in row for row in result.rows] == [False, True], "only the last epoch is measured"
+
+
+def test_what_rested_trains_again(world: dict[str, Any]) -> None:
+    class Alternating(FirstLayerOnly):
+        def on_epoch(self, run: Run) -> None:
+            if run.epoch == 0:
+                super().on_epoch(run)
+
+    plan = make_plan({**world, "method": "none", "epochs": 2, "name": "alternating"})
+    plan.methods.append(Alternating())
+    trainer = Trainer(plan, torch.device("cpu"))
+    before = {name: value.clone() for name, value in trainer.detector.state_dict().items()}
+    trainer.run()
+    moved = {
+        name.split(".")[1]
+        for name, value in trainer.detector.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
+    assert len(moved) > 5

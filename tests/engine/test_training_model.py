@@ -115,12 +115,24 @@ def test_every_branch_of_the_criterion_may_be_changed(cfg: str, branches: int) -
     assert len(criterion_branches(model.criterion)) == branches == method.calls.count("criterion")
 
 
-def test_the_base_method_changes_nothing() -> None:
-    class Idle(Method):
-        name = "idle"
+class Idle(Method):
+    name = "idle"
 
+
+def test_the_base_method_changes_nothing() -> None:
     method = Idle()
     total, _ = make_model(method)(make_batch())
     assert total.item() == pytest.approx(make_model()(make_batch())[0].item(), rel=1e-6)
     assert method.state() == {} and method.taps(None) == {} and method.frozen_modules() == []
     assert method.notes(None) == []
+
+
+def test_without_detection_only_the_methods_terms_count() -> None:
+    """3 times the parameter 2: 6; the detector is not run unless a method asks for it."""
+    method = Idle()
+    method.loss = lambda step: {"idle": torch.tensor(6.0)}  # type: ignore[method-assign]
+    total, items = make_model(method)(make_batch(), False)
+    assert total.item() == 6 and list(items) == ["idle"]
+    asking = Probe()
+    total, items = make_model(asking)(make_batch(), False)
+    assert total.item() == 6 and list(items) == ["probe"] and asking.stem is not None

@@ -173,7 +173,7 @@ def make_step(detector: torch.nn.Module, method: WiiD, batch: dict) -> Step:
             predictions = detector(image)
         return Forward(predictions["scores"].sum() * 0, {}, dict(taps), predictions)
 
-    return Step(batch, forward(batch["img"]), detector, forward)
+    return Step(batch, detector, forward)
 
 
 def attached(detector: torch.nn.Module, **options: object) -> WiiD:
