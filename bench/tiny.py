@@ -2,7 +2,7 @@
 
 python -m bench.tiny                                  every model, three seeds, 12 epochs: two hours of one core
 python -m bench.tiny --models yolov8n --epochs 60     until both stop improving
-python -m bench.tiny --data demo-specks               the same world without any object over 12 px
+python -m bench.tiny --data demo-specks               plain shapes of 5 to 11 px and nothing larger
 python -m bench.tiny --ordinary                       objects of ordinary size, on demo-night
 python -m bench.tiny --raccoon DIR --weights FILE     and on real photographs
 

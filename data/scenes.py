@@ -8,7 +8,6 @@ Adding a world is adding a row to WORLDS.
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import time
@@ -17,7 +16,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data import aerial
+from data import aerial, specks
 from data.lighting import day, night, night_exposure, night_light
 from data.street import NAMES, draw, make_street
 from utils.files import UserError, suggestion
@@ -51,12 +49,14 @@ def _street_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> t
     return {look: lights[look](frame, seed) for look in looks}, frame.labels
 
 
-def _aerial_scene(
-    seed: int, size: tuple[int, int], looks: Collection[str], largest: float = math.inf
-) -> tuple[dict[str, Picture], Labels]:
-    """A piece of land from above, by day; without objects larger than `largest` px."""
-    picture, labels = aerial.picture_from_above(seed, size, largest)
-    return dict.fromkeys(looks, picture), labels
+def _plain(draw: Callable[[int, tuple[int, int]], tuple[Picture, Labels]]) -> Scene:
+    """Scenes that have one look only."""
+
+    def scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], Labels]:
+        picture, labels = draw(seed, size)
+        return dict.fromkeys(looks, picture), labels
+
+    return scene
 
 
 class Split(NamedTuple):
@@ -97,14 +97,14 @@ WORLDS: dict[str, World] = {
         names=aerial.NAMES,
         size=(160, 160),
         splits={split: Split(scenes, {split: "day"}) for split, scenes in (("train", 320), ("val", 60), ("test", 120))},
-        scene=_aerial_scene,
+        scene=_plain(aerial.picture_from_above),
     ),
     "demo-specks": World(
         name="demo-specks",
-        names=aerial.NAMES,
+        names=specks.NAMES,
         size=(160, 160),
         splits={split: Split(scenes, {split: "day"}) for split, scenes in (("train", 320), ("val", 60), ("test", 120))},
-        scene=partial(_aerial_scene, largest=12.0),
+        scene=_plain(specks.specks),
     ),
 }
 
