@@ -20,6 +20,7 @@ import torch
 from data.augment_options import AugmentOptions
 from data.config import DataConfig
 from data.labels import Label, scan, unreadable
+from data.loose import LoosePictures, refuse_leaks
 from data.pairs import check_pair_sizes, match_pairs
 from utils.environment import contain_ultralytics
 from utils.files import UserError, list_images
@@ -41,6 +42,8 @@ from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 
 Key = int | tuple[int, int]  # index, or (epoch, index)
 STACKED_VIEWS = frozenset({"pair"})  # views that share the geometry of the picture, three channels each
+LOOSE_VIEWS = frozenset({"favoured"})  # unlabelled pictures of their own, another one each time
+EXTRA_VIEWS = STACKED_VIEWS | LOOSE_VIEWS
 
 
 @contextmanager
@@ -139,6 +142,7 @@ class ViewDataset(YOLODataset):
         names: dict[int, str],
         *,
         partners: dict[str, dict[Path, Path]] | None = None,
+        loose: dict[str, LoosePictures] | None = None,
         options: AugmentOptions | None = None,
         epochs: int = 0,
         seed: int = 0,
@@ -148,6 +152,7 @@ class ViewDataset(YOLODataset):
         self.source = list(labels)
         self.partners = partners or {}
         self.stacked = sorted(self.partners)
+        self.loose = loose or {}
         self.options = options or AugmentOptions()
         self.last_mixed_epoch = epochs - self.options.close_mosaic if epochs else 1 << 30
         self.seed = seed
@@ -214,12 +219,13 @@ class ViewDataset(YOLODataset):
         closing = epoch >= self.last_mixed_epoch
         with seeded(self.seed, epoch, index) as number:
             item = (self.closing_transforms if closing else self.transforms)(self.get_image_and_label(index))
-        return {**item, "seed": number}
+        others = {view: pictures(epoch, index) for view, pictures in self.loose.items()}
+        return {**item, **others, "seed": number}
 
     @staticmethod
     def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
         """Items to a batch: pictures of every view stacked, labels concatenated, `seed` a list."""
-        views = {view: torch.stack([item.pop(view) for item in batch]) for view in STACKED_VIEWS & batch[0].keys()}
+        views = {view: torch.stack([item.pop(view) for item in batch]) for view in EXTRA_VIEWS & batch[0].keys()}
         return {**YOLODataset.collate_fn(batch), **views}  # each view (B, 3, H, W)
 
 
@@ -254,7 +260,8 @@ def build_dataset(
 ) -> ViewDataset:
     """A split of a data YAML as a dataset.
 
-    views: extra views to load beside each picture (`pair`). cache: `ram`, `none`, or `auto` (ram when it fits easily).
+    views: extra views to load beside each picture (`pair`, `favoured`). cache: `ram`, `none`, or `auto` (ram when it
+    fits easily).
     Unreadable pictures are left out and listed in `dataset.skipped`, with their partners.
     Raises UserError for a missing split, a missing or mismatched partner, or labels that make no sense.
     """
@@ -269,6 +276,7 @@ def build_dataset(
         labels,
         config.names,
         partners=partners,
+        loose={view: _loose(config, view, imgsz, seed) for view in sorted(views & LOOSE_VIEWS)},
         options=options,
         epochs=epochs,
         seed=seed,
@@ -305,6 +313,19 @@ def _partners(config: DataConfig, view: str, images: list[Path]) -> dict[Path, P
     partners = match_pairs(images, _split_images(config, view))
     check_pair_sizes(images, partners)
     return dict(zip(images, partners, strict=True))
+
+
+def _loose(config: DataConfig, view: str, imgsz: int, seed: int) -> LoosePictures:
+    if view not in config.splits:
+        raise UserError(
+            f"{config.file}: this method trains with clear pictures beside the labelled ones, but the file has no '{view}' "
+            f"line. Name a folder of them ('{view}: images/{view}'; no labels, no pairs), or use --method none."
+        )
+    files = _split_images(config, view)
+    held_out = [path for split in ("test", "test2") if split in config.splits for path in _split_images(config, split)]
+    refuse_leaks(files, held_out, f"{config.file}: '{view}'")
+    bad = {path for path, _ in unreadable(files)}
+    return LoosePictures([path for path in files if path not in bad], imgsz, seed, read_image)
 
 
 def _keeps(cache: str, labels: Sequence[Label], imgsz: int, members: int) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data.sampling import EpochSampler
-from data.views import STACKED_VIEWS, ViewDataset
+from data.views import EXTRA_VIEWS, ViewDataset
 from engine import distributed
 from engine.distributed import WORLD
 from engine.optimiser import Schedule, build_optimiser
@@ -193,7 +193,7 @@ class Trainer:
             name: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
             for name, value in batch.items()
         }
-        views = [name for name in ("img", *STACKED_VIEWS) if name in on_device]
+        views = [name for name in ("img", *EXTRA_VIEWS) if name in on_device]
         for view in views:
             on_device[view] = on_device[view].float() / 255  # (B, 3, H, W)
         if self.options.multi_scale:
