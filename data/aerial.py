@@ -9,19 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Place = tuple[float, float]  # px of the finished picture
-Polygon = Sequence[Place]  # px, around the middle of a thing, x to its front
-Colour = tuple[float, float, float]  # red, green, blue reflectance, 0 to 1
+from data.ground import Array, Colour, Ground, Place, beside, ellipse, rectangle
 
 NAMES = ("airplane", "person", "ship", "storage-tank", "swimming-pool", "vehicle")
-FINER = 4  # drawn at this many dots a pixel
-MARGIN = 32  # px drawn around the picture, so that shadows and cut objects come in
-LEAST_SHARE, LEAST_SIDE = 0.4, 2.0  # an object that shows less of its area, or fewer px, is not drawn
+Where = Callable[[Place], bool]
+Thing = Callable[[Ground, Place, float], None]  # draws itself at a place, turned by an angle, if there is room
 
 GRASS: tuple[Colour, ...] = ((0.23, 0.32, 0.15), (0.30, 0.36, 0.19), (0.38, 0.37, 0.22))
 SOIL: tuple[Colour, ...] = ((0.46, 0.37, 0.27), (0.55, 0.47, 0.35), (0.62, 0.57, 0.46))
@@ -36,101 +31,9 @@ ASPHALT: Colour = (0.23, 0.23, 0.24)
 WHITE: Colour = (0.90, 0.90, 0.88)
 
 
-class Ground:
-    """A picture in the making: dots (H, W, 3), labels so far, and what is taken."""
-
-    def __init__(self, seed: int, size: tuple[int, int], largest: float = math.inf) -> None:
-        """largest: objects with a larger sqrt(area of the box), px, are left out."""
-        self.rng = np.random.default_rng([seed, 29])
-        self.size, self.largest = size, largest
-        self.shape = ((size[1] + 2 * MARGIN) * FINER, (size[0] + 2 * MARGIN) * FINER)
-        angle = self.rng.uniform(0, 2 * math.pi)
-        self.sun = (math.cos(angle), math.sin(angle))  # where shadows fall
-        self.dots = self._plain(self.pick((*GRASS, *SOIL, *PAVED)), 0.05)
-        self.taken: list[tuple[float, float, float]] = []
-        self.labels: list[tuple[float, ...]] = []
-
-    def pick(self, colours: Sequence[Colour]) -> Colour:
-        """One of the colours, a little lighter or darker."""
-        shade = self.rng.uniform(0.9, 1.1)
-        red, green, blue = colours[int(self.rng.integers(len(colours)))]
-        return red * shade, green * shade, blue * shade
-
-    def _plain(self, colour: Colour, rough: float) -> Array:
-        """A surface of one colour with patches and grain."""
-        height, width = self.shape
-        noise = np.zeros((height, width, 1), np.float32)
-        for cells, share in ((5, 1.0), (24, 0.7), (90, 0.6)):
-            coarse = self.rng.normal(0, rough * share, (cells, cells)).astype(np.float32)
-            noise[..., 0] += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(colour, np.float32) * (1 + noise)
-
-    def dot(self, polygon: Polygon, place: Place = (0, 0), angle: float = 0.0) -> NDArray[np.int32]:
-        """Corners in 1/16 dots of the canvas, turned by `angle` and moved to `place`."""
-        corner, turn = np.asarray(polygon, np.float64), (math.cos(angle), math.sin(angle))
-        x, y = corner[:, 0] * turn[0] - corner[:, 1] * turn[1], corner[:, 0] * turn[1] + corner[:, 1] * turn[0]
-        return np.round((np.stack([x + place[0], y + place[1]], 1) + MARGIN) * FINER * 16).astype(np.int32)
-
-    def mask(self, corners: NDArray[np.int32]) -> NDArray[np.uint8]:
-        """(H, W) 1 inside the corners."""
-        canvas = np.zeros(self.shape, np.uint8)
-        return cv2.fillPoly(canvas, [corners], 1, cv2.LINE_8, 4)  # type: ignore[return-value]
-
-    def fill(self, polygon: Polygon, colour: Colour, place: Place = (0, 0), angle: float = 0.0) -> None:
-        """Paint a polygon."""
-        cv2.fillPoly(self.dots, [self.dot(polygon, place, angle)], colour, cv2.LINE_AA, 4)
-
-    def cover(self, polygon: Polygon, colours: Sequence[Colour], rough: float = 0.04) -> None:
-        """Lay another surface over a polygon."""
-        inside = self.mask(self.dot(polygon)).astype(bool)
-        self.dots[inside] = self._plain(self.pick(colours), rough)[inside]
-
-    def shade(self, polygon: Polygon, place: Place, angle: float, height: float) -> None:
-        """The shadow of a thing as tall as `height` px."""
-        far = (place[0] + self.sun[0] * height, place[1] + self.sun[1] * height)
-        near, shifted = self.dot(polygon, place, angle), self.dot(polygon, far, angle)
-        hull = cv2.convexHull(np.concatenate([near, shifted])).astype(np.int32)
-        self.dots[self.mask(hull).astype(bool)] *= 0.5
-
-    def is_free(self, place: Place, radius: float) -> bool:
-        """Whether nothing that was put down comes within `radius` px."""
-        return all(math.hypot(place[0] - x, place[1] - y) > radius + r for x, y, r in self.taken)
-
-    def somewhere(self, radius: float, where: Callable[[Place], bool] = lambda place: True) -> Place | None:
-        """A free place for something of this radius, px; None where none was found."""
-        for _ in range(30):
-            place = (self.rng.uniform(0, self.size[0]), self.rng.uniform(0, self.size[1]))
-            if where(place) and self.is_free(place, radius):
-                return place
-        return None
-
-    def add(self, name: str, outline: Polygon, place: Place, angle: float) -> bool:
-        """Note an object if enough of it lies in the picture; tells whether to draw it."""
-        whole = self.mask(self.dot(outline, place, angle))
-        edge = MARGIN * FINER
-        seen = whole[edge:-edge, edge:-edge]
-        rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-        if seen.sum() < LEAST_SHARE * whole.sum() or min(len(rows), len(columns)) < LEAST_SIDE * FINER:
-            return False
-        x1, x2, y1, y2 = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
-        if math.sqrt((x2 - x1) * (y2 - y1)) > self.largest * FINER:
-            return False
-        width, height = self.size[0] * FINER, self.size[1] * FINER
-        box = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
-        self.labels.append((NAMES.index(name), *box))
-        return True
-
-
-def rectangle(length: float, width: float) -> Polygon:
-    """Corners of a rectangle about its middle."""
-    a, b = length / 2, width / 2
-    return [(-a, -b), (a, -b), (a, b), (-a, b)]
-
-
-def ellipse(length: float, width: float, corners: int = 24) -> Polygon:
-    """Corners of an ellipse about its middle."""
-    turns = [2 * math.pi * i / corners for i in range(corners)]
-    return [(length / 2 * math.cos(turn), width / 2 * math.sin(turn)) for turn in turns]
+def land(seed: int, size: tuple[int, int]) -> Ground:
+    """Bare land for scene number `seed`; see Ground."""
+    return Ground(seed, size, NAMES, (*GRASS, *SOIL, *PAVED))
 
 
 def vehicle(ground: Ground, place: Place, angle: float) -> None:
@@ -219,8 +122,7 @@ def airplane(ground: Ground, place: Place, angle: float) -> None:
     if not ground.is_free(place, 0.9 * a) or not ground.add("airplane", outline, place, angle):
         return
     ground.taken.append((*place, 0.9 * a))
-    shadow = (place[0] + 3 * ground.sun[0], place[1] + 3 * ground.sun[1])
-    ground.dots[ground.mask(ground.dot(outline, shadow, angle)).astype(bool)] *= 0.55
+    ground.shade_below(outline, place, angle, 3)
     ground.fill(outline, ground.pick(((0.93, 0.93, 0.93), (0.84, 0.86, 0.88))), place, angle)
     stripe = ground.pick(((0.15, 0.25, 0.6), (0.7, 0.1, 0.12), (0.4, 0.4, 0.42)))
     ground.fill(rectangle(1.5 * a, 0.05 * a), stripe, place, angle)
@@ -254,7 +156,7 @@ def tree(ground: Ground, place: Place, angle: float) -> None:
         ground.fill(ellipse(0.5 * size, 0.5 * size, 12), (green[0] * shade, green[1] * shade, green[2] * shade), spot)
 
 
-def _coast(ground: Ground) -> Callable[[Place], bool]:
+def _coast(ground: Ground) -> Where:
     """Water on one side of a line; returns whether a place is well in the water."""
     rng, (width, height) = ground.rng, ground.size
     angle = rng.uniform(0, 2 * math.pi)
@@ -280,24 +182,18 @@ def _roads(ground: Ground, count: int) -> None:
             ground.fill(rectangle(reach, broad), colour, middle, angle)
     for middle, angle in roads:
         for step in np.arange(-reach / 2, reach / 2, 8.0):
-            ground.fill(rectangle(3.5, 0.6), WHITE, _beside(middle, angle, step, 0), angle)
+            ground.fill(rectangle(3.5, 0.6), WHITE, beside(middle, angle, step, 0), angle)
     for middle, angle in roads:
         for lane in (-4.0, 4.0):
             step = -reach / 2
             while step < reach / 2:
                 step += rng.uniform(16, 80)
-                vehicle(ground, _beside(middle, angle, step, lane), angle + math.pi * (lane > 0))
+                vehicle(ground, beside(middle, angle, step, lane), angle + math.pi * (lane > 0))
     for middle, angle in roads:  # nothing else on the road
-        ground.taken += [(*_beside(middle, angle, step, 0), 8.0) for step in np.arange(-reach / 2, reach / 2, 9.0)]
+        ground.taken += [(*beside(middle, angle, step, 0), 8.0) for step in np.arange(-reach / 2, reach / 2, 9.0)]
 
 
-def _beside(middle: Place, angle: float, along: float, across: float) -> Place:
-    """The place `along` a line and `across` it, px from its middle."""
-    x, y = math.cos(angle), math.sin(angle)
-    return middle[0] + along * x - across * y, middle[1] + along * y + across * x
-
-
-def _lot(ground: Ground, dry: Callable[[Place], bool]) -> None:
+def _lot(ground: Ground, dry: Where) -> None:
     """A car park: two rows of bays, most of them taken."""
     place = ground.somewhere(24, dry)
     if place is None:
@@ -306,16 +202,13 @@ def _lot(ground: Ground, dry: Callable[[Place], bool]) -> None:
     ground.fill(rectangle(44, 34), (0.36, 0.36, 0.37), place, angle)
     for row in (-10.5, 10.5):
         for bay in np.arange(-18, 19, 6.0):
-            ground.fill(rectangle(0.5, 11), WHITE, _beside(place, angle, bay - 3, row), angle)
+            ground.fill(rectangle(0.5, 11), WHITE, beside(place, angle, bay - 3, row), angle)
             if ground.rng.random() < 0.5:
-                vehicle(ground, _beside(place, angle, bay, row), angle + math.pi / 2)
+                vehicle(ground, beside(place, angle, bay, row), angle + math.pi / 2)
     ground.taken.append((*place, 24))
 
 
-def _group(
-    ground: Ground, thing: Callable[[Ground, Place, float], None], count: int, spread: float,
-    where: Callable[[Place], bool], pad: Sequence[Colour] = (),
-) -> None:  # fmt: skip
+def _group(ground: Ground, thing: Thing, count: int, spread: float, where: Where, pad: Sequence[Colour] = ()) -> None:
     """Some of a thing near each other, on a pad of their own if it has a colour."""
     middle = ground.somewhere(spread, where)
     if middle is None:
@@ -330,13 +223,7 @@ def _group(
             count -= len(ground.labels) - before
 
 
-def _scatter(
-    ground: Ground,
-    thing: Callable[[Ground, Place, float], None],
-    count: int,
-    room: float,
-    where: Callable[[Place], bool],
-) -> None:
+def _scatter(ground: Ground, thing: Thing, count: int, room: float, where: Where) -> None:
     """A thing here and there."""
     for _ in range(count):
         place = ground.somewhere(room, where)
@@ -350,7 +237,7 @@ def _lay_out(ground: Ground) -> None:
     sea = _coast(ground) if rng.random() < 0.45 else None
 
     def dry(place: Place) -> bool:
-        return sea is None or not sea((place[0], place[1]))
+        return sea is None or not sea(place)
 
     if sea is None:
         _roads(ground, int(rng.integers(1, 3)))
@@ -369,21 +256,11 @@ def _lay_out(ground: Ground) -> None:
     _scatter(ground, tree, int(rng.integers(3, 14)), 5, dry)
 
 
-def picture_from_above(seed: int, size: tuple[int, int], largest: float = math.inf) -> tuple[NDArray[np.uint8], Array]:
+def picture_from_above(seed: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Array]:
     """Aerial scene number `seed`: the picture (H, W, 3) RGB for `size` = (width, height) px, and its labels.
 
-    largest: objects with a larger sqrt(area of the box), px, are not drawn.
-
-    Labels (n, 5): class, centre x, centre y, width, height as fractions of the picture.
+    Labels (n, 5): class (an index of NAMES), centre x, centre y, width, height as fractions of the picture.
     """
-    ground = Ground(seed, size, largest)
+    ground = land(seed, size)
     _lay_out(ground)
-    rng = ground.rng
-    light = ground.dots * np.asarray(rng.uniform(0.92, 1.08, 3), np.float32) * np.float32(rng.uniform(0.75, 1.1))
-    blurred = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.25, 0.5) * FINER)
-    edge = MARGIN * FINER
-    seen = cv2.resize(blurred[edge:-edge, edge:-edge], size, interpolation=cv2.INTER_AREA)
-    level = np.clip(seen, 0, 1) ** (1 / 1.4)
-    noisy = level * 255 + rng.normal(0, rng.uniform(1.5, 4.0), level.shape)
-    labels = np.asarray(ground.labels, np.float32).reshape(-1, 5)
-    return np.clip(np.round(noisy), 0, 255).astype(np.uint8), labels
+    return ground.photograph(), np.asarray(ground.labels, np.float32).reshape(-1, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -14,7 +15,7 @@ import pytest
 from data import scenes
 from data.config import load_data
 from data.labels import label_path
-from data.scenes import MARKER, WORLDS, is_complete, make_world, night_clip
+from data.scenes import MARKER, VERSION, WORLDS, is_complete, make_world, night_clip
 from data.street import NAMES
 from utils.files import UserError, load_yaml
 
@@ -69,6 +70,18 @@ def test_splits_draw_from_seeds_of_their_own():
     assert len(jobs) == len({job.seed for job in jobs}) == sum(split.scenes for split in world.splits.values())
     assert jobs[0].seed == 3_000_000
     assert [job.seed for job in jobs if job.stem in ("val00000", "test00000")] == [3_200_000, 3_400_000]
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_no_two_scenes_of_a_world_share_a_seed(name):
+    jobs = scenes._jobs(WORLDS[name], scenes._plan(WORLDS[name], 0, None, None))
+    assert len({job.seed for job in jobs}) == len(jobs)
+
+
+def test_the_streets_are_those_of_version_1(world):
+    """Whoever changes what a seed draws counts VERSION up, and this with it."""
+    texts = [(world / "labels" / name).read_text() for name in ("train/train00000.txt", "test/test00000.txt")]
+    assert (VERSION, hashlib.sha256("".join(texts).encode()).hexdigest()[:12]) == (1, "b2004ae99b73")
 
 
 def test_same_seed_same_bytes_also_on_two_processes(world, tmp_path):
