@@ -47,6 +47,12 @@ COMMANDS: dict[str, Command] = {
         "engine.prepare_sets:convert",
         first="name",
     ),
+    "slice": Command(
+        "Cut a labelled set of large pictures into tiles.",
+        "engine.options.prepare_slice:SliceOptions",
+        "engine.prepare_slice:slice_set",
+        first="data",
+    ),
     "explain-assignment": Command(
         "Draw which feature points train which object of one picture: the stock rule beside RFLA.",
         "engine.options.prepare_explain:ExplainOptions",

@@ -130,7 +130,9 @@ def densest(objects: NDArray[np.float32], shape: tuple[int, int], side: int) -> 
 def draw(image: Picture, found: Explained, part: tuple[int, int, int, int], zoom: int) -> Picture:
     """A part of the picture (H, W, 3) RGB, enlarged: objects, points, and one field (that of the central object)."""
     left, top, right, bottom = part
-    canvas = cv2.resize(image[top:bottom, left:right], None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+    canvas = cv2.resize(image[top:bottom, left:right], None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST).astype(
+        np.uint8
+    )
 
     def dots(values: NDArray[np.float32]) -> list[int]:
         return [round(float(value)) for value in (values - np.tile([left, top], len(values) // 2)) * zoom]

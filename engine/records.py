@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,9 @@ from models.detector import flops, parameters
 from utils.draw import draw_boxes
 from utils.files import atomic_write, save_yaml
 from utils.plots import plot_results
+from utils.report import cell
 
+IN_LINE = ("mAP50", "mAP50-95", "AP", "APvt", "APt")  # metrics of an epoch's line, those that were asked for
 MAP_SHARES = {"mAP50": 0.1, "mAP50-95": 0.9}  # YOLOv5's fitness
 
 
@@ -148,7 +151,9 @@ class Records:
         head = f"epoch {row['epoch']:>3}/{self.plan.train.epochs}  {losses}"
         if report is None:
             return f"{head}  ({seconds:.0f} s)"
-        scores = f"{report.condition}: mAP50 {report.metrics['mAP50']:.3f}  mAP50-95 {report.metrics['mAP50-95']:.3f}"
+        scores = f"{report.condition}: " + "  ".join(
+            f"{name} {cell(report.metrics[name])}" for name in IN_LINE if name in report.metrics
+        )
         return f"{head}  | {scores}{' *' if better else ''}  ({seconds:.0f} s)"
 
     def _write_rows(self) -> None:
@@ -165,6 +170,7 @@ class Records:
         detector, _ = load_detector(best)
         reports = measure(detector)
         metrics = {f"{report.condition}/{name}": value for report in reports for name, value in report.metrics.items()}
+        metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}  # JSON knows no nan
         save_safetensors(
             best.with_suffix(".safetensors"), detector.cpu(), options=self.plan.given_text(), metrics=metrics,
             method=self.plan.composition,
@@ -174,7 +180,7 @@ class Records:
         for report in reports:
             self.say(
                 f"best epoch {self.best_epoch + 1}, {report.condition:>8}: "
-                + "  ".join(f"{name} {value:.3f}" for name, value in report.metrics.items())
+                + "  ".join(f"{name} {cell(value)}" for name, value in report.metrics.items())
             )
         minutes = (self.seconds_before + time.perf_counter() - self.started) / 60
         for path, reason in self.skipped:

@@ -14,6 +14,7 @@ from torch import Tensor
 from data.config import load_data
 from engine.networks import Network, load_network
 from engine.options.detect import DetectOptions
+from engine.slicing import SlicedRunner, tiling_of
 from utils.environment import contain_ultralytics
 from utils.files import UserError, find_file
 
@@ -44,11 +45,13 @@ class Letterbox:
         return new, ((whole[0] - new[0]) // 2, (whole[1] - new[1]) // 2), (whole[0], whole[1])
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """image: (H, W, 3) uint8. Returns the padded picture."""
+        """image: (H, W, 3) uint8. Returns the padded picture: the same one where nothing is to do."""
         (height, width), (top, left), whole = self.plan(*image.shape[:2])
         if image.shape[:2] != (height, width):
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
         bottom, right = whole[0] - height - top, whole[1] - width - left
+        if image.shape[:2] == whole:
+            return image
         return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=BORDER)
 
     def back(self, boxes: Tensor, height: int, width: int) -> Tensor:
@@ -149,8 +152,8 @@ class _Timed:
         self.spent[self.stage] += time.perf_counter() - self.start
 
 
-def open_runner(options: DetectOptions, preprocess: Preprocess | None = None) -> Runner:
-    """The detector that the options name. Raises UserError for a missing or unfit file, size or class."""
+def open_runner(options: DetectOptions, preprocess: Preprocess | None = None) -> Runner | SlicedRunner:
+    """The detector that the options name. Raises UserError for a missing or unfit file, size, class or tile."""
     if options.weights is None:
         raise UserError("--weights: no detector was named. Give a file such as runs/train/exp/weights/best.pt.")
     network = load_network(find_file(options.weights, REPOSITORY / "weights"), options)
@@ -158,7 +161,8 @@ def open_runner(options: DetectOptions, preprocess: Preprocess | None = None) ->
     unknown = [number for number in options.classes if network.names and number not in network.names]
     if unknown:
         raise UserError(f"--classes {unknown[0]}: the detector's classes are 0 to {max(network.names)}.")
-    return Runner(
+    tiling = tiling_of(options, network.stride)
+    runner = Runner(
         network,
         imgsz=network_size(options.imgsz, network.stride),
         conf=options.conf_thres,
@@ -166,8 +170,9 @@ def open_runner(options: DetectOptions, preprocess: Preprocess | None = None) ->
         max_det=options.max_det,
         classes=options.classes,
         agnostic=options.agnostic_nms,
-        preprocess=preprocess,
+        preprocess=None if tiling else preprocess,
     )
+    return SlicedRunner(runner, tiling, preprocess) if tiling else runner
 
 
 def choose_names(own: Mapping[int, str], data: str) -> dict[int, str]:

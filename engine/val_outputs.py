@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from data.views import read_image
-from engine.evaluation import ImageResult
+from engine.evaluation import ImageResult, label_areas
 from utils.draw import draw_boxes
 from utils.files import atomic_write
 from utils.metrics import evaluate
@@ -89,9 +89,10 @@ class JsonWriter:
         height, width = result.shape
         image = {"id": number, "file_name": Path(result.file).name, "height": height, "width": width}
         self.labels["images"].append(image)
-        for box, kind in zip(_corner_size(result.targets), result.target_classes, strict=True):
+        areas = label_areas(result.targets).tolist()
+        for box, area, kind in zip(_corner_size(result.targets), areas, result.target_classes, strict=True):
             ids = {"id": len(self.labels["annotations"]) + 1, "image_id": number, "category_id": int(kind) + 1}
-            self.labels["annotations"].append({**ids, "bbox": box, "area": box[2] * box[3], "iscrowd": 0})
+            self.labels["annotations"].append({**ids, "bbox": box, "area": area, "iscrowd": 0})
         for box, kind, score in zip(_corner_size(result.boxes), result.classes, result.scores, strict=True):
             entry: dict[str, Any] = {"image_id": number, "file_name": image["file_name"], "category_id": int(kind) + 1}
             self.predictions.append({**entry, "bbox": [round(side, 3) for side in box], "score": float(f"{score:.6g}")})

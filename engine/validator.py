@@ -17,6 +17,7 @@ from engine.checkpoint import load_detector
 from engine.distributed import pick_device
 from engine.evaluation import METRICS, ImageResult, PictureStats, Report, evaluate_detector
 from engine.options.val import ValOptions
+from engine.sliced_evaluation import Slicing
 from engine.val_outputs import JsonWriter, Samples, TextWriter
 from utils.files import UserError, atomic_write, find_file, new_run_folder
 from utils.options import build
@@ -157,10 +158,20 @@ def measure(
         on_image=tell if heard else None,
         augment=options.augment,
         end2end=options.end2end,
+        protocol=options.protocol,
+        slicing=_slicing(subject),
         **common,
     )
     _mention(dataset, report, options)
     return report
+
+
+def _slicing(subject: Subject) -> Slicing | None:
+    """How pictures are cut into tiles, if they are."""
+    chosen = subject.options
+    if chosen.slice is None:
+        return None
+    return Slicing(chosen.slice, chosen.overlap, chosen.merge, chosen.imgsz, subject.stride)
 
 
 def _mention(dataset: Any, report: Report, options: ValOptions) -> None:
@@ -168,7 +179,7 @@ def _mention(dataset: Any, report: Report, options: ValOptions) -> None:
     for path, reason in dataset.skipped:
         print(f"note: left out {path}: {reason}")
     most = max((len(picture.target_cls) for picture in report.pictures), default=0)
-    if most > options.max_det:
+    if options.max_det is not None and most > options.max_det:
         print(f"note: a picture of {report.split} has {most} objects, more than --max-det {options.max_det} can find")
 
 
@@ -185,7 +196,7 @@ def _accuracy(subject: Subject, save_dir: Path) -> ValResult:
     rows = table(reports)
     save_csv(save_dir / "metrics.csv", rows)
     print(text_table([row for row in rows if options.verbose or row["class"] == "all"]))
-    if extra:
+    if extra and options.protocol != "coco":  # else the table has them
         print("\nby the COCO protocol\n" + text_table(extra))
     print("\n" + text_table([{"condition": report.condition, **_times(report)} for report in reports], digits=1))
     return ValResult(reports, save_dir, rows)

@@ -247,7 +247,9 @@ def test_the_assigner_can_be_wrapped():
     names = ["self", "pd_scores", "pd_bboxes", "anc_points", "gt_labels", "gt_bboxes", "mask_gt"]
     assert list(inspect.signature(TaskAlignedAssigner.forward).parameters)[:7] == names, "methods/rfla_assigner.py"
     stock = TaskAlignedAssigner(topk=10, num_classes=2, stride=[8, 16], topk2=1)
-    assert (stock.topk2, list(stock.stride)) == (1, [8, 16]), "methods/rfla_assigner.py tells branch and levels by these"
+    assert (stock.topk2, list(stock.stride)) == (1, [8, 16]), (
+        "methods/rfla_assigner.py tells branch and levels by these"
+    )
 
 
 def test_the_box_loss_is_weighed_by_its_fifth_argument():

@@ -17,7 +17,7 @@ import numpy as np
 
 from utils.files import UserError, suggestion
 
-_ANY_SIZE = 1e5**2
+ANY_SIZE = 1e5**2  # square pixels
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Protocol:
     """What one protocol counts.
 
     sizes: name -> smallest and largest area in square pixels, both included; most: detections scored of one class in
-    one picture; most_in_picture: detections scored of all classes together; long_tail: federated labels, classes by
-    frequency.
+    one picture (COCO's maxDets counts so, and AI-TOD's tool with it); most_in_picture: detections scored of all classes
+    together; long_tail: federated labels, classes by frequency.
     """
 
     sizes: Mapping[str, tuple[float, float]]
@@ -35,13 +35,13 @@ class Protocol:
     long_tail: bool = False
 
 
-_COCO_SIZES = {"s": (0, 32**2), "m": (32**2, 96**2), "l": (96**2, _ANY_SIZE)}
-_AITOD_SIZES = {"vt": (0, 8**2), "t": (8**2, 16**2), "s": (16**2, 32**2), "m": (32**2, _ANY_SIZE)}
+_COCO_SIZES = {"s": (0, 32**2), "m": (32**2, 96**2), "l": (96**2, ANY_SIZE)}
+_AITOD_SIZES = {"vt": (0, 8**2), "t": (8**2, 16**2), "s": (16**2, 32**2), "m": (32**2, ANY_SIZE)}
 
 PROTOCOLS: dict[str, Protocol] = {
     "coco": Protocol(_COCO_SIZES, most=100),
     "aitod": Protocol(_AITOD_SIZES, most=1500),
-    "lvis": Protocol({"": (0, _ANY_SIZE)}, most=300, most_in_picture=300, long_tail=True),  # by frequency, not by size
+    "lvis": Protocol({"": (0, ANY_SIZE)}, most=300, most_in_picture=300, long_tail=True),  # by frequency, not by size
 }
 
 
@@ -70,7 +70,7 @@ def evaluate(
     if rules.most_in_picture is not None:
         found = best_of_each_picture(found, rules.most_in_picture)
     precision, columns = _match(truth, found, rules)
-    return _summary(precision, columns, rules)
+    return summarise(precision, columns, rules)
 
 
 def best_of_each_picture(found: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
@@ -154,8 +154,12 @@ def _match(
     return matcher.eval["precision"][..., -1], columns
 
 
-def _summary(precision: np.ndarray, columns: Mapping[str, list[int]], rules: Protocol) -> dict[str, float]:
-    """Mean precision over IoU levels, recall steps and classes; the first size range is all sizes."""
+def summarise(precision: np.ndarray, columns: Mapping[str, Sequence[int]], rules: Protocol) -> dict[str, float]:
+    """Mean precision over IoU levels, recall steps and classes; nan where there is no object.
+
+    precision: (10 IoU levels, 101 recall steps, classes, size ranges), -1 without objects; the first size range is all
+    sizes. columns: the classes of each frequency (long-tailed protocols only).
+    """
     everything = precision[..., 0]
     summary = {"AP": _mean(everything), "AP50": _mean(everything[0]), "AP75": _mean(everything[5])}
     summary |= {f"AP{name}": _mean(precision[..., place]) for place, name in enumerate(rules.sizes, 1) if name}

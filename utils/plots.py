@@ -15,9 +15,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from utils.files import atomic_write
-from utils.report import read_csv
+from utils.report import cell, read_csv
 
 PALETTE = "colorblind"
+MOST_NAMED = 20  # classes that a legend can name
 NO_CURVE = {"epoch", "seconds"}  # columns that are no result
 
 
@@ -79,9 +80,9 @@ def _curves(axis: Axes, x: np.ndarray, title: str, columns: Mapping[str, Sequenc
 
 
 def _number(text: str) -> float | None:
-    """A cell's number, or None."""
+    """A cell's number, or None (a metric without objects is nan)."""
     try:
-        return float(text)
+        return float(text) if math.isfinite(float(text)) else None
     except ValueError:
         return None
 
@@ -159,6 +160,28 @@ def plot_study(rows: Sequence[Mapping[str, Any]], target: Path, metric: str = "m
         axis.legend()
 
     _draw(target, (6.5, 4.5), paint)
+
+
+def plot_precision_recall(
+    recall: np.ndarray, curves: Mapping[str, np.ndarray], target: Path, numbers: Mapping[str, float]
+) -> None:
+    """Draw precision (each class (n,), at least one) over recall (n,), both in [0, 1], with metrics as the title.
+
+    Up to twenty classes have a colour and a name; more are drawn in grey below their mean.
+    """
+    few = len(curves) <= MOST_NAMED
+
+    def paint(figure: Figure) -> None:
+        axis = figure.subplots()
+        for (name, curve), colour in zip(curves.items(), _colours(len(curves)), strict=True):
+            axis.plot(recall, curve, linewidth=1, color=colour if few else "lightgrey", label=name if few else None)
+        mean = np.mean(list(curves.values()), 0)
+        axis.plot(recall, mean, linewidth=2.5, color="black", label="all classes")
+        axis.set(xlabel="recall", ylabel="precision at IoU 0.5", xlim=(0, 1), ylim=(0, 1.02))
+        axis.set_title("  ".join(f"{name} {cell(value)}" for name, value in numbers.items()), fontsize="small")
+        axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize="small")
+
+    _draw(target, (8.0, 5.0), paint)
 
 
 def plot_pictures(pictures: Sequence[tuple[str, np.ndarray]], target: Path, across: int = 4) -> None:

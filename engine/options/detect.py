@@ -7,7 +7,7 @@ from pathlib import Path
 
 from utils.options import option
 
-_WHAT, _BOXES, _SAVING, _LOOKS, _RUN = "What", "Detections", "Saving", "Drawing", "Running"
+_WHAT, _BOXES, _SLICES, _SAVING, _LOOKS, _RUN = "What", "Detections", "Slices", "Saving", "Drawing", "Running"
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,30 @@ class DetectOptions:
     agnostic_nms: bool = option(False, "let boxes of different classes suppress each other", group=_BOXES)
     augment: bool = option(False, "add a smaller and a mirrored view of each picture", group=_BOXES)
     end2end: bool = option(False, "use the suppression-free head of models that have one", group=_BOXES)
+
+    slice: int | None = option(
+        None,
+        "cut pictures into tiles of this side in pixels, detect in each, and join the boxes",
+        group=_SLICES,
+        low=32,
+    )
+    overlap: float = option(
+        0.2,
+        "with --slice: share of a tile that its neighbour has too; objects up to that size are seen whole",
+        group=_SLICES,
+        low=0.0,
+        high=0.9,
+    )
+    merge: str = option(
+        "nmm",
+        "with --slice: the pieces of a larger object become their union (nmm) or the surest of them (nms)",
+        group=_SLICES,
+        choices=("nmm", "nms"),
+    )
+    slice_batch: int = option(16, "with --slice: tiles that go through the network together", group=_SLICES, low=1)
+    slice_whole: bool = option(
+        False, "with --slice: look at the whole picture too, for objects larger than a tile", group=_SLICES
+    )
 
     nosave: bool = option(False, "write no pictures and no videos", group=_SAVING)
     save_txt: bool = option(False, "write labels/NAME.txt (of videos NAME_FRAME.txt) in YOLO format", group=_SAVING)

@@ -34,6 +34,12 @@ class TrainOptions:
     single_cls: bool = option(False, "treat all classes as one", group=RECIPE)
     multi_scale: bool = option(False, "vary the size of each batch by up to a half", group=RECIPE)
     noval: bool = option(False, "validate after the last epoch only", group=RECIPE)
+    protocol: str | None = option(
+        None,
+        "also validate as COCO (AP, AP50, AP75, APs, APm, APl) or AI-TOD does (AP, AP50, AP75, APvt, APt, APs, APm)",
+        group=RECIPE,
+        choices=("coco", "aitod"),
+    )
 
     device: str = option("", "cpu, 0, or 0,1,2 for several GPUs; empty: the best there is", group=RUN)
     workers: int = option(-1, "loader processes a rank; -1: what is fastest here", group=RUN, low=-1)

@@ -47,11 +47,40 @@ class ValOptions:
     iou_thres: float = option(
         0.6, "overlap at which the weaker box is dropped", group="Detections", low=0.0, high=1.0, aliases=("iou",)
     )
-    max_det: int = option(300, "detections kept of a picture", group="Detections", low=1)
+    max_det: int | None = option(
+        None,
+        "detections kept of a picture; left out, it follows the data: as many as the fullest picture has objects, in "
+        "whole hundreds, at least 300, and 1500 with --protocol aitod",
+        group="Detections",
+        low=1,
+    )
     single_cls: bool = option(False, "treat all classes as one", group="Detections")
     augment: bool = option(False, "add a smaller and a mirrored view of each picture", group="Detections")
     half: bool = option(False, "float16 arithmetic (GPU only)", group="Detections")
     end2end: bool = option(False, "use the suppression-free head of models that have one", group="Detections")
+
+    protocol: str | None = option(
+        None,
+        "also measure as COCO (AP, AP50, AP75, APs, APm, APl) or AI-TOD does (AP, AP50, AP75, APvt, APt, APs, APm)",
+        group="Measure",
+        choices=("coco", "aitod"),
+    )
+
+    slice: int | None = option(
+        None,
+        "cut pictures into tiles of this side in pixels, detect in each, and join the boxes",
+        group="Slices",
+        low=32,
+    )
+    overlap: float = option(
+        0.2, "with --slice: share of a tile that its neighbour has too", group="Slices", low=0.0, high=0.9
+    )
+    merge: str = option(
+        "nmm",
+        "with --slice: boxes of one object from two tiles become their union (nmm) or the better of them (nms)",
+        group="Slices",
+        choices=("nmm", "nms"),
+    )
 
     verbose: bool = option(False, "print every class", group="Output")
     plots: bool = option(True, "draw curves, confusion matrices and sample pictures", group="Output")

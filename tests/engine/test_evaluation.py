@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,15 +20,16 @@ from engine import evaluation
 from engine.evaluation import (
     ImageResult,
     PictureStats,
-    Settings,
-    Stopwatch,
     average,
+    enough,
     evaluate_detector,
-    inference_state,
+    label_areas,
     match,
     per_class,
 )
+from engine.val_outputs import JsonWriter
 from models.detector import build
+from utils.metrics import evaluate
 
 
 class Oracle(nn.Module):
@@ -70,7 +73,10 @@ def stock_numbers(model: nn.Module, dataset: Any, batch_size: int, folder: Path,
     validator.dataloader = DataLoader(dataset, batch_size, collate_fn=dataset.collate_fn)
     model.eval()
     validator.init_metrics(model)
-    with torch.no_grad():
+    patient = SimpleNamespace(
+        time=lambda: 0.0
+    )  # its suppression stops after a while, and loses boxes on a busy machine
+    with torch.no_grad(), patch("ultralytics.utils.nms.time", patient):
         for batch in validator.dataloader:
             batch = validator.preprocess(batch)
             validator.update_metrics(validator.postprocess(model(batch["img"])), batch)
@@ -218,28 +224,6 @@ def test_the_model_is_left_as_it_came(config):
     model(torch.rand(1, 3, 64, 64))["one2many"]["boxes"].sum().backward()  # nothing cached blocks a gradient
 
 
-def test_state_comes_back_after_an_error(config):
-    model = build("yolov5n.yaml", config.names).train()
-    with pytest.raises(ZeroDivisionError), inference_state(model, Settings()):
-        assert not model.training
-        assert not torch.is_grad_enabled()
-        raise ZeroDivisionError
-    assert model.training
-    assert torch.is_grad_enabled()
-
-
-@pytest.mark.parametrize("end2end", [False, True])
-def test_head_without_suppression_on_request(config, monkeypatch, end2end):
-    asked: list[Any] = []
-    real = evaluation.non_max_suppression
-    monkeypatch.setattr(evaluation, "non_max_suppression", lambda *a, **k: asked.append(k) or real(*a, **k))
-    model = build("yolo26n.yaml", config.names)
-    evaluate_detector(model, dataset_of(config), batch_size=2, device="cpu", progress=False, end2end=end2end)
-    assert [call["end2end"] for call in asked] == [end2end]
-    assert asked[0]["max_time_img"] == float("inf")  # a slow machine loses no boxes
-    assert asked[0]["multi_label"]
-
-
 def test_most_detections_are_kept_apart_from_the_rest(config):
     model = build("yolov5n.yaml", config.names)
     settings = {"batch_size": 2, "device": "cpu", "progress": False, "conf": 1e-9, "iou": 1.0}
@@ -255,11 +239,75 @@ def test_plots_go_to_the_folder(config, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} >= {"BoxPR_curve.png", "confusion_matrix.png"}
 
 
-def test_stopwatch_counts_milliseconds_a_picture(monkeypatch):
-    ticks = iter([10.0, 10.5, 20.0, 21.5])
-    monkeypatch.setattr(evaluation.time, "perf_counter", lambda: next(ticks))
-    watch = Stopwatch(torch.device("cpu"))
-    for _ in range(2):
-        with watch("inference"):
-            pass
-    assert watch.per_image(4) == {"preprocess": 0.0, "inference": 500.0, "postprocess": 0.0}
+@pytest.mark.parametrize(
+    ("objects", "protocol", "expected"),
+    [(0, None, 300), (300, None, 300), (301, None, 400), (12, "coco", 300), (12, "aitod", 1500), (2667, "aitod", 2700)],
+)
+def test_detections_kept_follow_the_data(objects, protocol, expected):
+    assert enough(objects, protocol) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "max_det", "expected"),
+    [(1, None, 300), (350, None, 400), (350, 7, 7)],  # 400: the next hundred
+)
+def test_the_fullest_picture_decides(config, labels, max_det, expected):
+    dataset, asked = dataset_of(config), []
+    dataset.source[1].classes = np.zeros((labels, 1), np.float32)
+    oracle = Oracle(config.names, [{"cls": np.zeros(0), "bboxes": np.zeros((0, 4))}] * 2)
+    oracle.forward = lambda images, augment=False: (
+        asked.append(oracle.model[-1].max_det) or Oracle.forward(oracle, images)
+    )
+    evaluate_detector(oracle, dataset, batch_size=2, device="cpu", progress=False, max_det=max_det)
+    assert asked == [expected]
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [(8 + 4e-4, 64), (8 - 4e-4, 64), (8.01, 64.08)],  # 4e-4 px: six digits of 800
+)
+def test_areas_of_labels_survive_rounding(side, expected):
+    boxes = np.array([[100, 100, 100 + side, 108]], np.float32)
+    assert label_areas(boxes)[0] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.08])
+def test_a_protocols_numbers_are_those_of_its_json(shared, tmp_path, noise):
+    """The same boxes as COCO JSON through the evaluator of files: the sides are those of the original pictures."""
+    config = load_data(shared / "data" / "coco8" / "data.yaml")
+    dataset, writer = dataset_of(config, imgsz=320), JsonWriter(tmp_path, config.names)
+    oracle = Oracle(config.names, network_labels(dataset), noise)
+    report = evaluate_detector(
+        oracle, dataset, batch_size=2, device="cpu", progress=False, protocol="aitod", on_image=writer
+    )
+    writer.close()
+    expected = evaluate(tmp_path / "labels.json", tmp_path / "predictions.json", protocol="aitod")
+    found = {name: report.metrics[name] for name in expected}
+    assert found == pytest.approx(expected, abs=2e-3, nan_ok=True)  # JSON is written to a thousandth of a pixel
+    assert list(report.metrics)[:4] == list(evaluation.METRICS)
+    assert {"class", "mAP50", "AP", "APvt"} <= set(report.per_class[0])
+
+
+def test_a_protocol_changes_no_other_number(config):
+    reports = [
+        evaluate_detector(
+            Oracle(config.names, network_labels(dataset_of(config))), dataset_of(config), batch_size=2, device="cpu",
+            progress=False, protocol=protocol,
+        )
+        for protocol in (None, "coco")
+    ]  # fmt: skip
+    assert list(reports[0].metrics) == list(evaluation.METRICS)
+    assert {name: reports[1].metrics[name] for name in evaluation.METRICS} == reports[0].metrics
+    assert set(reports[1].metrics) - set(evaluation.METRICS) == {"AP", "AP50", "AP75", "APs", "APm", "APl"}
+
+
+def test_a_protocols_numbers_are_on_the_curve(config, tmp_path, monkeypatch):
+    drawn: list[Any] = []
+    monkeypatch.setattr(evaluation, "plot_precision_recall", lambda *arguments: drawn.append(arguments))
+    oracle = Oracle(config.names, network_labels(dataset_of(config)), noise=0.0, wrong=0.0)
+    settings = {"batch_size": 2, "device": "cpu", "progress": False, "plots": True, "save_dir": tmp_path}
+    report = evaluate_detector(oracle, dataset_of(config), protocol="aitod", **settings)
+    ((recall, curves, target, numbers),) = drawn
+    assert target == tmp_path / "BoxPR_curve.png" and set(curves) == {"cat", "dog"} and len(recall) == 1000
+    assert numbers["AP"] == report.metrics["AP"] == pytest.approx(1.0)
+    assert list(numbers) == ["AP", "AP50", "AP75", "APvt", "APt", "APs", "APm"]

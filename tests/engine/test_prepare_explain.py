@@ -61,7 +61,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_picture_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no picture of that name; it has, for one, "):
-        prepare("explain-assignment", data=write_world(tmp_path)["data"], imgsz=64, picture="moon", out=tmp_path / "a.png")
+        prepare(
+            "explain-assignment", data=write_world(tmp_path)["data"], imgsz=64, picture="moon", out=tmp_path / "a.png"
+        )
 
 
 def test_on_a_real_picture(tmp_path: Path, shared: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -47,6 +48,12 @@ def test_the_line_of_an_epoch() -> None:
     assert "3/10" in line and "box_loss 1.234" in line and "night: mAP50 0.500" in line
     assert "*" in line and "(12 s)" in line and "lr" not in line
     assert "night" not in make_records()._line(row, None, 1.0, better=True)
+
+
+def test_a_protocol_is_in_the_line() -> None:
+    metrics = {"mAP50": 0.5, "mAP50-95": 0.25, "AP": 0.2, "AP50": 0.4, "APvt": math.nan, "APt": 0.1, "APs": 0.3}
+    line = make_records()._line({"epoch": 3}, Report("day", "val", 4, 9, metrics, [], {}), 1.0, better=False)
+    assert "day: mAP50 0.500  mAP50-95 0.250  AP 0.200  APvt -  APt 0.100  (1 s)" in line
 
 
 def test_state_comes_back() -> None:

@@ -64,6 +64,16 @@ def test_reports_name_their_condition(finished: Any) -> None:
     assert [report.condition for report in finished.reports] == ["night", "day"]
 
 
+def test_a_protocol_adds_columns(finished: Any, world: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    result = engine.train(**world, epochs=1, protocol="aitod", name="protocol")
+    (row,) = read_rows(result.save_dir)
+    names = ["AP", "AP50", "AP75", "APvt", "APt", "APs", "APm"]
+    assert [name.removeprefix("val/") for name in row if name.startswith("val/AP")] == names
+    assert not any(name.startswith("val/AP") for name in read_rows(finished.save_dir)[0])
+    assert list(result.reports[0].metrics)[4:] == names
+    assert "mAP50-95" in (printed := capsys.readouterr().out) and "APvt" in printed and "nan" not in printed
+
+
 def test_the_saved_detector_is_plain(finished: Any, world: dict[str, Any]) -> None:
     plain = engine.train(**world, epochs=1, method="none", name="plain")
     with_method, without = load_weights(finished.best).state, load_weights(plain.best).state

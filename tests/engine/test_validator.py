@@ -13,8 +13,10 @@ import torch
 
 import engine
 import val
+from engine import evaluation
 from engine.checkpoint import save_checkpoint
 from engine.options.val import ValOptions
+from engine.sliced_evaluation import Slicing
 from engine.validator import Report, splits_of, table, validate
 from models.detector import build
 from utils.files import UserError
@@ -133,6 +135,50 @@ def test_unreadable_pictures_and_crowded_ones_are_named(given, tiny_set, capsys)
     assert "2 objects, more than --max-det 1" in printed
 
 
+def test_a_large_max_det_that_follows_the_data_needs_no_note(given, tiny_set, capsys):
+    rows = "".join(f"0 0.5 0.5 0.2 {0.1 + number / 1000:.3f}\n" for number in range(301))
+    (tiny_set / "labels" / "val" / "0.txt").write_text(rows)
+    validate(**given)
+    assert "--max-det" not in capsys.readouterr().out
+    validate(**given, max_det=300)
+    assert "301 objects, more than --max-det 300" in capsys.readouterr().out
+
+
+AITOD = ["AP", "AP50", "AP75", "APvt", "APt", "APs", "APm"]
+
+
+def test_a_protocols_numbers_are_in_the_table_and_the_file(given, capsys):
+    result = validate(**given, protocol="aitod", save_json=True)
+    printed = capsys.readouterr().out
+    head, *lines = [line.split() for line in printed.splitlines() if line.startswith(("condition", "day", "night"))]
+    assert head[-7:] == AITOD and len(lines[0]) == len(head)
+    assert "by the COCO protocol" in printed  # of --save-json
+    rows = rows_of(result.save_dir / "metrics.csv")
+    assert [row["class"] for row in rows[:3]] == ["all", "cat", "dog"]
+    assert all(set(AITOD) <= set(row) for row in rows)
+    assert float(rows[0]["AP"]) == result.reports[0].metrics["AP"] and rows[0]["APm"] == "nan"
+
+
+def test_coco_numbers_stand_once(given, capsys):
+    result = validate(**given, protocol="coco", save_json=True)
+    assert "by the COCO protocol" not in capsys.readouterr().out
+    assert "APl" in result.reports[0].metrics
+    assert not set(validate(**given).reports[0].metrics) - set(evaluation.METRICS)  # nothing more unless asked for
+
+
+def test_slices_through_the_door(given, monkeypatch):
+    """Pictures of 32 x 24 in tiles of 32 are one tile each; the options arrive where they act."""
+    asked: list[object] = []
+    real = evaluation.sliced_pictures
+    monkeypatch.setattr(evaluation, "sliced_pictures", lambda *a: asked.append(a[2]) or real(*a))
+    usual = validate(**given)
+    sliced = validate(**given, slice=32, overlap=0.5, merge="nms", save_json=True)
+    assert asked == [Slicing(32, 0.5, "nms", 32, 32)] * 2
+    assert [report.instances for report in sliced.reports] == [report.instances for report in usual.reports]
+    for one, other in zip(usual.reports, sliced.reports, strict=True):
+        assert one.metrics == pytest.approx(other.metrics, abs=1e-6)
+
+
 def test_other_names_are_noted_and_other_counts_refused(given, tiny_set, capsys):
     (tiny_set / "data.yaml").write_text(DATA.replace("dog", "wolf"))
     validate(**given)
@@ -153,6 +199,9 @@ def test_other_names_are_noted_and_other_counts_refused(given, tiny_set, capsys)
         ({"conf_thres": 1.5}, "from 0.0 to 1.0"),
         ({"data": "nowhere"}, "no such file"),
         ({"device": "77"}, "--device 77"),
+        ({"protocol": "atiod"}, "did you mean 'aitod'"),
+        ({"slice": 16}, "from 32"),
+        ({"slice": 64, "overlap": 1.0}, "from 0.0 to 0.9"),
         ({"wieghts": "a.pt"}, "weights"),
     ],
 )
@@ -197,4 +246,4 @@ def test_help_does_not_load_torch():
 def test_defaults_are_yolov5s():
     options = ValOptions()
     assert (options.batch_size, options.imgsz, options.conf_thres, options.iou_thres) == (32, 640, 0.001, 0.6)
-    assert (options.max_det, options.task, str(options.project)) == (300, "val", "runs/val")
+    assert (options.max_det, options.task, str(options.project)) == (None, "val", "runs/val")

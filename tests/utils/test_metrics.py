@@ -7,8 +7,10 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.utils.average_precision import reference
 from utils.files import UserError
 from utils.metrics import best_of_each_picture, evaluate
 
@@ -31,13 +33,68 @@ SMALL, OTHER = [10.0, 10.0, 20.0, 20.0], [100.0, 100.0, 20.0, 20.0]
 
 
 def test_golden_file(shared):
-    """What pycocotools says of its own example."""
+    """What pycocotools says of its own example, to its three digits and, by the slow yardstick, to twelve."""
     folder = shared / "data" / "coco_eval"
-    numbers = evaluate(
-        folder / "instances_val2014_100.json", folder / "instances_val2014_fakebbox100_results.json", protocol="coco"
-    )
+    names = ("instances_val2014_100.json", "instances_val2014_fakebbox100_results.json")
+    truth, rows = (json.loads((folder / name).read_text()) for name in names)
+    numbers = evaluate(folder / names[0], folder / names[1], protocol="coco")
     rounded = {name: round(value, 3) for name, value in numbers.items()}
     assert rounded == {"AP": 0.505, "AP50": 0.697, "AP75": 0.573, "APs": 0.586, "APm": 0.519, "APl": 0.501}
+    assert numbers == pytest.approx(reference(truth, rows, "coco"), abs=1e-12)
+
+
+def made_up(seed: int, crowded: bool = True) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Eight pictures, three classes, the last without objects, the last picture too; sides of 8, 16 and 32 px among
+
+    others, crowds, areas that are not width x height, shaken detections with ties in their scores, and strays.
+    """
+    generator = np.random.default_rng(seed)
+    truth, rows = labels(pictures=8), []
+    truth["categories"] = [{"id": kind, "name": str(kind)} for kind in (1, 2, 3)]
+    for number in range(60):
+        side = generator.choice([8, 16, 32, generator.uniform(3, 60)], 2)
+        box = [float(v) for v in (*generator.integers(0, 800, 2) / 8, *side)]
+        row = {
+            "id": number + 1,
+            "image_id": int(generator.integers(1, 8)),
+            "category_id": int(generator.integers(1, 3)),
+        }
+        area = box[2] * box[3] if generator.random() < 0.8 else float(generator.choice([64, 256, 1024, 40, 1024.5]))
+        truth["annotations"].append({**row, "bbox": box, "area": area, "iscrowd": int(crowded and number % 9 == 0)})
+        for _ in range(generator.integers(0, 5)):
+            shaken = np.array(box) + generator.choice([0, 0.5, 2]) * generator.normal(size=4) * [1, 1, 0.5, 0.5]
+            kind = row["category_id"] if generator.random() < 0.9 else 3
+            rows.append(found(row["image_id"], np.abs(shaken).tolist(), round(generator.random(), 1), kind))
+    rows += [found(8, [5.0, 5, 8, 8], float(score), 1) for score in generator.random(9).round(1)]
+    return truth, [rows[place] for place in generator.permutation(len(rows))]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("protocol", ["aitod", "coco"])
+def test_numbers_are_those_of_the_definition(protocol, seed):
+    """Areas on borders, crowds, ties, a class and a picture without objects: to the last digits."""
+    truth, rows = made_up(seed)
+    numbers = evaluate(truth, rows, protocol=protocol)
+    assert numbers == pytest.approx(reference(truth, rows, protocol), abs=1e-12, nan_ok=True)
+    assert 0.05 < numbers["AP"] < 0.95
+
+
+def test_numbers_of_the_definition_beyond_the_last_detection_that_counts():
+    """1600 detections of one class in a picture, the right ones at places 100, 1499 and 1550; and one of another class.
+
+    AI-TOD scores 1500 of each class, so the one of the other class counts and the one at place 1550 does not.
+    """
+    truth = labels((1, [0, 0, 8, 8]), (1, [20, 0, 8, 8]), (1, [40, 0, 16, 16]), (1, [60, 0, 16, 16]))
+    truth["annotations"][3]["category_id"] = 2
+    truth["categories"].append({"id": 2, "name": "dog"})
+    rows = [found(1, [150.0, 150, 9, 9], 1 - place / 2000) for place in range(1600)]
+    for place, left, side in ((99, 0, 8), (1498, 20, 8), (1549, 40, 16)):
+        rows[place]["bbox"] = [left, 0, side, side]
+    rows.append(found(1, [60, 0, 16, 16], 0.001, category=2))
+    numbers = evaluate(truth, rows, protocol="aitod")
+    assert numbers == pytest.approx(reference(truth, rows, "aitod"), abs=1e-12, nan_ok=True)
+    by_hand = (34 * 0.01 + 33 * 2 / 1499) / 101  # recall 1/3 at precision 1/100, then 2/3 at 2/1499
+    assert numbers["AP"] == pytest.approx((by_hand + 1) / 2)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,15 @@ import pytest
 from matplotlib import rcParams
 from PIL import Image
 
-from utils.plots import _folded, _panels, plot_comparison, plot_pictures, plot_results, plot_study
+from utils.plots import (
+    _folded,
+    _panels,
+    plot_comparison,
+    plot_pictures,
+    plot_precision_recall,
+    plot_results,
+    plot_study,
+)
 from utils.report import read_csv
 
 RESULTS = """epoch,seconds,train/box,val/mAP50,lr/weight,lr/bias,note
@@ -59,6 +67,20 @@ def test_study(tmp_path):
     rows = [{"condition": c, "imgsz": s, "ms": s / 10, "mAP50-95": s / 1000} for c in "ab" for s in (64, 128)]
     plot_study(rows, tmp_path / "study.png")
     assert inked(tmp_path / "study.png") > 0.01
+
+
+def test_metrics_without_a_number_have_no_panel(tmp_path):
+    (tmp_path / "results.csv").write_text("epoch,val/AP,val/APm,val/APt\n1,0.1,nan,nan\n2,0.2,nan,0.3\n")
+    panels = _panels(read_csv(tmp_path / "results.csv"))
+    assert list(panels) == ["val/AP", "val/APt"] and panels["val/APt"]["val/APt"] == [None, 0.3]
+
+
+@pytest.mark.parametrize("classes", [1, 20, 21])
+def test_precision_recall(tmp_path, classes):
+    recall = np.linspace(0, 1, 50)
+    curves = {f"class {number}": (1 - recall) / (number + 1) for number in range(classes)}
+    plot_precision_recall(recall, curves, tmp_path / "pr.png", {"AP": 0.1234, "APvt": float("nan")})
+    assert 0.01 < inked(tmp_path / "pr.png") < 0.5
 
 
 def test_contact_sheet_keeps_the_colours(tmp_path):
