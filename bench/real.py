@@ -23,22 +23,27 @@ WORLD = Path("datasets/raccoon-night")
 HELD_OUT = 8  # every eighth training picture chooses the epoch
 
 
-def copy_split(source: Path, split: str, pictures: list[Path]) -> None:
-    """Copy pictures with their labels into a split of our own folder."""
+def copy_split(source: Path, world: Path, split: str, pictures: list[Path]) -> None:
+    """Copy pictures with their labels into a split of the folder `world`."""
     for picture in pictures:
         label = source / "labels" / picture.parent.name / f"{picture.stem}.txt"
         for file, kind in ((picture, "images"), (label, "labels")):
-            target = WORLD / kind / split / file.name
+            target = world / kind / split / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
 
 
+def copy_splits(source: Path, world: Path) -> None:
+    """Training pictures, every eighth of them to choose the epoch, and the set's own val as test."""
+    train = list_images(source / "images" / "train")
+    copy_split(source, world, "train", [path for i, path in enumerate(train) if i % HELD_OUT])
+    copy_split(source, world, "choose", train[::HELD_OUT])
+    copy_split(source, world, "test", list_images(source / "images" / "val"))
+
+
 def make_set(source: Path) -> Path:
     """The set with its dark partners. Returns its data YAML."""
-    train = list_images(source / "images" / "train")
-    copy_split(source, "train", [path for i, path in enumerate(train) if i % HELD_OUT])
-    copy_split(source, "choose", train[::HELD_OUT])
-    copy_split(source, "test", list_images(source / "images" / "val"))
+    copy_splits(source, WORLD)
     for seed, split in ((0, "train"), (1, "choose"), (2, "test")):
         folder = WORLD / "images" / split
         prepare("darken", source=folder, out=folder.with_name(f"{split}_night"), seed=seed)

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.real import copy_splits
 from bench.recipe import RECIPE
 from engine.comparison import compare
 from utils.files import save_yaml
@@ -32,16 +33,12 @@ TINY: dict[str, Any] = {
 
 
 def raccoon_set(source: Path) -> Path:
-    """A data YAML over the raccoon set whose last training pictures choose the epoch, and whose own val is the test."""
-    pictures = sorted((source / "images" / "train").iterdir())
-    folder = Path("datasets/raccoon-plain")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, chosen in (("train", [p for i, p in enumerate(pictures) if i % 8]), ("choose", pictures[::8])):
-        (folder / f"{name}.txt").write_text("".join(f"{path.resolve()}\n" for path in chosen))
-    path = folder / "raccoon.yaml"
-    splits = {"train": "train.txt", "val": "choose.txt", "test": str((source / "images" / "val").resolve())}
-    save_yaml(path, {"path": str(folder.resolve()), **splits, "names": ["raccoon"]})
-    return path
+    """The raccoon set by day; returns its data YAML."""
+    world = Path("datasets/raccoon-plain")
+    copy_splits(source, world)
+    splits = {"train": "images/train", "val": "images/choose", "test": "images/test"}
+    save_yaml(world / "raccoon.yaml", {"path": str(world.resolve()), **splits, "names": ["raccoon"]})
+    return world / "raccoon.yaml"
 
 
 def recipes(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
