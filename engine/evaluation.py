@@ -202,10 +202,10 @@ class Tally:
             for normalize in (True, False):
                 self.confusion.plot(save_dir=folder, normalize=normalize)
         if self.meter is not None and len(metrics.ap_class_index):
-            curves = {
-                self.names[int(c)]: curve
-                for c, curve in zip(metrics.ap_class_index, metrics.box.prec_values, strict=True)
-            }
+            named = [
+                f"{self.names[int(c)]} {ap:.3f}" for c, ap in zip(metrics.ap_class_index, metrics.box.ap50, strict=True)
+            ]
+            curves = dict(zip(named, metrics.box.prec_values, strict=True))
             numbers = {name: value for name, value in means.items() if name not in METRICS}
             plot_precision_recall(metrics.box.px, curves, folder / "BoxPR_curve.png", numbers)
 
