@@ -29,7 +29,7 @@ from engine.distributed import start
 from engine.optimiser import build_optimiser
 from engine.options.train import HyperOptions
 from engine.trainer import ModelEMA
-from engine.training_model import TrainingModel
+from engine.training_model import TrainingModel, set_modes
 from methods.base import Run
 from methods.registry import create
 from models.detector import build
@@ -46,6 +46,7 @@ def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
     return {
         "img": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
         "pair": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
+        "favoured": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
         "bboxes": boxes,
         "cls": torch.zeros(len(boxes), 1),
         "batch_idx": torch.arange(batch_size).repeat_interleave(OBJECTS).float(),
@@ -53,21 +54,29 @@ def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
     }
 
 
-def make_step(composition: str, cfg: str, batch: dict[str, Any], device: torch.device) -> Callable[[], None]:
-    """One whole training step of a composition, as the trainer takes it."""
+def make_step(
+    composition: str, cfg: str | dict[str, Any], batch: dict[str, Any], device: torch.device, epoch: int = 0
+) -> Callable[[], None]:
+    """One whole training step of a composition, as the trainer takes it in that epoch of two."""
     torch.manual_seed(0)
     detector = build(cfg, {i: str(i) for i in range(6)})
     methods = create(composition, {})
+    for method in methods:
+        method.settle(2)
     model = TrainingModel(detector, methods, GAINS).to(device).to(memory_format=torch.channels_last).train()
     for method in methods:
         method.to(device)
     optimiser = build_optimiser(model, HyperOptions(lr0=1e-4), 64)
     ema = ModelEMA(detector)
     model.build_criterion()
-    run = Run(detector)
+    run = Run(detector, epochs=2)
+    run.begin(epoch)
+    for method in methods:
+        method.on_epoch(run)
+    set_modes(model, list(detector.parameters()), [], run.resting)
 
     def step() -> None:
-        loss, _ = model(dict(batch))
+        loss, _ = model(dict(batch), run.detects)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimiser.step()

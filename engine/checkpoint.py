@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import math
+import re
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from engine.weights import Weights, load_weights
 from models.detector import build
+from models.parse import stock_rows
 from utils.environment import contain_ultralytics
 from utils.files import UserError, atomic_write
 
@@ -32,6 +34,7 @@ from ultralytics.utils import DEFAULT_CFG_DICT  # noqa: E402
 
 __all__ = ["Weights", "load_detector", "load_weights", "save_checkpoint", "save_safetensors", "transfer"]
 
+ROW_KEY = re.compile(r"^model\.(\d+)\.")
 STOCK_ATTRIBUTES = frozenset(vars(nn.Module())) | {
     *("yaml", "save", "names", "inplace", "stride", "args", "task", "nc", "pt_path")
 }
@@ -46,12 +49,13 @@ def transfer(model: DetectionModel, weights: Weights) -> tuple[int, int]:
     only some class rows were found counts as copied; the other rows keep their initial values.
     """
     own = model.state_dict()
+    state = _around_our_rows(weights.state, model)
     rows = _class_rows(getattr(model, "names", None), weights.names)
     class_keys = _class_keys(model)
     copied = 0
     with torch.no_grad():
         for key, target in own.items():
-            source = weights.state.get(key)
+            source = state.get(key)
             if source is None or source.shape[1:] != target.shape[1:] or source.ndim != target.ndim:
                 continue
             if key in class_keys and rows is not None:
@@ -60,6 +64,15 @@ def transfer(model: DetectionModel, weights: Weights) -> tuple[int, int]:
                 target.copy_(source)
                 copied += 1
     return copied, len(own)
+
+
+def _around_our_rows(state: dict[str, Tensor], model: DetectionModel) -> dict[str, Tensor]:
+    """Tensors of a plain network under the names they have in a model with rows of ours between; else as they are."""
+    plain_rows = stock_rows(model.model)
+    layers = {int(key.split(".")[1]) for key in state if ROW_KEY.match(key)}
+    if len(plain_rows) == len(model.model) or not layers or max(layers) + 1 != len(plain_rows):
+        return state
+    return {ROW_KEY.sub(lambda key: f"model.{plain_rows[int(key[1])]}.", key): value for key, value in state.items()}
 
 
 def _class_rows(target: dict[int, str] | None, source: dict[int, str] | None) -> list[tuple[int, int]] | None:

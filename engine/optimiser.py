@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,25 +15,37 @@ from engine.options.train import HyperOptions
 NORMS = tuple(kind for name, kind in vars(nn).items() if "Norm" in name and isinstance(kind, type))
 
 
-def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Trainable parameters by treatment: `bias` (own warm-up), `norm` (no decay), `weight` (decay)."""
-    groups: dict[str, list[nn.Parameter]] = {"bias": [], "norm": [], "weight": []}
+Rates = Mapping[nn.Module, float]
+"""Part of a model -> its multiple of the learning rate."""
+
+
+def parameter_groups(model: nn.Module, rates: Rates | None = None) -> dict[tuple[str, float], list[nn.Parameter]]:
+    """Trainable parameters by treatment and multiple of the rate.
+
+    Treatments: `bias` (own warm-up), `norm` (no decay), `weight` (decay).
+    """
+    own = {id(parameter): rate for part, rate in (rates or {}).items() for parameter in part.parameters()}
+    groups: dict[tuple[str, float], list[nn.Parameter]] = {(kind, 1.0): [] for kind in ("bias", "norm", "weight")}
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad:
                 kind = "bias" if name == "bias" else "norm" if isinstance(module, NORMS) else "weight"
-                groups[kind].append(parameter)
+                groups.setdefault((kind, own.get(id(parameter), 1.0)), []).append(parameter)
     return groups
 
 
-def build_optimiser(model: nn.Module, hyper: HyperOptions, batch_size: int) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, Adam or AdamW over three groups. Weight decay is scaled to the batch it acts on."""
-    groups = parameter_groups(model)
+def build_optimiser(
+    model: nn.Module, hyper: HyperOptions, batch_size: int, rates: Rates | None = None
+) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, Adam or AdamW over three groups, and three more for each multiple in `rates`.
+
+    Weight decay is scaled to the batch it acts on.
+    """
     effective = batch_size * accumulation(hyper, batch_size)
     decay = {"bias": 0.0, "norm": 0.0, "weight": hyper.weight_decay * effective / hyper.nbs}
     settings = [
-        {"params": parameters, "weight_decay": decay[kind], "kind": kind}
-        for kind, parameters in groups.items()
+        {"params": parameters, "weight_decay": decay[kind], "kind": kind, "rate": rate}
+        for (kind, rate), parameters in parameter_groups(model, rates).items()
         if parameters
     ]
     if hyper.optimizer == "SGD":
@@ -75,9 +88,17 @@ class Schedule:
         momentum = float(np.interp(warm, [0, 1], [self.hyper.warmup_momentum, self.hyper.momentum]))
         for group in optimiser.param_groups:
             start = self.hyper.warmup_bias_lr if group["kind"] == "bias" else 0.0
-            group["lr"] = start + (full - start) * warm
+            group["lr"] = (start + (full - start) * warm) * group["rate"]
             if "momentum" in group:
                 group["momentum"] = momentum
             else:
                 group["betas"] = (momentum, group["betas"][1])
         return max(round(np.interp(warm, [0, 1], [1, accumulation(self.hyper, self.batch_size)])), 1)
+
+
+def learning_rates(optimiser: torch.optim.Optimizer) -> dict[str, float]:
+    """The rate of each group, as columns of results.csv."""
+    return {
+        f"lr/{group['kind']}" + (f"x{group['rate']:g}" if group["rate"] != 1 else ""): group["lr"]
+        for group in optimiser.param_groups
+    }

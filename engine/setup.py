@@ -22,6 +22,7 @@ from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
 from methods.base import Detector, Method
 from methods.registry import create, split_names
 from models.detector import build
+from models.parse import BLOCKS
 from utils.files import UserError, find_file, new_run_folder
 from utils.hyp import load_hyp
 from utils.options import as_dict
@@ -90,8 +91,9 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
             f"--batch-size {train.batch_size} does not divide among {WORLD.size} processes; use a multiple."
         )
     methods = create(composition, dict(zip(TRAIN_SCHEMAS[3:], method_options, strict=True)))
+    settled = {name: value for method in methods for name, value in method.settle(train.epochs).items()}
     save_dir = shared_value(lambda: new_run_folder(train.project, train.name, train.exist_ok))
-    options = as_dict(*instances) | {"method": composition, "data": str(data.file), "save_dir": str(save_dir)}
+    options = as_dict(*instances) | {"method": composition, "data": str(data.file), "save_dir": str(save_dir)} | settled
     return Plan(train, hyper, augment, data, methods, save_dir, options, notes)
 
 
@@ -160,6 +162,15 @@ def build_datasets(plan: Plan, stride: int) -> dict[str, ViewDataset]:
             f"{plan.data.file}: there is no 'val' split to choose the best epoch with. Add a line 'val: FOLDER'."
         )
     return sets
+
+
+def row_hints(detector: Detector, composition: str) -> list[str]:
+    """A line where the network has rows of a method that is not in use: they train as layers like any other."""
+    methods = {BLOCKS[layer.type].method for layer in detector.model if layer.type in BLOCKS}
+    return [
+        f"note: this network has the rows of {method}, and trains plainly; --method {method} trains them as they are meant"
+        for method in sorted(methods - {"", *composition.split("+")})
+    ]
 
 
 def size_hints(labels: Sequence[Label], detector: Detector, train: TrainOptions, composition: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from data.sampling import EpochSampler
 from data.views import EXTRA_VIEWS, ViewDataset
 from engine import distributed
 from engine.distributed import WORLD
-from engine.optimiser import Schedule, build_optimiser
+from engine.optimiser import Schedule, build_optimiser, learning_rates
 from engine.records import Records
 from engine.resume import random_state, restore_random_state, save_resume
-from engine.setup import Plan, build_datasets, build_detector, size_hints
-from engine.training_model import TrainingModel
+from engine.setup import Plan, build_datasets, build_detector, row_hints, size_hints
+from engine.training_model import TrainingModel, set_modes
 from engine.validator import Report, evaluate_detector
 from methods.base import Run
 from utils.environment import contain_ultralytics
@@ -64,6 +64,7 @@ class Trainer:
         for method in plan.methods:
             method.to(device)
             plan.notes += method.notes(self.detector)
+        plan.notes += row_hints(self.detector, plan.composition)
         plan.notes += size_hints(self.datasets["train"].source, self.detector, self.options, plan.composition)
         self.ema = ModelEMA(self.detector)
         self._freeze()
@@ -72,7 +73,8 @@ class Trainer:
         self.sampler = EpochSampler(
             len(self.datasets["train"]), self.options.batch_size, self.options.seed, WORLD.rank, WORLD.size
         )
-        self.optimiser = build_optimiser(self.model, self.hyper, self.options.batch_size)
+        rates = {part: rate for method in plan.methods for part, rate in method.rates(self.detector).items()}
+        self.optimiser = build_optimiser(self.model, self.hyper, self.options.batch_size, rates)
         self.schedule = Schedule(self.hyper, self.options.epochs, len(self.sampler), self.options.batch_size)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.amp)
         self.records = Records(plan)
@@ -85,7 +87,7 @@ class Trainer:
         return self.options.amp and self.device.type == "cuda"
 
     def _freeze(self) -> None:
-        """Take the frozen layers out of the optimiser's sight. Their batch norms stay as they are, see `_set_modes`."""
+        """Take the frozen layers out of the optimiser's sight. Their batch norms stay as they are, see `set_modes`."""
         wanted = self.options.freeze
         rows = range(wanted[0]) if len(wanted) == 1 else wanted
         self.frozen = [self.detector.model[row] for row in rows]
@@ -103,18 +105,6 @@ class Trainer:
                 distributed.synchronise_batch_norms(module)
         alternating = any(method.alternates for method in self.plan.methods)
         self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=alternating)
-
-    def _set_modes(self, resting: Sequence[nn.Module]) -> None:
-        """Training mode, but for frozen and resting parts. Resting parameters have no gradient at all: the optimiser then
-        leaves them alone, without momentum or weight decay."""
-        still = {id(parameter) for module in resting for parameter in module.parameters()}
-        for parameter in self.training:
-            parameter.requires_grad_(id(parameter) not in still)
-            if id(parameter) in still:
-                parameter.grad = None
-        self.model.train()
-        for module in (*self.frozen, *resting):
-            module.eval()
 
     def run(self) -> TrainResult:
         """Train to the end, or raise Interrupted after writing `resume.pt`."""
@@ -137,7 +127,7 @@ class Trainer:
     def _epoch(self, run: Run) -> None:
         for method in self.plan.methods:
             method.on_epoch(run)
-        self._set_modes(run.resting)
+        set_modes(self.model, self.training, self.frozen, run.resting)
         started = time.perf_counter()
         losses = distributed.average(self._batches(run), self.device)
         seconds = time.perf_counter() - started
@@ -148,7 +138,7 @@ class Trainer:
             last = run.epoch + 1 == self.options.epochs
             due = run.validates and not self.options.noval
             report = self._validate("val") if last or due else None
-            rates = {f"lr/{group['kind']}": group["lr"] for group in self.optimiser.param_groups}
+            rates = learning_rates(self.optimiser)
             self.records.epoch(run.epoch, {**losses, **run.log}, rates, seconds, report, self.ema.ema)
             self._save_resume(run.epoch + 1, 0)
 

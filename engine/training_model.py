@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -67,3 +67,21 @@ def criterion_branches(criterion: Any) -> list[Any]:
     if hasattr(criterion, "one2many"):
         return [criterion.one2many, criterion.one2one]
     return [criterion]
+
+
+def set_modes(
+    model: TrainingModel, training: Iterable[nn.Parameter], frozen: Sequence[nn.Module], resting: Sequence[nn.Module]
+) -> None:
+    """Training mode, but for frozen and resting parts. Resting parameters have no gradient at all: the optimiser then
+    leaves them alone, without momentum or weight decay.
+
+    training: the parameters of the detector that train when they do not rest.
+    """
+    still = {id(parameter) for module in resting for parameter in module.parameters()}
+    for parameter in training:
+        parameter.requires_grad_(id(parameter) not in still)
+        if id(parameter) in still:
+            parameter.grad = None
+    model.train()
+    for module in (*frozen, *resting):
+        module.eval()

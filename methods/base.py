@@ -93,9 +93,13 @@ class Method:
     """
 
     name: ClassVar[str]
-    views: ClassVar[frozenset[str]] = frozenset()
+    views: frozenset[str] = frozenset()
     trainable: nn.Module | None = None
     alternates: ClassVar[bool] = False
+
+    def settle(self, epochs: int) -> dict[str, Any]:
+        """Options whose values follow from the length of the run, as `args.yaml` shall hold them. Called first."""
+        return {}
 
     def attach(self, detector: Detector) -> None:
         """Build training-only modules for this detector, outside `detector.model`. Called once, before the optimiser."""
@@ -109,6 +113,10 @@ class Method:
 
     def taps(self, detector: Detector) -> dict[str, int]:
         """Name -> layer index of the features that `loss` reads, found from the graph."""
+        return {}
+
+    def rates(self, detector: Detector) -> dict[nn.Module, float]:
+        """Parts of the detector that learn at a multiple of the learning rate."""
         return {}
 
     def criterion(self, branch: Any) -> None:
@@ -137,6 +145,10 @@ class Method:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take back what `state` gave."""
+
+    def maps(self, detector: Detector, images: Tensor) -> dict[str, Tensor]:
+        """Named maps (B, 1, H, W) in [0, 1] over pictures (B, 3, H, W), worth painting at the end of a training."""
+        return {}
 
     def detach(self, detector: Detector) -> None:
         """Leave nothing of the method on the detector."""

@@ -6,9 +6,17 @@ regions towards those of clear pictures. C: everything behind it, and the crux l
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from methods.base import Detector, Method, Run, Step
+from methods.lcp_options import LCPOptions
+from models.crux import CatchUpFuse, crux_features, find_row, find_split, shallow_rows
+from utils.files import UserError
 
 CATCH_UP, CRUX = "U", "C"
 
@@ -49,3 +57,96 @@ def alternation(epochs: int) -> str:
     quarter = epochs // 4
     rest = epochs - 2 * quarter
     return CATCH_UP * quarter + CRUX * (quarter + rest % 2) + (CATCH_UP + CRUX) * (rest // 2)
+
+
+def turns(text: str, epochs: int) -> str:
+    """One letter an epoch: the given text, repeated as often as needed, or the published order where there is none.
+
+    Raises UserError for another letter, a text longer than the run, or an order that does not end with C.
+
+    >>> turns("UCC", 6)
+    'UCCUCC'
+    """
+    letters = (text.upper() * epochs)[: max(epochs, len(text))] if text else alternation(epochs)
+    if set(letters) <= {CATCH_UP, CRUX} and len(letters) == epochs and letters.endswith(CRUX):
+        return letters
+    raise UserError(
+        f"--lcp-turns {text}: expected up to {epochs} letters (--epochs), each U or C, so that the last epoch is a C; "
+        "leave it out for the published order."
+    )
+
+
+class LCP(Method):
+    """The method `lcp`: rests the right parts in each epoch, and pulls crux features towards clear ones in U."""
+
+    name = "lcp"
+    alternates = True
+
+    def __init__(self, options: LCPOptions | None = None) -> None:
+        self.options = options or LCPOptions()
+        self.letters = ""
+
+    def settle(self, epochs: int) -> dict[str, Any]:
+        """The letters of the run. Clear pictures are asked for only where some epoch looks at them."""
+        self.letters = turns(self.options.lcp_turns, epochs)
+        self.views = frozenset({"favoured"} if CATCH_UP in self.letters else ())
+        return {"lcp_turns": self.letters}
+
+    def attach(self, detector: Detector) -> None:
+        """Raise UserError for a model without crux rows."""
+        if find_split(detector) is None or find_row(detector, CatchUpFuse) is None:
+            stem = Path(str(detector.yaml.get("yaml_file", ""))).stem
+            better = f"{stem}-crux" if stem else "yolov8n-crux"
+            raise UserError(
+                f"--method lcp: {stem or 'this network'} has no crux rows. Name a model that has, such as "
+                f"--cfg models/{better}.yaml; --weights of the plain model go into it."
+            )
+
+    def notes(self, detector: Detector) -> list[str]:
+        """The order of the turns, and what never trains."""
+        rows = [layer.i for layer in shallow_rows(detector)]
+        return [
+            f"lcp: epochs {self.letters} (U: catch-up learner alone, C: crux learner and detector)",
+            f"lcp: rows {rows[0]} to {rows[-1]} keep the weights they start with; give them --weights trained on clear pictures",
+        ]
+
+    def rates(self, detector: Detector) -> dict[nn.Module, float]:
+        """The crux learner's own multiple of the learning rate."""
+        split = find_split(detector)
+        return {split: self.options.crux_lr_gain} if split is not None else {}
+
+    def on_epoch(self, run: Run) -> None:
+        """U: all but the catch-up learner rests, nothing is detected. C: it rests, and the shallow layers."""
+        letter = self.letters[run.epoch]
+        fuse = find_row(run.detector, CatchUpFuse)
+        if letter == CATCH_UP:
+            run.resting += [layer for layer in run.detector.model if layer is not fuse] + [fuse.fusion]
+            run.detects = False
+        else:
+            run.resting += [*self._resting_shallow(run.detector), fuse.catch_up]
+        run.validates = run.validates and CRUX in self.letters[: run.epoch + 1]
+        run.log["lcp"] = letter
+        self.letter = letter
+
+    def _resting_shallow(self, detector: Detector) -> list[nn.Module]:
+        """The shared layers, or only their batch norms: statistics over both halves together would fit neither."""
+        rows = shallow_rows(detector)
+        if not self.options.train_shallow:
+            return rows
+        return [part for row in rows for part in row.modules() if isinstance(part, nn.BatchNorm2d)]
+
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        """In U: features of the pushed cruxes against those of clear pictures' cruxes. In C: nothing of its own."""
+        if self.letter == CRUX:
+            return {}
+        low_quality, favoured = step.batch["img"], step.batch["favoured"]
+        with torch.no_grad():  # all that makes these features rests
+            shallow, deep = crux_features(step.detector, torch.cat([low_quality, favoured]))
+        size = len(low_quality)
+        pushed = deep[:size] + find_row(step.detector, CatchUpFuse).catch_up(shallow[:size])
+        return {"catch_up": catch_up_loss(pushed, deep[size:], self.options.catch_up_weight)}
+
+    def maps(self, detector: Detector, images: Tensor) -> dict[str, Tensor]:
+        """The crux maps."""
+        split = find_split(detector)
+        return {} if split is None else {"crux": split.mask_of(images)}

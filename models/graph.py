@@ -46,16 +46,16 @@ def layer_input(layer: Layer, previous: Tensor, outputs: Mapping[int, Tensor]) -
     return [previous if row == -1 else outputs[row % layer.i] for row in layer.f]
 
 
-def run_layers(layers: Sequence[Layer], image: Tensor, keep: Mapping[str, int]) -> dict[str, Tensor]:
+def run_layers(layers: Sequence[Layer], image: Tensor, keep: Mapping[str, int], start: int = 0) -> dict[str, Tensor]:
     """Run the graph as far as the last kept layer and no further.
 
-    layers: consecutive layers from row 0 on, as in `detector.model`; image: (B, 3, H, W); keep: name -> row.
+    layers: all layers, as in `detector.model`; image: (B, 3, H, W), or what row `start` reads; keep: name -> row.
     Returns name -> output of that row. Only outputs that a later layer reads, or that are kept, stay in memory.
     Raises ValueError if `keep` is empty or names a row that is not there.
     """
-    if not keep or not 0 <= min(keep.values()) <= max(keep.values()) < len(layers):
-        raise ValueError(f"rows to keep {dict(keep)} must lie in 0..{len(layers) - 1}")
-    layers = layers[: max(keep.values()) + 1]
+    if not keep or not start <= min(keep.values()) <= max(keep.values()) < len(layers):
+        raise ValueError(f"rows to keep {dict(keep)} must lie in {start}..{len(layers) - 1}")
+    layers = layers[start : max(keep.values()) + 1]
     needed = {row for layer in layers for row in sources(layer)} | set(keep.values())
     outputs: dict[int, Tensor] = {}
     x = image

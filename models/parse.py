@@ -19,6 +19,7 @@ import torch
 import torchvision.ops
 from torch import Tensor, nn
 
+from models.crux import CatchUpFuse, CruxSplit, PlainHalf
 from models.graph import PROBE, evaluating, layer_input
 from utils.environment import contain_ultralytics
 from utils.files import UserError, nearest
@@ -36,16 +37,23 @@ class Row:
 
     build(inputs, stand_in, args): the block, given the channel counts of its inputs, the stand-in that Ultralytics'
     parser built (its channels are scaled already) and the row's arguments. stand_in: the module the parser sees.
-    stand_in_args: the stand-in's arguments from the row's; none by default.
+    stand_in_args: the stand-in's arguments from the row's; none by default. method: the one that the row is there for.
     A block's children must not be called i, f or np: Ultralytics writes these on every row's module.
     """
 
     build: Callable[[list[int], nn.Module, list[Any]], nn.Module]
     stand_in: str = "nn.Identity"
     stand_in_args: Callable[[list[Any]], list[Any]] = lambda args: []
+    method: str = ""
 
 
-BLOCKS: dict[str, Row] = {}
+BLOCKS: dict[str, Row] = {
+    "CruxSplit": Row(lambda inputs, stand_in, args: CruxSplit(*args), method="lcp"),
+    "PlainHalf": Row(lambda inputs, stand_in, args: PlainHalf(*args), method="lcp"),
+    "CatchUpFuse": Row(
+        lambda inputs, stand_in, args: CatchUpFuse(*inputs, *args), "CBFuse", lambda args: [[0]], method="lcp"
+    ),
+}
 """Module name in a YAML row -> how it is built. Methods that change the network add theirs here."""
 
 
@@ -122,15 +130,27 @@ def our_rows() -> Iterator[None]:
 
 
 def with_stand_ins(description: dict[str, Any]) -> tuple[dict[str, Any], dict[int, tuple[str, list[Any]]]]:
-    """A copy of the description with our rows replaced, and row number -> (block name, its arguments)."""
+    """A copy of the description with our rows replaced, and row number -> (block name, its arguments).
+
+    An argument that is the name of an entry of the description, as `nc` is for Ultralytics, stands for that entry.
+    """
     plain = deepcopy(description)
     ours: dict[int, tuple[str, list[Any]]] = {}
     for number, row in enumerate(plain["backbone"] + plain["head"]):
         if row[2] in BLOCKS:
-            ours[number] = (row[2], row[3])
+            ours[number] = (row[2], [_entry(plain, argument) for argument in row[3]])
             block = BLOCKS[row[2]]
             row[2:] = [block.stand_in, block.stand_in_args(row[3])]
     return plain, ours
+
+
+def _entry(description: dict[str, Any], argument: Any) -> Any:
+    return description.get(argument, argument) if isinstance(argument, str) else argument
+
+
+def stock_rows(network: Sequence[Any]) -> list[int]:
+    """The rows of a network that are not ours, in order: row k of the plain network is the k-th of them."""
+    return [layer.i for layer in network if layer.type not in BLOCKS]
 
 
 def put_blocks(network: nn.Sequential, ours: dict[int, tuple[str, list[Any]]], channels: int = 3) -> None:

@@ -30,14 +30,14 @@ if __name__ == "__main__":
         return items
 
     trainer._step = noting
-    target = trainer.plan.methods[0].target
+    target = getattr(trainer.plan.methods[0], "target", None)
     trainer.run()
     note = {
         "seen": seen,
         "losses": losses,
         "model": trainer.detector.state_dict(),
         "ema": trainer.ema.ema.state_dict(),
-        "target": target.copy.state_dict(),
+        "target": target.copy.state_dict() if target else {},
     }
     torch.save(note, Path(options["project"]) / f"rank{distributed.WORLD.rank}of{distributed.WORLD.size}.pt")
     distributed.stop()

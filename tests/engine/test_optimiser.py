@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.optimiser import Schedule, accumulation, build_optimiser, parameter_groups
+from engine.optimiser import Schedule, accumulation, build_optimiser, learning_rates, parameter_groups
 from engine.options.train import HyperOptions
 
 
@@ -16,7 +16,7 @@ def small_net() -> nn.Sequential:
 
 def test_parameters_by_treatment() -> None:
     """Biases of convolution and norm; the norm's weight; the two weights that decay."""
-    counts = {kind: len(parameters) for kind, parameters in parameter_groups(small_net()).items()}
+    counts = {kind: len(parameters) for (kind, _), parameters in parameter_groups(small_net()).items()}
     assert counts == {"bias": 2, "norm": 1, "weight": 2}
 
 
@@ -80,3 +80,13 @@ def test_adam_warms_up_its_first_beta() -> None:
     optimiser = build_optimiser(small_net(), hyper, 64)
     Schedule(hyper, 100, 10, 64).apply(optimiser, 0, 0)
     assert optimiser.param_groups[0]["betas"] == (0.5, 0.999)
+
+
+def test_a_part_with_its_own_rate():
+    """The first layer at 100 times the rate: two more groups, and columns of their own."""
+    net = small_net()
+    optimiser = build_optimiser(net, HyperOptions(lr0=0.01, warmup_epochs=0), 64, {net[0]: 100.0})
+    Schedule(HyperOptions(lr0=0.01, warmup_epochs=0), epochs=1, batches=10, batch_size=64).apply(optimiser, 0, 5)
+    rates = learning_rates(optimiser)
+    assert rates["lr/weight"] == pytest.approx(0.01) and rates["lr/weightx100"] == pytest.approx(1.0)
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == len(list(net.parameters()))

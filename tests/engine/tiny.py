@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from utils.files import save_yaml
+from utils.files import load_yaml, save_yaml
 
 NETWORK = {
     "nc": 2,
@@ -32,6 +32,26 @@ NETWORK = {
         [[12, 9, 6], 1, "Detect", ["nc"]],
     ],
 }
+CRUX_NETWORK = {
+    **NETWORK,
+    "backbone": [
+        [-1, 1, "CruxSplit", []],
+        *NETWORK["backbone"][:4],
+        [-1, 1, "PlainHalf", []],
+        [[2, 4], 1, "CatchUpFuse", []],
+        *NETWORK["backbone"][4:],
+    ],
+    "head": [
+        [-1, 1, "nn.Upsample", ["None", 2, "nearest"]],
+        [[-1, 7], 1, "Concat", [1]],
+        [-1, 1, "C2f", [256]],
+        [-1, 1, "nn.Upsample", ["None", 2, "nearest"]],
+        [[-1, 5], 1, "Concat", [1]],
+        [-1, 1, "C2f", [128]],
+        [[15, 12, 9], 1, "Detect", ["nc"]],
+    ],
+}
+"""The same with LCP's rows."""
 QUICK = {"batch_size": 4, "imgsz": 64, "nbs": 4, "plots": False, "device": "cpu", "workers": 0, "lr0": 0.01}
 
 
@@ -65,6 +85,20 @@ def write_world(root: Path, pictures: int = 16, side: int = 64) -> dict[str, Any
     save_yaml(root / "world.yaml", data)
     save_yaml(root / "tiny8n.yaml", NETWORK)
     return {"data": str(root / "world.yaml"), "cfg": str(root / "tiny8n.yaml"), "project": root / "runs", **QUICK}
+
+
+def write_crux_world(root: Path, pictures: int = 16) -> dict[str, Any]:
+    """The same set, its dark partners as the low-quality pictures and the clear ones as favoured. Trains `lcp`."""
+    options = write_world(root, pictures)
+    data = load_yaml(Path(options["data"])) | {
+        "train": "images/train_night",
+        "favoured": "images/train",
+        "method": "lcp",
+    }
+    (root / "labels" / "train").rename(root / "labels" / "train_night")
+    save_yaml(root / "world.yaml", {key: value for key, value in data.items() if key != "pair"})
+    save_yaml(root / "tiny8n-crux.yaml", CRUX_NETWORK)
+    return options | {"cfg": str(root / "tiny8n-crux.yaml")}
 
 
 def draw(generator: np.random.Generator, side: int) -> tuple[np.ndarray, list[str]]:

@@ -1,0 +1,32 @@
+"""Options of LCP. Kept apart from the method so that `--help` needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from utils.options import option
+
+GROUP = "LCP (--method lcp)"
+
+
+@dataclass(frozen=True)
+class LCPOptions:
+    """Crux and catch-up learners, trained in turn; needs a crux model. See docs/methods/lcp.md."""
+
+    catch_up_weight: float = option(
+        100.0, "weight of the catch-up loss (published: 100 underwater, 1 in fog and rain)", group=GROUP, low=0.0
+    )
+    lcp_turns: str = option(
+        "", "who trains in each epoch, U: catch-up learner, C: crux learner and detector; a short text repeats, such as C; "
+        "left out: the published order", group=GROUP,
+    )  # fmt: skip
+    crux_lr_gain: float = option(
+        1.0,
+        "learning rate of the crux learner, as a multiple (published: 100 underwater, with SGD)",
+        group=GROUP,
+        low=0.0,
+    )
+    train_shallow: bool = option(
+        False, "let the shared shallow layers train in C epochs, but for their batch norms; published: they never do",
+        group=GROUP,
+    )  # fmt: skip

@@ -1,0 +1,143 @@
+"""LCP in a whole training: what moves in which epoch, what is written, how it resumes, on one rank and on two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import engine
+from engine.checkpoint import load_detector
+from methods.base import Run
+from methods.lcp import LCP, turns
+from methods.lcp_options import LCPOptions
+from models.crux import find_split
+from models.detector import build
+from tests.engine.test_distributed import run_ranks
+from tests.engine.tiny import CRUX_NETWORK, NETWORK, write_crux_world
+from utils.files import UserError, load_yaml
+from utils.report import read_csv
+
+NAMES = {0: "square", 1: "bar"}
+PARTS = {
+    "crux": "model.0.",
+    "shallow": ("model.1.", "model.2.", "model.3.", "model.4."),
+    "catch-up": "model.6.catch_up",
+}
+
+
+def part_of(name: str) -> str:
+    return next((part for part, prefix in PARTS.items() if name.startswith(prefix)), "rest")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return write_crux_world(tmp_path_factory.mktemp("lcp"), pictures=8)
+
+
+def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    """Parts of the network of which some tensor changed by a bit."""
+    return {part_of(name) for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+
+
+def test_each_letter_moves_its_own_parts_and_nothing_else(world: dict[str, Any]) -> None:
+    """Weight decay and momentum are on; a resting tensor stays as it is to the bit, statistics included."""
+    states: list[dict[str, torch.Tensor]] = []
+
+    class Watched(LCP):
+        def on_epoch(self, run: Run) -> None:
+            states.append({name: tensor.clone() for name, tensor in run.detector.state_dict().items()})
+            super().on_epoch(run)
+
+        def detach(self, detector: Any) -> None:
+            states.append({name: tensor.clone() for name, tensor in detector.state_dict().items()})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("methods.lcp.LCP", Watched)
+        engine.train(**world, epochs=4, lcp_turns="CUUC", name="moves", weight_decay=0.01, noval=True)
+    steps = [moved(a, b) for a, b in zip(states, states[1:], strict=False)]
+    assert steps == [{"crux", "rest"}, {"catch-up"}, {"catch-up"}, {"crux", "rest"}]
+
+
+@pytest.fixture(scope="module")
+def finished(world: dict[str, Any]) -> Any:
+    return engine.train(**world, epochs=4, name="whole")
+
+
+def test_letters_stand_in_the_files(finished: Any) -> None:
+    assert load_yaml(finished.save_dir / "args.yaml")["lcp_turns"] == "UCUC"
+    rows = read_csv(finished.save_dir / "results.csv")
+    assert [row["lcp"] for row in rows] == list("UCUC")
+    assert [bool(row["train/catch_up"]) for row in rows] == [True, False, True, False]
+    assert [bool(row["train/box_loss"]) for row in rows] == [False, True, False, True]
+
+
+def test_nothing_is_measured_before_the_first_crux_epoch(finished: Any) -> None:
+    rows = read_csv(finished.save_dir / "results.csv")
+    assert [bool(row["val/mAP50"]) for row in rows] == [False, True, True, True]
+    detector, meta = load_detector(finished.best)
+    assert find_split(detector) is not None
+
+
+def test_resume_goes_on_with_the_right_letter(world: dict[str, Any], finished: Any, monkeypatch: Any) -> None:
+    original, seen = LCP.on_epoch, []
+
+    def interrupting(self: LCP, run: Run) -> None:
+        seen.append(self.letters[run.epoch])
+        original(self, run)
+        if run.epoch == 2 and len(seen) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(LCP, "on_epoch", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        engine.train(**world, epochs=4, name="broken")
+    result = engine.train(resume=str(Path(world["project"]) / "broken"))
+    assert seen == list("UCU") + list("UC")
+    whole, resumed = (load_detector(run.save_dir / "weights" / "last.pt")[0].state_dict() for run in (finished, result))
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
+
+
+def test_two_ranks_train_through_both_letters(world: dict[str, Any], tmp_path: Path) -> None:
+    options = {**world, "epochs": 2, "lcp_turns": "UC", "noval": True, "project": tmp_path, "name": "two"}
+    first, second = run_ranks(options, 2)
+    assert first["model"].keys() == second["model"].keys()
+    for name, tensor in first["model"].items():
+        assert torch.equal(tensor, second["model"][name]), name
+
+
+def test_a_plain_model_is_told_which_one_to_use() -> None:
+    with pytest.raises(UserError, match=r"--method lcp: yolov8n has no crux rows.*--cfg models/yolov8n-crux.yaml"):
+        LCP().attach(build("yolov8n", NAMES))
+
+
+def test_a_crux_model_trains_plainly_and_says_so(world: dict[str, Any], capsys: Any) -> None:
+    engine.train(**world | {"method": "none"}, epochs=1, name="plain", noval=True)
+    assert "has the rows of lcp, and trains plainly; --method lcp" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "epochs", "letters"), [("", 4, "UCUC"), ("c", 3, "CCC"), ("UC", 6, "UCUCUC"), ("CUUC", 4, "CUUC")]
+)
+def test_turns(text: str, epochs: int, letters: str) -> None:
+    assert turns(text, epochs) == letters
+
+
+@pytest.mark.parametrize(("text", "epochs"), [("UX", 2), ("U", 3), ("UC", 3), ("UCC", 2)])
+def test_impossible_turns(text: str, epochs: int) -> None:
+    with pytest.raises(UserError, match=f"--lcp-turns {text}: expected up to {epochs} letters"):
+        turns(text, epochs)
+
+
+def test_without_catch_up_epochs_no_clear_pictures_are_asked_for() -> None:
+    method = LCP(LCPOptions(lcp_turns="C"))
+    assert method.settle(3) == {"lcp_turns": "CCC"} and method.views == frozenset()
+    assert LCP().settle(4) == {"lcp_turns": "UCUC"}
+
+
+def test_the_crux_learner_has_its_own_rate() -> None:
+    detector = build(CRUX_NETWORK, NAMES)
+    (part,) = LCP(LCPOptions(crux_lr_gain=100.0)).rates(detector)
+    assert part is find_split(detector)
+    assert LCP().rates(build(NETWORK, NAMES)) == {}
