@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.step import make_batch, make_step
 from bench.timing import alternate, report, table
 from engine.distributed import start
-from models.crux import FORMS, CatchUpFuse, find_row, find_split, shallow_rows
+from models.crux import FORMS, CatchUpFuse, CruxSplit, find_row, shallow_rows
 from models.detector import available, build, describe, flops, parameters
 
 NAMES = {number: str(number) for number in range(80)}
@@ -69,7 +69,9 @@ def parts(name: str, imgsz: int, rounds: int, device: torch.device) -> list[dict
         "fusion": runner(fuse.fusion, both),
     }
     for form in FORMS:
-        candidates[f"crux learner, {form}"] = runner(find_split(ready(crux_of(name, form), device)).crux, image)
+        candidates[f"crux learner, {form}"] = runner(
+            find_row(ready(crux_of(name, form), device), CruxSplit).crux, image
+        )
     return table(alternate(candidates, rounds=rounds), PLAIN)
 
 

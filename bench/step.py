@@ -73,7 +73,7 @@ def make_step(
     run.begin(epoch)
     for method in methods:
         method.on_epoch(run)
-    set_modes(model, list(detector.parameters()), [], run.resting)
+    set_modes(model, list(detector.parameters()), run.steady, run.resting)
 
     def step() -> None:
         loss, _ = model(dict(batch), run.detects)

@@ -124,7 +124,7 @@ def day(frame: Frame, seed: int) -> NDArray[np.uint8]:
     sun = np.array([np.cos(height) * np.cos(turn), np.sin(height), np.cos(height) * np.sin(turn)], np.float32)
     warm = np.array([1.0, 0.95, 0.86], np.float32) * (0.12 if overcast else 0.85)
     sky = np.array([0.72, 0.85, 1.0], np.float32) * (0.55 if overcast else 0.34)
-    light = _sunlit(frame, sun, warm, sky)
+    light = sunlit(frame, sun, warm, sky)
     haze = 1 - np.exp(frame.buffers.depth * (-1 / rng.uniform(250, 700)))[..., None]
     light += haze * (sky * 1.3 - light)
     above = int(frame.camera.horizon * SUPERSAMPLE)
@@ -133,7 +133,7 @@ def day(frame: Frame, seed: int) -> NDArray[np.uint8]:
     return _develop_day(shrink(light), seed, rng)
 
 
-def _sunlit(frame: Frame, sun: Array, warm: Array, sky: Array) -> Array:
+def sunlit(frame: Frame, sun: Array, warm: Array, sky: Array) -> Array:
     """Light (H, W, 3) that surfaces send out under a sun of colour `warm` and a sky of colour `sky`."""
     buffers = frame.buffers
     direct = np.maximum(buffers.normals @ sun, 0)[:, None] * warm  # (F, 3)

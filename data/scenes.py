@@ -24,7 +24,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data import aerial, specks
+from data import aerial, sea, specks, water
+from data.fog import foggy
 from data.lighting import day, night, night_exposure, night_light
 from data.street import NAMES, draw, make_street
 from utils.files import UserError, suggestion
@@ -44,9 +45,15 @@ Scene = Callable[[int, tuple[int, int], Collection[str]], tuple[dict[str, Pictur
 
 
 def _street_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], Labels]:
-    """A street by day, by night, or both."""
-    frame, lights = draw(make_street(seed, size)), {"day": day, "night": night}
+    """A street by day, by night, in fog, or several of them."""
+    frame, lights = draw(make_street(seed, size)), {"day": day, "night": night, "fog": foggy}
     return {look: lights[look](frame, seed) for look in looks}, frame.labels
+
+
+def _sea_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], Labels]:
+    """A sea floor in clear water, in murky water, or both."""
+    floor, waters = sea.draw_sea(seed, size), {"clear": water.clear, "murky": water.murky}
+    return {look: waters[look](floor, seed) for look in looks}, floor.labels
 
 
 def _plain(draw: Callable[[int, tuple[int, int]], tuple[Picture, Labels]]) -> Scene:
@@ -80,6 +87,16 @@ class World:
     scene: Scene
 
 
+def _degraded(bad: str, good: str) -> dict[str, Split]:
+    """Splits of a world of bad pictures: `favoured` are good ones of other scenes, labelled, to learn from first."""
+    return {
+        "train": Split(240, {"train": bad}),
+        "favoured": Split(240, {"favoured": good}),
+        "val": Split(60, {"val": bad, "val_clear": good}),
+        "test": Split(120, {"test": bad, "test_clear": good}),
+    }
+
+
 WORLDS: dict[str, World] = {
     "demo-night": World(
         name="demo-night",
@@ -91,6 +108,12 @@ WORLDS: dict[str, World] = {
             "test": Split(120, {"test": "night", "test_day": "day"}),
         },
         scene=_street_scene,
+    ),
+    "demo-fog": World(
+        name="demo-fog", names=NAMES, size=(320, 240), splits=_degraded("fog", "day"), scene=_street_scene
+    ),
+    "demo-sea": World(
+        name="demo-sea", names=sea.NAMES, size=(320, 240), splits=_degraded("murky", "clear"), scene=_sea_scene
     ),
     "demo-tiny": World(
         name="demo-tiny",

@@ -42,7 +42,7 @@ COMMANDS: dict[str, Command] = {
         "engine.prepare_sets:clip",
     ),
     "convert": Command(
-        "Bring a published data set (AI-TOD, COCO, DOTA, ExDark, TinyPerson, VisDrone, VOC) into the YOLO layout.",
+        "Bring a published data set (VOC, COCO, Cityscapes, URPC2020, ...) into the YOLO layout.",
         "engine.options.prepare:ConvertOptions",
         "engine.prepare_sets:convert",
         first="name",
@@ -52,6 +52,11 @@ COMMANDS: dict[str, Command] = {
         "engine.options.prepare_slice:SliceOptions",
         "engine.prepare_slice:slice_set",
         first="data",
+    ),
+    "favour": Command(
+        "Pick the pictures of a labelled set on which a detector does well: a favoured set for LCP.",
+        "engine.options.prepare_favour:FavourOptions",
+        "engine.prepare_favour:favour",
     ),
     "explain-assignment": Command(
         "Draw which feature points train which object of one picture: the stock rule beside RFLA.",

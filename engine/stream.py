@@ -27,6 +27,7 @@ from torch import Tensor
 
 from engine.background import Background
 from engine.capture import Frame
+from engine.crux_view import view_of
 from engine.feed import Feed
 from engine.options.detect import DetectOptions
 from engine.runner import open_runner
@@ -89,7 +90,8 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
     (chosen,) = build([DetectOptions], options)
     sources = plan(chosen.source)
     runner: Detector = detector or open_runner(chosen, preprocess)
-    looks = Looks(runner.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf)
+    paint = view_of(runner) if chosen.show_crux else None
+    looks = Looks(runner.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf, paint)
     outputs = Outputs(not chosen.nosave, chosen.save_txt, chosen.save_conf, chosen.save_csv, chosen.save_crop)
     result = DetectResult(_run_folder(chosen, sources) if outputs.any else None)
     started, spent = time.perf_counter(), dict(runner.spent)

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from data.sampling import EpochSampler
 from data.views import EXTRA_VIEWS, ViewDataset
 from engine import distributed
+from engine.crux_view import save_mosaic
 from engine.distributed import WORLD
 from engine.optimiser import Schedule, build_optimiser, learning_rates
 from engine.records import Records
@@ -127,7 +128,7 @@ class Trainer:
     def _epoch(self, run: Run) -> None:
         for method in self.plan.methods:
             method.on_epoch(run)
-        set_modes(self.model, self.training, self.frozen, run.resting)
+        set_modes(self.model, self.training, [*self.frozen, *run.steady], run.resting)
         started = time.perf_counter()
         losses = distributed.average(self._batches(run), self.device)
         seconds = time.perf_counter() - started
@@ -260,9 +261,12 @@ class Trainer:
         )
 
     def _final_reports(self, detector: nn.Module) -> list[Report]:
-        """Reports of the best checkpoint on every validation split."""
+        """Reports of the best checkpoint on every validation split, and its crux maps where it has them."""
         detector = detector.to(self.device).float()
         splits = [split for split in ("val", "val2") if split in self.datasets]
+        if self.options.plots:
+            pictures = [Path(file) for file in self.datasets["val"].im_files]
+            save_mosaic(detector, pictures, self.plan.save_dir / "crux.png", self.options.imgsz)
         return [self._validate(split, detector, plots=self.options.plots and split == "val") for split in splits]
 
     def _save_resume(self, epoch: int, batch: int) -> None:

@@ -47,7 +47,8 @@ class TrainingModel(nn.Module):
         """
         for method in self.methods:
             method.prepare(batch)
-        step = Step(batch=batch, detector=self.detector, forward=lambda image: self._detect(image, batch))
+        pictures = len(batch["img"]) * WORLD.size
+        step = Step(batch, self.detector, lambda image: self._detect(image, batch), pictures)
         parts, items = ([step.first.loss], dict(step.first.items)) if detects else ([], {})
         for method in self.methods:
             for name, term in method.loss(step).items():
@@ -70,11 +71,11 @@ def criterion_branches(criterion: Any) -> list[Any]:
 
 
 def set_modes(
-    model: TrainingModel, training: Iterable[nn.Parameter], frozen: Sequence[nn.Module], resting: Sequence[nn.Module]
+    model: TrainingModel, training: Iterable[nn.Parameter], steady: Sequence[nn.Module], resting: Sequence[nn.Module]
 ) -> None:
-    """Training mode, but for frozen and resting parts. Resting parameters have no gradient at all: the optimiser then
-    leaves them alone, without momentum or weight decay.
+    """Training mode, but for steady parts, which keep their batch statistics, and resting ones.
 
+    Resting parameters have no gradient at all: the optimiser then leaves them alone, without momentum or weight decay.
     training: the parameters of the detector that train when they do not rest.
     """
     still = {id(parameter) for module in resting for parameter in module.parameters()}
@@ -83,5 +84,5 @@ def set_modes(
         if id(parameter) in still:
             parameter.grad = None
     model.train()
-    for module in (*frozen, *resting):
+    for module in (*steady, *resting):
         module.eval()

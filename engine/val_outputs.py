@@ -103,6 +103,17 @@ def _corner_size(boxes: np.ndarray) -> list[list[float]]:
     return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1).tolist()
 
 
+def magnified(picture: np.ndarray) -> tuple[np.ndarray, float]:
+    """A picture (H, W, 3), enlarged where it is small, and the factor."""
+    scale = max(1.0, READABLE / max(picture.shape[:2]))
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), scale
+
+
+def sure_boxes(result: ImageResult, scale: float) -> np.ndarray:
+    """The detections worth drawing on a picture `scale` times as large: (n, 6) xyxy px, confidence, class."""
+    return np.column_stack((scale * result.boxes, result.scores, result.classes))[result.scores > SURE]
+
+
 class Samples:
     """A contact sheet: the first pictures, with their labels and, beside it, with what was detected."""
 
@@ -114,11 +125,9 @@ class Samples:
         """Draw one picture, as long as there is room."""
         if len(self.cells) >= 2 * SAMPLES:
             return
-        picture, name = read_image(Path(result.file)), Path(result.file).name
-        scale = max(1.0, READABLE / max(result.shape))
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+        (picture, scale), name = magnified(read_image(Path(result.file))), Path(result.file).name
         labels = np.column_stack((scale * result.targets, np.ones(len(result.targets)), result.target_classes))
-        found = np.column_stack((scale * result.boxes, result.scores, result.classes))[result.scores > SURE]
+        found = sure_boxes(result, scale)
         for title, boxes, conf in ((f"{name}: labels", labels, False), (f"{name}: detections", found, True)):
             drawn = draw_boxes(picture, boxes, self.names, conf=conf)
             self.cells.append((title, drawn[..., ::-1]))

@@ -14,6 +14,7 @@ from data.config import DataConfig, load_data
 from data.scenes import make_world
 from data.views import build_dataset
 from engine.checkpoint import load_detector
+from engine.crux_view import CruxSheet, split_of, view_at
 from engine.distributed import pick_device
 from engine.evaluation import METRICS, ImageResult, PictureStats, Report, evaluate_detector
 from engine.options.val import ValOptions
@@ -74,15 +75,21 @@ def validate(**options: Any) -> ValResult:
 
 def load_subject(chosen: ValOptions) -> Subject:
     """Load data and detector, and check that they belong together. Raises UserError where they do not."""
-    if chosen.weights is None:
-        raise UserError("--weights: name the checkpoint to measure, such as runs/train/exp/weights/best.pt.")
+    weights_of(chosen)
     config = load_data(chosen.data, make_demo=make_world, need=splits_of(chosen.task))
     present_splits(config, chosen.task)
-    weights = find_file(chosen.weights, Path(), HERE, HERE / "weights")
+    return subject_of(chosen, config)
+
+
+def subject_of(chosen: ValOptions, config: DataConfig) -> Subject:
+    """Load the detector for data that are there already, and check that the two belong together."""
+    weights = weights_of(chosen)
     device = pick_device(chosen.device)
     model, _ = load_detector(weights, device, chosen.trust)
     if not chosen.single_cls:
         check_names(dict(model.names), config, weights)
+    if chosen.show_crux:
+        check_crux(model, chosen)
     if getattr(model, "end2end", None) is not None:
         model.end2end = chosen.end2end  # fusing keeps the head that is asked for
     model = model.float().eval().fuse(verbose=False)
@@ -92,6 +99,22 @@ def load_subject(chosen: ValOptions) -> Subject:
     if chosen.half and device.type != "cuda":
         print("note: --half acts on GPUs only; float32 is used")
     return Subject(model, config, replace(chosen, imgsz=size), device)
+
+
+def weights_of(chosen: ValOptions) -> Path:
+    """The checkpoint's file. Raises UserError where none is named, or it is not there."""
+    if chosen.weights is None:
+        raise UserError("--weights: name the checkpoint to measure, such as runs/train/exp/weights/best.pt.")
+    return find_file(chosen.weights, Path(), HERE, HERE / "weights")
+
+
+def check_crux(model: Any, chosen: ValOptions) -> None:
+    """UserError where there is no crux map to show."""
+    split_of(model)
+    if chosen.task in {"speed", "study"}:
+        raise UserError(f"--show-crux: --task {chosen.task} draws no pictures. Choose --task val, test or train.")
+    if chosen.slice is not None:
+        raise UserError("--show-crux: every tile of --slice has a map of its own. Leave one of the two options out.")
 
 
 def splits_of(task: str) -> tuple[str, ...]:
@@ -207,6 +230,8 @@ def _outputs(subject: Subject, folder: Path) -> list[Any]:
     options, names = subject.options, dict(subject.model.names)
     outputs: list[Any] = [TextWriter(folder / "labels", options.save_conf)] if options.save_txt else []
     outputs += [JsonWriter(folder, names)] if options.save_json else []
+    if options.show_crux:
+        outputs.append(CruxSheet(folder / "crux.jpg", view_at(subject.model, options.imgsz), names))
     return [*outputs, Samples(folder / "pictures.jpg", names)] if options.plots else outputs
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,15 +42,17 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Looks:
-    """How boxes are drawn; see utils.draw.draw_boxes."""
+    """How boxes are drawn, see utils.draw.draw_boxes; `paint` makes the picture that they are drawn on of the frame."""
 
     names: Mapping[int, str]
     thickness: int = 3
     labels: bool = True
     conf: bool = True
+    paint: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __call__(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """The annotated picture, (H, W, 3) uint8; boxes: (n, 6)."""
+        image = self.paint(image) if self.paint else image
         return draw_boxes(image, boxes, self.names, thickness=self.thickness, labels=self.labels, conf=self.conf)
 
 

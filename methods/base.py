@@ -35,13 +35,15 @@ class Step:
     """What a method sees of one training step.
 
     batch["img"] and each extra view are (B, 3, H, W) RGB in [0, 1]; batch["seed"] holds one integer a picture.
-    `forward` passes another view through the detector, with the same labels. A term is logged by its value unless the
+    `forward` passes another view through the detector, with the same labels. `pictures` is the batch size of all ranks
+    together, by which detection losses are multiplied. A term is logged by its value unless the
     method puts another number under its name into `log`.
     """
 
     batch: Batch
     detector: Detector
     forward: Callable[[Tensor], Forward]
+    pictures: int = 1
     log: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property
@@ -66,7 +68,8 @@ class Run:
 
     iteration counts batches from 0 over the whole run; log collects what goes into the row of the epoch.
     The rest holds for one epoch and is set anew in `on_epoch`: `resting` are the parts of the detector that do not train
-    (parameters as they are, batch norms in evaluation); without `detects` the step takes no detection loss, only the
+    (parameters as they are, batch norms in evaluation), `steady` those that train with the batch statistics they have;
+    without `detects` the step takes no detection loss, only the
     methods' own terms; without `validates` there is nothing worth measuring yet.
     """
 
@@ -76,12 +79,14 @@ class Run:
     iteration: int = 0
     log: dict[str, Any] = field(default_factory=dict)
     resting: list[nn.Module] = field(default_factory=list)
+    steady: list[nn.Module] = field(default_factory=list)
     detects: bool = True
     validates: bool = True
 
     def begin(self, epoch: int) -> None:
         """Start an epoch: everything trains, detects and is measured until a method says otherwise."""
-        self.epoch, self.resting, self.detects, self.validates = epoch, [], True, True
+        self.epoch, self.detects, self.validates = epoch, True, True
+        self.resting, self.steady = [], []
 
 
 class Method:
@@ -145,10 +150,6 @@ class Method:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take back what `state` gave."""
-
-    def maps(self, detector: Detector, images: Tensor) -> dict[str, Tensor]:
-        """Named maps (B, 1, H, W) in [0, 1] over pictures (B, 3, H, W), worth painting at the end of a training."""
-        return {}
 
     def detach(self, detector: Detector) -> None:
         """Leave nothing of the method on the detector."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from methods.base import Detector, Method, Run, Step
 from methods.lcp_options import LCPOptions
-from models.crux import CatchUpFuse, crux_features, find_row, find_split, shallow_rows
+from models.crux import CatchUpFuse, crux_features, find_row, find_split, shallow_rows, shared_features
 from utils.files import UserError
 
 CATCH_UP, CRUX = "U", "C"
@@ -76,6 +76,17 @@ def turns(text: str, epochs: int) -> str:
     )
 
 
+def follow_statistics(detector: Detector, images: Tensor) -> None:
+    """Let the batch statistics of the shallow layers follow pictures (B, 3, H, W), and nothing else change."""
+    norms = [part for row in shallow_rows(detector) for part in row.modules() if isinstance(part, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.train()
+    with torch.no_grad():
+        shared_features(detector, images)
+    for norm in norms:
+        norm.eval()
+
+
 class LCP(Method):
     """The method `lcp`: rests the right parts in each epoch, and pulls crux features towards clear ones in U."""
 
@@ -123,30 +134,23 @@ class LCP(Method):
             run.resting += [layer for layer in run.detector.model if layer is not fuse] + [fuse.fusion]
             run.detects = False
         else:
-            run.resting += [*self._resting_shallow(run.detector), fuse.catch_up]
+            places = {"rest": run.resting, "steady": run.steady}
+            if self.options.lcp_shallow in places:
+                places[self.options.lcp_shallow].extend(shallow_rows(run.detector))
+            run.resting += [] if self.options.train_catch_up else [fuse.catch_up]
         run.validates = run.validates and CRUX in self.letters[: run.epoch + 1]
         run.log["lcp"] = letter
         self.letter = letter
-
-    def _resting_shallow(self, detector: Detector) -> list[nn.Module]:
-        """The shared layers, or only their batch norms: statistics over both halves together would fit neither."""
-        rows = shallow_rows(detector)
-        if not self.options.train_shallow:
-            return rows
-        return [part for row in rows for part in row.modules() if isinstance(part, nn.BatchNorm2d)]
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """In U: features of the pushed cruxes against those of clear pictures' cruxes. In C: nothing of its own."""
         if self.letter == CRUX:
             return {}
         low_quality, favoured = step.batch["img"], step.batch["favoured"]
+        if self.options.adapt_statistics:
+            follow_statistics(step.detector, low_quality)
         with torch.no_grad():  # all that makes these features rests
             shallow, deep = crux_features(step.detector, torch.cat([low_quality, favoured]))
         size = len(low_quality)
         pushed = deep[:size] + find_row(step.detector, CatchUpFuse).catch_up(shallow[:size])
         return {"catch_up": catch_up_loss(pushed, deep[size:], self.options.catch_up_weight)}
-
-    def maps(self, detector: Detector, images: Tensor) -> dict[str, Tensor]:
-        """The crux maps."""
-        split = find_split(detector)
-        return {} if split is None else {"crux": split.mask_of(images)}

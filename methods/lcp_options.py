@@ -26,7 +26,16 @@ class LCPOptions:
         group=GROUP,
         low=0.0,
     )
-    train_shallow: bool = option(
-        False, "let the shared shallow layers train in C epochs, but for their batch norms; published: they never do",
+    lcp_shallow: str = option(
+        "rest", "the shallow layers that picture and crux share: rest, as published; steady: train in C epochs with the "
+        "batch statistics they started with; train", group=GROUP, choices=("rest", "steady", "train"),
+    )  # fmt: skip
+    train_catch_up: bool = option(
+        False,
+        "let the catch-up learner train in C epochs too, by the detection loss; published: in U only",
+        group=GROUP,
+    )
+    adapt_statistics: bool = option(
+        False, "in U epochs, let the batch statistics of the shallow layers follow the low-quality pictures; published: never",
         group=GROUP,
     )  # fmt: skip

@@ -17,6 +17,7 @@ from models.graph import run_layers
 
 FORMS = {"published": 1, "half": 2, "cheap": 4}
 """Forms of the crux learner -> the factor by which the picture it looks at is shrunk."""
+OPEN = 0.8  # heat at which the map is 0.95, and still learns
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, standard deviation
 
 
@@ -84,17 +85,24 @@ class CruxSplit(nn.Module):
     """Row: a batch of pictures (B, 3, H, W) in [0, 1] becomes the pictures and then their cruxes, (2B, 3, H, W).
 
     form: one of FORMS. Where the learner looks at a smaller picture (averaged), its map is enlarged bilinearly.
-    normalize: the learner, and nothing else, sees the picture with ImageNet's mean and deviation taken out.
+    normalize: the learner, and nothing else, sees the picture with ImageNet's mean and deviation taken out. open_start:
+    the map starts near one in place of near zero, so that the crux starts as the picture.
     """
 
-    def __init__(self, form: str = "cheap", normalize: bool = False) -> None:
+    def __init__(self, form: str = "cheap", normalize: bool = False, open_start: bool = False) -> None:
         super().__init__()
         if form not in FORMS:
             raise ValueError(f"crux: {form} is none of {', '.join(FORMS)}")
         self.scale, self.normalize = FORMS[form], normalize
         self.learner = CruxLearner()
-        for name, values in zip(("mean", "deviation"), IMAGENET, strict=True):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        if open_start:
+            *_, last = (part for part in self.learner.modules() if isinstance(part, nn.Conv2d))
+            last.bias.data.fill_(OPEN)  # type: ignore[union-attr]  # every convolution of it has one
+        mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in IMAGENET)
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("deviation", deviation, persistent=False)
 
     def mask_of(self, images: Tensor) -> Tensor:
         """The crux map (B, 1, H, W) in [0, 1] of pictures (B, 3, H, W); H and W divisible by the shrinking factor."""
@@ -132,7 +140,7 @@ class CatchUpFuse(nn.Module):
         self.catch_up = CatchUpLearner(c1, c2, activations)
         self.fusion = nn.Conv2d(2 * c2, c2, 1)
         if identity:
-            for tensor in (self.fusion.bias, self.catch_up.conv3.weight, self.catch_up.conv3.bias):
+            for tensor in (*self.fusion.parameters(), *self.catch_up.conv3.parameters()):
                 nn.init.zeros_(tensor)
             nn.init.eye_(self.fusion.weight.data.view(c2, 2 * c2))
 
@@ -165,7 +173,12 @@ def crux_features(model: Any, images: Tensor) -> tuple[Tensor, Tensor]:
 
     images: (B, 3, H', W') in [0, 1]. Only cruxes are computed, not the features of the pictures themselves.
     """
-    split, fuse = find_row(model, CruxSplit), find_row(model, CatchUpFuse)
-    first, second = fuse.f
-    features = run_layers(model.model, split.crux(images), {"first": first, "second": second}, start=split.i + 1)
+    return shared_features(model, find_row(model, CruxSplit).crux(images))
+
+
+def shared_features(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of any pictures (B, 3, H', W'): cruxes, or the pictures themselves."""
+    first, second = find_row(model, CatchUpFuse).f
+    rows = {"first": first, "second": second}
+    features = run_layers(model.model, x, rows, start=find_row(model, CruxSplit).i + 1)
     return features["first"], features["second"]

@@ -102,11 +102,15 @@ def descent(layers: Sequence[Layer], image: Tensor) -> list[LayerShape]:
     return shapes
 
 
-def _shapes(model: Layer) -> list[LayerShape]:
+def _probe(model: Layer) -> Tensor:
+    """An empty picture (1, C, PROBE, PROBE) for a model, where its parameters are."""
     parameter = next(model.parameters())
-    probe = torch.zeros(1, parameter.shape[1], PROBE, PROBE, device=parameter.device, dtype=parameter.dtype)
+    return torch.zeros(1, parameter.shape[1], PROBE, PROBE, device=parameter.device, dtype=parameter.dtype)
+
+
+def _shapes(model: Layer) -> list[LayerShape]:
     with evaluating(model):
-        return descent(model.model, probe)
+        return descent(model.model, _probe(model))
 
 
 def backbone_taps(model: Layer) -> dict[str, int]:
@@ -126,6 +130,27 @@ def tap_channels(model: Layer, layers: Mapping[str, int]) -> dict[str, int]:
     """Channels that each tapped layer puts out. Raises KeyError for a layer that is not in the backbone."""
     channels = {shape.index: shape.channels for shape in _shapes(model)}
     return {name: channels[row] for name, row in layers.items()}
+
+
+def first_concat(model: Layer, stride: int) -> LayerShape:
+    """The first layer of the neck that joins features of this stride: what it reads, put side by side.
+
+    Found from what layers do: several inputs, as many channels as all of them, behind the first enlargement. Raises
+    ValueError if the model has none.
+    """
+    outputs: dict[int, Tensor] = {}
+    with evaluating(model):
+        x = image = _probe(model)
+        enlarged = False
+        for layer in model.model[:-1]:
+            source = layer_input(layer, x, outputs)
+            x = outputs[layer.i] = layer(source)
+            parts = [source] if isinstance(source, Tensor) else source
+            enlarged = enlarged or x.shape[-1] > max(part.shape[-1] for part in parts)
+            joins = len(parts) > 1 and x.shape[1] == sum(part.shape[1] for part in parts)
+            if enlarged and joins and image.shape[-1] == stride * x.shape[-1]:
+                return LayerShape(layer.i, x.shape[1], stride)
+    raise ValueError(f"no layer of the neck joins features at stride {stride}")
 
 
 @contextmanager

@@ -51,7 +51,10 @@ BLOCKS: dict[str, Row] = {
     "CruxSplit": Row(lambda inputs, stand_in, args: CruxSplit(*args), method="lcp"),
     "PlainHalf": Row(lambda inputs, stand_in, args: PlainHalf(*args), method="lcp"),
     "CatchUpFuse": Row(
-        lambda inputs, stand_in, args: CatchUpFuse(*inputs, *args), "CBFuse", lambda args: [[0]], method="lcp"
+        lambda inputs, stand_in, args: CatchUpFuse(inputs[0], inputs[1], *args),
+        "CBFuse",
+        lambda args: [[0]],
+        method="lcp",
     ),
 }
 """Module name in a YAML row -> how it is built. Methods that change the network add theirs here."""

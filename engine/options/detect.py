@@ -83,6 +83,9 @@ class DetectOptions:
     line_thickness: int = option(
         3, "lines, px, in pictures of 640 to 1920 px; others in proportion", group=_LOOKS, low=1, high=100
     )
+    show_crux: bool = option(
+        False, "paint the map of a crux model (method lcp) over the pictures, below the boxes", group=_LOOKS
+    )
     hide_labels: bool = option(False, "draw boxes without names", group=_LOOKS)
     hide_conf: bool = option(False, "draw names without confidence", group=_LOOKS)
 

@@ -66,8 +66,8 @@ class ConvertOptions:
 
     name: str | None = option(
         None,
-        "the data set (needed): aitod, aitodv2, coco, dota, exdark, tinyperson, visdrone or voc; may stand first, "
-        "without --name",
+        "the data set (needed): aitod, aitodv2, cityscapes, coco, dawn, dota, duo, exdark, foggy-cityscapes, "
+        "rainy-cityscapes, rtts, ruod, tinyperson, urpc2020, visdrone or voc; may stand first, without --name",
         group=_WHAT,
     )
     source: Path | None = option(None, "folder of the unpacked original (needed)", group=_WHAT)
@@ -81,7 +81,9 @@ class ConvertOptions:
     link: str | None = option(
         None, "copy the pictures (default), or link to them", group=_WHAT, choices=("copy", "hard", "symbolic")
     )
-    difficult: bool | None = option(None, "coco, dota, voc: keep objects marked difficult or crowd", group=_WHAT)
+    difficult: bool | None = option(
+        None, "coco, dawn, dota, duo, rtts, ruod, urpc2020, voc: keep objects marked difficult or crowd", group=_WHAT
+    )
     backgrounds: bool | None = option(
         None, "all but exdark, which does so anyway: keep pictures without a wanted object", group=_WHAT
     )
@@ -93,4 +95,12 @@ class ConvertOptions:
     )
     corners: bool | None = option(
         None, "tinyperson: cut the training pictures into the parts of the set's corner file", group=_WHAT
+    )
+    favoured: Path | None = option(
+        None,
+        "coco, duo, ruod, urpc2020: folder of unlabelled pictures on which detectors do well, for images/favoured",
+        group=_WHAT,
+    )
+    beta: str | None = option(
+        None, "foggy-cityscapes: density of the fog (default 0.02)", group=_WHAT, choices=("0.005", "0.01", "0.02")
     )

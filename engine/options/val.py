@@ -84,6 +84,11 @@ class ValOptions:
 
     verbose: bool = option(False, "print every class", group="Output")
     plots: bool = option(True, "draw curves, confusion matrices and sample pictures", group="Output")
+    show_crux: bool = option(
+        False,
+        "write crux.jpg: the map of a crux model (method lcp) over up to 16 pictures of each split",
+        group="Output",
+    )
     save_txt: bool = option(False, "write detections as label files", group="Output")
     save_conf: bool = option(False, "with the confidence in each row of these files", group="Output")
     save_json: bool = option(

@@ -29,6 +29,8 @@ PARTS = {
 
 
 def part_of(name: str) -> str:
+    if name.startswith(PARTS["shallow"]) and "running" in name:
+        return "statistics"
     return next((part for part, prefix in PARTS.items() if name.startswith(prefix)), "rest")
 
 
@@ -38,12 +40,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
-    """Parts of the network of which some tensor changed by a bit."""
-    return {part_of(name) for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    """Parts of the network of which some tensor changed by a bit; the shallow layers' batch statistics apart."""
+    return {
+        part_of(name)
+        for name, tensor in before.items()
+        if not torch.equal(tensor, after[name]) and not name.endswith("num_batches_tracked")
+    }
 
 
-def test_each_letter_moves_its_own_parts_and_nothing_else(world: dict[str, Any]) -> None:
-    """Weight decay and momentum are on; a resting tensor stays as it is to the bit, statistics included."""
+def epochs_moved(world: dict[str, Any], **options: Any) -> list[set[str]]:
+    """What moved in each epoch of a training."""
     states: list[dict[str, torch.Tensor]] = []
 
     class Watched(LCP):
@@ -56,9 +62,29 @@ def test_each_letter_moves_its_own_parts_and_nothing_else(world: dict[str, Any])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("methods.lcp.LCP", Watched)
-        engine.train(**world, epochs=4, lcp_turns="CUUC", name="moves", weight_decay=0.01, noval=True)
-    steps = [moved(a, b) for a, b in zip(states, states[1:], strict=False)]
+        engine.train(**world, **options, weight_decay=0.01, noval=True)
+    return [moved(a, b) for a, b in zip(states, states[1:], strict=False)]
+
+
+def test_each_letter_moves_its_own_parts_and_nothing_else(world: dict[str, Any]) -> None:
+    """Weight decay and momentum are on; a resting tensor stays as it is to the bit, statistics included."""
+    steps = epochs_moved(world, epochs=4, lcp_turns="CUUC", name="moves")
     assert steps == [{"crux", "rest"}, {"catch-up"}, {"catch-up"}, {"crux", "rest"}]
+
+
+@pytest.mark.parametrize(("shallow", "statistics"), [("steady", set()), ("train", {"statistics"})])
+def test_shallow_layers_and_catch_up_learner_may_train_in_c(
+    world: dict[str, Any], shallow: str, statistics: set[str]
+) -> None:
+    """Steady layers train, but their batch statistics do not move."""
+    options = {"lcp_shallow": shallow, "train_catch_up": True, "name": shallow}
+    (crux, catch_up) = epochs_moved(world, epochs=2, lcp_turns="CC", **options)
+    assert crux == catch_up == {"crux", "shallow", "catch-up", "rest"} | statistics
+
+
+def test_statistics_may_follow_the_low_quality_pictures_in_u(world: dict[str, Any]) -> None:
+    catch_up, crux = epochs_moved(world, epochs=2, lcp_turns="UC", adapt_statistics=True, name="follow")
+    assert catch_up == {"catch-up", "statistics"} and crux == {"crux", "rest"}
 
 
 @pytest.fixture(scope="module")

@@ -217,6 +217,14 @@ def test_normalisation_reaches_the_learner_only() -> None:
     assert torch.equal(split(images)[:1], images)
 
 
+def test_an_open_start_shows_the_picture() -> None:
+    """Heat about 0.8: sigmoid(10 * 0.3) = 0.95; from the usual start the map is about 0.01."""
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 32, 32)
+    assert CruxSplit(open_start=True).mask_of(images).mean().item() > 0.8
+    assert CruxSplit().mask_of(images).mean().item() < 0.1
+
+
 def test_gradient_reaches_the_crux_learner_through_frozen_layers() -> None:
     """Specification 7.8: after a C backward, all 18 crux tensors have a gradient, the shallow layers none."""
     model = detector("yolov8n-crux")

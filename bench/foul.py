@@ -1,0 +1,163 @@
+"""LCP against plain fine-tuning where the picture is foul: in fog, under water, and on blurred, noisy blood cells.
+
+python -m bench.foul fog                          two hours of one core
+python -m bench.foul sea
+python -m bench.foul bccd --source ../shared/data/bccd --weights ../shared/data/weights/yolov5n_v6.1_coco.pt
+
+Every run of a comparison starts from the same detector, trained on clear pictures, and has the same number of epochs; in U epochs
+LCP sees no labels. A comparison that was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.real import copy_split
+from bench.recipe import DAY_WEIGHTS, RECIPE
+from data.views import read_image
+from engine.comparison import compare
+from engine.training import train
+from utils.files import list_images, load_yaml, save_yaml
+from utils.options import run_door
+
+PLACE = Path("datasets")
+MODEL = "yolov5n-crux"
+FORMS: dict[str, dict[str, Any]] = {
+    "cheap": {},
+    "published": {"crux": "published"},
+    "half": {"crux": "half"},
+    "identity": {"identity_start": True},
+    "open": {"identity_start": True, "open_start": True},
+}
+"""Variants of the crux model: what each writes into its YAML."""
+RUNS = (
+    "none cfg=models/yolov5n.yaml",
+    "lcp cfg={published}",
+    "lcp cfg={cheap}",
+    "lcp cfg={cheap} lcp_turns=C",
+    "lcp cfg={identity}",
+    "lcp cfg={open} lcp_turns=UCCC lcp_shallow=train train_catch_up=True",
+)
+SPREAD, NOISE = (0.6, 2.0), (5.0, 25.0)  # px of 640, grey levels of 255: standard deviations of blur and noise
+EVERY = 8  # every eighth training picture chooses the epoch
+
+
+def variants(folder: Path) -> dict[str, Path]:
+    """A YAML for each form of the crux model."""
+    files = {}
+    family = Path("models/yolov5-crux.yaml")
+    for name, entries in FORMS.items():
+        files[name] = folder / f"{MODEL}-{name}.yaml"
+        save_yaml(files[name], load_yaml(family) | entries)
+    return files
+
+
+def fog() -> tuple[str, str]:
+    """Data and clear-weather weights of the foggy streets: the detector of 1,000 clear days of such towns."""
+    return "demo-fog", DAY_WEIGHTS
+
+
+def sea() -> tuple[str, str]:
+    """The same of the sea floor: trained on the world's clear scenes, from the streets' detector."""
+    return "demo-sea", clear_weights("sea", "demo-sea-clear", DAY_WEIGHTS, epochs=30)
+
+
+def bccd(source: Path, weights: Path) -> tuple[str, str]:
+    """Blood cells: one half of the training pictures as they are (favoured), the other half blurred and noisy."""
+    world = PLACE / "bccd-foul"
+    train_pictures, test = (list_images(source / "images" / split) for split in ("train", "val"))
+    kept = [path for number, path in enumerate(train_pictures) if number % EVERY]
+    parts = {"favoured": kept[::2], "train": kept[1::2], "val": train_pictures[::EVERY], "test": test}
+    for split, pictures in parts.items():
+        copy_split(source, world, split, pictures)
+    for split in ("val", "test"):
+        copy_split(source, world, f"{split}_clear", parts[split])
+    for split in ("train", "val", "test"):
+        spoil(world / "images" / split)
+    splits = {
+        "train": "train",
+        "favoured": "favoured",
+        "val": "val",
+        "val2": "val_clear",
+        "test": "test",
+        "test2": "test_clear",
+    }
+    content = {key: f"images/{folder}" for key, folder in splits.items()}
+    conditions = {"val": "foul", "val2": "clear", "test": "foul", "test2": "clear"}
+    names = load_yaml(source / "data.yaml")["names"]
+    save_yaml(world / "bccd.yaml", {"path": str(world.resolve()), **content, "conditions": conditions, "names": names})
+    clear: dict[str, Any] = {
+        "path": str(world.resolve()),
+        "train": "images/favoured",
+        "val": "images/val_clear",
+        "names": names,
+    }
+    save_yaml(world / "bccd-clear.yaml", clear)
+    return str(world / "bccd.yaml"), clear_weights("bccd", str(world / "bccd-clear.yaml"), str(weights), epochs=15)
+
+
+def spoil(folder: Path) -> None:
+    """Blur and noise every picture of a folder of copies, drawn from its name alone; PNG in place of JPEG."""
+    for path in list_images(folder):
+        image = read_image(path)
+        path.unlink()
+        cv2.imwrite(str(path.with_suffix(".png")), foul(image, np.random.default_rng(crc32(path.stem.encode()))))
+
+
+def foul(image: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
+    """(H, W, 3): blurred, then noisy, by amounts drawn evenly from SPREAD and NOISE."""
+    spread, noise = generator.uniform(*SPREAD) * max(image.shape) / 320, generator.uniform(*NOISE)
+    blurred = cv2.GaussianBlur(image, (0, 0), spread).astype(np.float32)
+    return (blurred + generator.normal(0, noise, image.shape)).round().clip(0, 255).astype(np.uint8)
+
+
+def clear_weights(name: str, data: str, start: str, epochs: int) -> str:
+    """A detector trained on the clear, labelled pictures of a data YAML; made once."""
+    best = Path("runs/foul") / name / "weights" / "best.safetensors"
+    if not best.is_file():
+        options = {**RECIPE, "data": data, "weights": start, "epochs": epochs, "method": "none"}
+        train(**options, project="runs/foul", name=name, exist_ok=True)
+    return str(best)
+
+
+def main() -> None:
+    """Make the sets and the clear-weather detectors, then compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("world", choices=("fog", "sea", "bccd"))
+    parser.add_argument("--source", type=Path, help="folder of the blood cells, in YOLO's layout")
+    parser.add_argument("--weights", type=Path, help="COCO weights of YOLOv5n, for the blood cells")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--split", choices=("test", "val"), default="test", help="val: to choose among variants")
+    parser.add_argument("--runs", nargs="+", default=list(RUNS), help="{cheap} and others stand for the YAML of a form")
+    parser.add_argument("--out", type=Path, default=Path("bench/results"))
+    args = parser.parse_args()
+    if args.world == "bccd" and not (args.source and args.weights):
+        parser.error("bccd: give --source and --weights")
+    data, weights = {"fog": fog, "sea": sea}[args.world]() if args.world != "bccd" else bccd(args.source, args.weights)
+    files = variants(Path("runs/foul"))
+    options = {
+        **RECIPE,
+        "data": data,
+        "weights": weights,
+        "epochs": args.epochs,
+        "seeds": args.seeds,
+        "split": args.split,
+    }
+    del options["cfg"]
+    name = f"lcp-{args.world}" + ("" if args.split == "test" else "-val")
+    compare(
+        **options, run=tuple(run.format(**files) for run in args.runs), name=name, exist_ok=True, out=args.out / name
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_door(main))
