@@ -19,8 +19,20 @@ CONVERTERS = {
     "visdrone": "data.convert.visdrone",
     "tinyperson": "data.convert.tinyperson",
     "dota": "data.convert.dota",
+    "urpc2020": "data.convert.underwater",
+    "duo": "data.convert.underwater",
+    "ruod": "data.convert.underwater",
+    "cityscapes": "data.convert.cityscapes",
+    "foggy-cityscapes": "data.convert.cityscapes",
+    "rainy-cityscapes": "data.convert.cityscapes",
+    "rtts": "data.convert.rtts_dawn",
+    "dawn": "data.convert.rtts_dawn",
 }
-_FIXED: dict[str, dict[str, Any]] = {"aitodv2": {"version": "2.0"}}  # choices that a name stands for
+_FIXED: dict[str, dict[str, Any]] = {  # choices that a name stands for
+    "aitodv2": {"version": "2.0"},
+    **{name: {"name": name} for name in ("urpc2020", "duo", "ruod", "foggy-cityscapes", "rtts", "dawn")},
+    **{name: {"name": name, "beta": "0.02"} for name in ("cityscapes", "rainy-cityscapes")},  # no fog to choose
+}
 
 
 def run(name: str, source: Path, out: Path, **choices: Any) -> Summary:

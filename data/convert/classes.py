@@ -16,6 +16,11 @@ DOTA = (  # in the order of the set's page; version 1.0 has the first 15, versio
     "harbor", "bridge", "large-vehicle", "small-vehicle", "helicopter", "roundabout", "soccer-ball-field",
     "swimming-pool", "container-crane", "airport", "helipad",
 )  # fmt: skip
+URPC = ("echinus", "holothurian", "scallop", "starfish")
+RUOD = (
+    "holothurian", "echinus", "scallop", "starfish", "fish", "corals", "diver", "cuttlefish", "turtle", "jellyfish",
+)  # fmt: skip
+CITYSCAPES = ("bicycle", "bus", "person", "train", "truck", "motorcycle", "car", "rider")  # as LCP numbers them
 
 # What --classes can name. These lists hold whether or not a set has an object of each class.
 LISTS: dict[str, tuple[str, ...]] = {
@@ -26,6 +31,12 @@ LISTS: dict[str, tuple[str, ...]] = {
     "dota-1.0": DOTA[:15],
     "dota-1.5": DOTA[:16],
     "dota-2.0": DOTA,
+    "urpc2020": URPC,
+    "duo": RUOD[:4],
+    "ruod": RUOD,
+    "cityscapes": CITYSCAPES,
+    "rtts": ("person", "bicycle", "car", "motorbike", "bus"),
+    "dawn": ("car", "bus", "truck", "motorcycle", "bicycle", "person"),
 }
 
 # List -> name in it -> names of the same thing elsewhere. VOC has no cup. Compared without case.
@@ -36,6 +47,9 @@ SAME_THING: dict[str, dict[str, tuple[str, ...]]] = {
         "table": ("diningtable", "dining table"),  # VOC, COCO
     },
     "tinyperson": {"person": ("sea_person", "earth_person")},  # one class in the set's own evaluation
+    "cityscapes": {"motorcycle": ("motorbike",)},  # RTTS
+    "rtts": {"motorbike": ("motorcycle",)},
+    "dawn": {"motorcycle": ("motorbike",)},
 }
 
 

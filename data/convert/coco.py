@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from data.convert.favoured import favoured_items
 from data.convert.layout import Box, Item, Summary, inside, write_yolo
 from utils.files import UserError
 
@@ -21,20 +22,24 @@ def convert(
     images: Path | None = None,
     classes: str = "exdark",
     link: str = "copy",
+    favoured: Path | None = None,
     difficult: bool = False,
     backgrounds: bool = False,
 ) -> Summary:
     """Convert a COCO folder (annotations/instances_*.json and the picture folders), or one JSON file.
 
-    images: folder of the pictures where they are not in the usual place beside the annotations. difficult: keep
-    objects marked `iscrowd`. The rest: see layout.write_yolo. Raises UserError where nothing can be found or written.
+    images: folder of the pictures where they are not in the usual place beside the annotations. favoured: folder of
+    unlabelled pictures for images/favoured. difficult: keep objects marked `iscrowd`. The rest: see layout.write_yolo.
+    Raises UserError where nothing can be found or written.
     """
     summary = Summary()
     files = [source] if source.is_file() else sorted(source.glob("annotations/instances_*.json"))
     if not files:
         raise UserError(f"--source {source}: expected annotations/instances_*.json in it, or one such file.")
-    judge = _keep_all if difficult else _crowd
+    judge = keep_all if difficult else crowd
     items = [item for file in files for item in _items(file, images, judge, summary)]
+    if favoured is not None:
+        items += favoured_items(favoured, items, "coco", summary)
     return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
 
 
@@ -76,11 +81,12 @@ def _items(file: Path, images: Path | None, judge: Judge, summary: Summary) -> I
     return (item for item, _ in pairs)
 
 
-def _keep_all(_entry: Entry, _box: Box) -> None:
+def keep_all(_entry: Entry, _box: Box) -> None:
     """Leave nothing out."""
 
 
-def _crowd(entry: Entry, _box: Box) -> str | None:
+def crowd(entry: Entry, _box: Box) -> str | None:
+    """Why a crowd is left out."""
     return "marked as crowd (--difficult keeps them)" if entry.get("iscrowd") else None
 
 

@@ -19,6 +19,7 @@ from data.probe import Unreadable, in_threads, probe
 from utils.files import UserError, load_yaml, save_yaml
 
 SPLITS = ("train", "val", "test")
+FAVOURED = "favoured"  # a split of pictures alone: no boxes, no label files
 ASPECT_TOLERANCE = 0.02  # a downscaled copy may round its sides
 LINKS: dict[str, Callable[[Path, Path], object]] = {
     "copy": shutil.copyfile,
@@ -70,6 +71,8 @@ class Summary:
     clipped: int = 0  # boxes that reached over the edge
     backgrounds: int = 0  # pictures without a wanted object that were left out
     per_split: Counter[str] = field(default_factory=Counter)  # split -> pictures
+    favoured: int = 0  # pictures without labels, which are in none of the counts above
+    notes: list[str] = field(default_factory=list)  # what else there is to know, a sentence each
 
     def lines(self) -> list[str]:
         """The summary in words, one fact a line."""
@@ -82,6 +85,9 @@ class Summary:
             facts.append(f"{self.backgrounds} pictures without a wanted object left out (--backgrounds keeps them)")
         if self.per_split.keys() >= {"train", "test"} and "val" not in self.per_split:
             facts.append("no validation part: where data.yaml has no other, its val is the test pictures")
+        if self.favoured:
+            facts.append(f"{self.favoured} favoured pictures, without labels")
+        facts += self.notes
         return facts + [f"skipped {file}: {reason}" for file, reason in self.skipped]
 
 
@@ -136,7 +142,7 @@ def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[s
         if taken is not None:
             raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
     present = {item.split for item in items}
-    content.update({split: f"images/{split}" for split in SPLITS if split in present})
+    content.update({split: f"images/{split}" for split in (*SPLITS, FAVOURED) if split in present})
     if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test pictures
         content.setdefault("val", content["test"])
     return {**content, "names": names}
@@ -146,6 +152,8 @@ def _write_item(
     item: Item, work: Path, table: ClassTable, place: Callable[[Path, Path], object], backgrounds: bool
 ) -> Summary | str:
     """Write one picture and its label; returns its own counts, or the reason why it was skipped."""
+    if item.split == FAVOURED:
+        return _write_favoured(item, work, place)
     if not backgrounds and all(table.number(box.name) is None for box in item.boxes):
         return Summary(backgrounds=1, dropped=Counter({"another class": len(item.boxes)} if item.boxes else {}))
     try:
@@ -173,6 +181,20 @@ def _write_item(
         return str(problem)
     label.write_text("".join(rows))
     return counts
+
+
+def _write_favoured(item: Item, work: Path, place: Callable[[Path, Path], object]) -> Summary | str:
+    """Write a picture that has no label; returns its own count, or the reason why it was skipped."""
+    target = work / "images" / item.split / item.group / item.file
+    try:
+        probe(item.image)
+    except Unreadable as problem:
+        return str(problem)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        return "another picture of the same name was converted already"
+    place(item.image, target)
+    return Summary(favoured=1)
 
 
 def _measure(item: Item) -> tuple[int, int]:
@@ -235,6 +257,7 @@ def _count(total: Summary, item: Item, result: Summary | str) -> None:
     total.boxes += result.boxes
     total.clipped += result.clipped
     total.backgrounds += result.backgrounds
+    total.favoured += result.favoured
     total.dropped.update(result.dropped)
     if result.images:
         total.per_split[item.split] += 1

@@ -74,6 +74,20 @@ def _plain_items(source: Path, images: Path | None, difficult: bool, summary: Su
     yield from _items(xmls, pictures, "voc", None, difficult, summary)
 
 
+def folder_items(
+    annotations: Path, pictures: Path, group: str, split: str, difficult: bool, summary: Summary
+) -> Iterator[Item]:
+    """The items of a folder of XML files and a folder of pictures, both of any depth; the lonely of both are listed."""
+    found = list_images(pictures)
+    xmls = sorted(annotations.rglob("*.xml"))
+    named = {xml.stem.lower() for xml in xmls}
+    for item in _items(xmls, _by_stem(found), group, split, difficult, summary):
+        named.add(item.image.stem.lower())  # an XML file may name its picture inside
+        yield item
+    lonely = [picture for picture in found if picture.stem.lower() not in named]
+    summary.skipped += [(picture, "its annotation file is missing") for picture in lonely]
+
+
 def _by_stem(pictures: Iterable[Path]) -> dict[str, list[Path]]:
     """Pictures by stem, without case."""
     found: dict[str, list[Path]] = {}

@@ -74,6 +74,19 @@ def test_one_file_and_its_own_classes(source, tmp_path):
     assert (summary.images, summary.boxes) == (2, 2)
 
 
+def test_flat_folders_of_foggy_and_clear_pictures_of_the_same_names(tmp_path, make_image):
+    """As LCP's authors keep them: of the clear ones, that of the test scene is left out."""
+    for name in ("1.jpg", "2.jpg"):
+        for seed, weather in enumerate(("foggy", "clear")):
+            make_image(tmp_path / "set" / weather / name, width=40, height=30, seed=seed)
+    write(tmp_path / "set", "trainval2017", [picture(1, "1.jpg")], [note(1, 1, [4, 6, 16, 16])])
+    write(tmp_path / "set", "test2017", [picture(2, "2.jpg")], [note(2, 1, [4, 6, 16, 16])])
+    folders = {"images": tmp_path / "set/foggy", "favoured": tmp_path / "set/clear"}
+    summary = convert(tmp_path / "set", tmp_path / "out", classes="cityscapes", **folders)
+    assert (summary.per_split, summary.favoured) == ({"test": 1, "train": 1}, 1)
+    assert [path.name for path in (tmp_path / "out/images/favoured/coco").iterdir()] == ["1.jpg"]
+
+
 @pytest.mark.parametrize("folder", ["images/train2017", "images"])
 def test_other_usual_places_of_the_pictures(tmp_path, make_image, folder):
     make_image(tmp_path / "set" / folder / "1.jpg", width=40, height=30)

@@ -35,6 +35,8 @@ def test_the_twelve_classes_and_their_other_names(name, number):
         ("aitod", "Wind-Mill", 7), ("aitod", "windmill", None), ("visdrone", "motor", 9), ("tinyperson", "person", 0),
         ("tinyperson", "earth_person", 0), ("dota-1.0", "swimming-pool", 14), ("dota-1.0", "container-crane", None),
         ("dota-1.5", "container-crane", 15), ("dota-2.0", "helipad", 17),
+        ("duo", "echinus", 1), ("urpc2020", "echinus", 0), ("ruod", "jellyfish", 9), ("cityscapes", "rider", 7),
+        ("cityscapes", "motorbike", 5), ("rtts", "motorcycle", 3), ("dawn", "motorbike", 3), ("dawn", "train", None),
     ],
 )  # fmt: skip
 def test_lists_hold_whatever_was_found(choice, name, number):
@@ -130,4 +132,7 @@ def test_converters_need_no_torch(root):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [False, False]
-    assert list(CONVERTERS) == ["coco", "exdark", "voc", "aitod", "aitodv2", "visdrone", "tinyperson", "dota"]
+    assert list(CONVERTERS) == [
+        "coco", "exdark", "voc", "aitod", "aitodv2", "visdrone", "tinyperson", "dota", "urpc2020", "duo", "ruod",
+        "cityscapes", "foggy-cityscapes", "rainy-cityscapes", "rtts", "dawn",
+    ]  # fmt: skip

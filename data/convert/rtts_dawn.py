@@ -1,0 +1,69 @@
+"""RTTS and DAWN, real streets in haze, fog, rain, snow and sand, to the YOLO layout. Both are test sets with XML files.
+
+Sources: Li et al., Benchmarking Single-Image Dehazing and Beyond (TIP 2019), the RTTS part of RESIDE; Kenk and
+Hassaballah, DAWN: Vehicle Detection in Adverse Weather Nature Dataset (2020), arXiv 2008.05402.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data.convert.layout import Summary, write_yolo
+from data.convert.voc import folder_items
+from utils.files import UserError
+
+WEATHERS = ("fog", "rain", "sand", "snow")
+NAMES = ("rtts", "dawn")
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    name: str = "rtts",
+    classes: str | None = None,
+    link: str = "copy",
+    difficult: bool = False,
+    backgrounds: bool = False,
+) -> Summary:
+    """Convert the unpacked set `name` of NAMES, all of it, as the test part.
+
+    classes: the set's own list where not given; "cityscapes" numbers its classes as a detector of streets does.
+    difficult: keep objects marked so. link, backgrounds: see layout.write_yolo. Raises UserError where nothing can be
+    found or written.
+    """
+    if name not in NAMES:
+        raise UserError(f"--name {name}: expected one of {', '.join(NAMES)}.")
+    summary = Summary()
+    parts = _rtts(source) if name == "rtts" else _dawn(source)
+    items = [
+        item
+        for group, (annotations, pictures) in parts.items()
+        for item in folder_items(annotations, pictures, group, "test", difficult, summary)
+    ]
+    return write_yolo(items, out, summary, classes=classes or name, link=link, backgrounds=backgrounds)
+
+
+def _rtts(source: Path) -> dict[str, tuple[Path, Path]]:
+    """Group -> its annotations and its pictures, which lie in `source` or in one folder inside it."""
+    places = [source, *sorted(source.glob("*"))] if source.is_dir() else []
+    for place in places:
+        if (place / "Annotations").is_dir() and (place / "JPEGImages").is_dir():
+            return {"rtts": (place / "Annotations", place / "JPEGImages")}
+    raise UserError(
+        f"--source {source}: expected RTTS with its folders Annotations and JPEGImages. See docs/data/rtts-dawn.md."
+    )
+
+
+def _dawn(source: Path) -> dict[str, tuple[Path, Path]]:
+    """Group -> its folder, twice: the XML files lie in a folder among the pictures."""
+    places = [*sorted(source.glob("*")), *sorted(source.glob("*/*"))] if source.is_dir() else []
+    found = {
+        weather: next((place for place in places if place.is_dir() and place.name.lower() == weather), None)
+        for weather in WEATHERS
+    }
+    if not any(found.values()):
+        raise UserError(
+            f"--source {source}: expected DAWN's folders Fog, Rain, Sand and Snow in it. See docs/data/rtts-dawn.md."
+        )
+    return {f"dawn-{weather}": (folder, folder) for weather, folder in found.items() if folder is not None}
