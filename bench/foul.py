@@ -34,19 +34,28 @@ FORMS: dict[str, dict[str, Any]] = {
     "cheap": {},
     "published": {"crux": "published"},
     "half": {"crux": "half"},
+    "normalize": {"crux_normalize": True},
+    "activations": {"catchup_activations": 2},
+    "fused": {},
     "identity": {"identity_start": True},
-    "open": {"identity_start": True, "open_start": True},
+    "open": {"identity_start": True, "crux_start": 0.5, "crux_normalize": True},
 }
-"""Variants of the crux model: what each writes into its YAML."""
+"""Variants of the crux model: what each writes into its YAML; `fused` changes a row."""
 RUNS = (
     "none cfg=models/yolov5n.yaml",
     "lcp cfg={published}",
     "lcp cfg={cheap}",
     "lcp cfg={cheap} lcp_turns=C",
     "lcp cfg={identity}",
-    "lcp cfg={open} lcp_turns=UCCC lcp_shallow=train train_catch_up=True",
+    "lcp cfg={open} lcp_turns=UCCCCCCCCCCC lcp_shallow=train train_catch_up=True catch_up_weight=1 crux_lr_gain=10",
+    "none cfg=models/yolov5n.yaml freeze=5",
 )
-SPREAD, NOISE = (0.6, 2.0), (5.0, 25.0)  # px of 640, grey levels of 255: standard deviations of blur and noise
+ONE_BY_ONE = (
+    "lcp cfg={cheap}",
+    *(f"lcp cfg={{{name}}}" for name in ("half", "normalize", "activations", "fused", "identity")),
+)
+"""The options of the network, each alone, held against the default."""
+SPREAD, NOISE = (0.6, 2.0), (5.0, 25.0)  # px at a width of 320, grey levels of 255: standard deviations of blur and noise
 EVERY = 8  # every eighth training picture chooses the epoch
 
 
@@ -56,7 +65,10 @@ def variants(folder: Path) -> dict[str, Path]:
     family = Path("models/yolov5-crux.yaml")
     for name, entries in FORMS.items():
         files[name] = folder / f"{MODEL}-{name}.yaml"
-        save_yaml(files[name], load_yaml(family) | entries)
+        description = load_yaml(family) | entries
+        if name == "fused":
+            description["head"] = [[[-1, 7] if row[0] == [-1, 6] else row[0], *row[1:]] for row in description["head"]]
+        save_yaml(files[name], description)
     return files
 
 
@@ -73,35 +85,29 @@ def sea() -> tuple[str, str]:
 def bccd(source: Path, weights: Path) -> tuple[str, str]:
     """Blood cells: one half of the training pictures as they are (favoured), the other half blurred and noisy."""
     world = PLACE / "bccd-foul"
+    if not (world / "bccd.yaml").is_file():
+        make_bccd(source, world)
+    return str(world / "bccd.yaml"), clear_weights("bccd", str(world / "bccd-clear.yaml"), str(weights), epochs=15)
+
+
+def make_bccd(source: Path, world: Path) -> None:
+    """Copy the blood cells into `world`, spoil the copies that shall be foul, and write both data YAMLs last."""
     train_pictures, test = (list_images(source / "images" / split) for split in ("train", "val"))
     kept = [path for number, path in enumerate(train_pictures) if number % EVERY]
-    parts = {"favoured": kept[::2], "train": kept[1::2], "val": train_pictures[::EVERY], "test": test}
+    val = train_pictures[::EVERY]
+    parts = {"favoured": kept[::2], "train": kept[1::2], "val": val, "val_clear": val, "test": test, "test_clear": test}
     for split, pictures in parts.items():
         copy_split(source, world, split, pictures)
-    for split in ("val", "test"):
-        copy_split(source, world, f"{split}_clear", parts[split])
     for split in ("train", "val", "test"):
         spoil(world / "images" / split)
-    splits = {
-        "train": "train",
-        "favoured": "favoured",
-        "val": "val",
-        "val2": "val_clear",
-        "test": "test",
-        "test2": "test_clear",
+    common = {"path": str(world.resolve()), "names": load_yaml(source / "data.yaml")["names"]}
+    splits = {"val2": "val_clear", "test2": "test_clear"} | {
+        name: name for name in ("train", "favoured", "val", "test")
     }
     content = {key: f"images/{folder}" for key, folder in splits.items()}
     conditions = {"val": "foul", "val2": "clear", "test": "foul", "test2": "clear"}
-    names = load_yaml(source / "data.yaml")["names"]
-    save_yaml(world / "bccd.yaml", {"path": str(world.resolve()), **content, "conditions": conditions, "names": names})
-    clear: dict[str, Any] = {
-        "path": str(world.resolve()),
-        "train": "images/favoured",
-        "val": "images/val_clear",
-        "names": names,
-    }
-    save_yaml(world / "bccd-clear.yaml", clear)
-    return str(world / "bccd.yaml"), clear_weights("bccd", str(world / "bccd-clear.yaml"), str(weights), epochs=15)
+    save_yaml(world / "bccd-clear.yaml", {**common, "train": "images/favoured", "val": "images/val_clear"})
+    save_yaml(world / "bccd.yaml", {**common, **content, "conditions": conditions})
 
 
 def spoil(folder: Path) -> None:
@@ -137,6 +143,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--split", choices=("test", "val"), default="test", help="val: to choose among variants")
+    parser.add_argument("--one-by-one", action="store_true", help="each option of the network alone")
     parser.add_argument("--runs", nargs="+", default=list(RUNS), help="{cheap} and others stand for the YAML of a form")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
@@ -154,9 +161,9 @@ def main() -> None:
     }
     del options["cfg"]
     name = f"lcp-{args.world}" + ("" if args.split == "test" else "-val")
-    compare(
-        **options, run=tuple(run.format(**files) for run in args.runs), name=name, exist_ok=True, out=args.out / name
-    )
+    runs = ONE_BY_ONE if args.one_by_one else args.runs
+    out = args.out / f"{name}{'-one-by-one' * args.one_by_one}"
+    compare(**options, run=tuple(run.format(**files) for run in runs), name=name, exist_ok=True, out=out)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from models.graph import run_layers
 
 FORMS = {"published": 1, "half": 2, "cheap": 4}
 """Forms of the crux learner -> the factor by which the picture it looks at is shrunk."""
-OPEN = 0.8  # heat at which the map is 0.95, and still learns
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, standard deviation
 
 
@@ -85,19 +84,18 @@ class CruxSplit(nn.Module):
     """Row: a batch of pictures (B, 3, H, W) in [0, 1] becomes the pictures and then their cruxes, (2B, 3, H, W).
 
     form: one of FORMS. Where the learner looks at a smaller picture (averaged), its map is enlarged bilinearly.
-    normalize: the learner, and nothing else, sees the picture with ImageNet's mean and deviation taken out. open_start:
-    the map starts near one in place of near zero, so that the crux starts as the picture.
+    normalize: the learner, and nothing else, sees the picture with ImageNet's mean and deviation taken out. start:
+    added to the heat at first, so that the map starts near sigmoid(10 (start - 0.5)): 0 as published, nearly black; 0.5 half.
     """
 
-    def __init__(self, form: str = "cheap", normalize: bool = False, open_start: bool = False) -> None:
+    def __init__(self, form: str = "cheap", normalize: bool = False, start: float = 0.0) -> None:
         super().__init__()
         if form not in FORMS:
             raise ValueError(f"crux: {form} is none of {', '.join(FORMS)}")
         self.scale, self.normalize = FORMS[form], normalize
         self.learner = CruxLearner()
-        if open_start:
-            *_, last = (part for part in self.learner.modules() if isinstance(part, nn.Conv2d))
-            last.bias.data.fill_(OPEN)  # type: ignore[union-attr]  # every convolution of it has one
+        *_, last = (part for part in self.learner.modules() if isinstance(part, nn.Conv2d))
+        last.bias.data += start  # type: ignore[union-attr]  # every convolution of it has one
         mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in IMAGENET)
         self.mean: Tensor
         self.deviation: Tensor

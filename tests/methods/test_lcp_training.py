@@ -100,6 +100,11 @@ def test_letters_stand_in_the_files(finished: Any) -> None:
     assert [bool(row["train/box_loss"]) for row in rows] == [False, True, False, True]
 
 
+def test_maps_are_painted_at_the_end(world: dict[str, Any]) -> None:
+    result = engine.train(**world | {"plots": True}, epochs=1, lcp_turns="C", name="maps")
+    assert (result.save_dir / "crux.png").is_file()
+
+
 def test_nothing_is_measured_before_the_first_crux_epoch(finished: Any) -> None:
     rows = read_csv(finished.save_dir / "results.csv")
     assert [bool(row["val/mAP50"]) for row in rows] == [False, True, True, True]
