@@ -55,7 +55,8 @@ ONE_BY_ONE = (
     *(f"lcp cfg={{{name}}}" for name in ("half", "normalize", "activations", "fused", "identity")),
 )
 """The options of the network, each alone, held against the default."""
-SPREAD, NOISE = (0.6, 2.0), (5.0, 25.0)  # px at a width of 320, grey levels of 255: standard deviations of blur and noise
+SPREAD = (0.6, 2.0)  # px at a width of 320, standard deviation of the blur
+NOISE = (5.0, 25.0)  # grey levels of 255
 EVERY = 8  # every eighth training picture chooses the epoch
 
 

@@ -1,7 +1,7 @@
 """What LCP's rows cost: a forward in each form of the crux learner, its parts, a training step in each turn, and every scale.
 
 python -m bench.lcp --out bench/results/lcp-cost.md
-python -m bench.lcp --scales yolov8n yolov8s yolo26n --rounds 9     latency of other models too
+python -m bench.lcp --scales yolov8n --only-forwards
 
 Everything is timed in one process, alternating; only ratios to the plain detector are claimed.
 """
@@ -9,7 +9,7 @@ Everything is timed in one process, alternating; only ratios to the plain detect
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from models.detector import available, build, describe, flops, parameters
 
 NAMES = {number: str(number) for number in range(80)}
 PLAIN = "plain"
+SCALES = tuple(f"{family}{scale}" for scale in "nsmlx" for family in ("yolov5", "yolov8", "yolo11", "yolo26"))
 
 
 def crux_of(name: str, form: str) -> dict[str, Any]:
@@ -46,11 +47,16 @@ def runner(call: Callable[..., Any], *inputs: Any) -> Callable[[], None]:
     return run
 
 
-def forwards(name: str, imgsz: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
-    """Rows: the plain detector, and each form."""
+def forwards(names: Sequence[str], imgsz: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
+    """Rows: a plain detector's milliseconds, and each form as a multiple of them."""
     image = torch.rand(1, 3, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).to(device)
-    nets = {PLAIN: ready(name, device)} | {form: ready(crux_of(name, form), device) for form in FORMS}
-    return table(alternate({title: runner(net, image) for title, net in nets.items()}, rounds=rounds), PLAIN)
+    rows = []
+    for name in names:
+        nets = {PLAIN: ready(name, device)} | {form: ready(crux_of(name, form), device) for form in FORMS}
+        timings = alternate({title: runner(net, image) for title, net in nets.items()}, rounds=rounds, warm_up=1)
+        ratios = {form: timings[form].ratio_to(timings[PLAIN]) for form in FORMS}
+        rows.append({"model": name, "plain ms": timings[PLAIN].median * 1e3, **ratios})
+    return rows
 
 
 def parts(name: str, imgsz: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
@@ -109,7 +115,8 @@ def main() -> None:
     """Measure, print, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cfg", default="yolov8n", help="model of the parts and the steps")
-    parser.add_argument("--scales", nargs="+", default=["yolov8n"], help="models whose forward is timed")
+    parser.add_argument("--scales", nargs="+", default=SCALES, help="models whose forward is timed")
+    parser.add_argument("--only-forwards", action="store_true")
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--step-imgsz", type=int, default=320)
     parser.add_argument("--batch-size", type=int, default=8, help="of a training step")
@@ -117,10 +124,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     device = start("")
-    pages = [
-        report(f"A forward of {name}: {args.imgsz} px, batch 1", forwards(name, args.imgsz, args.rounds, device))
-        for name in args.scales
-    ]
+    rows = forwards(args.scales, args.imgsz, args.rounds, device)
+    pages = [report(f"A forward, as a multiple of the plain detector's: {args.imgsz} px, batch 1", rows)]
+    if args.only_forwards:
+        print(pages[0])
+        return
     pages.append(report(f"Parts, beside {args.cfg}: {args.imgsz} px", parts(args.cfg, args.imgsz, args.rounds, device)))
     title = f"A training step of {args.cfg}: {args.step_imgsz} px, batch {args.batch_size}"
     pages.append(report(title, steps(args.cfg, args.step_imgsz, args.batch_size, args.rounds, device)))

@@ -2,34 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
+from torch import Tensor
 
-Key = tuple[int, int]
+Key = tuple[int, ...]  # (epoch, index), or (epoch, index, copy) from the second copy of a picture in an epoch on
+
+
+def _generator(seed: int, epoch: int) -> torch.Generator:
+    """What everything that an epoch draws comes from."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) % (1 << 63))
 
 
 def epoch_order(length: int, seed: int, epoch: int) -> list[int]:
     """A permutation of `length` pictures that depends on seed and epoch alone."""
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % (1 << 63))
-    return torch.randperm(length, generator=generator).tolist()
+    return torch.randperm(length, generator=_generator(seed, epoch)).tolist()
+
+
+def repeat_factors(classes_per_image: Sequence[Collection[int]], threshold: float = 0.001) -> Tensor:
+    """How often each picture should be seen in an epoch, so that rare classes are seen more often: (images,), >= 1.
+
+    A class in a share f of the pictures asks for max(1, sqrt(threshold / f)); a picture gets the most that one of its
+    classes asks for, and 1 without objects. A class counts once in a picture. Raises ValueError for a threshold that is
+    no share of pictures.
+    Source: Gupta et al., LVIS (2019), appendix B.2.
+
+    >>> repeat_factors([{0}, {0}, {0}, {0, 1}], threshold=1.0)  # class 1 in a quarter of the pictures: sqrt(4)
+    tensor([1., 1., 1., 2.])
+    """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"a threshold of {threshold}: expected a share of the pictures, from 0 to 1")
+    pictures = [set(classes) for classes in classes_per_image]
+    counts = Counter(number for classes in pictures for number in classes)
+    asked = {number: max(1.0, (threshold * len(pictures) / count) ** 0.5) for number, count in counts.items()}
+    return torch.tensor([max((asked[number] for number in classes), default=1.0) for classes in pictures])
+
+
+def repeated_order(factors: Tensor, seed: int, epoch: int) -> list[int]:
+    """Pictures in the order of an epoch, each as often as its factor (images,) says on average over epochs.
+
+    A factor of 2.3 is two copies in seven epochs of ten, three in the others. Fractions are settled together, so that an
+    epoch has the sum of the factors, rounded down or up, and its length hardly varies.
+    """
+    generator = _generator(seed, epoch)
+    around = torch.randperm(len(factors), generator=generator)
+    offset = torch.rand((), generator=generator, dtype=torch.float64)
+    steps = (factors[around].double().cumsum(0) + offset).floor().long()  # copies given out so far
+    order = around.repeat_interleave(steps.diff(prepend=steps.new_zeros(1)))
+    return order[torch.randperm(len(order), generator=generator)].tolist()
 
 
 class EpochSampler:
     """Batches of (epoch, index) keys. Rank r of R takes its share of every batch, so that R ranks see what one would.
 
     All batches are full: the last one is filled from the front of the same order. `start` skips batches after a resume.
-    Raises ValueError when the batch does not divide among the ranks.
+    With `factors` (length,), pictures come as often as these say, and the second copy of a picture in an epoch has the
+    key (epoch, index, 1), the third 2, and so on, so that each can be drawn differently; every epoch has as many
+    batches. Raises ValueError when the batch does not divide among the ranks, or for factors that cannot be used.
 
     >>> sampler = EpochSampler(length=3, batch_size=2, seed=0)
     >>> len(sampler), [len(batch) for batch in sampler]
     (2, [2, 2])
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        factors: Tensor | None = None,
+    ) -> None:
         if batch_size % ranks:
             raise ValueError(f"a batch of {batch_size} does not divide among {ranks} ranks")
         self.length, self.batch_size, self.seed, self.rank, self.ranks = length, batch_size, seed, rank, ranks
+        self.factors = None if factors is None else _usable(factors, length)
         self.epoch, self.start = 0, 0
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
@@ -38,12 +88,43 @@ class EpochSampler:
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
-        return -(-self.length // self.batch_size)
+        pictures = self.length if self.factors is None else int(self.factors.sum().ceil())
+        return -(-pictures // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
         """The batches from `start` on."""
-        order = epoch_order(self.length, self.seed, self.epoch)
+        keys = self._keys()
         share = self.batch_size // self.ranks
         for batch in range(self.start, len(self)):
             first = batch * self.batch_size + self.rank * share
-            yield [(self.epoch, order[position % self.length]) for position in range(first, first + share)]
+            yield [keys[position % len(keys)] for position in range(first, first + share)]
+
+    def _keys(self) -> list[Key]:
+        """What the epoch has, in order."""
+        if self.factors is None:
+            return [(self.epoch, index) for index in epoch_order(self.length, self.seed, self.epoch)]
+        return numbered(repeated_order(self.factors, self.seed, self.epoch), self.epoch)
+
+
+def numbered(order: Sequence[int], epoch: int) -> list[Key]:
+    """Keys in which no two copies of a picture are the same.
+
+    >>> numbered([4, 7, 4], epoch=2)
+    [(2, 4), (2, 7), (2, 4, 1)]
+    """
+    seen: Counter[int] = Counter()
+    keys: list[Key] = []
+    for index in order:
+        keys.append((epoch, index, seen[index]) if seen[index] else (epoch, index))
+        seen[index] += 1
+    return keys
+
+
+def _usable(factors: Tensor, length: int) -> Tensor:
+    """The factors in float64. Raises ValueError where they are not one finite number >= 0 a picture, and some more."""
+    factors = factors.detach().cpu().double()
+    if factors.shape != (length,):
+        raise ValueError(f"{tuple(factors.shape)} factors for {length} pictures; expected one a picture")
+    if not bool(factors.isfinite().all()) or bool((factors < 0).any()) or float(factors.sum()) < 1:
+        raise ValueError("the factors must be finite and at least 0, and their sum at least 1")
+    return factors

@@ -36,6 +36,7 @@ VERSION = 1  # counts up when the same seed begins to give other bytes
 MARKER = "world.json"  # written last: a folder that holds it is whole
 QUALITY = 95  # of the JPEG pictures
 DARK = "dark"  # a look that is made afterwards, from the day picture, by data.degrade.low_light
+LOWRES = "lowres"  # another one: small, blurred and noisy, by the recipe coco-d of data.degrade_set
 _MANY = 200_000  # scenes a split can have at most: the seeds of splits lie this far apart
 
 
@@ -67,7 +68,7 @@ def _plain(draw: Callable[[int, tuple[int, int]], tuple[Picture, Labels]]) -> Sc
 
 
 class Split(NamedTuple):
-    """`scenes` scenes, each written once a folder; `folders` maps a folder's name to a look of the world's, or dark."""
+    """`scenes` scenes, each written once a folder; `folders`: a folder's name -> a look of the world's, DARK or LOWRES."""
 
     scenes: int
     folders: Mapping[str, str]
@@ -114,6 +115,17 @@ WORLDS: dict[str, World] = {
     ),
     "demo-sea": World(
         name="demo-sea", names=sea.NAMES, size=(320, 240), splits=_degraded("murky", "clear"), scene=_sea_scene
+    ),
+    "demo-lowres": World(
+        name="demo-lowres",
+        names=NAMES,
+        size=(320, 240),
+        splits={
+            "train": Split(240, {"train": "day"}),
+            "val": Split(60, {"val": LOWRES, "val_clear": "day"}),
+            "test": Split(120, {"test": LOWRES, "test_clear": "day"}),
+        },
+        scene=_street_scene,
     ),
     "demo-tiny": World(
         name="demo-tiny",
@@ -249,6 +261,7 @@ def _build(folder: Path, world: World, plan: Mapping[str, Any], workers: int | N
     for _ in shown(stems, len(jobs), f"drawing {world.name}") if progress else stems:
         pass
     _darken(folder, jobs, progress)
+    _lower(folder, jobs, plan["seed"], progress)
     (folder / MARKER).write_text(json.dumps(plan, indent=1) + "\n")
 
 
@@ -293,7 +306,7 @@ def _draw_scenes(task: tuple[Path, Sequence[_Job]]) -> list[str]:
     folder, jobs = task
     cv2.setNumThreads(1)  # one process a core is enough
     for job in jobs:
-        looks, labels = WORLDS[job.world].scene(job.seed, job.size, set(job.folders.values()) - {DARK})
+        looks, labels = WORLDS[job.world].scene(job.seed, job.size, set(job.folders.values()) - {DARK, LOWRES})
         for name, look in job.folders.items():
             if look in looks:
                 write_picture(folder / "images" / name / f"{job.stem}.jpg", looks[look])
@@ -322,8 +335,7 @@ def _read_picture(path: Path) -> Picture:
 
 def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
     """Fill the folders of look DARK from the day pictures of the same scenes."""
-    pairs = [(job, dark, light) for job in jobs for dark, look in job.folders.items() if look == DARK
-             for light, other in job.folders.items() if other == "day"]  # fmt: skip
+    pairs = _pairs(jobs, DARK)
     if not pairs:
         return
     import torch  # only here, so that the drawing processes start fast
@@ -336,6 +348,26 @@ def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
         dark, _ = low_light_bytes(torch.from_numpy(pictures), [job.seed for job, _, _ in batch])
         for (job, name, _), picture in zip(batch, dark.numpy(), strict=True):
             write_picture(folder / "images" / name / f"{job.stem}.jpg", picture)
+
+
+def _lower(folder: Path, jobs: Sequence[_Job], seed: int, progress: bool) -> None:
+    """Fill the folders of look LOWRES as `prepare.py degrade --recipe coco-d` would from the folders of the days."""
+    pairs = _pairs(jobs, LOWRES)
+    if not pairs:
+        return
+    from data.degrade_set import find_recipe, picture_seed
+
+    recipe = find_recipe("coco-d")
+    for job, low, light in shown(pairs, len(pairs), "degrading the day pictures") if progress else pairs:
+        name = f"{job.stem}.jpg"
+        picture = recipe(_read_picture(folder / "images" / light / name), picture_seed(name, seed)).pixels
+        write_picture(folder / "images" / low / name, picture)
+
+
+def _pairs(jobs: Sequence[_Job], wanted: str) -> list[tuple[_Job, str, str]]:
+    """(scene, a folder of the look `wanted`, the folder of the same scenes by day)."""
+    return [(job, made, light) for job in jobs for made, look in job.folders.items() if look == wanted
+            for light, other in job.folders.items() if other == "day"]  # fmt: skip
 
 
 def night_clip(

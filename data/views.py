@@ -134,7 +134,11 @@ class ViewDataset(YOLODataset):
 
     Items are Ultralytics' batch entries (`img`, `cls`, `bboxes`, `batch_idx`, `im_file`, ...) plus one uint8 (3, H, W)
     tensor a view and `seed`, an integer that belongs to (seed, epoch, index). Keys are an index or (epoch, index).
+    With `native`, pictures keep their own size, see `set_rectangle`.
     """
+
+    labels: list[dict[str, Any]]
+    im_files: list[str]
 
     def __init__(
         self,
@@ -147,6 +151,7 @@ class ViewDataset(YOLODataset):
         epochs: int = 0,
         seed: int = 0,
         keep_in_memory: bool = False,
+        native: bool = False,
         **stock: Any,
     ) -> None:
         self.source = list(labels)
@@ -157,6 +162,8 @@ class ViewDataset(YOLODataset):
         self.last_mixed_epoch = epochs - self.options.close_mosaic if epochs else 1 << 30
         self.seed = seed
         self.skipped: list[tuple[Path, str]] = []
+        self.native = native
+        self.batches: list[list[int]] = []  # native: places of pictures that can go through the network together
         super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **stock)
         self.cache = "ram"  # mosaic then draws from the whole set instead of from what happens to be in a buffer
         self.keep_in_memory = keep_in_memory
@@ -188,10 +195,27 @@ class ViewDataset(YOLODataset):
         """Validation: letterbox and format. Training transforms are set once the dataset is complete."""
         return Compose([LetterBox(new_shape=self.imgsz, scaleup=False), FormatViews([])])
 
+    def set_rectangle(self) -> None:
+        """Sort pictures by shape and give each the shape that it is padded to.
+
+        Native: the next multiple of the stride, for every picture by itself, so that no result depends on its
+        neighbours; `batches` then holds pictures of one padded shape each. Else as Ultralytics does it.
+        """
+        if not self.native:
+            super().set_rectangle()
+            return
+        shapes = np.array([label.pop("shape") for label in self.labels])  # (n, 2) height, width
+        padded = -(-shapes // self.stride) * self.stride
+        order = np.lexsort((padded[:, 1], padded[:, 0]))
+        self.im_files = [self.im_files[place] for place in order]
+        self.labels = [self.labels[place] for place in order]
+        self.batch_shapes, self.batch = padded[order], np.arange(len(order))
+        self.batches = runs_of_equal(padded[order], self.batch_size)
+
     def load_image(
         self, i: int, rect_mode: bool = True, resize_short: bool = False
     ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
-        """Picture `i` with its stacked views, long side scaled to imgsz: (H, W, 3 * members) uint8, and both sizes."""
+        """Picture `i` with its stacked views, (H, W, 3 * members) uint8, long side scaled to imgsz unless native; both sizes."""
         if self.ims[i] is not None:
             return self.ims[i], self.im_hw0[i], self.im_hw[i]
         picture = Path(self.im_files[i])
@@ -206,7 +230,7 @@ class ViewDataset(YOLODataset):
     def _resized(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
         ratio = self.imgsz / max(height, width)
-        if ratio == 1:
+        if ratio == 1 or self.native:
             return image
         size = (min(int(np.ceil(width * ratio)), self.imgsz), min(int(np.ceil(height * ratio)), self.imgsz))
         return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
@@ -227,6 +251,17 @@ class ViewDataset(YOLODataset):
         """Items to a batch: pictures of every view stacked, labels concatenated, `seed` a list."""
         views = {view: torch.stack([item.pop(view) for item in batch]) for view in EXTRA_VIEWS & batch[0].keys()}
         return {**YOLODataset.collate_fn(batch), **views}  # each view (B, 3, H, W)
+
+
+def runs_of_equal(rows: np.ndarray, most: int) -> list[list[int]]:
+    """Places of neighbouring equal rows (n, k), at most `most` together.
+
+    >>> runs_of_equal(np.array([[64], [64], [64], [96]]), 2)
+    [[0, 1], [2], [3]]
+    """
+    starts = np.flatnonzero((rows[1:] != rows[:-1]).any(1)) + 1
+    runs = np.split(np.arange(len(rows)), starts)
+    return [run[at : at + most].tolist() for run in runs for at in range(0, len(run), most)]
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -257,11 +292,13 @@ def build_dataset(
     epochs: int = 0,
     seed: int = 0,
     single_cls: bool = False,
+    native: bool = False,
 ) -> ViewDataset:
     """A split of a data YAML as a dataset.
 
     views: extra views to load beside each picture (`pair`, `favoured`). cache: `ram`, `none`, or `auto` (ram when it
-    fits easily).
+    fits easily). native: not for training; every picture keeps its own size, centred in grey (114) up to the next
+    multiple of the stride, and imgsz does nothing.
     Unreadable pictures are left out and listed in `dataset.skipped`, with their partners.
     Raises UserError for a missing split, a missing or mismatched partner, or labels that make no sense.
     """
@@ -280,10 +317,11 @@ def build_dataset(
         options=options,
         epochs=epochs,
         seed=seed,
-        keep_in_memory=_keeps(cache, labels, imgsz, 1 + len(partners)),
+        keep_in_memory=_keeps(cache, labels, None if native else imgsz, 1 + len(partners)),
+        native=native,
         imgsz=imgsz,
         augment=augment,
-        rect=(not augment) if rect is None else rect,
+        rect=native or (not augment if rect is None else rect),
         batch_size=batch_size,
         stride=stride,
         pad=0.5,
@@ -328,11 +366,12 @@ def _loose(config: DataConfig, view: str, imgsz: int, seed: int) -> LoosePicture
     return LoosePictures([path for path in files if path not in bad], imgsz, seed, read_image)
 
 
-def _keeps(cache: str, labels: Sequence[Label], imgsz: int, members: int) -> bool:
-    """Whether decoded pictures stay in memory: `auto` allows an eighth of what is free."""
+def _keeps(cache: str, labels: Sequence[Label], imgsz: int | None, members: int) -> bool:
+    """Whether decoded pictures stay in memory: `auto` allows an eighth of what is free. imgsz None: at their own size."""
     if cache != "auto":
         return cache == "ram"
     import psutil
 
-    needed = sum(imgsz**2 * min(label.shape) / max(label.shape) for label in labels) * 3 * members
+    sides = [(imgsz or max(label.shape), min(label.shape) / max(label.shape)) for label in labels]
+    needed = sum(side**2 * ratio for side, ratio in sides) * 3 * members
     return needed < psutil.virtual_memory().available / 8

@@ -59,7 +59,7 @@ class Seen:
 
 
 class Stopwatch:
-    """Seconds spent in each stage; waits for the accelerator before it reads the clock."""
+    """Seconds spent in each stage (these three, or any that is named); waits for the accelerator before it reads the clock."""
 
     def __init__(self, device: torch.device) -> None:
         self.seconds = dict.fromkeys(STAGES, 0.0)
@@ -72,7 +72,7 @@ class Stopwatch:
         start = time.perf_counter()
         yield
         self._wait()
-        self.seconds[stage] += time.perf_counter() - start
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
     def per_image(self, images: int) -> dict[str, float]:
         """Milliseconds per picture by stage."""
@@ -138,18 +138,26 @@ def whole_pictures(network: Network, dataset: Any, batch_size: int, workers: int
 
     progress: what a progress line calls the batches; empty for none.
     """
-    loader: DataLoader[Any] = DataLoader(
-        dataset,
-        batch_size,
-        num_workers=workers,
-        collate_fn=dataset.collate_fn,
-        pin_memory=network.device.type == "cuda",
-    )
+    loader = load(dataset, batch_size, workers, network.device)
     for batch in show_progress(loader, len(loader), progress) if progress else loader:
-        found = network(batch["img"])
-        labels = {key: batch[key].to(network.device) for key in ("batch_idx", "cls", "bboxes")}
-        for index, detections in enumerate(found):
-            yield _of_batch(detections, {**batch, **labels}, index)
+        yield from pictures_of(network, batch)
+
+
+def load(dataset: Any, batch_size: int, workers: int, device: torch.device) -> DataLoader[Any]:
+    """Batches in the data set's order: those that it plans itself (`batches`), else of `batch_size`."""
+    planned = getattr(dataset, "batches", None)
+    size: dict[str, Any] = {"batch_sampler": planned} if planned else {"batch_size": batch_size}
+    pinned = device.type == "cuda"
+    return DataLoader(dataset, **size, num_workers=workers, collate_fn=dataset.collate_fn, pin_memory=pinned)
+
+
+def pictures_of(network: Network, batch: dict[str, Any]) -> Iterator[Seen]:
+    """The pictures of one batch, with what the network finds in each."""
+    found = network(batch["img"])
+    with network.watch("postprocess"):
+        together = torch.cat(found).cpu()  # once a batch: matching takes many small steps, each a wait on a GPU
+    for index, detections in enumerate(together.split([len(boxes) for boxes in found])):
+        yield _of_batch(detections, batch, index)
 
 
 def _of_batch(found: Tensor, batch: dict[str, Any], index: int) -> Seen:

@@ -9,7 +9,7 @@ limit (a slow machine would lose boxes), and the matches of each picture stay in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -73,7 +73,8 @@ class Report:
     condition: what the pictures are like ("night", "day"); split: the data YAML's key; metrics: precision, recall (both
     at the best F1), mAP50, mAP50-95, then those of a protocol (AP, AP50, ... by size, nan without objects), fractions
     of 1; per_class: one row a class with objects; speed: ms per picture by
-    stage; pictures: the raw matches of each picture, in the data set's order.
+    stage; pictures: the raw matches of each picture, in the data set's order; resolution: "native" where pictures kept
+    their own size, "upsampled" where their longer side was brought to one size, "sliced" where tiles were.
     """
 
     condition: str
@@ -84,6 +85,7 @@ class Report:
     per_class: list[dict[str, Any]]
     speed: dict[str, float]
     pictures: tuple[PictureStats, ...] = field(default=(), repr=False, compare=False)
+    resolution: str = "upsampled"
 
 
 def evaluate_detector(
@@ -120,7 +122,7 @@ def evaluate_detector(
     """
     device = torch.device(device)
     if max_det is None:
-        max_det = enough(max((len(label.classes) for label in dataset.source), default=0), protocol)
+        max_det = enough(fullest(dataset), protocol)
     settings = Settings(conf, iou, max_det, half and device.type == "cuda", augment, single_cls, end2end)
     tally = Tally(model.names, settings, confusion=plots, protocol=protocol)
     watch = Stopwatch(device)
@@ -131,7 +133,18 @@ def evaluate_detector(
     with inference_state(model, settings):
         for picture in seen:
             tally.add(picture, on_image)
-    return tally.report(condition, split, watch, save_dir if plots else None)
+    seen_at = "sliced" if slicing else resolution(dataset)
+    return replace(tally.report(condition, split, watch, save_dir if plots else None), resolution=seen_at)
+
+
+def fullest(dataset: Any) -> int:
+    """The number of objects of the picture with most of them."""
+    return max((len(label.classes) for label in dataset.source), default=0)
+
+
+def resolution(dataset: Any) -> str:
+    """How large the network sees the pictures, in a word: `native` or `upsampled`."""
+    return "native" if getattr(dataset, "native", False) else "upsampled"
 
 
 def enough(objects: int, protocol: str | None = None) -> int:

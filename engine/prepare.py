@@ -30,6 +30,12 @@ COMMANDS: dict[str, Command] = {
         "engine.options.prepare:DarkenOptions",
         "engine.prepare_darken:darken",
     ),
+    "degrade": Command(
+        "Make a degraded copy of a labelled set: COCO-d, smaller, noisy, blurred, fog, night, and more.",
+        "engine.options.prepare_degrade:DegradeOptions",
+        "engine.prepare_degrade:degrade",
+        first="recipe",
+    ),
     "world": Command(
         "Draw a made-up world, such as demo-night: labelled pictures that need no download.",
         "engine.options.prepare:WorldOptions",

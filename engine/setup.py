@@ -156,7 +156,9 @@ def build_datasets(plan: Plan, stride: int) -> dict[str, ViewDataset]:
     }  # fmt: skip
     for split in ("val", "val2") if WORLD.main else ():
         if split in plan.data.splits:
-            sets[split] = build_dataset(plan.data, split, batch_size=min(2 * train.batch_size, 64), **common)
+            sets[split] = build_dataset(
+                plan.data, split, batch_size=min(2 * train.batch_size, 64), native=train.native, **common
+            )
     if WORLD.main and "val" not in sets:
         raise UserError(
             f"{plan.data.file}: there is no 'val' split to choose the best epoch with. Add a line 'val: FOLDER'."

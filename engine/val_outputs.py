@@ -58,8 +58,8 @@ class JsonWriter:
     its place. Classes are numbered from 1, in the data YAML's order.
     """
 
-    def __init__(self, folder: Path, names: Mapping[int, str]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, names: Mapping[int, str], resolution: str = "upsampled") -> None:
+        self.folder, self.resolution = folder, resolution
         categories: list[dict[str, Any]] = [{"id": number + 1, "name": name} for number, name in names.items()]
         self.labels: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": categories}
         self.predictions: list[dict[str, Any]] = []
@@ -73,7 +73,8 @@ class JsonWriter:
         """Write both files. Returns AP, AP50, AP75, APs, APm, APl, fractions of 1."""
         for number, result in zip(self._numbers(), self.results, strict=True):
             self._add(number, result)
-        for name, content in (("labels.json", self.labels), ("predictions.json", self.predictions)):
+        info = {"description": f"detected at {self.resolution} resolution"}
+        for name, content in (("labels.json", {"info": info, **self.labels}), ("predictions.json", self.predictions)):
             atomic_write(self.folder / name, json.dumps(content).encode())
         return evaluate({**self.labels}, self.predictions)
 

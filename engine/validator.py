@@ -11,12 +11,15 @@ import numpy as np
 import torch
 
 from data.config import DataConfig, load_data
+from data.corruptions import choose_corruptions, choose_severities
 from data.scenes import make_world
 from data.views import build_dataset
 from engine.checkpoint import load_detector
+from engine.corruptions import Plan, sweep, write
 from engine.crux_view import CruxSheet, split_of, view_at
+from engine.detections import Settings
 from engine.distributed import pick_device
-from engine.evaluation import METRICS, ImageResult, PictureStats, Report, evaluate_detector
+from engine.evaluation import METRICS, ImageResult, PictureStats, Report, enough, evaluate_detector, fullest
 from engine.options.val import ValOptions
 from engine.sliced_evaluation import Slicing
 from engine.val_outputs import JsonWriter, Samples, TextWriter
@@ -57,6 +60,12 @@ class Subject:
         """The largest stride of the head, in pixels."""
         return int(max(self.model.stride))
 
+    @property
+    def workers(self) -> int:
+        """Loader processes."""
+        given = self.options.workers
+        return given if given is not None else 8 * (self.device.type == "cuda")
+
 
 def validate(**options: Any) -> ValResult:
     """Measure a checkpoint: `engine.validate(data="demo-night", weights="best.pt", task="test")`.
@@ -67,7 +76,8 @@ def validate(**options: Any) -> ValResult:
     (chosen,) = build([ValOptions], options)
     subject = load_subject(chosen)
     save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
-    task: Callable[[Subject, Path], ValResult] = {"speed": _speed, "study": _study}.get(chosen.task, _accuracy)
+    whole = _corruptions if chosen.corruptions is not None else _accuracy
+    task: Callable[[Subject, Path], ValResult] = {"speed": _speed, "study": _study}.get(chosen.task, whole)
     result = task(subject, save_dir)
     print(f"results in {save_dir}")
     return result
@@ -76,6 +86,7 @@ def validate(**options: Any) -> ValResult:
 def load_subject(chosen: ValOptions) -> Subject:
     """Load data and detector, and check that they belong together. Raises UserError where they do not."""
     weights_of(chosen)
+    check_togetherness(chosen)
     config = load_data(chosen.data, make_demo=make_world, need=splits_of(chosen.task))
     present_splits(config, chosen.task)
     return subject_of(chosen, config)
@@ -94,7 +105,11 @@ def subject_of(chosen: ValOptions, config: DataConfig) -> Subject:
         model.end2end = chosen.end2end  # fusing keeps the head that is asked for
     model = model.float().eval().fuse(verbose=False)
     size = -(-chosen.imgsz // int(max(model.stride))) * int(max(model.stride))
-    if size != chosen.imgsz:
+    if chosen.native:
+        print(
+            f"native: every picture at its own size, in grey up to multiples of {int(max(model.stride))} px; --imgsz rests"
+        )
+    elif size != chosen.imgsz:
         print(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
     if chosen.half and device.type != "cuda":
         print("note: --half acts on GPUs only; float32 is used")
@@ -106,6 +121,26 @@ def weights_of(chosen: ValOptions) -> Path:
     if chosen.weights is None:
         raise UserError("--weights: name the checkpoint to measure, such as runs/train/exp/weights/best.pt.")
     return find_file(chosen.weights, Path(), HERE, HERE / "weights")
+
+
+def check_togetherness(chosen: ValOptions) -> None:
+    """UserError for options that have no meaning together, and for corruptions that are not known."""
+    given = {"--native": chosen.native, "--corruptions": chosen.corruptions is not None}
+    for name in (name for name, on in given.items() if on):
+        if chosen.task in {"speed", "study"}:
+            raise UserError(
+                f"{name}: --task {chosen.task} measures squares of --imgsz. Choose --task val, test or train."
+            )
+        if chosen.slice is not None:
+            raise UserError(f"{name}: --slice looks at pictures in tiles of its own. Leave one of the two options out.")
+    if chosen.native and chosen.show_crux:
+        raise UserError("--native: crux.jpg is drawn at --imgsz. Leave out --native or --show-crux.")
+    if chosen.corruptions is not None:
+        choose_corruptions(chosen.corruptions)
+        choose_severities(chosen.severities)
+        wanted = {"--save-txt": chosen.save_txt, "--save-json": chosen.save_json, "--show-crux": chosen.show_crux}
+        for name in (name for name, on in wanted.items() if on):
+            raise UserError(f"--corruptions: writes a table, no detections. Leave out {name}, or --corruptions.")
 
 
 def check_crux(model: Any, chosen: ValOptions) -> None:
@@ -153,11 +188,8 @@ def measure(
     progress: bool = True,
 ) -> Report:
     """Measure one split as the options say. Curves go to `folder`; each listener gets every picture's result."""
-    options, config, on_gpu = subject.options, subject.config, subject.device.type == "cuda"
-    common: dict[str, Any] = {"batch_size": options.batch_size, "single_cls": options.single_cls}
-    dataset = build_dataset(
-        config, split, imgsz=options.imgsz, stride=subject.stride, rect=rect, cache="none", **common
-    )
+    options = subject.options
+    dataset = dataset_of(subject, split, rect)
     heard = list(listeners)
 
     def tell(result: ImageResult) -> None:
@@ -169,12 +201,14 @@ def measure(
         dataset,
         device=subject.device,
         split=split,
-        condition=config.conditions.get(split, split),
+        condition=subject.config.conditions.get(split, split),
         conf=options.conf_thres,
         iou=options.iou_thres,
         max_det=options.max_det,
         half=options.half,
-        workers=options.workers if options.workers is not None else 8 * on_gpu,
+        batch_size=options.batch_size,
+        single_cls=options.single_cls,
+        workers=subject.workers,
         save_dir=folder,
         plots=folder is not None,
         progress=progress,
@@ -183,10 +217,18 @@ def measure(
         end2end=options.end2end,
         protocol=options.protocol,
         slicing=_slicing(subject),
-        **common,
     )
     _mention(dataset, report, options)
     return report
+
+
+def dataset_of(subject: Subject, split: str, rect: bool = True) -> Any:
+    """A split as the options want to see it: fitted into --imgsz, in rectangles or squares, or with --native as it is."""
+    options = subject.options
+    return build_dataset(
+        subject.config, split, imgsz=options.imgsz, stride=subject.stride, rect=rect, cache="none",
+        batch_size=options.batch_size, single_cls=options.single_cls, native=options.native,
+    )  # fmt: skip
 
 
 def _slicing(subject: Subject) -> Slicing | None:
@@ -225,11 +267,39 @@ def _accuracy(subject: Subject, save_dir: Path) -> ValResult:
     return ValResult(reports, save_dir, rows)
 
 
+def _corruptions(subject: Subject, save_dir: Path) -> ValResult:
+    """Instead of the usual table: clean, under each corruption and severity, and their means."""
+    options, config, sweeps = subject.options, subject.config, []
+    for split in present_splits(config, options.task):
+        dataset = dataset_of(subject, split)
+        plan = Plan(
+            choose_corruptions(options.corruptions or ""), choose_severities(options.severities), _settings(subject, dataset),
+            subject.device, config.root, options.batch_size, subject.workers, options.protocol,
+        )  # fmt: skip
+        found = sweep(subject.model, dataset, plan, split=split, condition=config.conditions.get(split, split))
+        _mention(dataset, found.clean, options)
+        sweeps.append(found)
+    rows = write(sweeps, save_dir, options.plots)
+    reports = [report for found in sweeps for report in (found.clean, *found.reports.values())]
+    return ValResult(reports, save_dir, rows)
+
+
+def _settings(subject: Subject, dataset: Any) -> Settings:
+    """How predictions become detections, by the options and the data."""
+    options = subject.options
+    most = options.max_det if options.max_det is not None else enough(fullest(dataset), options.protocol)
+    half = options.half and subject.device.type == "cuda"
+    return Settings(
+        options.conf_thres, options.iou_thres, most, half, options.augment, options.single_cls, options.end2end
+    )
+
+
 def _outputs(subject: Subject, folder: Path) -> list[Any]:
     """The writers that the options ask for: each is called with every picture's result, and closed at the end."""
     options, names = subject.options, dict(subject.model.names)
     outputs: list[Any] = [TextWriter(folder / "labels", options.save_conf)] if options.save_txt else []
-    outputs += [JsonWriter(folder, names)] if options.save_json else []
+    seen_at = "native" if options.native else "sliced" if options.slice is not None else "upsampled"
+    outputs += [JsonWriter(folder, names, seen_at)] if options.save_json else []
     if options.show_crux:
         outputs.append(CruxSheet(folder / "crux.jpg", view_at(subject.model, options.imgsz), names))
     return [*outputs, Samples(folder / "pictures.jpg", names)] if options.plots else outputs
@@ -239,7 +309,7 @@ def table(reports: Sequence[Report]) -> list[dict[str, Any]]:
     """The rows of metrics.csv: for each report one of all classes, then one a class."""
     rows = []
     for report in reports:
-        head = {"condition": report.condition, "split": report.split}
+        head = {"condition": report.condition, "split": report.split, "resolution": report.resolution}
         whole = {"class": "all", "images": report.images, "instances": report.instances, **report.metrics}
         rows += [{**head, **row} for row in (whole, *report.per_class)]
     return rows

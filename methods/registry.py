@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from methods.aeris_options import AERISOptions
 from methods.lcp_options import LCPOptions
 from methods.rfla_options import RFLAOptions
 from methods.wiid_options import WiiDOptions
@@ -25,6 +26,7 @@ class Entry(NamedTuple):
 METHODS: dict[str, Entry] = {
     "wiid": Entry("methods.wiid:WiiD", WiiDOptions),
     "lcp": Entry("methods.lcp:LCP", LCPOptions),
+    "aeris": Entry("methods.aeris:AERIS", AERISOptions),
     "rfla": Entry("methods.rfla:RFLA", RFLAOptions),
 }
 

@@ -184,6 +184,27 @@ def plot_precision_recall(
     _draw(target, (8.0, 5.0), paint)
 
 
+def plot_heat_map(
+    values: np.ndarray, rows: Sequence[str], columns: Sequence[str], target: Path, *, title: str, top: float = 1.0
+) -> None:
+    """Draw a table (rows, columns) of fractions of 1 as colours with numbers; columns are severities.
+
+    top: the value of the brightest colour, what nothing should exceed; 0 is the darkest.
+    """
+
+    def paint(figure: Figure) -> None:
+        axis = figure.subplots()
+        scale: dict[str, Any] = {"vmin": 0.0, "vmax": max(top, 1e-3), "cmap": "mako"}
+        seaborn.heatmap(
+            values, ax=axis, annot=True, fmt=".3f", xticklabels=columns, yticklabels=rows, linewidths=0.5, **scale
+        )
+        axis.set(xlabel="severity")
+        axis.tick_params(axis="y", rotation=0)
+        axis.set_title(title, fontsize="small")
+
+    _draw(target, (3.2 + 0.75 * len(columns), 1.6 + 0.34 * len(rows)), paint)
+
+
 def plot_pictures(pictures: Sequence[tuple[str, np.ndarray]], target: Path, across: int = 4) -> None:
     """A contact sheet: (title, picture (H, W, 3) uint8 RGB) -> PNG, `across` in a row."""
     high = math.ceil(len(pictures) / across)

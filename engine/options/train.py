@@ -33,6 +33,11 @@ class TrainOptions:
     freeze: tuple[int, ...] = option((), "freeze these layers; one number N freezes the first N", group=RECIPE)
     single_cls: bool = option(False, "treat all classes as one", group=RECIPE)
     multi_scale: bool = option(False, "vary the size of each batch by up to a half", group=RECIPE)
+    native: bool = option(
+        False,
+        "validate with every picture at its own size, padded to the stride; training stays at --imgsz",
+        group=RECIPE,
+    )
     noval: bool = option(False, "validate after the last epoch only", group=RECIPE)
     protocol: str | None = option(
         None,

@@ -33,6 +33,11 @@ class ValOptions:
         low=32,
         aliases=("img", "img-size"),
     )
+    native: bool = option(
+        False,
+        "every picture at its own size, padded to a multiple of the stride, instead of brought to --imgsz",
+        group="Pictures",
+    )
     study_sizes: tuple[int, ...] = option(
         tuple(range(256, 1537, 128)), "sizes of --task study in pixels", group="Pictures", low=32
     )
@@ -65,6 +70,15 @@ class ValOptions:
         group="Measure",
         choices=("coco", "aitod"),
     )
+
+    corruptions: str | None = option(
+        None,
+        "measure under corruptions too: all, coco-c, physical, weather (fog, low light, rain, snow), or names, joined by "
+        "commas; see docs/robustness.md",
+        group="Corruptions",
+        bare="coco-c",
+    )
+    severities: str = option("1-5", "with --corruptions: how strong, such as 1-5, 3 or 1,3,5", group="Corruptions")
 
     slice: int | None = option(
         None,

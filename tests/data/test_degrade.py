@@ -38,3 +38,25 @@ def test_both_tables_are_called_alike(table, severity):
         assert name == entry.name
         assert result.shape == image.shape and result.dtype == torch.float32
         assert drawn[0]["severity"] == severity
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(("table", "severity"), [(DEGRADATIONS, 0.7), (COCO_C, 3)])
+def test_a_gpu_draws_the_same_parameters(table, severity):
+    """Only noise fields differ between devices; the mean of a picture hardly does."""
+    image = torch.rand(2, 3, 96, 128)
+    for entry in table.values():
+        here, drawn = entry(image, [3, 4], severity)
+        there, drawn_there = entry(image.cuda(), [3, 4], severity)
+        assert drawn == drawn_there and there.is_cuda
+        assert there.mean().item() == pytest.approx(here.mean().item(), abs=0.1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_aeris_on_a_gpu_differs_in_its_noise_only():
+    image = torch.rand(6, 3, 64, 96)
+    draws = [degrade.draw_parameters(degrade.picture_random(0, i), (64, 96), (32, 64), "resolution") for i in range(6)]
+    there = degrade.degrade_batch(image.cuda(), draws).cpu()
+    assert torch.allclose(there, degrade.degrade_batch(image, draws), atol=1e-5)

@@ -67,6 +67,11 @@ def test_sizes_that_do_not_fit_the_stride_are_rounded_up(world: dict[str, Any]) 
     assert set(datasets) == {"train", "val", "val2"}
 
 
+def test_native_is_for_validation_only(world: dict[str, Any]) -> None:
+    datasets = build_datasets(make_plan({**world, "native": True}), 32)
+    assert {name: part.native for name, part in datasets.items()} == {"train": False, "val": True, "val2": True}
+
+
 def test_the_network_of_a_resumed_run_wins(world: dict[str, Any]) -> None:
     plan = make_plan({**world, "weights": "gone.pt"})
     plan.network = build_detector(make_plan(world)).yaml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -247,3 +248,63 @@ def test_defaults_are_yolov5s():
     options = ValOptions()
     assert (options.batch_size, options.imgsz, options.conf_thres, options.iou_thres) == (32, 640, 0.001, 0.6)
     assert (options.max_det, options.task, str(options.project)) == (None, "val", "runs/val")
+
+
+@pytest.mark.parametrize("half_known", ["--native", "--corruptions"])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"slice": 64}, "{}: --slice looks"),
+        ({"task": "speed"}, "{}: --task speed measures squares"),
+        ({"task": "study"}, "{}: --task study measures squares"),
+        ({"show_crux": True}, "Leave out"),
+    ],
+)
+def test_options_without_a_meaning_together(given, half_known, more, message):
+    with pytest.raises(UserError, match=message.format(half_known)) as error:
+        validate(**{**given, **more}, **{"native": True} if half_known == "--native" else {"corruptions": "fog"})
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"corruptions": "gausian_noise"}, "Did you mean 'gaussian_noise'"),
+        ({"corruptions": "fog", "severities": "0-3"}, "from 1 to 5"),
+        ({"corruptions": "fog", "save_json": True}, "Leave out --save-json"),
+    ],
+)
+def test_a_mistaken_sweep_leaves_no_folder(given, more, message):
+    with pytest.raises(UserError, match=message):
+        validate(**{**given, **more})
+    assert not given["project"].exists()
+
+
+def test_native_is_named_everywhere(given, capsys):
+    result = validate(**{**given, "native": True, "save_json": True})
+    assert {report.resolution for report in result.reports} == {"native"}
+    assert {row["resolution"] for row in rows_of(result.save_dir / "metrics.csv")} == {"native"}
+    info = json.loads((result.save_dir / "val-day" / "labels.json").read_text())["info"]
+    assert "native" in info["description"]
+    printed = capsys.readouterr().out
+    assert "native: every picture at its own size" in printed and "resolution" in printed
+
+
+def test_native_sees_other_pixels_than_usual(given):
+    """Pictures of 24 x 32 px: the usual way brings them to 64, and the untrained network scores them otherwise."""
+    usual, native = (validate(**{**given, "imgsz": 64, "native": on}) for on in (False, True))
+    assert usual.reports[0].resolution == "upsampled"
+    first = [result.reports[0].pictures[0].conf[:5].tolist() for result in (usual, native)]
+    assert first[0] != first[1]
+
+
+def test_a_sweep_writes_its_table(given, capsys):
+    result = validate(**given, corruptions="gaussian_noise,rain", severities="2,4")
+    assert len(result.reports) == 2 * (1 + 2 * 2) and len(result.rows) == 10
+    rows = rows_of(result.save_dir / "corruptions.csv")
+    assert [(row["condition"], row["corruption"], row["severity"]) for row in rows[:2]] == [
+        ("day", "clean", "0"),
+        ("day", "gaussian_noise", "2"),
+    ]
+    printed = capsys.readouterr().out
+    assert "outside the network" in printed and "rPC" in printed

@@ -11,6 +11,7 @@ from utils.plots import (
     _folded,
     _panels,
     plot_comparison,
+    plot_heat_map,
     plot_pictures,
     plot_precision_recall,
     plot_results,
@@ -102,3 +103,11 @@ def test_the_callers_style_stays(tmp_path):
     before = dict(rcParams)
     plot_comparison({"test": {"none": [0.1]}}, tmp_path / "a.png")
     assert dict(rcParams) == before
+
+
+@pytest.mark.parametrize("top", [0.6, 0.0])
+def test_heat_map_of_any_shape(tmp_path, top):
+    """Also where nothing was found on clean pictures."""
+    values = np.array([[0.5, 0.25, 0.1], [0.4, np.nan, 0.0]])
+    plot_heat_map(values, ["fog", "rain"], ["1", "3", "mean"], tmp_path / "heat.png", title="night", top=top)
+    assert 0.1 < inked(tmp_path / "heat.png") < 0.9

@@ -1,0 +1,213 @@
+"""The degradation of AERIS: blur, then resize, then noise, each picture with parameters of its own.
+
+Source: Exploring Resolution and Degradation Clues as Self-supervised Signal for Low Quality Object Detection (ECCV
+2022), section 3, and its published code for the laws. Nothing here clips, rounds, or writes to the pictures it is
+given: they are the clean targets of the restoration.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from data.degradations.common import as_pictures
+from data.degradations.kernels import correlate, gaussian_kernel, gaussian_kernels
+
+BLURS = ("none", "iso", "aniso")
+MODES = ("nearest", "bilinear", "bicubic")
+SCOPES = ("all", "resolution", "blur-noise")
+LAWS = ("equispaced", "uniform", "tenths")
+KERNEL_SIZES = tuple(range(7, 22, 2))  # px
+STEP = 32  # px; sizes of training pictures are multiples of the detectors' largest stride
+THIRDS = (1 / 3, 1 / 3, 1 / 3)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one picture was given. Every number is always drawn; `blur` and the scope say which of them count.
+
+    kernel_size: px. variance: of the isotropic blur, px^2. angle: radians. major, minor: variances of the anisotropic
+    blur, px^2. blur: of BLURS. mode: of MODES. sigma: deviation of the noise, pictures being in [0, 1]. size: (height,
+    width) after resizing. seed: of the noise.
+    """
+
+    kernel_size: int
+    variance: float
+    angle: float
+    major: float
+    minor: float
+    blur: str
+    mode: str
+    sigma: float
+    size: tuple[int, int]
+    seed: int
+
+    @property
+    def variances(self) -> tuple[float, float]:
+        """Of the kernel's two axes, px^2; equal for an isotropic one."""
+        return (self.major, self.minor) if self.blur == "aniso" else (self.variance, self.variance)
+
+    def kernel(self) -> Tensor | None:
+        """(K, K), sum 1; None where this picture is not blurred."""
+        return None if self.blur == "none" else gaussian_kernel(self.kernel_size, self.variances, self.angle)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Numbers and words only, for a manifest: `size` becomes height and width."""
+        values = asdict(self)
+        height, width = values.pop("size")
+        return {**values, "height": height, "width": width}
+
+
+def blur_resize_noise(
+    image: Tensor,
+    kernel: Tensor | None,
+    size: tuple[int, int],
+    mode: str,
+    sigma: float,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Blur, resize, add white noise, in this order; no clipping. The input is never written to, nor handed back.
+
+    image: (B, 3, H, W), uint8 (divided by 255) or float. kernel: (K, K), K odd, or None; reflected borders. size:
+    (height, width). mode: of MODES, without antialias. sigma: deviation of the noise on the scale [0, 1]. generator:
+    of the noise; one of the CPU serves pictures on a GPU too. Returns (B, 3, *size). Raises ValueError for another
+    shape, mode, size or sigma.
+    """
+    clean = as_pictures(image)
+    if mode not in MODES or min(size) < 1 or not sigma >= 0:
+        raise ValueError(
+            f"expected a mode of {MODES}, a size of at least 1 px and sigma >= 0: {mode!r}, {size}, {sigma}"
+        )
+    result = clean if kernel is None else correlate(clean, kernel.expand(len(clean), -1, -1))
+    result = _resize(result, size, mode)
+    if sigma > 0:
+        where = generator.device if generator is not None else result.device
+        noise = torch.randn(result.shape, generator=generator, device=where, dtype=result.dtype)
+        return noise.to(result.device).mul_(sigma).add_(result)
+    return result.clone() if result.data_ptr() == image.data_ptr() else result
+
+
+def degrade_batch(images: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Each picture of a batch with its own draw, (B, 3, *size); all draws are of one size, as in a training batch.
+
+    The noise comes from a generator on the pictures' device. Raises ValueError for draws of several sizes or another
+    number of them.
+    """
+    if len(draws) != len(images) or len({draw.size for draw in draws}) != 1:
+        raise ValueError(f"expected {len(images)} draws of one size, got sizes {[draw.size for draw in draws]}")
+    clean = as_pictures(images)
+    if images.device.type == "cpu":  # picture by picture, which stays in the cache
+        result = clean.new_empty(len(clean), 3, *draws[0].size)
+        for i, draw in enumerate(draws):
+            result[i] = degrade(clean[i : i + 1], draw)[0]
+        return result
+    result = _resize_each(_blur_each(clean, draws), draws)
+    for part, draw in zip(result, draws, strict=True):
+        if draw.sigma > 0:
+            part += draw.sigma * torch.randn(part.shape, generator=_noise(draw, part), device=part.device)
+    return result
+
+
+def degrade(image: Tensor, draw: Draw) -> Tensor:
+    """Pictures (B, 3, H, W), most often one, degraded with one draw."""
+    return blur_resize_noise(image, draw.kernel(), draw.size, draw.mode, draw.sigma, _noise(draw, image))
+
+
+def picture_random(seed: int, index: int) -> random.Random:
+    """The generator of picture number `index` of a run: independent of batches, workers and order."""
+    return random.Random(f"{seed}/{index}")
+
+
+def draw_parameters(
+    rng: random.Random,
+    shape: tuple[int, int],
+    size: tuple[int, int],
+    scope: str = "all",
+    blurs: tuple[float, float, float] = THIRDS,
+) -> Draw:
+    """One picture's draw for a picture of `shape` that is to have `size`, both (height, width).
+
+    scope: `all`; `resolution` (no blur, no noise); `blur-noise` (keeps its shape, noise up to twice as strong). blurs:
+    chances of no, isotropic and anisotropic blur. All numbers are drawn whatever the scope and the chances, so that
+    seeds stay comparable between settings. Raises ValueError for an unknown scope or chances that do not add up to 1.
+    """
+    if scope not in SCOPES or min(blurs) < 0 or abs(sum(blurs) - 1) > 1e-6:
+        raise ValueError(f"expected a scope of {SCOPES} and chances of sum 1, got {scope!r} and {blurs}")
+    kernel_size = rng.choice(KERNEL_SIZES)
+    variance, angle = rng.uniform(0.1, 2.4), rng.uniform(0, torch.pi)
+    major = rng.uniform(0.5, 6)
+    minor = rng.uniform(0.5, major)
+    blur, mode = rng.choice(BLURS), rng.choice(MODES)
+    sigma = rng.uniform(0, 50 if scope == "blur-noise" else 25) / 255
+    seed, chance = rng.getrandbits(62), rng.random()  # after the eight of the publication, in whose order they come
+    if blurs != THIRDS:
+        blur = BLURS[0] if chance < blurs[0] else BLURS[1] if chance < blurs[0] + blurs[1] else BLURS[2]
+    if scope == "resolution":
+        blur, sigma = "none", 0.0
+    size = shape if scope == "blur-noise" else size
+    return Draw(kernel_size, variance, angle, major, minor, blur, mode, sigma, size, seed)
+
+
+def draw_size(rng: random.Random, shape: tuple[int, int], law: str = "equispaced") -> tuple[int, int]:
+    """(height, width) that a picture or a batch of `shape` is resized to; a training draws it once a batch.
+
+    law, with S the longer side: `equispaced`, as the published code has it, l = 32 k from S / 4 to S; `uniform`, as the
+    paper draws it, l = 32 round(S / (32 s)), s from U(1, 4); both resize the sides by the same l / S, to multiples of
+    32. `tenths`, for test sets: s = 1.0, 1.1, ... 4.0, sides are rounded down. No side falls below 32 px that was not
+    below. Raises ValueError for an unknown law.
+    """
+    longer = max(shape)
+    if law == "equispaced":
+        first, last = -(-longer // (4 * STEP)), max(1, longer // STEP)
+        return _to_steps(shape, STEP * rng.choice(range(min(first, last), last + 1)))
+    if law == "uniform":
+        return _to_steps(shape, STEP * max(1, round(longer / (STEP * rng.uniform(1, 4)))))
+    if law == "tenths":
+        tenths = rng.choice(range(10, 41))
+        height, width = (max(min(side, STEP), side * 10 // tenths) for side in shape)
+        return height, width
+    raise ValueError(f"law {law!r}: expected one of {LAWS}")
+
+
+def _to_steps(shape: tuple[int, int], longer: int) -> tuple[int, int]:
+    """`shape` resized so that its longer side is `longer`, both in multiples of STEP unless smaller than that."""
+    height, width = (side if side < STEP else STEP * max(1, round(side * longer / max(shape) / STEP)) for side in shape)
+    return height, width
+
+
+def _resize(image: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    if tuple(image.shape[2:]) == tuple(size):
+        return image
+    return F.interpolate(image, size, mode=mode, align_corners=None if mode == "nearest" else False)
+
+
+def _noise(draw: Draw, image: Tensor) -> torch.Generator:
+    return torch.Generator(image.device).manual_seed(draw.seed)
+
+
+def _blur_each(images: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """All blurred pictures in one correlation, kernels framed to one size; new pictures."""
+    rows = [i for i, draw in enumerate(draws) if draw.blur != "none"]
+    if not rows:
+        return images.clone()
+    chosen = [draws[i] for i in rows]
+    kernels = gaussian_kernels(
+        [d.kernel_size for d in chosen], [d.variances for d in chosen], [d.angle for d in chosen]
+    )
+    places = torch.tensor(rows, device=images.device)
+    return images.index_copy(0, places, correlate(images[places], kernels))
+
+
+def _resize_each(images: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Resized in one call a mode, back in order."""
+    result = images.new_empty(len(images), 3, *draws[0].size)
+    for mode in {draw.mode for draw in draws}:
+        places = torch.tensor([i for i, draw in enumerate(draws) if draw.mode == mode], device=images.device)
+        result[places] = _resize(images[places], draws[0].size, mode)
+    return result

@@ -1,0 +1,86 @@
+"""What lens, shutter, sensor and file format do to a picture.
+
+Each function takes pictures (B, 3, H, W) in [0, 1], its drawn parameters and random fields, and returns new pictures.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.degradations.common import Drawn, Fields, Range, grey, linear_to_srgb, srgb_to_linear, to_bytes
+from data.degradations.kernels import correlate, disc_kernels, line_kernels
+
+MOTION_RANGES = {
+    "length": Range(
+        (0.002, 0.004), (0.04, 0.07), "way of the picture while the shutter is open, share of the longer side"
+    ),
+    "angle": Range((0.0, 3.14159), (0.0, 3.14159), "of that way, radians from right towards down"),
+}
+DEFOCUS_RANGES = {
+    "radius": Range((0.001, 0.0015), (0.012, 0.018), "of the disc a point becomes, share of the longer side")
+}
+SHOT_RANGES = {"electrons": Range((3000.0, 6000.0), (15.0, 40.0), "charge of a full pixel", geometric=True)}
+READ_RANGES = {"sigma": Range((0.0008, 0.0015), (0.05, 0.09), "deviation, share of a full pixel, linear light", True)}
+IMPULSE_RANGES = {"share": Range((0.002, 0.004), (0.12, 0.25), "of the values that are stuck at black or white", True)}
+JPEG_RANGES = {"quality": Range((75.0, 95.0), (5.0, 10.0), "of libjpeg's scale, 1 to 100", geometric=True)}
+CONTRAST_RANGES = {"factor": Range((0.8, 0.95), (0.06, 0.15), "that is left of each difference to the mean grey", True)}
+
+
+def motion_blur(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
+    """A straight, even movement of the whole picture while the shutter is open, in linear light."""
+    lengths = p["length"].flatten() * max(image.shape[2:])
+    strokes = line_kernels(lengths, p["angle"].flatten(), 0.4)
+    return linear_to_srgb(correlate(srgb_to_linear(image), strokes))
+
+
+def defocus_blur(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
+    """Every point becomes an even disc, in linear light: bright points show it, as with a real lens."""
+    return linear_to_srgb(correlate(srgb_to_linear(image), disc_kernels(p["radius"].flatten() * max(image.shape[2:]))))
+
+
+def shot_noise(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
+    """The chance of counting photons: variance = light / electrons in linear light, as of normal draws."""
+    light = srgb_to_linear(image)
+    return linear_to_srgb(light + (light / p["electrons"]).sqrt() * fields.normal(*image.shape[1:]))
+
+
+def read_noise(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
+    """The noise of the amplifier: the same deviation at every light, so the shadows suffer."""
+    return linear_to_srgb(srgb_to_linear(image) + p["sigma"] * fields.normal(*image.shape[1:]))
+
+
+def impulse_noise(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
+    """Values stuck at black or white, half of each, every channel for itself."""
+    chance = fields.uniform(*image.shape[1:])
+    stuck = (chance < p["share"] / 2).to(image.dtype)
+    return torch.where(chance < p["share"], stuck, image)
+
+
+def jpeg(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
+    """Written as JPEG and read again, picture by picture, on the CPU; colours at half the resolution (4:2:0)."""
+    return compressed(image, p["quality"].flatten().round().clamp(1, 100).int().tolist())
+
+
+def contrast(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
+    """m + factor (x - m) on display values, m the picture's mean grey, as behind a dirty or wet pane."""
+    mean = grey(image).mean((2, 3), keepdim=True)
+    return mean + p["factor"] * (image - mean)
+
+
+def compressed(image: Tensor, qualities: list[int]) -> Tensor:
+    """(B, 3, H, W) in [0, 1] through JPEG of a quality each, 1 to 100."""
+    pixels = to_bytes(image).permute(0, 2, 3, 1).flip(3).contiguous().cpu().numpy()  # BGR
+    parts = [_through_jpeg(picture, quality) for picture, quality in zip(pixels, qualities, strict=True)]
+    back = torch.from_numpy(np.stack(parts)).to(image.device)  # (B, H, W, 3)
+    return back.flip(3).permute(0, 3, 1, 2).contiguous().to(image.dtype) / 255
+
+
+def _through_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    written, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    found = cv2.imdecode(data, cv2.IMREAD_COLOR) if written else None
+    if found is None:
+        raise ValueError(f"a picture of {picture.shape[1]} x {picture.shape[0]} px cannot be written as JPEG")
+    return np.asarray(found)

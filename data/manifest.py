@@ -1,0 +1,75 @@
+"""The record of a picture set that is being made: which recipe, which pictures are done. It makes a run resumable."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from utils.files import UserError, atomic_write, load_yaml, save_yaml
+
+MANIFEST = "manifest.csv"
+
+
+class Manifest:
+    """manifest.csv in `out`, a row a picture; and the file `note` beside it, which keeps the recipe.
+
+    `rows`: file -> its row, as text, of all pictures that are surely done: listed, and there. Raises UserError where
+    `out` was begun with another recipe, or holds anything without having one.
+    """
+
+    def __init__(self, out: Path, note: str, recipe: Mapping[str, Any]) -> None:
+        self.file = out / MANIFEST
+        self._begin(out, note, recipe)
+        self.rows: dict[str, dict[str, str]] = self._read(out)
+
+    def _begin(self, out: Path, note: str, recipe: Mapping[str, Any]) -> None:
+        """Keep the recipe, or compare it with that of the run that is gone on with."""
+        if not (out / note).is_file():
+            if out.is_dir() and any(out.iterdir()):
+                raise UserError(f"--out {out}: holds something else already. Choose another folder.")
+            save_yaml(out / note, recipe)
+            return
+        stands = load_yaml(out / note)
+        for key in (*recipe, *stands):
+            if stands.get(key) != recipe.get(key):
+                raise UserError(
+                    f"--out {out}: was begun with {key} {stands.get(key)}, now it is {recipe.get(key)}. Go on with the "
+                    "first, or choose another folder."
+                )
+
+    def _read(self, out: Path) -> dict[str, dict[str, str]]:
+        """The rows. Lines without a picture, or cut short, are taken off the file."""
+        if not self.file.is_file():
+            return {}
+        header, *lines = self.file.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        columns = next(csv.reader([header]), [])
+        kept: dict[str, dict[str, str]] = {}
+        texts: dict[str, str] = {}
+        for line, values in zip(lines, csv.reader(lines), strict=True):
+            if line.endswith("\n") and len(values) == len(columns) and (out / values[0]).is_file():
+                kept[values[0]], texts[values[0]] = dict(zip(columns, values, strict=True)), line
+        if not header.endswith("\n"):
+            self.file.unlink()  # cut short in its first line
+        elif len(kept) < len(lines):
+            atomic_write(self.file, "".join([header, *texts.values()]).encode())
+        return kept
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Append a picture that is written; its first value is the file below `out`. Raises OSError on a full disk."""
+        written = {key: _text(value) for key, value in row.items()}
+        line = io.StringIO()
+        writer = csv.DictWriter(line, list(written), lineterminator="\n")
+        if not self.rows:
+            writer.writeheader()
+        writer.writerow(written)
+        with self.file.open("a", newline="", encoding="utf-8") as file:
+            file.write(line.getvalue())
+        self.rows[next(iter(written.values()))] = written
+
+
+def _text(value: Any) -> str:
+    """On one line; floats in as many digits as bring them back."""
+    return repr(value) if isinstance(value, float) else " ".join(str(value).splitlines())

@@ -1,0 +1,290 @@
+"""`prepare.py degrade`: a degraded copy of any labelled set, resumable, originals untouched."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from data.coco_scale import CocoSet, Made
+from data.degrade_set import Picture, Recipe, find_recipe, picture_seed
+from data.labels import label_path, read_label
+from data.manifest import MANIFEST, Manifest
+from data.probe import Unreadable, probe
+from engine.options.prepare_degrade import DegradeOptions
+from utils.files import UserError, atomic_write, list_images, load_yaml
+from utils.progress import progress
+
+NOTE = "degrade.yaml"
+VERSION = 1  # counts up when the same seed begins to give other bytes
+LISTED = 10  # pictures of each kind that the last lines name; the manifest has all
+_KINDS = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "RGBA": "RGBA", "PA": "palette", "CMYK": "CMYK"}
+
+
+@dataclass
+class Degraded:
+    """What was done: pictures written now, done before, left out with the reason; and the manifest's rows of all."""
+
+    out: Path
+    written: int = 0
+    before: int = 0
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    rows: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One picture: where it is, its name below the source, the name of the copy, and where its labels come from."""
+
+    path: Path
+    name: str
+    file: str
+    coco: CocoSet | None
+
+    def label(self, shape: tuple[int, int]) -> bytes | None:
+        """The label file of a picture of (height, width) px, None where it has none."""
+        if self.coco is not None:
+            return self.coco.label_text(self.name, shape).encode()
+        found = label_path(self.path)
+        return found.read_bytes() if found.is_file() else None
+
+
+def degrade(options: DegradeOptions) -> Degraded:
+    """Write a degraded copy of every picture of --source to --out, with its labels; what is there is not done again.
+
+    Label rows are fractions and copied as they are; a COCO json is scaled. Unreadable pictures are left out and listed.
+    Raises UserError for folders that are missing, nested or hold something else, an unknown recipe or severity, names
+    that would collide, and a full disk, saying how far it came.
+    """
+    recipe = find_recipe(options.recipe)
+    recipe.check(options.severity)
+    source, out = _folders(options)
+    jobs = _jobs(source, options)
+    _free_labels(out, jobs)
+    manifest = Manifest(out, NOTE, _deciding(options))
+    todo = [job for job in jobs if job.file not in manifest.rows]
+    result = Degraded(out, before=len(jobs) - len(todo), rows=manifest.rows)
+    try:
+        _run(todo, options, recipe, manifest, result)
+        masks = _finish(source, jobs, options, result)
+    except (OSError, UserError) as problem:
+        raise UserError(_interrupted(problem, len(manifest.rows), len(jobs))) from None
+    _report(result, masks)
+    return result
+
+
+def _folders(options: DegradeOptions) -> tuple[Path, Path]:
+    """The two folders. Raises UserError unless both are given and neither holds the other."""
+    if options.source is None or options.out is None:
+        raise UserError("prepare.py degrade: expected two folders, --source DIR and --out DIR.")
+    source, out = options.source, options.out
+    home, target = _home(source).resolve(), out.resolve()
+    if target == home or target.is_relative_to(home) or home.is_relative_to(target):
+        raise UserError(
+            f"--out {out}: lies in --source {source}, or the other way round. The originals are never touched: choose "
+            f"a folder beside it, such as {home.with_name(f'{home.name}-{options.recipe}'.replace(':', '-'))}."
+        )
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: a file is in the way. Choose a folder.")
+    return source, out
+
+
+def _home(source: Path) -> Path:
+    return source if source.is_dir() else source.parent
+
+
+def _jobs(source: Path, options: DegradeOptions) -> list[_Job]:
+    """The pictures by name. Raises UserError where two would get one name, or one lies outside the source."""
+    coco = CocoSet(options.annotations, _home(source)) if options.annotations else None
+    named = {path: name for name, path in coco.pictures.items()} if coco else None
+    if named is None:
+        named = {path: _relative(path, _home(source)) for path in list_images(source)}
+    jobs = [
+        _Job(path, name, Path(name).with_suffix(f".{options.format}").as_posix(), coco) for path, name in named.items()
+    ]
+    first: dict[str, _Job] = {}
+    for job in jobs:
+        other = first.setdefault(str(Path(job.file).with_suffix("")), job)
+        if other is not job:
+            raise UserError(
+                f"{job.path}: its copy would have the name of the copy of {other.path}. Rename one of them."
+            )
+    return sorted(jobs, key=lambda job: job.file)
+
+
+def _relative(path: Path, home: Path) -> str:
+    """The picture's name below the source, with forward slashes: its seed must not depend on the machine."""
+    try:
+        return path.relative_to(home).as_posix()
+    except ValueError:
+        raise UserError(
+            f"{path}: lies outside {home}. List pictures of that folder only, or give its folder."
+        ) from None
+
+
+def _free_labels(out: Path, jobs: Sequence[_Job]) -> None:
+    """Raises UserError where labels beside a set that is only begun now would be overwritten."""
+    if (out / NOTE).is_file():
+        return
+    taken = next((place for job in jobs if (place := label_path(out / job.file)).exists()), None)
+    if taken is not None:
+        raise UserError(f"{taken}: is there already, and would be overwritten. Choose another --out, or move it away.")
+
+
+def _deciding(options: DegradeOptions) -> dict[str, Any]:
+    """The options that decide the bytes: a half-done folder must share them to be gone on with."""
+    kept = {key: getattr(options, key) for key in ("recipe", "seed", "severity", "format")}
+    kept["annotations"] = options.annotations.name if options.annotations else None
+    kept["quality"] = options.quality if options.format == "jpg" else None
+    return {"made by": "prepare.py degrade", "version": VERSION, **kept}
+
+
+def _run(todo: list[_Job], options: DegradeOptions, recipe: Recipe, manifest: Manifest, result: Degraded) -> None:
+    """Degrade and write; the manifest's line comes last: only what is listed is surely done."""
+    work = partial(_degrade_one, options=options, recipe=recipe)
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(options.workers or _cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            for job, done in zip(todo, progress(pool.map(work, todo), len(todo), "degrading"), strict=True):
+                if isinstance(done, str):
+                    result.skipped.append((job.path, done))
+                else:
+                    manifest.add(done)
+                    result.written += 1
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            torch.set_num_threads(threads)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _degrade_one(job: _Job, options: DegradeOptions, recipe: Recipe) -> dict[str, Any] | str:
+    """Write one picture and its label; returns the manifest's row, or the reason why the picture cannot be used."""
+    try:
+        picture, kind = read_picture(job.path)
+    except Unreadable as problem:
+        return str(problem)
+    seed = picture_seed(job.name, options.seed)
+    spoilt = recipe(picture, seed, options.severity)
+    before, after = picture.shape[:2], spoilt.pixels.shape[:2]
+    target = options.out / job.file if options.out else Path(job.file)
+    label = job.label((before[0], before[1]))
+    if label is not None:
+        atomic_write(label_path(target), label)
+    atomic_write(target, encode(spoilt.pixels, options.format, options.quality))
+    return {
+        "file": job.file, "source": job.name, "seed": seed,
+        "from_height": before[0], "from_width": before[1], "height": after[0], "width": after[1],
+        "kind": kind, "boxes_under_1_px": 0 if label is None else _vanished(label_path(target), after),
+        "remarks": "; ".join(spoilt.remarks), **spoilt.parameters,
+    }  # fmt: skip
+
+
+def read_picture(path: Path) -> tuple[Picture, str]:
+    """A picture as 8-bit RGB, turned as its EXIF mark says, and what it was if not that: "grey", "16 bit", "palette" ...
+
+    Raises Unreadable with the reason.
+    """
+    probe(path)  # OpenCV fills what a truncated file lacks with grey and says nothing
+    try:
+        content = path.read_bytes()
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        with Image.open(path) as picture:
+            mode = picture.mode
+    except (OSError, cv2.error) as problem:
+        raise Unreadable(str(problem)) from None
+    if pixels is None:
+        raise Unreadable("cannot be decoded")
+    deep = mode.startswith("I") or (content[:4] == b"\x89PNG" and content[24] == 16)
+    kind = "16 bit" if deep else _KINDS.get(mode, "")
+    return np.ascontiguousarray(pixels[..., ::-1]).astype(np.uint8, copy=False), kind
+
+
+def encode(picture: Picture, suffix: str, quality: int) -> bytes:
+    """RGB (H, W, 3) as the bytes of a file. suffix: jpg, of that quality, or png."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == "jpg" else []
+    fine, coded = cv2.imencode(f".{suffix}", np.ascontiguousarray(picture[..., ::-1]), settings)
+    if not fine:
+        raise OSError(f"OpenCV cannot write {suffix} files here")
+    return coded.tobytes()
+
+
+def _vanished(label: Path, shape: tuple[int, ...]) -> int | str:
+    """Boxes narrower or lower than a pixel in a picture of (height, width); words where the labels make no sense."""
+    try:
+        boxes = read_label(label, classes=10**6)[:, 3:5] * np.array([shape[1], shape[0]])
+    except UserError:
+        return "labels not understood"
+    return int((boxes < 1).any(1).sum())
+
+
+def _finish(source: Path, jobs: Sequence[_Job], options: DegradeOptions, result: Degraded) -> int:
+    """The scaled json, or the set's data.yaml. Returns how many masks could not be scaled."""
+    coco = jobs[0].coco
+    if coco is None or options.annotations is None:
+        _copy_data_yaml(source, result.out)
+        return 0
+    made = {row["source"]: Made(file, _size(row, "from_"), _size(row, "")) for file, row in result.rows.items()}
+    content, masks = coco.scaled(made, options.scale_area)
+    atomic_write(result.out / options.annotations.name, json.dumps(content).encode())
+    return masks
+
+
+def _size(row: dict[str, str], prefix: str) -> tuple[int, int]:
+    return int(row[f"{prefix}height"]), int(row[f"{prefix}width"])
+
+
+def _copy_data_yaml(source: Path, out: Path) -> None:
+    """A whole set's data.yaml fits its copy too, if it speaks of folders of the set alone."""
+    file = source / "data.yaml"
+    if not file.is_file():
+        return
+    content = load_yaml(file)
+    places = [content.get(key) for key in ("train", "val", "test") if content.get(key) is not None]
+    here = all(isinstance(place, str) and not Path(place).is_absolute() and (out / place).is_dir() for place in places)
+    if content.get("path", ".") in (".", "./") and here:
+        atomic_write(out / "data.yaml", file.read_bytes())
+
+
+def _interrupted(problem: Exception, done: int, total: int) -> str:
+    """How far it came, and how to go on."""
+    reason = str(problem) if isinstance(problem, UserError) else f"{problem.args[-1]}."
+    return f"{reason} {done} of {total} pictures are done; once that is put right, the same command goes on from there."
+
+
+def _report(result: Degraded, masks: int) -> None:
+    """What was done, what was not RGB of 8 bits, and what is odd about single pictures."""
+    before = f", {result.before} were done before" if result.before else ""
+    print(f"{result.out}: {result.written} pictures degraded{before}, {len(result.skipped)} left out; see {MANIFEST}.")
+    kinds = Counter(row["kind"] for row in result.rows.values() if row["kind"])
+    if kinds:
+        print(f"  read as RGB of 8 bits: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}")
+    if masks:
+        print(f"  {masks} masks (RLE) cannot be scaled and were left out of the json")
+    _list("left out", [f"{path}: {reason}" for path, reason in result.skipped], everything=True)
+    _list("kept, though small", [f"{file}: {row['remarks']}" for file, row in result.rows.items() if row["remarks"]])
+    odd = {file: row["boxes_under_1_px"] for file, row in result.rows.items() if row["boxes_under_1_px"] != "0"}
+    _list("kept, though boxes are under 1 px", [f"{file}: {count}" for file, count in odd.items()])
+
+
+def _list(what: str, lines: Sequence[str], everything: bool = False) -> None:
+    """A headline with the number of lines, and the first of them."""
+    if lines:
+        print(f"  {what}: {len(lines)}")
+    for line in lines if everything else lines[:LISTED]:
+        print(f"    {line}")
+    if len(lines) > LISTED and not everything:
+        print(f"    and {len(lines) - LISTED} more in {MANIFEST}")

@@ -1,0 +1,84 @@
+"""AERIS: learn from degraded views of clean pictures, and to restore the clean one (Cui et al., ECCV 2022).
+
+Each batch is blurred, made smaller and noisy before the detector sees it; a decoder on the detector's features is asked for the
+clean picture. The decoder is dropped at the end; the detector then runs on small, bad pictures at their own size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from data.degrade import Draw, degrade_batch, draw_parameters, draw_size, picture_random
+from methods.aeris_options import AERISOptions
+from methods.base import Batch, Detector, Method, Step
+from models.graph import first_concat
+from models.restore import RestorationBranch
+
+STRIDES = {1: 16, 2: 8}  # stage of the publication -> stride of the features that the decoder reads
+VIEW, AGAIN = 0, 1  # streams of random numbers: of the view, and of a second one
+
+
+def restoration_loss(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean absolute difference over batch, channels and pixels, padding included, in float32. (B, 3, H, W) each."""
+    return F.l1_loss(restored.float(), clean.float())
+
+
+def consistency_loss(a: Tensor, b: Tensor) -> Tensor:
+    """One minus the cosine between two views' features at each place, averaged. (B, C, h, w) each; in [0, 2]."""
+    return 1 - F.cosine_similarity(a.float(), b.float(), dim=1).mean()
+
+
+class AERIS(Method):
+    """The method `aeris`: degrades the batch on its device, and adds the decoder's loss."""
+
+    name = "aeris"
+
+    def __init__(self, options: AERISOptions | None = None) -> None:
+        self.options = options or AERISOptions()
+
+    def attach(self, detector: Detector) -> None:
+        """Build the decoder for the features that it reads, unless it has no weight."""
+        if self.options.restore_weight:
+            self.trainable = RestorationBranch(self._place(detector).channels, (512, 512))
+
+    def taps(self, detector: Detector) -> dict[str, int]:
+        """The features that are restored from, and kept alike."""
+        wanted = self.options.restore_weight or self.options.consistency_weight
+        return {"aeris": self._place(detector).index} if wanted else {}
+
+    def _place(self, detector: Detector) -> Any:
+        return first_concat(detector, STRIDES[self.options.restore_stage])
+
+    def prepare(self, batch: Batch) -> None:
+        """Put degraded views in place of the pictures, of one size a batch; the clean ones stay as `clean`."""
+        clean = batch["img"]
+        views = [name for name, value in batch.items() if isinstance(value, Tensor) and value.shape == clean.shape]
+        size = draw_size(picture_random(batch["seed"][0], VIEW), clean.shape[2:], self.options.degrade_sizes)
+        draws = self._draws(batch, size, VIEW)
+        if self.options.consistency_weight:
+            batch["again"] = degrade_batch(clean, self._draws(batch, size, AGAIN))
+        for name in views:
+            batch[name] = degrade_batch(batch[name], draws)
+        batch["clean"] = clean
+
+    def _draws(self, batch: Batch, size: tuple[int, int], stream: int) -> list[Draw]:
+        """The draw of each picture; one kind of interpolation or blur follows from its own seed alone."""
+        shape = tuple(batch["img"].shape[2:])
+        scope = self.options.degrade_scope
+        return [draw_parameters(picture_random(seed, 1 + stream), shape, size, scope) for seed in batch["seed"]]
+
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        """`restore` and `consistency`, as far as they have weight; each grows with the batch, as detection losses do."""
+        terms, clean = {}, step.batch["clean"]
+        if self.trainable is not None:
+            branch: Any = self.trainable
+            branch.decoder.size = tuple(clean.shape[2:])
+            terms["restore"] = self.options.restore_weight * restoration_loss(branch(step.taps["aeris"]), clean)
+        if self.options.consistency_weight:
+            again = step.forward(step.batch["again"]).taps["aeris"]
+            terms["consistency"] = self.options.consistency_weight * consistency_loss(step.taps["aeris"], again)
+        step.log.update({name: term.detach() for name, term in terms.items()})
+        return {name: term * step.pictures for name, term in terms.items()}
