@@ -285,11 +285,14 @@ class Examination:
 
     def __call__(self, best: Path, options: Mapping[str, Any]) -> list[Report]:
         """One report a split; `options`: the train options of the run."""
-        train = TrainOptions(**{key: options[key] for key in ("imgsz", "device", "single_cls") if key in options})
+        train = TrainOptions(
+            **{key: options[key] for key in ("imgsz", "device", "single_cls", "native") if key in options}
+        )
         device = train.device.split(",")[0]  # several GPUs train, one measures
         chosen = ValOptions(
-            data=self.data, weights=best, task=self.task, imgsz=train.imgsz, single_cls=train.single_cls, device=device
-        )
+            data=self.data, weights=best, task=self.task, imgsz=train.imgsz, single_cls=train.single_cls, device=device,
+            native=train.native,
+        )  # fmt: skip
         subject = load_subject(chosen)
         return [measure(subject, split, progress=False) for split in present_splits(subject.config, self.task)]
 
