@@ -49,6 +49,8 @@ RUNS = (
     "lcp cfg={identity}",
     "lcp cfg={open} lcp_turns=UCCCCCCCCCCC lcp_shallow=train train_catch_up=True catch_up_weight=1 crux_lr_gain=10",
     "none cfg=models/yolov5n.yaml freeze=5",
+    "lcp cfg={open} lcp_turns=UCCCCCCCCCCC lcp_shallow=steady adapt_statistics=True train_catch_up=True catch_up_weight=1 "
+    "crux_lr_gain=10",
 )
 ONE_BY_ONE = (
     "lcp cfg={cheap}",
