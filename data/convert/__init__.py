@@ -27,6 +27,7 @@ CONVERTERS = {
     "rainy-cityscapes": "data.convert.cityscapes",
     "rtts": "data.convert.rtts_dawn",
     "dawn": "data.convert.rtts_dawn",
+    "kitti": "data.convert.kitti",
 }
 _FIXED: dict[str, dict[str, Any]] = {  # choices that a name stands for
     "aitodv2": {"version": "2.0"},

@@ -22,8 +22,20 @@ RUOD = (
 )  # fmt: skip
 CITYSCAPES = ("bicycle", "bus", "person", "train", "truck", "motorcycle", "car", "rider")  # as LCP numbers them
 
+COCO = (  # in the order of their ids, as weights trained on COCO number them
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
+    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
+    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
+    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet",
+    "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
+    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+)  # fmt: skip
+
 # What --classes can name. These lists hold whether or not a set has an object of each class.
 LISTS: dict[str, tuple[str, ...]] = {
+    "coco": COCO,
     "exdark": EXDARK,
     "aitod": AITOD,
     "visdrone": VISDRONE,

@@ -66,7 +66,7 @@ class ConvertOptions:
 
     name: str | None = option(
         None,
-        "the data set (needed): aitod, aitodv2, cityscapes, coco, dawn, dota, duo, exdark, foggy-cityscapes, "
+        "the data set (needed): aitod, aitodv2, cityscapes, coco, dawn, dota, duo, exdark, foggy-cityscapes, kitti, "
         "rainy-cityscapes, rtts, ruod, tinyperson, urpc2020, visdrone or voc; may stand first, without --name",
         group=_WHAT,
     )

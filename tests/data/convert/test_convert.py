@@ -134,5 +134,5 @@ def test_converters_need_no_torch(root):
     assert json.loads(done.stdout) == [False, False]
     assert list(CONVERTERS) == [
         "coco", "exdark", "voc", "aitod", "aitodv2", "visdrone", "tinyperson", "dota", "urpc2020", "duo", "ruod",
-        "cityscapes", "foggy-cityscapes", "rainy-cityscapes", "rtts", "dawn",
+        "cityscapes", "foggy-cityscapes", "rainy-cityscapes", "rtts", "dawn", "kitti",
     ]  # fmt: skip
