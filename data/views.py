@@ -22,6 +22,7 @@ from data.config import DataConfig
 from data.labels import Label, scan, unreadable
 from data.loose import LoosePictures, refuse_leaks
 from data.pairs import check_pair_sizes, match_pairs
+from data.soft_rows import AffineShares, MosaicShares, TakeRows, first_rows, with_rows
 from utils.environment import contain_ultralytics
 from utils.files import UserError, list_images
 
@@ -44,6 +45,7 @@ Key = int | tuple[int, int]  # index, or (epoch, index)
 STACKED_VIEWS = frozenset({"pair"})  # views that share the geometry of the picture, three channels each
 LOOSE_VIEWS = frozenset({"favoured"})  # unlabelled pictures of their own, another one each time
 EXTRA_VIEWS = STACKED_VIEWS | LOOSE_VIEWS
+SOFT = "soft_id"  # not a picture: the row of each object in the teacher cache
 
 
 @contextmanager
@@ -97,13 +99,22 @@ class FormatViews(Format):
         return super().__call__(labels)
 
 
+class RowMosaic(MosaicShares, Mosaic):
+    """The stock mosaic; notes how much of each object it keeps."""
+
+
+class RowPerspective(AffineShares, RandomPerspective):
+    """The stock affine; notes how much of each object it keeps."""
+
+
 def training_transforms(dataset: ViewDataset, options: AugmentOptions, mixing: bool) -> Compose:
     """Geometry on the stacked picture, then split, colour and format. Without `mixing`: no mosaic, no mixup."""
     size = dataset.imgsz
+    mosaic, perspective = (RowMosaic, RowPerspective) if dataset.soft else (Mosaic, RandomPerspective)
     geometry = Compose(
         [
-            Mosaic(dataset, imgsz=size, p=options.mosaic if mixing else 0.0),
-            RandomPerspective(
+            mosaic(dataset, imgsz=size, p=options.mosaic if mixing else 0.0),
+            perspective(
                 degrees=options.degrees,
                 translate=options.translate,
                 scale=options.scale,
@@ -119,6 +130,7 @@ def training_transforms(dataset: ViewDataset, options: AugmentOptions, mixing: b
             MixUp(dataset, pre_transform=geometry, p=options.mixup if mixing else 0.0),
             RandomFlip(direction="vertical", p=options.flipud),
             RandomFlip(direction="horizontal", p=options.fliplr),
+            *([TakeRows()] if dataset.soft else []),
             SplitViews(
                 dataset.stacked,
                 RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v),
@@ -152,6 +164,7 @@ class ViewDataset(YOLODataset):
         seed: int = 0,
         keep_in_memory: bool = False,
         native: bool = False,
+        soft: bool = False,
         **stock: Any,
     ) -> None:
         self.source = list(labels)
@@ -163,6 +176,7 @@ class ViewDataset(YOLODataset):
         self.seed = seed
         self.skipped: list[tuple[Path, str]] = []
         self.native = native
+        self.soft = soft
         self.batches: list[list[int]] = []  # native: places of pictures that can go through the network together
         super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **stock)
         self.cache = "ram"  # mosaic then draws from the whole set instead of from what happens to be in a buffer
@@ -176,7 +190,8 @@ class ViewDataset(YOLODataset):
         return [str(label.image) for label in self.source]
 
     def get_labels(self) -> list[dict[str, Any]]:
-        """The scanned labels in Ultralytics' form."""
+        """The scanned labels in Ultralytics' form; `first_row` is where a picture's objects begin in the teacher cache."""
+        first = first_rows([len(label.classes) for label in self.source]) if self.soft else [0] * len(self.source)
         return [
             {
                 "im_file": str(label.image),
@@ -187,9 +202,18 @@ class ViewDataset(YOLODataset):
                 "keypoints": None,
                 "normalized": True,
                 "bbox_format": "xywh",
+                "first_row": int(row),
             }
-            for label in self.source
+            for label, row in zip(self.source, first, strict=False)
         ]
+
+    def update_labels_info(self, label: dict[str, Any]) -> dict[str, Any]:
+        """The stock form for transforms; `cls` (n, 3) with the row of each object, where rows are asked for."""
+        first = label.pop("first_row")
+        label = super().update_labels_info(label)
+        if self.soft and self.augment:
+            label["cls"] = with_rows(label["cls"], first)
+        return label
 
     def build_transforms(self, hyp: Any = None) -> Compose:
         """Validation: letterbox and format. Training transforms are set once the dataset is complete."""
@@ -250,6 +274,8 @@ class ViewDataset(YOLODataset):
     def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
         """Items to a batch: pictures of every view stacked, labels concatenated, `seed` a list."""
         views = {view: torch.stack([item.pop(view) for item in batch]) for view in EXTRA_VIEWS & batch[0].keys()}
+        if SOFT in batch[0]:
+            views[SOFT] = torch.cat([item.pop(SOFT) for item in batch])  # (objects,)
         return {**YOLODataset.collate_fn(batch), **views}  # each view (B, 3, H, W)
 
 
@@ -319,6 +345,7 @@ def build_dataset(
         seed=seed,
         keep_in_memory=_keeps(cache, labels, None if native else imgsz, 1 + len(partners)),
         native=native,
+        soft=SOFT in views,
         imgsz=imgsz,
         augment=augment,
         rect=native or (not augment if rect is None else rect),

@@ -64,6 +64,12 @@ COMMANDS: dict[str, Command] = {
         "engine.options.prepare_favour:FavourOptions",
         "engine.prepare_favour:favour",
     ),
+    "teacher": Command(
+        "Let a frozen CLIP look at every object of a training set once: the soft labels of RichSem.",
+        "engine.options.prepare_teacher:TeacherOptions",
+        "engine.prepare_teacher:teacher",
+        first="data",
+    ),
     "explain-assignment": Command(
         "Draw which feature points train which object of one picture: the stock rule beside RFLA.",
         "engine.options.prepare_explain:ExplainOptions",

@@ -59,6 +59,8 @@ class Trainer:
         torch.manual_seed(self.options.seed)
         self.detector: Any = build_detector(plan)
         self.datasets = build_datasets(plan, int(max(self.detector.stride)))
+        for method in plan.methods:
+            method.check(self.datasets["train"].source, plan.data.names)
         self.model = (
             TrainingModel(self.detector, plan.methods, plan.gains()).to(device).to(memory_format=torch.channels_last)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -116,8 +116,11 @@ class Method:
         """Modules that take no gradient but hold batch norms to be synchronised over ranks (momentum targets)."""
         return []
 
-    def taps(self, detector: Detector) -> dict[str, int]:
-        """Name -> layer index of the features that `loss` reads, found from the graph."""
+    def check(self, labels: Sequence[Any], names: Mapping[int, str]) -> None:
+        """Raise UserError where the method cannot train on these labels (`data.labels.Label`) and class names."""
+
+    def taps(self, detector: Detector) -> Mapping[str, int | str]:
+        """Name -> layer index, or dotted module name, of the features that `loss` reads, found from the graph."""
         return {}
 
     def rates(self, detector: Detector) -> dict[nn.Module, float]:

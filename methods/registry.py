@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from methods.aeris_options import AERISOptions
 from methods.lcp_options import LCPOptions
 from methods.rfla_options import RFLAOptions
+from methods.richsem_options import RichSemOptions
 from methods.wiid_options import WiiDOptions
 from utils.files import UserError, nearest
 
@@ -28,6 +29,7 @@ METHODS: dict[str, Entry] = {
     "lcp": Entry("methods.lcp:LCP", LCPOptions),
     "aeris": Entry("methods.aeris:AERIS", AERISOptions),
     "rfla": Entry("methods.rfla:RFLA", RFLAOptions),
+    "richsem": Entry("methods.richsem:RichSem", RichSemOptions),
 }
 
 

@@ -154,9 +154,10 @@ def first_concat(model: Layer, stride: int) -> LayerShape:
 
 
 @contextmanager
-def tapped(model: Layer, layers: Mapping[str, int]) -> Iterator[dict[str, Tensor]]:
+def tapped(model: Layer, layers: Mapping[str, int | str]) -> Iterator[dict[str, Tensor]]:
     """Collect the outputs of some layers: {name: (B, C, H, W)} of the latest forward pass made inside.
 
+    layers: name -> row, or the dotted name of a module inside one (`model.22.cv3.0.1`).
     The hooks live only inside the context; nothing is left on the model.
     """
     outputs: dict[str, Tensor] = {}
@@ -164,7 +165,8 @@ def tapped(model: Layer, layers: Mapping[str, int]) -> Iterator[dict[str, Tensor
     def keep(name: str) -> Any:
         return lambda module, inputs, output: outputs.__setitem__(name, output)
 
-    handles = [model.model[row].register_forward_hook(keep(name)) for name, row in layers.items()]
+    parts = {name: model.get_submodule(at) if isinstance(at, str) else model.model[at] for name, at in layers.items()}
+    handles = [part.register_forward_hook(keep(name)) for name, part in parts.items()]
     try:
         yield outputs
     finally:

@@ -1,0 +1,165 @@
+"""RichSem: learn the class names' likenesses from what a frozen CLIP says of every object (Meng et al., NeurIPS 2023).
+
+A linear branch on the penultimate class feature predicts the teacher's distribution over all names at every anchor that is
+assigned to an object. The branch is dropped at the end; the class branch keeps the feature that it helped to form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.soft_rows import NO_ROW
+from data.teacher_cache import TeacherCache
+from methods.base import Batch, Detector, Method, Step
+from methods.richsem_math import object_weights, semantic_loss
+from methods.richsem_options import RichSemOptions
+from models.semantic import SemanticBranch, anchor_features, penultimate_channels, penultimate_names
+from utils.files import UserError
+
+__all__ = ["RichSem", "object_weights", "semantic_loss"]
+
+ASSIGNED = "assigned"  # entry of a branch's predictions
+
+
+class Assigned(NamedTuple):
+    """What the assigner decided for one branch of predictions: places (B, A) of each anchor's object in its picture's list,
+
+    which anchors have one (B, A) bool, and how good each is (B, A), the largest target score.
+    """
+
+    objects: Tensor
+    foreground: Tensor
+    quality: Tensor
+
+
+class RichSem(Method):
+    """The method `richsem`: a semantic branch beside the class branches, and the KL divergence to the cached teacher."""
+
+    name = "richsem"
+    views = frozenset({"soft_id"})
+
+    def __init__(self, options: RichSemOptions | None = None) -> None:
+        self.options = options or RichSemOptions()
+        self.names: list[str] = []
+
+    @cached_property
+    def cache(self) -> TeacherCache:
+        """The teacher cache. Raises UserError where none is named, or where it is damaged."""
+        if self.options.teacher is None:
+            raise UserError(
+                "--method richsem: needs the teacher cache of the training set; give --teacher FOLDER. Make one with "
+                "'python prepare.py teacher --data YAML --checkpoint FILE'."
+            )
+        return TeacherCache(self.options.teacher)
+
+    def settle(self, epochs: int) -> dict[str, Any]:
+        """Nothing is settled; a cache that is missing or damaged is found before anything else happens."""
+        _ = self.cache
+        return {}
+
+    def check(self, labels: Sequence[Any], names: Mapping[int, str]) -> None:
+        """Raise UserError where the cache belongs to other labels or class names than this training has."""
+        self.cache.check(labels, list(names.values()))
+
+    def attach(self, detector: Detector) -> None:
+        """Build the branch. Raises UserError for a head without class branches."""
+        try:
+            self.names = penultimate_names(detector)
+            channels = penultimate_channels(detector)
+        except ValueError as problem:
+            raise UserError(f"--method richsem: {problem}. Choose a YOLO detector such as yolov8n.") from None
+        self.trainable = SemanticBranch(channels, torch.from_numpy(self.cache.text), self.cache.meta.scale)
+
+    def taps(self, detector: Detector) -> dict[str, Any]:
+        """The penultimate class feature of each level, by the name of its module."""
+        return {f"semantic{level}": name for level, name in enumerate(penultimate_names(detector))}
+
+    def notes(self, detector: Detector) -> list[str]:
+        """Whose soft labels these are."""
+        meta, (rows, dimensions) = self.cache.meta, self.cache.embeddings.shape
+        return [
+            f"richsem: {rows} soft labels of {dimensions} numbers by {meta.model} ({meta.mode}), {len(self.cache.text)} names"
+        ]
+
+    def criterion(self, branch: Any) -> None:
+        """Let the branch of the loss leave beside its predictions what was assigned to which anchor.
+
+        The assigner is looked up at each call: whichever method puts in another one, it is the last that counts.
+        """
+        original = branch.get_assigned_targets_and_loss
+
+        def watched(preds: dict[str, Any], batch: Batch, **options: Any) -> Any:
+            assigner = branch.assigner
+            seen: list[Any] = []
+
+            def noting(*args: Any, **kwargs: Any) -> Any:
+                seen[:] = assigner(*args, **kwargs)
+                return tuple(seen)
+
+            branch.assigner = noting
+            try:
+                result = original(preds, batch, **options)
+            finally:
+                branch.assigner = assigner
+            _, _, scores, foreground, objects = seen
+            preds[ASSIGNED] = Assigned(objects.long(), foreground.bool(), scores.detach().amax(2))
+            return result
+
+        branch.get_assigned_targets_and_loss = watched
+
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        """`semantic`, the KL divergence averaged over the objects that have an anchor and a soft label."""
+        features = anchor_features([step.taps[f"semantic{level}"] for level in range(len(self.names))])  # (B, A, c)
+        predictions = step.predictions
+        assigned: Assigned = predictions.get("one2many", predictions)[ASSIGNED]
+        rows = padded_rows(step.batch["batch_idx"], step.batch["soft_id"], len(features)).to(features.device)
+        chosen, ids, objects = labelled_anchors(assigned, rows)
+        branch: Any = self.trainable
+        teacher = branch.logits(self._embeddings(ids))
+        weight = object_weights(assigned.quality[chosen], objects)
+        value = self.options.semantic_weight * semantic_loss(branch(features[chosen]), teacher, weight)
+        step.log["semantic"] = value.detach()
+        return {"semantic": value * step.pictures}
+
+    def _embeddings(self, ids: Tensor) -> Tensor:
+        """Rows (M, D) of the cache, each read from the disk once, on the device of the ids (M,)."""
+        once, places = ids.unique(return_inverse=True)
+        rows = self.cache.rows(once.cpu().numpy())
+        return torch.from_numpy(np.ascontiguousarray(rows)).to(ids.device)[places]
+
+
+def padded_rows(batch_idx: Tensor, soft_id: Tensor, pictures: int) -> Tensor:
+    """Rows (N,) of a batch's objects as (pictures, most), NO_ROW where there is none, packed as the detection loss packs.
+
+    batch_idx: (N,) the picture of each object, in rising order.
+
+    >>> padded_rows(torch.tensor([0.0, 0.0, 2.0]), torch.tensor([5, 6, 7]), 3).tolist()
+    [[5, 6], [-1, -1], [7, -1]]
+    """
+    owner = batch_idx.view(-1).long()
+    counts = torch.bincount(owner, minlength=pictures)
+    starts = counts.cumsum(0) - counts
+    place = torch.arange(len(owner), device=owner.device) - starts[owner]
+    most = int(counts.max()) if len(owner) else 0
+    rows = torch.full((pictures, max(most, 1)), NO_ROW, dtype=torch.long, device=owner.device)
+    rows[owner, place] = soft_id.to(owner.device)
+    return rows
+
+
+def labelled_anchors(assigned: Assigned, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which anchors (B, A) bool have an object with a soft label; and of each of these the row (M,) in the cache, and a
+
+    number (M,) of the object in this batch: a picture may be in it twice.
+    """
+    pictures, most = rows.shape
+    place = assigned.objects.clamp(max=most - 1)  # (B, A)
+    row = rows.gather(1, place)  # (B, A)
+    chosen = assigned.foreground & (row != NO_ROW)
+    number = place + most * torch.arange(pictures, device=rows.device)[:, None]  # (B, A)
+    return chosen, row[chosen], number[chosen]

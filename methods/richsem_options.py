@@ -1,0 +1,22 @@
+"""Options of RichSem. Kept apart from the method so that `--help` needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.options import option
+
+GROUP = "RichSem (--method richsem)"
+
+
+@dataclass(frozen=True)
+class RichSemOptions:
+    """Soft labels of a frozen CLIP for every object; needs a teacher cache. See docs/methods/richsem.md."""
+
+    teacher: Path | None = option(
+        None, "teacher cache of the training set (needed), made by 'prepare.py teacher'", group=GROUP
+    )
+    semantic_weight: float = option(
+        0.5, "weight of the KL divergence to the teacher (published: 0.5)", group=GROUP, low=0.0
+    )

@@ -1,0 +1,195 @@
+"""RichSem as a method: which anchors are taught what, and by how much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from data.labels import Label
+from data.prompts import prompt_hash
+from data.soft_rows import NO_ROW
+from data.teacher_cache import CacheWriter, Meta, label_hash
+from methods.base import Forward, Step
+from methods.richsem import ASSIGNED, Assigned, RichSem, labelled_anchors, object_weights, padded_rows, semantic_loss
+from methods.richsem_options import RichSemOptions
+from models.detector import build
+from utils.files import UserError
+
+NAMES = {0: "cup", 1: "plate", 2: "fork"}
+GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=1)
+
+
+def labels() -> list[Label]:
+    boxes = np.array([[0.3, 0.3, 0.4, 0.4], [0.7, 0.6, 0.3, 0.5]], np.float32)
+    return [Label(Path(f"{n}.png"), (64, 64), np.array([[0], [2]], np.float32), boxes) for n in range(2)]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    generator = np.random.default_rng(0)
+    meta = Meta(label_hash(labels()), prompt_hash(NAMES.values()), "RN50", "0", "roi", 800, False, 20.0)
+    with CacheWriter(tmp_path / "cache", meta, labels(), lambda: generator.normal(size=(3, 16))) as writer:
+        for place in writer.missing():
+            writer.put(place, generator.normal(size=(2, 16)))
+        return writer.finish().folder
+
+
+def batch() -> dict[str, Any]:
+    """Two pictures of two objects; the second object of the second one is cut off too much."""
+    boxes = torch.from_numpy(np.concatenate([label.boxes for label in labels()]))
+    return {
+        "img": torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)),
+        "bboxes": boxes,
+        "cls": torch.tensor([[0.0], [2.0], [0.0], [2.0]]),
+        "batch_idx": torch.tensor([0.0, 0.0, 1.0, 1.0]),
+        "soft_id": torch.tensor([0, 1, 2, NO_ROW]),
+    }
+
+
+def one_step(model: str, cache: Path, given: dict[str, Any]) -> tuple[RichSem, Step, Any]:
+    """The method on a detector, and a step whose first pass is made as the trainer makes it."""
+    torch.manual_seed(0)
+    detector: Any = build(model, NAMES)
+    detector.args = GAINS
+    detector.train()
+    method = RichSem(RichSemOptions(teacher=cache))
+    method.attach(detector)
+    criterion = detector.init_criterion()
+    for branch in [getattr(criterion, name, criterion) for name in ("one2many", "one2one")]:
+        if ASSIGNED not in vars(branch):
+            method.criterion(branch)
+            setattr(branch, ASSIGNED, True)
+
+    def forward(image: torch.Tensor) -> Forward:
+        taps: dict[str, torch.Tensor] = {}
+        handles = [
+            detector.get_submodule(at).register_forward_hook(lambda m, i, out, name=name: taps.update({name: out}))
+            for name, at in method.taps(detector).items()
+        ]
+        predictions = detector(image)
+        for handle in handles:
+            handle.remove()
+        loss, items = criterion(predictions, given)
+        return Forward(loss.sum(), items, taps, predictions)
+
+    return method, Step(given, detector, forward, pictures=2), detector
+
+
+@pytest.mark.parametrize("model", ["yolov8n", "yolo26n"])
+def test_the_term(cache: Path, model: str) -> None:
+    """Of yolo26 the one-to-many branch. Three of four objects have a soft label; each counts a third."""
+    method, step, detector = one_step(model, cache, batch())
+    value = method.loss(step)["semantic"]
+    assigned: Assigned = step.predictions.get("one2many", step.predictions)[ASSIGNED]
+    features = torch.cat([tap.flatten(2) for tap in step.taps.values()], 2).transpose(1, 2)
+    branch: Any = method.trainable
+    terms = []
+    for picture, place, row in [(0, 0, 0), (0, 1, 1), (1, 0, 2)]:
+        anchors = assigned.foreground[picture] & (assigned.objects[picture] == place)
+        if anchors.any():
+            teacher = branch.logits(torch.from_numpy(method.cache.rows(np.array([row]))).float())
+            quality = assigned.quality[picture][anchors].clamp(min=1e-9)
+            student = branch(features[picture][anchors])
+            terms.append(semantic_loss(student, teacher.expand_as(student), quality))
+    assert len(terms) == 3
+    assert value.item() == pytest.approx(2 * 0.5 * (sum(terms) / 3).item(), rel=1e-4)
+    assert step.log["semantic"].item() == pytest.approx(value.item() / 2)
+
+
+def test_where_the_gradient_goes(cache: Path) -> None:
+    """Into the branch, the hidden class layers, neck and stem; not into the last class convolution or the box head."""
+    method, step, detector = one_step("yolov8n", cache, batch())
+    method.loss(step)["semantic"].backward()
+    head = detector.model[-1]
+    assert method.trainable is not None and method.trainable.project.weight.grad.abs().sum() > 0
+    assert head.cv3[0][0].conv.weight.grad.abs().sum() > 0 and detector.model[0].conv.weight.grad.abs().sum() > 0
+    untouched = [*head.cv2.parameters(), *(p for level in head.cv3 for p in level[-1].parameters())]
+    assert all(p.grad is None for p in untouched)
+
+
+@pytest.mark.parametrize("rows", [[NO_ROW] * 4, []])
+def test_nothing_to_learn_from(cache: Path, rows: list[int]) -> None:
+    """All objects cut off, or no object at all: the term is 0 and has a gradient."""
+    given = batch()
+    keep = len(rows)
+    given |= {key: given[key][:keep] for key in ("bboxes", "cls", "batch_idx")} | {"soft_id": torch.tensor(rows).long()}
+    method, step, _ = one_step("yolov8n", cache, given)
+    value = method.loss(step)["semantic"]
+    value.backward()
+    assert value.item() == 0
+
+
+def test_a_second_view_does_not_disturb_the_first(cache: Path) -> None:
+    """Other methods pass other views through the detector before this one is asked."""
+    method, step, _ = one_step("yolov8n", cache, batch())
+    first = method.loss(step)["semantic"].item()
+    step.forward(torch.rand(2, 3, 64, 64))
+    assert method.loss(step)["semantic"].item() == first
+
+
+def test_a_later_assigner_is_the_one_that_counts(cache: Path) -> None:
+    """As with `richsem+rfla`: the assigner is put in after this method looked."""
+
+    def assigner(*args: Any, **kwargs: Any) -> Any:
+        scores, foreground = torch.zeros(1, 4, 3), torch.tensor([[1, 0, 0, 1]]).bool()
+        scores[0, 0, 2], scores[0, 3, 1] = 0.7, 0.2
+        return None, None, scores, foreground, torch.tensor([[1, 0, 0, 0]])
+
+    class Branch:
+        def get_assigned_targets_and_loss(self, preds: dict[str, Any], batch: dict[str, Any]) -> str:
+            self.assigner("call")
+            return "result"
+
+    branch: Any = Branch()
+    RichSem(RichSemOptions(teacher=cache)).criterion(branch)
+    branch.assigner = assigner
+    preds: dict[str, Any] = {}
+    assert branch.get_assigned_targets_and_loss(preds, {}) == "result" and branch.assigner is assigner
+    torch.testing.assert_close(preds[ASSIGNED].quality, torch.tensor([[0.7, 0.0, 0.0, 0.2]]))
+
+
+def test_anchors_by_hand() -> None:
+    """Rows 5 and none in picture 0, 5 again in picture 1 (it is in the batch twice): two objects, not one."""
+    rows = torch.tensor([[5, NO_ROW], [5, NO_ROW]])
+    foreground = torch.tensor([[True, True, False], [True, True, False]])
+    assigned = Assigned(
+        torch.tensor([[0, 1, 0], [0, 0, 0]]), foreground, torch.tensor([[0.4, 0.9, 0.0], [0.1, 0.3, 0.0]])
+    )
+    chosen, ids, objects = labelled_anchors(assigned, rows)
+    assert chosen.tolist() == [[True, False, False], [True, True, False]]
+    assert ids.tolist() == [5, 5, 5] and objects.tolist() == [0, 2, 2]
+    torch.testing.assert_close(object_weights(assigned.quality[chosen], objects), torch.tensor([1.0, 0.25, 0.75]))
+
+
+def test_rows_are_packed_as_the_loss_packs() -> None:
+    assert padded_rows(torch.zeros(0), torch.zeros(0).long(), 2).tolist() == [[NO_ROW], [NO_ROW]]
+    assert padded_rows(torch.tensor([[1.0], [1.0]]), torch.tensor([3, 4]), 2).tolist() == [[NO_ROW, NO_ROW], [3, 4]]
+
+
+def test_the_cache_must_belong_to_the_set(cache: Path) -> None:
+    method = RichSem(RichSemOptions(teacher=cache))
+    method.check(labels(), NAMES)
+    with pytest.raises(UserError, match="was made for other labels than this training has"):
+        method.check(labels()[:1], NAMES)
+    with pytest.raises(UserError, match="was made for other class names or prompts"):
+        method.check(labels(), {0: "cup"})
+
+
+def test_without_a_cache() -> None:
+    with pytest.raises(UserError, match="--method richsem: needs the teacher cache.*prepare.py teacher"):
+        RichSem().settle(3)
+
+
+def test_a_network_without_class_branches(cache: Path) -> None:
+    with pytest.raises(UserError, match="--method richsem: a head of type Identity .*Choose a YOLO detector"):
+        RichSem(RichSemOptions(teacher=cache)).attach(SimpleNamespace(model=[torch.nn.Identity()]))
+
+
+def test_notes_name_the_teacher(cache: Path) -> None:
+    (line,) = RichSem(RichSemOptions(teacher=cache)).notes(None)
+    assert line == "richsem: 4 soft labels of 16 numbers by RN50 (roi), 3 names"
