@@ -51,6 +51,7 @@ RUNS = (
     "none cfg=models/yolov5n.yaml freeze=5",
     "lcp cfg={open} lcp_turns=UCCCCCCCCCCC lcp_shallow=steady adapt_statistics=True train_catch_up=True catch_up_weight=1 "
     "crux_lr_gain=10",
+    "lcp cfg={open} lcp_turns=B lcp_shallow=train catch_up_weight=1 crux_lr_gain=10",
 )
 ONE_BY_ONE = (
     "lcp cfg={cheap}",

@@ -9,6 +9,7 @@ Memory is measured in a fresh process a run, as the growth of the peak while ste
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -25,14 +26,16 @@ from bench.timing import alternate, report, table
 from data.config import load_data
 from data.scenes import make_world
 from data.views import ViewDataset, build_dataset
+from engine.comparison import parse_run
 from engine.distributed import start
 from engine.optimiser import build_optimiser
-from engine.options.train import HyperOptions
+from engine.options.train import TRAIN_SCHEMAS, HyperOptions
 from engine.trainer import ModelEMA
 from engine.training_model import TrainingModel, set_modes
-from methods.base import Run
+from methods.base import Method, Run
 from methods.registry import create
 from models.detector import build
+from utils.options import build as build_options
 
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
 OBJECTS = 5  # a picture, about what demo-night holds
@@ -55,12 +58,12 @@ def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
 
 
 def make_step(
-    composition: str, cfg: str | dict[str, Any], batch: dict[str, Any], device: torch.device, epoch: int = 0
+    run: str, cfg: str | dict[str, Any], batch: dict[str, Any], device: torch.device, epoch: int = 0
 ) -> Callable[[], None]:
-    """One whole training step of a composition, as the trainer takes it in that epoch of two."""
+    """One whole training step of a run such as "aeris restore_weight=0", as the trainer takes it in that epoch of two."""
     torch.manual_seed(0)
     detector = build(cfg, {i: str(i) for i in range(6)})
-    methods = create(composition, {})
+    methods = make_methods(run)
     for method in methods:
         method.settle(2)
     model = TrainingModel(detector, methods, GAINS).to(device).to(memory_format=torch.channels_last).train()
@@ -69,23 +72,34 @@ def make_step(
     optimiser = build_optimiser(model, HyperOptions(lr0=1e-4), 64)
     ema = ModelEMA(detector)
     model.build_criterion()
-    run = Run(detector, epochs=2)
-    run.begin(epoch)
+    state = Run(detector, epochs=2)
+    state.begin(epoch)
     for method in methods:
-        method.on_epoch(run)
-    set_modes(model, list(detector.parameters()), run.steady, run.resting)
+        method.on_epoch(state)
+    set_modes(model, list(detector.parameters()), state.steady, state.resting)
+
+    numbers = itertools.count(0, len(batch["seed"]))
 
     def step() -> None:
-        loss, _ = model(dict(batch), run.detects)
+        first = next(numbers)  # what methods draw differs from step to step, and is the same for every run
+        seeds = [first + place for place in range(len(batch["seed"]))]
+        loss, _ = model({**batch, "seed": seeds}, state.detects)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         ema.update(detector)
         for method in methods:
-            method.on_step(run)
+            method.on_step(state)
 
     return step
+
+
+def make_methods(run: str) -> list[Method]:
+    """The methods of a run, with its own options."""
+    own = dict(parse_run(run).own)
+    composition = own.pop("method", PLAIN)
+    return create(composition, dict(zip(TRAIN_SCHEMAS, build_options(TRAIN_SCHEMAS, own), strict=True)))
 
 
 def loaders(folder: Path, imgsz: int, pictures: int = 64) -> dict[str, Callable[[], None]]:
@@ -111,17 +125,17 @@ def loaders(folder: Path, imgsz: int, pictures: int = 64) -> dict[str, Callable[
     return {"single": passes(frozenset()), "pair": passes(frozenset({"pair"}))}
 
 
-def peak_memory(composition: str, options: argparse.Namespace) -> float:
+def peak_memory(run: str, options: argparse.Namespace) -> float:
     """Growth of the peak while stepping, MiB, in a process of its own."""
     words = ["--cfg", options.cfg, "--imgsz", str(options.imgsz), "--batch-size", str(options.batch_size)]
-    command = [sys.executable, "-m", "bench.step", *words, "--only-memory", composition]
+    command = [sys.executable, "-m", "bench.step", *words, "--only-memory", run]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
-def measure_memory(composition: str, options: argparse.Namespace, device: torch.device) -> float:
+def measure_memory(run: str, options: argparse.Namespace, device: torch.device) -> float:
     """Run three steps and return what they added to the peak, MiB."""
-    step = make_step(composition, options.cfg, on_device(options, device), device)
+    step = make_step(run, options.cfg, on_device(options, device), device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()
@@ -151,8 +165,11 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--runs", nargs="+", default=[PLAIN, "wiid"])
-    parser.add_argument("--only-memory", metavar="METHOD", help="print the peak of one method and end")
+    parser.add_argument(
+        "--runs", nargs="+", default=[PLAIN, "wiid"], help='methods, each with options: "aeris restore_weight=0"'
+    )
+    parser.add_argument("--reference", default=PLAIN, help="the run that ratios are to")
+    parser.add_argument("--only-memory", metavar="RUN", help="print the peak of one run and end")
     parser.add_argument("--out", type=Path, help="also write the report here")
     return parser.parse_args()
 
@@ -166,9 +183,11 @@ def main() -> None:
         return
     batch = on_device(options, device)
     steps = {name: make_step(name, options.cfg, batch, device) for name in options.runs}
-    step_rows = table(alternate(steps, rounds=options.rounds), reference=PLAIN)
+    step_rows = table(alternate(steps, rounds=options.rounds), reference=options.reference)
     peaks = {name: peak_memory(name, options) for name in options.runs}
-    memory_rows = [{"run": name, "peak MiB": peak, "ratio": peak / peaks[PLAIN]} for name, peak in peaks.items()]
+    memory_rows = [
+        {"run": name, "peak MiB": peak, "ratio": peak / peaks[options.reference]} for name, peak in peaks.items()
+    ]
     with tempfile.TemporaryDirectory() as folder:
         load_rows = table(alternate(loaders(Path(folder), options.imgsz), rounds=options.rounds), reference="single")
     what = f"{options.cfg}, {options.imgsz} px, batch {options.batch_size}"

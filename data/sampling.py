@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -128,3 +129,54 @@ def _usable(factors: Tensor, length: int) -> Tensor:
     if not bool(factors.isfinite().all()) or bool((factors < 0).any()) or float(factors.sum()) < 1:
         raise ValueError("the factors must be finite and at least 0, and their sum at least 1")
     return factors
+
+
+class MixedSampler:
+    """Batches of a set and of an extra one beside it, whose indices follow those of the first.
+
+    main: gives the batches of an epoch and their number. length: pictures of the other set, of which `batch_size` go with
+    each batch; they are dealt on from epoch to epoch, each once before any comes twice. Their keys are
+    (epoch, main.length + index, deal). With `alternate`, a batch of extra pictures follows each ordinary one; else each
+    batch has both. The rank takes its share of both. Raises ValueError where the extra share does not divide among ranks.
+    """
+
+    def __init__(self, main: EpochSampler, length: int, batch_size: int, alternate: bool = False) -> None:
+        if batch_size % main.ranks or batch_size < 1 or length < 1:
+            raise ValueError(f"{batch_size} of {length} extra pictures do not divide among {main.ranks} ranks")
+        self.main, self.length, self.batch_size, self.alternate = main, length, batch_size, alternate
+        self.start = 0
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the epoch, and the batch of it to begin with."""
+        self.start = start
+        self.main.set_epoch(epoch, start // 2 if self.alternate else start)
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        return len(self.main) * (2 if self.alternate else 1)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        """The batches from `start` on."""
+        for number, batch in enumerate(self.main, self.main.start):
+            extra = self._extra(self.main.epoch * len(self.main) + number)
+            if not self.alternate:
+                yield [*batch, *extra]
+                continue
+            if 2 * number >= self.start:
+                yield batch
+            yield extra
+
+    def _extra(self, number: int) -> list[Key]:
+        """This rank's keys of the extra pictures that go with batch `number` of the run."""
+        share = self.batch_size // self.main.ranks
+        first = number * self.batch_size + self.main.rank * share
+        places = (divmod(position, self.length) for position in range(first, first + share))
+        return [(self.main.epoch, self.main.length + self._order(deal)[place], deal) for deal, place in places]
+
+    def _order(self, deal: int) -> tuple[int, ...]:
+        return _dealt(self.length, self.main.seed + 1, deal)
+
+
+@lru_cache(maxsize=4)
+def _dealt(length: int, seed: int, deal: int) -> tuple[int, ...]:
+    return tuple(epoch_order(length, seed, deal))

@@ -38,10 +38,11 @@ WHAT = {  # entry of meta.json -> what an error calls it
 
 @dataclass(frozen=True)
 class Meta:
-    """What a cache was made from. labels, prompts, checkpoint: sha256, as hexadecimal text; model: its open_clip name;
+    """What a cache was made from.
 
-    mode: `roi` or `crop`; short: px, the shorter side that pictures are scaled to (0: does not matter); spaces: whether
-    underscores of names are read as spaces; scale: the teacher's exp(logit_scale).
+    labels, prompts, checkpoint: sha256, as hexadecimal text, labels of several splits joined by '+'; model: its open_clip
+    name; mode: `roi` or `crop`; short: px, the shorter side that pictures are scaled to (0: does not matter); spaces:
+    whether underscores of names are read as spaces; scale: the teacher's exp(logit_scale).
     """
 
     labels: str
@@ -104,10 +105,18 @@ class TeacherCache:
             raise IndexError(f"rows {ids.min()} to {ids.max()} of a cache of {len(self.embeddings)}")
         return np.asarray(self.embeddings[ids])
 
-    def check(self, labels: Sequence[Label], names: Sequence[str]) -> None:
-        """Raise UserError, naming what differs, where the cache belongs to other labels, class names or prompts."""
-        found = {"labels": label_hash(labels), "prompts": prompt_hash(names, spaces=self.meta.spaces)}
-        wrong = [WHAT[key] for key, value in found.items() if getattr(self.meta, key) != value]
+    def check(self, parts: Sequence[Sequence[Label]], names: Sequence[str]) -> None:
+        """Raise UserError, naming what differs, where the cache belongs to other labels, class names or prompts.
+
+        parts: labels of the training split, and of the extra pictures where the run has some. A cache of both serves a
+        run with the first alone.
+        """
+        hashes = [label_hash(part) for part in parts]
+        same = {
+            "labels": self.meta.labels.split("+")[: len(hashes)] == hashes,
+            "prompts": self.meta.prompts == prompt_hash(names, spaces=self.meta.spaces),
+        }
+        wrong = [WHAT[key] for key, fits in same.items() if not fits]
         if wrong:
             raise UserError(
                 f"{self.folder}: this teacher cache was made for other {' and other '.join(wrong)} than this training has. "

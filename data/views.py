@@ -41,7 +41,7 @@ from ultralytics.data.augment import (  # noqa: E402
 from ultralytics.data.dataset import YOLODataset  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 
-Key = int | tuple[int, int]  # index, or (epoch, index)
+Key = int | tuple[int, ...]  # index, (epoch, index), or (epoch, index, copy)
 STACKED_VIEWS = frozenset({"pair"})  # views that share the geometry of the picture, three channels each
 LOOSE_VIEWS = frozenset({"favoured"})  # unlabelled pictures of their own, another one each time
 EXTRA_VIEWS = STACKED_VIEWS | LOOSE_VIEWS
@@ -110,7 +110,7 @@ class RowPerspective(AffineShares, RandomPerspective):
 def training_transforms(dataset: ViewDataset, options: AugmentOptions, mixing: bool) -> Compose:
     """Geometry on the stacked picture, then split, colour and format. Without `mixing`: no mosaic, no mixup."""
     size = dataset.imgsz
-    mosaic, perspective = (RowMosaic, RowPerspective) if dataset.soft else (Mosaic, RandomPerspective)
+    mosaic, perspective = (RowMosaic, RowPerspective) if dataset.rows is not None else (Mosaic, RandomPerspective)
     geometry = Compose(
         [
             mosaic(dataset, imgsz=size, p=options.mosaic if mixing else 0.0),
@@ -130,7 +130,7 @@ def training_transforms(dataset: ViewDataset, options: AugmentOptions, mixing: b
             MixUp(dataset, pre_transform=geometry, p=options.mixup if mixing else 0.0),
             RandomFlip(direction="vertical", p=options.flipud),
             RandomFlip(direction="horizontal", p=options.fliplr),
-            *([TakeRows()] if dataset.soft else []),
+            *([] if dataset.rows is None else [TakeRows()]),
             SplitViews(
                 dataset.stacked,
                 RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v),
@@ -145,7 +145,8 @@ class ViewDataset(YOLODataset):
     """A split of labelled pictures with the extra views that methods asked for.
 
     Items are Ultralytics' batch entries (`img`, `cls`, `bboxes`, `batch_idx`, `im_file`, ...) plus one uint8 (3, H, W)
-    tensor a view and `seed`, an integer that belongs to (seed, epoch, index). Keys are an index or (epoch, index).
+    tensor a view and `seed`, an integer that belongs to the seed and the key: an index, (epoch, index), or (epoch, index, copy).
+    `scanned` are all labels of the split, also of pictures that were left out for their partners' sake.
     With `native`, pictures keep their own size, see `set_rectangle`.
     """
 
@@ -164,10 +165,11 @@ class ViewDataset(YOLODataset):
         seed: int = 0,
         keep_in_memory: bool = False,
         native: bool = False,
-        soft: bool = False,
+        rows: Sequence[int] | None = None,
         **stock: Any,
     ) -> None:
         self.source = list(labels)
+        self.scanned = self.source
         self.partners = partners or {}
         self.stacked = sorted(self.partners)
         self.loose = loose or {}
@@ -176,7 +178,7 @@ class ViewDataset(YOLODataset):
         self.seed = seed
         self.skipped: list[tuple[Path, str]] = []
         self.native = native
-        self.soft = soft
+        self.rows = rows  # of the teacher cache, where each picture's objects begin
         self.batches: list[list[int]] = []  # native: places of pictures that can go through the network together
         super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **stock)
         self.cache = "ram"  # mosaic then draws from the whole set instead of from what happens to be in a buffer
@@ -191,7 +193,7 @@ class ViewDataset(YOLODataset):
 
     def get_labels(self) -> list[dict[str, Any]]:
         """The scanned labels in Ultralytics' form; `first_row` is where a picture's objects begin in the teacher cache."""
-        first = first_rows([len(label.classes) for label in self.source]) if self.soft else [0] * len(self.source)
+        first = [0] * len(self.source) if self.rows is None else self.rows
         return [
             {
                 "im_file": str(label.image),
@@ -211,7 +213,7 @@ class ViewDataset(YOLODataset):
         """The stock form for transforms; `cls` (n, 3) with the row of each object, where rows are asked for."""
         first = label.pop("first_row")
         label = super().update_labels_info(label)
-        if self.soft and self.augment:
+        if self.rows is not None and self.augment:
             label["cls"] = with_rows(label["cls"], first)
         return label
 
@@ -260,12 +262,12 @@ class ViewDataset(YOLODataset):
         return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        """The item of an index, as drawn in an epoch (0 when only an index is given)."""
-        epoch, index = key if isinstance(key, tuple) else (0, key)
+        """The item of an index, as drawn in an epoch (0 when only an index is given), each copy another way."""
+        epoch, index, *copy = key if isinstance(key, tuple) else (0, key)
         if not self.augment:
             return self.transforms(self.get_image_and_label(index))
         closing = epoch >= self.last_mixed_epoch
-        with seeded(self.seed, epoch, index) as number:
+        with seeded(self.seed, epoch, index, *copy) as number:
             item = (self.closing_transforms if closing else self.transforms)(self.get_image_and_label(index))
         others = {view: pictures(epoch, index) for view, pictures in self.loose.items()}
         return {**item, **others, "seed": number}
@@ -319,12 +321,13 @@ def build_dataset(
     seed: int = 0,
     single_cls: bool = False,
     native: bool = False,
+    first_row: int = 0,
 ) -> ViewDataset:
     """A split of a data YAML as a dataset.
 
     views: extra views to load beside each picture (`pair`, `favoured`). cache: `ram`, `none`, or `auto` (ram when it
     fits easily). native: not for training; every picture keeps its own size, centred in grey (114) up to the next
-    multiple of the stride, and imgsz does nothing.
+    multiple of the stride, and imgsz does nothing. first_row: of the teacher cache, where the split's objects begin.
     Unreadable pictures are left out and listed in `dataset.skipped`, with their partners.
     Raises UserError for a missing split, a missing or mismatched partner, or labels that make no sense.
     """
@@ -335,6 +338,7 @@ def build_dataset(
     dropped = [entry for files in partners.values() for entry in unreadable(list(files.values()))]
     lost = {path for path, _ in dropped}
     labels = [label for label in result.labels if not any(files[label.image] in lost for files in partners.values())]
+    rows = dict(zip(kept, first_rows([len(label.classes) for label in result.labels]) + first_row, strict=False))
     dataset = ViewDataset(
         labels,
         config.names,
@@ -345,7 +349,7 @@ def build_dataset(
         seed=seed,
         keep_in_memory=_keeps(cache, labels, None if native else imgsz, 1 + len(partners)),
         native=native,
-        soft=SOFT in views,
+        rows=[int(rows[label.image]) for label in labels] if SOFT in views else None,
         imgsz=imgsz,
         augment=augment,
         rect=native or (not augment if rect is None else rect),
@@ -354,7 +358,7 @@ def build_dataset(
         pad=0.5,
         single_cls=single_cls,
     )
-    dataset.skipped = [*result.skipped, *dropped]
+    dataset.scanned, dataset.skipped = result.labels, [*result.skipped, *dropped]
     return dataset
 
 

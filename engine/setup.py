@@ -14,13 +14,16 @@ import torch
 from data.augment_options import AugmentOptions
 from data.config import DataConfig, load_data
 from data.labels import Label, share_below
+from data.mixed import MixedPictures, check_coarse, coarse_augmentation
+from data.sampling import EpochSampler, MixedSampler, repeat_factors
+from data.sampling_options import SamplingOptions
 from data.scenes import make_world
-from data.views import ViewDataset, build_dataset
+from data.views import STACKED_VIEWS, ViewDataset, build_dataset
 from engine.checkpoint import load_weights, transfer
 from engine.distributed import WORLD, shared_value
 from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
 from methods.base import Detector, Method
-from methods.registry import create, split_names
+from methods.registry import create, split_names, with_implied
 from models.detector import build
 from models.parse import BLOCKS
 from utils.files import UserError, find_file, new_run_folder
@@ -41,6 +44,7 @@ class Plan:
     train: TrainOptions
     hyper: HyperOptions
     augment: AugmentOptions
+    sampling: SamplingOptions
     data: DataConfig
     methods: list[Method]
     save_dir: Path
@@ -79,22 +83,22 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
     build_options(TRAIN_SCHEMAS, given)  # mistakes first, before any file is read
     merged, notes = with_hyp(given)
     instances = build_options(TRAIN_SCHEMAS, merged)
-    train, hyper, augment, *method_options = instances
+    train, hyper, augment, sampling, *_ = instances
     split_names(train.method)  # a misspelt method must not wait for a world to be drawn
     data = shared_value(lambda: load_data(train.data, make_demo=make_world))
-    composition = train.method or data.method
-    split_names(composition)
+    by_schema = dict(zip(TRAIN_SCHEMAS, instances, strict=True))
+    composition = with_implied(train.method or data.method, as_dict(*instances))
     if data.task != "detect":
         raise UserError(f"{data.file}: task '{data.task}' cannot be trained yet; this version trains 'detect'.")
     if train.batch_size % WORLD.size:
         raise UserError(
             f"--batch-size {train.batch_size} does not divide among {WORLD.size} processes; use a multiple."
         )
-    methods = create(composition, dict(zip(TRAIN_SCHEMAS[3:], method_options, strict=True)))
+    methods = create(composition, by_schema)
     settled = {name: value for method in methods for name, value in method.settle(train.epochs).items()}
     save_dir = shared_value(lambda: new_run_folder(train.project, train.name, train.exist_ok))
     options = as_dict(*instances) | {"method": composition, "data": str(data.file), "save_dir": str(save_dir)} | settled
-    return Plan(train, hyper, augment, data, methods, save_dir, options, notes)
+    return Plan(train, hyper, augment, sampling, data, methods, save_dir, options, notes)
 
 
 def with_hyp(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -154,6 +158,8 @@ def build_datasets(plan: Plan, stride: int) -> dict[str, ViewDataset]:
             epochs=train.epochs, **common,
         )
     }  # fmt: skip
+    if plan.sampling.extra:
+        sets["extra"] = build_extra(plan, common, sets["train"].scanned)
     for split in ("val", "val2") if WORLD.main else ():
         if split in plan.data.splits:
             sets[split] = build_dataset(
@@ -164,6 +170,59 @@ def build_datasets(plan: Plan, stride: int) -> dict[str, ViewDataset]:
             f"{plan.data.file}: there is no 'val' split to choose the best epoch with. Add a line 'val: FOLDER'."
         )
     return sets
+
+
+def build_extra(plan: Plan, common: Mapping[str, Any], scanned: Sequence[Label]) -> ViewDataset:
+    """The extra pictures of the data YAML. scanned: the labels of the training split, whose rows in a teacher cache come first.
+
+    Raises UserError where the YAML names none, or a method wants partners, which they do not have.
+    """
+    paired = sorted(plan.views & STACKED_VIEWS)
+    if paired:
+        raise UserError(
+            f"--extra-ratio: extra pictures have no '{paired[0]}', which --method {plan.composition} trains with. "
+            "Leave out one of the two."
+        )
+    options, first_row = coarse_augmentation(plan.augment), sum(len(label.classes) for label in scanned)
+    extra = build_dataset(
+        plan.data, "extra", augment=True, options=options, views=plan.views, batch_size=plan.train.batch_size,
+        first_row=first_row, **common,
+    )  # fmt: skip
+    check_coarse(extra, f"{plan.data.file}: 'extra'")
+    return extra
+
+
+def training_pictures(
+    plan: Plan, datasets: Mapping[str, ViewDataset]
+) -> tuple[ViewDataset | MixedPictures, EpochSampler | MixedSampler]:
+    """What an epoch trains on, and in which order, by the sampling options."""
+    train, sampling, wanted = datasets["train"], plan.sampling, plan.train.batch_size
+    factors = None
+    if sampling.repeat_threshold:
+        classes = [set(label.classes.ravel().astype(int).tolist()) for label in train.source]
+        factors = repeat_factors(classes, sampling.repeat_threshold)
+        plan.notes.append(f"repeat factors: {len(factors)} pictures are seen {float(factors.sum()):.0f} times an epoch")
+    extra = extra_share(plan) if "extra" in datasets else 0
+    size = wanted if sampling.extra_alternate else wanted - extra
+    sampler = EpochSampler(len(train), size, plan.train.seed, WORLD.rank, WORLD.size, factors)
+    if not extra:
+        return train, sampler
+    mixed = MixedPictures(train, datasets["extra"])
+    return mixed, MixedSampler(sampler, len(mixed.extra), extra, sampling.extra_alternate)
+
+
+def extra_share(plan: Plan) -> int:
+    """Extra pictures of a batch: at least one a rank, and so that both shares divide among ranks. Raises UserError."""
+    wanted, ratio = plan.train.batch_size, plan.sampling.extra_ratio
+    if plan.sampling.extra_alternate:
+        return wanted
+    share = max(WORLD.size, round(ratio * wanted / WORLD.size) * WORLD.size)
+    if share >= wanted:
+        raise UserError(
+            f"--extra-ratio {ratio}: a batch of {wanted} has no room for ordinary pictures beside {share} extra ones. "
+            "Raise --batch-size, or give --extra-alternate."
+        )
+    return share
 
 
 def row_hints(detector: Detector, composition: str) -> list[str]:

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from data.sampling import EpochSampler
-from data.views import EXTRA_VIEWS, ViewDataset
+from data.labels import Label
+from data.views import EXTRA_VIEWS
 from engine import distributed
 from engine.crux_view import save_mosaic
 from engine.distributed import WORLD
 from engine.optimiser import Schedule, build_optimiser, learning_rates
 from engine.records import Records
 from engine.resume import random_state, restore_random_state, save_resume
-from engine.setup import Plan, build_datasets, build_detector, row_hints, size_hints
+from engine.setup import Plan, build_datasets, build_detector, row_hints, size_hints, training_pictures
 from engine.training_model import TrainingModel, set_modes
 from engine.validator import Report, evaluate_detector
 from methods.base import Run
@@ -60,7 +60,7 @@ class Trainer:
         self.detector: Any = build_detector(plan)
         self.datasets = build_datasets(plan, int(max(self.detector.stride)))
         for method in plan.methods:
-            method.check(self.datasets["train"].source, plan.data.names)
+            method.check(self.datasets["train"].scanned, plan.data.names, self._extra_labels())
         self.model = (
             TrainingModel(self.detector, plan.methods, plan.gains()).to(device).to(memory_format=torch.channels_last)
         )
@@ -73,9 +73,7 @@ class Trainer:
         self._freeze()
         self._join_ranks()
         self.model.build_criterion()
-        self.sampler = EpochSampler(
-            len(self.datasets["train"]), self.options.batch_size, self.options.seed, WORLD.rank, WORLD.size
-        )
+        self.pictures, self.sampler = training_pictures(plan, self.datasets)
         rates = {part: rate for method in plan.methods for part, rate in method.rates(self.detector).items()}
         self.optimiser = build_optimiser(self.model, self.hyper, self.options.batch_size, rates)
         self.schedule = Schedule(self.hyper, self.options.epochs, len(self.sampler), self.options.batch_size)
@@ -83,6 +81,10 @@ class Trainer:
         self.records = Records(plan)
         self.start_epoch, self.start_batch, self.last_step = 0, 0, -1
         self.stop_requested = False
+
+    def _extra_labels(self) -> list[Label]:
+        """Labels of the extra pictures, as scanned; none without them."""
+        return self.datasets["extra"].scanned if "extra" in self.datasets else []
 
     @property
     def amp(self) -> bool:
@@ -170,10 +172,10 @@ class Trainer:
         if not hasattr(self, "_loader"):
             workers = self.plan.workers(self.device)
             self._loader: DataLoader = DataLoader(
-                self.datasets["train"],
+                self.pictures,
                 batch_sampler=self.sampler,
                 num_workers=workers,
-                collate_fn=ViewDataset.collate_fn,
+                collate_fn=self.pictures.collate_fn,
                 pin_memory=self.device.type == "cuda",
                 persistent_workers=workers > 0,
                 worker_init_fn=leave_signals_to_the_run,

@@ -116,8 +116,11 @@ class Method:
         """Modules that take no gradient but hold batch norms to be synchronised over ranks (momentum targets)."""
         return []
 
-    def check(self, labels: Sequence[Any], names: Mapping[int, str]) -> None:
-        """Raise UserError where the method cannot train on these labels (`data.labels.Label`) and class names."""
+    def check(self, labels: Sequence[Any], names: Mapping[int, str], extra: Sequence[Any] = ()) -> None:
+        """Raise UserError where the method cannot train on these labels (`data.labels.Label`) and class names.
+
+        extra: labels of the extra pictures, where the run has some.
+        """
 
     def taps(self, detector: Detector) -> Mapping[str, int | str]:
         """Name -> layer index, or dotted module name, of the features that `loss` reads, found from the graph."""

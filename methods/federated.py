@@ -16,6 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from data.verified import Verified, merged
+
+__all__ = [
+    "FederatedSet", "Verified", "federated_bce", "federated_classes", "federated_set", "federated_weight",
+    "gather_classes", "merged",
+]  # fmt: skip
+
 
 def federated_classes(
     labels: Tensor, frequency: Tensor, k: int = 50, generator: torch.Generator | None = None
@@ -39,28 +46,6 @@ def federated_classes(
 
 
 @dataclass(frozen=True)
-class Verified:
-    """What is known of a picture besides its objects; class numbers from 0.
-
-    absent: classes that were looked for and are not there (LVIS's neg_category_ids); partial: classes of which only some
-    objects are labelled (not_exhaustive_category_ids).
-    """
-
-    absent: tuple[int, ...] = ()
-    partial: tuple[int, ...] = ()
-
-
-def merged(parts: Sequence[Verified]) -> Verified:
-    """What is known of a picture made of several. A class that is absent in one part only still counts as absent: it is
-
-    better known than a drawn one. One that is partial anywhere is partial.
-    """
-    partial = {number for part in parts for number in part.partial}
-    absent = {number for part in parts for number in part.absent}
-    return Verified(tuple(sorted(absent - partial)), tuple(sorted(partial)))
-
-
-@dataclass(frozen=True)
 class FederatedSet:
     """The classes that count in each of B pictures: K columns, of which some pictures use fewer.
 
@@ -71,6 +56,10 @@ class FederatedSet:
     ids: Tensor
     used: Tensor
     negative: Tensor
+
+    def to(self, device: torch.device) -> FederatedSet:
+        """The same on another device."""
+        return FederatedSet(self.ids.to(device), self.used.to(device), self.negative.to(device))
 
 
 def federated_set(

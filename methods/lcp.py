@@ -6,6 +6,8 @@ regions towards those of clear pictures. C: everything behind it, and the crux l
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from methods.lcp_options import LCPOptions
 from models.crux import CatchUpFuse, crux_features, find_row, find_split, shallow_rows, shared_features
 from utils.files import UserError
 
-CATCH_UP, CRUX = "U", "C"
+CATCH_UP, CRUX, BOTH = "U", "C", "B"
 
 
 def catch_up_loss(low_quality: Tensor, favoured: Tensor, weight: float = 100.0) -> Tensor:
@@ -62,29 +64,38 @@ def alternation(epochs: int) -> str:
 def turns(text: str, epochs: int) -> str:
     """One letter an epoch: the given text, repeated as often as needed, or the published order where there is none.
 
-    Raises UserError for another letter, a text longer than the run, or an order that does not end with C.
+    Raises UserError for another letter, a text longer than the run, or an order that ends with U.
 
     >>> turns("UCC", 6)
     'UCCUCC'
     """
     letters = (text.upper() * epochs)[: max(epochs, len(text))] if text else alternation(epochs)
-    if set(letters) <= {CATCH_UP, CRUX} and len(letters) == epochs and letters.endswith(CRUX):
+    if set(letters) <= {CATCH_UP, CRUX, BOTH} and len(letters) == epochs and not letters.endswith(CATCH_UP):
         return letters
     raise UserError(
-        f"--lcp-turns {text}: expected up to {epochs} letters (--epochs), each U or C, so that the last epoch is a C; "
+        f"--lcp-turns {text}: expected up to {epochs} letters (--epochs), each U, C or B, so that the last epoch is no U; "
         "leave it out for the published order."
     )
 
 
+@contextmanager
+def shallow_norms(detector: Detector, training: bool) -> Iterator[None]:
+    """Inside, the batch norms of the shallow layers follow the pictures they see (training), or stay as they are."""
+    norms = [part for row in shallow_rows(detector) for part in row.modules() if isinstance(part, nn.BatchNorm2d)]
+    before = [norm.training for norm in norms]
+    for norm in norms:
+        norm.train(training)
+    try:
+        yield
+    finally:
+        for norm, mode in zip(norms, before, strict=True):
+            norm.train(mode)
+
+
 def follow_statistics(detector: Detector, images: Tensor) -> None:
     """Let the batch statistics of the shallow layers follow pictures (B, 3, H, W), and nothing else change."""
-    norms = [part for row in shallow_rows(detector) for part in row.modules() if isinstance(part, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.train()
-    with torch.no_grad():
+    with shallow_norms(detector, training=True), torch.no_grad():
         shared_features(detector, images)
-    for norm in norms:
-        norm.eval()
 
 
 class LCP(Method):
@@ -100,7 +111,7 @@ class LCP(Method):
     def settle(self, epochs: int) -> dict[str, Any]:
         """The letters of the run. Clear pictures are asked for only where some epoch looks at them."""
         self.letters = turns(self.options.lcp_turns, epochs)
-        self.views = frozenset({"favoured"} if CATCH_UP in self.letters else ())
+        self.views = frozenset({"favoured"} if set(self.letters) & {CATCH_UP, BOTH} else ())
         return {"lcp_turns": self.letters}
 
     def attach(self, detector: Detector) -> None:
@@ -116,10 +127,10 @@ class LCP(Method):
     def notes(self, detector: Detector) -> list[str]:
         """The order of the turns, and what never trains."""
         rows = [layer.i for layer in shallow_rows(detector)]
-        return [
-            f"lcp: epochs {self.letters} (U: catch-up learner alone, C: crux learner and detector)",
-            f"lcp: rows {rows[0]} to {rows[-1]} keep the weights they start with; give them --weights trained on clear pictures",
-        ]
+        order = f"lcp: epochs {self.letters} (U: catch-up learner alone, C: crux learner and detector, B: both at once)"
+        still = f"lcp: rows {rows[0]} to {rows[-1]} keep the weights they start with; give them --weights "
+        still += "trained on clear pictures"
+        return [order, still] if self.options.lcp_shallow == "rest" else [order]
 
     def rates(self, detector: Detector) -> dict[nn.Module, float]:
         """The crux learner's own multiple of the learning rate."""
@@ -127,7 +138,7 @@ class LCP(Method):
         return {split: self.options.crux_lr_gain} if split is not None else {}
 
     def on_epoch(self, run: Run) -> None:
-        """U: all but the catch-up learner rests, nothing is detected. C: it rests, and the shallow layers."""
+        """U: all but the catch-up learner rests, nothing is detected. C: it rests, and the shallow layers. B: only they."""
         letter = self.letters[run.epoch]
         fuse = find_row(run.detector, CatchUpFuse)
         if letter == CATCH_UP:
@@ -137,19 +148,22 @@ class LCP(Method):
             places = {"rest": run.resting, "steady": run.steady}
             if self.options.lcp_shallow in places:
                 places[self.options.lcp_shallow].extend(shallow_rows(run.detector))
-            run.resting += [] if self.options.train_catch_up else [fuse.catch_up]
-        run.validates = run.validates and CRUX in self.letters[: run.epoch + 1]
+            run.resting += [] if self.options.train_catch_up or letter == BOTH else [fuse.catch_up]
+        run.validates = run.validates and bool(self.letters[: run.epoch + 1].strip(CATCH_UP))
         run.log["lcp"] = letter
         self.letter = letter
 
     def loss(self, step: Step) -> dict[str, Tensor]:
-        """In U: features of the pushed cruxes against those of clear pictures' cruxes. In C: nothing of its own."""
+        """In U and B: features of the pushed cruxes against those of clear pictures' cruxes. In C: nothing of its own."""
         if self.letter == CRUX:
             return {}
         low_quality, favoured = step.batch["img"], step.batch["favoured"]
-        if self.options.adapt_statistics:
+        if self.options.adapt_statistics and self.letter == CATCH_UP:
             follow_statistics(step.detector, low_quality)
-        with torch.no_grad():  # all that makes these features rests
+        with (
+            shallow_norms(step.detector, training=False),
+            torch.no_grad(),
+        ):  # this loss is for the catch-up learner alone
             shallow, deep = crux_features(step.detector, torch.cat([low_quality, favoured]))
         size = len(low_quality)
         pushed = deep[:size] + find_row(step.detector, CatchUpFuse).catch_up(shallow[:size])

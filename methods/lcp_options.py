@@ -17,8 +17,8 @@ class LCPOptions:
         100.0, "weight of the catch-up loss (published: 100 underwater, 1 in fog and rain)", group=GROUP, low=0.0
     )
     lcp_turns: str = option(
-        "", "who trains in each epoch, U: catch-up learner, C: crux learner and detector; a short text repeats, such as C; "
-        "left out: the published order", group=GROUP,
+        "", "who trains in each epoch, U: catch-up learner, C: crux learner and detector, B: both at once (ours); a short text "
+        "repeats, such as C; left out: the published order", group=GROUP,
     )  # fmt: skip
     crux_lr_gain: float = option(
         1.0,

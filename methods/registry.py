@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from methods.aeris_options import AERISOptions
 from methods.lcp_options import LCPOptions
+from methods.longtail_options import LongTailOptions
 from methods.rfla_options import RFLAOptions
 from methods.richsem_options import RichSemOptions
 from methods.wiid_options import WiiDOptions
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where a method lives and the schema of its options (torch-free, for `--help`)."""
+    """Where a method lives, the schema of its options (torch-free, for `--help`), and options that call for it."""
 
     target: str
     options: type
+    implied_by: tuple[str, ...] = ()
 
 
 METHODS: dict[str, Entry] = {
@@ -30,6 +32,9 @@ METHODS: dict[str, Entry] = {
     "aeris": Entry("methods.aeris:AERIS", AERISOptions),
     "rfla": Entry("methods.rfla:RFLA", RFLAOptions),
     "richsem": Entry("methods.richsem:RichSem", RichSemOptions),
+    "longtail": Entry(
+        "methods.longtail:LongTail", LongTailOptions, implied_by=("federated", "extra_ratio", "extra_alternate")
+    ),
 }
 
 
@@ -58,6 +63,19 @@ def split_names(composition: str) -> list[str]:
     if len(set(names)) != len(names):
         raise UserError(f"--method {composition}: name each method once.")
     return names
+
+
+def with_implied(composition: str, options: Mapping[str, Any]) -> str:
+    """The composition with the methods that options bring along by themselves, last. Raises UserError as `split_names`.
+
+    options: all of a run, by name.
+
+    >>> with_implied("rfla", {"federated": 50}), with_implied("none", {"federated": 0})
+    ('rfla+longtail', 'none')
+    """
+    names = split_names(composition)
+    implied = [name for name, entry in METHODS.items() if any(options.get(key) for key in entry.implied_by)]
+    return "+".join([*names, *(name for name in implied if name not in names)]) or composition
 
 
 def create(composition: str, options: Mapping[type, Any]) -> list[Method]:

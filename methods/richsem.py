@@ -63,9 +63,9 @@ class RichSem(Method):
         _ = self.cache
         return {}
 
-    def check(self, labels: Sequence[Any], names: Mapping[int, str]) -> None:
+    def check(self, labels: Sequence[Any], names: Mapping[int, str], extra: Sequence[Any] = ()) -> None:
         """Raise UserError where the cache belongs to other labels or class names than this training has."""
-        self.cache.check(labels, list(names.values()))
+        self.cache.check([labels, extra] if len(extra) else [labels], list(names.values()))
 
     def attach(self, detector: Detector) -> None:
         """Build the branch. Raises UserError for a head without class branches."""

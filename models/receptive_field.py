@@ -96,7 +96,8 @@ class _Tracer(TorchDispatchMode):
                 return field.enlarged(stride)
             return field.window(args[1].shape[-1], stride, padding, dilation)
         if _POOL in name and "adaptive" not in name:
-            kernel, stride = args[1][0], (args[2] or args[1])[0]
+            kernel = args[1][0]
+            stride = args[2][0] if len(args) > 2 and args[2] else kernel
             self.wide |= stride == 1 and kernel > 2  # 2 is only a blur before a stride
             return field.window(kernel, stride, args[3][0] if len(args) > 3 else 0, 1)
         if _ENLARGE in name:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.augment_options import AugmentOptions
+from data.sampling_options import SamplingOptions
 from methods.registry import option_schemas
 from utils.options import option
 
@@ -41,9 +42,10 @@ class TrainOptions:
     noval: bool = option(False, "validate after the last epoch only", group=RECIPE)
     protocol: str | None = option(
         None,
-        "also validate as COCO (AP, AP50, AP75, APs, APm, APl) or AI-TOD does (AP, AP50, AP75, APvt, APt, APs, APm)",
+        "also validate as COCO (AP, AP50, AP75, APs, APm, APl), AI-TOD (AP, AP50, AP75, APvt, APt, APs, APm) or LVIS does "
+        "(AP, AP50, AP75, APr, APc, APf)",
         group=RECIPE,
-        choices=("coco", "aitod"),
+        choices=("coco", "aitod", "lvis"),
     )
 
     device: str = option("", "cpu, 0, or 0,1,2 for several GPUs; empty: the best there is", group=RUN)
@@ -83,5 +85,5 @@ class HyperOptions:
     dfl: float = option(1.5, "gain of the box distribution loss", group=OPTIMISER, low=0.0)
 
 
-TRAIN_SCHEMAS: tuple[type, ...] = (TrainOptions, HyperOptions, AugmentOptions, *option_schemas())
+TRAIN_SCHEMAS: tuple[type, ...] = (TrainOptions, HyperOptions, AugmentOptions, SamplingOptions, *option_schemas())
 ABOUT = "Train a detector, with any of Hardsight's methods."

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from data.sampling import EpochSampler, epoch_order
+import pytest
+import torch
+
+from data.sampling import EpochSampler, MixedSampler, epoch_order
 
 
 def test_an_order_is_a_permutation_that_changes_with_seed_and_epoch() -> None:
@@ -44,3 +47,52 @@ def test_going_on_from_a_batch() -> None:
 def test_a_batch_must_divide_among_ranks() -> None:
     with pytest.raises(ValueError, match="does not divide"):
         EpochSampler(10, 5, seed=0, ranks=2)
+
+
+def test_repeated_pictures_get_a_number_of_their_own() -> None:
+    """Factors 1, 1, 2: four places an epoch, the second copy of picture 2 has another key."""
+    sampler = EpochSampler(3, 2, seed=0, factors=torch.tensor([1.0, 1.0, 2.0]))
+    keys = [key for batch in sampler for key in batch]
+    assert len(sampler) == 2 and sorted(keys) == [(0, 0), (0, 1), (0, 2), (0, 2, 1)]
+
+
+def mixed(**options: Any) -> MixedSampler:
+    """Four pictures in batches of 2, with 3 extra ones."""
+    return MixedSampler(EpochSampler(4, 2, seed=0), length=3, **options)
+
+
+def test_every_batch_has_its_share_of_extra_pictures() -> None:
+    """Two epochs of two batches of one extra picture: four places, so the three are dealt once and one a second time."""
+    sampler = mixed(batch_size=1)
+    seen = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert [len(batch) for batch in batches] == [3, 3] and len(sampler) == 2
+        assert all(index < 4 for batch in batches for _, index, *_ in batch[:2])
+        seen += [batch[2] for batch in batches]
+    assert sorted(index for _, index, deal in seen if deal == 0) == [4, 5, 6]
+    assert [deal for _, _, deal in seen] == [0, 0, 0, 1] and [epoch for epoch, *_ in seen] == [0, 0, 1, 1]
+
+
+def test_batches_in_turn() -> None:
+    sampler = mixed(batch_size=2, alternate=True)
+    kinds = [[index >= 4 for _, index, *_ in batch] for batch in sampler]
+    assert kinds == [[False] * 2, [True] * 2] * 2 and len(sampler) == 4
+
+
+@pytest.mark.parametrize("alternate", [False, True])
+@pytest.mark.parametrize("start", [1, 2])
+def test_a_mixed_epoch_goes_on_from_a_batch(alternate: bool, start: int) -> None:
+    sampler = mixed(batch_size=2, alternate=alternate)
+    sampler.set_epoch(3)
+    whole = list(sampler)
+    sampler.set_epoch(3, start)
+    assert list(sampler) == whole[start:]
+
+
+def test_ranks_share_extra_pictures_too() -> None:
+    one = MixedSampler(EpochSampler(6, 4, seed=1), 5, batch_size=2)
+    two = [MixedSampler(EpochSampler(6, 4, seed=1, rank=rank, ranks=2), 5, batch_size=2) for rank in (0, 1)]
+    for whole, *shares in zip(one, *two, strict=True):
+        assert sorted(whole) == sorted(key for share in shares for key in share)

@@ -146,9 +146,9 @@ def test_training_refuses_a_cache_of_something_else(
 ) -> None:
     cache = make(tmp_path / "c")
     if problem is None:
-        return cache.check(change(labels_of()), names)
+        return cache.check([change(labels_of())], names)
     with pytest.raises(UserError, match=problem):
-        cache.check(change(labels_of()), names)
+        cache.check([change(labels_of())], names)
     return None
 
 

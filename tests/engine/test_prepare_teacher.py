@@ -64,7 +64,7 @@ def test_the_cache(world: TeacherOptions, mode: str, made: str) -> None:
     means = [clip.model.encode_text(tokenise(prompts(name))).mean(0).tolist() for name in ("square", "bar")]
     np.testing.assert_allclose(cache.text, means, atol=1e-6)
     config = load_data(world.data)
-    cache.check(module._labels(config, "train"), list(config.names.values()))
+    cache.check([module._labels(config, "train")], list(config.names.values()))
 
 
 def test_workers_change_nothing(world: TeacherOptions) -> None:

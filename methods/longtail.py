@@ -1,0 +1,148 @@
+"""Long-tailed training: a class loss over few classes a picture, and pictures of which only one class is known.
+
+In a coarse picture every object is a whole picture of its own, cut and put beside others. Where the thing is in it, nobody
+knows: such an object takes the points that already see its class, gives no box loss, and says nothing about classes that
+were not chosen. Source: RichSem, NeurIPS 2023, for coarse pictures; `methods.federated` for the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from methods.base import Batch, Method
+from methods.federated import FederatedSet, federated_bce, federated_set
+from methods.longtail_options import LongTailOptions
+
+COARSE_CLASSES = 50  # of a coarse picture where --federated does not say
+
+
+class LongTail(Method):
+    """The method `longtail`, which --federated and extra pictures bring along."""
+
+    name = "longtail"
+    views = frozenset({"verified"})
+
+    def __init__(self, options: LongTailOptions | None = None) -> None:
+        self.options = options or LongTailOptions()
+        self.frequency = torch.zeros(0)
+        self.chosen: FederatedSet | None = None
+        self.coarse: Tensor | None = None
+
+    def check(self, labels: Sequence[Any], names: Mapping[int, str], extra: Sequence[Any] = ()) -> None:
+        """Count in how many pictures each class is."""
+        classes = [torch.from_numpy(label.classes).long().unique() for label in labels]
+        self.frequency = torch.bincount(torch.cat(classes), minlength=len(names)).float()  # (C,)
+
+    def notes(self, detector: Any) -> list[str]:
+        """What the loss looks at, and the classes that nothing is learnt of."""
+        absent = int((self.frequency == 0).sum())
+        looks = f"{self.options.federated} classes a picture" if self.options.federated else "all classes"
+        lines = [f"longtail: the class loss looks at {looks}"]
+        return lines + (
+            [f"longtail: {absent} of {len(self.frequency)} classes are in no training picture"] * (absent > 0)
+        )
+
+    def prepare(self, batch: Batch) -> None:
+        """Choose the classes of every picture, from the seed of the first one."""
+        pictures, device = len(batch["img"]), batch["img"].device
+        self.coarse = batch.get("coarse")
+        if not self.options.federated and self.coarse is None:
+            self.chosen = None
+            return
+        owner, classes = batch["batch_idx"].cpu(), batch["cls"].view(-1).long().cpu()
+        labels = [classes[owner == number] for number in range(pictures)]
+        whole = torch.zeros(pictures, dtype=torch.bool) if self.options.federated else ~self.coarse.cpu()  # type: ignore[union-attr]
+        self.chosen = self._choose(labels, batch, whole).to(device)
+
+    def _choose(self, labels: list[Tensor], batch: Batch, whole: Tensor) -> FederatedSet:
+        """whole: (B,) bool, pictures whose loss looks at every class."""
+        everything = torch.arange(len(self.frequency))
+        return federated_set(
+            [everything if all_of_them else own for own, all_of_them in zip(labels, whole.tolist(), strict=True)],
+            self.frequency,
+            self.options.federated or COARSE_CLASSES,
+            torch.Generator().manual_seed(int(batch["seed"][0])),
+            batch.get("verified"),
+            self.options.federated_batch,
+        )
+
+    def criterion(self, branch: Any) -> None:
+        """Put the three parts of the detection loss behind ones that know coarse pictures and chosen classes."""
+        branch.bce = ChosenClasses(self, branch.bce)
+        branch.bbox_loss = FineBoxes(self, branch.bbox_loss)
+        branch.assigner = CoarseAssigner(self, branch.assigner)
+
+
+class ChosenClasses(nn.Module):
+    """Binary cross-entropy over the chosen classes, summed; the stock one, by element, where none are chosen."""
+
+    def __init__(self, method: LongTail, stock: Any) -> None:
+        super().__init__()
+        self.method, self.stock = method, stock
+
+    def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """scores, targets: (B, A, C)."""
+        if self.method.chosen is None:
+            return self.stock(scores, targets)
+        return federated_bce(scores, targets, self.method.chosen)
+
+
+class FineBoxes(nn.Module):
+    """The box loss without the objects of coarse pictures."""
+
+    def __init__(self, method: LongTail, stock: Any) -> None:
+        super().__init__()
+        self.method, self.stock = method, stock
+
+    def forward(self, *args: Any) -> Any:
+        """The stock arguments: the seventh is the foreground (B, A) bool."""
+        coarse = self.method.coarse
+        if coarse is None:
+            return self.stock(*args)
+        return self.stock(*args[:6], args[6] & ~coarse[:, None], *args[7:])
+
+
+class CoarseAssigner(nn.Module):
+    """An assigner that ranks the points in a coarse object by their score alone.
+
+    Task alignment is score^0.5 x IoU^6. The box that a coarse picture's point predicts is taken to be the object it lies in,
+    so that the IoU is 1: any assigner that reads predicted boxes does then what is wanted, and the best point's target is 1.
+    """
+
+    def __init__(self, method: LongTail, stock: Any) -> None:
+        super().__init__()
+        self.method, self.stock = method, stock
+
+    def forward(
+        self, scores: Tensor, boxes: Tensor, points: Tensor, labels: Tensor, objects: Tensor, real: Tensor, **more: Any
+    ) -> Any:
+        """scores: (B, A, C); boxes: (B, A, 4); points: (A, 2); labels, objects, real: (B, n, 1), (B, n, 4), (B, n, 1)."""
+        coarse = self.method.coarse
+        if coarse is not None and objects.shape[1]:
+            boxes = torch.where(coarse[:, None, None], objects_at(points, objects, real, boxes), boxes)
+        return self.stock(scores, boxes, points, labels, objects, real, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else is asked of an assigner, the stock one answers."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("stock"), name)
+
+
+def objects_at(points: Tensor, objects: Tensor, real: Tensor, otherwise: Tensor) -> Tensor:
+    """The object (B, A, 4) in which each point (A, 2) lies, the last of several; `otherwise` (B, A, 4) outside all.
+
+    objects: (B, n, 4) x1 y1 x2 y2 px; real: (B, n, 1), 0 for places without an object.
+    """
+    low = (points[:, None] > objects[:, None, :, :2]).all(3)  # (B, A, n)
+    high = (points[:, None] < objects[:, None, :, 2:]).all(3)  # (B, A, n)
+    inside = low & high & real.bool().transpose(1, 2)  # (B, A, n)
+    order = torch.arange(1, objects.shape[1] + 1, device=objects.device)
+    last = (inside * order).amax(2)  # (B, A), 0 outside
+    at = objects.gather(1, (last - 1).clamp(min=0)[..., None].expand(-1, -1, 4))
+    return torch.where(last[..., None] > 0, at.to(otherwise.dtype), otherwise)
