@@ -82,6 +82,16 @@ def test_shallow_layers_and_catch_up_learner_may_train_in_c(
     assert crux == catch_up == {"crux", "shallow", "catch-up", "rest"} | statistics
 
 
+def test_both_learners_train_at_once_in_b(world: dict[str, Any]) -> None:
+    """The catch-up loss is there beside the detection loss, and the shallow layers' statistics do not see favoured pictures."""
+    options = {"lcp_shallow": "steady", "name": "both"}
+    (moved,) = epochs_moved(world, epochs=1, lcp_turns="B", **options)
+    assert moved == {"crux", "shallow", "catch-up", "rest"}
+    result = engine.train(**world, epochs=1, lcp_turns="B", name="both-terms", noval=True)
+    (row,) = result.rows
+    assert row["train/catch_up"] > 0 and row["train/box_loss"] > 0
+
+
 def test_statistics_may_follow_the_low_quality_pictures_in_u(world: dict[str, Any]) -> None:
     catch_up, crux = epochs_moved(world, epochs=2, lcp_turns="UC", adapt_statistics=True, name="follow")
     assert catch_up == {"catch-up", "statistics"} and crux == {"crux", "rest"}
@@ -149,7 +159,8 @@ def test_a_crux_model_trains_plainly_and_says_so(world: dict[str, Any], capsys: 
 
 
 @pytest.mark.parametrize(
-    ("text", "epochs", "letters"), [("", 4, "UCUC"), ("c", 3, "CCC"), ("UC", 6, "UCUCUC"), ("CUUC", 4, "CUUC")]
+    ("text", "epochs", "letters"),
+    [("", 4, "UCUC"), ("c", 3, "CCC"), ("UC", 6, "UCUCUC"), ("CUUC", 4, "CUUC"), ("UB", 2, "UB")],
 )
 def test_turns(text: str, epochs: int, letters: str) -> None:
     assert turns(text, epochs) == letters
