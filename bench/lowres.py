@@ -13,23 +13,38 @@ import argparse
 import sys
 from pathlib import Path
 
+import cv2
+
 from bench.real import copy_splits
 from bench.recipe import RECIPE
+from data.views import read_image
 from engine.comparison import compare
 from engine.prepare import prepare
-from utils.files import load_yaml, save_yaml
+from utils.files import list_images, load_yaml, save_yaml
 from utils.options import run_door
 
 RUNS = ("none", "aeris restore_weight=0", "aeris", "aeris consistency_weight=1")
+SWEEP = (
+    "aeris restore_weight=0",
+    "aeris restore_weight=0.1",
+    "aeris",
+    "aeris restore_weight=1",
+    "aeris restore_stage=1",
+)
 WORLD = Path("datasets/bccd-lowres")
 
 
 def make_bccd(source: Path) -> Path:
-    """Blood cells: clean to train on, val and test degraded by the recipe coco-d. Returns the data YAML."""
+    """Blood cells at half size, 320 px: clean to train on, val and test degraded by the recipe coco-d. Returns the YAML.
+
+    At half size, since what is measured at its own size must be trained at that size too.
+    """
     target = WORLD / "bccd.yaml"
     if target.is_file():
         return target
     copy_splits(source, WORLD)
+    for path in list_images(WORLD / "images"):
+        halve(path)
     for seed, split in ((1, "choose"), (2, "test")):
         folder = WORLD / "images" / split
         prepare("degrade", recipe="coco-d", source=folder, out=folder.with_name(f"{split}_lowres"), seed=seed)
@@ -41,6 +56,14 @@ def make_bccd(source: Path) -> Path:
     return target
 
 
+def halve(path: Path) -> None:
+    """Put a picture of half the size, as PNG, in the place of a copy."""
+    image = read_image(path)
+    path.unlink()
+    size = (image.shape[1] // 2, image.shape[0] // 2)
+    cv2.imwrite(str(path.with_suffix(".png")), cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+
+
 def main() -> None:
     """Train, measure on the test split, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -50,6 +73,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--split", choices=("test", "val"), default="test", help="val: to choose among variants")
+    parser.add_argument("--sweep", action="store_true", help="the decoder's weight and place, on the val split")
     parser.add_argument("--runs", nargs="+", default=list(RUNS))
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
@@ -58,8 +83,10 @@ def main() -> None:
     options = {**RECIPE, "data": "demo-lowres", "imgsz": args.imgsz, "epochs": args.epochs, "seeds": args.seeds}
     if args.world == "bccd":
         options |= {"data": str(make_bccd(args.source)), "weights": str(args.weights)}
-    name = f"aeris-{args.world}"
-    compare(**options, native=True, plots=False, run=tuple(args.runs), name=name, exist_ok=True, out=args.out / name)
+    runs, split = (SWEEP, "val") if args.sweep else (args.runs, args.split)
+    name = f"aeris-{args.world}" + ("" if split == "test" else "-val")
+    out = {"name": name, "out": args.out / name, "exist_ok": True}
+    compare(**options, **out, native=True, plots=False, split=split, run=tuple(runs))
 
 
 if __name__ == "__main__":

@@ -19,11 +19,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 
+from bench.teacher import write_cache
 from bench.timing import alternate, report, table
 from data.config import load_data
+from data.labels import Label
 from data.scenes import make_world
 from data.views import ViewDataset, build_dataset
 from engine.comparison import parse_run
@@ -33,17 +36,18 @@ from engine.options.train import TRAIN_SCHEMAS, HyperOptions
 from engine.trainer import ModelEMA
 from engine.training_model import TrainingModel, set_modes
 from methods.base import Method, Run
-from methods.registry import create
+from methods.registry import create, with_implied
 from models.detector import build
 from utils.options import build as build_options
 
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
 OBJECTS = 5  # a picture, about what demo-night holds
+CLASSES = 6
 PLAIN = "none"
 
 
 def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
-    """Random pictures with as many boxes as the demo world has."""
+    """Random pictures with as many boxes as the demo world has, all of class 0."""
     generator = torch.Generator().manual_seed(0)
     boxes = torch.rand(batch_size * OBJECTS, 4, generator=generator) * 0.3 + 0.2
     return {
@@ -52,20 +56,41 @@ def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
         "favoured": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
         "bboxes": boxes,
         "cls": torch.zeros(len(boxes), 1),
+        "soft_id": torch.arange(len(boxes)),
         "batch_idx": torch.arange(batch_size).repeat_interleave(OBJECTS).float(),
         "seed": list(range(batch_size)),
     }
 
 
+def make_labels(batch: dict[str, Any], classes: int) -> list[Label]:
+    """The batch's objects as labels, and a last picture with an object of every class."""
+    boxes = batch["bboxes"].cpu().numpy().reshape(-1, OBJECTS, 4)
+    shape, zeros = tuple(batch["img"].shape[2:]), np.zeros((OBJECTS, 1), np.float32)
+    labels = [Label(Path(f"{number}.jpg"), shape, zeros, rows) for number, rows in enumerate(boxes)]
+    every = np.arange(classes, dtype=np.float32)[:, None]
+    return [*labels, Label(Path("all.jpg"), shape, every, np.full((classes, 4), 0.5, np.float32))]
+
+
 def make_step(
-    run: str, cfg: str | dict[str, Any], batch: dict[str, Any], device: torch.device, epoch: int = 0
+    run: str,
+    cfg: str | dict[str, Any],
+    batch: dict[str, Any],
+    device: torch.device,
+    epoch: int = 0,
+    classes: int = CLASSES,
 ) -> Callable[[], None]:
     """One whole training step of a run such as "aeris restore_weight=0", as the trainer takes it in that epoch of two."""
     torch.manual_seed(0)
-    detector = build(cfg, {i: str(i) for i in range(6)})
-    methods = make_methods(run)
-    for method in methods:
-        method.settle(2)
+    names = {i: str(i) for i in range(classes)}
+    labels = make_labels(batch, classes)
+    with tempfile.TemporaryDirectory() as folder:
+        if "richsem" in run:
+            run = f"{run} teacher={write_cache(Path(folder) / 'cache', labels, list(names.values()))}"
+        methods = make_methods(run)
+        for method in methods:
+            method.settle(2)
+            method.check(labels, names)
+    detector = build(cfg, names)
     model = TrainingModel(detector, methods, GAINS).to(device).to(memory_format=torch.channels_last).train()
     for method in methods:
         method.to(device)
@@ -98,7 +123,7 @@ def make_step(
 def make_methods(run: str) -> list[Method]:
     """The methods of a run, with its own options."""
     own = dict(parse_run(run).own)
-    composition = own.pop("method", PLAIN)
+    composition = with_implied(own.pop("method", PLAIN), own)
     return create(composition, dict(zip(TRAIN_SCHEMAS, build_options(TRAIN_SCHEMAS, own), strict=True)))
 
 
@@ -128,6 +153,7 @@ def loaders(folder: Path, imgsz: int, pictures: int = 64) -> dict[str, Callable[
 def peak_memory(run: str, options: argparse.Namespace) -> float:
     """Growth of the peak while stepping, MiB, in a process of its own."""
     words = ["--cfg", options.cfg, "--imgsz", str(options.imgsz), "--batch-size", str(options.batch_size)]
+    words += ["--classes", str(options.classes)]
     command = [sys.executable, "-m", "bench.step", *words, "--only-memory", run]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout.splitlines()[-1]))
@@ -135,7 +161,7 @@ def peak_memory(run: str, options: argparse.Namespace) -> float:
 
 def measure_memory(run: str, options: argparse.Namespace, device: torch.device) -> float:
     """Run three steps and return what they added to the peak, MiB."""
-    step = make_step(run, options.cfg, on_device(options, device), device)
+    step = make_step(run, options.cfg, on_device(options, device), device, classes=options.classes)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()
@@ -164,6 +190,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--cfg", default="yolov5n")
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--classes", type=int, default=CLASSES)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument(
         "--runs", nargs="+", default=[PLAIN, "wiid"], help='methods, each with options: "aeris restore_weight=0"'
@@ -182,7 +209,7 @@ def main() -> None:
         print(json.dumps(measure_memory(options.only_memory, options, device)))
         return
     batch = on_device(options, device)
-    steps = {name: make_step(name, options.cfg, batch, device) for name in options.runs}
+    steps = {name: make_step(name, options.cfg, batch, device, classes=options.classes) for name in options.runs}
     step_rows = table(alternate(steps, rounds=options.rounds), reference=options.reference)
     peaks = {name: peak_memory(name, options) for name in options.runs}
     memory_rows = [
@@ -190,7 +217,7 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         load_rows = table(alternate(loaders(Path(folder), options.imgsz), rounds=options.rounds), reference="single")
-    what = f"{options.cfg}, {options.imgsz} px, batch {options.batch_size}"
+    what = f"{options.cfg}, {options.imgsz} px, batch {options.batch_size}, {options.classes} classes"
     text = "\n".join(
         report(title, rows)
         for title, rows in (

@@ -10,13 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import UserError, find_file, load_yaml, nearest, suggestion
+from utils.metrics import FREQUENCIES
 
 LOGGER = logging.getLogger("hardsight")
 REPOSITORY = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "pair", "favoured", "extra", "val", "val2", "test", "test2")
 TASKS = ("detect", "classify", "action")
 _ALIASES = {"train_night": "pair"}
-_OTHER_KEYS = {"path", "names", "nc", "method", "task", "demo", "conditions", "prepare", "teacher", "download"}
+_OTHER_KEYS = {
+    "path",
+    "names",
+    "nc",
+    "frequency",
+    "federated",
+    "method",
+    "task",
+    "demo",
+    "conditions",
+    "prepare",
+    "teacher",
+    "download",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,9 @@ class DataConfig:
     method: str = "none"
     demo: str | None = None  # the made-up world to generate where the folder is missing
     task: str = "detect"
+    frequency: tuple[str, ...] | None = None  # of each class: r rare, c common, f frequent; None: not said
+    teacher: Path | None = None  # folder of the teacher cache of the training split
+    federated: Path | None = None  # see data.verified; None: every class was looked for in every picture
 
 
 def load_data(
@@ -41,7 +58,8 @@ def load_data(
 ) -> DataConfig:
     """Read and check a data YAML, given as a path or as a name in the project's data/ folder (with or without .yaml).
 
-    `path` is relative to the YAML's folder, then to datasets/. Where the folder is missing and the file names a `demo`
+    `path` is relative to the YAML's folder, then to datasets/. `names` may also name a YAML file in that folder, which
+    then says the names and, where it is not said here, the frequency. Where the folder is missing and the file names a `demo`
     world, `make_demo(world, folder)` is called to make it. `need`: the splits that must exist on the disk (None: all).
     Raises UserError, naming the file and the next step, for anything missing or of the wrong kind.
     """
@@ -54,16 +72,28 @@ def load_data(
         make_demo(demo, root)
     splits = _splits(file, root, content)
     _check_presence(file, content, splits, need)
+    federated = _federated(file, root, content, need)
+    listing, classes = _listing(file, root, content)
+    names = _names(listing, classes)
     return DataConfig(
         file=file,
         root=root,
-        names=_names(file, content),
+        names=names,
         splits=splits,
         conditions=_conditions(file, content, splits),
         method=_text(file, content, "method") or "none",
         demo=demo,
         task=_task(file, content),
+        frequency=_frequency(listing, {**classes, **content}, names),
+        teacher=_place(file, root, "teacher", content["teacher"]) if content.get("teacher") else None,
+        federated=federated,
     )
+
+
+def task_of(source: str | Path) -> str:
+    """The task of a data YAML, of which nothing else is looked at. Raises UserError as `load_data`."""
+    file = _find(source)
+    return _task(file, load_yaml(file))
 
 
 def _find(source: str | Path) -> Path:
@@ -146,6 +176,48 @@ def _advice(content: dict[str, Any]) -> str:
     if not hint and content.get("demo"):
         hint = f"python prepare.py world {content['demo']}"
     return f"Make it with: {hint}" if hint else "Put the data there, or correct 'path' in that file."
+
+
+def _federated(file: Path, root: Path, content: dict[str, Any], need: Collection[str] | None) -> Path | None:
+    """The file of federated labels, which must be there where any split must."""
+    if content.get("federated") is None:
+        return None
+    place = _place(file, root, "federated", content["federated"])
+    if not place.is_file() and (need is None or len(need)):
+        raise UserError(f"{file}: 'federated' is {place}, which is missing. {_advice(content)}")
+    return place
+
+
+def _listing(file: Path, root: Path, content: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """The YAML that lists the classes, and what it says: the file itself, or the one that `names` refers to."""
+    given = content.get("names")
+    if not isinstance(given, str) or not given.endswith((".yaml", ".yml")):
+        return file, content
+    place = _place(file, root, "names", given)
+    if not place.is_file():
+        raise UserError(f"{file}: 'names' are in {place}, which is missing. {_advice(content)}")
+    return place, load_yaml(place)
+
+
+def _frequency(file: Path, content: dict[str, Any], names: dict[int, str]) -> tuple[str, ...] | None:
+    """The letter of each class, in class order."""
+    letters = content.get("frequency")
+    if letters is None:
+        return None
+    wrong = (
+        [letter for letter in letters if letter not in list(FREQUENCIES)] if isinstance(letters, list) else [letters]
+    )
+    if wrong:
+        raise UserError(
+            f"{file}: 'frequency' has {wrong[0]!r}; expected a list of r (rare), c (common) or f (frequent), one a "
+            "class, such as 'frequency: [f, r]'."
+        )
+    if len(letters) != len(names):
+        raise UserError(
+            f"{file}: 'frequency' has {len(letters)} letters, but 'names' has {len(names)} classes. Give one a class, "
+            "in the order of their numbers."
+        )
+    return tuple(letters)
 
 
 def _names(file: Path, content: dict[str, Any]) -> dict[int, str]:

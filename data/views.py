@@ -8,7 +8,7 @@ same batch comes back on any rank, with any number of workers, and after a resum
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,16 @@ from data.config import DataConfig
 from data.labels import Label, scan, unreadable
 from data.loose import LoosePictures, refuse_leaks
 from data.pairs import check_pair_sizes, match_pairs
-from data.soft_rows import AffineShares, MosaicShares, TakeRows, first_rows, with_rows
+from data.soft_rows import first_rows, with_rows
+from data.verified import Verified, read_verified, verified_of
+from data.verified_views import VERIFIED
+from data.view_transforms import FormatViews, training_transforms
 from utils.environment import contain_ultralytics
 from utils.files import UserError, list_images
 
 contain_ultralytics()
 
-from ultralytics.data.augment import (  # noqa: E402
-    Compose,
-    Format,
-    LetterBox,
-    MixUp,
-    Mosaic,
-    RandomFlip,
-    RandomHSV,
-    RandomPerspective,
-)
+from ultralytics.data.augment import Compose, LetterBox  # noqa: E402
 from ultralytics.data.dataset import YOLODataset  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 
@@ -65,82 +59,6 @@ def seeded(*entropy: int) -> Iterator[int]:
         np.random.set_state(state_numpy)
 
 
-class SplitViews:
-    """Six channels back to pictures, then colour: `img` and one entry a view, each (H, W, 3) BGR."""
-
-    def __init__(self, views: Sequence[str], colour: RandomHSV | None, shared: bool) -> None:
-        self.views, self.colour, self.shared = views, colour, shared
-
-    def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
-        """labels: one item of the transforms, `img` with all its channels."""
-        stack = labels["img"]  # (H, W, 3 * members)
-        state = np.random.get_state()
-        for position, view in enumerate(["img", *self.views]):
-            if self.shared:
-                np.random.set_state(state)  # every member draws the same colour change
-            labels[view] = self._coloured(np.ascontiguousarray(stack[..., 3 * position : 3 * position + 3]))
-        return labels
-
-    def _coloured(self, image: np.ndarray) -> np.ndarray:
-        return self.colour({"img": image})["img"] if self.colour else image
-
-
-class FormatViews(Format):
-    """The stock formatting for `img`, and the same for the other views: uint8 (3, H, W) RGB tensors."""
-
-    def __init__(self, views: Sequence[str]) -> None:
-        super().__init__(bbox_format="xywh", normalize=True, batch_idx=True)
-        self.views = views
-
-    def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
-        """labels: one item, `img` and every view (H, W, 3) BGR uint8."""
-        for view in self.views:
-            labels[view] = self._format_img(labels[view])
-        return super().__call__(labels)
-
-
-class RowMosaic(MosaicShares, Mosaic):
-    """The stock mosaic; notes how much of each object it keeps."""
-
-
-class RowPerspective(AffineShares, RandomPerspective):
-    """The stock affine; notes how much of each object it keeps."""
-
-
-def training_transforms(dataset: ViewDataset, options: AugmentOptions, mixing: bool) -> Compose:
-    """Geometry on the stacked picture, then split, colour and format. Without `mixing`: no mosaic, no mixup."""
-    size = dataset.imgsz
-    mosaic, perspective = (RowMosaic, RowPerspective) if dataset.rows is not None else (Mosaic, RandomPerspective)
-    geometry = Compose(
-        [
-            mosaic(dataset, imgsz=size, p=options.mosaic if mixing else 0.0),
-            perspective(
-                degrees=options.degrees,
-                translate=options.translate,
-                scale=options.scale,
-                shear=options.shear,
-                perspective=options.perspective,
-                size=(size, size),
-            ),
-        ]
-    )
-    return Compose(
-        [
-            geometry,
-            MixUp(dataset, pre_transform=geometry, p=options.mixup if mixing else 0.0),
-            RandomFlip(direction="vertical", p=options.flipud),
-            RandomFlip(direction="horizontal", p=options.fliplr),
-            *([] if dataset.rows is None else [TakeRows()]),
-            SplitViews(
-                dataset.stacked,
-                RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v),
-                shared=options.pair_colour == "shared",
-            ),
-            FormatViews(dataset.stacked),
-        ]
-    )
-
-
 class ViewDataset(YOLODataset):
     """A split of labelled pictures with the extra views that methods asked for.
 
@@ -166,6 +84,7 @@ class ViewDataset(YOLODataset):
         keep_in_memory: bool = False,
         native: bool = False,
         rows: Sequence[int] | None = None,
+        verified: Callable[[Path], Verified] | None = None,
         **stock: Any,
     ) -> None:
         self.source = list(labels)
@@ -178,6 +97,7 @@ class ViewDataset(YOLODataset):
         self.seed = seed
         self.skipped: list[tuple[Path, str]] = []
         self.native = native
+        self.verified = verified
         self.rows = rows  # of the teacher cache, where each picture's objects begin
         self.batches: list[list[int]] = []  # native: places of pictures that can go through the network together
         super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **stock)
@@ -215,6 +135,8 @@ class ViewDataset(YOLODataset):
         label = super().update_labels_info(label)
         if self.rows is not None and self.augment:
             label["cls"] = with_rows(label["cls"], first)
+        if self.verified is not None:
+            label[VERIFIED] = self.verified(Path(label["im_file"]))
         return label
 
     def build_transforms(self, hyp: Any = None) -> Compose:
@@ -275,9 +197,13 @@ class ViewDataset(YOLODataset):
     @staticmethod
     def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
         """Items to a batch: pictures of every view stacked, labels concatenated, `seed` a list."""
-        views = {view: torch.stack([item.pop(view) for item in batch]) for view in EXTRA_VIEWS & batch[0].keys()}
+        views: dict[str, Any] = {
+            view: torch.stack([item.pop(view) for item in batch]) for view in EXTRA_VIEWS & batch[0].keys()
+        }
         if SOFT in batch[0]:
             views[SOFT] = torch.cat([item.pop(SOFT) for item in batch])  # (objects,)
+        if VERIFIED in batch[0]:
+            views[VERIFIED] = [item.pop(VERIFIED) for item in batch]
         return {**YOLODataset.collate_fn(batch), **views}  # each view (B, 3, H, W)
 
 
@@ -350,6 +276,7 @@ def build_dataset(
         keep_in_memory=_keeps(cache, labels, None if native else imgsz, 1 + len(partners)),
         native=native,
         rows=[int(rows[label.image]) for label in labels] if SOFT in views else None,
+        verified=_verified(config) if VERIFIED in views else None,
         imgsz=imgsz,
         augment=augment,
         rect=native or (not augment if rect is None else rect),
@@ -395,6 +322,14 @@ def _loose(config: DataConfig, view: str, imgsz: int, seed: int) -> LoosePicture
     refuse_leaks(files, held_out, f"{config.file}: '{view}'")
     bad = {path for path, _ in unreadable(files)}
     return LoosePictures([path for path in files if path not in bad], imgsz, seed, read_image)
+
+
+def _verified(config: DataConfig) -> Callable[[Path], Verified] | None:
+    """Looks up what is known of a picture; None where the data YAML names no such file."""
+    if config.federated is None:
+        return None
+    known = read_verified(config.federated, len(config.names))
+    return lambda picture: verified_of(known, config.root, picture)
 
 
 def _keeps(cache: str, labels: Sequence[Label], imgsz: int | None, members: int) -> bool:

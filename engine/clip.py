@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,15 @@ from torch import Tensor
 from engine.weights import load_weights
 from utils.files import UserError, suggestion
 
+DEMO = "hardsight-demo"  # the model that engine.clip_demo trains
+OWN: dict[str, dict[str, Any]] = {  # models that open_clip is told of, described as it describes its own
+    DEMO: {
+        "embed_dim": 96,
+        "quick_gelu": True,
+        "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "head_width": 64, "patch_size": None},
+        "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 64, "heads": 4, "layers": 2},
+    }
+}
 NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size"}  # numbers that OpenAI's files carry along
 
 
@@ -36,7 +48,7 @@ def load_clip(name: str, checkpoint: Path, trust: bool = False) -> Clip:
     Raises UserError where open_clip is missing, the name is unknown or needs files from a hub, and where the checkpoint
     is no CLIP or another one.
     """
-    open_clip = _open_clip()
+    open_clip = open_clip_package()
     _check_name(open_clip, name)
     if not checkpoint.is_file():
         raise UserError(
@@ -49,14 +61,26 @@ def load_clip(name: str, checkpoint: Path, trust: bool = False) -> Clip:
     return Clip(model, open_clip.get_tokenizer(name), side if isinstance(side, int) else int(side[0]))
 
 
-def _open_clip() -> Any:
+def open_clip_package() -> Any:
+    """open_clip, which knows OWN. Raises UserError where it is missing."""
     try:
         import open_clip
     except ImportError as problem:
         raise UserError(
             f"prepare.py teacher: needs open_clip, which is not installed ({problem}). Run 'pip install open_clip_torch'."
         ) from None
+    for name, description in OWN.items():
+        if name not in open_clip.list_models():
+            _register(open_clip, name, description)
     return open_clip
+
+
+def _register(open_clip: Any, name: str, description: Mapping[str, Any]) -> None:
+    """open_clip takes descriptions from files."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{name}.json"
+        file.write_text(json.dumps(description))
+        open_clip.add_model_config(file)
 
 
 def _check_name(open_clip: Any, name: str) -> None:

@@ -9,23 +9,26 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data.config import DataConfig, load_data
+from data.config import DataConfig, load_data, task_of
 from data.scenes import make_world
-from engine.comparison_tables import Outcome, Study, save_study
+from engine.comparison_tables import METRICS, Outcome, Study, save_study
 from engine.evaluation import PictureStats, Report
+from engine.long_tail import long_tail_of
 from engine.options.compare import ABOUT, COMPARE_SCHEMAS, CompareOptions
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.options.val import ValOptions
+from engine.tasks import TASKS, entry
 from engine.validator import load_subject, measure, present_splits
 from methods.registry import split_names
 from utils.files import UserError, atomic_write, load_yaml, new_run_folder, save_yaml
+from utils.metrics import FREQUENCIES, PROTOCOLS
 from utils.options import build, parse_argv
 
 RESERVED = ("resume", "seed", "project", "name", "exist_ok", "data")  # decided here, for every run
@@ -69,20 +72,55 @@ def compare(*, trainer: Trainer | None = None, examiner: Examiner | None = None,
     chosen, *_ = build(COMPARE_SCHEMAS, options)
     shared = {key: value for key, value in _canonical(options).items() if key not in _own_names()}
     specs = [parse_run(text) for text in chosen.run]
-    _check(specs, shared, chosen)
     data = str(shared.pop("data", TrainOptions().data))
+    task = task_of(data)
+    examine = examiner or examiner_of(task, data, chosen.split)
+    usual = TASKS[task].metrics if task in TASKS else METRICS
+    metrics = chosen.metric if "metric" in options else usual[:1]
+    _check(specs, shared, metrics, usual)
     config = load_data(data, make_demo=make_world)
     splits = present_splits(config, chosen.split)
     same = {key: value for key, value in shared.items() if key not in WHEREABOUTS}
     save_dir = choose_folder(chosen, {"data": str(config.file), "split": chosen.split, "shared": _plain(same)})
-    bench = Bench(config, save_dir, shared, trainer or _train, examiner or Examination(data, chosen.split))
+    bench = Bench(config, save_dir, shared, trainer or _train, examine)
     outcomes = bench.run_all(specs, range(_first_seed(shared), _first_seed(shared) + chosen.seeds), chosen.restart)
     if all(outcome.error for outcome in outcomes):
         raise UserError(f"every run failed; the first said: {outcomes[0].error} The folder of the runs is {save_dir}.")
     conditions = [config.conditions.get(split, split) for split in splits]
-    study = Study([spec.label for spec in specs], conditions, outcomes, chosen.metric, chosen.resamples)
+    groups = class_groups(config, shared.get("protocol"))
+    study = Study([spec.label for spec in specs], conditions, outcomes, metrics, chosen.resamples, groups, usual)
     summary, differences = save_study(study, save_dir, chosen.out, config.file.stem, _facts(chosen, data, shared))
     return CompareResult(save_dir, summary, differences, outcomes)
+
+
+def protocol_metrics(protocol: str | None) -> list[str]:
+    """The numbers that a protocol adds to a report.
+
+    >>> protocol_metrics("lvis")
+    ['AP', 'AP50', 'AP75', 'APr', 'APc', 'APf']
+    """
+    if protocol is None:
+        return []
+    rules = PROTOCOLS[protocol]
+    parts = [*filter(None, rules.sizes), *(FREQUENCIES if rules.long_tail else ())]
+    return ["AP", "AP50", "AP75", *(f"AP{part}" for part in parts)]
+
+
+def class_groups(config: DataConfig, protocol: str | None) -> dict[str, Collection[int] | None]:
+    """Metrics of a protocol that are means over classes -> the classes (None: all)."""
+    if protocol != "lvis":
+        return dict.fromkeys(("AP", "AP50")) if protocol else {}
+    letters = long_tail_of(config).frequency
+    by_letter = {f"AP{group}": [n for n, letter in enumerate(letters) if letter == group] for group in FREQUENCIES}
+    return {"AP": None, "AP50": None, **by_letter}
+
+
+def examiner_of(task: str, data: str, split: str) -> Examiner:
+    """What measures the checkpoints of a task. Raises UserError for a task that cannot be compared."""
+    examine = entry("examine", task)
+    if examine is None:
+        return Examination(data, split)
+    return lambda best, options: examine(best, data, split, str(options.get("device", "")))
 
 
 def _train(**options: Any) -> Any:
@@ -136,7 +174,7 @@ def parse_run(text: str) -> RunSpec:
     return RunSpec(" ".join(text.split()), own)
 
 
-def _check(specs: list[RunSpec], shared: Mapping[str, Any], chosen: CompareOptions) -> None:
+def _check(specs: list[RunSpec], shared: Mapping[str, Any], metrics: Sequence[str], usual: Sequence[str]) -> None:
     """Every mistake in the options, before hours are spent."""
     if len(specs) < 1:
         raise UserError('--run: name at least one run, such as --run none --run "wiid byol_weight=0" --run wiid.')
@@ -148,6 +186,12 @@ def _check(specs: list[RunSpec], shared: Mapping[str, Any], chosen: CompareOptio
         raise UserError("--resume: a comparison goes on by itself; give the same command again.")
     for spec in specs:
         build(TRAIN_SCHEMAS, {**shared, **spec.own})
+    protocol = shared.get("protocol")
+    known = [*usual, *protocol_metrics(protocol)]
+    wrong = next((name for name in metrics if name not in known), None)
+    if wrong is not None:
+        hint = "" if protocol or usual != METRICS else " Others need --protocol coco, aitod or lvis."
+        raise UserError(f"--metric {wrong}: expected {', '.join(known)}.{hint}")
 
 
 def choose_folder(chosen: CompareOptions, facts: dict[str, Any]) -> Path:
@@ -286,12 +330,12 @@ class Examination:
     def __call__(self, best: Path, options: Mapping[str, Any]) -> list[Report]:
         """One report a split; `options`: the train options of the run."""
         train = TrainOptions(
-            **{key: options[key] for key in ("imgsz", "device", "single_cls", "native") if key in options}
+            **{key: options[key] for key in ("imgsz", "device", "single_cls", "native", "protocol") if key in options}
         )
         device = train.device.split(",")[0]  # several GPUs train, one measures
         chosen = ValOptions(
             data=self.data, weights=best, task=self.task, imgsz=train.imgsz, single_cls=train.single_cls, device=device,
-            native=train.native,
+            native=train.native, protocol=train.protocol,
         )  # fmt: skip
         subject = load_subject(chosen)
         return [measure(subject, split, progress=False) for split in present_splits(subject.config, self.task)]

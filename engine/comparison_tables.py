@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,8 @@ from utils.statistics import (
 )
 
 METRICS = ("mAP50", "mAP50-95")
+SHARES = {"top1": 0, "top5": 1}  # shares of the pictures, and the column of `tp` that says which count
+LEVELS = {"mAP50": range(1), "AP50": range(1)}  # IoU levels that a metric is the mean of; others: all ten
 FEW = 5  # seeds below which the table warns
 
 
@@ -42,19 +44,44 @@ class Outcome:
         head = f"{self.run}, seed {self.seed}"
         if self.error:
             return f"{head}: failed: {self.error}"
-        scores = "  ".join(f"{report.condition} mAP50 {report.metrics['mAP50']:.3f}" for report in self.reports)
+        scores = "  ".join(f"{report.condition} {_headline(report)}" for report in self.reports)
         return f"{head}: {scores}  ({self.train_seconds:.0f} s of training)"
 
 
+def _headline(report: Report) -> str:
+    """The metric that a report is known by."""
+    name = next(name for name in (METRICS[0], *report.metrics) if name in report.metrics)
+    return f"{name} {report.metrics[name]:.3f}"
+
+
 class Study:
-    """The outcomes of a comparison, looked at by run and condition."""
+    """The outcomes of a comparison, looked at by run and condition.
+
+    metrics: those that differences are given of. groups: a metric over some classes only -> these classes; a metric that
+    is neither in METRICS, in SHARES nor here cannot be had from resampled pictures, and its interval is over seeds alone.
+    usual: metrics that every summary of the task shows.
+    """
 
     def __init__(
-        self, runs: list[str], conditions: list[str], outcomes: list[Outcome], metric: str, resamples: int
+        self,
+        runs: list[str],
+        conditions: list[str],
+        outcomes: list[Outcome],
+        metrics: Sequence[str],
+        resamples: int,
+        groups: Mapping[str, Collection[int] | None] | None = None,
+        usual: Sequence[str] = METRICS,
     ) -> None:
         self.runs, self.conditions, self.outcomes = runs, conditions, outcomes
-        self.metric, self.resamples = metric, resamples
-        self._resampled: dict[tuple[str, int, str], np.ndarray] = {}
+        self.metrics, self.resamples = list(metrics), resamples
+        self.groups = dict.fromkeys((*METRICS, *SHARES)) | dict(groups or {})
+        self.usual = usual
+        self._resampled: dict[tuple[str, int, str, str], np.ndarray] = {}
+
+    @property
+    def shown(self) -> list[str]:
+        """Metrics of the summary: the usual two, and those that are compared besides."""
+        return list(dict.fromkeys((*self.usual, *self.metrics)))
 
     def reports(self, run: str, condition: str) -> dict[int, Report]:
         """Seed -> report of the finished seeds of a run."""
@@ -63,16 +90,16 @@ class Study:
 
     def values(self, run: str, condition: str, metric: str) -> np.ndarray:
         """The metric of each finished seed: (seeds,)."""
-        return np.array([report.metrics[metric] for report in self.reports(run, condition).values()])
+        return np.array([report.metrics.get(metric, np.nan) for report in self.reports(run, condition).values()])
 
     def summary(self) -> list[dict[str, Any]]:
-        """One row a run and condition: mean and spread (sd) of both metrics, seconds of training, what failed."""
+        """One row a run and condition: mean and spread (sd) of each metric, seconds of training, what failed."""
         return [self._summary_row(run, condition) for run in self.runs for condition in self.conditions]
 
     def _summary_row(self, run: str, condition: str) -> dict[str, Any]:
         mine = [outcome for outcome in self.outcomes if outcome.run == run]
         row: dict[str, Any] = {"run": run, "condition": condition, "seeds": len(self.reports(run, condition))}
-        for metric in METRICS:
+        for metric in self.shown:
             values = self.values(run, condition, metric)
             row[metric] = float(values.mean()) if len(values) else float("nan")
             row[f"{metric} sd"] = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
@@ -85,23 +112,30 @@ class Study:
         """Each run against the first, and against the one before it: difference, interval, verdict."""
         pairs = [(run, self.runs[0]) for run in self.runs[1:]]
         pairs += [(run, before) for before, run in pairwise(self.runs[1:])]
-        rows = (self._difference(run, other, condition) for run, other in pairs for condition in self.conditions)
+        rows = (
+            self._difference(run, other, condition, metric)
+            for metric in self.metrics
+            for run, other in pairs
+            for condition in self.conditions
+        )
         return [row for row in rows if row is not None]
 
-    def _difference(self, run: str, other: str, condition: str) -> dict[str, Any] | None:
+    def _difference(self, run: str, other: str, condition: str, metric: str) -> dict[str, Any] | None:
         """The row of one pair of runs, over the seeds that both have finished."""
         ours, theirs = self.reports(run, condition), self.reports(other, condition)
-        seeds = sorted(ours.keys() & theirs.keys())
+        seeds = [
+            s for s in sorted(ours.keys() & theirs.keys()) if metric in ours[s].metrics and metric in theirs[s].metrics
+        ]
         if not seeds:
             return None
         a, b = ([reports[seed] for seed in seeds] for reports in (ours, theirs))
-        interval, resampled = self._interval(a, b, [(run, seed, condition) for seed in seeds], other)
-        wins = sum(x.metrics[self.metric] > y.metrics[self.metric] for x, y in zip(a, b, strict=True))
+        interval, resampled = self._interval(a, b, [(run, seed, condition, metric) for seed in seeds], other)
+        wins = sum(x.metrics[metric] > y.metrics[metric] for x, y in zip(a, b, strict=True))
         return {
             "run": run,
             "against": other,
             "condition": condition,
-            "metric": self.metric,
+            "metric": metric,
             "difference": interval.mean,
             "low": interval.low,
             "high": interval.high,
@@ -111,28 +145,35 @@ class Study:
         }
 
     def _interval(
-        self, a: list[Report], b: list[Report], keys: list[tuple[str, int, str]], other: str
+        self, a: list[Report], b: list[Report], keys: list[tuple[str, int, str, str]], other: str
     ) -> tuple[Interval, str]:
         """The interval of the mean difference, and what was drawn for it: seeds and pictures, where both are there."""
-        ours, theirs = ([report.metrics[self.metric] for report in reports] for reports in (a, b))
-        if not all(_same_pictures(a[0], report) for report in (*a, *b)):
+        metric = keys[0][3]
+        ours, theirs = ([report.metrics[metric] for report in reports] for reports in (a, b))
+        if metric not in self.groups or not all(_same_pictures(a[0], report) for report in (*a, *b)):
             return paired_bootstrap(ours, theirs, samples=self.resamples), f"{len(a)} seeds"
         table = np.stack([self._resample(key, report) for key, report in zip(keys, a, strict=True)])
-        against = [(other, seed, condition) for _, seed, condition in keys]
+        against = [(other, *key[1:]) for key in keys]
         reference = np.stack([self._resample(key, report) for key, report in zip(against, b, strict=True)])
         mean = float(np.mean(ours) - np.mean(theirs))
         interval = crossed_bootstrap(table, reference, mean, seeds_too=len(a) > 1)
         seeds = f"{len(a)} seeds x " if len(a) > 1 else ""
         return interval, f"{seeds}{len(a[0].pictures)} pictures"
 
-    def _resample(self, key: tuple[str, int, str], report: Report) -> np.ndarray:
+    def _resample(self, key: tuple[str, int, str, str], report: Report) -> np.ndarray:
         """The metric on each resample of the pictures, which are the same resamples for every run: (resamples,)."""
         if key not in self._resampled:
             weights = resample_weights(len(report.pictures), self.resamples)
-            levels = range(10) if self.metric == "mAP50-95" else range(1)
-            maps = [resampled_map(matches_of(report.pictures, level), weights) for level in levels]
-            self._resampled[key] = np.mean(maps, 0)
+            self._resampled[key] = self._resampled_metric(key[3], report, weights)
         return self._resampled[key]
+
+    def _resampled_metric(self, metric: str, report: Report, weights: np.ndarray) -> np.ndarray:
+        """A metric where picture p counts weights[r, p] times: (resamples, pictures) -> (resamples,)."""
+        if metric in SHARES:
+            right = np.array([picture.tp[0, SHARES[metric]] for picture in report.pictures])
+            return weights @ right / weights.sum(1)
+        levels, classes = LEVELS.get(metric, range(10)), self.groups[metric]
+        return np.mean([resampled_map(matches_of(report.pictures, level, classes), weights) for level in levels], 0)
 
 
 def _same_pictures(a: Report, b: Report) -> bool:
@@ -140,10 +181,11 @@ def _same_pictures(a: Report, b: Report) -> bool:
     return bool(a.pictures) and [p.file for p in a.pictures] == [p.file for p in b.pictures]
 
 
-def matches_of(pictures: Sequence[PictureStats], level: int) -> Matches:
-    """The matches of a report at one IoU level (0: 0.50 ... 9: 0.95), as resampling wants them."""
+def matches_of(pictures: Sequence[PictureStats], level: int, only: Collection[int] | None = None) -> Matches:
+    """The matches of a report at one IoU level (0: 0.50 ... 9: 0.95), as resampling wants them; of `only` some classes."""
     classes = 1 + int(max((p.target_cls.max() for p in pictures if len(p.target_cls)), default=0))
-    counts = [np.bincount(picture.target_cls.astype(int), minlength=classes) for picture in pictures]
+    wanted = np.ones(classes, bool) if only is None else np.isin(np.arange(classes), list(only))
+    counts = [np.bincount(picture.target_cls.astype(int), minlength=classes) * wanted for picture in pictures]
     sizes = [len(picture.conf) for picture in pictures]
     return Matches(
         right=np.concatenate([picture.tp[:, level] for picture in pictures]),
@@ -169,8 +211,9 @@ def save_study(
         save_csv(folder / f"{stem}-summary.csv", summary)
         save_csv(folder / f"{stem}-differences.csv", differences)
         atomic_write(folder / f"{stem}.md", page.replace("{stem}", stem).encode())
-        values = {c: {r: study.values(r, c, study.metric).tolist() for r in study.runs} for c in study.conditions}
-        plot_comparison(values, folder / f"{stem}.png", study.metric)
+        metric = study.metrics[0]
+        values = {c: {r: study.values(r, c, metric).tolist() for r in study.runs} for c in study.conditions}
+        plot_comparison(values, folder / f"{stem}.png", metric)
         print(f"tables and picture: {folder / stem}.md .csv .png")
     return summary, differences
 
@@ -211,7 +254,7 @@ def markdown(
     """The page of a comparison."""
     parts = [
         "# " + " / ".join(study.runs),
-        f"![{study.metric} of each run]({{stem}}.png)",
+        f"![{study.metrics[0]} of each run]({{stem}}.png)",
         markdown_table(summary),
         "Differences (run minus the other):" if differences else "",
         markdown_table(differences),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ from data.prompts import prompt_hash, prompts
 from data.scenes import make_world
 from data.teacher_cache import CacheWriter, Meta, TeacherCache, file_hash, label_hash
 from data.views import read_image
-from engine.clip import Clip, load_clip
+from engine.clip import DEMO, Clip, load_clip
+from engine.clip_demo import train_demo_clip
 from engine.distributed import pick_device
 from engine.options.prepare_teacher import TeacherOptions
 from models.teacher import crop_embeddings, crops, fitted, is_cnn, roi_embeddings, text_embedding
 from utils.files import UserError, list_images
 from utils.progress import progress
 
+SOME = 4096  # objects that are compared with all class names at once
 KEEP_EVERY = 20.0  # seconds of work that a broken run may lose
 
 Look = tuple[int, Tensor, Tensor]
@@ -37,22 +40,38 @@ def teacher(options: TeacherOptions) -> TeacherCache:
 
     Raises UserError for missing data, a model or checkpoint that does not fit, and an --out that is taken.
     """
-    if not options.data or options.checkpoint is None:
-        raise UserError("prepare.py teacher: expected --data YAML and --checkpoint FILE.")
-    config = load_data(options.data, make_demo=make_world, need=[options.split])
-    clip = load_clip(options.model, options.checkpoint, options.trust)
+    if not options.data or (options.checkpoint is None and not options.train_demo):
+        raise UserError("prepare.py teacher: expected --data YAML and --checkpoint FILE (or --train-demo).")
+    config = load_data(options.data, make_demo=make_world, need=[options.split, *["extra"] * options.extra])
+    parts = [_labels(config, split) for split in (options.split, *["extra"] * options.extra)]
+    if options.train_demo:
+        options = with_demo(options)
+    clip = load_clip(options.model, Path(options.checkpoint or ""), options.trust)
     mode = chosen_mode(options, clip)
-    labels = _labels(config, options.split)
+    labels = [label for part in parts for label in part]
     names = list(config.names.values())
-    meta = _meta(options, clip, mode, labels, names)
+    meta = _meta(options, clip, mode, parts, names)
     device = pick_device(options.device)
     clip.model.to(device)
     out = options.out or Path("runs/teacher") / f"{config.file.stem}-{options.model}-{mode}"
     with CacheWriter(out, meta, labels, lambda: _texts(clip, names, options.spaces, device)) as writer:
         _look(clip, labels, writer, mode, options, device)
         cache = writer.finish()
-    _report(cache)
+    _report(cache, labels)
     return cache
+
+
+def with_demo(options: TeacherOptions) -> TeacherOptions:
+    """The options with the demo model and its weights, which are trained where this seed's are not there yet."""
+    if options.checkpoint is not None or options.model != TeacherOptions().model:
+        raise UserError("--train-demo: trains a model and weights of its own. Leave --model and --checkpoint out.")
+    file = Path("runs/teacher") / f"{DEMO}-{options.seed}.safetensors"
+    if file.is_file():
+        print(f"{file}: was trained before; it is used as it is.")
+    else:
+        train_demo_clip(file, seed=options.seed)
+    mode = "crop" if options.mode == "auto" else options.mode  # it has seen single things only, no whole pictures
+    return replace(options, model=DEMO, checkpoint=file, mode=mode)
 
 
 def chosen_mode(options: TeacherOptions, clip: Clip) -> str:
@@ -66,14 +85,16 @@ def chosen_mode(options: TeacherOptions, clip: Clip) -> str:
 def _labels(config: DataConfig, split: str) -> list[Label]:
     """The labels of a split, as the training scans them."""
     if split not in config.splits:
-        raise UserError(f"--split {split}: {config.file} has no such split; it names {', '.join(config.splits)}.")
+        raise UserError(f"split {split!r}: {config.file} has no such split; it names {', '.join(config.splits)}.")
     images = [image for place in config.splits[split] for image in list_images(place, config.root)]
     return scan(images, len(config.names), what=split).labels
 
 
-def _meta(options: TeacherOptions, clip: Clip, mode: str, labels: Sequence[Label], names: Sequence[str]) -> Meta:
+def _meta(
+    options: TeacherOptions, clip: Clip, mode: str, parts: Sequence[Sequence[Label]], names: Sequence[str]
+) -> Meta:
     return Meta(
-        labels=label_hash(labels),
+        labels="+".join(label_hash(part) for part in parts),
         prompts=prompt_hash(names, spaces=options.spaces),
         model=options.model,
         checkpoint=file_hash(Path(options.checkpoint or "")),
@@ -158,11 +179,22 @@ def _embedded(clip: Clip, looks: Any, mode: str, device: torch.device) -> Iterat
         yield place, found.float().cpu().numpy()
 
 
-def _report(cache: TeacherCache) -> None:
-    """How much there is, and the next step."""
+def _report(cache: TeacherCache, labels: Sequence[Label]) -> None:
+    """How much there is, what the teacher alone would make of it, and the next step."""
     rows, dimensions = cache.embeddings.shape
     print(
         f"{cache.folder}: {rows} objects in {len(cache.offsets) - 1} pictures and {len(cache.text)} class names, "
-        f"{dimensions} numbers each ({rows * dimensions * 2 / 1e6:.1f} MB).\n"
-        f"Train with it: --method richsem --teacher {cache.folder}"
+        f"{dimensions} numbers each ({rows * dimensions * 2 / 1e6:.1f} MB)."
     )
+    if rows:
+        print(f"Of the objects the teacher names {100 * zero_shot(cache, labels):.1f} % as their labels do.")
+    print(f"Train with it: --method richsem --teacher {cache.folder}")
+
+
+def zero_shot(cache: TeacherCache, labels: Sequence[Label]) -> float:
+    """Share of the objects (at least one) that lie nearest to the text of their own class, by the cosine."""
+    classes = np.concatenate([label.classes[:, 0] for label in labels]).astype(np.int64)
+    text = (cache.text / np.linalg.norm(cache.text, axis=1, keepdims=True)).T  # (D, C)
+    parts = range(0, len(classes), SOME)
+    right = sum(((cache.embeddings[i : i + SOME] @ text).argmax(1) == classes[i : i + SOME]).sum() for i in parts)
+    return float(right / len(classes))

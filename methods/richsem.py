@@ -54,7 +54,7 @@ class RichSem(Method):
         if self.options.teacher is None:
             raise UserError(
                 "--method richsem: needs the teacher cache of the training set; give --teacher FOLDER. Make one with "
-                "'python prepare.py teacher --data YAML --checkpoint FILE'."
+                "'python prepare.py teacher --data YAML --checkpoint FILE' (or --train-demo; and --extra for extra pictures)."
             )
         return TeacherCache(self.options.teacher)
 

@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 from utils.files import UserError, suggestion
 
 ANY_SIZE = 1e5**2  # square pixels
+FREQUENCIES = {"r": "rare", "c": "common", "f": "frequent"}  # LVIS's letters
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,11 @@ def evaluate(
 
     Returns fractions of 1: AP (mean over IoU 0.50:0.05:0.95), AP50, AP75 and, by protocol, "coco": APs, APm, APl (areas
     below 32^2, to 96^2, above); "aitod": APvt, APt, APs, APm (below 8^2, to 16^2, to 32^2, above; an area on a border
-    counts on both sides); "lvis": APr, APc, APf (rare, common, frequent classes). A group without objects is nan. LVIS
-    scores the best 300 detections of a picture, drops those of classes that were not looked for in it, and ignores
-    surplus ones of classes that were not labelled exhaustively. Inputs are not changed. Raises UserError for an
-    unreadable file, a missing column, a detection of an unknown picture, or an unknown protocol.
+    counts on both sides); "lvis": APr, APc, APf (rare, common, frequent classes). A size without objects is nan, a
+    frequency without objects is not there at all. LVIS scores the best 300 detections of a picture, drops those of
+    classes that were not looked for in it, and ignores surplus ones of classes that were not labelled exhaustively.
+    Inputs are not changed. Raises UserError for an unreadable file, a missing column, a detection of an unknown
+    picture, or an unknown protocol.
     Source: Lin et al., Microsoft COCO (2014); Wang et al., AI-TOD (2020); Gupta et al., LVIS (2019).
     """
     rules = PROTOCOLS.get(protocol)
@@ -158,13 +161,14 @@ def summarise(precision: np.ndarray, columns: Mapping[str, Sequence[int]], rules
     """Mean precision over IoU levels, recall steps and classes; nan where there is no object.
 
     precision: (10 IoU levels, 101 recall steps, classes, size ranges), -1 without objects; the first size range is all
-    sizes. columns: the classes of each frequency (long-tailed protocols only).
+    sizes. columns: the classes of each frequency (long-tailed protocols only); one without objects gets no entry.
     """
     everything = precision[..., 0]
     summary = {"AP": _mean(everything), "AP50": _mean(everything[0]), "AP75": _mean(everything[5])}
     summary |= {f"AP{name}": _mean(precision[..., place]) for place, name in enumerate(rules.sizes, 1) if name}
     if rules.long_tail:
-        summary |= {f"AP{group}": _mean(everything[:, :, columns.get(group, [])]) for group in "rcf"}
+        groups = {f"AP{letter}": _mean(everything[:, :, columns.get(letter, [])]) for letter in FREQUENCIES}
+        summary |= {name: value for name, value in groups.items() if not math.isnan(value)}
     return summary
 
 

@@ -1,4 +1,4 @@
-"""Average precision by the COCO and AI-TOD protocols, a picture at a time, without JSON.
+"""Average precision by the COCO, AI-TOD and LVIS protocols, a picture at a time, without JSON.
 
 `utils.metrics.evaluate` is the measure of files. It keeps two to three kilobytes for each detection: the 14,018 test
 pictures of AI-TOD with five hundred each would take some twenty gigabytes. The meter here keeps thirty bytes.
@@ -6,6 +6,8 @@ pictures of AI-TOD with five hundred each would take some twenty gigabytes. The 
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,44 +38,67 @@ class _Matched:
 
 
 class ProtocolMeter:
-    """What `evaluate(..., protocol)` says of the same boxes: "coco" or "aitod"; the order of the pictures breaks ties."""
+    """What `evaluate(..., protocol)` says of the same boxes; the order of the pictures breaks ties.
 
-    def __init__(self, protocol: str) -> None:
+    frequency: for "lvis", the letter of each class (r rare, c common, f frequent; any other: in none of the groups).
+    """
+
+    def __init__(self, protocol: str, frequency: Sequence[str] = ()) -> None:
         self.rules = PROTOCOLS[protocol]
-        self.ranges = np.array([(0, ANY_SIZE), *self.rules.sizes.values()], float)  # (A, 2) square pixels
+        self.frequency = tuple(frequency)
+        sizes = [limits for name, limits in self.rules.sizes.items() if name]
+        self.ranges = np.array([(0, ANY_SIZE), *sizes], float)  # (A, 2) square pixels
         self.pictures: list[_Matched] = []
 
     def add(
-        self, boxes: Floats, scores: Floats, classes: NDArray, targets: Floats, areas: Floats, target_classes: NDArray
+        self,
+        boxes: Floats,
+        scores: Floats,
+        classes: NDArray,
+        targets: Floats,
+        areas: Floats,
+        target_classes: NDArray,
+        *,
+        absent: Collection[int] | None = None,
+        partial: Collection[int] = (),
     ) -> None:
         """Match one picture: boxes (n, 4) and targets (m, 4) are xyxy in pixels of the original picture.
 
         scores: (n,) in [0, 1]; classes: (n,); areas: (m,) square pixels, which decide the size range; target_classes:
-        (m,).
+        (m,). absent: classes that were looked for and are not there; detections of classes that are neither among these
+        nor among the targets are dropped; None: every class was looked for. partial: classes of which not every object
+        is labelled; a detection of one that finds no object is ignored.
         """
-        order = np.argsort(-scores, kind="stable")
-        order = order[_rank_in_class(classes[order]) < self.rules.most]
+        order = self._scored(scores, classes)
+        if absent is not None:
+            order = order[np.isin(classes[order], [*absent, *target_classes])]
         boxes, scores, classes = boxes[order].astype(float), scores[order].astype(float), classes[order].astype(int)
         target_classes = target_classes.astype(int)
         iou = box_iou(boxes, targets.astype(float)) * (classes[:, None] == target_classes)  # (n, m)
         valid = self._in_range(areas)  # (m, A)
         right, outside = match(iou, valid.T)
-        surplus = ~self._in_range((boxes[:, 2:] - boxes[:, :2]).prod(1))[:, :, None]  # (n, A, 1)
-        counted = right | ~(outside | surplus)
+        surplus = ~self._in_range((boxes[:, 2:] - boxes[:, :2]).prod(1))  # (n, A)
+        surplus |= np.isin(classes, list(partial))[:, None]
+        counted = right | ~(outside | surplus[:, :, None])
         self.pictures.append(_Matched(scores, classes, _packed(right), _packed(counted), target_classes, valid))
+
+    def _scored(self, scores: Floats, classes: NDArray) -> NDArray[np.int64]:
+        """The detections that are scored, surest first."""
+        order = np.argsort(-scores, kind="stable")[: self.rules.most_in_picture]
+        return order[_rank_in_class(classes[order]) < self.rules.most]
 
     def _in_range(self, areas: Floats) -> Bools:
         """areas (n,) -> (n, A), both ends included."""
         return (areas[:, None] >= self.ranges[:, 0]) & (areas[:, None] <= self.ranges[:, 1])
 
     def result(self) -> tuple[dict[str, float], dict[int, dict[str, float]]]:
-        """AP, AP50, AP75 and AP by size, fractions of 1, nan without objects; the same for each class with objects."""
-        precision = self._precision()
-        by_class = {
-            number: summarise(precision[:, :, [column]], {}, self.rules)
-            for column, number in enumerate(self._classes())
-        }
-        return summarise(precision, {}, self.rules), by_class
+        """AP, AP50, AP75 and AP by size or frequency, as `evaluate` has them; the same for each class with objects."""
+        classes, precision = self._classes(), self._precision()
+        groups: dict[str, list[int]] = defaultdict(list)
+        for column, number in enumerate(classes if self.frequency else ()):
+            groups[self.frequency[number]].append(column)
+        alone = {number: summarise(precision[:, :, [column]], {}, self.rules) for column, number in enumerate(classes)}
+        return summarise(precision, groups, self.rules), alone
 
     def _classes(self) -> list[int]:
         """Classes with objects, ascending."""
@@ -81,21 +106,35 @@ class ProtocolMeter:
 
     def _precision(self) -> Floats:
         """(T, 101, classes with objects, A), -1 where a range has no object of the class."""
-        precision = np.empty((len(IOU_LEVELS), len(RECALL_STEPS), len(self._classes()), len(self.ranges)))
-        for column, number in enumerate(self._classes()):
-            precision[:, :, column] = self._precision_of(number)
+        classes = self._classes()
+        precision = np.empty((len(IOU_LEVELS), len(RECALL_STEPS), len(classes), len(self.ranges)))
+        if classes:
+            objects = self._objects(classes)
+            for column, (right, counted) in enumerate(self._detections(classes)):
+                precision[:, :, column] = self._precision_of(right, counted, objects[column])
         return precision
 
-    def _precision_of(self, number: int) -> Floats:
-        """(T, 101, A) of one class."""
-        mine = [(picture, picture.classes == number) for picture in self.pictures]
-        scores = np.concatenate([picture.scores[rows] for picture, rows in mine])
-        order = np.argsort(-scores, kind="stable")
-        right, counted = (
-            np.concatenate([getattr(picture, name)[rows] for picture, rows in mine])[order]
-            for name in ("right", "counted")
-        )
-        objects = sum(picture.objects[picture.target_classes == number].sum(0) for picture in self.pictures)  # (A,)
+    def _objects(self, classes: Sequence[int]) -> NDArray[np.int64]:
+        """Objects (classes, A) of each class in each size range."""
+        numbers = np.concatenate([picture.target_classes for picture in self.pictures])
+        inside = np.concatenate([picture.objects for picture in self.pictures])
+        counts = np.zeros((len(classes), len(self.ranges)), np.int64)
+        np.add.at(counts, np.searchsorted(classes, numbers), inside)
+        return counts
+
+    def _detections(self, classes: Sequence[int]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+        """For each class, `right` and `counted` of its detections in all pictures, surest first."""
+        names = ("scores", "classes", "right", "counted")
+        scores, numbers, right, counted = (np.concatenate([getattr(p, name) for p in self.pictures]) for name in names)
+        order = np.lexsort((-scores, numbers))  # stable
+        numbers = numbers[order]
+        ends = zip(np.searchsorted(numbers, classes), np.searchsorted(numbers, classes, "right"), strict=True)
+        for first, last in ends:
+            rows = order[first:last]
+            yield right[rows], counted[rows]
+
+    def _precision_of(self, right: NDArray[np.uint8], counted: NDArray[np.uint8], objects: NDArray[np.int64]) -> Floats:
+        """(T, 101, A) of one class, from its detections (n, bytes), surest first, and its objects (A,)."""
         precision = np.empty((len(IOU_LEVELS), len(RECALL_STEPS), len(self.ranges)))
         for place, (size, level) in enumerate(np.ndindex(len(self.ranges), len(IOU_LEVELS))):
             flags = _column(right, place)[_column(counted, place)]

@@ -28,6 +28,11 @@ CONVERTERS = {
     "rtts": "data.convert.rtts_dawn",
     "dawn": "data.convert.rtts_dawn",
     "kitti": "data.convert.kitti",
+    "lvis": "data.convert.lvis",
+    "imagenet-lvis": "data.convert.imagenet_lvis",
+    "codan": "data.convert.codan",
+    "exdark-cls": "data.convert.exdark_cls",
+    "arid": "data.convert.arid",
 }
 _FIXED: dict[str, dict[str, Any]] = {  # choices that a name stands for
     "aitodv2": {"version": "2.0"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from utils.files import UserError
 
@@ -68,10 +68,15 @@ SAME_THING: dict[str, dict[str, tuple[str, ...]]] = {
 class ClassTable:
     """Which classes a converted set has, in order, and which number a name of the original gets.
 
-    choice: one of LISTS, "all" (the set's own, sorted), or its own names in the wanted order, comma-separated.
+    choice: one of LISTS, "all" (the set's own, sorted), or its own names in the wanted order, comma-separated; or a
+    list of names, which holds whatever was found, as LISTS do.
     """
 
-    def __init__(self, choice: str, found: Iterable[str]) -> None:
+    def __init__(self, choice: str | Sequence[str], found: Iterable[str]) -> None:
+        if not isinstance(choice, str):
+            self.names = list(choice)
+            self._numbers = {name.lower(): number for number, name in enumerate(self.names)}
+            return
         present = sorted(set(found))
         named = [name.strip() for name in choice.split(",") if name.strip()]
         self.names = present if choice == "all" else list(LISTS.get(choice, named))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,11 @@ from data.convert.layout import Box, Item, Summary, inside, write_yolo
 from utils.files import UserError
 
 Entry = dict[str, Any]
+NEEDED = {
+    "images": {"id", "file_name"},
+    "annotations": {"image_id", "category_id", "bbox"},
+    "categories": {"id", "name"},
+}
 Judge = Callable[[Entry, Box], str | None]  # why an annotation is left out; None keeps it
 
 
@@ -52,7 +57,19 @@ def read_items(
     are counted in the summary, pictures whose name leads out of the folder are listed there. Raises UserError where the
     file is not in COCO's format.
     """
-    content = _load(file)
+    content = load(file)
+    boxes = boxes_of(content, judge, summary)
+    for entry in content["images"]:
+        try:
+            picture = find(folders, [str(entry["file_name"])])
+        except ValueError as problem:
+            summary.skipped.append((file, str(problem)))
+            continue
+        yield Item(picture, split, group, tuple(boxes.get(entry["id"], ())), size_of(entry)), entry
+
+
+def boxes_of(content: dict[str, list[Entry]], judge: Judge, summary: Summary) -> dict[Any, list[Box]]:
+    """The boxes of each picture id; annotations that `judge` gives a reason against are counted in the summary."""
     names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
     boxes: dict[Any, list[Box]] = {}
     for entry in content["annotations"]:
@@ -62,13 +79,7 @@ def read_items(
             summary.dropped[reason] += 1
         else:
             boxes.setdefault(entry["image_id"], []).append(box)
-    for entry in content["images"]:
-        try:
-            picture = _find(folders, str(entry["file_name"]))
-        except ValueError as problem:
-            summary.skipped.append((file, str(problem)))
-            continue
-        yield Item(picture, split, group, tuple(boxes.get(entry["id"], ())), _size(entry)), entry
+    return boxes
 
 
 def _items(file: Path, images: Path | None, judge: Judge, summary: Summary) -> Iterator[Item]:
@@ -90,15 +101,13 @@ def crowd(entry: Entry, _box: Box) -> str | None:
     return "marked as crowd (--difficult keeps them)" if entry.get("iscrowd") else None
 
 
-def _load(file: Path) -> dict[str, list[Entry]]:
-    """The content of an annotation file, its lists checked for the keys that are used."""
-    needed = {
-        "images": {"id", "file_name"},
-        "annotations": {"image_id", "category_id", "bbox"},
-        "categories": {"id", "name"},
-    }
+def load(file: Path, needed: Mapping[str, set[str]] = NEEDED) -> dict[str, list[Entry]]:
+    """The content of an annotation file without outlines. `needed`: its lists, and the keys that each entry must have.
+
+    Raises UserError where it is not JSON, or a list or a key is missing.
+    """
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(file.read_bytes(), object_hook=_without_outline)
     except (OSError, ValueError, RecursionError) as problem:
         raise UserError(f"{file}: cannot be read as JSON ({problem}).") from None
     for name, keys in needed.items():
@@ -108,6 +117,12 @@ def _load(file: Path) -> dict[str, list[Entry]]:
     return dict(content)
 
 
+def _without_outline(entry: Entry) -> Entry:
+    """An entry without its polygons, which are most of a file."""
+    entry.pop("segmentation", None)
+    return entry
+
+
 def _has(row: Any, keys: set[str]) -> bool:
     """Whether an entry has the keys, and numbers or texts where they refer to another entry."""
     if not isinstance(row, dict) or not keys <= row.keys():
@@ -115,7 +130,7 @@ def _has(row: Any, keys: set[str]) -> bool:
     return all(isinstance(row[key], (int, str)) for key in keys if key.endswith("id"))
 
 
-def _size(entry: Entry) -> tuple[int, int] | None:
+def size_of(entry: Entry) -> tuple[int, int] | None:
     """(height, width) as stated; None where it is not."""
     try:
         return int(entry["height"]), int(entry["width"])
@@ -123,9 +138,12 @@ def _size(entry: Entry) -> tuple[int, int] | None:
         return None
 
 
-def _find(folders: Sequence[Path], name: str) -> Path:
-    """The picture in the first folder that has it, else in the first folder (and found missing later)."""
-    places = [inside(folder, name) for folder in folders]
+def find(folders: Sequence[Path], names: Sequence[str]) -> Path:
+    """The picture, under its first name in the first folder that has it, else the first place (and found missing later).
+
+    Raises ValueError for a name that leads out of the folder.
+    """
+    places = [inside(folder, name) for name in names for folder in folders]
     return next((place for place in places if place.is_file()), places[0])
 
 

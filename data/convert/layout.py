@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +19,9 @@ from data.probe import Unreadable, in_threads, probe
 from utils.files import UserError, load_yaml, save_yaml
 
 SPLITS = ("train", "val", "test")
+EXTRA = "extra"  # a split of image-level labels: each box is its whole picture
 FAVOURED = "favoured"  # a split of pictures alone: no boxes, no label files
+WHOLE = (0.0, 0.0, math.inf, math.inf)  # the edges of a box that is its whole picture, of whatever size
 ASPECT_TOLERANCE = 0.02  # a downscaled copy may round its sides
 LINKS: dict[str, Callable[[Path, Path], object]] = {
     "copy": shutil.copyfile,
@@ -100,10 +102,18 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def write_yolo(
-    items: Sequence[Item], out: Path, summary: Summary, *, classes: str, link: str, backgrounds: bool
+    items: Sequence[Item],
+    out: Path,
+    summary: Summary,
+    *,
+    classes: str | Sequence[str],
+    link: str,
+    backgrounds: bool,
+    about: Mapping[str, object] | None = None,
 ) -> Summary:
     """Write the items in the YOLO layout and fill the summary. Pictures are copied or linked, never changed.
 
+    classes: see ClassTable. backgrounds: keep pictures without a wanted object. about: more keys for data.yaml.
     `out` may hold another converted set of the same classes: groups are added to it. Everything is built in a hidden
     folder beside `out` first. Parts of pictures are cut out and written anew. Raises UserError where nothing is left to
     write or a group is there already.
@@ -111,7 +121,7 @@ def write_yolo(
     if link not in LINKS:
         raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
     table = ClassTable(classes, (box.name for item in items for box in item.boxes))
-    content = _yaml_content(out, table, items)
+    content = {**_yaml_content(out, table, items), **(about or {})}
     work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
     try:
         written = in_threads(lambda item: _write_item(item, work, table, LINKS[link], backgrounds), items, "converting")
@@ -142,7 +152,7 @@ def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[s
         if taken is not None:
             raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
     present = {item.split for item in items}
-    content.update({split: f"images/{split}" for split in (*SPLITS, FAVOURED) if split in present})
+    content.update({split: f"images/{split}" for split in (*SPLITS, EXTRA, FAVOURED) if split in present})
     if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test pictures
         content.setdefault("val", content["test"])
     return {**content, "names": names}
@@ -227,14 +237,16 @@ def _row(box: Box, size: tuple[int, int], table: ClassTable, counts: Summary) ->
     number = table.number(box.name)
     height, width = size
     edges = (box.left, box.top, box.right, box.bottom)
+    if edges == WHOLE:
+        edges = (0.0, 0.0, float(width), float(height))
     if number is None:
         counts.dropped["another class"] += 1
         return None
     if not all(map(math.isfinite, edges)):
         counts.dropped["not a number"] += 1
         return None
-    left, right = (min(max(x, 0.0), width) for x in (box.left, box.right))
-    top, bottom = (min(max(y, 0.0), height) for y in (box.top, box.bottom))
+    left, right = (min(max(x, 0.0), width) for x in edges[::2])
+    top, bottom = (min(max(y, 0.0), height) for y in edges[1::2])
     if right <= left or bottom <= top:
         counts.dropped["no area inside the picture"] += 1
         return None

@@ -14,9 +14,14 @@ class TeacherOptions:
 
     data: str = option("", "data YAML of the labelled set (needed), or the name of one in data/", group="What")
     split: str = option("train", "split whose objects are embedded: the one that is trained on", group="What")
+    extra: bool = option(
+        False,
+        "also embed the pictures of the data YAML's 'extra' split, for a training with --extra-ratio",
+        group="What",
+    )
     model: str = option("RN50-quickgelu", "name of the model in open_clip; the published teacher", group="What")
     checkpoint: Path | None = option(
-        None, "file with the model's weights (needed); nothing is downloaded", group="What"
+        None, "file with the model's weights (needed, but for --train-demo); nothing is downloaded", group="What"
     )
     out: Path | None = option(None, "new folder for the cache; left out: runs/teacher/DATA-MODEL-MODE", group="What")
     trust: bool = option(
@@ -24,6 +29,13 @@ class TeacherOptions:
         "load the checkpoint the ordinary way, which runs the code inside it; OpenAI's own files need it",
         group="What",
     )
+
+    train_demo: bool = option(
+        False,
+        "without --model and --checkpoint: train a very small CLIP on drawn things first, for the world demo-longtail",
+        group="What",
+    )
+    seed: int = option(0, "--train-demo: of the things that it learns from, and of its weights", group="What", low=0)
 
     mode: str = option(
         "auto", "roi: the whole picture, then ROIAlign (CLIPs with a ResNet, as published); crop: each box by itself (any CLIP); "

@@ -1,0 +1,56 @@
+"""CODaN's own folders, checked and brought into one place: SPLIT/CLASS/PICTURE.
+
+Source: Lengyel et al., Zero-Shot Day-Night Domain Adaptation with a Physics Prior (ICCV 2021), and the set's page
+github.com/Attila94/CODaN.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data.convert.class_layout import Classed, ClassSummary, write_class_folders
+from utils.files import UserError, list_images
+
+NAMES = ("Bicycle", "Car", "Motorbike", "Bus", "Boat", "Cat", "Dog", "Bottle", "Cup", "Chair")
+SPLITS = ("train", "val", "test_day", "test_night")
+KEYS = {"train": "train", "val": "val", "test": "test_night", "test2": "test_day"}
+CONDITIONS = {"val": "day", "test": "night", "test2": "day"}
+
+
+def convert(source: Path, out: Path, *, link: str = "copy") -> ClassSummary:
+    """Convert the unpacked archives train, val, test_day and test_night, each with a folder a class, anywhere below `source`.
+
+    link: see class_layout. Raises UserError where the folders are missing or hold other classes.
+    """
+    home = _home(source)
+    summary = ClassSummary()
+    pictures = [picture for split in SPLITS for picture in _split(home / split, split)]
+    missing = [split for split in SPLITS if not (home / split).is_dir()]
+    if missing:
+        summary.notes.append(f"not there, and left out: {', '.join(missing)}")
+    return write_class_folders(pictures, out, summary, names=NAMES, keys=KEYS, conditions=CONDITIONS, link=link)
+
+
+def _home(source: Path) -> Path:
+    """The folder of the splits. Raises UserError where there is none."""
+    places = [source, *sorted(path for path in source.rglob("*") if path.is_dir())] if source.is_dir() else []
+    for place in places:
+        if any((place / split / name).is_dir() for split in SPLITS for name in NAMES):
+            return place
+    raise UserError(
+        f"--source {source}: expected CODaN's folders {', '.join(SPLITS)} in it, each with {NAMES[0]}/, {NAMES[1]}/, ... Unpack "
+        "the archives of github.com/Attila94/CODaN there."
+    )
+
+
+def _split(folder: Path, split: str) -> list[Classed]:
+    """The pictures of a split. Raises UserError for a folder that is no class of CODaN."""
+    if not folder.is_dir():
+        return []
+    groups = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    wrong = [path.name for path in groups if path.name not in NAMES]
+    if wrong:
+        raise UserError(
+            f"{folder}: {', '.join(wrong)} is no class of CODaN, which has {', '.join(NAMES)}. Take it out."
+        )
+    return [Classed(image, split, group.name) for group in groups for image in list_images(group)]

@@ -1,0 +1,106 @@
+"""ExDark and COCO as pictures to classify: days of COCO to learn from, ExDark's nights to test on, 12 classes.
+
+A COCO picture has many objects, so its class is a rule of ours, `picture_class`. ExDark's own list names one class a picture.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from data.convert.class_layout import Classed, ClassSummary, write_class_folders
+from data.convert.classes import EXDARK, ClassTable
+from data.convert.coco import crowd, read_items
+from data.convert.exdark import LIST
+from data.convert.layout import Box, Summary
+from utils.files import UserError, list_images
+
+NIGHT_SPLITS = {"1": "nights", "2": "val", "3": "test"}  # ExDark's training part serves without its classes
+DAY_SPLITS = {"train": "train", "val": "val_day"}
+KEYS = {"train": "train", "favoured": "nights", "val": "val", "val2": "val_day", "test": "test"}
+CONDITIONS = {"val": "night", "val2": "day", "test": "night"}
+LEAST = 0.05  # of the picture: what the largest box of its class must take
+OTHERS = 0.5  # of the area of its class: what no other class may exceed
+
+
+def convert(source: Path, out: Path, *, link: str = "copy") -> ClassSummary:
+    """Convert an unpacked ExDark (pictures and imageclasslist.txt) or a COCO folder (annotations/instances_*.json).
+
+    Both are wanted, one after the other, with the same `out`. link: see class_layout. Raises UserError where `source` is neither.
+    """
+    summary = ClassSummary()
+    listing = next(iter(sorted(source.rglob(LIST))), None) if source.is_dir() else None
+    files = sorted(source.glob("annotations/instances_*.json"))
+    if listing is not None:
+        pictures = list(_nights(source, listing, summary))
+    elif files:
+        pictures = [picture for file in files for picture in _days(file, summary)]
+    else:
+        raise UserError(
+            f"--source {source}: expected ExDark with {LIST}, or COCO with annotations/instances_*.json. See "
+            "docs/tasks/classify.md."
+        )
+    return write_class_folders(pictures, out, summary, names=EXDARK, keys=KEYS, conditions=CONDITIONS, link=link)
+
+
+def picture_class(boxes: Iterable[Box], height: int, width: int) -> int | None:
+    """The class of a picture (height, width px) with these objects, or None where it has no clear one.
+
+    It is the one of the 12 whose boxes take most area together. Its largest box takes at least 0.05 of the picture, and no other
+    of the 12 takes more than half of that area.
+    """
+    table = ClassTable("exdark", ())
+    areas: dict[int, list[float]] = defaultdict(list)
+    for box in boxes:
+        number = table.number(box.name)
+        if number is not None:
+            areas[number].append(max(box.right - box.left, 0.0) * max(box.bottom - box.top, 0.0))
+    ranked = sorted(areas, key=lambda number: -sum(areas[number]))
+    if not ranked or max(areas[ranked[0]]) < LEAST * height * width:
+        return None
+    if len(ranked) > 1 and sum(areas[ranked[1]]) > OTHERS * sum(areas[ranked[0]]):
+        return None
+    return ranked[0]
+
+
+def _days(file: Path, summary: ClassSummary) -> Iterator[Classed]:
+    """The pictures of a COCO annotation file that have a clear class."""
+    subset = file.stem.removeprefix("instances_")  # train2017
+    split = next((name for name in DAY_SPLITS if name in subset), None)
+    if split is None:
+        return
+    home = file.parent.parent
+    found = Summary()
+    for item, _ in read_items(file, [home / "images" / subset, home / subset], split, subset, crowd, found):
+        number = picture_class(item.boxes, *item.size) if item.size else None
+        if number is None:
+            summary.dropped["COCO pictures without a clear class"] += 1
+        else:
+            yield Classed(item.image, DAY_SPLITS[split], EXDARK[number])
+    summary.skipped += found.skipped
+
+
+def _nights(source: Path, listing: Path, summary: ClassSummary) -> Iterator[Classed]:
+    """ExDark's pictures by its own list; the training part comes without classes."""
+    pictures = {path.name.lower(): path for path in list_images(source)}
+    for name, number, split in read_list(listing):
+        picture = pictures.get(name.lower())
+        if picture is None:
+            summary.skipped.append((source / name, "listed, but the picture is missing"))
+        else:
+            yield Classed(picture, NIGHT_SPLITS[split], "" if NIGHT_SPLITS[split] == "nights" else EXDARK[number - 1])
+
+
+def read_list(listing: Path) -> Iterator[tuple[str, int, str]]:
+    """(file name, class from 1, split) of each line `name class light in/out split`. Raises UserError for another form."""
+    for number, line in enumerate(listing.read_text(encoding="utf-8-sig").splitlines(), 1):
+        words = line.split()
+        if not words or words[0] == "Name":
+            continue
+        valid = len(words) == 5 and words[4] in NIGHT_SPLITS and words[1].isdigit()
+        if not valid or not 1 <= int(words[1]) <= len(EXDARK):
+            raise UserError(
+                f"{listing}:{number}: expected 'name class light in/out split' with a class of 1 to 12 and a split of 1, 2 or 3."
+            )
+        yield words[0], int(words[1]), words[4]

@@ -1,0 +1,175 @@
+"""LVIS v0.5 and v1, a thousand classes in COCO's pictures, to the YOLO layout, with what was looked for and not found.
+
+Source: Gupta et al., LVIS: A Dataset for Large Vocabulary Instance Segmentation (CVPR 2019), lvisdataset.org.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from data.convert.coco import Entry, boxes_of, find, keep_all, load, size_of
+from data.convert.layout import Item, Summary, write_yolo
+from utils.files import UserError, atomic_write
+from utils.metrics import FREQUENCIES
+
+FEDERATED = "federated.json"  # beside data.yaml; its form: data.verified
+LISTS = {"absent": "neg_category_ids", "partial": "not_exhaustive_category_ids"}
+NAME = re.compile(r"lvis_(?:v([\d.]+)_)?(train|val)(?:_\w+)?\.json")
+CATEGORIES = {"id", "name", "frequency", "synset"}
+NEEDED = {
+    "images": {"id", *LISTS.values()},
+    "annotations": {"image_id", "category_id", "bbox"},
+    "categories": CATEGORIES,
+}
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of an LVIS file in the order of their ids: name, frequency (r, c or f) and WordNet synset of each."""
+
+    names: tuple[str, ...]
+    frequency: tuple[str, ...]
+    synsets: tuple[str, ...]
+    numbers: Mapping[Any, int]  # id of the file, from 1 -> class number, from 0
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What a data.yaml says of them besides their names."""
+        return {"frequency": list(self.frequency)}
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    images: Path | None = None,
+    link: str = "copy",
+    version: str | None = None,
+) -> Summary:
+    """Convert a folder with LVIS's json files, there or in `annotations`, and COCO's pictures; or one such file.
+
+    images: the folder that holds COCO's train2017 and val2017, where it is not `source`. link: see layout.write_yolo.
+    version: of the files, 1 or 0.5, where both are there. Every class and every picture is kept: one without objects
+    says which classes it does not show. Raises UserError where nothing can be found or written, or files differ in
+    their classes.
+    """
+    summary, classes = Summary(), None
+    items: list[Item] = []
+    known: dict[str, dict[str, list[int]]] = {}
+    for split, file in _files(source, version).items():
+        content = load(file, NEEDED)
+        own = read_classes(file, content)
+        if classes is not None and own != classes:
+            raise UserError(f"{file}: has other classes than the other file of {source}. Convert files of one version.")
+        classes = own
+        for item, entry in _items(file, content, split, [images] if images else _folders(source), summary):
+            items.append(item)
+            known[f"images/{split}/{item.group}/{item.file}"] = _looked_for(file, entry, own)
+    assert classes is not None
+    about = {**classes.about, "federated": FEDERATED}
+    write_yolo(items, out, summary, classes=classes.names, link=link, backgrounds=True, about=about)
+    _write_federated(out / FEDERATED, {name: lists for name, lists in known.items() if lists})
+    summary.notes.append(_counts(classes))
+    return summary
+
+
+def read_classes(file: Path, content: Mapping[str, Sequence[Entry]]) -> Classes:
+    """The classes of an LVIS file. Raises UserError for equal names, or a frequency that is none."""
+    rows = sorted(content["categories"], key=lambda row: int(row["id"]))
+    names = [str(row["name"]) for row in rows]
+    if len({name.lower() for name in names}) < len(names):
+        raise UserError(f"{file}: two categories have the same name. Is it LVIS's own file?")
+    wrong = next((row for row in rows if row["frequency"] not in list(FREQUENCIES)), None)
+    if wrong is not None:
+        raise UserError(f"{file}: 'frequency' of {wrong['name']!r} is {wrong['frequency']!r}; expected r, c or f.")
+    letters, synsets = ([str(row[key]) for row in rows] for key in ("frequency", "synset"))
+    return Classes(tuple(names), tuple(letters), tuple(synsets), {row["id"]: place for place, row in enumerate(rows)})
+
+
+def _files(source: Path, version: str | None) -> dict[str, Path]:
+    """The annotation file of each split."""
+    if source.is_file():
+        named = NAME.fullmatch(source.name)
+        return {named[2] if named else "train": source}
+    found: dict[str, Path] = {}
+    for path in sorted([*source.glob("*.json"), *source.glob("annotations/*.json")]):
+        named = NAME.fullmatch(path.name)
+        if named is None or (version is not None and named[1] != version):
+            continue
+        if named[2] in found:
+            raise UserError(
+                f"{found[named[2]]} and {path}: both are annotations of {named[2]}. Choose with --version 1 or 0.5, or "
+                "name one file as --source, and COCO's folder as --images."
+            )
+        found[named[2]] = path
+    if not found:
+        raise UserError(
+            f"--source {source}: expected lvis_v1_train.json and lvis_v1_val.json in it or in its folder annotations, or "
+            "one such file. See docs/data/lvis.md."
+        )
+    return dict(sorted(found.items()))
+
+
+def _folders(source: Path) -> list[Path]:
+    """Where the folders of the pictures may lie."""
+    bases = [source.parent, source.parent.parent] if source.is_file() else [source]
+    return [place for base in bases for place in (base, base / "images")]
+
+
+def _items(
+    file: Path, content: dict[str, list[Entry]], split: str, folders: Sequence[Path], summary: Summary
+) -> Iterator[tuple[Item, Entry]]:
+    """Each picture as an item, in the group that its folder names, with its own entry."""
+    boxes = boxes_of(content, keep_all, summary)
+    for entry in content["images"]:
+        try:
+            names = picture_names(entry)
+            picture = find(folders, names)
+        except ValueError as problem:
+            summary.skipped.append((file, str(problem)))
+            continue
+        group = PurePosixPath(names[0]).parent.name or "lvis"
+        yield Item(picture, split, group, tuple(boxes.get(entry["id"], ())), size_of(entry)), entry
+
+
+def picture_names(entry: Entry) -> list[str]:
+    """How a picture may be called, the likeliest first: COCO's folder and name, the bare name, the file's own word.
+
+    Raises ValueError where the entry does not name it.
+
+    >>> picture_names({"coco_url": "http://images.cocodataset.org/val2017/000000266409.jpg"})
+    ['val2017/000000266409.jpg', '000000266409.jpg']
+    """
+    texts = [entry[key] for key in ("coco_url", "file_name") if isinstance(entry.get(key), str)]
+    if not texts:
+        raise ValueError(f"the picture {entry['id']!r} has neither coco_url nor file_name")
+    last_two = "/".join(texts[0].split("/")[-2:]) if "coco_url" in entry else texts[0]
+    return list(dict.fromkeys([last_two, last_two.split("/")[-1], *texts[1:]]))
+
+
+def _looked_for(file: Path, entry: Entry, classes: Classes) -> dict[str, list[int]]:
+    """The lists of a picture in class numbers; empty ones are left out."""
+    lists = {}
+    for name, key in LISTS.items():
+        try:
+            lists[name] = sorted({classes.numbers[number] for number in entry[key]})
+        except (KeyError, TypeError):
+            raise UserError(f"{file}: '{key}' of picture {entry['id']!r} is no list of its categories' ids.") from None
+    return {name: numbers for name, numbers in lists.items() if numbers}
+
+
+def _write_federated(file: Path, known: Mapping[str, dict[str, list[int]]]) -> None:
+    """Add pictures to the file; those of splits that were converted earlier stay."""
+    earlier = json.loads(file.read_bytes()) if file.is_file() else {}
+    atomic_write(file, json.dumps({**earlier, **known}).encode())
+
+
+def _counts(classes: Classes) -> str:
+    """How many classes there are, in words."""
+    parts = ", ".join(f"{classes.frequency.count(letter)} {word}" for letter, word in FREQUENCIES.items())
+    return f"{len(classes.names)} classes: {parts}"
