@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data import aerial, sea, specks, water
+from data import aerial, codan_scenes, motion_scenes, motions, sea, shelf, specks, water
 from data.fog import foggy
 from data.lighting import day, night, night_exposure, night_light
 from data.street import NAMES, draw, make_street
@@ -43,6 +43,8 @@ _MANY = 200_000  # scenes a split can have at most: the seeds of splits lie this
 Labels = NDArray[np.float32]  # (n, 5) class, centre x, centre y, width, height as fractions of the picture
 Scene = Callable[[int, tuple[int, int], Collection[str]], tuple[dict[str, Picture], Labels]]
 """Draws scene number `seed` for a picture of (width, height) in some looks: look -> picture, and the labels of all."""
+Writer = Callable[[Path, int, tuple[int, int], str, Mapping[str, str]], None]
+"""Writes scene number `seed` of (width, height) px under a stem into the folders (name -> look) below a path."""
 
 
 def _street_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], Labels]:
@@ -68,24 +70,32 @@ def _plain(draw: Callable[[int, tuple[int, int]], tuple[Picture, Labels]]) -> Sc
 
 
 class Split(NamedTuple):
-    """`scenes` scenes, each written once a folder; `folders`: a folder's name -> a look of the world's, DARK or LOWRES."""
+    """`scenes` scenes, each written once a folder; `folders`: a folder's name -> a look of the world's, DARK or LOWRES.
+
+    scene, size: how its scenes are drawn and their (width, height) px, where they differ from the world's; such a size
+    stands whatever size is asked for.
+    """
 
     scenes: int
     folders: Mapping[str, str]
+    scene: Scene | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class World:
     """A made-up data set: class names in label order, picture size (width, height), and its splits in seed order.
 
-    `scene` draws one scene of it.
+    `scene` draws one scene of it. A world that is no set of labelled pictures has a `writer` instead: it draws a scene and
+    writes it, below FOLDER/NAME for each folder.
     """
 
     name: str
     names: tuple[str, ...]
     size: tuple[int, int]
     splits: Mapping[str, Split]
-    scene: Scene
+    scene: Scene | None = None
+    writer: Writer | None = None
 
 
 def _degraded(bad: str, good: str) -> dict[str, Split]:
@@ -141,13 +151,49 @@ WORLDS: dict[str, World] = {
         splits={split: Split(scenes, {split: "day"}) for split, scenes in (("train", 320), ("val", 60), ("test", 120))},
         scene=_plain(specks.specks),
     ),
+    "demo-longtail": World(
+        name="demo-longtail",
+        names=shelf.NAMES,
+        size=(320, 240),
+        splits={
+            "train": Split(360, {"train": "day"}, _plain(shelf.train_shelf)),
+            "val": Split(60, {"val": "day"}),
+            "test": Split(160, {"test": "day"}),
+            "extra": Split(25 * len(shelf.SCARCE), {"extra": "day"}, _plain(shelf.close_up), (160, 160)),
+        },
+        scene=_plain(shelf.even_shelf),
+    ),
+    "demo-codan": World(
+        name="demo-codan",
+        names=codan_scenes.NAMES,
+        size=(96, 96),
+        splits={
+            "train": Split(600, {"train": "day", "train_night": codan_scenes.DARKENED}),
+            "nights": Split(300, {"nights": "night"}),
+            "val": Split(150, {"val": "night", "val_day": "day"}),
+            "test": Split(300, {"test": "night", "test_day": "day"}),
+        },
+        writer=codan_scenes.write_pictures,
+    ),
+    "demo-arid": World(
+        name="demo-arid",
+        names=motions.NAMES,
+        size=(64, 64),
+        splits={
+            "train": Split(240, {"train": "day", "train_night": motion_scenes.DARKENED}),
+            "val": Split(48, {"val": "night", "val_day": "day"}),
+            "test": Split(96, {"test": "night", "test_day": "day"}),
+        },
+        writer=motion_scenes.write_films,
+    ),
 }
 
 
 class _Job(NamedTuple):
-    """One scene to draw: its world, seed, size, file stem, and folder -> look."""
+    """One scene to draw: its world and split, seed, size, file stem, and folder -> look."""
 
     world: str
+    split: str
     seed: int
     size: tuple[int, int]
     stem: str
@@ -239,12 +285,12 @@ def _same_or_error(root: Path, plan: Mapping[str, Any], given: bool) -> None:
 
 def _jobs(world: World, plan: Mapping[str, Any]) -> list[_Job]:
     """All scenes; split number k of seed s draws from s * 1,000,000 + k * 200,000 on."""
-    width, height = plan["size"]
     jobs = []
     for k, (split, parts) in enumerate(world.splits.items()):
         first = plan["seed"] * 1_000_000 + k * _MANY
+        width, height = parts.size or plan["size"]
         jobs += [
-            _Job(world.name, first + i, (width, height), f"{split}{i:05d}", parts.folders)
+            _Job(world.name, split, first + i, (width, height), f"{split}{i:05d}", parts.folders)
             for i in range(plan["counts"][split])
         ]
     return jobs
@@ -254,8 +300,8 @@ def _build(folder: Path, world: World, plan: Mapping[str, Any], workers: int | N
     """Draw everything into `folder`, the marker last."""
     jobs = _jobs(world, plan)
     for name in {name for split in world.splits.values() for name in split.folders}:
-        (folder / "images" / name).mkdir(parents=True)
-        (folder / "labels" / name).mkdir(parents=True)
+        for kind in (folder,) if world.writer else (folder / "images", folder / "labels"):
+            (kind / name).mkdir(parents=True)
     chunks = [jobs[i : i + 6] for i in range(0, len(jobs), 6)]
     stems = _in_processes(_draw_scenes, [(folder, chunk) for chunk in chunks], workers)
     for _ in shown(stems, len(jobs), f"drawing {world.name}") if progress else stems:
@@ -306,12 +352,23 @@ def _draw_scenes(task: tuple[Path, Sequence[_Job]]) -> list[str]:
     folder, jobs = task
     cv2.setNumThreads(1)  # one process a core is enough
     for job in jobs:
-        looks, labels = WORLDS[job.world].scene(job.seed, job.size, set(job.folders.values()) - {DARK, LOWRES})
-        for name, look in job.folders.items():
-            if look in looks:
-                write_picture(folder / "images" / name / f"{job.stem}.jpg", looks[look])
-            (folder / "labels" / name / f"{job.stem}.txt").write_text(_label_text(labels))
+        write = WORLDS[job.world].writer
+        if write is None:
+            _write_pictures(folder, job)
+        else:
+            write(folder, job.seed, job.size, job.stem, job.folders)
     return [job.stem for job in jobs]
+
+
+def _write_pictures(folder: Path, job: _Job) -> None:
+    """The looks of a labelled scene that are not made afterwards, and the labels of all."""
+    scene = WORLDS[job.world].splits[job.split].scene or WORLDS[job.world].scene
+    assert scene is not None
+    looks, labels = scene(job.seed, job.size, set(job.folders.values()) - {DARK, LOWRES})
+    for name, look in job.folders.items():
+        if look in looks:
+            write_picture(folder / "images" / name / f"{job.stem}.jpg", looks[look])
+        (folder / "labels" / name / f"{job.stem}.txt").write_text(_label_text(labels))
 
 
 def _label_text(labels: NDArray[np.float32]) -> str:

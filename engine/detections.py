@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,10 @@ STAGES = ("preprocess", "inference", "postprocess")
 
 @dataclass(frozen=True)
 class Settings:
-    """How predictions become detections; `conf`, `iou` in [0, 1], `max_det` detections a picture."""
+    """How predictions become detections; `conf`, `iou` in [0, 1], `max_det` detections a picture.
+
+    enhance: what is done to pictures (B, 3, H, W) in [0, 1] of a batch before the network sees them.
+    """
 
     conf: float = 0.001
     iou: float = 0.6
@@ -36,6 +39,7 @@ class Settings:
     augment: bool = False
     single_cls: bool = False
     end2end: bool = False
+    enhance: Callable[[Tensor, dict[str, Any]], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,11 +92,16 @@ class Network:
     settings: Settings
     watch: Stopwatch
 
-    def __call__(self, images: Tensor) -> list[Tensor]:
-        """images: (B, 3, H, W) uint8. Returns (n, 6) for each: xyxy in these pixels, confidence, class."""
+    def __call__(self, images: Tensor, batch: dict[str, Any] | None = None) -> list[Tensor]:
+        """images: (B, 3, H, W) uint8. Returns (n, 6) for each: xyxy in these pixels, confidence, class.
+
+        batch: that they belong to; without it nothing is enhanced.
+        """
         settings = self.settings
         with self.watch("preprocess"):
             images = images.to(self.device, non_blocking=True).float() / 255  # (B, 3, H, W) in [0, 1]
+            if settings.enhance is not None and batch is not None:
+                images = settings.enhance(images, batch)
         with self.watch("inference"), torch.autocast("cuda") if settings.half else nullcontext():
             predictions = self.model(images, augment=settings.augment)
         with self.watch("postprocess"):
@@ -153,7 +162,7 @@ def load(dataset: Any, batch_size: int, workers: int, device: torch.device) -> D
 
 def pictures_of(network: Network, batch: dict[str, Any]) -> Iterator[Seen]:
     """The pictures of one batch, with what the network finds in each."""
-    found = network(batch["img"])
+    found = network(batch["img"], batch)
     with network.watch("postprocess"):
         together = torch.cat(found).cpu()  # once a batch: matching takes many small steps, each a wait on a GPU
     for index, detections in enumerate(together.split([len(boxes) for boxes in found])):

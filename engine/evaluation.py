@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from engine.detections import Network, Seen, Settings, Stopwatch, inference_state, whole_pictures
+from engine.long_tail import LongTail
 from engine.sliced_evaluation import Slicing, sliced_pictures
 from utils.environment import contain_ultralytics
 from utils.metrics import PROTOCOLS
@@ -71,10 +72,11 @@ class Report:
     """The measurement of one split.
 
     condition: what the pictures are like ("night", "day"); split: the data YAML's key; metrics: precision, recall (both
-    at the best F1), mAP50, mAP50-95, then those of a protocol (AP, AP50, ... by size, nan without objects), fractions
-    of 1; per_class: one row a class with objects; speed: ms per picture by
+    at the best F1), mAP50, mAP50-95, then those of a protocol (AP, AP50, ... by size, nan without objects, or by
+    frequency, not there without objects), fractions of 1; per_class: one row a class with objects; speed: ms per picture by
     stage; pictures: the raw matches of each picture, in the data set's order; resolution: "native" where pictures kept
-    their own size, "upsampled" where their longer side was brought to one size, "sliced" where tiles were.
+    their own size, "upsampled" where their longer side was brought to one size, "sliced" where tiles were; enhanced: by
+    what pictures were brightened, if they were.
     """
 
     condition: str
@@ -86,6 +88,7 @@ class Report:
     speed: dict[str, float]
     pictures: tuple[PictureStats, ...] = field(default=(), repr=False, compare=False)
     resolution: str = "upsampled"
+    enhanced: str = ""
 
 
 def evaluate_detector(
@@ -109,22 +112,25 @@ def evaluate_detector(
     single_cls: bool = False,
     end2end: bool = False,
     protocol: str | None = None,
+    long_tail: LongTail | None = None,
     slicing: Slicing | None = None,
+    enhance: Callable[[Tensor, dict[str, Any]], Tensor] | None = None,
 ) -> Report:
     """Measure `model`, which lies on `device`, over `dataset` (Ultralytics batch dicts), in the data set's order.
 
     A data set with rectangular batches must have been built with the same `batch_size`. `half` is autocast to float16
     and acts on CUDA only; the weights are not changed. `end2end` asks for the NMS-free head where the model has one;
     otherwise every model goes through suppression, as in Ultralytics. With `plots`, curves and confusion matrices go to
-    `save_dir`. Without `max_det`, it follows the data, see `enough`. `protocol`: "coco" or "aitod" adds its numbers to
-    the metrics, over boxes in pixels of the original pictures. With `slicing`, pictures larger than a slice go through
-    the network in tiles.
+    `save_dir`. Without `max_det`, it follows the data, see `enough`. `protocol`: "coco", "aitod" or "lvis" adds its numbers to
+    the metrics, over boxes in pixels of the original pictures; "lvis" needs `long_tail`. With `slicing`, pictures larger
+    than a slice go through the network in tiles. `enhance`: pictures (B, 3, H, W) in [0, 1] and their batch to the
+    pictures that the network sees; not with `slicing`.
     """
     device = torch.device(device)
     if max_det is None:
         max_det = enough(fullest(dataset), protocol)
-    settings = Settings(conf, iou, max_det, half and device.type == "cuda", augment, single_cls, end2end)
-    tally = Tally(model.names, settings, confusion=plots, protocol=protocol)
+    settings = Settings(conf, iou, max_det, half and device.type == "cuda", augment, single_cls, end2end, enhance)
+    tally = Tally(model.names, settings, confusion=plots, protocol=protocol, long_tail=long_tail)
     watch = Stopwatch(device)
     network = Network(model, device, settings, watch)
     title = f"{condition} {'pictures' if slicing else 'batches'}" if progress else ""
@@ -148,25 +154,38 @@ def resolution(dataset: Any) -> str:
 
 
 def enough(objects: int, protocol: str | None = None) -> int:
-    """Detections to keep of a picture, where the fullest has so many objects: whole hundreds from 300, AI-TOD from 1500.
+    """Detections to keep of a picture, where the fullest has so many objects: whole hundreds from 300.
 
-    >>> enough(12), enough(301), enough(12, "aitod"), enough(2667, "aitod")
-    (300, 400, 1500, 2700)
+    AI-TOD's protocol wants at least 1500; LVIS's scores 300 of a picture, and no more.
+
+    >>> enough(12), enough(301), enough(12, "aitod"), enough(2667, "aitod"), enough(301, "lvis")
+    (300, 400, 1500, 2700, 300)
     """
-    return max(FEW, PROTOCOLS[protocol].most if protocol else 0, -(-objects // HUNDRED) * HUNDRED)
+    rules = PROTOCOLS[protocol] if protocol else None
+    if rules is not None and rules.most_in_picture is not None:
+        return rules.most_in_picture
+    return max(FEW, rules.most if rules else 0, -(-objects // HUNDRED) * HUNDRED)
 
 
 class Tally:
     """Collects the matches of each picture and turns them into a report."""
 
     def __init__(
-        self, names: Mapping[int, str], settings: Settings, confusion: bool = False, protocol: str | None = None
+        self,
+        names: Mapping[int, str],
+        settings: Settings,
+        confusion: bool = False,
+        protocol: str | None = None,
+        long_tail: LongTail | None = None,
     ) -> None:
+        if protocol and PROTOCOLS[protocol].long_tail and long_tail is None:
+            raise ValueError(f"protocol {protocol!r} needs the frequencies of the classes: see engine.long_tail")
         self.names = {0: "object"} if settings.single_cls else dict(names)
         self.settings = settings
         self.pictures: list[PictureStats] = []
         self.confusion = ConfusionMatrix(names=self.names) if confusion else None
-        self.meter = ProtocolMeter(protocol) if protocol else None
+        self.long_tail = long_tail
+        self.meter = ProtocolMeter(protocol, long_tail.frequency if long_tail else ()) if protocol else None
 
     def add(self, seen: Seen, on_image: Callable[[ImageResult], None] | None = None) -> None:
         """Match the detections of one picture with its labels."""
@@ -192,7 +211,9 @@ class Tally:
         """Match by the protocol, where there is one."""
         if self.meter is not None:
             truth = (result.targets, label_areas(result.targets), result.target_classes)
-            self.meter.add(result.boxes, result.scores, result.classes, *truth)
+            known = self.long_tail.of(result.file) if self.long_tail else None
+            absent, partial = (known.absent, known.partial) if known else (None, ())
+            self.meter.add(result.boxes, result.scores, result.classes, *truth, absent=absent, partial=partial)
 
     def report(self, condition: str, split: str, watch: Stopwatch, plots_to: Path | None = None) -> Report:
         """Average everything that was added; with `plots_to`, draw the curves there."""

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from engine.checkpoint import load_detector
 from engine.options.export import ExportOptions
+from engine.tasks import entry, task_of_weights
 from models.detector import DetectionModel
 from utils.environment import contain_ultralytics
 from utils.files import UserError, find_file
@@ -53,9 +54,13 @@ def export(**options: Any) -> ExportResult:
     (chosen,) = build([ExportOptions], options)
     if chosen.weights is None:
         raise UserError("--weights: expected the detector to export, such as runs/train/exp/weights/best.pt.")
+    other = entry("export", task_of_weights(find_file(chosen.weights, HERE, HERE / "weights")))
+    if other is not None:
+        found: ExportResult = other(**options)
+        return found
     if chosen.nms and chosen.end2end:
         raise UserError("--nms and --end2end: the suppression-free head needs no suppression; give one of the two.")
-    _check_packages(chosen)
+    check_packages(chosen)
     weights = find_file(chosen.weights, HERE, HERE / "weights")
     detector, _ = load_detector(weights, "cpu", chosen.trust)
     size = _size(chosen, int(max(detector.stride)))
@@ -69,7 +74,7 @@ def export(**options: Any) -> ExportResult:
     return ExportResult(files, differences)
 
 
-def _check_packages(options: ExportOptions) -> None:
+def check_packages(options: ExportOptions) -> None:
     """Say what is missing before anything is converted."""
     needed = [name for kind in options.include for name in PACKAGES[kind]] + ["onnxslim"] * options.simplify
     missing = " ".join(name for name in dict.fromkeys(needed) if find_spec(name) is None)

@@ -36,6 +36,16 @@ COMMANDS: dict[str, Command] = {
         "engine.prepare_degrade:degrade",
         first="recipe",
     ),
+    "enhance": Command(
+        "Make a brightened copy of dark pictures: by Zero-DCE, CLAHE or gamma.",
+        "engine.options.prepare_enhance:EnhanceOptions",
+        "engine.prepare_enhance:enhance",
+    ),
+    "train-enhancer": Command(
+        "Train Zero-DCE on dark pictures alone: no labels, no pairs.",
+        "engine.options.prepare_enhance:TrainEnhancerOptions",
+        "engine.enhancer_training:train_enhancer",
+    ),
     "world": Command(
         "Draw a made-up world, such as demo-night: labelled pictures that need no download.",
         "engine.options.prepare:WorldOptions",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from data.degrade import LOW_LIGHT_RANGES, low_light_bytes
 from data.labels import label_path
 from data.probe import Unreadable, probe
+from engine.copies import home_of, relative, two_folders
 from engine.distributed import pick_device
 from engine.options.prepare import DarkenOptions
 from utils.files import UserError, atomic_write, list_images, load_yaml, save_yaml
@@ -56,9 +57,8 @@ def darken(options: DarkenOptions) -> Darkened:
     What manifest.csv lists and is there is not done again. Unreadable pictures are left out and listed at the end.
     Raises UserError for folders that are missing, nested, or hold the result of another recipe.
     """
-    source, out = _folders(options)
-    home = source if source.is_dir() else source.parent
-    names = {path: _relative(path, home) for path in list_images(source)}
+    source, out = two_folders("darken", options.source, options.out, "_night")
+    names = {path: relative(path, home_of(source)) for path in list_images(source)}
     _same_recipe(out, options)
     done = _done(out)
     result = Darkened(out)
@@ -71,33 +71,6 @@ def darken(options: DarkenOptions) -> Darkened:
         result.written += 1
     _report(result)
     return result
-
-
-def _folders(options: DarkenOptions) -> tuple[Path, Path]:
-    """The two folders. Raises UserError unless both are given and neither holds the other."""
-    if options.source is None or options.out is None:
-        raise UserError("prepare.py darken: expected two folders, --source DIR and --out DIR.")
-    source, out = options.source, options.out
-    home = (source if source.is_dir() else source.parent).resolve()
-    target = out.resolve()
-    if target == home or target.is_relative_to(home) or home.is_relative_to(target):
-        raise UserError(
-            f"--out {out}: lies in --source {source}, or the other way round. The originals are never touched: choose "
-            f"a folder beside it, such as {home.with_name(home.name + '_night')}."
-        )
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: a file is in the way. Choose a folder.")
-    return source, out
-
-
-def _relative(path: Path, home: Path) -> str:
-    """The picture's name below the source, with forward slashes: its seed must not depend on the machine."""
-    try:
-        return path.relative_to(home).as_posix()
-    except ValueError:
-        raise UserError(
-            f"{path}: lies outside {home}. List pictures of that folder only, or give its folder."
-        ) from None
 
 
 def _same_recipe(out: Path, options: DarkenOptions) -> None:

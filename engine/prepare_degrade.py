@@ -22,6 +22,7 @@ from data.degrade_set import Picture, Recipe, find_recipe, picture_seed
 from data.labels import label_path, read_label
 from data.manifest import MANIFEST, Manifest
 from data.probe import Unreadable, probe
+from engine.copies import home_of, refuse_taken_labels, relative, two_folders
 from engine.options.prepare_degrade import DegradeOptions
 from utils.files import UserError, atomic_write, list_images, load_yaml
 from utils.progress import progress
@@ -69,9 +70,10 @@ def degrade(options: DegradeOptions) -> Degraded:
     """
     recipe = find_recipe(options.recipe)
     recipe.check(options.severity)
-    source, out = _folders(options)
+    source, out = two_folders("degrade", options.source, options.out, f"-{options.recipe}".replace(":", "-"))
     jobs = _jobs(source, options)
-    _free_labels(out, jobs)
+    if not (out / NOTE).is_file():
+        refuse_taken_labels(out, (job.file for job in jobs))
     manifest = Manifest(out, NOTE, _deciding(options))
     todo = [job for job in jobs if job.file not in manifest.rows]
     result = Degraded(out, before=len(jobs) - len(todo), rows=manifest.rows)
@@ -84,32 +86,12 @@ def degrade(options: DegradeOptions) -> Degraded:
     return result
 
 
-def _folders(options: DegradeOptions) -> tuple[Path, Path]:
-    """The two folders. Raises UserError unless both are given and neither holds the other."""
-    if options.source is None or options.out is None:
-        raise UserError("prepare.py degrade: expected two folders, --source DIR and --out DIR.")
-    source, out = options.source, options.out
-    home, target = _home(source).resolve(), out.resolve()
-    if target == home or target.is_relative_to(home) or home.is_relative_to(target):
-        raise UserError(
-            f"--out {out}: lies in --source {source}, or the other way round. The originals are never touched: choose "
-            f"a folder beside it, such as {home.with_name(f'{home.name}-{options.recipe}'.replace(':', '-'))}."
-        )
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: a file is in the way. Choose a folder.")
-    return source, out
-
-
-def _home(source: Path) -> Path:
-    return source if source.is_dir() else source.parent
-
-
 def _jobs(source: Path, options: DegradeOptions) -> list[_Job]:
     """The pictures by name. Raises UserError where two would get one name, or one lies outside the source."""
-    coco = CocoSet(options.annotations, _home(source)) if options.annotations else None
+    coco = CocoSet(options.annotations, home_of(source)) if options.annotations else None
     named = {path: name for name, path in coco.pictures.items()} if coco else None
     if named is None:
-        named = {path: _relative(path, _home(source)) for path in list_images(source)}
+        named = {path: relative(path, home_of(source)) for path in list_images(source)}
     jobs = [
         _Job(path, name, Path(name).with_suffix(f".{options.format}").as_posix(), coco) for path, name in named.items()
     ]
@@ -121,25 +103,6 @@ def _jobs(source: Path, options: DegradeOptions) -> list[_Job]:
                 f"{job.path}: its copy would have the name of the copy of {other.path}. Rename one of them."
             )
     return sorted(jobs, key=lambda job: job.file)
-
-
-def _relative(path: Path, home: Path) -> str:
-    """The picture's name below the source, with forward slashes: its seed must not depend on the machine."""
-    try:
-        return path.relative_to(home).as_posix()
-    except ValueError:
-        raise UserError(
-            f"{path}: lies outside {home}. List pictures of that folder only, or give its folder."
-        ) from None
-
-
-def _free_labels(out: Path, jobs: Sequence[_Job]) -> None:
-    """Raises UserError where labels beside a set that is only begun now would be overwritten."""
-    if (out / NOTE).is_file():
-        return
-    taken = next((place for job in jobs if (place := label_path(out / job.file)).exists()), None)
-    if taken is not None:
-        raise UserError(f"{taken}: is there already, and would be overwritten. Choose another --out, or move it away.")
 
 
 def _deciding(options: DegradeOptions) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def convert(options: ConvertOptions) -> Summary:
     choices = {
         "classes": options.classes, "images": options.images, "link": options.link, "difficult": options.difficult,
         "backgrounds": options.backgrounds, "trainval": options.trainval, "version": options.version,
-        "corners": options.corners, "favoured": options.favoured, "beta": options.beta,
+        "corners": options.corners, "favoured": options.favoured, "beta": options.beta, "synsets": options.synsets,
     }  # fmt: skip
     summary = run_converter(options.name, options.source, options.out, **choices)
     print("\n".join(summary.lines()))

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.views import ViewDataset
+from data.views import EXTRA_VIEWS, ViewDataset
 from engine.checkpoint import load_detector, save_checkpoint, save_safetensors
 from engine.distributed import WORLD
 from engine.setup import Plan
@@ -28,7 +28,7 @@ from utils.files import atomic_write, save_yaml
 from utils.plots import plot_results
 from utils.report import cell
 
-IN_LINE = ("mAP50", "mAP50-95", "AP", "APvt", "APt")  # metrics of an epoch's line, those that were asked for
+IN_LINE = ("mAP50", "mAP50-95", "AP", "APvt", "APt", "APr")  # metrics of an epoch's line, those that were asked for
 MAP_SHARES = {"mAP50": 0.1, "mAP50-95": 0.9}  # YOLOv5's fitness
 
 
@@ -128,7 +128,7 @@ class Records:
         """Save the first pictures of a batch with their boxes, a row a view, as the network saw them."""
         if not (WORLD.main and self.plan.train.plots):
             return
-        views = [view for view in ("img", *sorted(self.plan.views)) if view in batch]
+        views = [view for view in ("img", *sorted(self.plan.views & EXTRA_VIEWS)) if view in batch]
         rows = [
             np.concatenate([self._drawn(batch, view, i) for i in range(min(4, len(batch["img"])))], 1) for view in views
         ]

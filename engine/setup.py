@@ -80,13 +80,14 @@ class Plan:
 
 def make_plan(given: Mapping[str, Any]) -> Plan:
     """Check the options and decide the run. Makes the run folder, and a demo world when the data YAML names one."""
-    build_options(TRAIN_SCHEMAS, given)  # mistakes first, before any file is read
+    (first, *_) = build_options(TRAIN_SCHEMAS, given)  # mistakes first, before any file is read
+    split_names(first.method)  # a misspelt method must not wait for a world to be drawn
     merged, notes = with_hyp(given)
-    instances = build_options(TRAIN_SCHEMAS, merged)
+    build_options(TRAIN_SCHEMAS, merged)
+    data = shared_value(lambda: load_data(first.data, make_demo=make_world))
+    named = {"teacher": data.teacher} if data.teacher else {}
+    instances = build_options(TRAIN_SCHEMAS, {**named, **merged})
     train, hyper, augment, sampling, *_ = instances
-    split_names(train.method)  # a misspelt method must not wait for a world to be drawn
-    data = shared_value(lambda: load_data(train.data, make_demo=make_world))
-    by_schema = dict(zip(TRAIN_SCHEMAS, instances, strict=True))
     composition = with_implied(train.method or data.method, as_dict(*instances))
     if data.task != "detect":
         raise UserError(f"{data.file}: task '{data.task}' cannot be trained yet; this version trains 'detect'.")
@@ -94,7 +95,7 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
         raise UserError(
             f"--batch-size {train.batch_size} does not divide among {WORLD.size} processes; use a multiple."
         )
-    methods = create(composition, by_schema)
+    methods = create(composition, dict(zip(TRAIN_SCHEMAS, instances, strict=True)))
     settled = {name: value for method in methods for name, value in method.settle(train.epochs).items()}
     save_dir = shared_value(lambda: new_run_folder(train.project, train.name, train.exist_ok))
     options = as_dict(*instances) | {"method": composition, "data": str(data.file), "save_dir": str(save_dir)} | settled

@@ -25,13 +25,17 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from data.config import task_of
 from engine.background import Background
 from engine.capture import Frame
 from engine.crux_view import view_of
+from engine.distributed import pick_device
+from engine.enhance import chained, enhancer_of
 from engine.feed import Feed
 from engine.options.detect import DetectOptions
 from engine.runner import open_runner
 from engine.sources import Plan, plan
+from engine.tasks import DETECT, entry, task_of_weights
 from engine.window import open_window
 from engine.writers import Looks, Outputs, Writer, class_name
 from utils.files import UserError, new_run_folder
@@ -73,12 +77,12 @@ def stream(
     """
     (chosen,) = build([DetectOptions], options)
     sources = plan(chosen.source)
-    runner: Detector = detector or open_runner(chosen, preprocess)
+    runner: Detector = detector or open_runner(chosen, _before(chosen, preprocess))
     result = DetectResult(None)
-    with _open_feed(sources, chosen) as feed:
+    with open_feed(sources, chosen) as feed:
         for frame, boxes in _detections(feed, runner, result):
             yield frame.item.shown, frame.number, frame.image, boxes
-    _finish(result, feed, sources)
+    finish(result, feed, sources)
 
 
 def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = None, **options: Any) -> DetectResult:
@@ -86,25 +90,41 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
 
     detector: used in place of `weights`. preprocess: a picture (H, W, 3) uint8 to another, before detection. Videos
     are complete also after Ctrl-C. Raises UserError for wrong options, and where every source failed.
+    Weights of another task go to that task's own detection, which takes the same options.
     """
     (chosen,) = build([DetectOptions], options)
+    other = entry("detect", _task(chosen)) if detector is None else None
+    if other is not None:
+        found: DetectResult = other(**options)
+        return found
     sources = plan(chosen.source)
-    runner: Detector = detector or open_runner(chosen, preprocess)
+    runner: Detector = detector or open_runner(chosen, _before(chosen, preprocess))
     paint = view_of(runner) if chosen.show_crux else None
     looks = Looks(runner.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf, paint)
     outputs = Outputs(not chosen.nosave, chosen.save_txt, chosen.save_conf, chosen.save_csv, chosen.save_crop)
-    result = DetectResult(_run_folder(chosen, sources) if outputs.any else None)
+    result = DetectResult(run_folder(chosen, sources) if outputs.any else None)
     started, spent = time.perf_counter(), dict(runner.spent)
     try:
-        with _stopped_by_sigterm(), _open_feed(sources, chosen) as feed:
+        with stopped_by_sigterm(), open_feed(sources, chosen) as feed:
             _run(feed, runner, looks, outputs, chosen, result)
     except KeyboardInterrupt:
         print(f"stopped after {result.frames} frames{_where(result)}")
         raise
     stages = {stage: seconds - spent[stage] for stage, seconds in runner.spent.items()}
     _summary(result, stages, time.perf_counter() - started)
-    _finish(result, feed, sources)
+    finish(result, feed, sources)
     return result
+
+
+def _task(options: DetectOptions) -> str:
+    """The task of the weights: what their header says, or that of the same name beside a .pt file; else that of --data."""
+    said = task_of_weights(options.weights.with_suffix(".safetensors")) if options.weights else DETECT
+    return task_of(options.data) if said == DETECT and options.data else said
+
+
+def _before(options: DetectOptions, preprocess: Preprocess | None) -> Preprocess | None:
+    """What happens to a whole picture before it is scaled: the caller's step, then --enhance."""
+    return chained(preprocess, enhancer_of(options, pick_device(options.device)))
 
 
 def frame_line(frame: Frame, items: int, boxes: Tensor, detector: Detector, index: int) -> str:
@@ -147,7 +167,7 @@ def _detections(
 
 
 @contextmanager
-def _open_feed(sources: Plan, options: DetectOptions) -> Iterator[Feed]:
+def open_feed(sources: Plan, options: DetectOptions) -> Iterator[Feed]:
     """The frames of the sources. OpenCV and FFmpeg keep their own remarks to themselves: ours say what matters."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -159,7 +179,7 @@ def _open_feed(sources: Plan, options: DetectOptions) -> Iterator[Feed]:
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
+def stopped_by_sigterm() -> Iterator[None]:
     """Inside, SIGTERM ends a run as Ctrl-C does, so that videos are completed. Only the main thread can see to it."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -176,7 +196,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
-def _run_folder(options: DetectOptions, sources: Plan) -> Path:
+def run_folder(options: DetectOptions, sources: Plan) -> Path:
     """The new folder of this run. Raises UserError where results would land among the sources."""
     folder = new_run_folder(options.project, options.name, options.exist_ok)
     homes = {Path(item.where).resolve().parent for item in sources.items if item.kind in {"image", "video"}}
@@ -201,7 +221,7 @@ def _where(result: DetectResult) -> str:
     return f" are in {result.save_dir}" if result.save_dir is not None else ""
 
 
-def _finish(result: DetectResult, feed: Feed, sources: Plan) -> None:
+def finish(result: DetectResult, feed: Feed, sources: Plan) -> None:
     """Report what failed. Raises UserError where nothing was read at all, or where every live source is lost."""
     result.dead = feed.dead
     reasons = [f"{name}: {reason}" for name, reason in result.dead]

@@ -19,6 +19,7 @@ from data.views import EXTRA_VIEWS
 from engine import distributed
 from engine.crux_view import save_mosaic
 from engine.distributed import WORLD
+from engine.long_tail import long_tail_of
 from engine.optimiser import Schedule, build_optimiser, learning_rates
 from engine.records import Records
 from engine.resume import random_state, restore_random_state, save_resume
@@ -74,6 +75,9 @@ class Trainer:
         self._join_ranks()
         self.model.build_criterion()
         self.pictures, self.sampler = training_pictures(plan, self.datasets)
+        self.long_tail = None
+        if self.options.protocol == "lvis":
+            self.long_tail = long_tail_of(plan.data, self.datasets["train"].scanned, self.options.single_cls)
         rates = {part: rate for method in plan.methods for part, rate in method.rates(self.detector).items()}
         self.optimiser = build_optimiser(self.model, self.hyper, self.options.batch_size, rates)
         self.schedule = Schedule(self.hyper, self.options.epochs, len(self.sampler), self.options.batch_size)
@@ -262,6 +266,7 @@ class Trainer:
             save_dir=self.plan.save_dir if plots else None,
             single_cls=self.options.single_cls,
             protocol=self.options.protocol,
+            long_tail=self.long_tail,
         )
 
     def _final_reports(self, detector: nn.Module) -> list[Report]:

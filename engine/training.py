@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data.config import task_of
 from engine import distributed
 from engine.options.train import TRAIN_SCHEMAS
 from engine.resume import find_resume, load_resume
 from engine.setup import HERE, make_plan
+from engine.tasks import entry, task_of_run
 from engine.trainer import Interrupted, Trainer, TrainResult
 from utils.files import UserError, new_run_folder
 from utils.options import build
@@ -20,11 +22,16 @@ STAYS_WITH_RESUME = ("device", "workers", "cache", "patience", "save_steps", "sa
 def train(**options: Any) -> TrainResult:
     """Train a detector. The same options as train.py's flags: `engine.train(data="demo-night", epochs=30)`.
 
-    Raises UserError for what the user can mend.
+    Where the data YAML names another task, that task's own training takes the options. Raises UserError for what the user
+    can mend.
     """
-    (given,) = build(
-        TRAIN_SCHEMAS[:1], {key: value for key, value in options.items() if key in {"device", "resume", "project"}}
+    given, *_ = build(TRAIN_SCHEMAS, options)
+    other = entry(
+        "train", task_of_run(find_resume(given.resume, given.project)) if given.resume else task_of(given.data)
     )
+    if other is not None:
+        result: TrainResult = other(**options)
+        return result
     devices = distributed.listed_devices(given.device)
     if len(devices) > 1 and not distributed.launched():
         return _launch(devices, options)

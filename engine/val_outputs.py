@@ -13,6 +13,7 @@ import numpy as np
 
 from data.views import read_image
 from engine.evaluation import ImageResult, label_areas
+from engine.long_tail import LongTail
 from utils.draw import draw_boxes
 from utils.files import atomic_write
 from utils.metrics import evaluate
@@ -55,12 +56,19 @@ class JsonWriter:
     """`predictions.json` and `labels.json` in COCO's form, and the COCO protocol's numbers over the two.
 
     A picture is numbered by its file name where that is a number (as COCO's are) and no other picture has it, else by
-    its place. Classes are numbered from 1, in the data YAML's order.
+    its place. Classes are numbered from 1, in the data YAML's order. With `long_tail`, the labels say all that LVIS's
+    protocol needs.
     """
 
-    def __init__(self, folder: Path, names: Mapping[int, str], resolution: str = "upsampled") -> None:
+    def __init__(
+        self, folder: Path, names: Mapping[int, str], resolution: str = "upsampled", long_tail: LongTail | None = None
+    ) -> None:
         self.folder, self.resolution = folder, resolution
         categories: list[dict[str, Any]] = [{"id": number + 1, "name": name} for number, name in names.items()]
+        if long_tail is not None:
+            for category, letter in zip(categories, long_tail.frequency, strict=True):
+                category["frequency"] = letter
+        self.long_tail = long_tail
         self.labels: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": categories}
         self.predictions: list[dict[str, Any]] = []
         self.results: list[ImageResult] = []
@@ -89,7 +97,7 @@ class JsonWriter:
         """The entries of one picture."""
         height, width = result.shape
         image = {"id": number, "file_name": Path(result.file).name, "height": height, "width": width}
-        self.labels["images"].append(image)
+        self.labels["images"].append(image | self._federated(result))
         areas = label_areas(result.targets).tolist()
         for box, area, kind in zip(_corner_size(result.targets), areas, result.target_classes, strict=True):
             ids = {"id": len(self.labels["annotations"]) + 1, "image_id": number, "category_id": int(kind) + 1}
@@ -97,6 +105,16 @@ class JsonWriter:
         for box, kind, score in zip(_corner_size(result.boxes), result.classes, result.scores, strict=True):
             entry: dict[str, Any] = {"image_id": number, "file_name": image["file_name"], "category_id": int(kind) + 1}
             self.predictions.append({**entry, "bbox": [round(side, 3) for side in box], "score": float(f"{score:.6g}")})
+
+    def _federated(self, result: ImageResult) -> dict[str, list[int]]:
+        """LVIS's lists of a picture: classes looked for in vain (all others, in a set that knows no such lists)."""
+        if self.long_tail is None:
+            return {}
+        known = self.long_tail.of(result.file)
+        others = set(range(len(self.labels["categories"]))) - set(result.target_classes.astype(int).tolist())
+        absent, partial = (known.absent, known.partial) if known else (sorted(others), ())
+        lists = {"neg_category_ids": absent, "not_exhaustive_category_ids": partial}
+        return {key: [kind + 1 for kind in kinds] for key, kinds in lists.items()}
 
 
 def _corner_size(boxes: np.ndarray) -> list[list[float]]:

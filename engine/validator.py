@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,21 +10,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from data.config import DataConfig, load_data
+from data.config import DataConfig, load_data, task_of
 from data.corruptions import choose_corruptions, choose_severities
 from data.scenes import make_world
 from data.views import build_dataset
 from engine.checkpoint import load_detector
-from engine.corruptions import Plan, sweep, write
+from engine.corruptions import Plan, areas, sweep, write
 from engine.crux_view import CruxSheet, split_of, view_at
 from engine.detections import Settings
 from engine.distributed import pick_device
+from engine.enhance import Enhancer, enhancer_of
 from engine.evaluation import METRICS, ImageResult, PictureStats, Report, enough, evaluate_detector, fullest
+from engine.long_tail import LongTail, absent_groups, long_tail_of
 from engine.options.val import ValOptions
 from engine.sliced_evaluation import Slicing
+from engine.tasks import entry
 from engine.val_outputs import JsonWriter, Samples, TextWriter
 from utils.files import UserError, atomic_write, find_file, new_run_folder
+from utils.metrics import FREQUENCIES
 from utils.options import build
 from utils.plots import plot_study
 from utils.report import save_csv, text_table
@@ -54,6 +60,8 @@ class Subject:
     config: DataConfig
     options: ValOptions
     device: torch.device
+    long_tail: LongTail | None = None  # for --protocol lvis
+    enhancer: Enhancer | None = None
 
     @property
     def stride(self) -> int:
@@ -66,14 +74,24 @@ class Subject:
         given = self.options.workers
         return given if given is not None else 8 * (self.device.type == "cuda")
 
+    @property
+    def enhance(self) -> Callable[[Tensor, dict[str, Any]], Tensor] | None:
+        """What brightens the pictures of a batch, as the network is about to see them; padding stays grey."""
+        enhancer = self.enhancer
+        return (lambda images, batch: enhancer.within(images, areas(batch))) if enhancer else None
+
 
 def validate(**options: Any) -> ValResult:
     """Measure a checkpoint: `engine.validate(data="demo-night", weights="best.pt", task="test")`.
 
     The options are those of val.py. Prints a table, writes it as CSV with curves and sample pictures into a run folder.
-    Raises UserError for what the user can mend.
+    Where the data YAML names another task, that task's own validation takes them. Raises UserError for what the user can mend.
     """
     (chosen,) = build([ValOptions], options)
+    other = entry("validate", task_of(chosen.data))
+    if other is not None:
+        found: ValResult = other(**options)
+        return found
     subject = load_subject(chosen)
     save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
     whole = _corruptions if chosen.corruptions is not None else _accuracy
@@ -113,7 +131,13 @@ def subject_of(chosen: ValOptions, config: DataConfig) -> Subject:
         print(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
     if chosen.half and device.type != "cuda":
         print("note: --half acts on GPUs only; float32 is used")
-    return Subject(model, config, replace(chosen, imgsz=size), device)
+    long_tail = long_tail_of(config, single_cls=chosen.single_cls) if chosen.protocol == "lvis" else None
+    if long_tail and (unseen := long_tail.frequency.count("")):
+        print(f"note: {unseen} classes have no training picture: they count in AP, but are in no group")
+    enhancer = enhancer_of(chosen, device)
+    if enhancer is not None:
+        print(f"every picture is brightened by {enhancer.name} before the detector sees it")
+    return Subject(model, config, replace(chosen, imgsz=size), device, long_tail, enhancer)
 
 
 def weights_of(chosen: ValOptions) -> Path:
@@ -133,9 +157,19 @@ def check_togetherness(chosen: ValOptions) -> None:
             )
         if chosen.slice is not None:
             raise UserError(f"{name}: --slice looks at pictures in tiles of its own. Leave one of the two options out.")
+    apart = {"--slice": chosen.slice is not None, "--show-crux": chosen.show_crux}
+    for name in (name for name, on in apart.items() if on and chosen.enhance != "none"):
+        raise UserError(
+            f"--enhance: {name} reads pictures in a way of its own, unenhanced. Leave one of the two options out, or "
+            "measure a copy made by prepare.py enhance."
+        )
     if chosen.native and chosen.show_crux:
         raise UserError("--native: crux.jpg is drawn at --imgsz. Leave out --native or --show-crux.")
     if chosen.corruptions is not None:
+        if chosen.protocol == "lvis":
+            raise UserError(
+                "--corruptions: is not measured by --protocol lvis. Choose coco or aitod, or leave one out."
+            )
         choose_corruptions(chosen.corruptions)
         choose_severities(chosen.severities)
         wanted = {"--save-txt": chosen.save_txt, "--save-json": chosen.save_json, "--show-crux": chosen.show_crux}
@@ -216,10 +250,12 @@ def measure(
         augment=options.augment,
         end2end=options.end2end,
         protocol=options.protocol,
+        long_tail=subject.long_tail,
         slicing=_slicing(subject),
+        enhance=subject.enhance,
     )
     _mention(dataset, report, options)
-    return report
+    return replace(report, enhanced=subject.enhancer.name) if subject.enhancer else report
 
 
 def dataset_of(subject: Subject, split: str, rect: bool = True) -> Any:
@@ -246,6 +282,8 @@ def _mention(dataset: Any, report: Report, options: ValOptions) -> None:
     most = max((len(picture.target_cls) for picture in report.pictures), default=0)
     if options.max_det is not None and most > options.max_det:
         print(f"note: a picture of {report.split} has {most} objects, more than --max-det {options.max_det} can find")
+    if options.protocol == "lvis" and (groups := absent_groups(report.metrics)):
+        print(f"note: {report.split} has no object of a class that is {' or '.join(groups)}: no AP of these")
 
 
 def _accuracy(subject: Subject, save_dir: Path) -> ValResult:
@@ -260,7 +298,7 @@ def _accuracy(subject: Subject, save_dir: Path) -> ValResult:
         extra += [{"condition": condition, **found} for output in outputs if (found := output.close())]
     rows = table(reports)
     save_csv(save_dir / "metrics.csv", rows)
-    print(text_table([row for row in rows if options.verbose or row["class"] == "all"]))
+    print(text_table([_with_dashes(row, options) for row in rows if options.verbose or row["class"] == "all"]))
     if extra and options.protocol != "coco":  # else the table has them
         print("\nby the COCO protocol\n" + text_table(extra))
     print("\n" + text_table([{"condition": report.condition, **_times(report)} for report in reports], digits=1))
@@ -290,8 +328,9 @@ def _settings(subject: Subject, dataset: Any) -> Settings:
     most = options.max_det if options.max_det is not None else enough(fullest(dataset), options.protocol)
     half = options.half and subject.device.type == "cuda"
     return Settings(
-        options.conf_thres, options.iou_thres, most, half, options.augment, options.single_cls, options.end2end
-    )
+        options.conf_thres, options.iou_thres, most, half, options.augment, options.single_cls, options.end2end,
+        subject.enhance,
+    )  # fmt: skip
 
 
 def _outputs(subject: Subject, folder: Path) -> list[Any]:
@@ -299,7 +338,8 @@ def _outputs(subject: Subject, folder: Path) -> list[Any]:
     options, names = subject.options, dict(subject.model.names)
     outputs: list[Any] = [TextWriter(folder / "labels", options.save_conf)] if options.save_txt else []
     seen_at = "native" if options.native else "sliced" if options.slice is not None else "upsampled"
-    outputs += [JsonWriter(folder, names, seen_at)] if options.save_json else []
+    seen_at += f", {subject.enhancer.name} enhanced," if subject.enhancer else ""
+    outputs += [JsonWriter(folder, names, seen_at, subject.long_tail)] if options.save_json else []
     if options.show_crux:
         outputs.append(CruxSheet(folder / "crux.jpg", view_at(subject.model, options.imgsz), names))
     return [*outputs, Samples(folder / "pictures.jpg", names)] if options.plots else outputs
@@ -310,9 +350,19 @@ def table(reports: Sequence[Report]) -> list[dict[str, Any]]:
     rows = []
     for report in reports:
         head = {"condition": report.condition, "split": report.split, "resolution": report.resolution}
+        head |= {"enhanced": report.enhanced} if report.enhanced else {}
         whole = {"class": "all", "images": report.images, "instances": report.instances, **report.metrics}
         rows += [{**head, **row} for row in (whole, *report.per_class)]
     return rows
+
+
+def _with_dashes(row: dict[str, Any], options: ValOptions) -> dict[str, Any]:
+    """A row of all classes as the screen shows it: with a dash for a frequency without objects."""
+    if options.protocol != "lvis" or row["class"] != "all":
+        return row
+    groups = [f"AP{letter}" for letter in FREQUENCIES]
+    others = {name: value for name, value in row.items() if name not in groups}
+    return others | {name: row.get(name, math.nan) for name in groups}
 
 
 def _times(report: Report) -> dict[str, float]:

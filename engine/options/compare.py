@@ -26,7 +26,12 @@ class CompareOptions:
     split: str = option(
         "test", "measured on test and test2, or on val and val2 (to tune)", group=GROUP, choices=("test", "val")
     )
-    metric: str = option("mAP50", "what is compared", group=GROUP, choices=("mAP50", "mAP50-95"))
+    metric: tuple[str, ...] = option(
+        ("mAP50",),
+        "what is compared: mAP50, mAP50-95; with --protocol also its numbers, such as AP APr; where the task is classify, "
+        "top1 (its default) or top5",
+        group=GROUP,
+    )
     resamples: int = option(1000, "resamples of seeds and pictures", group=GROUP, low=100)
     out: Path | None = option(None, "also write the tables and the picture here, such as bench/results", group=GROUP)
     restart: bool = option(False, "train everything anew instead of going on with finished runs", group=GROUP)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.options.enhance import enhance_option, scale_option, weights_option
 from utils.options import option
 
-_WHAT, _BOXES, _SLICES, _SAVING, _LOOKS, _RUN = "What", "Detections", "Slices", "Saving", "Drawing", "Running"
+_WHAT, _BOXES, _LIGHT, _SLICES, _SAVING = "What", "Detections", "Light", "Slices", "Saving"
+_LOOKS, _RUN = "Drawing", "Running"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ class DetectOptions:
     agnostic_nms: bool = option(False, "let boxes of different classes suppress each other", group=_BOXES)
     augment: bool = option(False, "add a smaller and a mirrored view of each picture", group=_BOXES)
     end2end: bool = option(False, "use the suppression-free head of models that have one", group=_BOXES)
+
+    enhance: str = enhance_option(_LIGHT)
+    enhance_weights: Path | None = weights_option(_LIGHT)
+    enhance_scale: int | None = scale_option(_LIGHT)
 
     slice: int | None = option(
         None,

@@ -66,17 +66,21 @@ class ConvertOptions:
 
     name: str | None = option(
         None,
-        "the data set (needed): aitod, aitodv2, cityscapes, coco, dawn, dota, duo, exdark, foggy-cityscapes, kitti, "
+        "the data set (needed): aitod, aitodv2, arid, cityscapes, coco, codan, dawn, dota, duo, exdark, exdark-cls, "
+        "foggy-cityscapes, imagenet-lvis, kitti, lvis, "
         "rainy-cityscapes, rtts, ruod, tinyperson, urpc2020, visdrone or voc; may stand first, without --name",
         group=_WHAT,
     )
     source: Path | None = option(None, "folder of the unpacked original (needed)", group=_WHAT)
     out: Path | None = option(None, "folder for images/, labels/ and data.yaml (needed)", group=_WHAT)
     classes: str | None = option(
-        None, "class list: by default the set's own, for coco and voc exdark's; docs/data/ says what else", group=_WHAT
+        None,
+        "class list: by default the set's own, for coco and voc exdark's; imagenet-lvis: an LVIS json (needed); docs/data/ "
+        "says what else",
+        group=_WHAT,
     )
     images: Path | None = option(
-        None, "aitod, coco, voc: where the pictures are, if not in the usual place", group=_WHAT
+        None, "aitod, arid, coco, lvis, voc: where the pictures are, if not in the usual place", group=_WHAT
     )
     link: str | None = option(
         None, "copy the pictures (default), or link to them", group=_WHAT, choices=("copy", "hard", "symbolic")
@@ -85,12 +89,12 @@ class ConvertOptions:
         None, "coco, dawn, dota, duo, rtts, ruod, urpc2020, voc: keep objects marked difficult or crowd", group=_WHAT
     )
     backgrounds: bool | None = option(
-        None, "all but exdark, which does so anyway: keep pictures without a wanted object", group=_WHAT
+        None, "all but exdark and lvis, which do so anyway: keep pictures without a wanted object", group=_WHAT
     )
     trainval: bool | None = option(None, "aitod, voc: train on trainval and validate on test, as is usual", group=_WHAT)
     version: str | None = option(
         None,
-        "aitod: 1.0 (default) or 2.0; dota: 1.0, 1.5 or 2.0, needed where labels of several are there",
+        "aitod: 1.0 (default) or 2.0; dota: 1.0, 1.5 or 2.0, needed where labels of several are there; lvis: 1 or 0.5",
         group=_WHAT,
     )
     corners: bool | None = option(
@@ -103,4 +107,9 @@ class ConvertOptions:
     )
     beta: str | None = option(
         None, "foggy-cityscapes: density of the fog (default 0.02)", group=_WHAT, choices=("0.005", "0.01", "0.02")
+    )
+    synsets: Path | None = option(
+        None,
+        "imagenet-lvis: table of lines 'n02682922 aerosol_can.n.01', or WordNet 3.0's index.sense (needed)",
+        group=_WHAT,
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from data.augment_options import AugmentOptions
 from data.sampling_options import SamplingOptions
+from engine.options.action import ActionOptions
+from engine.options.classify import ClassifyOptions
 from methods.registry import option_schemas
 from utils.options import option
 
@@ -85,5 +87,13 @@ class HyperOptions:
     dfl: float = option(1.5, "gain of the box distribution loss", group=OPTIMISER, low=0.0)
 
 
-TRAIN_SCHEMAS: tuple[type, ...] = (TrainOptions, HyperOptions, AugmentOptions, SamplingOptions, *option_schemas())
-ABOUT = "Train a detector, with any of Hardsight's methods."
+TRAIN_SCHEMAS: tuple[type, ...] = (
+    TrainOptions,
+    HyperOptions,
+    AugmentOptions,
+    SamplingOptions,
+    *option_schemas(),
+    ClassifyOptions,
+    ActionOptions,
+)
+ABOUT = "Train a detector, with any of Hardsight's methods, or a classifier where the data YAML says so."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.options.enhance import enhance_option, scale_option, weights_option
 from utils.options import option
 
 
@@ -55,7 +56,7 @@ class ValOptions:
     max_det: int | None = option(
         None,
         "detections kept of a picture; left out, it follows the data: as many as the fullest picture has objects, in "
-        "whole hundreds, at least 300, and 1500 with --protocol aitod",
+        "whole hundreds, at least 300, and 1500 with --protocol aitod; with --protocol lvis it is 300",
         group="Detections",
         low=1,
     )
@@ -66,10 +67,15 @@ class ValOptions:
 
     protocol: str | None = option(
         None,
-        "also measure as COCO (AP, AP50, AP75, APs, APm, APl) or AI-TOD does (AP, AP50, AP75, APvt, APt, APs, APm)",
+        "also measure as COCO (AP, AP50, AP75, APs, APm, APl), AI-TOD (AP, AP50, AP75, APvt, APt, APs, APm) or LVIS does "
+        "(AP, AP50, AP75, APr, APc, APf)",
         group="Measure",
-        choices=("coco", "aitod"),
+        choices=("coco", "aitod", "lvis"),
     )
+
+    enhance: str = enhance_option("Light")
+    enhance_weights: Path | None = weights_option("Light")
+    enhance_scale: int | None = scale_option("Light")
 
     corruptions: str | None = option(
         None,

@@ -74,6 +74,15 @@ def test_names_are_sorted_by_number(tmp_path):
         (NAMES + "val: a\nconditions: night\n", "'conditions' must map"),
         (NAMES + "val: a\nconditions: {val2: day}\n", "names 'val2', which is no split"),
         (NAMES + "pair: a\ntrain_night: a\n", "two names of one thing"),
+        (NAMES + "val: a\nfrequency: rc\n", "'frequency' has 'rc'; expected a list of r"),
+        (NAMES + "val: a\nfrequency: [r, x]\n", "'frequency' has 'x'; expected a list of r"),
+        (NAMES + "val: a\nfrequency: [r, [c]]\n", r"'frequency' has \['c'\]; expected a list of r"),
+        (NAMES + "val: a\nfrequency: [r]\n", "'frequency' has 1 letters, but 'names' has 2 classes"),
+        (NAMES + "val: a\nfrequencies: [r, c]\n", "Did you mean 'frequency'"),
+        (NAMES + "val: a\nfederated: no.json\n", r"'federated' is .*no\.json, which is missing"),
+        (NAMES + "val: a\nfederated: ../no.json\n", "leaves the data set's folder"),
+        ("val: a\nnames: no.yaml\n", r"'names' are in .*no\.yaml, which is missing"),
+        ("val: a\nnames: ../data.yaml\n", "leaves the data set's folder"),
         (NAMES + "val: b\n", "'val' is .*b, which is missing. Put the data there"),
         (
             NAMES + "val: b\nprepare: python prepare.py convert exdark\n",
@@ -137,6 +146,34 @@ def test_path_is_sought_beside_the_yaml_then_in_datasets(tmp_path, monkeypatch):
     assert load_data(file).root == tmp_path / "datasets/set"
     (tmp_path / "yamls/set/a").mkdir(parents=True)
     assert load_data(file).root == tmp_path / "yamls/set"
+
+
+def test_a_long_tail_by_its_letters_and_its_file(tmp_path):
+    file = write(tmp_path, NAMES + "val: a\nfrequency: [f, r]\nfederated: a/known.json\n", "a")
+    assert load_data(file, need=()).federated == tmp_path / "a/known.json"  # nothing has to be there
+    (tmp_path / "a/known.json").write_text("{}")
+    data = load_data(file)
+    assert (data.frequency, data.federated) == (("f", "r"), tmp_path / "a/known.json")
+
+
+def test_names_may_stand_in_a_file_of_the_set(tmp_path):
+    """As they do in data/lvis.yaml: the converter writes names and frequency beside the pictures."""
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/data.yaml").write_text("names: {0: b, 1: a}\nfrequency: [f, r]\nval: elsewhere\n")
+    data = load_data(write(tmp_path, "path: set\nval: a\nnames: data.yaml\n", "set/a"))
+    assert (data.names, data.frequency, data.splits["val"]) == ({0: "b", 1: "a"}, ("f", "r"), (tmp_path / "set/a",))
+    data = load_data(write(tmp_path, "path: set\nval: a\nnames: data.yaml\nfrequency: [c, c]\n"))
+    assert data.frequency == ("c", "c")
+
+
+@pytest.mark.parametrize("name", ["lvis.yaml", "imagenet-lvis.yaml"])
+def test_lvis_says_how_to_make_it(tmp_path, monkeypatch, root, name):
+    monkeypatch.chdir(tmp_path)
+    text = (root / "data" / name).read_text()
+    with pytest.raises(UserError, match="Make it with: python prepare.py convert lvis"):
+        load_data(write(tmp_path, text))
+    with pytest.raises(UserError, match="'names' are in .*Make it with: python prepare.py convert lvis"):
+        load_data(write(tmp_path, text), need=())
 
 
 def test_names_of_the_project_are_found_from_anywhere(tmp_path, monkeypatch):

@@ -245,7 +245,7 @@ def test_a_clip_that_cannot_be_written_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", [name for name, world in WORLDS.items() if world.writer is None])
 def test_every_world_is_drawn_as_its_data_yaml_says(name, tmp_path, root):
     counts = dict.fromkeys(WORLDS[name].splits, 1)
     make_world(name, tmp_path / name, size=(96, 72), counts=counts, workers=1, progress=False)

@@ -35,7 +35,7 @@ class FakeOpenClip:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.clip._open_clip", FakeOpenClip)
+    monkeypatch.setattr("engine.clip.open_clip_package", FakeOpenClip)
 
 
 def saved(path: Path, content: Any) -> Path:

@@ -189,6 +189,8 @@ def test_tables_also_go_where_asked(given, tmp_path):
         ({"epcohs": 3}, "epochs"),
         ({"resume": "newest"}, "goes on by itself"),
         ({"data": "nowhere"}, "no such file"),
+        ({"metric": ("APr",)}, "--metric APr: expected mAP50, mAP50-95. Others need --protocol"),
+        ({"metric": ("APr",), "protocol": "coco"}, "--metric APr: expected mAP50, .*APl"),
     ],
 )
 def test_mistakes_come_before_the_first_training(given, tmp_path, change, message):

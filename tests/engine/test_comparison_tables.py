@@ -37,7 +37,7 @@ def outcome(run: str, seed: int, night: float, day: float = 0.9, raw: bool = Tru
 
 
 def study(*outcomes: Outcome, runs: tuple[str, ...] = ("none", "wiid"), metric: str = "mAP50") -> Study:
-    return Study(list(runs), ["night", "day"], list(outcomes), metric, 200)
+    return Study(list(runs), ["night", "day"], list(outcomes), [metric], 200)
 
 
 def test_summary_by_hand():
@@ -167,3 +167,36 @@ def test_a_single_run_is_a_table_without_differences():
 def test_line_of_an_outcome():
     assert "night mAP50 0.300" in outcome("none", 0, 0.3, raw=False).line()
     assert Outcome("none", 2, error="why").line() == "none, seed 2: failed: why"
+
+
+def test_a_metric_over_some_classes_and_one_that_pictures_do_not_give():
+    """APr is the mAP over class 1 alone, resampled by pictures; APs is not in the matches, so only seeds are drawn."""
+    outcomes = []
+    for run, quality in (("none", 0.3), ("wiid", 0.8)):
+        for seed in (0, 1):
+            made = outcome(run, seed, quality)
+            for report in made.reports:
+                ones = np.ones((1, len(report.pictures)), int)
+                levels = [resampled_map(matches_of(report.pictures, level, [1]), ones)[0] for level in range(10)]
+                report.metrics.update(APr=float(np.mean(levels)), APs=quality)
+            outcomes.append(made)
+    made = Study(["none", "wiid"], ["night", "day"], outcomes, ["APr", "APs"], 200, {"APr": [1]})
+    rare, small = (next(row for row in made.differences() if row["metric"] == name) for name in ("APr", "APs"))
+    assert (rare["verdict"], rare["resampled"]) == ("better", "2 seeds x 40 pictures")
+    assert rare["low"] < rare["difference"] < rare["high"]
+    assert (small["difference"], small["resampled"]) == (pytest.approx(0.5), "2 seeds")
+    assert {"mAP50", "mAP50-95", "APr", "APs"} <= made.summary()[0].keys()
+
+
+def test_matches_of_one_class():
+    """A detector that finds class 0 only is perfect over class 0 and worth nothing over class 1."""
+    right = np.array([True, False])
+    seen = (
+        PictureStats(
+            "a.png", np.repeat(right[:, None], 10, 1), np.array([0.9, 0.8]), np.array([0.0, 1]), np.array([0.0, 1])
+        ),
+    )
+    ones = np.ones((1, 1), int)
+    assert [resampled_map(matches_of(seen, 0, only), ones)[0] for only in ([0], [1], None)] == pytest.approx(
+        [1, 0, 0.5], abs=0.01
+    )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data.config import DataConfig, load_data
+from data.verified import Verified
 from data.views import build_dataset
 from engine import evaluation
 from engine.evaluation import (
@@ -27,6 +28,7 @@ from engine.evaluation import (
     match,
     per_class,
 )
+from engine.long_tail import LongTail
 from engine.val_outputs import JsonWriter
 from models.detector import build
 from utils.metrics import evaluate
@@ -241,7 +243,15 @@ def test_plots_go_to_the_folder(config, tmp_path):
 
 @pytest.mark.parametrize(
     ("objects", "protocol", "expected"),
-    [(0, None, 300), (300, None, 300), (301, None, 400), (12, "coco", 300), (12, "aitod", 1500), (2667, "aitod", 2700)],
+    [
+        (0, None, 300),
+        (300, None, 300),
+        (301, None, 400),
+        (12, "coco", 300),
+        (12, "aitod", 1500),
+        (2667, "aitod", 2700),
+        (301, "lvis", 300),
+    ],  # fmt: skip
 )
 def test_detections_kept_follow_the_data(objects, protocol, expected):
     assert enough(objects, protocol) == expected
@@ -286,6 +296,31 @@ def test_a_protocols_numbers_are_those_of_its_json(shared, tmp_path, noise):
     assert found == pytest.approx(expected, abs=2e-3, nan_ok=True)  # JSON is written to a thousandth of a pixel
     assert list(report.metrics)[:4] == list(evaluation.METRICS)
     assert {"class", "mAP50", "AP", "APvt"} <= set(report.per_class[0])
+
+
+@pytest.mark.parametrize("federated", [True, False])
+def test_lvis_numbers_are_those_of_its_json(shared, tmp_path, federated):
+    """With federated labels and, every class having been looked for, without."""
+    config = load_data(shared / "data" / "coco8" / "data.yaml")
+    dataset = dataset_of(config, imgsz=640)
+    oracle = Oracle(config.names, network_labels(dataset), noise=0.05)
+    names = [Path(file).relative_to(config.root).as_posix() for file in dataset.im_files]
+    known = {name: Verified(absent=tuple(range(40)), partial=(0,)) for name in names[1:]} if federated else None
+    tail = LongTail(tuple("rcf"[number % 3] for number in config.names), config.root, known)
+    writer = JsonWriter(tmp_path, config.names, long_tail=tail)
+    report = evaluate_detector(
+        oracle, dataset, batch_size=2, device="cpu", progress=False, protocol="lvis", long_tail=tail, on_image=writer
+    )
+    writer.close()
+    expected = evaluate(tmp_path / "labels.json", tmp_path / "predictions.json", protocol="lvis")
+    assert expected.keys() == report.metrics.keys() - set(evaluation.METRICS)
+    assert {name: report.metrics[name] for name in expected} == pytest.approx(expected, abs=2e-3)
+    assert {"class", "mAP50", "AP"} <= set(report.per_class[0]) and "APr" not in report.per_class[0]
+
+
+def test_lvis_needs_to_know_the_frequencies(config):
+    with pytest.raises(ValueError, match=r"engine\.long_tail"):
+        evaluate_detector(Oracle(config.names, []), dataset_of(config), batch_size=2, device="cpu", protocol="lvis")
 
 
 def test_a_protocol_changes_no_other_number(config):

@@ -12,12 +12,13 @@ from torch import nn
 
 import engine.prepare_teacher as module
 from data.config import load_data
+from data.labels import Label
 from data.prompts import prompts
 from data.teacher_cache import TeacherCache
 from data.views import read_image
-from engine.clip import Clip
+from engine.clip import DEMO, Clip
 from engine.options.prepare_teacher import TeacherOptions
-from engine.prepare_teacher import corners, teacher
+from engine.prepare_teacher import corners, teacher, with_demo, zero_shot
 from models.teacher import crop_embeddings, crops, fitted, roi_embeddings
 from tests.engine.tiny import write_world
 from tests.models.tiny_clip import SIDE, TinyClip, tiny_clip, tokenise
@@ -107,7 +108,9 @@ def test_another_checkpoint_does_not_go_on(world: TeacherOptions, monkeypatch: p
     [
         ({"data": ""}, "expected --data YAML and --checkpoint FILE"),
         ({"checkpoint": None}, "expected --data YAML and --checkpoint FILE"),
-        ({"split": "extra"}, "--split extra: .* has no such split"),
+        ({"checkpoint": None, "train_demo": True, "extra": True}, "split 'extra': .* has no such split"),
+        ({"train_demo": True}, "--train-demo: trains a model and weights of its own"),
+        ({"split": "extra"}, "split 'extra': .* has no such split"),
     ],
 )
 def test_what_is_missing(world: TeacherOptions, values: dict[str, Any], problem: str) -> None:
@@ -124,3 +127,45 @@ def test_roi_needs_a_trunk(world: TeacherOptions, monkeypatch: pytest.MonkeyPatc
         teacher(changed(world, mode="roi"))
     cache = teacher(world)
     assert cache.meta.mode == "crop" and isinstance(cache, TeacherCache)
+
+
+def test_extra_pictures_come_after_those_of_the_split(world: TeacherOptions) -> None:
+    """Five pictures of two objects, one without, and the same five again."""
+    text = Path(world.data).read_text(encoding="utf-8")
+    Path(world.data).write_text(text + "extra: images/train\n", encoding="utf-8")
+    cache = teacher(changed(world, extra=True))
+    assert cache.offsets.tolist() == [0, 2, 4, 4, 6, 8, 10, 12, 12, 14, 16]
+    assert np.array_equal(cache.embeddings[:8], cache.embeddings[8:])
+    labels = module._labels(load_data(world.data), "train")
+    for parts in ([labels], [labels, labels]):
+        cache.check(parts, ["square", "bar"])
+    with pytest.raises(UserError, match="made for other labels"):
+        cache.check([labels, labels[:2]], ["square", "bar"])
+
+
+def test_zero_shot_by_hand(world: TeacherOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts (1, 0) and (0, 5): rows (1, 0), (.8, .6), (.6, .8) are 0, 0, 1 by the cosine; labels 0, 1, 1: 2 of 3."""
+    cache = teacher(world)
+    monkeypatch.setattr(cache, "embeddings", np.array([[1, 0], [0.8, 0.6], [0.6, 0.8]], np.float16))
+    monkeypatch.setattr(cache, "text", np.array([[1, 0], [0, 5]], np.float32))
+    labels = [
+        Label(Path(), (1, 1), np.array([[c] for c in part], np.float32), np.zeros((0, 4))) for part in ([0], [1, 1])
+    ]
+    assert zero_shot(cache, labels) == pytest.approx(2 / 3)
+    monkeypatch.setattr(module, "SOME", 2)
+    assert zero_shot(cache, labels) == pytest.approx(2 / 3)
+
+
+def test_demo_weights_are_made_once(world: TeacherOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made: list[int] = []
+
+    def train(out: Path, *, seed: int) -> None:
+        made.append(seed)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(b"weights")
+
+    monkeypatch.setattr(module, "train_demo_clip", train)
+    for seed, times in ((3, 1), (3, 1), (4, 2)):
+        chosen = with_demo(changed(world, checkpoint=None, train_demo=True, seed=seed))
+        assert (chosen.model, chosen.mode, len(made)) == (DEMO, "crop", times) and f"-{seed}." in str(chosen.checkpoint)

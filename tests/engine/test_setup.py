@@ -14,7 +14,7 @@ from data.labels import Label
 from engine.options.train import TrainOptions
 from engine.setup import build_datasets, build_detector, make_plan, size_hints, with_hyp
 from tests.engine.tiny import write_world
-from utils.files import UserError
+from utils.files import UserError, load_yaml, save_yaml
 
 
 @pytest.fixture
@@ -113,3 +113,16 @@ def test_sizes_are_those_in_training() -> None:
     """80 px of 640 are 10 px at 80."""
     detector = SimpleNamespace(stride=torch.tensor([8.0]))
     assert size_hints(labels(0, 4), detector, TrainOptions(imgsz=80), "none")
+
+
+def test_the_data_yaml_may_name_the_teacher(world: dict[str, Any], tmp_path: Path) -> None:
+    """`teacher: cache` stands for --teacher; the flag wins. The cache is missing, so the plan fails at reading it."""
+    save_yaml(tmp_path / "world.yaml", load_yaml(tmp_path / "world.yaml") | {"teacher": "cache"})
+    for own, folder in (({}, "cache"), ({"teacher": tmp_path / "other"}, "other")):
+        with pytest.raises(UserError, match=f"{folder}: is no teacher cache"):
+            make_plan({**world, "method": "richsem", **own})
+
+
+def test_options_bring_the_long_tail_along(world: dict[str, Any]) -> None:
+    assert make_plan({**world, "method": "none", "federated": 2}).composition == "longtail"
+    assert make_plan({**world, "federated": 2}).composition == "wiid+longtail"

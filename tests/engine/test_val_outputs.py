@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.verified import Verified
 from engine.evaluation import ImageResult
+from engine.long_tail import LongTail
 from engine.val_outputs import SAMPLES, JsonWriter, Samples, TextWriter
 from utils.files import IMAGE_SUFFIXES
 
@@ -65,6 +67,18 @@ def test_json_numbers_pictures(tmp_path, files, expected):
     assert labels["annotations"][0]["area"] == 200
     assert labels["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     assert found["AP"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("known", "absent", "partial"), [(None, [2], []), ({"1.jpg": Verified((), (0,))}, [], [1])])
+def test_json_says_what_lvis_needs(tmp_path, known, absent, partial):
+    """A cat in the picture; of dogs the set says that there are none, or nothing. Ids start at 1."""
+    writer = JsonWriter(tmp_path, NAMES, long_tail=LongTail(("f", ""), Path("/set"), known))
+    writer(result("/set/1.jpg", [[10, 10, 30, 20]], [0.5], [0]))
+    writer.close()
+    labels = json.loads((tmp_path / "labels.json").read_text())
+    (image,) = labels["images"]
+    assert (image["neg_category_ids"], image["not_exhaustive_category_ids"]) == (absent, partial)
+    assert [category["frequency"] for category in labels["categories"]] == ["f", ""]
 
 
 def test_samples_stop_when_the_sheet_is_full(tmp_path, make_image):

@@ -160,6 +160,24 @@ def test_a_protocols_numbers_are_in_the_table_and_the_file(given, capsys):
     assert float(rows[0]["AP"]) == result.reports[0].metrics["AP"] and rows[0]["APm"] == "nan"
 
 
+def test_lvis_numbers_by_frequency(given, tiny_set, capsys):
+    """Cats are frequent, dogs rare; of common classes there is none: a dash on the screen, nothing in the file."""
+    (tiny_set / "data.yaml").write_text(DATA + CONDITIONS + "frequency: [f, r]\n")
+    result = validate(**given, protocol="lvis")
+    row = rows_of(result.save_dir / "metrics.csv")[0]
+    assert {"AP", "AP50", "AP75", "APr", "APf"} <= set(row) and "APc" not in row
+    heading, first = (line.split() for line in capsys.readouterr().out.split("\n\n")[0].splitlines()[-3:-1])
+    assert dict(zip(heading[::-1], first[::-1], strict=False))["APc"] == "-"
+
+
+def test_lvis_counts_where_no_letters_are_given(given, tiny_set, capsys):
+    """Each class is in two training pictures: rare. A third has no picture."""
+    (tiny_set / "data.yaml").write_text(DATA + CONDITIONS)
+    result = validate(**given, protocol="lvis")
+    assert "APr" in result.reports[0].metrics
+    assert "no object of a class that is common or frequent" in capsys.readouterr().out
+
+
 def test_coco_numbers_stand_once(given, capsys):
     result = validate(**given, protocol="coco", save_json=True)
     assert "by the COCO protocol" not in capsys.readouterr().out
@@ -200,6 +218,8 @@ def test_other_names_are_noted_and_other_counts_refused(given, tiny_set, capsys)
         ({"conf_thres": 1.5}, "from 0.0 to 1.0"),
         ({"data": "nowhere"}, "no such file"),
         ({"device": "77"}, "--device 77"),
+        ({"protocol": "lvis", "single_cls": True}, "--single-cls: --protocol lvis compares rare and frequent"),
+        ({"protocol": "lvis", "corruptions": "snow"}, "--corruptions: is not measured by --protocol lvis"),
         ({"protocol": "atiod"}, "did you mean 'aitod'"),
         ({"slice": 16}, "from 32"),
         ({"slice": 64, "overlap": 1.0}, "from 0.0 to 0.9"),

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 import engine
-from data.config import load_data
+from bench.teacher import write_cache
 from data.labels import scan
-from data.prompts import prompt_hash
-from data.teacher_cache import CacheWriter, Meta, label_hash
 from engine.checkpoint import load_detector
 from methods.registry import METHODS
 from models.detector import build, parameters
@@ -36,19 +34,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     save_yaml(root / "tiny8n-crux.yaml", CRUX_NETWORK)
     data = load_yaml(root / "world.yaml")
     save_yaml(root / "world.yaml", data | {"favoured": "images/val_day"})
-    return {**options, "teacher": write_cache(root), "epochs": 1, "noval": True}
-
-
-def write_cache(root: Path) -> Path:
-    """A teacher cache of made-up embeddings."""
-    config = load_data(root / "world.yaml")
     labels = scan(list_images(root / "images" / "train", root), 2, what="train").labels
-    generator = np.random.default_rng(0)
-    meta = Meta(label_hash(labels), prompt_hash(config.names.values()), "tiny", "0", "crop", 0, False, 20.0)
-    with CacheWriter(root / "cache", meta, labels, lambda: generator.normal(size=(2, 8))) as writer:
-        for place in writer.missing():
-            writer.put(place, generator.normal(size=(len(labels[place].classes), 8)))
-        return writer.finish().folder
+    cache = write_cache(root / "cache", labels, ["square", "bar"], dimensions=8)
+    return {**options, "teacher": cache, "epochs": 1, "noval": True, "plots": True}
 
 
 @pytest.mark.parametrize("composition", PAIRS)

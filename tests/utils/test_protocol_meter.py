@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.utils.test_metrics import made_up
+from tests.utils.test_metrics import federated, made_up
 from utils.metrics import evaluate
 from utils.protocol_meter import ProtocolMeter, box_iou, match, precision_at_recall
 
@@ -18,11 +18,13 @@ def columns(rows, *names):
 
 
 def measured(truth, rows, protocol) -> ProtocolMeter:
-    meter = ProtocolMeter(protocol)
+    letters = ["", *(category.get("frequency", "") for category in truth["categories"])]  # class numbers are ids here
+    meter = ProtocolMeter(protocol, letters)
     for image in truth["images"]:
         found = [row for row in rows if row["image_id"] == image["id"]]
         there = [row for row in truth["annotations"] if row["image_id"] == image["id"]]
-        meter.add(*columns(found, "score", "category_id"), *columns(there, "area", "category_id"))
+        lists = {"absent": image.get("neg_category_ids"), "partial": image.get("not_exhaustive_category_ids", ())}
+        meter.add(*columns(found, "score", "category_id"), *columns(there, "area", "category_id"), **lists)
     return meter
 
 
@@ -38,6 +40,56 @@ def test_numbers_are_those_of_the_files(protocol, seed):
         alone["annotations"] = [row for row in truth["annotations"] if row["category_id"] == number]
         mine = [row for row in rows if row["category_id"] == number]
         assert found == pytest.approx(evaluate(alone, mine, protocol), abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lvis_numbers_are_those_of_the_files(seed):
+    truth, rows = federated(seed)
+    whole, by_class = measured(truth, rows, "lvis").result()
+    assert whole == pytest.approx(evaluate(truth, rows, "lvis"), abs=1e-12)
+    assert list(by_class) == [1, 2, 3, 4, 5, 6] and set(by_class[1]) == {"AP", "AP50", "AP75"}
+    assert np.mean([by_class[number]["AP"] for number in (1, 2)]) == pytest.approx(whole["APr"])
+
+
+BOX, OTHER = [0.0, 0, 9, 9], [50.0, 50, 59, 59]
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({}, {"AP": 0.5, "APr": 0.5}),  # every class was looked for: the wrong one counts
+        ({"absent": ()}, {"AP": 0.5, "APr": 0.5}),  # its class is in the picture
+        ({"absent": (), "partial": (1,)}, {"AP": 1.0, "APr": 1.0}),  # surplus of a class labelled in part
+    ],
+)
+def test_lvis_by_hand(known, expected):
+    """A surer wrong box of the picture's own class 1: precision 1/2. Class 0, frequent, has no object: no APf."""
+    meter = ProtocolMeter("lvis", "fr")
+    truth = (np.array([BOX]), np.array([81.0]), np.array([1]))
+    meter.add(np.array([OTHER, BOX]), np.array([0.9, 0.8]), np.array([1, 1]), *truth, **known)
+    numbers = meter.result()[0]
+    assert numbers.keys() == {"AP", "AP50", "AP75", "APr"}
+    assert {name: numbers[name] for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("absent", "expected"), [(None, 0.5), ((), 1.0), ((1,), 0.5)])
+def test_lvis_drops_classes_that_nobody_looked_for(absent, expected):
+    """Class 1 in the first picture; in the second, without objects, a surer wrong one."""
+    meter = ProtocolMeter("lvis", "fr")
+    nothing = (np.zeros((0, 4)), np.zeros(0), np.zeros(0))
+    meter.add(np.array([BOX]), np.array([0.8]), np.ones(1), np.array([BOX]), np.array([81.0]), np.ones(1))
+    meter.add(np.array([OTHER]), np.array([0.9]), np.ones(1), *nothing, absent=absent)
+    assert meter.result()[0]["AP"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("wrong", "expected"), [(299, 1.0), (300, 0.0)])
+def test_lvis_scores_300_detections_of_a_picture_over_all_classes(wrong, expected):
+    """So many surer ones of class 0, of which nobody knows anything, before the right one: they still take places."""
+    meter = ProtocolMeter("lvis", "fr")
+    boxes, classes = np.array([OTHER] * wrong + [BOX]), np.array([0] * wrong + [1])
+    truth = (np.array([BOX]), np.array([81.0]), np.array([1]))
+    meter.add(boxes, np.linspace(0.9, 0.1, len(boxes)), classes, *truth, absent=())
+    assert meter.result()[0]["APr"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("protocol", "most"), [("coco", 100), ("aitod", 1500)])

@@ -1,0 +1,113 @@
+"""The classifier of task classify: what WiiD is worth on demo-codan, and what a step of it costs.
+
+python -m bench.codan                                # the four runs, three seeds: day only, the pair, WiiD without masks, WiiD
+python -m bench.codan --seeds 1 --epochs 2           # a trial
+python -m bench.codan --step --imgsz 64              # a training step of WiiD against a plain one
+
+What --step times runs in one process, alternating, after a warm-up; medians are reported and only their ratios are claimed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.timing import alternate, report, table
+from engine.classification_learners import DayLearner, PairLearner
+from engine.optimiser import build_optimiser
+from engine.options.classify import DEFAULTS, ClassifyOptions
+from engine.options.train import HyperOptions
+from methods.wiid_options import WiiDOptions
+from models.classifier import build
+from utils.files import atomic_write
+
+UNMASKED = "mask_squares=0 mask_saliency=0"
+RUNS = ("none", f"wiid byol_weight=0 use_mmd=false {UNMASKED}", f"wiid {UNMASKED}", "wiid")
+RECIPE: dict[str, Any] = {"data": "demo-codan", "imgsz": 64, "epochs": 24, "batch_size": 32, "plots": False}
+CLASSES = 10
+
+
+def make_batch(batch_size: int, imgsz: int, device: torch.device) -> dict[str, Any]:
+    """Random pictures in all views."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (batch_size, 3, imgsz, imgsz)
+    views = {
+        view: torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(device)
+        for view in ("img", "pair", "favoured")
+    }
+    return {**views, "cls": (torch.arange(batch_size) % CLASSES).to(device), "seed": list(range(batch_size))}
+
+
+def make_step(method: str, network: str, batch: dict[str, Any], device: torch.device) -> Callable[[], None]:
+    """One whole training step, colours and masks included, as the trainer takes it. method: "none" or "wiid"."""
+    torch.manual_seed(0)
+    wiid = WiiDOptions(byol_weight=DEFAULTS["byol_weight"], use_mmd=True)
+    plain, own = build(network, CLASSES), ClassifyOptions()
+    learner = DayLearner(plain, own) if method == "none" else PairLearner(plain, own, wiid)
+    learner = learner.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    hyper = HyperOptions(optimizer="Adam", lr0=1e-4, nbs=len(batch["seed"]))
+    optimiser = build_optimiser(learner, hyper, len(batch["seed"]))
+    seen = {key: value for key, value in batch.items() if method == "wiid" or key not in ("pair", "favoured")}
+    numbers = itertools.count()
+
+    def step() -> None:
+        terms = learner(learner.prepare(seen, next(numbers)))
+        torch.stack(list(terms.values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(learner.parameters(), 10.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        learner.after_step()
+
+    return step
+
+
+def time_steps(given: argparse.Namespace) -> str:
+    """The table of --step."""
+    device = torch.device(given.device)
+    batch = make_batch(given.batch_size, given.imgsz, device)
+    steps = {method: make_step(method, given.cfg, batch, device) for method in ("none", "wiid")}
+    title = f"A training step of {given.cfg}, {given.imgsz} px, batch {given.batch_size}, {device}"
+    return report(title, table(alternate(steps, rounds=given.rounds), "none"))
+
+
+def compare_runs(given: argparse.Namespace) -> None:
+    """The comparison, which goes on where it was stopped."""
+    from engine.comparison import compare
+
+    recipe = RECIPE | {"epochs": given.epochs or RECIPE["epochs"], "imgsz": given.imgsz}
+    compare(
+        run=RUNS, seeds=given.seeds, split=given.split, out=given.out, name="demo-codan", device=given.device, cfg=given.cfg,
+        **recipe,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Parse the options and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--step", action="store_true", help="time a step instead of comparing runs")
+    parser.add_argument("--cfg", default="resnet18")
+    parser.add_argument("--imgsz", type=int, default=RECIPE["imgsz"])
+    parser.add_argument("--batch-size", type=int, default=RECIPE["batch_size"])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=0)
+    parser.add_argument("--split", default="test", choices=("test", "val"))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, default=None, help="folder or, with --step, .md file for the table")
+    given = parser.parse_args()
+    if not given.step:
+        compare_runs(given)
+        return
+    text = time_steps(given)
+    print(text)
+    if given.out:
+        atomic_write(given.out, text.encode())
+
+
+if __name__ == "__main__":
+    main()

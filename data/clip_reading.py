@@ -1,0 +1,111 @@
+"""Frames out of videos, with OpenCV. A file is never changed, and one that is damaged gives what it has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Frame = NDArray[np.uint8]  # (H, W, 3), blue-green-red as OpenCV decodes it
+
+
+class Undecodable(Exception):
+    """A file gives no frame. The message says why."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of a video: (height, width) px of its first frame, and the number of frames that its header states, at least 1."""
+
+    size: tuple[int, int]
+    frames: int
+
+    def __str__(self) -> str:
+        return f"{self.size[1]} x {self.size[0]} px and {self.frames} frames"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[cv2.VideoCapture]:
+    """A video, open. Raises Undecodable for an empty or missing file, or one that OpenCV cannot read."""
+    if not path.is_file() or not path.stat().st_size:
+        raise Undecodable("the file is empty" if path.is_file() else "there is no such file")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # ours say what matters
+    capture = cv2.VideoCapture(str(path))
+    try:
+        if not capture.isOpened():
+            raise Undecodable("it cannot be opened as a video")
+        yield capture
+    finally:
+        capture.release()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, OpenCV keeps its remarks on damaged files to itself."""
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+
+
+def look(path: Path) -> Facts | str:
+    """Decode the first frame of a video; its facts, or why it cannot be decoded."""
+    try:
+        with opened(path) as capture:
+            good, frame = capture.read()
+            if not good or frame is None:
+                return "no frame of it can be decoded"
+            return Facts((frame.shape[0], frame.shape[1]), max(1, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))))
+    except Undecodable as problem:
+        return str(problem)
+
+
+def look_at_all(paths: Sequence[Path]) -> list[Facts | str]:
+    """`look` at many videos, a few at a time."""
+    with quiet(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(look, paths))
+
+
+def read_frames(path: Path, wanted: Sequence[int]) -> list[Frame]:
+    """Frames of the numbers `wanted` (rising, counted from 0), as far as the file goes: 1 to len(wanted) of them.
+
+    A video that breaks off before the first of them is read from its start instead. A frame of another size than the
+    first one is scaled to it. Frames between are decoded, not converted. Raises Undecodable where no frame comes.
+    """
+    with opened(path) as capture:
+        found = list(_retrieved(capture, wanted))
+    if found:
+        return [_like(frame, found[0]) for frame in found]
+    if wanted[0] > 0:
+        return read_frames(path, [number - wanted[0] for number in wanted])
+    raise Undecodable("no frame of it can be decoded")
+
+
+def _retrieved(capture: cv2.VideoCapture, wanted: Sequence[int]) -> Iterator[Frame]:
+    """The wanted frames, until one does not come."""
+    number = -1
+    for goal in wanted:
+        while number < goal:
+            if not capture.grab():
+                return
+            number += 1
+        good, frame = capture.retrieve()
+        if not good or frame is None:
+            return
+        yield np.asarray(frame, np.uint8)
+
+
+def _like(frame: Frame, first: Frame) -> Frame:
+    """The frame in colour, and of the first one's size."""
+    colour = cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR) if frame.ndim == 2 else frame
+    if colour.shape[:2] == first.shape[:2]:
+        return np.asarray(colour, np.uint8)
+    return np.asarray(cv2.resize(colour, (first.shape[1], first.shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)

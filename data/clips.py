@@ -1,0 +1,207 @@
+"""Loading clips: a few frames of a video at a fixed interval, all cut, mirrored and coloured alike.
+
+A dark partner is the same frames of the partner file, or the clip darkened as it is loaded, in the same geometry. What is
+drawn depends on (seed, epoch, index) alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from data.augment_options import AugmentOptions
+from data.clip_light import darken_clip
+from data.clip_lists import Split, Video
+from data.clip_reading import Frame, Undecodable, read_frames
+from data.motion import foreground
+from utils.files import UserError
+
+Clip = NDArray[np.uint8]  # (T, S, S, 3), RGB
+ZOOM, ASPECT = 288 / 224, 1.25  # a training window is up to so many times smaller than the picture, and wider than high
+CENTRE = 224 / 256  # of the shorter side: what a test window shows
+CACHE_LIMIT = 2 * 2**30  # bytes of decoded videos that "auto" keeps
+SHRINK = 2.5  # times from which on a window is averaged down; below, the quicker way shows no more noise
+MOST_FRAMES = 100_000  # of one video in the cache
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """frames: of a clip; interval: from one to the next, in frames of the video; size: px a side."""
+
+    frames: int = 16
+    interval: int = 2
+    size: int = 112
+
+    @property
+    def span(self) -> int:
+        """Frames of the video from the first to the last one of a clip, both included."""
+        return (self.frames - 1) * self.interval + 1
+
+    def starts(self, total: int, clips: int) -> list[int]:
+        """First frames of `clips` clips, evenly spread over a video of `total` frames; one clip lies in the middle.
+
+        >>> ClipShape(16, 2).starts(41, 3), ClipShape(16, 2).starts(41, 1), ClipShape(16, 2).starts(9, 2)
+        ([0, 5, 10], [5], [0, 0])
+        """
+        room = max(0, total - self.span)
+        return [round(room * (number + 0.5 * (clips == 1)) / max(1, clips - 1)) for number in range(clips)]
+
+    def numbers(self, start: int) -> list[int]:
+        """Frame numbers of the clip that begins at `start`."""
+        return [start + step * self.interval for step in range(self.frames)]
+
+
+class Window(NamedTuple):
+    """The part of a picture that becomes a clip, px, and whether it is mirrored."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    flip: bool = False
+
+
+class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
+    """Clips of a split. An item is a mapping of
+
+    img: uint8 (3, T, S, S), RGB; for tests (K, 3, T, S, S), K clips of the video. pair: the same of the partner, with
+    `paired`. motion: bool (S, S), the day clip's moving foreground, with `motion`. cls, im_file; of training also seed.
+
+    A video that is shorter than a clip is looped. Raises UserError where one that could be decoded no longer can.
+    """
+
+    collate_fn = staticmethod(default_collate)
+
+    def __init__(
+        self,
+        split: Split,
+        shape: ClipShape,
+        *,
+        augment: AugmentOptions | None = None,
+        tests: int = 1,
+        paired: bool = False,
+        motion: bool = False,
+        seed: int = 0,
+        cache: str = "auto",
+    ) -> None:
+        """augment: of training; None for tests, with `tests` clips of each video. cache: auto, ram or none."""
+        self.videos, self.skipped = split.videos, split.skipped
+        self.shape, self.augment, self.tests, self.paired, self.motion = shape, augment, tests, paired, motion
+        self.seed = seed
+        self.keeps = cache == "ram" or (cache == "auto" and _bytes(self.videos) <= CACHE_LIMIT)
+        self._kept: dict[Path, dict[int, Frame]] = {}
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, key: int | tuple[int, ...]) -> dict[str, Any]:
+        epoch, index, *_ = key if isinstance(key, tuple) else (0, key)
+        video = self.videos[index]
+        if self.augment is None:
+            window, starts = centre_window(video.facts.size), self.shape.starts(video.facts.frames, self.tests)
+            clips = [as_tensor(cut(frames, window, self.shape)) for frames in self._frames(video.path, starts)]
+            return {"img": torch.stack(clips), "cls": video.label, "im_file": str(video.path)}
+        return self._training_item(video, self.augment, epoch, index)
+
+    def _training_item(self, video: Video, augment: AugmentOptions, epoch: int, index: int) -> dict[str, Any]:
+        rng = np.random.default_rng([self.seed, epoch, index])
+        window = random_window(video.facts.size, rng, augment.fliplr)
+        start = int(rng.integers(0, max(0, video.facts.frames - self.shape.span) + 1))
+        number, draws = int(rng.integers(2**62)), rng.uniform(-1, 1, (2, 3))
+        clip = cut(self._frames(video.path, [start])[0], window, self.shape)
+        item: dict[str, Any] = {"cls": video.label, "im_file": str(video.path), "seed": number}
+        if self.motion:
+            item["motion"] = torch.from_numpy(foreground(clip))
+        if self.paired:
+            dark = self._partner(video, clip, start, window, number)
+            own = draws[0] if augment.pair_colour == "shared" else draws[1]
+            item["pair"] = as_tensor(recoloured(dark, own, augment))
+        item["img"] = as_tensor(recoloured(clip, draws[0], augment))
+        return item
+
+    def _partner(self, video: Video, clip: Clip, start: int, window: Window, seed: int) -> Clip:
+        """The same frames in the dark: of the partner file, else made from the clip."""
+        if video.partner is None:
+            return darken_clip(clip, seed)
+        return cut(self._frames(video.partner, [start])[0], window, self.shape)
+
+    def _frames(self, path: Path, starts: Sequence[int]) -> list[list[Frame]]:
+        """Decoded frames of the clips that begin at `starts`, in one pass; fewer where the video ends before."""
+        clips = [self.shape.numbers(start) for start in starts]
+        wanted = sorted({number for clip in clips for number in clip})
+        try:
+            frames = self._whole(path) if self.keeps else dict(zip(wanted, read_frames(path, wanted), strict=False))
+        except Undecodable as problem:
+            raise UserError(f"{path}: {problem}, though it could be before. Get the file again.") from None
+        found = [[frames[number] for number in clip if number in frames] for clip in clips]
+        return [clip or list(frames.values())[: self.shape.frames] for clip in found]
+
+    def _whole(self, path: Path) -> dict[int, Frame]:
+        """Every frame of a video, decoded once."""
+        if path not in self._kept:
+            self._kept[path] = dict(enumerate(read_frames(path, range(MOST_FRAMES))))
+        return self._kept[path]
+
+
+def _bytes(videos: Sequence[Video]) -> int:
+    """Memory that the decoded videos take, by what their headers state."""
+    return sum(3 * v.facts.size[0] * v.facts.size[1] * v.facts.frames * (1 + bool(v.partner)) for v in videos)
+
+
+def random_window(size: tuple[int, int], rng: np.random.Generator, fliplr: float = 0.5) -> Window:
+    """A window of a picture of (height, width) px: its shorter side over 1 to ZOOM, of an aspect up to ASPECT.
+
+    Source: the action branch of Similarity Min-Max (ICCV 2023), which WiiD builds on: 224 px out of 224 to 288.
+    """
+    side = min(size) / rng.uniform(1, ZOOM)
+    stretch = ASPECT ** rng.uniform(-0.5, 0.5)
+    height, width = (
+        max(1, min(limit, round(part))) for limit, part in zip(size, (side / stretch, side * stretch), strict=True)
+    )
+    top, left = (int(rng.integers(0, whole - part + 1)) for whole, part in zip(size, (height, width), strict=True))
+    return Window(top, left, height, width, bool(rng.random() < fliplr))
+
+
+def centre_window(size: tuple[int, int]) -> Window:
+    """The square in the middle of a picture of (height, width) px whose side is CENTRE of the shorter one."""
+    side = max(1, round(CENTRE * min(size)))
+    return Window((size[0] - side) // 2, (size[1] - side) // 2, side, side)
+
+
+def cut(frames: Sequence[Frame], window: Window, shape: ClipShape) -> Clip:
+    """The window of every frame, scaled to the clip's size; fewer frames than a clip has are looped."""
+    top, left, height, width, flip = window
+    size, distinct = (shape.size, shape.size), frames[: shape.frames]
+    how = cv2.INTER_AREA if min(height, width) > SHRINK * shape.size else cv2.INTER_LINEAR
+    clip = np.empty((len(distinct), *size, 3), np.uint8)
+    for picture, frame in zip(clip, distinct, strict=True):
+        part = cv2.resize(frame[top : top + height, left : left + width], size, interpolation=how)
+        cv2.cvtColor(cv2.flip(part, 1) if flip else part, cv2.COLOR_BGR2RGB, dst=picture)
+    return clip if len(clip) == shape.frames else clip[np.arange(shape.frames) % len(clip)]
+
+
+def recoloured(clip: Clip, draw: NDArray[np.float64], options: AugmentOptions) -> Clip:
+    """Hue, saturation and brightness changed in every frame alike. draw: three numbers in [-1, 1]."""
+    gains = 1 + draw * (options.hsv_h, options.hsv_s, options.hsv_v)
+    if np.all(gains == 1):
+        return clip
+    tall = cv2.cvtColor(clip.reshape(-1, clip.shape[2], 3), cv2.COLOR_RGB2HSV)  # (T*S, S, 3)
+    grey = np.arange(256)
+    hue, *rest = (grey * gain for gain in gains)
+    table = np.stack([hue % 180, *(np.clip(column, 0, 255) for column in rest)], 1).astype(np.uint8)  # (256, 3)
+    changed = cv2.cvtColor(cv2.LUT(tall, table[:, None]), cv2.COLOR_HSV2RGB)
+    return np.asarray(changed, np.uint8).reshape(clip.shape)
+
+
+def as_tensor(clip: Clip) -> Tensor:
+    """(T, S, S, 3) to (3, T, S, S), uint8, of the same memory: a batch is copied together anyway."""
+    return torch.from_numpy(clip).permute(3, 0, 1, 2)

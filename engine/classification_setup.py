@@ -1,0 +1,157 @@
+"""From options to the parts of a training run of task classify."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from data.class_folders import NIGHTS, PAIR, Augmentation, ClassFolders, build_class_folders
+from data.config import DataConfig, load_data
+from data.scenes import make_world
+from engine.classification_learners import DayLearner, PairLearner
+from engine.classification_weights import start_from
+from engine.options.classify import DEFAULTS, TRAIN_OPTIONS, ClassifyOptions
+from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
+from engine.tasks import check_meaning, own_names
+from engine.weights import load_weights
+from methods.wiid_options import WiiDOptions
+from models.classifier import build as build_network
+from utils.files import UserError, find_file, new_run_folder
+from utils.options import as_dict, build
+
+HERE = Path(__file__).resolve().parents[1]
+DEFAULT_NETWORK = "resnet18"
+METHODS = ("none", "wiid")
+
+
+@dataclass
+class Plan:
+    """A run, decided: typed options, checked data, the method, the network's name, and the folder that receives it all."""
+
+    train: TrainOptions
+    hyper: HyperOptions
+    wiid: WiiDOptions
+    own: ClassifyOptions
+    data: DataConfig
+    method: str
+    network: str
+    save_dir: Path
+    options: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def splits(self) -> list[str]:
+        """What is measured after each epoch; the first chooses the best one."""
+        first = self.own.select
+        return [split for split in (first, f"{first}2") if split in self.data.splits]
+
+    @property
+    def views(self) -> list[str]:
+        """What comes along with each training picture."""
+        if self.method == "none":
+            return []
+        return [PAIR, *([NIGHTS] if self.wiid.use_mmd and self.wiid.mmd_weight > 0 else [])]
+
+    def workers(self, device: torch.device) -> int:
+        """Loader processes. On the CPU the step uses every core, so one is enough to hide the loading."""
+        if self.train.workers >= 0:
+            return self.train.workers
+        cores = os.cpu_count() or 1
+        return min(1, cores - 1) if device.type == "cpu" else min(8, max(cores - 1, 0))
+
+
+def make_plan(options: Mapping[str, Any]) -> Plan:
+    """Check the options and decide the run. Makes the run folder, and a demo world when the data YAML names one."""
+    given = own_names(options, TRAIN_SCHEMAS)
+    check_meaning(given, TRAIN_OPTIONS, "classify")
+    instances = build(TRAIN_SCHEMAS, {**DEFAULTS, **given})
+    by_schema = dict(zip(TRAIN_SCHEMAS, instances, strict=True))
+    train, wiid, own = by_schema[TrainOptions], by_schema[WiiDOptions], by_schema[ClassifyOptions]
+    if own.mask_squares + own.mask_saliency > 1:
+        raise UserError(
+            f"--mask-squares {own.mask_squares} and --mask-saliency {own.mask_saliency}: are shares of the batches, of which no "
+            "two may overlap. Lower one, so that they sum to 1 at most."
+        )
+    if train.batch_size < 2:
+        raise UserError("--batch-size 1: batch norm needs at least 2 pictures. Give more.")
+    data = load_data(train.data, make_demo=make_world)
+    method = _method(train.method or data.method)
+    wiid, notes = _nights(data, wiid, method, asked=bool(given.get("use_mmd")))
+    _check_splits(data, own)
+    network = train.cfg or (_named(train) if train.weights else "") or DEFAULT_NETWORK
+    build_network(network, len(data.names))  # a wrong name must not wait for the run folder
+    hyper = replace(by_schema[HyperOptions], nbs=train.batch_size)
+    save_dir = new_run_folder(train.project, train.name, train.exist_ok)
+    plain = as_dict(train, hyper, wiid, own)
+    used = {key: plain[key] for key in plain if key in TRAIN_OPTIONS}
+    used |= {"method": method, "data": str(data.file), "save_dir": str(save_dir), "task": "classify", "cfg": network}
+    return Plan(train, hyper, wiid, own, data, method, network, save_dir, used, notes)
+
+
+def _method(name: str) -> str:
+    """`none` or `wiid`. Raises UserError for a method that is for detectors."""
+    wanted = name.strip().lower()
+    if wanted not in METHODS:
+        raise UserError(f"--method {name}: task classify trains with {' or '.join(METHODS)}. Choose one of them.")
+    return wanted
+
+
+def _nights(data: DataConfig, wiid: WiiDOptions, method: str, asked: bool) -> tuple[WiiDOptions, list[str]]:
+    """MMD rests where there are no unlabelled nights, unless it was asked for. Raises UserError then."""
+    if method == "none" or not wiid.use_mmd or NIGHTS in data.splits:
+        return wiid, []
+    if asked:
+        raise UserError(
+            f"--use-mmd: {data.file} names no unlabelled training nights. Add a line '{NIGHTS}: FOLDER' (never one of the test "
+            "split), or leave the option out."
+        )
+    return replace(wiid, use_mmd=False), [f"{data.file.name} has no '{NIGHTS}' line: WiiD trains without MMD"]
+
+
+def _check_splits(data: DataConfig, own: ClassifyOptions) -> None:
+    """UserError where there is nothing to choose the best epoch with."""
+    if own.select not in data.splits:
+        raise UserError(
+            f"{data.file}: there is no '{own.select}' split to choose the best epoch with. Add a line '{own.select}: FOLDER'."
+        )
+
+
+def weights_file(train: TrainOptions) -> Path:
+    """The file of `--weights`."""
+    return find_file(train.weights, Path(), HERE, HERE / "weights")
+
+
+def _named(train: TrainOptions) -> str:
+    """The network that the checkpoint names, if it names one."""
+    return str(load_weights(weights_file(train), trust=train.trust).meta.get("network", ""))
+
+
+def network_for(plan: Plan, fresh: bool = True) -> nn.Module:
+    """The network of a run, with its first weights: of `--weights`, else drawn from the seed. `fresh`: not resumed."""
+    torch.manual_seed(plan.train.seed)
+    network = build_network(plan.network, len(plan.data.names))
+    if plan.train.weights and fresh:
+        path = weights_file(plan.train)
+        plan.notes.append(start_from(network, load_weights(path, trust=plan.train.trust), plan.network, path))
+    return network
+
+
+def learner_for(plan: Plan, network: nn.Module) -> DayLearner:
+    """What the run's method learns with."""
+    if plan.method == "none":
+        return DayLearner(network, plan.own, plan.train.seed)
+    return PairLearner(network, plan.own, plan.wiid, plan.train.seed)
+
+
+def datasets_for(plan: Plan) -> dict[str, ClassFolders]:
+    """The training set with what comes along, and the sets that are measured after each epoch."""
+    augmentation = Augmentation(plan.own.least_crop, plan.own.crops == "independent")
+    size, seed = plan.train.imgsz, plan.train.seed
+    train = build_class_folders(plan.data, "train", size, augmentation=augmentation, views=plan.views, seed=seed)
+    return {"train": train} | {split: build_class_folders(plan.data, split, size) for split in plan.splits}

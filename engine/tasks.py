@@ -1,0 +1,109 @@
+"""Which task is served by which code. 'detect' is served where each door leads; every other task has a row here.
+
+A data YAML says its task (`task: classify`); train.py, val.py and compare.py look it up and hand their options over.
+Free of torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from utils.files import UserError, load_yaml, suggestion
+from utils.options import schema_fields
+
+DETECT = "detect"
+
+
+class Task(NamedTuple):
+    """Functions as 'module:name', imported on use; an empty one says that the task has no such door.
+
+    train, validate: take the options of train.py and val.py. examine: (weights, data, split, device) -> reports, for
+    compare.py. detect, export: take the options of these doors. metrics: what compare.py can compare, the usual one first.
+    """
+
+    train: str = ""
+    validate: str = ""
+    examine: str = ""
+    detect: str = ""
+    export: str = ""
+    metrics: tuple[str, ...] = ()
+
+
+TASKS: dict[str, Task] = {
+    "classify": Task(
+        train="engine.classification:train",
+        validate="engine.classification:validate",
+        examine="engine.classification:examine",
+        export="engine.classification_export:export",
+        metrics=("top1", "top5"),
+    ),
+    "action": Task(
+        train="engine.action:train",
+        validate="engine.action:validate",
+        examine="engine.action:examine",
+        detect="engine.action_detect:detect",
+        export="engine.action_export:export",
+        metrics=("top1", "top5"),
+    ),
+}
+
+
+def entry(door: str, task: str) -> Callable[..., Any] | None:
+    """What serves a door ('train', 'validate', 'examine', 'detect', 'export') for a task; None for 'detect'.
+
+    Raises UserError where the task has no such door.
+    """
+    if task == DETECT:
+        return None
+    place = getattr(TASKS.get(task, Task()), door)
+    if not place:
+        served = ", ".join([DETECT, *(name for name, row in TASKS.items() if getattr(row, door))])
+        raise UserError(
+            f"task '{task}': this version cannot {door} it; it can for: {served}. Choose data or weights of one of these."
+        )
+    module, _, name = place.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def task_of_run(resume: Path) -> str:
+    """The task of an interrupted run, whose resume file lies in its weights folder."""
+    args = resume.parent.parent / "args.yaml"
+    return str(load_yaml(args).get("task", DETECT)) if args.is_file() else DETECT
+
+
+def task_of_weights(path: Path) -> str:
+    """The task that a .safetensors file says it is for; 'detect' where the file says nothing, or is another kind."""
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix != ".safetensors" or not path.is_file():
+        return DETECT
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return str((file.metadata() or {}).get("task", DETECT))
+    except SafetensorError:
+        return DETECT  # whoever reads the weights says what is wrong with them
+
+
+def own_names(options: Mapping[str, Any], schemas: Iterable[type]) -> dict[str, Any]:
+    """Options under their own names, whatever their spelling. Raises UserError for an unknown one."""
+    known = schema_fields(list(schemas))
+    names = {spelling: name for name, field in known.items() for spelling in (name, *field.aliases)}
+    given = {key.lstrip("-").replace("-", "_"): value for key, value in options.items()}
+    wrong = next((key for key in given if key not in names), None)
+    if wrong is not None:
+        raise UserError(f"option {wrong}: there is no such option.{suggestion(wrong, names)} --help lists them all.")
+    return {names[key]: value for key, value in given.items()}
+
+
+def check_meaning(given: Mapping[str, Any], understood: Iterable[str], task: str) -> None:
+    """UserError for an option that was given but means nothing for the task."""
+    known = set(understood)
+    wrong = next((key for key in given if key not in known), None)
+    if wrong is not None:
+        raise UserError(
+            f"--{wrong.replace('_', '-')}: means nothing for task '{task}'. Leave it out; docs/tasks/{task}.md lists what does."
+        )

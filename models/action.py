@@ -1,0 +1,74 @@
+"""Clip classifiers: torchvision's video networks as they are, and what each of them takes in.
+
+Names of tensors are torchvision's, so that its Kinetics weights load where someone has them. Nothing is ever downloaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.classifier import torchvision_network
+from utils.files import UserError
+
+Triple = tuple[float, float, float]
+KINETICS: tuple[Triple, Triple] = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
+IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALVES: tuple[Triple, Triple] = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
+
+
+@dataclass(frozen=True)
+class ClipInput:
+    """What a network takes: the usual side in px, mean and standard deviation of RGB, and the least it works on.
+
+    `exact`: only clips of exactly `least_frames` frames and `least_size` px.
+    """
+
+    size: int
+    mean: Triple
+    std: Triple
+    least_frames: int = 1
+    least_size: int = 16
+    exact: bool = False
+
+
+INPUTS: dict[str, ClipInput] = {
+    "r3d_18": ClipInput(112, *KINETICS),
+    "mc3_18": ClipInput(112, *KINETICS),
+    "r2plus1d_18": ClipInput(112, *KINETICS),
+    "s3d": ClipInput(224, *KINETICS, least_frames=13, least_size=209),  # averages 2 x 7 x 7 cells at stride 8 x 32
+    "swin3d_t": ClipInput(224, *IMAGENET, least_size=32),
+    "mvit_v2_s": ClipInput(224, *HALVES, least_frames=16, least_size=224, exact=True),
+}
+
+
+def build(name: str, classes: int) -> nn.Module:
+    """A fresh network of INPUTS for clips RGB (B, 3, T, H, W), normalised; logits (B, classes).
+
+    `models.classifier.logits_and_features` gives its pooled features. Raises UserError for another name or fewer than
+    two classes.
+    """
+    return torchvision_network(name, classes, INPUTS)
+
+
+def normalise(clip: Tensor, name: str) -> Tensor:
+    """Clips (B, 3, T, H, W) in [0, 1] to what the network was made for: minus mean, over standard deviation."""
+    mean, std = (torch.tensor(v, device=clip.device).view(3, 1, 1, 1) for v in (INPUTS[name].mean, INPUTS[name].std))
+    return (clip - mean) / std
+
+
+def check_clip(name: str, frames: int, size: int) -> None:
+    """Raise UserError where the network cannot take clips of so many frames and so many px a side."""
+    wants = INPUTS[name]
+    if wants.exact and (frames, size) != (wants.least_frames, wants.least_size):
+        raise UserError(
+            f"model {name}: it takes clips of exactly {wants.least_frames} frames at {wants.least_size} px, not {frames} "
+            f"at {size} px. Set these, or take another model."
+        )
+    if frames < wants.least_frames or size < wants.least_size:
+        raise UserError(
+            f"model {name}: clips of {frames} frames at {size} px are too small; it needs {wants.least_frames} frames and "
+            f"{wants.least_size} px or more. Raise them (usual are 16 frames at {wants.size} px), or take another model."
+        )

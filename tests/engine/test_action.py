@@ -1,0 +1,283 @@
+"""Task action through every door, on six tiny films; its learners, its timeline, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchvision.models import _api
+
+import engine
+from data.clips import ClipShape
+from data.motion_scenes import film, save_film
+from data.motions import NAMES
+from engine import action
+from engine.action_learners import DayClips, PairedClips, feature_width, masked_cells, moving_cells
+from engine.action_timeline import Stretch, Timeline, Watcher
+from engine.action_weights import load_clip_classifier, save_clip_classifier, start_from
+from engine.capture import Frame
+from engine.sources import Item
+from engine.weights import load_weights
+from methods.wiid_options import WiiDOptions
+from models.action import INPUTS, KINETICS, ClipInput, build
+from utils.files import UserError
+
+TINY: dict[str, Any] = {
+    "cfg": "small", "imgsz": 32, "frames": 2, "interval": 8, "test_clips": 2, "batch_size": 3, "epochs": 1, "device": "cpu",
+    "front_ratio": 0.3, "plots": False,
+}  # fmt: skip
+
+
+class Small(nn.Module):
+    """A network with the parts that matter here, and few numbers."""
+
+    def __init__(self, num_classes: int = 2, weights: None = None) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv3d(3, 8, (1, 4, 4), (1, 4, 4)), nn.ReLU())
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        """(B, 3, T, S, S) to (B, classes)."""
+        scores: torch.Tensor = self.fc(self.stem(clips).mean((2, 3, 4)))
+        return scores
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_network() -> Iterator[None]:
+    """torchvision's networks are large to write and slow to draw: here it has a small one too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_api.BUILTIN_MODELS, "small", Small)
+        patch.setitem(INPUTS, "small", ClipInput(32, *KINETICS))
+        yield
+
+
+@pytest.fixture(scope="module")
+def world(small_network: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six small films by day, darkened as they are loaded; the same six for val and test at night. And a trained run."""
+    root = tmp_path_factory.mktemp("arid")
+    for seed in range(6):
+        looks, label = film(seed, (32, 32), {"day", "night"}, frames=20)
+        for split, look, shift in (("train", "day", 0), ("val", "night", 1), ("test", "night", 2)):
+            save_film(root / split / NAMES[label] / f"{split}{seed}.avi", np.roll(looks[look], shift, 1))
+    names = "".join(f"  {number}: {name}\n" for number, name in enumerate(NAMES))
+    (root / "data.yaml").write_text(
+        "path: .\ntask: action\nmethod: wiid\ntrain: train\nval: val\ntest: test\nconditions: {val: night, test: night}\n"
+        f"names:\n{names}"
+    )
+    engine.train(data=str(root / "data.yaml"), project=root / "runs", name="a", **TINY)
+    return root
+
+
+def test_a_run_leaves_plain_weights(world: Path) -> None:
+    weights = world / "runs/a/weights"
+    rows = list(csv.DictReader((world / "runs/a/results.csv").open()))
+    assert {"train/day", "train/night", "train/byol", "night/top1", "night/top5"} <= rows[0].keys()
+    Small(6).load_state_dict(torch.load(weights / "best.pt", weights_only=True))
+    classifier = load_clip_classifier(weights / "best.safetensors")
+    assert (classifier.name, classifier.shape) == ("small", ClipShape(2, 8, 32))
+    assert tuple((classifier.names or {}).values()) == NAMES
+    assert load_clip_classifier(weights / "best.pt").names == classifier.names
+
+
+def test_validate_and_compare_measure_the_same(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights, data = world / "runs/a/weights/best.safetensors", str(world / "data.yaml")
+    found = engine.validate(
+        data=data, weights=weights, task="test", project=world / "measured", device="cpu", plots=False
+    )
+    assert "small" in capsys.readouterr().out
+    (report,) = found.reports
+    assert (
+        report.images == 6
+        and report.condition == "night"
+        and 0 <= report.metrics["top1"] <= report.metrics["top5"] <= 1
+    )
+    assert (found.save_dir / "metrics.csv").is_file()
+    (again,) = action.examine(weights, data, "test", "cpu")
+    assert again.metrics == report.metrics and len(again.pictures) == 6
+
+
+def test_detect_paints_a_timeline(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = world / "test" / "Walk"
+    result = engine.detect(
+        weights=world / "runs/a/weights/best.pt",
+        source=str(source),
+        project=world / "seen",
+        device="cpu",
+        save_csv=True,
+    )
+    said = capsys.readouterr().out
+    assert result.frames == 20 and result.save_dir is not None and "(1-9/20)" in said and "(18-20/20)" in said
+    rows = list(csv.DictReader((result.save_dir / "timeline.csv").open()))
+    assert float(rows[-1]["end"]) == pytest.approx(20 / 15, abs=0.01) and {row["action"] for row in rows} <= {*NAMES}
+    assert (result.save_dir / "test4.mp4").is_file() and (result.save_dir / "predictions.csv").is_file()
+
+
+def test_detect_refuses_pictures_and_what_means_nothing(world: Path, make_image: Any) -> None:
+    weights = world / "runs/a/weights/best.pt"
+    picture = make_image(world / "still.png")
+    with pytest.raises(UserError, match="is a picture"):
+        engine.detect(weights=weights, source=str(picture), device="cpu")
+    with pytest.raises(UserError, match="--iou-thres: means nothing for task 'action'"):
+        engine.detect(weights=weights, source=str(world / "test/Walk"), iou_thres=0.3, device="cpu")
+
+
+def test_export_agrees_with_the_network(world: Path) -> None:
+    result = engine.export(weights=world / "runs/a/weights/best.safetensors", include=("onnx",))
+    assert result.files["onnx"].is_file() and result.differences["onnx"] < 1e-4
+    with pytest.raises(UserError, match="openvino"):
+        engine.export(weights=world / "runs/a/weights/best.safetensors", include=("openvino",))
+
+
+def test_a_run_goes_on_where_it_stopped(world: Path) -> None:
+    """Resumed after its last epoch, a run measures again and is done; other options are refused."""
+    assert len(engine.train(resume=str(world / "runs/a"), device="cpu").rows) == 1
+    with pytest.raises(UserError, match="--frames cannot change"):
+        engine.train(resume=str(world / "runs/a"), frames=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"method": "rfla"}, "trains with none or wiid"),
+        ({"batch_size": 1}, "at least 2 clips"),
+        ({"cfg": "resnet18"}, "no such network"),
+        ({"cfg": "s3d"}, "209 px"),
+        ({"mosaic": 0.5}, "--mosaic: means nothing for task 'action'"),
+    ],
+)
+def test_what_training_refuses(world: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        action.train(data=str(world / "data.yaml"), project=world / "refused", **{**TINY, **options})
+    assert not (world / "refused").exists()
+
+
+def test_training_never_sees_a_test_video(world: Path) -> None:
+    for held_out in ("val/Walk/val4.avi", "test/Walk/test4.avi"):
+        copy = Path(shutil.copy(world / held_out, world / "train/Walk/copy.avi"))
+        try:
+            with pytest.raises(UserError, match="copy.avi is also"):
+                action.train(data=str(world / "data.yaml"), project=world / "leak", **TINY)
+        finally:
+            copy.unlink()
+
+
+def test_weights_of_another_network_name_their_tensors(tmp_path: Path) -> None:
+    torch.save({"conv1.weight": torch.zeros(8, 3, 7, 7), "fc.bias": torch.zeros(3)}, tmp_path / "resnet.pt")
+    with pytest.raises(UserError, match="no clip classifier of ours"):
+        load_clip_classifier(tmp_path / "resnet.pt")
+    with torch.device("meta"):
+        network = build("mc3_18", 3)
+    with pytest.raises(UserError, match="stem.0.weight is missing"):
+        start_from(network, load_weights(tmp_path / "resnet.pt"), "mc3_18", tmp_path / "resnet.pt")
+
+
+def test_a_head_of_other_classes_is_left_out(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = save_clip_classifier(
+        tmp_path, "a", Small(4), name="small", names=dict(enumerate("abcd")), shape=ClipShape(), about={}
+    )
+    network, weights = Small(3), load_weights(path)
+    assert "head of other classes is left out" in start_from(network, weights, "small", path)
+    assert torch.equal(network.state_dict()["stem.0.weight"], weights.state["stem.0.weight"])
+
+
+def batch(size: int = 20) -> dict[str, Any]:
+    """Two pairs of white clips; in the first something moves in the upper left 8 x 8 px."""
+    motion = torch.zeros(2, size, size, dtype=torch.bool)
+    motion[0, :8, :8] = True
+    clips = torch.full((2, 3, 2, size, size), 255, dtype=torch.uint8)
+    return {
+        "img": clips,
+        "pair": clips // 4,
+        "motion": motion,
+        "cls": torch.tensor([0, 1]),
+        "seed": torch.tensor([1, 2]),
+    }
+
+
+def test_moving_cells_by_hand() -> None:
+    """20 px, 5 cells of 4 px: 8 x 8 moving px are the cells (0,0) (1,0) (0,1) (1,1). One px of 16 is a share of 0.06; of
+    400 px in one cell, 0.0025, too few."""
+    boxes = moving_cells(batch()["motion"][0].numpy(), 5)
+    assert sorted(map(tuple, boxes.tolist())) == [(0, 0, 4, 4), (0, 4, 4, 8), (4, 0, 8, 4), (4, 4, 8, 8)]
+    speck = np.zeros((20, 20), bool)
+    speck[0, 0] = True
+    assert len(moving_cells(speck, 5)) == 1 and len(moving_cells(speck, 1)) == 0
+
+
+def test_erase_takes_moving_cells_and_patch_takes_others() -> None:
+    """4 moving cells and 21 others: half of 4 is 2, a third of 21 is 6 (6.93 cut)."""
+    cells = masked_cells(batch()["motion"][0].numpy(), 7, WiiDOptions(front_ratio=0.5, back_ratio=0.33))
+    moving = {(0, 0), (0, 1), (1, 0), (1, 1)}
+    assert len(moving & {*cells}) == 2 and len({*cells} - moving) == 6
+
+
+def test_both_members_and_all_frames_lose_the_same_pixels() -> None:
+    learner = PairedClips(Small(), "mc3_18", WiiDOptions(front_ratio=0.5, back_ratio=0.4, byol_weight=0.0))
+    ready = learner.prepare(batch(), 0)
+    black = -0.43216 / 0.22803  # red 0, normalised
+    gone = [(ready[view][:, 0] - black).abs() < 1e-5 for view in ("img", "pair")]  # (B, T, S, S)
+    assert torch.equal(gone[0], gone[1]) and torch.equal(gone[0][:, 0], gone[0][:, 1])
+    assert gone[0][0, 0].sum() == 16 * (2 + 8) and gone[0][1, 0].sum() == 16 * 10  # 0.4 of 21 is 8, of 25 is 10
+    plain = DayClips(learner.network, "mc3_18").prepare(batch(), 0)["img"]
+    assert plain.min() == plain[:, 0].min()
+
+
+def test_the_terms_of_a_step() -> None:
+    torch.manual_seed(0)
+    learner = PairedClips(Small(), "mc3_18", WiiDOptions(byol_weight=0.1))
+    assert feature_width(learner.network) == 8 and learner.projector[0].in_features == 8
+    terms = learner(learner.prepare(batch(), 0))
+    assert terms.keys() == {"day", "night", "byol"} and 0 <= float(terms["byol"].detach()) <= 0.4
+    terms["byol"].backward()
+    grads = {name: parameter.grad for name, parameter in learner.network.named_parameters()}
+    assert grads["stem.0.weight"] is not None
+    assert grads["fc.weight"] is None  # the contrast is of features
+    assert learner.target is not None and not any(p.requires_grad for p in learner.target.copy.parameters())
+    without = PairedClips(Small(), "mc3_18", WiiDOptions(byol_weight=0.0))
+    assert without(without.prepare(batch(), 0)).keys() == {"day", "night"}
+
+
+ITEM = Item("video", "a.avi", "a.avi", 1, "a")
+
+
+def frame(number: int, total: int = 20) -> Frame:
+    return Frame(ITEM, np.full((8, 8, 3), number, np.uint8), number, total, 10.0)
+
+
+def test_a_watcher_settles_half_clips() -> None:
+    """A clip of 3 every 2. spans 5 frames: settled are 1-5, then every 2 frames, and the rest at the end."""
+    seen: list[list[int]] = []
+
+    def classify(frames: Any) -> np.ndarray:
+        seen.append([int(picture[0, 0, 0]) for picture in frames])
+        return np.array([0.2, 0.8])
+
+    watcher = Watcher(classify, ClipShape(3, 2, 8))
+    settled = [[s.frame.number for s in watcher.add(frame(n))] for n in range(1, 9)]
+    assert [numbers for numbers in settled if numbers] == [[1, 2, 3, 4, 5], [6, 7]]
+    assert [(s.frame.number, s.label, s.confidence) for s in watcher.rest()] == [(8, 1, 0.8)]
+    assert seen == [[1, 3, 5], [3, 5, 7], [4, 6, 8]] and watcher.rest() == []
+
+
+def test_a_timeline_joins_frames_of_one_label() -> None:
+    """Ten frames a second: frames 1-3 are 0.0-0.3 s, with a mean of (0.5 + 0.7 + 0.6) / 3 = 0.6; 4 and 5 are 0.3-0.5 s."""
+    timeline = Timeline(rate=10)
+    for number, label, confidence in ((1, 0, 0.5), (2, 0, 0.7), (3, 0, 0.6), (4, 1, 0.9), (5, 1, 0.9)):
+        timeline.add(SimpleNamespace(frame=frame(number), label=label, confidence=confidence))  # type: ignore[arg-type]
+    assert timeline.stretches() == [
+        Stretch(0.0, pytest.approx(0.3), 0, pytest.approx(0.6)), Stretch(0.3, pytest.approx(0.5), 1, pytest.approx(0.9)),
+    ]  # fmt: skip
+    assert timeline.text({0: "Walk", 1: "Sit"}) == "0.0-0.3 s Walk 0.60, 0.3-0.5 s Sit 0.90"
+    painted = timeline.paint(np.zeros((40, 100, 3), np.uint8), total=10)
+    colours = [tuple(painted[39, x]) for x in (5, 25, 35, 45, 70)]
+    assert colours[0] == colours[1] != colours[2] == colours[3] and colours[4] == (40, 40, 40)
+    assert (painted[:37] == 0).all()

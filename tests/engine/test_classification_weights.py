@@ -1,0 +1,109 @@
+"""Classifiers in files: torchvision's keys, what is told apart, what does not fit; and ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import engine
+from engine.classification_weights import (
+    classes_in,
+    differences,
+    listed,
+    load_classifier,
+    network_of,
+    save_classifier,
+    start_from,
+)
+from engine.tasks import task_of_weights
+from engine.weights import Weights, load_weights
+from models.classifier import build
+from tests.engine.tiny_classes import TinyNetwork, same, use_tiny_network
+from utils.files import UserError
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    """The folder of best.pt and best.safetensors of a fresh network of three classes."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("weights")
+    save_classifier(folder, "best", TinyNetwork(3), name="resnet18", names={0: "a", 1: "b", 2: "c"}, imgsz=32, about={})
+    return folder
+
+
+@pytest.fixture
+def tiny(monkeypatch) -> None:
+    """Files are read into the tiny network."""
+    use_tiny_network(monkeypatch)
+
+
+def test_the_plain_file_opens_anywhere_and_ours_opens_both(files, tiny):
+    network = TinyNetwork(3)
+    network.load_state_dict(torch.load(files / "best.pt", weights_only=True))
+    bare, named = load_classifier(files / "best.pt"), load_classifier(files / "best.safetensors")
+    assert same(network.state_dict(), bare.network.state_dict()) and same(
+        bare.network.state_dict(), named.network.state_dict()
+    )
+    assert (bare.name, bare.names, bare.imgsz) == ("resnet18", None, 224)
+    assert (named.name, named.names, named.imgsz) == ("resnet18", {0: "a", 1: "b", 2: "c"}, 32)
+    assert task_of_weights(files / "best.safetensors") == "classify" and task_of_weights(files / "best.pt") == "detect"
+
+
+def test_old_files_without_counters_are_complete(files):
+    state = {key: value for key, value in load_weights(files / "best.pt").state.items() if "num_batches" not in key}
+    note = start_from(TinyNetwork(3), Weights(state, None, None, "state dict"), "resnet18", Path("old.pt"))
+    assert note == "old.pt: all 9 tensors transferred"  # convolutions 1 + 2, norm 4 without its counter, head 2
+
+
+def test_another_architecture_is_named_by_its_tensors(tmp_path):
+    with torch.device("meta"):
+        smaller, larger = build("resnet18", 3), build("resnet50", 3)
+    weights = Weights(smaller.state_dict(), None, None, "state dict")
+    assert network_of(weights, Path("r18.pt")) == "resnet18"
+    with pytest.raises(
+        UserError, match=r"is not of resnet50: .*layer1.0.conv1.weight is 64x64x3x3 instead of 64x64x1x1.* more"
+    ):
+        start_from(larger, weights, "resnet50", Path("r18.pt"))
+    torch.save({"conv.weight": torch.zeros(2, 2)}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match="holds no classifier of ours"):
+        load_classifier(tmp_path / "other.pt")
+    with pytest.raises(UserError, match="names no classes"):
+        classes_in(Weights({"conv1.weight": torch.zeros(1)}, None, None, "state dict"), Path("x.pt"))
+
+
+def test_differences_by_hand():
+    network, state = TinyNetwork(2), TinyNetwork(3).state_dict()
+    state["more"] = state.pop("body.0.weight")
+    assert differences(network, state) == [
+        "fc.weight is 3x16 instead of 2x16",
+        "fc.bias is 3 instead of 2",
+        "body.0.weight is missing",
+        "more has no place",
+    ]
+    assert listed(["a", "b", "c", "d", "e", "f"]) == "a, b, c, d, and 2 more"
+
+
+def test_export(files, tiny):
+    import onnx
+
+    result = engine.export(weights=files / "best.safetensors", include=("onnx", "torchscript"), dynamic=True)
+    assert all(difference < 1e-5 for difference in result.differences.values())
+    model = onnx.load(result.files["onnx"])
+    assert {entry.key: entry.value for entry in model.metadata_props}["names"] == '{"0": "a", "1": "b", "2": "c"}'
+    assert sorted(path.name for path in files.iterdir()) == [
+        "best.onnx",
+        "best.pt",
+        "best.safetensors",
+        "best.torchscript",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"nms": True}, "--nms: means nothing for task 'classify'"), ({"include": ("openvino",)}, "onnx or torchscript")],
+)
+def test_what_export_refuses(files, options, message):
+    with pytest.raises(UserError, match=message):
+        engine.export(weights=files / "best.safetensors", **options)

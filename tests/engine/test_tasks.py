@@ -1,0 +1,65 @@
+"""The table of tasks: where doors lead, and which options mean something."""
+
+from __future__ import annotations
+
+import pytest
+
+from data.config import TASKS as KNOWN
+from engine.options.classify import EXPORT_OPTIONS, TRAIN_OPTIONS, VAL_OPTIONS
+from engine.options.export import ExportOptions
+from engine.options.train import TRAIN_SCHEMAS
+from engine.options.val import ValOptions
+from engine.tasks import TASKS, Task, check_meaning, entry, own_names, task_of_run
+from utils.files import UserError, save_yaml
+from utils.options import schema_fields
+
+DOORS = ("train", "validate", "examine", "export")
+
+
+@pytest.mark.parametrize(
+    ("task", "door"), [(task, door) for task in TASKS for door in DOORS if getattr(TASKS[task], door)]
+)
+def test_every_row_leads_somewhere(task: str, door: str):
+    assert task in KNOWN and callable(entry(door, task)) and TASKS[task].metrics
+
+
+def test_detect_stays_where_it_is():
+    assert all(entry(door, "detect") is None for door in DOORS)
+
+
+def test_a_door_that_a_task_lacks(monkeypatch):
+    monkeypatch.setitem(TASKS, "half", Task(train="engine.classification:train"))
+    with pytest.raises(UserError, match="task 'half': this version cannot export it; it can for: detect, classify"):
+        entry("export", "half")
+
+
+@pytest.mark.parametrize(
+    ("names", "schemas"),
+    [(TRAIN_OPTIONS, TRAIN_SCHEMAS), (VAL_OPTIONS, (ValOptions,)), (EXPORT_OPTIONS, (ExportOptions,))],
+)
+def test_options_of_the_task_exist(names, schemas):
+    assert names <= schema_fields(schemas).keys()
+
+
+def test_options_under_their_own_names():
+    assert own_names({"--batch-size": 4, "img": 64}, TRAIN_SCHEMAS) == {"batch_size": 4, "imgsz": 64}
+    with pytest.raises(UserError, match="Did you mean 'epochs'"):
+        own_names({"epoch": 4}, TRAIN_SCHEMAS)
+    with pytest.raises(
+        UserError, match="--mosaic: means nothing for task 'classify'. Leave it out; docs/tasks/classify.md"
+    ):
+        check_meaning({"epochs": 1, "mosaic": 1}, TRAIN_OPTIONS, "classify")
+
+
+def test_the_task_of_an_interrupted_run(tmp_path):
+    assert task_of_run(tmp_path / "weights" / "resume.pt") == "detect"
+    save_yaml(tmp_path / "args.yaml", {"task": "classify"})
+    assert task_of_run(tmp_path / "weights" / "resume.pt") == "classify"
+
+
+def test_tasks_are_torch_free(root):
+    import subprocess
+    import sys
+
+    code = "import sys, engine.tasks, engine.options.train; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
