@@ -30,7 +30,8 @@ class AnchorHead(nn.Module):
     def __init__(self, layers: nn.ModuleList, anchors: Tensor, stride: Tensor, kept: Sequence[int], place: Any) -> None:
         super().__init__()
         self.m, self.anchors, self.stride, self.kept = layers, anchors, stride, list(kept)
-        self.f, self.i, self.type, self.np = place.f, place.i, "AnchorHead", 0
+        self.f, self.i, self.np = place.f, place.i, 0
+        setattr(self, "type", "AnchorHead")  # noqa: B010  the name is Ultralytics', and that of a method of modules
         self.max_det, self.agnostic_nms = 300, False
         self.nc = len(self.kept)
 

@@ -80,6 +80,7 @@ def compare_runs(given: argparse.Namespace) -> None:
     from engine.comparison import compare
 
     recipe = RECIPE | {"epochs": given.epochs or RECIPE["epochs"], "imgsz": given.imgsz}
+    recipe |= {"weights": given.weights} if given.weights else {}
     compare(
         run=RUNS, seeds=given.seeds, split=given.split, out=given.out, name="demo-codan", device=given.device, cfg=given.cfg,
         **recipe,
@@ -96,6 +97,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=0)
+    parser.add_argument("--weights", default="", help="start every run from these, such as a classifier of the days")
     parser.add_argument("--split", default="test", choices=("test", "val"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=None, help="folder or, with --step, .md file for the table")

@@ -21,7 +21,7 @@ from torch import Tensor
 from data.degrade import to_bytes
 from engine.options.enhance import SCALES, SHIPPED
 from engine.weights import load_weights
-from models.zero_dce import ZeroDCE
+from models.zero_dce import ZeroDCE, apply_small_curves
 from utils.files import UserError, atomic_write, find_file
 
 Area = tuple[int, int, int, int]  # top, left, height, width of a picture within its padding, px
@@ -86,8 +86,11 @@ def open_enhancer(
                 )
         return Enhancer(method, SIMPLE[method], device) if method != "none" else None
     file = find_file(weights or SHIPPED, REPOSITORY / "weights")
-    network = load_zero_dce(file, scale).to(device).eval().requires_grad_(False)
-    return Enhancer(f"zero-dce ({file.stem}, scale {network.scale})", lambda images: in_bands(network, images), device)
+    network: Any = load_zero_dce(file, scale).to(device).eval().requires_grad_(False)
+    network.to(memory_format=torch.channels_last)  # a third faster on a CPU
+    return Enhancer(
+        f"zero-dce ({file.stem}, scale {network.scale})", lambda images: brightened(network, images), device
+    )
 
 
 def enhancer_of(options: Any, device: torch.device | str) -> Enhancer | None:
@@ -133,14 +136,23 @@ def _equalised(picture: np.ndarray, equaliser: cv2.CLAHE) -> np.ndarray:
 SIMPLE: dict[str, Callable[[Tensor], Tensor]] = {"clahe": clahe, "gamma": gamma}
 
 
-def in_bands(network: ZeroDCE, images: Tensor, most: int = AT_ONCE) -> Tensor:
-    """Zero-DCE's enhanced pictures; large ones go through in bands of rows, with the same result and less memory.
+@torch.no_grad()
+def brightened(network: ZeroDCE, images: Tensor) -> Tensor:
+    """Zero-DCE's enhanced pictures, in less time and memory than by its own call. (B, 3, H, W) in [0, 1] to the same."""
+    if network.scale == 1:
+        return in_bands(network, images)
+    at_once = {} if images.device.type == "cpu" else {"at_once": images.numel()}  # a GPU likes few large steps
+    return apply_small_curves(images, network.small_curves(images), **at_once)
 
-    images: (B, 3, H, W). most: px at once, at least one row. A network that looks at a smaller picture takes all at once.
+
+def in_bands(network: ZeroDCE, images: Tensor, most: int = AT_ONCE) -> Tensor:
+    """Zero-DCE of scale 1: large pictures go through in bands of rows, with the same result and less memory.
+
+    images: (B, 3, H, W). most: px at once, at least one row.
     """
     batch, _, height, width = images.shape
     rows = max(1, most // (batch * width))
-    if network.scale > 1 or rows >= height:
+    if rows >= height:
         return network(images)[0]
     bands = []
     for top in range(0, height, rows):

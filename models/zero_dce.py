@@ -54,11 +54,17 @@ class ZeroDCE(nn.Module):
 
     def curves(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, 24, H, W) in [-1, 1]: 8 maps of 3 channels; negative values brighten."""
+        small = self.small_curves(x)
+        if self.scale == 1:
+            return small
+        return F.interpolate(small, [*x.shape[-2:]], mode="bilinear", align_corners=False)
+
+    def small_curves(self, x: Tensor) -> Tensor:
+        """The same before it is enlarged: (B, 24, H / scale, W / scale), sides rounded up."""
         if self.scale == 1:
             return self._estimate(x)
-        height, width = x.shape[-2:]
-        small = F.interpolate(x, [-(-height // self.scale), -(-width // self.scale)], mode="area")
-        return F.interpolate(self._estimate(small), [height, width], mode="bilinear", align_corners=False)
+        size = [-(-side // self.scale) for side in x.shape[-2:]]
+        return self._estimate(F.interpolate(x, size, mode="area"))
 
     def _estimate(self, x: Tensor) -> Tensor:
         """The network: four layers down the line, three that read them again in reverse."""
@@ -80,6 +86,44 @@ def apply_curves(x: Tensor, curves: Tensor) -> Tensor:
     for curve in curves.split(3, 1):  # (B, 3, H, W)
         x = torch.addcmul(x, curve, x.square() - x)
     return x
+
+
+def apply_small_curves(x: Tensor, curves: Tensor, at_once: int = 20_480) -> Tensor:
+    """What `apply_curves` gives with curves enlarged bilinearly to the picture's size, without gradients.
+
+    x: (B, 3, H, W) in [0, 1]; curves: (B, 3n, h, w) in [-1, 1]. Works in bands of about `at_once` px, whose curves stay
+    in a processor's cache: half the time on a CPU, and no memory for the curves of a large picture.
+    """
+    batch, _, height, width = x.shape
+    columns = _enlargement(curves.shape[3], width, curves)
+    above, below, share = _neighbours(curves.shape[2], height, x.device)
+    wide = curves.contiguous() @ columns.T  # (B, 3n, h, W)
+    result, rows = x.clone(), max(1, at_once // (batch * width))
+    for top in range(0, height, rows):
+        band = slice(top, top + rows)
+        upper, lower = wide.index_select(2, above[band]), wide.index_select(2, below[band])
+        maps = torch.lerp(upper, lower, share[band].to(x).view(-1, 1))  # (B, 3n, rows, W)
+        part = result[:, :, band]
+        for curve in maps.split(3, 1):
+            part.addcmul_(curve, part.square().sub_(part))
+    return result
+
+
+def _neighbours(few: int, many: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each of `many` pixels the two of `few` samples around it, and the second's share; half a pixel is the border."""
+    place = ((torch.arange(many, device=device) + 0.5) * (few / many) - 0.5).clamp(0, few - 1)
+    low = place.floor().long()
+    return low, (low + 1).clamp(max=few - 1), place - low
+
+
+def _enlargement(few: int, many: int, like: Tensor) -> Tensor:
+    """The matrix (many, few) that enlarges linearly."""
+    low, high, share = _neighbours(few, many, like.device)
+    matrix = like.new_zeros(many, few)
+    rows = torch.arange(many, device=like.device)
+    matrix[rows, low] += (1 - share).to(like)
+    matrix[rows, high] += share.to(like)
+    return matrix
 
 
 def smoothness_loss(curves: Tensor) -> Tensor:

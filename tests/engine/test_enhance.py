@@ -17,6 +17,7 @@ from torch import Tensor
 from engine.enhance import (
     REACH,
     Enhancer,
+    brightened,
     chained,
     clahe,
     differences,
@@ -87,6 +88,13 @@ def test_bands_change_nothing(network, rows):
     assert REACH == 7
     images = torch.rand(2, 3, 20, 13)
     assert torch.allclose(in_bands(network, images, most=2 * 13 * rows), network(images)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_the_fast_way_gives_what_the_network_gives(network, scale):
+    network.scale = scale
+    images = 0.4 * torch.rand(2, 3, 37, 50)
+    assert torch.allclose(brightened(network, images), network(images)[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["zero-dce", "clahe", "gamma"])

@@ -12,6 +12,7 @@ from models.zero_dce import (
     STEPS,
     ZeroDCE,
     apply_curves,
+    apply_small_curves,
     colour_loss,
     exposure_loss,
     smoothness_loss,
@@ -102,6 +103,19 @@ def test_a_scale_below_one_is_refused():
 def test_curves_by_hand(x, curves, expected):
     maps = torch.tensor(curves).repeat_interleave(3).view(1, -1, 1, 1)
     assert apply_curves(even(x, side=1), maps).flatten().tolist() == pytest.approx([expected] * 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 9), (33, 20), (64, 48)])
+@pytest.mark.parametrize(("scale", "at_once"), [(2, 1), (4, 50), (4, 10**6), (8, 64)])
+def test_small_curves_applied_in_bands_are_the_same(shape, scale, at_once):
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, *shape, dtype=torch.float64)
+    size = [-(-side // scale) for side in shape]
+    curves = 2 * torch.rand(2, 24, *size, dtype=torch.float64) - 1
+    whole = torch.nn.functional.interpolate(curves, list(shape), mode="bilinear", align_corners=False)
+    before = x.clone()
+    assert torch.allclose(apply_small_curves(x, curves, at_once), apply_curves(x, whole), atol=1e-6)
+    assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize(("channels", "expected"), [(1, 34.0), (24, 816.0)])
