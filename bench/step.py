@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ import torch
 import yaml
 
 from bench.teacher import write_cache
-from bench.timing import alternate, report, table
+from bench.timing import Clock, alternate, report, table
 from data.config import load_data
 from data.labels import Label
 from data.scenes import make_world
@@ -44,6 +45,7 @@ GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
 OBJECTS = 5  # a picture, about what demo-night holds
 CLASSES = 6
 PLAIN = "none"
+PARTS = ("step", "memory", "loading")
 
 
 def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
@@ -196,9 +198,33 @@ def read_options() -> argparse.Namespace:
         "--runs", nargs="+", default=[PLAIN, "wiid"], help='methods, each with options: "aeris restore_weight=0"'
     )
     parser.add_argument("--reference", default=PLAIN, help="the run that ratios are to")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    parser.add_argument("--busy", action="store_true", help="count processor time: for a CPU that has other work too")
     parser.add_argument("--only-memory", metavar="RUN", help="print the peak of one run and end")
     parser.add_argument("--out", type=Path, help="also write the report here")
     return parser.parse_args()
+
+
+def step_rows(options: argparse.Namespace, device: torch.device, clock: Clock) -> list[dict[str, Any]]:
+    """A step of every run, alternating."""
+    batch = on_device(options, device)
+    steps = {name: make_step(name, options.cfg, batch, device, classes=options.classes) for name in options.runs}
+    return table(alternate(steps, rounds=options.rounds, clock=clock), reference=options.reference)
+
+
+def memory_rows(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What a step of every run adds to the peak."""
+    peaks = {name: peak_memory(name, options) for name in options.runs}
+    reference = peaks[options.reference]
+    return [{"run": name, "peak MiB": peak, "ratio": peak / reference} for name, peak in peaks.items()]
+
+
+def loading_rows(options: argparse.Namespace, clock: Clock) -> list[dict[str, Any]]:
+    """Pairs against single pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        return table(
+            alternate(loaders(Path(folder), options.imgsz), rounds=options.rounds, clock=clock), reference="single"
+        )
 
 
 def main() -> None:
@@ -208,24 +234,15 @@ def main() -> None:
     if options.only_memory:
         print(json.dumps(measure_memory(options.only_memory, options, device)))
         return
-    batch = on_device(options, device)
-    steps = {name: make_step(name, options.cfg, batch, device, classes=options.classes) for name in options.runs}
-    step_rows = table(alternate(steps, rounds=options.rounds), reference=options.reference)
-    peaks = {name: peak_memory(name, options) for name in options.runs}
-    memory_rows = [
-        {"run": name, "peak MiB": peak, "ratio": peak / peaks[options.reference]} for name, peak in peaks.items()
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        load_rows = table(alternate(loaders(Path(folder), options.imgsz), rounds=options.rounds), reference="single")
+    clock = time.process_time if options.busy else time.perf_counter
     what = f"{options.cfg}, {options.imgsz} px, batch {options.batch_size}, {options.classes} classes"
-    text = "\n".join(
-        report(title, rows)
-        for title, rows in (
-            (f"A training step: {what}", step_rows),
-            (f"Peak memory of stepping: {what}", memory_rows),
-            (f"Loading 64 pictures at {options.imgsz} px", load_rows),
-        )
-    )
+    what += ", processor time" if options.busy else ""
+    pages = {
+        "step": (f"A training step: {what}", lambda: step_rows(options, device, clock)),
+        "memory": (f"Peak memory of stepping: {what}", lambda: memory_rows(options)),
+        "loading": (f"Loading 64 pictures at {options.imgsz} px", lambda: loading_rows(options, clock)),
+    }
+    text = "\n".join(report(title, rows()) for part, (title, rows) in pages.items() if part in options.parts)
     print(text)
     if options.out:
         options.out.write_text(text)

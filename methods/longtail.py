@@ -123,7 +123,8 @@ class CoarseAssigner(nn.Module):
         """scores: (B, A, C); boxes: (B, A, 4); points: (A, 2); labels, objects, real: (B, n, 1), (B, n, 4), (B, n, 1)."""
         coarse = self.method.coarse
         if coarse is not None and objects.shape[1]:
-            boxes = torch.where(coarse[:, None, None], objects_at(points, objects, real, boxes), boxes)
+            which = coarse.nonzero().flatten()
+            boxes = boxes.index_copy(0, which, objects_at(points, objects[which], real[which], boxes[which]))
         return self.stock(scores, boxes, points, labels, objects, real, **more)
 
     def __getattr__(self, name: str) -> Any:
