@@ -1,158 +1,44 @@
-"""Task action behind train.py, val.py and compare.py: what the doors do is handed over by engine/tasks.py."""
+"""Task action behind train.py, val.py and compare.py: what is particular to clips, and what engine/tasks.py names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
-
-import torch
 
 from data.clip_lists import load_split
 from data.clips import ClipSet
-from data.config import DataConfig, load_data
-from data.scenes import make_world
-from engine import distributed
-from engine.action_evaluation import Enhance, evaluate_clips
+from data.config import DataConfig
+from engine.action_evaluation import evaluate_clips
 from engine.action_run import ActionTrainer
 from engine.action_setup import make_plan
 from engine.action_weights import TASK, ClipClassifier, load_clip_classifier
-from engine.classification_evaluation import table
-from engine.classification_setup import HERE
-from engine.enhance import enhancer_of
 from engine.evaluation import Report
 from engine.options.action import VAL_OPTIONS, ActionOptions
-from engine.options.train import TRAIN_SCHEMAS, TrainOptions
-from engine.options.val import ValOptions
-from engine.resume import find_resume, load_resume
-from engine.tasks import check_meaning, own_names
-from engine.trainer import TrainResult
-from engine.validator import ValResult, present_splits
-from utils.files import UserError, find_file, new_run_folder
-from utils.options import build
-from utils.report import save_csv, text_table
-
-STAYS_WITH_RESUME = ("device", "workers", "patience", "save_period", "noval", "plots", "keep_videos")
-SPLITS = ("train", "val", "test")  # of val.py's --task
+from engine.recognition import STAYS_WITH_RESUME, Recognition
 
 
-def train(**options: Any) -> TrainResult:
-    """Train a clip classifier with the options of train.py. Raises UserError for what the user can mend."""
-    given = own_names(options, TRAIN_SCHEMAS)
-    (chosen,) = build([TrainOptions], {k: v for k, v in given.items() if k in ("device", "resume", "project")})
-    if len(distributed.listed_devices(chosen.device)) > 1 or distributed.launched():
-        raise UserError(f"--device {chosen.device or 'of torchrun'}: task action trains on one device. Name one.")
-    device = distributed.pick_device(chosen.device)
-    if not chosen.resume:
-        return ActionTrainer(make_plan(given), device).run()
-    state = load_resume(find_resume(chosen.resume, chosen.project))
-    trainer = ActionTrainer(make_plan(_resumed(state, given)), device, state)
-    print(f"resumed at epoch {trainer.first_epoch + 1}", flush=True)
-    return trainer.run()
+def _dataset(config: DataConfig, split: str, classifier: ClipClassifier) -> ClipSet:
+    return ClipSet(load_split(config, split), classifier.shape, tests=ActionOptions().test_clips, cache="none")
 
 
-def _resumed(state: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of an interrupted run, with those that may change between its two halves."""
-    wrong = next((key for key in given if key not in {"resume", "project", *STAYS_WITH_RESUME}), None)
-    if wrong is not None:
-        allowed = ", ".join(f"--{name.replace('_', '-')}" for name in STAYS_WITH_RESUME)
-        raise UserError(
-            f"--resume: the run goes on with its own options, so --{wrong.replace('_', '-')} cannot change. Beside it, only "
-            f"these may: {allowed}."
-        )
-    saved = {key: value for key, value in state["options"].items() if key not in {"save_dir", "task"}}
-    saved |= {key: value for key, value in given.items() if key in STAYS_WITH_RESUME}
-    folder = Path(state["options"]["save_dir"])
-    return {**saved, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
+def _evaluate(classifier: ClipClassifier, dataset: ClipSet, names: Mapping[int, str], **how: Any) -> Report:
+    return evaluate_clips(classifier.network, classifier.name, dataset, names, **how)
 
 
-def validate(**options: Any) -> ValResult:
-    """Measure a clip classifier with the options of val.py: prints tables, writes metrics.csv and confusion matrices.
-
-    Clips are what they were in training. Raises UserError for what the user can mend.
-    """
-    given = own_names(options, [ValOptions])
-    check_meaning(given, VAL_OPTIONS, TASK)
-    (chosen,) = build([ValOptions], given)
-    if chosen.task not in SPLITS:
-        raise UserError(f"--task {chosen.task}: means nothing for task action. Choose one of {', '.join(SPLITS)}.")
-    if chosen.weights is None:
-        raise UserError("--weights: name the classifier to measure, such as runs/train/exp/weights/best.safetensors.")
-    config = load_data(chosen.data, make_demo=make_world)
-    splits = present_splits(config, chosen.task)
-    device = distributed.pick_device(chosen.device)
-    file = find_file(chosen.weights, Path(), HERE, HERE / "weights")
-    classifier = load_clip_classifier(file, device, chosen.trust)
-    check_names(classifier, config, file)
-    enhancer = enhancer_of(chosen, device)
-    save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
-    reports = measure(
-        classifier, config, splits, device, batch_size=chosen.batch_size, half=chosen.half, workers=chosen.workers or 0,
-        plots_to=save_dir if chosen.plots else None, enhance=enhancer,
-    )  # fmt: skip
-    rows = table(reports)
-    save_csv(save_dir / "metrics.csv", rows)
-    print(text_table([row for row in rows if chosen.verbose or row["class"] == "all"]))
-    print(f"{_seen(classifier)}{f', enhanced by {enhancer.name}' if enhancer else ''}; results in {save_dir}")
-    return ValResult(reports, save_dir, rows)
-
-
-def examine(weights: Path, data: str, task: str, device: str = "") -> list[Report]:
-    """One report a split, for compare.py. task: `test` takes test and test2, `val` takes val and val2."""
-    config, place = load_data(data, make_demo=make_world), distributed.pick_device(device)
-    classifier = load_clip_classifier(weights, place)
-    check_names(classifier, config, weights)
-    return measure(classifier, config, present_splits(config, task), place)
-
-
-def measure(
-    classifier: ClipClassifier,
-    config: DataConfig,
-    splits: Sequence[str],
-    device: torch.device,
-    *,
-    batch_size: int = 32,
-    tests: int = ActionOptions().test_clips,
-    half: bool = False,
-    workers: int = 0,
-    plots_to: Path | None = None,
-    enhance: Enhance | None = None,
-) -> list[Report]:
-    """One report a split of the data, over `tests` clips of each video; with `plots_to`, confusion matrices go into a
-
-    folder a split in it.
-    """
-    reports = []
-    for split in splits:
-        condition = config.conditions.get(split, split)
-        dataset = ClipSet(load_split(config, split), classifier.shape, tests=tests, cache="none")
-        for path, reason in dataset.skipped:
-            print(f"note: left out {path}: {reason}")
-        folder = plots_to / (condition if condition == split else f"{split}-{condition}") if plots_to else None
-        reports.append(
-            evaluate_clips(
-                classifier.network, classifier.name, dataset, config.names, batch_size=batch_size, device=device,
-                split=split, condition=condition, half=half, workers=workers, confusion_to=folder, enhance=enhance,
-                shown=True,
-            )
-        )  # fmt: skip
-    return reports
-
-
-def check_names(classifier: ClipClassifier, config: DataConfig, weights: Path) -> None:
-    """UserError where data and classifier differ in their classes."""
-    classes = next(reversed(classifier.network.state_dict().values())).shape[0]
-    if classes != len(config.names):
-        raise UserError(
-            f"{weights}: tells {classes} classes apart, but {config.file} has {len(config.names)}. Use the data YAML that the "
-            "classifier was trained with."
-        )
-    names = classifier.names or config.names
-    other = [f"{number}: {names[number]} / {name}" for number, name in config.names.items() if names[number] != name]
-    if other:
-        print(f"note: classes are matched by number, but names differ (weights / data): {', '.join(other[:5])}")
-
-
-def _seen(classifier: ClipClassifier) -> str:
+def _described(classifier: ClipClassifier) -> str:
     shape = classifier.shape
     return f"{classifier.name}, clips of {shape.frames} frames, every {shape.interval}., at {shape.size} px"
+
+
+CLIPS = Recognition(
+    task=TASK,
+    val_options=VAL_OPTIONS,
+    trainer=ActionTrainer,
+    make_plan=make_plan,
+    load=load_clip_classifier,
+    dataset=_dataset,
+    evaluate=_evaluate,
+    described=_described,
+    stays_with_resume=(*STAYS_WITH_RESUME, "keep_videos"),
+)
+train, validate, examine = CLIPS.train, CLIPS.validate, CLIPS.examine

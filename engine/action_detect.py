@@ -76,12 +76,11 @@ def _classifier(options: DetectOptions) -> tuple[ClipClassifier, dict[int, str]]
     file = find_file(options.weights, HERE / "weights")
     classifier = load_clip_classifier(file, pick_device(options.device), options.trust)
     names = load_data(options.data, need=()).names if options.data else classifier.names
-    classes = next(reversed(classifier.network.state_dict().values())).shape[0]
     if names is None:
         raise UserError(f"--weights {file}: does not say what its classes are called. Add --data NAME.yaml.")
-    if len(names) != classes:
+    if len(names) != classifier.classes:
         raise UserError(
-            f"--data {options.data}: names {len(names)} classes, the network has {classes}. Leave --data out."
+            f"--data {options.data}: names {len(names)} classes, the network has {classifier.classes}. Leave --data out."
         )
     return classifier, names
 

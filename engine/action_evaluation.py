@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,12 +11,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data.clips import ClipSet
-from engine.classification_evaluation import plot_confusion, report_of
+from engine.classification_evaluation import Enhance, measured
 from engine.evaluation import Report
 from models.action import normalise
-from utils.progress import progress
-
-Enhance = Callable[[Tensor], Tensor]
 
 
 def evaluate_clips(
@@ -43,22 +40,10 @@ def evaluate_clips(
     """
     videos = max(1, batch_size // dataset.tests)
     loader: DataLoader = DataLoader(dataset, videos, num_workers=workers, collate_fn=dataset.collate_fn)
-    training, files, scores, truth, seconds = network.training, [], [], [], 0.0
-    network.eval()
-    with torch.no_grad():
-        for batch in progress(loader, len(loader), f"{condition} batches") if shown else loader:
-            start = time.perf_counter()
-            with torch.autocast(device.type, torch.float16, enabled=half and device.type == "cuda"):
-                scores.append(probabilities(network, name, batch["img"].to(device), enhance).cpu())  # (B, classes)
-            seconds += time.perf_counter() - start
-            truth.append(batch["cls"])
-            files += batch["im_file"]
-    network.train(training)
-    probability, target = torch.cat(scores), torch.cat(truth)
-    if confusion_to is not None:
-        plot_confusion(probability, target, names, confusion_to)
-    speed = {"inference": 1000 * seconds / len(files)}
-    return report_of(probability, target, files, names, split=split, condition=condition, speed=speed)
+    return measured(
+        partial(probabilities, network, name, enhance=enhance), network, loader, names, device=device, split=split,
+        condition=condition, half=half, confusion_to=confusion_to, shown=shown,
+    )  # fmt: skip
 
 
 def probabilities(network: nn.Module, name: str, clips: Tensor, enhance: Enhance | None = None) -> Tensor:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
 
 from data.augment_options import AugmentOptions
 from data.clip_lists import list_videos, load_split
@@ -19,19 +18,14 @@ from data.scenes import make_world
 from engine.action_learners import DayClips, PairedClips
 from engine.action_weights import TASK, companion, load_weights, network_of, start_from
 from engine.classification_learners import DayLearner
-from engine.classification_setup import Plan, weights_file
+from engine.classification_setup import Plan, check_select, method_of, network_for, weights_file
 from engine.options.action import DEFAULTS, TRAIN_OPTIONS, ActionOptions
 from engine.options.classify import ClassifyOptions
-from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
-from engine.tasks import check_meaning, own_names
-from methods.wiid_options import WiiDOptions
+from engine.options.train import TrainOptions
 from models.action import INPUTS, build, check_clip
-from utils.files import UserError, new_run_folder
-from utils.options import as_dict
-from utils.options import build as build_options
+from utils.files import UserError
 
 DEFAULT_NETWORK = "r3d_18"
-METHODS = ("none", "wiid")
 PAIR = "pair"
 HELD_OUT = ("val", "val2", "test", "test2")
 
@@ -42,6 +36,10 @@ class ActionPlan(Plan):
 
     action: ActionOptions = field(default_factory=ActionOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)
+
+    task: ClassVar[str] = TASK
+    understood: ClassVar[frozenset[str]] = TRAIN_OPTIONS
+    defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
 
     @property
     def shape(self) -> ClipShape:
@@ -60,41 +58,19 @@ class ActionPlan(Plan):
 
 def make_plan(options: Mapping[str, Any]) -> ActionPlan:
     """Check the options and decide the run. Makes the run folder, and a demo world when the data YAML names one."""
-    given = own_names(options, TRAIN_SCHEMAS)
-    check_meaning(given, TRAIN_OPTIONS, TASK)
-    instances = build_options(TRAIN_SCHEMAS, {**DEFAULTS, **given})
-    by_schema = dict(zip(TRAIN_SCHEMAS, instances, strict=True))
-    train, action = by_schema[TrainOptions], by_schema[ActionOptions]
+    given, chosen = ActionPlan.choose(options)
+    train, action = chosen[TrainOptions], chosen[ActionOptions]
     if train.batch_size < 2:
         raise UserError("--batch-size 1: batch norm needs at least 2 clips. Give more.")
     network = train.cfg or (_named(train) if train.weights else "") or DEFAULT_NETWORK
     if network in INPUTS and "imgsz" not in given:
-        train = replace(train, imgsz=INPUTS[network].size)
+        chosen[TrainOptions] = train = replace(train, imgsz=INPUTS[network].size)
     data = load_data(train.data, make_demo=make_world)
     build(network, len(data.names))  # a wrong name must not wait for the run folder
     check_clip(network, action.frames, train.imgsz)
-    method, own = _method(train.method or data.method), by_schema[ClassifyOptions]
-    if own.select not in data.splits:
-        raise UserError(
-            f"{data.file}: there is no '{own.select}' split to choose the best epoch with. Add a line '{own.select}: FOLDER'."
-        )
-    hyper = replace(by_schema[HyperOptions], nbs=train.batch_size)
-    save_dir = new_run_folder(train.project, train.name, train.exist_ok)
-    plain = as_dict(train, hyper, by_schema[WiiDOptions], own, action, by_schema[AugmentOptions])
-    used = {key: plain[key] for key in plain if key in TRAIN_OPTIONS}
-    used |= {"method": method, "data": str(data.file), "save_dir": str(save_dir), "task": TASK, "cfg": network}
-    return ActionPlan(
-        train, hyper, by_schema[WiiDOptions], own, data, method, network, save_dir, used,
-        action=action, augment=by_schema[AugmentOptions],
-    )  # fmt: skip
-
-
-def _method(name: str) -> str:
-    """`none` or `wiid`. Raises UserError for a method that is for detectors."""
-    wanted = name.strip().lower()
-    if wanted not in METHODS:
-        raise UserError(f"--method {name}: task action trains with {' or '.join(METHODS)}. Choose one of them.")
-    return wanted
+    method = method_of(train, data, TASK)
+    check_select(data, chosen[ClassifyOptions])
+    return ActionPlan.settle(chosen, data, method, network, action=action, augment=chosen[AugmentOptions])
 
 
 def _named(train: TrainOptions) -> str:
@@ -104,18 +80,9 @@ def _named(train: TrainOptions) -> str:
     return str(said.meta.get("network") or network_of(said, path))
 
 
-def network_for(plan: ActionPlan, fresh: bool = True) -> nn.Module:
-    """The network of a run, with its first weights: of `--weights`, else drawn from the seed. `fresh`: not resumed."""
-    torch.manual_seed(plan.train.seed)
-    network = build(plan.network, len(plan.data.names))
-    if plan.train.weights and fresh:
-        path = weights_file(plan.train)
-        plan.notes.append(start_from(network, load_weights(path, trust=plan.train.trust), plan.network, path))
-    return network
-
-
-def learner_for(plan: ActionPlan, network: nn.Module) -> DayLearner:
-    """What the run's method learns with."""
+def learner_for(plan: ActionPlan, fresh: bool = True) -> DayLearner:
+    """What the run's method learns with. `fresh`: not resumed."""
+    network = network_for(plan, fresh, build, start_from)
     if plan.method == "none":
         return DayClips(network, plan.network, plan.train.seed)
     return PairedClips(network, plan.network, plan.wiid, plan.train.seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ultralytics.utils.metrics import ConfusionMatrix  # noqa: E402
 
 METRICS = ("top1", "top5")
 FIVE = 5
+Enhance = Callable[[Tensor], Tensor]
 
 
 def evaluate_classifier(
@@ -38,7 +40,7 @@ def evaluate_classifier(
     half: bool = False,
     workers: int = 0,
     confusion_to: Path | None = None,
-    enhance: Callable[[Tensor], Tensor] | None = None,
+    enhance: Enhance | None = None,
     shown: bool = False,
 ) -> Report:
     """Measure `network`, which lies on `device` and stays as it was. See `report_of` for the report.
@@ -47,15 +49,43 @@ def evaluate_classifier(
     pictures (B, 3, S, S) in [0, 1] before the network sees them.
     """
     loader: DataLoader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=dataset.collate_fn)
+    return measured(
+        partial(probabilities, network, enhance=enhance), network, loader, names, device=device, split=split,
+        condition=condition, half=half, confusion_to=confusion_to, shown=shown,
+    )  # fmt: skip
+
+
+def probabilities(network: nn.Module, images: Tensor, enhance: Enhance | None = None) -> Tensor:
+    """images: uint8 (B, 3, S, S). Returns (B, classes): softmax."""
+    pictures = images.float() / 255
+    logits: Tensor = network(normalise(enhance(pictures) if enhance else pictures))
+    return logits.float().softmax(1)
+
+
+def measured(
+    guess: Callable[[Tensor], Tensor],
+    network: nn.Module,
+    loader: DataLoader,
+    names: Mapping[int, str],
+    *,
+    device: torch.device,
+    split: str,
+    condition: str,
+    half: bool,
+    confusion_to: Path | None,
+    shown: bool,
+) -> Report:
+    """Every batch of `loader` through `guess`: its `img`, on the device, to probabilities (B, classes).
+
+    `network`, which `guess` uses, is in evaluation mode meanwhile. The rest is as in `evaluate_classifier`.
+    """
     training, files, scores, truth, seconds = network.training, [], [], [], 0.0
     network.eval()
     with torch.no_grad():
         for batch in progress(loader, len(loader), f"{condition} batches") if shown else loader:
             start = time.perf_counter()
-            images = batch["img"].to(device).float() / 255
             with torch.autocast(device.type, torch.float16, enabled=half and device.type == "cuda"):
-                logits = network(normalise(enhance(images) if enhance else images))
-            scores.append(logits.float().softmax(1).cpu())  # (B, classes)
+                scores.append(guess(batch["img"].to(device)).cpu())  # (B, classes)
             seconds += time.perf_counter() - start
             truth.append(batch["cls"])
             files += batch["im_file"]

@@ -6,13 +6,15 @@ import json
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engine.classification_weights import Classifier, load_classifier
+from engine.classification_weights import TASK, load_classifier
 from engine.exporter import HERE, LIMIT, RUNNERS, ExportResult, check_packages
 from engine.options.classify import EXPORT_OPTIONS
 from engine.options.export import ExportOptions
@@ -26,15 +28,16 @@ OPSET = 17  # runs everywhere
 
 
 class Ready(nn.Module):
-    """Pictures (B, 3, S, S) RGB in [0, 1] to probabilities (B, classes): what is exported needs no preparation."""
+    """A network that takes values in [0, 1] and gives probabilities (B, classes): what is exported needs no preparation."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, normalise: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.normalise = network, normalise
 
-    def forward(self, image: Tensor) -> Tensor:
-        """image: see the class."""
-        return self.network(normalise(image)).softmax(1)
+    def forward(self, seen: Tensor) -> Tensor:
+        """seen: RGB pictures (B, 3, S, S) or clips (B, 3, T, S, S)."""
+        scores: Tensor = self.network(self.normalise(seen)).softmax(1)
+        return scores
 
 
 def export(**options: Any) -> ExportResult:
@@ -44,7 +47,7 @@ def export(**options: Any) -> ExportResult:
     then nothing is left behind.
     """
     given = own_names(options, [ExportOptions])
-    check_meaning(given, EXPORT_OPTIONS, "classify")
+    check_meaning(given, EXPORT_OPTIONS, TASK)
     (chosen,) = build([ExportOptions], given)
     unfit = next((kind for kind in chosen.include if kind not in SUFFIXES), None)
     if unfit is not None or chosen.weights is None:
@@ -55,23 +58,27 @@ def export(**options: Any) -> ExportResult:
     sides = chosen.imgsz if "imgsz" in given else (classifier.imgsz,)
     image = torch.rand(chosen.batch_size, 3, sides[0], sides[-1], generator=torch.Generator().manual_seed(0))
     files, found = {}, {}
+    ready, names = Ready(classifier.network, normalise).eval(), classifier.names or {}
     for kind in dict.fromkeys(chosen.include):
-        files[kind], found[kind] = _export_one(classifier, image, weights, kind, chosen)
+        write = partial(_convert, ready, image, kind=kind, options=chosen, names=names)
+        files[kind], found[kind] = convert(write, ready, image, weights, kind)
         print(f"{files[kind]}: agrees with the classifier to {found[kind]:.1e} (limit {LIMIT:.0e})")
     return ExportResult(files, found)
 
 
-def _export_one(
-    classifier: Classifier, image: Tensor, weights: Path, kind: str, options: ExportOptions
+def convert(
+    write: Callable[[Path], None], ready: Ready, example: Tensor, weights: Path, kind: str
 ) -> tuple[Path, float]:
-    """Convert, compare, move into place. Returns the file and the largest difference of a probability."""
-    ready = Ready(classifier.network).eval()
+    """`write` a file, compare what runs it with `ready` on an example, move it beside the weights when they agree.
+
+    Returns the file and the largest difference of a probability. Raises UserError above LIMIT.
+    """
     with tempfile.TemporaryDirectory(dir=weights.parent, prefix=".export-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns of what is meant to be
         made = Path(folder) / f"{weights.stem}{SUFFIXES[kind]}"
-        _convert(ready, image, made, kind, options, classifier.names or {})
+        write(made)
         with torch.no_grad():
-            difference = float((RUNNERS[kind](made, image) - ready(image)).abs().max())
+            difference = float((RUNNERS[kind](made, example) - ready(example)).abs().max())
         if not difference <= LIMIT:
             raise UserError(
                 f"--include {kind}: the exported network differs from the classifier by {difference:.1e} (limit "
@@ -81,9 +88,7 @@ def _export_one(
     return weights.parent / made.name, difference
 
 
-def _convert(
-    ready: nn.Module, image: Tensor, made: Path, kind: str, options: ExportOptions, names: dict[int, str]
-) -> None:
+def _convert(ready: Ready, image: Tensor, made: Path, kind: str, options: ExportOptions, names: dict[int, str]) -> None:
     """Trace the network into a file; ONNX keeps the class names among its metadata."""
     if kind == "torchscript":
         torch.jit.save(torch.jit.trace(ready, image), made)
@@ -96,5 +101,5 @@ def _convert(
         opset_version=options.opset or OPSET, dynamo=False,
     )  # fmt: skip
     model = onnx.load(made)
-    onnx.helper.set_model_props(model, {"task": "classify", "names": json.dumps(names), "input": "RGB in [0, 1]"})
+    onnx.helper.set_model_props(model, {"task": TASK, "names": json.dumps(names), "input": "RGB in [0, 1]"})
     onnx.save(model, made)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data.sampling import EpochSampler
 from engine.classification_evaluation import METRICS, evaluate_classifier
-from engine.classification_setup import Plan, datasets_for, learner_for, network_for
+from engine.classification_learners import DayLearner
+from engine.classification_setup import Plan, datasets_for, learner_for
 from engine.classification_weights import load_classifier, save_classifier
 from engine.evaluation import Report
 from engine.optimiser import Schedule, build_optimiser, learning_rates
@@ -37,14 +38,15 @@ class Steps(Schedule):
 
 
 class ClassTrainer:
-    """One training run, in this process, on one device."""
+    """One training run, in this process, on one device. What is particular to pictures is in the methods at the end."""
+
+    noun = "Classifier"
 
     def __init__(self, plan: Plan, device: torch.device, state: Mapping[str, Any] | None = None) -> None:
         self.plan, self.device = plan, device
-        self.learner = learner_for(plan, network_for(plan, fresh=state is None)).to(device)
-        self.learner = self.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.learner = self._learner(fresh=state is None)
         self.network = self.learner.network
-        self.datasets = datasets_for(plan)
+        self.datasets = self._datasets()
         train = plan.train
         self.sampler = EpochSampler(len(self.datasets["train"]), train.batch_size, train.seed)
         self.optimiser = build_optimiser(self.learner, plan.hyper, train.batch_size)
@@ -153,9 +155,9 @@ class ClassTrainer:
     def _measure(self, plots: bool = False) -> list[Report]:
         """One report a split; with plots, the confusion matrices of the first go into the run folder."""
         return [
-            evaluate_classifier(
-                self.network, self.datasets[split], self.plan.data.names, batch_size=self.plan.train.batch_size,
-                device=self.device, split=split, condition=self.plan.data.conditions[split], half=self.amp,
+            self._evaluate(
+                self.datasets[split], batch_size=self.plan.train.batch_size, device=self.device, split=split,
+                condition=self.plan.data.conditions[split], half=self.amp,
                 confusion_to=self.plan.save_dir if plots and split == self.plan.splits[0] else None,
             )
             for split in self.plan.splits
@@ -172,8 +174,9 @@ class ClassTrainer:
         period = self.plan.train.save_period
         stems = ["last", *(["best"] if better or self.best_epoch < 0 else [])]
         stems += [f"epoch{epoch + 1}"] * (period > 0 and (epoch + 1) % period == 0)
+        about = {"method": self.plan.method, "options": self.plan.options, "metrics": dict(metrics), "epoch": epoch + 1}
         for stem in stems:
-            self._write(stem, metrics, epoch)
+            self._write(stem, about)
         state = {
             "task": self.plan.options["task"],
             "epoch": epoch + 1,
@@ -187,13 +190,6 @@ class ClassTrainer:
         }
         save_resume(self.weights, state)
 
-    def _write(self, stem: str, metrics: Mapping[str, float], epoch: int) -> None:
-        about = {"method": self.plan.method, "options": self.plan.options, "metrics": dict(metrics), "epoch": epoch + 1}
-        save_classifier(
-            self.weights, stem, self.network, name=self.plan.network, names=self.plan.data.names,
-            imgsz=self.plan.train.imgsz, about=about,
-        )  # fmt: skip
-
     def _load(self, state: Mapping[str, Any]) -> None:
         """Go on where `_save` left off."""
         self.learner.load_state_dict(state["learner"])
@@ -205,14 +201,36 @@ class ClassTrainer:
 
     def _finish(self) -> list[Report]:
         """Measure the best weights as saved, draw the curves, and say where everything is."""
-        self.network.load_state_dict(load_classifier(self._best_file, self.device).network.state_dict())
+        self.network.load_state_dict(self._read(self._best_file).state_dict())
         reports = self._measure(self.plan.train.plots)
         if self.plan.train.plots:
             plot_results(self.plan.save_dir / "results.csv", self.plan.save_dir / "results.png")
         for report in reports:
             found = "  ".join(f"{name} {cell(value)}" for name, value in report.metrics.items())
             print(f"best epoch {self.best_epoch + 1}, {report.condition:>8}: {found}")
-        print(
-            f"{len(self.rows)} epochs in {sum(row['seconds'] for row in self.rows) / 60:.1f} min. Classifier: {self._best_file}"
-        )
+        minutes = sum(row["seconds"] for row in self.rows) / 60
+        print(f"{len(self.rows)} epochs in {minutes:.1f} min. {self.noun}: {self._best_file}")
         return reports
+
+    def _learner(self, fresh: bool) -> DayLearner:
+        """What learns, on the device. `fresh`: not resumed."""
+        learner = learner_for(self.plan, fresh).to(self.device)
+        return learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _datasets(self) -> dict[str, Any]:
+        """The training set, as 'train', and each split that is measured."""
+        return datasets_for(self.plan)
+
+    def _evaluate(self, dataset: Any, **how: Any) -> Report:
+        return evaluate_classifier(self.network, dataset, self.plan.data.names, **how)
+
+    def _write(self, stem: str, about: Mapping[str, Any]) -> None:
+        """Weights as they are now; about: what else their header says."""
+        save_classifier(
+            self.weights, stem, self.network, name=self.plan.network, names=self.plan.data.names,
+            imgsz=self.plan.train.imgsz, about=about,
+        )  # fmt: skip
+
+    def _read(self, file: Path) -> nn.Module:
+        """The network of weights that `_write` wrote."""
+        return load_classifier(file, self.device).network

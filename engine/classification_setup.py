@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
@@ -15,11 +15,11 @@ from data.class_folders import NIGHTS, PAIR, Augmentation, ClassFolders, build_c
 from data.config import DataConfig, load_data
 from data.scenes import make_world
 from engine.classification_learners import DayLearner, PairLearner
-from engine.classification_weights import start_from
+from engine.classification_weights import TASK, start_from
 from engine.options.classify import DEFAULTS, TRAIN_OPTIONS, ClassifyOptions
 from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
 from engine.tasks import check_meaning, own_names
-from engine.weights import load_weights
+from engine.weights import Weights, load_weights
 from methods.wiid_options import WiiDOptions
 from models.classifier import build as build_network
 from utils.files import UserError, find_file, new_run_folder
@@ -28,6 +28,8 @@ from utils.options import as_dict, build
 HERE = Path(__file__).resolve().parents[1]
 DEFAULT_NETWORK = "resnet18"
 METHODS = ("none", "wiid")
+Chosen = dict[type, Any]
+"""The options of a run: an instance of each of TRAIN_SCHEMAS."""
 
 
 @dataclass
@@ -44,6 +46,28 @@ class Plan:
     save_dir: Path
     options: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+
+    task: ClassVar[str] = TASK
+    understood: ClassVar[frozenset[str]] = TRAIN_OPTIONS
+    defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
+
+    @classmethod
+    def choose(cls, options: Mapping[str, Any]) -> tuple[dict[str, Any], Chosen]:
+        """The options under their own names, and typed, with the task's defaults. Raises UserError for a wrong one."""
+        given = own_names(options, TRAIN_SCHEMAS)
+        check_meaning(given, cls.understood, cls.task)
+        return given, dict(zip(TRAIN_SCHEMAS, build(TRAIN_SCHEMAS, {**cls.defaults, **given}), strict=True))
+
+    @classmethod
+    def settle(cls, chosen: Chosen, data: DataConfig, method: str, network: str, **more: Any) -> Self:
+        """The plan of options that are checked; makes the run folder. more: fields of its own."""
+        train = chosen[TrainOptions]
+        save_dir = new_run_folder(train.project, train.name, train.exist_ok)
+        used = {key: value for key, value in as_dict(*chosen.values()).items() if key in cls.understood}
+        used |= {"method": method, "data": str(data.file), "save_dir": str(save_dir), "task": cls.task, "cfg": network}
+        hyper = replace(chosen[HyperOptions], nbs=train.batch_size)
+        wiid, own = chosen[WiiDOptions], chosen[ClassifyOptions]
+        return cls(train, hyper, wiid, own, data, method, network, save_dir, used, **more)
 
     @property
     def splits(self) -> list[str]:
@@ -68,11 +92,8 @@ class Plan:
 
 def make_plan(options: Mapping[str, Any]) -> Plan:
     """Check the options and decide the run. Makes the run folder, and a demo world when the data YAML names one."""
-    given = own_names(options, TRAIN_SCHEMAS)
-    check_meaning(given, TRAIN_OPTIONS, "classify")
-    instances = build(TRAIN_SCHEMAS, {**DEFAULTS, **given})
-    by_schema = dict(zip(TRAIN_SCHEMAS, instances, strict=True))
-    train, wiid, own = by_schema[TrainOptions], by_schema[WiiDOptions], by_schema[ClassifyOptions]
+    given, chosen = Plan.choose(options)
+    train, own = chosen[TrainOptions], chosen[ClassifyOptions]
     if own.mask_squares + own.mask_saliency > 1:
         raise UserError(
             f"--mask-squares {own.mask_squares} and --mask-saliency {own.mask_saliency}: are shares of the batches, of which no "
@@ -81,24 +102,20 @@ def make_plan(options: Mapping[str, Any]) -> Plan:
     if train.batch_size < 2:
         raise UserError("--batch-size 1: batch norm needs at least 2 pictures. Give more.")
     data = load_data(train.data, make_demo=make_world)
-    method = _method(train.method or data.method)
-    wiid, notes = _nights(data, wiid, method, asked=bool(given.get("use_mmd")))
-    _check_splits(data, own)
+    method = method_of(train, data, TASK)
+    chosen[WiiDOptions], notes = _nights(data, chosen[WiiDOptions], method, asked=bool(given.get("use_mmd")))
+    check_select(data, own)
     network = train.cfg or (_named(train) if train.weights else "") or DEFAULT_NETWORK
     build_network(network, len(data.names))  # a wrong name must not wait for the run folder
-    hyper = replace(by_schema[HyperOptions], nbs=train.batch_size)
-    save_dir = new_run_folder(train.project, train.name, train.exist_ok)
-    plain = as_dict(train, hyper, wiid, own)
-    used = {key: plain[key] for key in plain if key in TRAIN_OPTIONS}
-    used |= {"method": method, "data": str(data.file), "save_dir": str(save_dir), "task": "classify", "cfg": network}
-    return Plan(train, hyper, wiid, own, data, method, network, save_dir, used, notes)
+    return Plan.settle(chosen, data, method, network, notes=notes)
 
 
-def _method(name: str) -> str:
-    """`none` or `wiid`. Raises UserError for a method that is for detectors."""
+def method_of(train: TrainOptions, data: DataConfig, task: str) -> str:
+    """`none` or `wiid`, of the options or else of the data. Raises UserError for a method that is for detectors."""
+    name = train.method or data.method
     wanted = name.strip().lower()
     if wanted not in METHODS:
-        raise UserError(f"--method {name}: task classify trains with {' or '.join(METHODS)}. Choose one of them.")
+        raise UserError(f"--method {name}: task {task} trains with {' or '.join(METHODS)}. Choose one of them.")
     return wanted
 
 
@@ -114,7 +131,7 @@ def _nights(data: DataConfig, wiid: WiiDOptions, method: str, asked: bool) -> tu
     return replace(wiid, use_mmd=False), [f"{data.file.name} has no '{NIGHTS}' line: WiiD trains without MMD"]
 
 
-def _check_splits(data: DataConfig, own: ClassifyOptions) -> None:
+def check_select(data: DataConfig, own: ClassifyOptions) -> None:
     """UserError where there is nothing to choose the best epoch with."""
     if own.select not in data.splits:
         raise UserError(
@@ -132,18 +149,27 @@ def _named(train: TrainOptions) -> str:
     return str(load_weights(weights_file(train), trust=train.trust).meta.get("network", ""))
 
 
-def network_for(plan: Plan, fresh: bool = True) -> nn.Module:
-    """The network of a run, with its first weights: of `--weights`, else drawn from the seed. `fresh`: not resumed."""
+def network_for(
+    plan: Plan,
+    fresh: bool,
+    make: Callable[[str, int], nn.Module],
+    start: Callable[[nn.Module, Weights, str, Path], str],
+) -> nn.Module:
+    """The network of a run, with its first weights: of `--weights`, else drawn from the seed. `fresh`: not resumed.
+
+    make: a name and a number of classes to a network; start: as `start_from`.
+    """
     torch.manual_seed(plan.train.seed)
-    network = build_network(plan.network, len(plan.data.names))
+    network = make(plan.network, len(plan.data.names))
     if plan.train.weights and fresh:
         path = weights_file(plan.train)
-        plan.notes.append(start_from(network, load_weights(path, trust=plan.train.trust), plan.network, path))
+        plan.notes.append(start(network, load_weights(path, trust=plan.train.trust), plan.network, path))
     return network
 
 
-def learner_for(plan: Plan, network: nn.Module) -> DayLearner:
-    """What the run's method learns with."""
+def learner_for(plan: Plan, fresh: bool = True) -> DayLearner:
+    """What the run's method learns with. `fresh`: not resumed."""
+    network = network_for(plan, fresh, build_network, start_from)
     if plan.method == "none":
         return DayLearner(network, plan.own, plan.train.seed)
     return PairLearner(network, plan.own, plan.wiid, plan.train.seed)

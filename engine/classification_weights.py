@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,33 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from engine.weights import Weights, load_weights
-from models.classifier import NAMES, build
+from models.classifier import HEADS, NAMES, build
 from utils.files import UserError, atomic_write
 
+TASK = "classify"
 USUAL_SIZE = 224
 UNIMPORTANT = "num_batches_tracked"  # counters that old torchvision files lack
 SHOWN = 4  # tensors that a message names
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """A network ready to be used, what it is called, its classes (None: the file does not say), and its input size in px."""
+class Recogniser:
+    """A network ready to be used, what it is called, and its classes (None: the file does not say)."""
 
     network: nn.Module
     name: str
     names: dict[int, str] | None
+
+    @property
+    def classes(self) -> int:
+        """How many it tells apart."""
+        return classes_of(self.network.state_dict())
+
+
+@dataclass(frozen=True)
+class Classifier(Recogniser):
+    """A network for pictures, and their size in px."""
+
     imgsz: int
 
 
@@ -45,9 +57,13 @@ def save_classifier(
 
     about: more entries of the header, written as JSON. Returns the latter's path. Each file is whole or not there.
     """
+    return write_files(folder, stem, network, TASK, name, {"names": dict(names), "imgsz": imgsz, **about})
+
+
+def write_files(folder: Path, stem: str, network: nn.Module, task: str, name: str, about: Mapping[str, Any]) -> Path:
+    """What `save_classifier` does, for any task."""
     state = {key: value.detach().cpu().clone().contiguous() for key, value in network.state_dict().items()}
-    header = {"format": "pt", "task": "classify", "network": name, "versions": json.dumps({"torch": torch.__version__})}
-    header |= {"names": json.dumps(dict(names)), "imgsz": json.dumps(imgsz)}
+    header = {"format": "pt", "task": task, "network": name, "versions": json.dumps({"torch": torch.__version__})}
     header |= {key: json.dumps(value) for key, value in about.items()}
     atomic_write(folder / f"{stem}.pt", lambda path: torch.save(state, path))
     atomic_write(folder / f"{stem}.safetensors", save(state, metadata=header))
@@ -62,14 +78,19 @@ def load_classifier(path: Path, device: torch.device | str = "cpu", trust: bool 
     weights = load_weights(path, trust)
     named = weights.meta.get("network")
     name = str(named) if named is not None else network_of(weights, path)
-    network = build(name, classes_in(weights, path))
-    wrong = differences(network, weights.state)
-    if wrong:
-        raise UserError(f"{path}: does not fit {name}: {listed(wrong)}. Name the weights of a run of task classify.")
-    network.load_state_dict(weights.state, strict=False)
+    network = filled(build(name, classes_in(weights, path)), weights, name, path, TASK)
     size = weights.meta.get("imgsz", USUAL_SIZE)
     imgsz = size if isinstance(size, int) and size > 0 else USUAL_SIZE
-    return Classifier(network.float().eval().to(device), name, weights.names, imgsz)
+    return Classifier(network.to(device), name, weights.names, imgsz)
+
+
+def filled(network: nn.Module, weights: Weights, name: str, path: Path, task: str) -> nn.Module:
+    """The network in evaluation mode with every tensor of the file. Raises UserError, naming tensors, where they differ."""
+    wrong = differences(network, weights.state)
+    if wrong:
+        raise UserError(f"{path}: does not fit {name}: {listed(wrong)}. Name the weights of a run of task {task}.")
+    network.load_state_dict(weights.state, strict=False)
+    return network.float().eval()
 
 
 def start_from(network: nn.Module, weights: Weights, name: str, path: Path) -> str:
@@ -77,26 +98,32 @@ def start_from(network: nn.Module, weights: Weights, name: str, path: Path) -> s
 
     Raises UserError, naming tensors, where the file belongs to another network.
     """
-    own_classes, classes = _rows(network.state_dict()), _rows(weights.state)
-    state = dict(weights.state)
-    if classes != own_classes:
-        state = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    wrong = differences(network, state, needed=lambda key: classes == own_classes or not key.startswith("fc."))
+    classes = classes_of(weights.state)
+    if classes == classes_of(network.state_dict()):
+        return f"{path.name}: all {transfer(network, weights, name, path)} tensors transferred"
+    count = transfer(network, weights, name, path, left_out=of_head)
+    return f"{path.name}: {count} tensors transferred; its head of {classes or 'no'} classes is left out"
+
+
+def transfer(
+    network: nn.Module, weights: Weights, name: str, path: Path, left_out: Callable[[str], bool] = lambda key: False
+) -> int:
+    """Take over every tensor, but for the keys that are `left_out`. Returns how many; raises as `start_from` does."""
+    state = {key: value for key, value in weights.state.items() if not left_out(key)}
+    wrong = differences(network, state, needed=lambda key: not left_out(key))
     if wrong:
         raise UserError(
             f"--weights {path}: is not of {name}: {listed(wrong)}. Name weights with torchvision's keys, or the --cfg that they "
             "belong to."
         )
     network.load_state_dict(state, strict=False)
-    if classes == own_classes:
-        return f"{path.name}: all {len(state)} tensors transferred"
-    return f"{path.name}: {len(state)} tensors transferred; its head of {classes or 'no'} classes is left out"
+    return len(state)
 
 
 def network_of(weights: Weights, path: Path) -> str:
     """Which network a bare state dict belongs to: the one with which most tensors agree. Raises UserError for none."""
     with torch.device("meta"):  # shapes are enough
-        wrong = {name: differences(build(name, max(_rows(weights.state), 2)), weights.state) for name in NAMES}
+        wrong = {name: differences(build(name, max(classes_of(weights.state), 2)), weights.state) for name in NAMES}
     best = min(wrong, key=lambda name: len(wrong[name]))
     if wrong[best]:
         raise UserError(
@@ -108,17 +135,21 @@ def network_of(weights: Weights, path: Path) -> str:
 
 def classes_in(weights: Weights, path: Path) -> int:
     """The number of classes of the head. Raises UserError where there is none."""
-    classes = _rows(weights.state)
+    classes = classes_of(weights.state)
     if not classes:
-        raise UserError(
-            f"{path}: holds no head 'fc.weight', so it names no classes. Use it as --weights of a training run."
-        )
+        raise UserError(f"{path}: holds no head, so it names no classes. Use it as --weights of a training run.")
     return classes
 
 
-def _rows(state: Mapping[str, Tensor]) -> int:
-    """Rows of the head, 0 without one."""
-    return len(state["fc.weight"]) if "fc.weight" in state and state["fc.weight"].ndim == 2 else 0
+def classes_of(state: Mapping[str, Tensor]) -> int:
+    """Rows of the head's last tensor, its biases; 0 without a head."""
+    heads = [value for key, value in state.items() if of_head(key) and value.ndim]
+    return len(heads[-1]) if heads else 0
+
+
+def of_head(key: str) -> bool:
+    """Whether a tensor belongs to the last layers of one of torchvision's networks."""
+    return key.partition(".")[0] in HEADS
 
 
 def differences(network: nn.Module, state: Mapping[str, Tensor], needed: Any = lambda key: True) -> list[str]:

@@ -19,13 +19,15 @@ import engine
 from data.clips import ClipShape
 from data.motion_scenes import film, save_film
 from data.motions import NAMES
-from engine import action
+from engine import action, action_detect
+from engine.action_evaluation import brightened, evaluate_clips, probabilities
 from engine.action_learners import DayClips, PairedClips, feature_width, masked_cells, moving_cells
-from engine.action_timeline import Stretch, Timeline, Watcher
-from engine.action_weights import load_clip_classifier, save_clip_classifier, start_from
+from engine.action_setup import make_plan
+from engine.action_timeline import RECENT, Stretch, Timeline, Watcher
+from engine.action_weights import ClipClassifier, load_clip_classifier, network_of, save_clip_classifier, start_from
 from engine.capture import Frame
 from engine.sources import Item
-from engine.weights import load_weights
+from engine.weights import Weights, load_weights
 from methods.wiid_options import WiiDOptions
 from models.action import INPUTS, KINETICS, ClipInput, build
 from utils.files import UserError
@@ -129,9 +131,27 @@ def test_detect_refuses_pictures_and_what_means_nothing(world: Path, make_image:
         engine.detect(weights=weights, source=str(world / "test/Walk"), iou_thres=0.3, device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"weights": None}, "no clip classifier was named"),
+        ({"weights": "bare.pt"}, "does not say what its classes are called"),
+        ({"data": "two.yaml"}, "names 2 classes, the network has 6"),
+    ],
+)
+def test_detect_wants_a_name_for_each_class(world: Path, options: dict[str, Any], said: str) -> None:
+    shutil.copy(world / "runs/a/weights/best.pt", world / "bare.pt")
+    (world / "two.yaml").write_text("path: .\ntask: action\nnames: {0: a, 1: b}\n")
+    placed = {key: str(world / name) if name else None for key, name in options.items()}
+    given = {"weights": world / "runs/a/weights/best.pt", "source": str(world / "test/Walk"), "device": "cpu", **placed}
+    with pytest.raises(UserError, match=said):
+        action_detect.detect(**given)
+
+
 def test_export_agrees_with_the_network(world: Path) -> None:
-    result = engine.export(weights=world / "runs/a/weights/best.safetensors", include=("onnx",))
-    assert result.files["onnx"].is_file() and result.differences["onnx"] < 1e-4
+    result = engine.export(weights=world / "runs/a/weights/best.safetensors", include=("onnx", "torchscript"))
+    assert all(file.is_file() and result.differences[kind] < 1e-4 for kind, file in result.files.items())
+    assert sorted(file.name for file in result.files.values()) == ["best.onnx", "best.torchscript"]
     with pytest.raises(UserError, match="openvino"):
         engine.export(weights=world / "runs/a/weights/best.safetensors", include=("openvino",))
 
@@ -157,6 +177,24 @@ def test_what_training_refuses(world: Path, options: dict[str, Any], said: str) 
     with pytest.raises(UserError, match=said):
         action.train(data=str(world / "data.yaml"), project=world / "refused", **{**TINY, **options})
     assert not (world / "refused").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "masks", "size", "workers"),
+    [
+        ({}, True, 32, 0),  # the size that the network is used to; on the CPU, no loader processes unless asked for
+        ({"front_ratio": 0.0, "back_ratio": 0.2, "imgsz": 48}, True, 48, 0),
+        ({"front_ratio": 0.0, "back_ratio": 0.0, "workers": 2}, False, 32, 2),
+        ({"method": "none"}, False, 32, 0),  # the ratios are WiiD's
+    ],
+)
+def test_a_plan_says_what_clips_are(
+    world: Path, tmp_path: Path, options: dict[str, Any], masks: bool, size: int, workers: int
+) -> None:
+    data = str(world / "data.yaml")
+    plan = make_plan({"data": data, "project": tmp_path, "cfg": "small", "frames": 4, "interval": 3, **options})
+    assert (plan.masks, plan.shape, plan.workers(torch.device("cpu"))) == (masks, ClipShape(4, 3, size), workers)
+    assert plan.options["imgsz"] == size and plan.hyper.nbs == plan.train.batch_size == 16
 
 
 def test_training_never_sees_a_test_video(world: Path) -> None:
@@ -187,6 +225,106 @@ def test_a_head_of_other_classes_is_left_out(tmp_path: Path) -> None:
     network, weights = Small(3), load_weights(path)
     assert "head of other classes is left out" in start_from(network, weights, "small", path)
     assert torch.equal(network.state_dict()["stem.0.weight"], weights.state["stem.0.weight"])
+
+
+@pytest.mark.parametrize("name", ["mc3_18", "s3d"])
+def test_a_bare_file_is_known_by_its_tensors(name: str) -> None:
+    with torch.device("meta"):
+        state = build(name, 7).state_dict()
+    assert network_of(Weights(state, None, None, "state dict"), Path("bare.pt")) == name
+
+
+@pytest.mark.parametrize(
+    ("clip", "shape", "said"),
+    [
+        ({"frames": 4, "interval": 3, "size": 40}, ClipShape(4, 3, 40), ""),
+        (None, ClipShape(16, 2, 32), ""),  # the usual clip, at the network's usual size
+        ({"frames": 0, "interval": 3, "size": 40}, None, "no sensible clip"),
+        ({"frames": 4, "size": 40}, None, "no sensible clip"),
+        ({"frames": 4, "interval": 3, "size": 8}, None, "too small"),
+    ],
+)
+def test_the_clip_of_a_header(tmp_path: Path, clip: Any, shape: ClipShape | None, said: str) -> None:
+    path = save_clip_classifier(
+        tmp_path, "a", Small(2), name="small", names={0: "a", 1: "b"}, shape=ClipShape(), about={"clip": clip}
+    )
+    if shape is None:
+        with pytest.raises(UserError, match=said):
+            load_clip_classifier(path)
+    else:
+        assert load_clip_classifier(path).shape == shape
+
+
+class Grey(nn.Module):
+    """The mean of a clip, times ln 3, against zero."""
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        """(B, 3, T, S, S) to (B, 2)."""
+        brightness = clips.mean((1, 2, 3, 4)) * np.log(3)
+        return torch.stack([brightness, torch.zeros_like(brightness)], 1)
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A network whose clips are not shifted or scaled."""
+    monkeypatch.setitem(INPUTS, "plain", ClipInput(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    return "plain"
+
+
+def test_probabilities_by_hand(plain: str) -> None:
+    """A black clip: e^0 / (e^0 + e^0) = 1/2; a white one: 3 / (3 + 1) = 3/4; their mean is 5/8. Darkened, both are 1/2."""
+    clips = torch.stack([torch.zeros(3, 2, 4, 4), torch.full((3, 2, 4, 4), 255.0)]).to(torch.uint8)[None]
+    assert probabilities(Grey(), plain, clips)[0].tolist() == pytest.approx([0.625, 0.375])
+    assert probabilities(Grey(), plain, clips, torch.zeros_like)[0].tolist() == [0.5, 0.5]
+
+
+def test_frames_are_brightened_one_by_one() -> None:
+    """Two clips of two frames are pictures 0 to 3: the first clip's frames, then the second's."""
+    numbered = brightened(torch.zeros(2, 3, 2, 4, 4), lambda pictures: pictures + torch.arange(4.0).view(4, 1, 1, 1))
+    assert numbered.shape == (2, 3, 2, 4, 4) and numbered[:, 0, :, 0, 0].tolist() == [[0.0, 1.0], [2.0, 3.0]]
+
+
+class Videos(torch.utils.data.Dataset[dict[str, Any]]):
+    """A black video of class 1 and a white one of class 0, two clips each."""
+
+    tests, collate_fn = 2, staticmethod(torch.utils.data.default_collate)
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        if number > 1:
+            raise IndexError
+        clips = torch.full((2, 3, 2, 4, 4), 255 * number, dtype=torch.uint8)
+        return {"img": clips, "cls": 1 - number, "im_file": f"{number}.avi"}
+
+
+@pytest.mark.parametrize("together", [1, 2, 8])  # clips; a video's are never parted
+def test_videos_are_measured_by_hand(plain: str, together: int) -> None:
+    """Black: 1/2 and 1/2, where the first of equals is guessed, 0, not 1. White: 3/4 for 0, right. So 1 of 2."""
+    network = Grey().train()
+    report = evaluate_clips(
+        network, plain, Videos(), {0: "a", 1: "b"}, batch_size=together, device=torch.device("cpu"),  # type: ignore[arg-type]
+        split="test", condition="night",
+    )  # fmt: skip
+    assert report.metrics == {"top1": 0.5, "top5": 1.0} and report.images == 2 and network.training
+    assert [(row["class"], row["top1"]) for row in report.per_class] == [("a", 1.0), ("b", 0.0)]
+    assert [picture.file for picture in report.pictures] == ["0.avi", "1.avi"]
+
+
+def test_a_running_video_is_classified_by_hand(plain: str) -> None:
+    """One white frame is looped to a clip of three: 3/4, as every white clip."""
+    classify = action_detect.Classifying(ClipClassifier(ParameterGrey(), plain, None, ClipShape(3, 2, 8)), {0: "a"})
+    assert classify([np.full((10, 12, 3), 255, np.uint8)]).tolist() == pytest.approx([0.75, 0.25])
+    assert classify.milliseconds > 0 and classify.shape.frames == 3
+
+
+class ParameterGrey(Grey):
+    """With a parameter, that says on which device it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
 
 
 def batch(size: int = 20) -> dict[str, Any]:
@@ -281,3 +419,33 @@ def test_a_timeline_joins_frames_of_one_label() -> None:
     colours = [tuple(painted[39, x]) for x in (5, 25, 35, 45, 70)]
     assert colours[0] == colours[1] != colours[2] == colours[3] and colours[4] == (40, 40, 40)
     assert (painted[:37] == 0).all()
+
+
+def test_a_watcher_brings_frames_to_one_size() -> None:
+    """Clips of 2 every 1.: settled by every frame from the second on; a camera that changes its size is no error."""
+    shapes: list[tuple[int, ...]] = []
+
+    def classify(frames: Any) -> np.ndarray:
+        shapes.extend(picture.shape for picture in frames)
+        return np.array([1.0])
+
+    watcher = Watcher(classify, ClipShape(2, 1, 8))
+    watcher.add(frame(1))
+    watcher.add(Frame(ITEM, np.zeros((6, 4, 3), np.uint8), 2, 20, 10.0))
+    assert shapes == [(8, 8, 3), (8, 8, 3)]
+
+
+def test_the_bar_of_an_endless_source_shows_what_is_recent() -> None:
+    """400 frames, of which the last 300 are shown on 300 px: 101-200 of label 0 are px 0-99, 201-400 of label 1 the rest."""
+    timeline = Timeline(rate=10)
+    timeline.labels = [(number, int(number > 200), 1.0) for number in range(1, 401)]
+    bar = timeline.paint(np.zeros((40, RECENT, 3), np.uint8), total=0)[39]
+    assert (bar[:99] == bar[0]).all() and (bar[101:] == bar[-1]).all() and (bar[0] != bar[-1]).any()
+
+
+def test_a_timeline_as_a_table() -> None:
+    """30 frames a second: 3 frames are 0.1 s. A class without a name keeps its number."""
+    timeline = Timeline(rate=30)
+    timeline.labels = [(1, 4, 0.25), (2, 4, 0.5), (3, 4, 0.75)]
+    wanted = {"source": "a.avi", "start": 0.0, "end": 0.1, "action": "4", "confidence": 0.5}
+    assert timeline.rows("a.avi", {0: "Walk"}) == [wanted] and timeline.text({}) == "0.0-0.1 s 4 0.50"

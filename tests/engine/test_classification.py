@@ -163,7 +163,7 @@ def test_without_nights_wiid_trains_without_mmd(given, capsys):
 )
 def test_what_validation_refuses(given, options, message, monkeypatch):
     best = engine.train(**given | {"epochs": 1}).best
-    monkeypatch.setattr("engine.classification.load_data", _without_demo)
+    monkeypatch.setattr("engine.recognition.load_data", _without_demo)
     with pytest.raises(UserError, match=message):
         engine.validate(**{"data": given["data"], "weights": best, "project": given["project"], **options})
 

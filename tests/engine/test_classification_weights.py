@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import engine
+from engine import classification_export
+from engine.classification_export import Ready, convert
 from engine.classification_weights import (
     classes_in,
+    classes_of,
     differences,
     listed,
     load_classifier,
@@ -73,6 +77,19 @@ def test_another_architecture_is_named_by_its_tensors(tmp_path):
         classes_in(Weights({"conv1.weight": torch.zeros(1)}, None, None, "state dict"), Path("x.pt"))
 
 
+@pytest.mark.parametrize(
+    ("shapes", "classes"),
+    [
+        ({"fc.weight": (3, 16), "fc.bias": (3,)}, 3),  # ResNets
+        ({"classifier.1.weight": (7, 4, 1, 1, 1), "classifier.1.bias": (7,)}, 7),  # s3d: a convolution
+        ({"head.weight": (5, 16)}, 5),
+        ({"layer.fc.weight": (3, 16), "head.scale": ()}, 0),  # no last layer; a number has no rows
+    ],
+)
+def test_classes_of_a_head(shapes, classes):
+    assert classes_of({key: torch.zeros(shape) for key, shape in shapes.items()}) == classes
+
+
 def test_differences_by_hand():
     network, state = TinyNetwork(2), TinyNetwork(3).state_dict()
     state["more"] = state.pop("body.0.weight")
@@ -107,3 +124,17 @@ def test_export(files, tiny):
 def test_what_export_refuses(files, options, message):
     with pytest.raises(UserError, match=message):
         engine.export(weights=files / "best.safetensors", **options)
+
+
+@pytest.mark.parametrize(("off", "kept"), [(5e-5, True), (2e-4, False), (float("nan"), False)])
+def test_an_export_that_disagrees_is_not_kept(tmp_path, monkeypatch, off, kept):
+    """The limit is 1e-4 of a probability."""
+    ready = Ready(nn.Flatten(), lambda seen: seen)
+    monkeypatch.setitem(classification_export.RUNNERS, "onnx", lambda made, example: ready(example) + off)
+    given = (lambda made: made.touch(), ready, torch.zeros(1, 2), tmp_path / "best.pt", "onnx")
+    if kept:
+        assert convert(*given)[0] == tmp_path / "best.onnx"
+    else:
+        with pytest.raises(UserError, match="differs from the classifier"):
+            convert(*given)
+    assert [path.name for path in tmp_path.iterdir()] == ["best.onnx"] * kept
