@@ -1,8 +1,9 @@
 """The classifier of task classify: what WiiD is worth on demo-codan, and what a step of it costs.
 
 python -m bench.codan                                # the four runs, three seeds: day only, the pair, WiiD without masks, WiiD
-python -m bench.codan --seeds 1 --epochs 2           # a trial
-python -m bench.codan --step --imgsz 64              # a training step of WiiD against a plain one
+python -m bench.codan --split val --seeds 1          # to choose among variants
+python -m bench.codan --enhanced                     # the same runs with pictures enhanced at test
+python -m bench.codan --step                         # a training step of WiiD against a plain one
 
 What --step times runs in one process, alternating, after a warm-up; medians are reported and only their ratios are claimed.
 """
@@ -11,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
+import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from bench.dark_tasks import DarkTask, add_options
 from bench.timing import alternate, report, table
 from engine.classification_learners import DayLearner, PairLearner
 from engine.optimiser import build_optimiser
@@ -25,10 +28,16 @@ from engine.options.train import HyperOptions
 from methods.wiid_options import WiiDOptions
 from models.classifier import build
 from utils.files import atomic_write
+from utils.options import run_door
 
 UNMASKED = "mask_squares=0 mask_saliency=0"
 RUNS = ("none", f"wiid byol_weight=0 use_mmd=false {UNMASKED}", f"wiid {UNMASKED}", "wiid")
-RECIPE: dict[str, Any] = {"data": "demo-codan", "imgsz": 64, "epochs": 24, "batch_size": 32, "plots": False}
+TASK = DarkTask(
+    name="demo-codan",
+    recipe={"data": "demo-codan", "imgsz": 64, "epochs": 6, "batch_size": 32, "lr0": 0.0005},
+    day={"epochs": 30, "lr0": 0.0017},
+    runs=RUNS,
+)
 CLASSES = 10
 
 
@@ -71,45 +80,33 @@ def time_steps(given: argparse.Namespace) -> str:
     device = torch.device(given.device)
     batch = make_batch(given.batch_size, given.imgsz, device)
     steps = {method: make_step(method, given.cfg, batch, device) for method in ("none", "wiid")}
+    clock = time.process_time if given.busy else time.perf_counter
     title = f"A training step of {given.cfg}, {given.imgsz} px, batch {given.batch_size}, {device}"
-    return report(title, table(alternate(steps, rounds=given.rounds), "none"))
-
-
-def compare_runs(given: argparse.Namespace) -> None:
-    """The comparison, which goes on where it was stopped."""
-    from engine.comparison import compare
-
-    recipe = RECIPE | {"epochs": given.epochs or RECIPE["epochs"], "imgsz": given.imgsz}
-    recipe |= {"weights": given.weights} if given.weights else {}
-    compare(
-        run=RUNS, seeds=given.seeds, split=given.split, out=given.out, name="demo-codan", device=given.device, cfg=given.cfg,
-        **recipe,
-    )  # fmt: skip
+    title += ", processor time" if given.busy else ""
+    return report(title, table(alternate(steps, rounds=given.rounds, clock=clock), "none"))
 
 
 def main() -> None:
     """Parse the options and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser, RUNS)
     parser.add_argument("--step", action="store_true", help="time a step instead of comparing runs")
-    parser.add_argument("--cfg", default="resnet18")
-    parser.add_argument("--imgsz", type=int, default=RECIPE["imgsz"])
-    parser.add_argument("--batch-size", type=int, default=RECIPE["batch_size"])
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=0)
-    parser.add_argument("--weights", default="", help="start every run from these, such as a classifier of the days")
-    parser.add_argument("--split", default="test", choices=("test", "val"))
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=None, help="folder or, with --step, .md file for the table")
+    parser.add_argument("--cfg", default="resnet18", help="with --step")
+    parser.add_argument("--imgsz", type=int, default=64, help="with --step")
+    parser.add_argument("--batch-size", type=int, default=32, help="with --step")
+    parser.add_argument("--rounds", type=int, default=20, help="with --step")
+    parser.add_argument("--device", default="cpu", help="with --step")
+    parser.add_argument("--busy", action="store_true", help="with --step: count processor time, for a busy CPU")
     given = parser.parse_args()
-    if not given.step:
-        compare_runs(given)
-        return
-    text = time_steps(given)
-    print(text)
-    if given.out:
-        atomic_write(given.out, text.encode())
+    if given.enhanced:
+        TASK.enhanced(given.out)
+    elif given.step:
+        text = time_steps(given)
+        print(text)
+        atomic_write(given.out / "step-classify.md", text.encode())
+    else:
+        TASK.compare(given)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_door(main))

@@ -1,0 +1,90 @@
+"""What WiiD is worth where pictures and clips are named: the comparison that bench/codan.py and bench/arid.py share.
+
+As published, training starts from weights of the day. They are made here once, from the same pictures; every run starts
+from them and has the same number of epochs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import engine
+from utils.files import atomic_write
+from utils.report import markdown_table, text_table
+
+PROJECT, RESULTS = Path("runs/compare"), Path("bench/results")
+ENHANCERS = ("none", "zero-dce", "clahe", "gamma")
+DAY_SEED = 100  # that of no run
+
+
+@dataclass(frozen=True)
+class DarkTask:
+    """A comparison: its name, the recipe that all runs share, what the day's training has instead, and the runs."""
+
+    name: str
+    recipe: Mapping[str, Any]
+    day: Mapping[str, Any]
+    runs: tuple[str, ...]
+
+    def day_weights(self) -> Path:
+        """Weights trained by day alone; made where they are not there yet."""
+        weights = PROJECT / f"{self.name}-day/weights/last.safetensors"
+        if not weights.is_file():
+            own = {"method": "none", "seed": DAY_SEED, "noval": True, "plots": False, "exist_ok": True}
+            engine.train(**{**self.recipe, **own, **self.day}, project=PROJECT, name=f"{self.name}-day")
+        return weights
+
+    def compare(self, given: argparse.Namespace) -> None:
+        """The runs over the seeds; what was done before is not done again."""
+        shared = {**self.recipe, "weights": self.day_weights(), "plots": False, "metric": "top1", "seeds": given.seeds}
+        shared |= {"seed": given.seed} if given.seed else {}
+        shared |= {"epochs": given.epochs} if given.epochs else {}
+        name = self.name if given.split == "test" else f"{self.name}-val"
+        engine.compare(
+            run=tuple(given.runs), split=given.split, project=PROJECT, name=name, out=given.out / name, exist_ok=True,
+            **shared,
+        )  # fmt: skip
+
+    def enhanced(self, out: Path) -> None:
+        """Top-1 on test of the day's weights and of every run of the comparison, with each enhancer."""
+        rows: list[dict[str, Any]] = []
+        for weights in sorted((PROJECT / self.name / "runs").glob("*/weights/best.safetensors")):
+            run, _, seed = weights.parents[1].name.rpartition("-seed")
+            for way in ENHANCERS:
+                found = engine.validate(
+                    data=self.recipe["data"], weights=weights, task="test", enhance=way, plots=False
+                )
+                scores = {report.condition: report.metrics["top1"] for report in found.reports}
+                rows.append({"run": run, "seed": seed, "enhance": way, **scores})
+        means = averaged(rows)
+        print(text_table(means))
+        title = f"# Enhanced at test, {self.recipe['data']}, top-1, mean over seeds"
+        atomic_write(out / f"{self.name}-enhanced.md", f"{title}\n\n{markdown_table(means)}\n".encode())
+
+
+def averaged(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Means over seeds, a row a run and enhancer."""
+    means = []
+    for run, way in dict.fromkeys((row["run"], row["enhance"]) for row in rows):
+        mine = [row for row in rows if (row["run"], row["enhance"]) == (run, way)]
+        scores = {name: mean(row[name] for row in mine) for name in mine[0] if name not in {"run", "seed", "enhance"}}
+        means.append({"run": run, "enhance": way, "seeds": len(mine), **scores})
+    return means
+
+
+def add_options(parser: argparse.ArgumentParser, runs: Sequence[str]) -> None:
+    """What both comparisons take."""
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0, help="the first; another one in another process shares the work")
+    parser.add_argument("--epochs", type=int, default=0, help="other than the recipe's")
+    parser.add_argument("--split", choices=("test", "val"), default="test", help="val: to choose among variants")
+    parser.add_argument("--runs", nargs="+", default=list(runs))
+    parser.add_argument(
+        "--enhanced", action="store_true", help="measure the runs again, with pictures enhanced at test"
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS)
