@@ -16,9 +16,10 @@ from data.config import load_data
 from data.loose import refuse_leaks
 from data.scenes import make_world
 from engine.action_learners import DayClips, PairedClips
-from engine.action_weights import TASK, companion, load_weights, network_of, start_from
+from engine.action_weights import TASK, load_weights, network_of, start_from
 from engine.classification_learners import DayLearner
 from engine.classification_setup import Plan, check_select, method_of, network_for, weights_file
+from engine.classification_weights import described
 from engine.options.action import DEFAULTS, TRAIN_OPTIONS, ActionOptions
 from engine.options.classify import ClassifyOptions
 from engine.options.train import TrainOptions
@@ -76,8 +77,8 @@ def make_plan(options: Mapping[str, Any]) -> ActionPlan:
 def _named(train: TrainOptions) -> str:
     """The network that the checkpoint is of."""
     path = weights_file(train)
-    said = load_weights(companion(path) or path, trust=train.trust)
-    return str(said.meta.get("network") or network_of(said, path))
+    weights = load_weights(path, trust=train.trust)
+    return str(described(path, weights, TASK).meta.get("network") or network_of(weights, path))
 
 
 def learner_for(plan: ActionPlan, fresh: bool = True) -> DayLearner:

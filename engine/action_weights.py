@@ -11,8 +11,16 @@ import torch
 from torch import nn
 
 from data.clips import ClipShape
-from engine.classification_weights import Recogniser, classes_in, differences, filled, of_head, transfer, write_files
-from engine.tasks import task_of_weights
+from engine.classification_weights import (
+    Recogniser,
+    classes_in,
+    described,
+    differences,
+    filled,
+    of_head,
+    transfer,
+    write_files,
+)  # fmt: skip
 from engine.weights import Weights, load_weights
 from models.action import INPUTS, build, check_clip
 from utils.files import UserError
@@ -52,8 +60,7 @@ def load_clip_classifier(path: Path, device: torch.device | str = "cpu", trust: 
     classifier, or not every tensor of one.
     """
     weights = load_weights(path, trust)
-    beside = companion(path)
-    said = load_weights(beside) if beside is not None and beside != path else weights
+    said = described(path, weights, TASK)
     name = str(said.meta["network"]) if "network" in said.meta else network_of(weights, path)
     network = filled(build(name, classes_in(weights, path)), weights, name, path, TASK)
     return ClipClassifier(network.to(device), name, said.names, _shape(said.meta.get("clip"), name, path))
@@ -70,12 +77,6 @@ def _shape(said: Any, name: str, path: Path) -> ClipShape:
     shape = ClipShape(*(int(value) for value in values if value))
     check_clip(name, shape.frames, shape.size)
     return shape
-
-
-def companion(path: Path) -> Path | None:
-    """The .safetensors file that says what `path` is: itself, or the one of the same name beside a .pt file."""
-    candidate = path.with_suffix(".safetensors")
-    return candidate if task_of_weights(candidate) == TASK else None
 
 
 def start_from(network: nn.Module, weights: Weights, name: str, path: Path) -> str:

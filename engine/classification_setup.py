@@ -15,7 +15,7 @@ from data.class_folders import NIGHTS, PAIR, Augmentation, ClassFolders, build_c
 from data.config import DataConfig, load_data
 from data.scenes import make_world
 from engine.classification_learners import DayLearner, PairLearner
-from engine.classification_weights import TASK, start_from
+from engine.classification_weights import TASK, described, start_from
 from engine.options.classify import DEFAULTS, TRAIN_OPTIONS, ClassifyOptions
 from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
 from engine.tasks import check_meaning, own_names
@@ -146,7 +146,8 @@ def weights_file(train: TrainOptions) -> Path:
 
 def _named(train: TrainOptions) -> str:
     """The network that the checkpoint names, if it names one."""
-    return str(load_weights(weights_file(train), trust=train.trust).meta.get("network", ""))
+    path = weights_file(train)
+    return str(described(path, load_weights(path, trust=train.trust), TASK).meta.get("network", ""))
 
 
 def network_for(

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from engine.tasks import task_of_weights
 from engine.weights import Weights, load_weights
 from models.classifier import HEADS, NAMES, build
 from utils.files import UserError, atomic_write
@@ -71,17 +72,25 @@ def write_files(folder: Path, stem: str, network: nn.Module, task: str, name: st
 
 
 def load_classifier(path: Path, device: torch.device | str = "cpu", trust: bool = False) -> Classifier:
-    """A trained classifier, in evaluation mode on `device`. A bare state dict is known by its tensors, and was at 224 px.
+    """A trained classifier, in evaluation mode on `device`.
 
-    Raises UserError where the file holds no classifier, or not every tensor of one.
+    A bare state dict takes what the .safetensors of the same name beside it says; without one it is known by its tensors,
+    and was at 224 px. Raises UserError where the file holds no classifier, or not every tensor of one.
     """
     weights = load_weights(path, trust)
-    named = weights.meta.get("network")
+    said = described(path, weights, TASK)
+    named = said.meta.get("network")
     name = str(named) if named is not None else network_of(weights, path)
     network = filled(build(name, classes_in(weights, path)), weights, name, path, TASK)
-    size = weights.meta.get("imgsz", USUAL_SIZE)
+    size = said.meta.get("imgsz", USUAL_SIZE)
     imgsz = size if isinstance(size, int) and size > 0 else USUAL_SIZE
-    return Classifier(network.to(device), name, weights.names, imgsz)
+    return Classifier(network.to(device), name, said.names, imgsz)
+
+
+def described(path: Path, weights: Weights, task: str) -> Weights:
+    """The weights whose header says what `path` is: its own, or those of the same name beside a bare .pt file."""
+    beside = path.with_suffix(".safetensors")
+    return load_weights(beside) if beside != path and task_of_weights(beside) == task else weights
 
 
 def filled(network: nn.Module, weights: Weights, name: str, path: Path, task: str) -> nn.Module:

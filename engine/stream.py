@@ -118,7 +118,7 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
 
 def _task(options: DetectOptions) -> str:
     """The task of the weights: what their header says, or that of the same name beside a .pt file; else that of --data."""
-    said = task_of_weights(options.weights.with_suffix(".safetensors")) if options.weights else DETECT
+    said = task_of_weights(options.weights) if options.weights else DETECT
     return task_of(options.data) if said == DETECT and options.data else said
 
 

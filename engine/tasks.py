@@ -76,13 +76,17 @@ def task_of_run(resume: Path) -> str:
 
 
 def task_of_weights(path: Path) -> str:
-    """The task that a .safetensors file says it is for; 'detect' where the file says nothing, or is another kind."""
+    """The task that a .safetensors file says it is for, itself or the one beside a .pt file of the same name.
+
+    'detect' where there is none, or it says nothing.
+    """
     from safetensors import SafetensorError, safe_open
 
-    if path.suffix != ".safetensors" or not path.is_file():
+    said = path.with_suffix(".safetensors") if path.suffix == ".pt" else path
+    if said.suffix != ".safetensors" or not said.is_file():
         return DETECT
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(said, framework="numpy") as file:
             return str((file.metadata() or {}).get("task", DETECT))
     except SafetensorError:
         return DETECT  # whoever reads the weights says what is wrong with them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,15 @@ def tiny(monkeypatch) -> None:
     use_tiny_network(monkeypatch)
 
 
+def test_a_plain_file_takes_what_its_neighbour_says_and_a_lone_one_is_known_by_its_tensors(files, tmp_path, tiny):
+    lone = Path(shutil.copy(files / "best.pt", tmp_path))
+    beside = load_classifier(files / "best.pt")
+    assert (beside.name, beside.names, beside.imgsz) == ("resnet18", {0: "a", 1: "b", 2: "c"}, 32)
+    alone = load_classifier(lone)
+    assert (alone.name, alone.names, alone.imgsz) == ("resnet18", None, 224)
+    assert task_of_weights(lone) == "detect"
+
+
 def test_the_plain_file_opens_anywhere_and_ours_opens_both(files, tiny):
     network = TinyNetwork(3)
     network.load_state_dict(torch.load(files / "best.pt", weights_only=True))
@@ -50,9 +60,8 @@ def test_the_plain_file_opens_anywhere_and_ours_opens_both(files, tiny):
     assert same(network.state_dict(), bare.network.state_dict()) and same(
         bare.network.state_dict(), named.network.state_dict()
     )
-    assert (bare.name, bare.names, bare.imgsz) == ("resnet18", None, 224)
     assert (named.name, named.names, named.imgsz) == ("resnet18", {0: "a", 1: "b", 2: "c"}, 32)
-    assert task_of_weights(files / "best.safetensors") == "classify" and task_of_weights(files / "best.pt") == "detect"
+    assert task_of_weights(files / "best.safetensors") == task_of_weights(files / "best.pt") == "classify"
 
 
 def test_old_files_without_counters_are_complete(files):
