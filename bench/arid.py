@@ -29,11 +29,11 @@ from utils.report import text_table
 
 UNMASKED = "front_ratio=0 back_ratio=0"
 RUNS = ("none", f"wiid byol_weight=0 {UNMASKED}", f"wiid {UNMASKED}", "wiid front_ratio=0.1 back_ratio=0.3")
-NETWORK = {"cfg": "mc3_18", "imgsz": 32, "frames": 8, "interval": 4}
+NETWORK = {"cfg": "mc3_18", "imgsz": 32, "frames": 6, "interval": 5}
 OPTIMISER = {"optimizer": "Adam", "lr_schedule": "linear", "warmup_epochs": 0}
 TASK = DarkTask(
     name="demo-arid",
-    recipe={"data": "demo-arid", **NETWORK, **OPTIMISER, "epochs": 4, "batch_size": 12, "lr0": 0.0005},
+    recipe={"data": "demo-arid", **NETWORK, **OPTIMISER, "epochs": 3, "batch_size": 12, "lr0": 0.0005},
     day={"epochs": 10, "lr0": 0.001},
     runs=RUNS,
 )

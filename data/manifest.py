@@ -62,7 +62,7 @@ class Manifest:
         written = {key: _text(value) for key, value in row.items()}
         line = io.StringIO()
         writer = csv.DictWriter(line, list(written), lineterminator="\n")
-        if not self.rows:
+        if not self.file.is_file():
             writer.writeheader()
         writer.writerow(written)
         with self.file.open("a", newline="", encoding="utf-8") as file:

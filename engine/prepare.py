@@ -26,9 +26,14 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "darken": Command(
-        "Make the dark partner of any picture set: a physical low-light model, seeded by file name.",
+        "Make the dark partner of any picture set: by a physical low-light model, or by one that learned it.",
         "engine.options.prepare:DarkenOptions",
         "engine.prepare_darken:darken",
+    ),
+    "train-darkener": Command(
+        "Train CUT on days and nights that are not paired, to darken pictures with it.",
+        "engine.options.prepare_darkener:TrainDarkenerOptions",
+        "engine.darkener_training:train_darkener",
     ),
     "degrade": Command(
         "Make a degraded copy of a labelled set: COCO-d, smaller, noisy, blurred, fog, night, and more.",

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from data.degrade import LOW_LIGHT_RANGES, low_light_bytes
+from data.degrade import LOW_LIGHT_RANGES
 from data.labels import label_path
-from data.probe import Unreadable, probe
-from engine.copies import home_of, relative, two_folders
+from data.manifest import MANIFEST, Manifest
+from data.probe import Unreadable
+from engine.copies import encode_as, home_of, refuse_taken_labels, relative, two_folders
+from engine.darkener import Darkener, learned_darkener, physical_darkener
 from engine.distributed import pick_device
 from engine.options.prepare import DarkenOptions
-from utils.files import UserError, atomic_write, list_images, load_yaml, save_yaml
-from utils.options import as_dict
+from engine.prepare_degrade import read_picture
+from utils.files import UserError, atomic_write, list_images, load_yaml
 from utils.progress import progress
 
-MANIFEST, RECIPE = "manifest.csv", "darken.yaml"
-COLUMNS = ("file", "seed", "severity", *LOW_LIGHT_RANGES)
-_DECIDING = ("seed", "severity", "quality")  # options that a half-done folder must share to be gone on with
+RECIPE = "darken.yaml"
+COLUMNS = ("file", "seed", "severity", *LOW_LIGHT_RANGES)  # of the manifest, by the physical model
 _MOST_PIXELS = 16_000_000  # in one batch; floats of this many take about 2 GB on the way
 
 
@@ -39,87 +37,95 @@ class Darkened:
     written: int = 0
     before: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)  # of pictures that were not RGB of 8 bits
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """One picture read: where from, its name below the source, its seed, and its pixels (H, W, 3) in RGB."""
+    """One picture read: where from, its name below the source, its seed, its pixels (H, W, 3) in RGB, and what it was if
+    not that: "grey", "16 bit" ..."""
 
     path: Path
     name: str
     seed: int
     pixels: NDArray[np.uint8]
+    kind: str = ""
 
 
 def darken(options: DarkenOptions) -> Darkened:
     """Write the dark partner of every picture of --source to --out: same relative name, format and size.
 
     What manifest.csv lists and is there is not done again. Unreadable pictures are left out and listed at the end.
-    Raises UserError for folders that are missing, nested, or hold the result of another recipe.
+    Raises UserError for folders that are missing, nested, or hold the result of another recipe, and for unfit weights.
     """
     source, out = two_folders("darken", options.source, options.out, "_night")
-    names = {path: relative(path, home_of(source)) for path in list_images(source)}
-    _same_recipe(out, options)
-    done = _done(out)
-    result = Darkened(out)
-    todo = [path for path, name in names.items() if name not in done]
-    result.before = len(names) - len(todo)
-    device = pick_device(options.device)
-    batches = _batches(_read(todo, names, options.seed, result), options.batch_size)
-    for picture, dark, drawn in progress(_darkened(batches, options, device), len(todo), "darkening"):
-        _write(out, picture, dark, drawn, options)
-        result.written += 1
-    _report(result)
+    home = home_of(source)
+    names = {path: relative(path, home) for path in list_images(source)}
+    darkener = _darkener(options)
+    recipe = _recipe(out, darkener, options)
+    if options.labels and not (out / RECIPE).is_file():
+        refuse_taken_labels(out, names.values())
+    manifest = Manifest(out, RECIPE, recipe)
+    todo = [path for path, name in names.items() if name not in manifest.rows]
+    result = Darkened(out, before=len(names) - len(todo))
+    batches = _batches(_read(todo, names, options.seed, darkener, result), options.batch_size)
+    try:
+        for picture, dark, row in progress(_darkened(batches, darkener), len(todo), "darkening"):
+            _write(picture, dark, options, result)
+            manifest.add({"file": picture.name, **row})
+    except OSError as problem:
+        done = f"{len(manifest.rows)} of {len(names)} pictures are done"
+        raise UserError(f"{problem.args[-1]}. {done}; once that is put right, the same command goes on.") from None
+    _report(result, darkener)
     return result
 
 
-def _same_recipe(out: Path, options: DarkenOptions) -> None:
-    """Note the options in the folder, or compare them with those of the run that is gone on with."""
-    recipe = {key: value for key, value in as_dict(options).items() if key in _DECIDING}
-    file = out / RECIPE
-    if not file.is_file():
-        if (out / MANIFEST).is_file():
-            raise UserError(f"--out {out}: holds the manifest of something else. Choose another folder.")
-        save_yaml(file, recipe)
-        return
-    stands = load_yaml(file)
-    for key, value in recipe.items():
-        if stands.get(key) != value:
-            raise UserError(
-                f"--out {out}: was begun with {key} {stands.get(key)}, now it is {value}. Go on with the first, or "
-                "choose another folder."
-            )
+def _darkener(options: DarkenOptions) -> Darkener:
+    """The model that --model names. Raises UserError where options of the other one are given."""
+    device = pick_device(options.device)
+    if options.model == "physical":
+        if options.weights is not None:
+            raise UserError("--weights: only CUT has any. Add --model cut, or leave the option out.")
+        return physical_darkener(options.severity, device)
+    if options.weights is None:
+        raise UserError(
+            "--model cut: expected its weights, --weights FILE. prepare.py train-darkener makes them from days and nights."
+        )
+    if options.severity is not None or options.seed:
+        raise UserError(
+            "--model cut: nothing is drawn, so it has no --severity and no --seed. Leave these options out."
+        )
+    return learned_darkener(options.weights, options.most_megapixels * 1e6, device)
 
 
-def _done(out: Path) -> set[str]:
-    """Names that the manifest lists and that are there. Lines without a file, or cut short, are taken off."""
-    manifest = out / MANIFEST
-    if not manifest.is_file():
-        return set()
-    header, *lines = manifest.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-    kept = {
-        row[0]: line
-        for line, row in zip(lines, csv.reader(lines), strict=True)
-        if line.endswith("\n") and (out / row[0]).is_file()
-    }
-    if len(kept) < len(lines):
-        atomic_write(manifest, "".join([header, *kept.values()]).encode())
-    return set(kept)
+def _recipe(out: Path, darkener: Darkener, options: DarkenOptions) -> dict[str, Any]:
+    """What a half-done folder must share to be gone on with. Folders older than --model do not name the model."""
+    physical = options.model == "physical"
+    drawn = {"seed": options.seed, "severity": options.severity} if physical else {}
+    recipe = {**darkener.recipe, **drawn, "quality": options.quality}
+    if (out / RECIPE).is_file() and "model" not in load_yaml(out / RECIPE):
+        if not physical:
+            raise UserError(f"--out {out}: was begun with the physical model, now it is cut. Choose another folder.")
+        del recipe["model"]
+    return recipe
 
 
-def _read(todo: Sequence[Path], names: dict[Path, str], seed: int, result: Darkened) -> Iterator[_Picture]:
-    """The pictures one after the other; what cannot be read is noted in `result`."""
+def _read(
+    todo: Sequence[Path], names: dict[Path, str], seed: int, darkener: Darkener, result: Darkened
+) -> Iterator[_Picture]:
+    """The pictures one after the other; what cannot be read, or is too large, is noted in `result`."""
     for path in todo:
         try:
-            probe(path)  # OpenCV fills what a truncated file lacks with grey and says nothing
-            pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-        except (Unreadable, OSError, cv2.error) as problem:
+            pixels, kind = read_picture(path)
+        except Unreadable as problem:
             result.skipped.append((path, str(problem)))
             continue
-        if pixels is None:
-            result.skipped.append((path, "cannot be decoded"))
+        size = pixels.shape[0] * pixels.shape[1]
+        if size > darkener.most:
+            reason = f"{size / 1e6:.2f} million px, more than --most-megapixels {darkener.most / 1e6:g}"
+            result.skipped.append((path, reason))
             continue
-        yield _Picture(path, names[path], _seed_of(names[path], seed), pixels[..., ::-1].astype(np.uint8))
+        yield _Picture(path, names[path], _seed_of(names[path], seed), pixels, kind)
 
 
 def _seed_of(name: str, seed: int) -> int:
@@ -145,46 +151,35 @@ def _batches(pictures: Iterator[_Picture], batch_size: int) -> Iterator[list[_Pi
 
 
 def _darkened(
-    batches: Iterator[list[_Picture]], options: DarkenOptions, device: torch.device
+    batches: Iterator[list[_Picture]], darkener: Darkener
 ) -> Iterator[tuple[_Picture, NDArray[np.uint8], dict[str, Any]]]:
-    """Each picture with its dark pixels and the parameters that it drew."""
+    """Each picture with its dark pixels and its facts for the manifest."""
     for batch in batches:
-        stacked = torch.from_numpy(np.stack([picture.pixels for picture in batch])).to(device)  # (B, H, W, 3)
-        dark, drawn = low_light_bytes(stacked, [picture.seed for picture in batch], options.severity)
-        yield from zip(batch, dark.cpu().numpy(), drawn, strict=True)
+        stacked = np.stack([picture.pixels for picture in batch])  # (B, H, W, 3)
+        yield from zip(batch, *darkener.work(stacked, [picture.seed for picture in batch]), strict=True)
 
 
-def _write(
-    out: Path, picture: _Picture, dark: NDArray[np.uint8], drawn: dict[str, Any], options: DarkenOptions
-) -> None:
-    """The dark picture, its label, and last its line in the manifest: only what is listed is surely done."""
-    target = out / picture.name
-    suffix = {".mpo": ".jpg"}.get(target.suffix.lower(), target.suffix.lower())
-    settings = [cv2.IMWRITE_JPEG_QUALITY, options.quality] if suffix in {".jpg", ".jpeg"} else []
-    settings = [cv2.IMWRITE_WEBP_QUALITY, options.quality] if suffix == ".webp" else settings
-    fine, coded = cv2.imencode(suffix, np.ascontiguousarray(dark[..., ::-1]), settings)
-    if not fine:
-        raise UserError(f"{target}: OpenCV cannot write {suffix} files here. Convert the source to .png or .jpg first.")
-    atomic_write(target, coded.tobytes())
+def _write(picture: _Picture, dark: NDArray[np.uint8], options: DarkenOptions, result: Darkened) -> None:
+    """The dark picture and its label; the caller's line in the manifest comes last: what is listed is surely done."""
+    target = result.out / picture.name
+    coded = encode_as(target, dark, options.quality)
     label = label_path(picture.path)
     if options.labels and label.is_file():
         atomic_write(label_path(target), label.read_bytes())
-    row = {"file": picture.name, "seed": picture.seed, **{key: f"{value:.6g}" for key, value in drawn.items()}}
-    _append(out / MANIFEST, row)
+    atomic_write(target, coded)
+    result.written += 1
+    if picture.kind:
+        result.kinds[picture.kind] += 1
 
 
-def _append(manifest: Path, row: dict[str, Any]) -> None:
-    new = not manifest.is_file()
-    with manifest.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def _report(result: Darkened) -> None:
+def _report(result: Darkened, darkener: Darkener) -> None:
     """One line of what was done, and a line for each picture left out."""
     before = f", {result.before} were done before" if result.before else ""
-    print(f"{result.out}: {result.written} pictures darkened{before}, {len(result.skipped)} left out; see {MANIFEST}.")
+    print(
+        f"{result.out}: {result.written} pictures darkened by {darkener.name}{before}, {len(result.skipped)} left out; see "
+        f"{MANIFEST}."
+    )
+    if result.kinds:
+        print(f"  read as RGB of 8 bits: {', '.join(f'{count} {kind}' for kind, count in result.kinds.items())}")
     for path, reason in result.skipped:
         print(f"  left out {path}: {reason}")

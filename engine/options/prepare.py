@@ -8,6 +8,7 @@ from pathlib import Path
 from utils.options import option
 
 _WHAT, _LIGHT, _RUN = "What", "Light", "Run"
+DARKENERS = ("physical", "cut")
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,26 @@ class DarkenOptions:
     labels: bool = option(True, "copy label files along where there are any", group=_WHAT)
     quality: int = option(95, "of JPEG and WebP files", group=_WHAT, low=1, high=100)
 
+    model: str = option("physical", "a camera model, or CUT, which learned it", group=_LIGHT, choices=DARKENERS)
     severity: float | None = option(
-        None, "0 dusk to 1 deepest night; left out, each picture draws its own", group=_LIGHT, low=0.0, high=1.0
+        None,
+        "of physical: 0 dusk to 1 deepest night; left out, each picture draws its own",
+        group=_LIGHT,
+        low=0.0,
+        high=1.0,
     )
     seed: int = option(
-        0, "another seed, other nights; a picture's own seed also comes from its name", group=_LIGHT, low=0
+        0, "of physical: another seed, other nights; a picture's own seed also comes from its name", group=_LIGHT, low=0
+    )
+    weights: Path | None = option(
+        None, "of cut (needed): what train-darkener wrote, or a published resnet generator of CUT", group=_LIGHT
     )
 
     batch_size: int = option(
-        16, "pictures of one size that are computed together", group=_RUN, low=1, aliases=("batch",)
+        16, "of physical: pictures of one size that are computed together", group=_RUN, low=1, aliases=("batch",)
+    )
+    most_megapixels: float = option(
+        4.0, "of cut: larger pictures are left out; a million px takes 1.9 GB at width 64", group=_RUN, low=0.01
     )
     device: str = option("cpu", "cpu, or a GPU's number", group=_RUN)
 

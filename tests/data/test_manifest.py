@@ -65,3 +65,11 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(UserError, match="something else"):
         begin(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_folder_whose_pictures_are_all_gone_keeps_its_one_header(tmp_path):
+    fill(tmp_path, "a.png")
+    (tmp_path / "a.png").unlink()
+    fill(tmp_path, "b.png")
+    assert (tmp_path / MANIFEST).read_text().splitlines()[0] == "file,share,words"
+    assert list(begin(tmp_path).rows) == ["b.png"] and len((tmp_path / MANIFEST).read_text().splitlines()) == 2

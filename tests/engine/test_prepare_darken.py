@@ -11,12 +11,17 @@ import pytest
 import torch
 from PIL import Image
 
+from bench.darkener import agreement
 from data.degrade import low_light_bytes
 from data.labels import scan
+from data.lighting import day
 from data.pairs import match_pairs
+from data.street import draw, make_street
+from engine.darkener import darkened, load_generator, save_generator
 from engine.prepare import prepare
 from engine.prepare_darken import COLUMNS, MANIFEST, RECIPE, _batches, _Picture, _seed_of
-from utils.files import UserError, list_images
+from models.cut import Generator
+from utils.files import UserError, list_images, load_yaml
 
 
 def rows(out: Path) -> list[dict[str, str]]:
@@ -157,6 +162,28 @@ def test_another_recipe_is_refused(photos, change):
     assert snapshot(out) == before
 
 
+def test_a_folder_of_before_there_were_two_models_is_gone_on_with(photos, published):
+    """Its darken.yaml names no model; the physical one is meant."""
+    out = photos.with_name("dark")
+    darken(photos, out)
+    lost = out / "images/train/b.jpg"
+    whole = lost.read_bytes()
+    lost.unlink()
+    (out / RECIPE).write_text("seed: 0\nseverity: null\nquality: 95\n")
+    assert darken(photos, out).written == 1 and lost.read_bytes() == whole
+    with pytest.raises(UserError, match="begun with the physical model"):
+        darken(photos, out, model="cut", weights=published)
+
+
+def test_labels_of_others_are_not_overwritten(photos):
+    taken = photos / "labels/train_night/a.txt"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("mine")
+    with pytest.raises(UserError, match="would be overwritten"):
+        darken(photos / "images/train", photos / "images/train_night")
+    assert taken.read_text() == "mine" and not (photos / "images/train_night").exists()
+
+
 def test_somebody_else_s_manifest_is_refused(photos):
     out = photos.with_name("dark")
     out.mkdir()
@@ -279,3 +306,148 @@ def test_large_pictures_come_alone(monkeypatch):
     monkeypatch.setattr("engine.prepare_darken._MOST_PIXELS", 100)
     pictures = [_Picture(Path(str(i)), str(i), i, np.zeros((8, 8, 3), np.uint8)) for i in range(3)]
     assert [len(batch) for batch in _batches(iter(pictures), 16)] == [1, 1, 1]
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """A state dict as CUT saves it, of a small generator: only tensors, by the names of `resnet_9blocks`."""
+    torch.manual_seed(1)
+    path = tmp_path / "latest_net_G.pth"
+    torch.save(Generator(blocks=2, width=4).state_dict(), path)
+    return path
+
+
+def test_cut_on_the_same_path(photos, published):
+    """Names, sizes, formats, labels, manifest and resume as by the physical model; sides of 24, 32 and 40 px."""
+    source, out = photos / "images/train", photos / "images/train_night"
+    result = darken(source, out, model="cut", weights=published)
+    assert (result.written, result.before, result.skipped) == (6, 0, [])
+    assert match_pairs(list_images(source), list_images(out)) == list_images(out)
+    assert (photos / "labels/train_night/deep/c.txt").is_file()
+    recipe = load_yaml(out / RECIPE)
+    assert recipe["model"] == "cut" and len(recipe["sha256 of the weights"]) == 64 and "seed" not in recipe
+    assert {tuple(row) for row in rows(out)} == {("file", "mean_before", "mean")}
+    light = cv2.imread(str(source / "a.png"))[..., ::-1]
+    expected = darkened(load_generator(published), light)
+    assert (cv2.imread(str(out / "a.png"))[..., ::-1] == expected).all()
+    whole = snapshot(out)
+    (out / "a.png").unlink()
+    assert (darken(source, out, model="cut", weights=published).written, (out / "a.png").read_bytes()) == (
+        1,
+        whole[str(out / "a.png")][0],
+    )
+
+
+def test_other_weights_or_the_other_model_are_refused(photos, published, tmp_path):
+    out = photos.with_name("dark")
+    darken(photos, out, model="cut", weights=published)
+    before = snapshot(out)
+    save_generator(tmp_path / "other.safetensors", Generator(1, 2), {})
+    for change in ({"model": "cut", "weights": tmp_path / "other.safetensors"}, {"model": "physical"}):
+        with pytest.raises(UserError, match="another folder"):
+            darken(photos, out, **change)
+    assert snapshot(out) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "cut"}, "expected its weights, --weights FILE"),
+        ({"weights": "latest_net_G.pth"}, "only CUT has any"),
+        ({"model": "cut", "weights": "latest_net_G.pth", "severity": 0.5}, "no --severity"),
+        ({"model": "cut", "weights": "latest_net_G.pth", "seed": 3}, "no --severity and no --seed"),
+        ({"model": "cut", "weights": "nowhere.pth"}, "no such weights file"),
+    ],
+)
+def test_options_of_the_other_model_are_refused(photos, published, tmp_path, options, message):
+    given = {key: tmp_path / value if key == "weights" else value for key, value in options.items()}
+    with pytest.raises(UserError, match=message):
+        darken(photos, photos.with_name("dark"), **given)
+    assert not photos.with_name("dark").exists()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_published_state_dict_loads_unchanged(tmp_path, published, wrapped):
+    """Also where it was saved from several GPUs, with `module.` before every name."""
+    state = torch.load(published, weights_only=True)
+    if wrapped:
+        torch.save({f"module.{name}": value for name, value in state.items()}, published)
+    generator = load_generator(published)
+    assert (generator.nce_layers, generator.nce_channels) == ((0, 4, 8, 12, 13), (3, 8, 16, 16, 16))
+    assert all(torch.equal(value, state[name]) for name, value in generator.state_dict().items())
+    save_generator(tmp_path / "ours.safetensors", generator, {"epoch": 1})
+    assert load_generator(tmp_path / "ours.safetensors").state_dict().keys() == state.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: {k: v for k, v in state.items() if "filt" not in k}, "model.7.filt is missing"),
+        (lambda state: {**state, "model.2.weight": torch.ones(4)}, "model.2.weight is unknown"),
+        (lambda state: {**state, "model.4.weight": torch.ones(8, 4, 4, 4)}, "shape 8x4x4x4 instead of 8x4x3x3"),
+        (lambda state: {**state, "model.1.bias": torch.full((4,), float("nan"))}, "no numbers"),
+        (lambda state: {"e_conv1.weight": torch.ones(32, 3, 3, 3)}, "model.1.weight is missing.*49 more"),
+    ],
+)
+def test_another_architecture_is_refused_by_its_tensors(published, change, message):
+    torch.save(change(torch.load(published, weights_only=True)), published)
+    with pytest.raises(UserError, match=message):
+        load_generator(published)
+
+
+def test_pictures_too_large_for_memory_are_left_out(tmp_path, make_image, published):
+    """120 x 100 = 12,000 px, where 10,000 are allowed."""
+    for name, width in (("a.png", 80), ("large.png", 120)):
+        make_image(tmp_path / "in" / name, width=width, height=100)
+    result = darken(tmp_path / "in", tmp_path / "out", model="cut", weights=published, most_megapixels=0.01)
+    assert result.written == 1 and [path.name for path in list_images(tmp_path / "out")] == ["a.png"]
+    assert [(path.name, why) for path, why in result.skipped] == [
+        ("large.png", "0.01 million px, more than --most-megapixels 0.01")
+    ]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_cut_gets_colour_whatever_the_picture_was(tmp_path, published, mode, capsys):
+    source = tmp_path / "in"
+    source.mkdir()
+    Image.effect_noise((33, 22), 60).convert(mode).save(source / "a.png")
+    assert darken(source, tmp_path / "out", model="cut", weights=published).written == 1
+    assert cv2.imread(str(tmp_path / "out/a.png"), cv2.IMREAD_UNCHANGED).shape == (22, 33, 3)
+    assert f"read as RGB of 8 bits: 1 {'grey' if mode == 'L' else 'RGBA'}" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def passing() -> Generator:
+    """A generator set by hand to hand on what it sees, half as bright: each colour as its positive and its negative part.
+
+    Down and up again, content comes out 0.5 px late at half the size and 0.5 px at full size; the two convolutions behind
+    the enlargements, of four equal taps, bring it back, as those of a trained network learn to.
+    """
+    generator = Generator(blocks=1, width=6).requires_grad_(False)
+    for parameter in generator.parameters():
+        parameter.zero_()
+    taps = {4: (slice(1, 2), 1.0), 8: (slice(1, 2), 1.0), 14: (slice(1, 3), 0.25), 18: (slice(1, 3), 0.25)}
+    for colour, plus in enumerate((0, 2, 4)):
+        generator.model[1].weight[plus : plus + 2, colour, 3, 3] = torch.tensor([1.0, -1.0])
+        for row, (at, value) in taps.items():
+            signs = torch.tensor([[value, -value], [-value, value]])
+            generator.model[row].weight[plus : plus + 2, plus : plus + 2, at, at] = signs[..., None, None]
+        generator.model[22].weight[colour, plus : plus + 2, 3, 3] = torch.tensor([0.2, -0.2])
+    torch.nn.init.constant_(generator.model[22].bias, -0.6)
+    return generator
+
+
+def street(number: int, size: tuple[int, int]) -> np.ndarray:
+    """A made-up day, (H, W, 3) uint8; size: (width, height)."""
+    return day(draw(make_street(number, size)), number)
+
+
+@pytest.mark.parametrize(("height", "width"), [(120, 160), (118, 157), (113, 155)])
+def test_boxes_still_fit(passing, height, width):
+    """Edges of the darkened street lie where those of the day lie: no shift matches better, at any remainder of 4."""
+    light = np.ascontiguousarray(street(11, (160, 120))[:height, :width])
+    dark = darkened(passing, light)
+    assert dark.shape == light.shape and dark.mean() < 0.6 * light.mean()
+    correlation, shift = agreement(light, dark)
+    assert shift == (0, 0) and correlation > 0.65
+    assert agreement(light, np.roll(dark, 1, axis=1))[1] == (0, 1)  # a pixel would be seen
