@@ -11,6 +11,8 @@ ExDark. A sheet of pictures before and after goes to --sheet.
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -165,7 +167,7 @@ def page(options: argparse.Namespace) -> str:
         found = exdark_rows(options.exdark, options.coco_weights)
         text += "\n## YOLOv5n as published, on eight photographs of ExDark (23 objects)\n\n"
         text += markdown_table(found, digits=3) + "\n"
-    return text
+    return text + f"\nMade by `python -m bench.enhance {shlex.join(sys.argv[1:])}`.\n"
 
 
 def main() -> None:
