@@ -21,7 +21,7 @@ from data.scenes import make_world
 from data.views import STACKED_VIEWS, ViewDataset, build_dataset
 from engine.checkpoint import load_weights, transfer
 from engine.distributed import WORLD, shared_value
-from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
+from engine.options.train import DETECT_SCHEMAS, HyperOptions, TrainOptions
 from methods.base import Detector, Method
 from methods.registry import create, split_names, with_implied
 from models.detector import build
@@ -80,13 +80,13 @@ class Plan:
 
 def make_plan(given: Mapping[str, Any]) -> Plan:
     """Check the options and decide the run. Makes the run folder, and a demo world when the data YAML names one."""
-    (first, *_) = build_options(TRAIN_SCHEMAS, given)  # mistakes first, before any file is read
+    (first, *_) = build_options(DETECT_SCHEMAS, given)  # mistakes first, before any file is read
     split_names(first.method)  # a misspelt method must not wait for a world to be drawn
     merged, notes = with_hyp(given)
-    build_options(TRAIN_SCHEMAS, merged)
+    build_options(DETECT_SCHEMAS, merged)
     data = shared_value(lambda: load_data(first.data, make_demo=make_world))
     named = {"teacher": data.teacher} if data.teacher else {}
-    instances = build_options(TRAIN_SCHEMAS, {**named, **merged})
+    instances = build_options(DETECT_SCHEMAS, {**named, **merged})
     train, hyper, augment, sampling, *_ = instances
     composition = with_implied(train.method or data.method, as_dict(*instances))
     if data.task != "detect":
@@ -95,7 +95,7 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
         raise UserError(
             f"--batch-size {train.batch_size} does not divide among {WORLD.size} processes; use a multiple."
         )
-    methods = create(composition, dict(zip(TRAIN_SCHEMAS, instances, strict=True)))
+    methods = create(composition, dict(zip(DETECT_SCHEMAS, instances, strict=True)))
     settled = {name: value for method in methods for name, value in method.settle(train.epochs).items()}
     save_dir = shared_value(lambda: new_run_folder(train.project, train.name, train.exist_ok))
     options = as_dict(*instances) | {"method": composition, "data": str(data.file), "save_dir": str(save_dir)} | settled

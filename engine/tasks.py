@@ -108,6 +108,7 @@ def check_meaning(given: Mapping[str, Any], understood: Iterable[str], task: str
     known = set(understood)
     wrong = next((key for key in given if key not in known), None)
     if wrong is not None:
+        page = f"docs/tasks/{task}.md" if task in TASKS else "docs/scripts/train.md"
         raise UserError(
-            f"--{wrong.replace('_', '-')}: means nothing for task '{task}'. Leave it out; docs/tasks/{task}.md lists what does."
+            f"--{wrong.replace('_', '-')}: means nothing for task '{task}'. Leave it out; {page} lists what does."
         )

@@ -8,13 +8,13 @@ from typing import Any
 
 from data.config import task_of
 from engine import distributed
-from engine.options.train import TRAIN_SCHEMAS
+from engine.options.train import DETECT_SCHEMAS, TRAIN_SCHEMAS
 from engine.resume import find_resume, load_resume
 from engine.setup import HERE, make_plan
-from engine.tasks import entry, task_of_run
+from engine.tasks import DETECT, check_meaning, entry, own_names, task_of_run
 from engine.trainer import Interrupted, Trainer, TrainResult
 from utils.files import UserError, new_run_folder
-from utils.options import build
+from utils.options import build, schema_fields
 
 STAYS_WITH_RESUME = ("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots")
 
@@ -32,6 +32,7 @@ def train(**options: Any) -> TrainResult:
     if other is not None:
         result: TrainResult = other(**options)
         return result
+    check_meaning(own_names(options, TRAIN_SCHEMAS), schema_fields(DETECT_SCHEMAS), DETECT)
     devices = distributed.listed_devices(given.device)
     if len(devices) > 1 and not distributed.launched():
         return _launch(devices, options)

@@ -87,13 +87,6 @@ class HyperOptions:
     dfl: float = option(1.5, "gain of the box distribution loss", group=OPTIMISER, low=0.0)
 
 
-TRAIN_SCHEMAS: tuple[type, ...] = (
-    TrainOptions,
-    HyperOptions,
-    AugmentOptions,
-    SamplingOptions,
-    *option_schemas(),
-    ClassifyOptions,
-    ActionOptions,
-)
+DETECT_SCHEMAS: tuple[type, ...] = (TrainOptions, HyperOptions, AugmentOptions, SamplingOptions, *option_schemas())
+TRAIN_SCHEMAS: tuple[type, ...] = (*DETECT_SCHEMAS, ClassifyOptions, ActionOptions)
 ABOUT = "Train a detector, with any of Hardsight's methods, or a classifier where the data YAML says so."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import engine
 from data.config import TASKS as KNOWN
 from engine.options.classify import EXPORT_OPTIONS, TRAIN_OPTIONS, VAL_OPTIONS
 from engine.options.export import ExportOptions
@@ -63,3 +64,8 @@ def test_tasks_are_torch_free(root):
 
     code = "import sys, engine.tasks, engine.options.train; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_a_detector_has_no_options_of_other_tasks():
+    with pytest.raises(UserError, match=r"--mask-squares: means nothing for task 'detect'.*docs/scripts/train.md"):
+        engine.train(data="demo-night", mask_squares=0.3)
