@@ -33,8 +33,8 @@ NETWORK = {"cfg": "mc3_18", "imgsz": 32, "frames": 6, "interval": 5}
 OPTIMISER = {"optimizer": "Adam", "lr_schedule": "linear", "warmup_epochs": 0}
 TASK = DarkTask(
     name="demo-arid",
-    recipe={"data": "demo-arid", **NETWORK, **OPTIMISER, "epochs": 3, "batch_size": 12, "lr0": 0.0005},
-    day={"epochs": 10, "lr0": 0.001},
+    recipe={"data": "demo-arid", **NETWORK, **OPTIMISER, "epochs": 3, "batch_size": 12, "lr0": 0.0005, "noval": True},
+    day={"epochs": 36, "lr0": 0.001},
     runs=RUNS,
 )
 SHAPE = ClipShape(16, 2, 112)
