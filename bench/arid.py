@@ -80,7 +80,7 @@ def main() -> None:
     if given.loading:
         loading(given.out)
     elif given.enhanced:
-        TASK.enhanced(given.out)
+        TASK.enhanced(given)
     else:
         TASK.compare(given)
 

@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--busy", action="store_true", help="with --step: count processor time, for a busy CPU")
     given = parser.parse_args()
     if given.enhanced:
-        TASK.enhanced(given.out)
+        TASK.enhanced(given)
     elif given.step:
         text = time_steps(given)
         print(text)

@@ -50,12 +50,13 @@ class DarkTask:
             **shared,
         )  # fmt: skip
 
-    def enhanced(self, out: Path) -> None:
-        """Top-1 on test of the day's weights and of every run of the comparison, with each enhancer."""
+    def enhanced(self, given: argparse.Namespace) -> None:
+        """Top-1 on test of the comparison's runs of these seeds, with each enhancer."""
         rows: list[dict[str, Any]] = []
+        seeds = {str(seed) for seed in range(given.seed, given.seed + given.seeds)}
         for weights in sorted((PROJECT / self.name / "runs").glob("*/weights/best.safetensors")):
             run, _, seed = weights.parents[1].name.rpartition("-seed")
-            for way in ENHANCERS:
+            for way in given.enhancers if seed in seeds else ():
                 found = engine.validate(
                     data=self.recipe["data"], weights=weights, task="test", enhance=way, plots=False
                 )
@@ -64,7 +65,7 @@ class DarkTask:
         means = averaged(rows)
         print(text_table(means))
         title = f"# Enhanced at test, {self.recipe['data']}, top-1, mean over seeds"
-        atomic_write(out / f"{self.name}-enhanced.md", f"{title}\n\n{markdown_table(means)}\n".encode())
+        atomic_write(given.out / f"{self.name}-enhanced.md", f"{title}\n\n{markdown_table(means)}\n".encode())
 
 
 def averaged(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -87,4 +88,5 @@ def add_options(parser: argparse.ArgumentParser, runs: Sequence[str]) -> None:
     parser.add_argument(
         "--enhanced", action="store_true", help="measure the runs again, with pictures enhanced at test"
     )
+    parser.add_argument("--enhancers", nargs="+", choices=ENHANCERS, default=list(ENHANCERS), help="with --enhanced")
     parser.add_argument("--out", type=Path, default=RESULTS)
