@@ -20,7 +20,7 @@ from data.prompts import prompt_hash, prompts
 from data.scenes import make_world
 from data.teacher_cache import CacheWriter, Meta, TeacherCache, file_hash, label_hash
 from data.views import read_image
-from engine.clip import DEMO, Clip, load_clip
+from engine.clip import DEMO, Clip, load_clip, open_clip_package
 from engine.clip_demo import train_demo_clip
 from engine.distributed import pick_device
 from engine.options.prepare_teacher import TeacherOptions
@@ -42,6 +42,8 @@ def teacher(options: TeacherOptions) -> TeacherCache:
     """
     if not options.data or (options.checkpoint is None and not options.train_demo):
         raise UserError("prepare.py teacher: expected --data YAML and --checkpoint FILE (or --train-demo).")
+    if options.train_demo:
+        check_demo(options)
     config = load_data(options.data, make_demo=make_world, need=[options.split, *["extra"] * options.extra])
     parts = [_labels(config, split) for split in (options.split, *["extra"] * options.extra)]
     if options.train_demo:
@@ -61,10 +63,15 @@ def teacher(options: TeacherOptions) -> TeacherCache:
     return cache
 
 
-def with_demo(options: TeacherOptions) -> TeacherOptions:
-    """The options with the demo model and its weights, which are trained where this seed's are not there yet."""
+def check_demo(options: TeacherOptions) -> None:
+    """Raise UserError where --train-demo cannot be: before its world is drawn."""
     if options.checkpoint is not None or options.model != TeacherOptions().model:
         raise UserError("--train-demo: trains a model and weights of its own. Leave --model and --checkpoint out.")
+    open_clip_package()
+
+
+def with_demo(options: TeacherOptions) -> TeacherOptions:
+    """The options with the demo model and its weights, which are trained where this seed's are not there yet."""
     file = Path("runs/teacher") / f"{DEMO}-{options.seed}.safetensors"
     if file.is_file():
         print(f"{file}: was trained before; it is used as it is.")

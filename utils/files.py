@@ -156,7 +156,9 @@ def list_images(source: Path, root: Path | None = None) -> list[Path]:
     elif source.is_file():
         found = _read_list(source, root) if source.suffix.lower() == ".txt" else [source]
     else:
-        raise UserError(f"{source}: there is no such folder or list of images. Check the path in the data YAML.")
+        raise UserError(
+            f"{source}: there is no such folder or list of images. Check the path, in the data YAML or the option that names it."
+        )
     wrong = next((path for path in found if path.suffix.lower() not in IMAGE_SUFFIXES), None)
     if wrong is not None:
         raise UserError(f"{source}: {wrong.name!r} is not an image; known are {' '.join(sorted(IMAGE_SUFFIXES))}.")

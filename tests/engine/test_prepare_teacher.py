@@ -113,9 +113,22 @@ def test_another_checkpoint_does_not_go_on(world: TeacherOptions, monkeypatch: p
         ({"split": "extra"}, "split 'extra': .* has no such split"),
     ],
 )
-def test_what_is_missing(world: TeacherOptions, values: dict[str, Any], problem: str) -> None:
+def test_what_is_missing(
+    world: TeacherOptions, values: dict[str, Any], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "open_clip_package", lambda: None)
     with pytest.raises(UserError, match=problem):
         teacher(changed(world, **values))
+
+
+def test_a_missing_package_does_not_wait_for_a_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise UserError("needs open_clip")
+
+    monkeypatch.setattr(module, "open_clip_package", missing)
+    monkeypatch.setattr(module, "load_data", lambda *given, **more: pytest.fail("a world was drawn"))
+    with pytest.raises(UserError, match="needs open_clip"):
+        teacher(TeacherOptions(data="demo-longtail", train_demo=True))
 
 
 def test_roi_needs_a_trunk(world: TeacherOptions, monkeypatch: pytest.MonkeyPatch) -> None:
