@@ -31,7 +31,12 @@ from utils.files import atomic_write
 from utils.options import run_door
 
 UNMASKED = "mask_squares=0 mask_saliency=0"
-RUNS = ("none", f"wiid byol_weight=0 use_mmd=false {UNMASKED}", f"wiid {UNMASKED}", "wiid")
+RUNS = (
+    "none",
+    f"wiid byol_weight=0 use_mmd=false {UNMASKED}",
+    f"wiid {UNMASKED}",
+    "wiid mask_squares=0.2 mask_saliency=0",  # the shares are chosen on val
+)
 TASK = DarkTask(
     name="demo-codan",
     recipe={"data": "demo-codan", "imgsz": 64, "epochs": 6, "batch_size": 32, "lr0": 0.0005},
