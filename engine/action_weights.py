@@ -15,12 +15,12 @@ from engine.classification_weights import (
     Recogniser,
     classes_in,
     described,
-    differences,
     filled,
     of_head,
     transfer,
     write_files,
 )  # fmt: skip
+from engine.state_dicts import differences
 from engine.weights import Weights, load_weights
 from models.action import INPUTS, build, check_clip
 from utils.files import UserError
@@ -98,7 +98,7 @@ def network_of(weights: Weights, path: Path) -> str:
         for name in INPUTS:
             with torch.device("meta"):  # shapes are enough
                 network = build(name, classes_in(weights, path))
-            if not differences(network, weights.state):
+            if not differences(weights.state, network.state_dict()):
                 return name
     raise UserError(
         f"{path}: holds no clip classifier of ours ({', '.join(INPUTS)}). Name the weights of a run of task action."

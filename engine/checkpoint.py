@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from copy import deepcopy
@@ -17,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from engine.state_dicts import as_safetensors
 from engine.weights import Weights, load_weights
 from models.detector import build
 from models.parse import stock_rows
@@ -193,19 +192,16 @@ def save_safetensors(
 ) -> None:
     """Write the weights that `save_checkpoint` writes, with a JSON header, whole or not at all."""
     network = stock(detector)
-    header = {
-        "format": "pt",
-        "yaml": json.dumps(plain(network.yaml)),
-        "names": json.dumps(network.names),
-        "stride": json.dumps(network.stride.tolist()),
-        "method": method,
-        "options": json.dumps(plain(options)),
-        "metrics": json.dumps(plain(metrics)),
-        "versions": json.dumps({"torch": torch.__version__, "ultralytics": ultralytics.__version__}),
-        "date": _stamp()["date"],
+    facts = {
+        "yaml": plain(network.yaml),
+        "names": network.names,
+        "stride": network.stride.tolist(),
+        "options": plain(options),
+        "metrics": plain(metrics),
+        "versions": {"torch": torch.__version__, "ultralytics": ultralytics.__version__},
     }
-    state = {key: value.clone().contiguous() for key, value in network.state_dict().items()}
-    atomic_write(Path(path), save(state, metadata=header))
+    texts = {"method": method, "date": _stamp()["date"]}
+    atomic_write(Path(path), as_safetensors(network.state_dict(), texts, facts))
 
 
 def stock(detector: DetectionModel) -> DetectionModel:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from engine.state_dicts import as_safetensors, differences, listed, take_over
 from engine.tasks import task_of_weights
 from engine.weights import Weights, load_weights
 from models.classifier import HEADS, NAMES, build
@@ -19,8 +18,6 @@ from utils.files import UserError, atomic_write
 
 TASK = "classify"
 USUAL_SIZE = 224
-UNIMPORTANT = "num_batches_tracked"  # counters that old torchvision files lack
-SHOWN = 4  # tensors that a message names
 
 
 @dataclass(frozen=True)
@@ -64,10 +61,9 @@ def save_classifier(
 def write_files(folder: Path, stem: str, network: nn.Module, task: str, name: str, about: Mapping[str, Any]) -> Path:
     """What `save_classifier` does, for any task."""
     state = {key: value.detach().cpu().clone().contiguous() for key, value in network.state_dict().items()}
-    header = {"format": "pt", "task": task, "network": name, "versions": json.dumps({"torch": torch.__version__})}
-    header |= {key: json.dumps(value) for key, value in about.items()}
+    facts = {"versions": {"torch": torch.__version__}, **about}
     atomic_write(folder / f"{stem}.pt", lambda path: torch.save(state, path))
-    atomic_write(folder / f"{stem}.safetensors", save(state, metadata=header))
+    atomic_write(folder / f"{stem}.safetensors", as_safetensors(state, {"task": task, "network": name}, facts))
     return folder / f"{stem}.safetensors"
 
 
@@ -95,11 +91,8 @@ def described(path: Path, weights: Weights, task: str) -> Weights:
 
 def filled(network: nn.Module, weights: Weights, name: str, path: Path, task: str) -> nn.Module:
     """The network in evaluation mode with every tensor of the file. Raises UserError, naming tensors, where they differ."""
-    wrong = differences(network, weights.state)
-    if wrong:
-        raise UserError(f"{path}: does not fit {name}: {listed(wrong)}. Name the weights of a run of task {task}.")
-    network.load_state_dict(weights.state, strict=False)
-    return network.float().eval()
+    take_over(network, weights.state, path, name, f"Name the weights of a run of task {task}.")
+    return network.eval()
 
 
 def start_from(network: nn.Module, weights: Weights, name: str, path: Path) -> str:
@@ -119,7 +112,7 @@ def transfer(
 ) -> int:
     """Take over every tensor, but for the keys that are `left_out`. Returns how many; raises as `start_from` does."""
     state = {key: value for key, value in weights.state.items() if not left_out(key)}
-    wrong = differences(network, state, needed=lambda key: not left_out(key))
+    wrong = differences(state, network.state_dict(), needed=lambda key: not left_out(key))
     if wrong:
         raise UserError(
             f"--weights {path}: is not of {name}: {listed(wrong)}. Name weights with torchvision's keys, or the --cfg that they "
@@ -132,7 +125,8 @@ def transfer(
 def network_of(weights: Weights, path: Path) -> str:
     """Which network a bare state dict belongs to: the one with which most tensors agree. Raises UserError for none."""
     with torch.device("meta"):  # shapes are enough
-        wrong = {name: differences(build(name, max(classes_of(weights.state), 2)), weights.state) for name in NAMES}
+        networks = {name: build(name, max(classes_of(weights.state), 2)) for name in NAMES}
+    wrong = {name: differences(weights.state, network.state_dict()) for name, network in networks.items()}
     best = min(wrong, key=lambda name: len(wrong[name]))
     if wrong[best]:
         raise UserError(
@@ -159,25 +153,3 @@ def classes_of(state: Mapping[str, Tensor]) -> int:
 def of_head(key: str) -> bool:
     """Whether a tensor belongs to the last layers of one of torchvision's networks."""
     return key.partition(".")[0] in HEADS
-
-
-def differences(network: nn.Module, state: Mapping[str, Tensor], needed: Any = lambda key: True) -> list[str]:
-    """Each tensor by which a state dict does not fit a network: missing, of another shape, or without a place."""
-    own = {key: value for key, value in network.state_dict().items() if UNIMPORTANT not in key}
-    missing = [f"{key} is missing" for key in own if key not in state and needed(key)]
-    shapes = [
-        f"{key} is {_shape(state[key])} instead of {_shape(own[key])}"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
-    ]
-    return shapes + missing + [f"{key} has no place" for key in state if key not in own and UNIMPORTANT not in key]
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "a number"
-
-
-def listed(wrong: list[str]) -> str:
-    """The first few differences, and how many more."""
-    rest = len(wrong) - SHOWN
-    return ", ".join(wrong[:SHOWN]) + (f", and {rest} more" if rest > 0 else "")

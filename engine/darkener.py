@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save
 from torch import Tensor
 
 from data.degrade import low_light_bytes, to_bytes
-from engine.enhance import differences
+from engine.state_dicts import as_safetensors, take_over
 from engine.weights import load_weights
 from models.cut import Generator, translate
-from utils.files import UserError, atomic_write
+from utils.files import atomic_write
 
 Pictures = NDArray[np.uint8]  # (B, H, W, 3), RGB
 
@@ -81,14 +79,11 @@ def load_generator(path: Path) -> Generator:
     state = load_weights(path).state
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and thrown away
         generator = Generator(*_sizes(state))
-    wrong = differences(state, generator.state_dict())
-    if wrong:
-        shown = "; ".join(wrong[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else "")
-        raise UserError(
-            f"{path}: these are not the tensors of CUT's generator: {shown}. Name a file that prepare.py train-darkener "
-            "wrote, or the state dict of a resnet generator of CUT with its blurred resampling."
-        )
-    generator.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    remedy = (
+        "Name a file that prepare.py train-darkener wrote, or the state dict of a resnet generator of CUT with its blurred "
+        "resampling."
+    )
+    take_over(generator, state, path, "CUT's generator", remedy)
     return generator
 
 
@@ -102,6 +97,4 @@ def _sizes(state: Mapping[str, Tensor]) -> tuple[int, int]:
 
 def save_generator(path: Path, generator: Generator, facts: Mapping[str, Any]) -> None:
     """Write the weights as safetensors with a JSON header of `facts`, whole or not at all; 46 MB as published."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    header = {"format": "pt", "network": "cut", **{key: json.dumps(value) for key, value in facts.items()}}
-    atomic_write(path, save(state, metadata=header))
+    atomic_write(path, as_safetensors(generator.state_dict(), {"network": "cut"}, facts))

@@ -6,7 +6,6 @@ weights that the project trained itself.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,11 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from data.degrade import to_bytes
 from engine.options.enhance import SCALES, SHIPPED
+from engine.state_dicts import as_safetensors, take_over
 from engine.weights import load_weights
 from models.zero_dce import ZeroDCE, apply_small_curves
 from utils.files import UserError, atomic_write, find_file
@@ -169,15 +168,9 @@ def load_zero_dce(path: Path, scale: int | None = None) -> ZeroDCE:
     `load_weights` refuses, and names the tensors of another architecture that differ.
     """
     weights = load_weights(path)
-    state, network = weights.state, ZeroDCE(scale or trained_scale(weights.meta))
-    wrong = differences(state, network.state_dict())
-    if wrong:
-        shown = "; ".join(wrong[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else "")
-        raise UserError(
-            f"{path}: these are not Zero-DCE's tensors: {shown}. Name a file that prepare.py train-enhancer wrote, or "
-            "the state dict of the published network."
-        )
-    network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    network = ZeroDCE(scale or trained_scale(weights.meta))
+    remedy = "Name a file that prepare.py train-enhancer wrote, or the state dict of the published network."
+    take_over(network, weights.state, path, "Zero-DCE", remedy)
     return network
 
 
@@ -188,25 +181,6 @@ def trained_scale(meta: Mapping[str, Any]) -> int:
     return scale if scale in SCALES else 1
 
 
-def differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
-    """What keeps tensors from being those of a network, a few words each: missing, of another shape, unknown, not finite."""
-    wrong = [f"{name} is missing" for name in wanted if name not in found]
-    for name, tensor in found.items():
-        if name not in wanted:
-            wrong.append(f"{name} is unknown")
-        elif tensor.shape != wanted[name].shape:
-            wrong.append(f"{name} has shape {_shape(tensor)} instead of {_shape(wanted[name])}")
-        elif not tensor.isfinite().all():
-            wrong.append(f"{name} holds values that are no numbers")
-    return wrong
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "one number"
-
-
 def save_zero_dce(path: Path, network: ZeroDCE, facts: Mapping[str, Any]) -> None:
     """Write the weights as safetensors with a JSON header of `facts`, whole or not at all; about 0.3 MB."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    header = {"format": "pt", "network": "zero-dce", **{key: json.dumps(value) for key, value in facts.items()}}
-    atomic_write(path, save(state, metadata=header))
+    atomic_write(path, as_safetensors(network.state_dict(), {"network": "zero-dce"}, facts))

@@ -20,7 +20,6 @@ from engine.enhance import (
     brightened,
     chained,
     clahe,
-    differences,
     gamma,
     in_bands,
     load_zero_dce,
@@ -198,25 +197,6 @@ def test_saved_weights_say_how_they_were_made(network, tmp_path):
 def test_the_scale_is_that_of_the_training_unless_asked(network, tmp_path, facts, asked, expected):
     save_zero_dce(tmp_path / "a.safetensors", network, facts)
     assert load_zero_dce(tmp_path / "a.safetensors", asked).scale == expected
-
-
-WHOLE = ZeroDCE().state_dict()
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"e_conv1.weight": None}, ["e_conv1.weight is missing"]),
-        ({"e_conv8.weight": torch.zeros(1)}, ["e_conv8.weight is unknown"]),
-        ({"e_conv7.bias": torch.zeros(3)}, ["e_conv7.bias has shape 3 instead of 24"]),
-        ({"e_conv7.bias": torch.tensor(0.0)}, ["e_conv7.bias has shape one number instead of 24"]),
-        ({"e_conv7.bias": torch.full((24,), math.nan)}, ["e_conv7.bias holds values that are no numbers"]),
-        ({}, []),
-    ],
-)
-def test_differences_name_the_tensor(changes, expected):
-    state = {name: tensor for name, tensor in {**WHOLE, **changes}.items() if tensor is not None}
-    assert differences(state, WHOLE) == expected
 
 
 def test_another_architecture_is_named_by_its_tensors(tmp_path):

@@ -1,0 +1,63 @@
+"""State dicts: by which tensors one does not fit a network, and the safetensors file that says what it holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from utils.files import UserError
+
+COUNTER = "num_batches_tracked"  # of batch norms; old torchvision files lack it
+SHOWN = 4  # tensors that a message names
+
+
+def differences(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], needed: Callable[[str], bool] = lambda name: True
+) -> list[str]:
+    """What keeps tensors from being those of a network, a few words each: of another shape, missing, or unknown.
+
+    needed: whether a tensor of this name may not be missing. The counters of batch norms do not matter.
+    """
+    found, wanted = ({name: tensor for name, tensor in some.items() if COUNTER not in name} for some in (found, wanted))
+    shapes = [
+        f"{name} has shape {_shape(tensor)} instead of {_shape(wanted[name])}"
+        for name, tensor in found.items()
+        if name in wanted and tensor.shape != wanted[name].shape
+    ]
+    missing = [f"{name} is missing" for name in wanted if name not in found and needed(name)]
+    return shapes + missing + [f"{name} is unknown" for name in found if name not in wanted]
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "one number"
+
+
+def listed(wrong: list[str]) -> str:
+    """The first few differences, and how many more."""
+    rest = len(wrong) - SHOWN
+    return "; ".join(wrong[:SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def take_over(network: nn.Module, state: Mapping[str, Tensor], path: Path, whose: str, remedy: str) -> None:
+    """Give the network every tensor of a file, in single precision.
+
+    Raises UserError, which names the file, tensors by which it differs from `whose`, and the remedy.
+    """
+    wrong = differences(state, network.state_dict())
+    wrong += [
+        f"{name} holds values that are no numbers" for name, tensor in state.items() if not tensor.isfinite().all()
+    ]
+    if wrong:
+        raise UserError(f"{path}: these are not the tensors of {whose}: {listed(wrong)}. {remedy}")
+    network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=False)  # but for counters
+
+
+def as_safetensors(state: Mapping[str, Tensor], texts: Mapping[str, str], facts: Mapping[str, Any]) -> bytes:
+    """A safetensors file of these tensors. Its header has `texts` as they are and `facts` as JSON."""
+    header = {"format": "pt", **texts, **{key: json.dumps(value) for key, value in facts.items()}}
+    return save({name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}, metadata=header)
