@@ -2,15 +2,59 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from data.labels import label_path
-from utils.files import UserError
+from data.manifest import MANIFEST
+from data.probe import Unreadable, probe
+from utils.files import UserError, atomic_write
+
+_KINDS = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "RGBA": "RGBA", "PA": "palette", "CMYK": "CMYK"}
+
+
+@dataclass
+class Copied:
+    """What was done: pictures written now, done before, and left out with the reason.
+
+    kinds: how many pictures were not RGB of 8 bits, by what they were.
+    """
+
+    out: Path
+    written: int = 0
+    before: int = 0
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def headlines(self, done: str) -> list[str]:
+        """A line of what was done, such as "brightened by gamma", and one of the kinds that there are."""
+        before = f", {self.before} were done before" if self.before else ""
+        left_out = f"{len(self.skipped)} left out; see {MANIFEST}."
+        lines = [f"{self.out}: {self.written} pictures {done}{before}, {left_out}"]
+        if self.kinds:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
+            lines.append(f"  read as RGB of 8 bits: {kinds}")
+        return lines
+
+    def print_skipped(self) -> None:
+        """A line for each picture left out."""
+        for path, reason in self.skipped:
+            print(f"  left out {path}: {reason}")
+
+
+def interrupted(problem: Exception, done: int, total: int) -> UserError:
+    """What to raise when a disk is full, or a format cannot be written: how far it came, and how to go on."""
+    reason = str(problem) if isinstance(problem, UserError) else f"{problem.args[-1]}."
+    return UserError(
+        f"{reason} {done} of {total} pictures are done; once that is put right, the same command goes on from there."
+    )
 
 
 def two_folders(command: str, source: Path | None, out: Path | None, ending: str) -> tuple[Path, Path]:
@@ -54,6 +98,26 @@ def refuse_taken_labels(out: Path, names: Iterable[str]) -> None:
         raise UserError(f"{taken}: is there already, and would be overwritten. Choose another --out, or move it away.")
 
 
+def read_picture(path: Path) -> tuple[NDArray[np.uint8], str]:
+    """A picture as 8-bit RGB, turned as its EXIF mark says, and what it was if not that: "grey", "16 bit", "palette" ...
+
+    Raises Unreadable with the reason.
+    """
+    probe(path)  # OpenCV fills what a truncated file lacks with grey and says nothing
+    try:
+        content = path.read_bytes()
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        with Image.open(path) as picture:
+            mode = picture.mode
+    except (OSError, cv2.error) as problem:
+        raise Unreadable(str(problem)) from None
+    if pixels is None:
+        raise Unreadable("cannot be decoded")
+    deep = mode.startswith("I") or (content[:4] == b"\x89PNG" and content[24] == 16)
+    kind = "16 bit" if deep else _KINDS.get(mode, "")
+    return np.ascontiguousarray(pixels[..., ::-1]).astype(np.uint8, copy=False), kind
+
+
 def encode_as(target: Path, picture: NDArray[np.uint8], quality: int) -> bytes:
     """A picture (H, W, 3) uint8 RGB as the bytes of a file named like `target`. quality: of JPEG and WebP.
 
@@ -66,3 +130,10 @@ def encode_as(target: Path, picture: NDArray[np.uint8], quality: int) -> bytes:
     if not fine:
         raise UserError(f"{target}: OpenCV cannot write {suffix} files here. Convert the source to .png or .jpg first.")
     return coded.tobytes()
+
+
+def copy_label(picture: Path, target: Path) -> None:
+    """Give the copy `target` the label of `picture`, where it has one."""
+    label = label_path(picture)
+    if label.is_file():
+        atomic_write(label_path(target), label.read_bytes())

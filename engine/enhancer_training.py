@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from data.probe import Unreadable
+from engine.copies import read_picture
 from engine.distributed import pick_device
 from engine.enhance import load_zero_dce, save_zero_dce
 from engine.options.prepare_enhance import TrainEnhancerOptions
-from engine.prepare_degrade import read_picture
 from models.zero_dce import ZeroDCE, zero_reference_terms
 from utils.files import UserError, list_images
 from utils.progress import progress

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.degrade import LOW_LIGHT_RANGES
-from data.labels import label_path
-from data.manifest import MANIFEST, Manifest
+from data.manifest import Manifest
 from data.probe import Unreadable
-from engine.copies import encode_as, home_of, refuse_taken_labels, relative, two_folders
+from engine.copies import (
+    Copied,
+    copy_label,
+    encode_as,
+    home_of,
+    interrupted,
+    read_picture,
+    refuse_taken_labels,
+    relative,
+    two_folders,
+)
 from engine.darkener import Darkener, learned_darkener, physical_darkener
 from engine.distributed import pick_device
 from engine.options.prepare import DarkenOptions
-from engine.prepare_degrade import read_picture
 from utils.files import UserError, atomic_write, list_images, load_yaml
 from utils.progress import progress
 
 RECIPE = "darken.yaml"
 COLUMNS = ("file", "seed", "severity", *LOW_LIGHT_RANGES)  # of the manifest, by the physical model
 _MOST_PIXELS = 16_000_000  # in one batch; floats of this many take about 2 GB on the way
-
-
-@dataclass
-class Darkened:
-    """What was done: pictures written now, done before, and left out with the reason."""
-
-    out: Path
-    written: int = 0
-    before: int = 0
-    skipped: list[tuple[Path, str]] = field(default_factory=list)
-    kinds: Counter[str] = field(default_factory=Counter)  # of pictures that were not RGB of 8 bits
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class _Picture:
     kind: str = ""
 
 
-def darken(options: DarkenOptions) -> Darkened:
+def darken(options: DarkenOptions) -> Copied:
     """Write the dark partner of every picture of --source to --out: same relative name, format and size.
 
     What manifest.csv lists and is there is not done again. Unreadable pictures are left out and listed at the end.
@@ -67,16 +64,16 @@ def darken(options: DarkenOptions) -> Darkened:
         refuse_taken_labels(out, names.values())
     manifest = Manifest(out, RECIPE, recipe)
     todo = [path for path, name in names.items() if name not in manifest.rows]
-    result = Darkened(out, before=len(names) - len(todo))
+    result = Copied(out, before=len(names) - len(todo))
     batches = _batches(_read(todo, names, options.seed, darkener, result), options.batch_size)
     try:
         for picture, dark, row in progress(_darkened(batches, darkener), len(todo), "darkening"):
             _write(picture, dark, options, result)
             manifest.add({"file": picture.name, **row})
-    except OSError as problem:
-        done = f"{len(manifest.rows)} of {len(names)} pictures are done"
-        raise UserError(f"{problem.args[-1]}. {done}; once that is put right, the same command goes on.") from None
-    _report(result, darkener)
+    except (OSError, UserError) as problem:
+        raise interrupted(problem, len(manifest.rows), len(names)) from None
+    print("\n".join(result.headlines(f"darkened by {darkener.name}")))
+    result.print_skipped()
     return result
 
 
@@ -111,7 +108,7 @@ def _recipe(out: Path, darkener: Darkener, options: DarkenOptions) -> dict[str, 
 
 
 def _read(
-    todo: Sequence[Path], names: dict[Path, str], seed: int, darkener: Darkener, result: Darkened
+    todo: Sequence[Path], names: dict[Path, str], seed: int, darkener: Darkener, result: Copied
 ) -> Iterator[_Picture]:
     """The pictures one after the other; what cannot be read, or is too large, is noted in `result`."""
     for path in todo:
@@ -159,27 +156,13 @@ def _darkened(
         yield from zip(batch, *darkener.work(stacked, [picture.seed for picture in batch]), strict=True)
 
 
-def _write(picture: _Picture, dark: NDArray[np.uint8], options: DarkenOptions, result: Darkened) -> None:
+def _write(picture: _Picture, dark: NDArray[np.uint8], options: DarkenOptions, result: Copied) -> None:
     """The dark picture and its label; the caller's line in the manifest comes last: what is listed is surely done."""
     target = result.out / picture.name
     coded = encode_as(target, dark, options.quality)
-    label = label_path(picture.path)
-    if options.labels and label.is_file():
-        atomic_write(label_path(target), label.read_bytes())
+    if options.labels:
+        copy_label(picture.path, target)
     atomic_write(target, coded)
     result.written += 1
     if picture.kind:
         result.kinds[picture.kind] += 1
-
-
-def _report(result: Darkened, darkener: Darkener) -> None:
-    """One line of what was done, and a line for each picture left out."""
-    before = f", {result.before} were done before" if result.before else ""
-    print(
-        f"{result.out}: {result.written} pictures darkened by {darkener.name}{before}, {len(result.skipped)} left out; see "
-        f"{MANIFEST}."
-    )
-    if result.kinds:
-        print(f"  read as RGB of 8 bits: {', '.join(f'{count} {kind}' for kind, count in result.kinds.items())}")
-    for path, reason in result.skipped:
-        print(f"  left out {path}: {reason}")

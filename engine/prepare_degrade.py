@@ -12,17 +12,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from PIL import Image
 
 from data.coco_scale import CocoSet, Made
-from data.degrade_set import Picture, Recipe, find_recipe, picture_seed
+from data.degrade_set import Recipe, find_recipe, picture_seed
 from data.labels import label_path, read_label
 from data.manifest import MANIFEST, Manifest
-from data.probe import Unreadable, probe
-from engine.copies import home_of, refuse_taken_labels, relative, two_folders
+from data.probe import Unreadable
+from engine.copies import (
+    Copied,
+    encode_as,
+    home_of,
+    interrupted,
+    read_picture,
+    refuse_taken_labels,
+    relative,
+    two_folders,
+)
 from engine.options.prepare_degrade import DegradeOptions
 from utils.files import UserError, atomic_write, list_images, load_yaml
 from utils.progress import progress
@@ -30,17 +37,12 @@ from utils.progress import progress
 NOTE = "degrade.yaml"
 VERSION = 1  # counts up when the same seed begins to give other bytes
 LISTED = 10  # pictures of each kind that the last lines name; the manifest has all
-_KINDS = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "RGBA": "RGBA", "PA": "palette", "CMYK": "CMYK"}
 
 
 @dataclass
-class Degraded:
-    """What was done: pictures written now, done before, left out with the reason; and the manifest's rows of all."""
+class Degraded(Copied):
+    """What was done, and the manifest's rows of all pictures."""
 
-    out: Path
-    written: int = 0
-    before: int = 0
-    skipped: list[tuple[Path, str]] = field(default_factory=list)
     rows: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -81,7 +83,7 @@ def degrade(options: DegradeOptions) -> Degraded:
         _run(todo, options, recipe, manifest, result)
         masks = _finish(source, jobs, options, result)
     except (OSError, UserError) as problem:
-        raise UserError(_interrupted(problem, len(manifest.rows), len(jobs))) from None
+        raise interrupted(problem, len(manifest.rows), len(jobs)) from None
     _report(result, masks)
     return result
 
@@ -147,42 +149,13 @@ def _degrade_one(job: _Job, options: DegradeOptions, recipe: Recipe) -> dict[str
     label = job.label((before[0], before[1]))
     if label is not None:
         atomic_write(label_path(target), label)
-    atomic_write(target, encode(spoilt.pixels, options.format, options.quality))
+    atomic_write(target, encode_as(target, spoilt.pixels, options.quality))
     return {
         "file": job.file, "source": job.name, "seed": seed,
         "from_height": before[0], "from_width": before[1], "height": after[0], "width": after[1],
         "kind": kind, "boxes_under_1_px": 0 if label is None else _vanished(label_path(target), after),
         "remarks": "; ".join(spoilt.remarks), **spoilt.parameters,
     }  # fmt: skip
-
-
-def read_picture(path: Path) -> tuple[Picture, str]:
-    """A picture as 8-bit RGB, turned as its EXIF mark says, and what it was if not that: "grey", "16 bit", "palette" ...
-
-    Raises Unreadable with the reason.
-    """
-    probe(path)  # OpenCV fills what a truncated file lacks with grey and says nothing
-    try:
-        content = path.read_bytes()
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        with Image.open(path) as picture:
-            mode = picture.mode
-    except (OSError, cv2.error) as problem:
-        raise Unreadable(str(problem)) from None
-    if pixels is None:
-        raise Unreadable("cannot be decoded")
-    deep = mode.startswith("I") or (content[:4] == b"\x89PNG" and content[24] == 16)
-    kind = "16 bit" if deep else _KINDS.get(mode, "")
-    return np.ascontiguousarray(pixels[..., ::-1]).astype(np.uint8, copy=False), kind
-
-
-def encode(picture: Picture, suffix: str, quality: int) -> bytes:
-    """RGB (H, W, 3) as the bytes of a file. suffix: jpg, of that quality, or png."""
-    settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == "jpg" else []
-    fine, coded = cv2.imencode(f".{suffix}", np.ascontiguousarray(picture[..., ::-1]), settings)
-    if not fine:
-        raise OSError(f"OpenCV cannot write {suffix} files here")
-    return coded.tobytes()
 
 
 def _vanished(label: Path, shape: tuple[int, ...]) -> int | str:
@@ -222,19 +195,10 @@ def _copy_data_yaml(source: Path, out: Path) -> None:
         atomic_write(out / "data.yaml", file.read_bytes())
 
 
-def _interrupted(problem: Exception, done: int, total: int) -> str:
-    """How far it came, and how to go on."""
-    reason = str(problem) if isinstance(problem, UserError) else f"{problem.args[-1]}."
-    return f"{reason} {done} of {total} pictures are done; once that is put right, the same command goes on from there."
-
-
 def _report(result: Degraded, masks: int) -> None:
     """What was done, what was not RGB of 8 bits, and what is odd about single pictures."""
-    before = f", {result.before} were done before" if result.before else ""
-    print(f"{result.out}: {result.written} pictures degraded{before}, {len(result.skipped)} left out; see {MANIFEST}.")
-    kinds = Counter(row["kind"] for row in result.rows.values() if row["kind"])
-    if kinds:
-        print(f"  read as RGB of 8 bits: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}")
+    result.kinds = Counter(row["kind"] for row in result.rows.values() if row["kind"])
+    print("\n".join(result.headlines("degraded")))
     if masks:
         print(f"  {masks} masks (RLE) cannot be scaled and were left out of the json")
     _list("left out", [f"{path}: {reason}" for path, reason in result.skipped], everything=True)

@@ -15,11 +15,12 @@ from bench.darkener import agreement
 from data.degrade import low_light_bytes
 from data.labels import scan
 from data.lighting import day
+from data.manifest import MANIFEST
 from data.pairs import match_pairs
 from data.street import draw, make_street
 from engine.darkener import darkened, load_generator, save_generator
 from engine.prepare import prepare
-from engine.prepare_darken import COLUMNS, MANIFEST, RECIPE, _batches, _Picture, _seed_of
+from engine.prepare_darken import COLUMNS, RECIPE, _batches, _Picture, _seed_of
 from models.cut import Generator
 from utils.files import UserError, list_images, load_yaml
 
