@@ -74,19 +74,22 @@ def look_at_all(paths: Sequence[Path]) -> list[Facts | str]:
         return list(pool.map(look, paths))
 
 
-def read_frames(path: Path, wanted: Sequence[int]) -> list[Frame]:
-    """Frames of the numbers `wanted` (rising, counted from 0), as far as the file goes: 1 to len(wanted) of them.
+def read_frames(path: Path, wanted: Sequence[int]) -> Iterator[Frame]:
+    """Frames of the numbers `wanted` (rising, counted from 0), as far as the file goes: 1 to len(wanted), one by one.
 
     A video that breaks off before the first of them is read from its start instead. A frame of another size than the
     first one is scaled to it. Frames between are decoded, not converted. Raises Undecodable where no frame comes.
     """
+    shape = None
     with opened(path) as capture:
-        found = list(_retrieved(capture, wanted))
-    if found:
-        return [_like(frame, found[0]) for frame in found]
-    if wanted[0] > 0:
-        return read_frames(path, [number - wanted[0] for number in wanted])
-    raise Undecodable("no frame of it can be decoded")
+        for frame in _retrieved(capture, wanted):
+            shape = shape or frame.shape[:2]
+            yield _like(frame, shape)
+    if shape is not None:
+        return
+    if wanted[0] == 0:
+        raise Undecodable("no frame of it can be decoded")
+    yield from read_frames(path, [number - wanted[0] for number in wanted])
 
 
 def _retrieved(capture: cv2.VideoCapture, wanted: Sequence[int]) -> Iterator[Frame]:
@@ -103,9 +106,9 @@ def _retrieved(capture: cv2.VideoCapture, wanted: Sequence[int]) -> Iterator[Fra
         yield np.asarray(frame, np.uint8)
 
 
-def _like(frame: Frame, first: Frame) -> Frame:
-    """The frame in colour, and of the first one's size."""
+def _like(frame: Frame, size: tuple[int, ...]) -> Frame:
+    """The frame in colour, and of this (height, width)."""
     colour = cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR) if frame.ndim == 2 else frame
-    if colour.shape[:2] == first.shape[:2]:
+    if colour.shape[:2] == size:
         return np.asarray(colour, np.uint8)
-    return np.asarray(cv2.resize(colour, (first.shape[1], first.shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(colour, size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -6,7 +6,7 @@ drawn depends on (seed, epoch, index) alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from data.clip_reading import Frame, Undecodable, read_frames
 from data.motion import foreground
 from utils.files import UserError
 
+Picture = NDArray[np.uint8]  # (S, S, 3), RGB
 Clip = NDArray[np.uint8]  # (T, S, S, 3), RGB
 ZOOM, ASPECT = 288 / 224, 1.25  # a training window is up to so many times smaller than the picture, and wider than high
 CENTRE = 224 / 256  # of the shorter side: what a test window shows
@@ -98,7 +99,7 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         self.shape, self.augment, self.tests, self.paired, self.motion = shape, augment, tests, paired, motion
         self.seed = seed
         self.keeps = cache == "ram" or (cache == "auto" and _bytes(self.videos) <= CACHE_LIMIT)
-        self._kept: dict[Path, dict[int, Frame]] = {}
+        self._kept: dict[Path, list[Frame]] = {}
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -108,8 +109,8 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         video = self.videos[index]
         if self.augment is None:
             window, starts = centre_window(video.facts.size), self.shape.starts(video.facts.frames, self.tests)
-            clips = [as_tensor(cut(frames, window, self.shape)) for frames in self._frames(video.path, starts)]
-            return {"img": torch.stack(clips), "cls": video.label, "im_file": str(video.path)}
+            clips = torch.stack([as_tensor(clip) for clip in self._clips(video.path, starts, window)])
+            return {"img": clips, "cls": video.label, "im_file": str(video.path)}
         return self._training_item(video, self.augment, epoch, index)
 
     def _training_item(self, video: Video, augment: AugmentOptions, epoch: int, index: int) -> dict[str, Any]:
@@ -117,7 +118,7 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         window = random_window(video.facts.size, rng, augment.fliplr)
         start = int(rng.integers(0, max(0, video.facts.frames - self.shape.span) + 1))
         number, draws = int(rng.integers(2**62)), rng.uniform(-1, 1, (2, 3))
-        clip = cut(self._frames(video.path, [start])[0], window, self.shape)
+        (clip,) = self._clips(video.path, [start], window)
         item: dict[str, Any] = {"cls": video.label, "im_file": str(video.path), "seed": number}
         if self.motion:
             item["motion"] = torch.from_numpy(foreground(clip))
@@ -132,24 +133,29 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         """The same frames in the dark: of the partner file, else made from the clip."""
         if video.partner is None:
             return darken_clip(clip, seed)
-        return cut(self._frames(video.partner, [start])[0], window, self.shape)
+        return self._clips(video.partner, [start], window)[0]
 
-    def _frames(self, path: Path, starts: Sequence[int]) -> list[list[Frame]]:
-        """Decoded frames of the clips that begin at `starts`, in one pass; fewer where the video ends before."""
+    def _clips(self, path: Path, starts: Sequence[int], window: Window) -> list[Clip]:
+        """The window of the clips that begin at `starts`, in one pass; looped where the video ends before."""
         clips = [self.shape.numbers(start) for start in starts]
         wanted = sorted({number for clip in clips for number in clip})
+        parts = {number: cut(frame, window, self.shape.size) for number, frame in self._frames(path, wanted)}
+        found = [[parts[number] for number in clip if number in parts] for clip in clips]
+        return [looped(clip or list(parts.values()), self.shape.frames) for clip in found]
+
+    def _frames(self, path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, Frame]]:
+        """The wanted frames with their numbers, decoded one by one or out of memory, where all of a video stay."""
         try:
-            frames = self._whole(path) if self.keeps else dict(zip(wanted, read_frames(path, wanted), strict=False))
+            if not self.keeps:
+                yield from zip(wanted, read_frames(path, wanted), strict=False)
+                return
+            if path not in self._kept:
+                self._kept[path] = list(read_frames(path, range(MOST_FRAMES)))
         except Undecodable as problem:
             raise UserError(f"{path}: {problem}, though it could be before. Get the file again.") from None
-        found = [[frames[number] for number in clip if number in frames] for clip in clips]
-        return [clip or list(frames.values())[: self.shape.frames] for clip in found]
-
-    def _whole(self, path: Path) -> dict[int, Frame]:
-        """Every frame of a video, decoded once."""
-        if path not in self._kept:
-            self._kept[path] = dict(enumerate(read_frames(path, range(MOST_FRAMES))))
-        return self._kept[path]
+        kept = self._kept[path]
+        first = 0 if wanted[0] < len(kept) else wanted[0]  # as read_frames does where a video ends before them
+        yield from ((number, kept[number - first]) for number in wanted if number - first < len(kept))
 
 
 def _bytes(videos: Sequence[Video]) -> int:
@@ -177,16 +183,17 @@ def centre_window(size: tuple[int, int]) -> Window:
     return Window((size[0] - side) // 2, (size[1] - side) // 2, side, side)
 
 
-def cut(frames: Sequence[Frame], window: Window, shape: ClipShape) -> Clip:
-    """The window of every frame, scaled to the clip's size; fewer frames than a clip has are looped."""
+def cut(frame: Frame, window: Window, size: int) -> Picture:
+    """The window of a frame, scaled to `size` px a side."""
     top, left, height, width, flip = window
-    size, distinct = (shape.size, shape.size), frames[: shape.frames]
-    how = cv2.INTER_AREA if min(height, width) > SHRINK * shape.size else cv2.INTER_LINEAR
-    clip = np.empty((len(distinct), *size, 3), np.uint8)
-    for picture, frame in zip(clip, distinct, strict=True):
-        part = cv2.resize(frame[top : top + height, left : left + width], size, interpolation=how)
-        cv2.cvtColor(cv2.flip(part, 1) if flip else part, cv2.COLOR_BGR2RGB, dst=picture)
-    return clip if len(clip) == shape.frames else clip[np.arange(shape.frames) % len(clip)]
+    how = cv2.INTER_AREA if min(height, width) > SHRINK * size else cv2.INTER_LINEAR
+    part = cv2.resize(frame[top : top + height, left : left + width], (size, size), interpolation=how)
+    return np.asarray(cv2.cvtColor(cv2.flip(part, 1) if flip else part, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def looped(pictures: Sequence[Picture], frames: int) -> Clip:
+    """A clip of so many frames; fewer pictures come again from the first."""
+    return np.stack([pictures[number % len(pictures)] for number in range(frames)])
 
 
 def recoloured(clip: Clip, draw: NDArray[np.float64], options: AugmentOptions) -> Clip:
