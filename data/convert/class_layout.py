@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from data.convert.layout import LINKS, Summary
-from data.probe import Unreadable, in_threads, probe
+from data.convert.layout import LINKS, Summary, place_whole
+from data.probe import in_threads
 from utils.files import UserError, load_yaml, save_yaml
 
 
@@ -20,6 +20,11 @@ class Classed(NamedTuple):
     image: Path
     split: str
     name: str = ""
+
+    @property
+    def place(self) -> Path:
+        """Where it belongs in the set."""
+        return Path(self.split, self.name, self.image.name)
 
 
 @dataclass
@@ -55,7 +60,10 @@ def write_class_folders(
     content = _checked_yaml(out, names, {picture.split for picture in pictures})
     work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
     try:
-        written = in_threads(lambda picture: _write(picture, work, LINKS[link]), pictures, "converting")
+        place = LINKS[link]
+        written = in_threads(
+            lambda picture: place_whole(picture.image, work / picture.place, place), pictures, "converting"
+        )
         for picture, problem in zip(pictures, written, strict=True):
             if problem:
                 summary.skipped.append((picture.image, problem))
@@ -90,17 +98,3 @@ def _checked_yaml(out: Path, names: Sequence[str], splits: set[str]) -> dict[str
     if taken is not None:
         raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
     return content
-
-
-def _write(picture: Classed, work: Path, place: Callable[[Path, Path], object]) -> str:
-    """Place one picture; returns the reason where it was skipped."""
-    target = work / picture.split / picture.name / picture.image.name
-    try:
-        probe(picture.image)
-    except Unreadable as problem:
-        return str(problem)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        return "another picture of the same name was converted already"
-    place(picture.image, target)
-    return ""

@@ -22,6 +22,7 @@ SPLITS = ("train", "val", "test")
 EXTRA = "extra"  # a split of image-level labels: each box is its whole picture
 FAVOURED = "favoured"  # a split of pictures alone: no boxes, no label files
 WHOLE = (0.0, 0.0, math.inf, math.inf)  # the edges of a box that is its whole picture, of whatever size
+TAKEN = "another picture of the same name was converted already"
 ASPECT_TOLERANCE = 0.02  # a downscaled copy may round its sides
 LINKS: dict[str, Callable[[Path, Path], object]] = {
     "copy": shutil.copyfile,
@@ -163,7 +164,8 @@ def _write_item(
 ) -> Summary | str:
     """Write one picture and its label; returns its own counts, or the reason why it was skipped."""
     if item.split == FAVOURED:
-        return _write_favoured(item, work, place)
+        reason = place_whole(item.image, work / "images" / item.split / item.group / item.file, place)
+        return reason or Summary(favoured=1)
     if not backgrounds and all(table.number(box.name) is None for box in item.boxes):
         return Summary(backgrounds=1, dropped=Counter({"another class": len(item.boxes)} if item.boxes else {}))
     try:
@@ -184,7 +186,7 @@ def _write_item(
     target.parent.mkdir(parents=True, exist_ok=True)
     label.parent.mkdir(parents=True, exist_ok=True)
     if label.exists():
-        return "another picture of the same name was converted already"
+        return TAKEN
     try:
         _write_picture(item, target, place)
     except Unreadable as problem:
@@ -193,18 +195,17 @@ def _write_item(
     return counts
 
 
-def _write_favoured(item: Item, work: Path, place: Callable[[Path, Path], object]) -> Summary | str:
-    """Write a picture that has no label; returns its own count, or the reason why it was skipped."""
-    target = work / "images" / item.split / item.group / item.file
+def place_whole(image: Path, target: Path, place: Callable[[Path, Path], object]) -> str:
+    """Place a picture that has no label; returns the reason where it was skipped."""
     try:
-        probe(item.image)
+        probe(image)
     except Unreadable as problem:
         return str(problem)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
-        return "another picture of the same name was converted already"
-    place(item.image, target)
-    return Summary(favoured=1)
+        return TAKEN
+    place(image, target)
+    return ""
 
 
 def _measure(item: Item) -> tuple[int, int]:

@@ -15,21 +15,11 @@ import engine
 import engine.stream
 from data.config import load_data
 from data.views import build_dataset
-from engine.checkpoint import save_checkpoint
 from engine.corruptions import areas
 from engine.enhance import Enhancer
 from engine.evaluation import evaluate_detector
 from models.detector import build
 from utils.files import UserError
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> Path:
-    """A detector of cats and dogs that has learned nothing."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "best.pt"
-    save_checkpoint(path, build("yolov5n.yaml", {0: "cat", 1: "dog"}), epoch=0, options={}, metrics={})
-    return path
 
 
 @pytest.fixture

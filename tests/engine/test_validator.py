@@ -10,29 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import engine
 import val
 from engine import evaluation
-from engine.checkpoint import save_checkpoint
 from engine.options.val import ValOptions
 from engine.sliced_evaluation import Slicing
 from engine.validator import Report, splits_of, table, validate
-from models.detector import build
 from utils.files import UserError
 
 DATA = "path: .\ntrain: images/train\nval: images/val\nval2: images/night\nnames: {0: cat, 1: dog}\n"
 CONDITIONS = "conditions: {val: day, val2: night}\n"
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory) -> Path:
-    """A detector of cats and dogs that has learned nothing."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "best.pt"
-    save_checkpoint(path, build("yolov5n.yaml", {0: "cat", 1: "dog"}), epoch=0, options={}, metrics={})
-    return path
 
 
 @pytest.fixture
