@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ from utils.report import cell, read_csv
 
 PALETTE = "colorblind"
 MOST_NAMED = 20  # classes that a legend can name
+LONG_WORD = 24  # letters that a line can take
+LETTER = 0.09  # inches that a letter of a run's name takes, with room beside it
+WIDEST = 24  # inches of conditions beside each other; more are drawn below each other
 NO_CURVE = {"epoch", "seconds"}  # columns that are no result
 
 
@@ -96,20 +100,26 @@ def plot_comparison(values: Mapping[str, Mapping[str, Sequence[float]]], target:
     """Draw runs side by side: condition -> run -> one value a seed. Dots are seeds, the bar is mean +- spread (sd)."""
     runs = list(dict.fromkeys(run for by_run in values.values() for run in by_run))
     colours = dict(zip(runs, _colours(len(runs)), strict=True))
+    names = [_folded(run) for run in runs]
+    longest = max((len(line) for name in names for line in name.splitlines()), default=0)
+    width = max(3.0, max(1.5, LETTER * longest) * len(runs))
+    number = max(1, len(values))
+    rows, columns = (1, number) if number * width <= WIDEST else (number, 1)
 
     def paint(figure: Figure) -> None:
-        axes = figure.subplots(1, max(len(values), 1), squeeze=False, sharey=True)[0]
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
         for axis, (condition, by_run) in zip(axes, values.items(), strict=False):
             for place, run in enumerate(runs):
                 _strip(axis, place, np.asarray(by_run.get(run, ()), float), colours[run])
             axis.set_title(condition)
-            axis.set_xticks(range(len(runs)), [_folded(run) for run in runs])
+            axis.set_xticks(range(len(runs)), names)
             axis.set_xlim(-0.6, len(runs) - 0.4)
             axis.xaxis.grid(visible=False)
+            if axis.get_subplotspec().is_first_col():
+                axis.set_ylabel(metric)
         axes[0].margins(y=0.12)  # room for the numbers
-        axes[0].set_ylabel(metric)
 
-    _draw(target, (max(3.0, 1.5 * len(runs)) * max(len(values), 1), 4.0), paint)
+    _draw(target, (columns * width, 1.2 + 2.8 * rows), paint)
 
 
 def _strip(axis: Axes, place: int, values: np.ndarray, colour: tuple[float, float, float]) -> None:
@@ -134,11 +144,19 @@ def _band(place: int, mean: float, spread: float, colour: tuple[float, float, fl
 
 
 def _folded(text: str, width: int = 16) -> str:
-    """A long name over several lines."""
-    lines = [""]
+    """A long name over several lines; words too long for one are broken after = and /."""
+    lines: list[str] = []
     for word in text.split():
-        full = lines[-1] and len(lines[-1]) + len(word) >= width
-        lines = [*lines, word] if full else [*lines[:-1], f"{lines[-1]} {word}".strip()]
+        first, *rest = re.findall(r"[^=/]*[=/]?", word)[:-1] if len(word) > LONG_WORD else [word]
+        if lines and len(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(first)
+        for part in rest:
+            if len(lines[-1] + part) <= width:
+                lines[-1] += part
+            else:
+                lines.append(part)
     return "\n".join(lines)
 
 

@@ -64,6 +64,14 @@ def test_comparison_with_gaps(tmp_path, values):
     assert inked(tmp_path / "compare.png") > 0
 
 
+def test_wide_conditions_are_drawn_below_each_other(tmp_path):
+    """Twelve runs of 1.5 inches are 18: two conditions would take 36. 18 x 6.8 inches at 150 points are 2,700 x 1,020."""
+    values = {condition: {f"run {n}": [0.1 * n] for n in range(12)} for condition in ("night", "day")}
+    plot_comparison(values, tmp_path / "compare.png")
+    with Image.open(tmp_path / "compare.png") as picture:
+        assert picture.size == (2700, 1020)
+
+
 def test_study(tmp_path):
     rows = [{"condition": c, "imgsz": s, "ms": s / 10, "mAP50-95": s / 1000} for c in "ab" for s in (64, 128)]
     plot_study(rows, tmp_path / "study.png")
@@ -97,6 +105,9 @@ def test_contact_sheet_keeps_the_colours(tmp_path):
 def test_long_names_fold():
     assert _folded("wiid byol_weight=0 back_ratio=0") == "wiid\nbyol_weight=0\nback_ratio=0"
     assert _folded("none") == "none"
+    assert _folded("richsem teacher=runs/teacher/demo-longtail epochs=15") == (
+        "richsem\nteacher=runs/\nteacher/\ndemo-longtail\nepochs=15"
+    )
 
 
 def test_the_callers_style_stays(tmp_path):
