@@ -7,6 +7,7 @@ from them and has the same number of epochs.
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from statistics import mean
 from typing import Any
 
 import engine
+from engine.comparison import parse_run
 from utils.files import atomic_write
 from utils.report import markdown_table, text_table
 
@@ -53,15 +55,12 @@ class DarkTask:
     def enhanced(self, given: argparse.Namespace) -> None:
         """Top-1 on test of the comparison's runs of these seeds, with each enhancer."""
         rows: list[dict[str, Any]] = []
-        seeds = {str(seed) for seed in range(given.seed, given.seed + given.seeds)}
-        for weights in sorted((PROJECT / self.name / "runs").glob("*/weights/best.safetensors")):
-            run, _, seed = weights.parents[1].name.rpartition("-seed")
-            for way in given.enhancers if seed in seeds else ():
-                found = engine.validate(
-                    data=self.recipe["data"], weights=weights, task="test", enhance=way, plots=False
-                )
-                scores = {report.condition: report.metrics["top1"] for report in found.reports}
-                rows.append({"run": run, "seed": seed, "enhance": way, **scores})
+        seeds = range(given.seed, given.seed + given.seeds)
+        for run, way, seed in itertools.product(given.runs, given.enhancers, seeds):
+            weights = PROJECT / self.name / f"runs/{parse_run(run).slug}-seed{seed}/weights/best.safetensors"
+            found = engine.validate(data=self.recipe["data"], weights=weights, task="test", enhance=way, plots=False)
+            scores = {report.condition: report.metrics["top1"] for report in found.reports}
+            rows.append({"run": run, "seed": seed, "enhance": way, **scores})
         means = averaged(rows)
         print(text_table(means))
         title = f"# Enhanced at test, {self.recipe['data']}, top-1, mean over seeds"
