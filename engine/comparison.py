@@ -89,7 +89,9 @@ def compare(*, trainer: Trainer | None = None, examiner: Examiner | None = None,
     conditions = [config.conditions.get(split, split) for split in splits]
     groups = class_groups(config, shared.get("protocol"))
     study = Study([spec.label for spec in specs], conditions, outcomes, metrics, chosen.resamples, groups, usual)
-    summary, differences = save_study(study, save_dir, chosen.out, config.file.stem, _facts(chosen, data, shared))
+    summary, differences = save_study(
+        study, save_dir, chosen.out, config.file.stem, _facts(chosen, data, shared, specs)
+    )
     return CompareResult(save_dir, summary, differences, outcomes)
 
 
@@ -341,7 +343,8 @@ class Examination:
         return [measure(subject, split, progress=False) for split in present_splits(subject.config, self.task)]
 
 
-def _facts(chosen: CompareOptions, data: str, shared: Mapping[str, Any]) -> dict[str, Any]:
-    """What a reader of the table must know."""
-    budget = ", ".join(f"{key}={value}" for key, value in _plain(shared).items()) or "the defaults of train.py"
+def _facts(chosen: CompareOptions, data: str, shared: Mapping[str, Any], specs: Sequence[RunSpec]) -> dict[str, Any]:
+    """What a reader of the table must know. Options that every run has of its own stand in the runs' names."""
+    common = {key: value for key, value in _plain(shared).items() if not all(key in spec.own for spec in specs)}
+    budget = ", ".join(f"{key}={value}" for key, value in common.items()) or "the defaults of train.py"
     return {"data": data, "split": chosen.split, "options of every run": budget}

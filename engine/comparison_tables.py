@@ -233,8 +233,8 @@ def notes_of(study: Study, facts: Mapping[str, Any]) -> list[str]:
     seeds = max((len(study.reports(run, c)) for run in study.runs for c in study.conditions), default=0)
     notes = [f"{key}: {value}" for key, value in facts.items()]
     notes += [
-        "equal budget: every run saw the labelled training pictures equally often (same epochs, batch and size unless "
-        "its name says otherwise); 'train s' is what that took.",
+        "budget: the same epochs, batch and size, so every run sees the labelled training pictures equally often, unless "
+        "its name says otherwise; 'train s' is what that took.",
         f"interval: 95 %, {study.resamples} resamples of what 'resampled' names, the same ones for both runs; spread: "
         "standard deviation over seeds.",
     ]

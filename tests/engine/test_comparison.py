@@ -102,6 +102,13 @@ def test_options_of_a_run_win_over_shared_ones_and_seeds_start_where_asked(given
     assert trainer.calls[1]["byol_weight"] == 0.0
 
 
+def test_what_every_run_has_of_its_own_is_no_common_option(given):
+    given["run"] = ("none epochs=3", "wiid epochs=5")
+    result = compare(**given, imgsz=64, trainer=PretendedTrainer(), examiner=examine)
+    page = (result.save_dir / "compare.md").read_text()
+    assert "- options of every run: imgsz=64" in page
+
+
 def test_the_same_command_goes_on_and_trains_nothing_twice(given, capsys):
     first = compare(**given, trainer=PretendedTrainer(), examiner=examine)
     again = PretendedTrainer()
