@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 
 from data.scenes import make_world
-from engine.enhance import REPOSITORY
 from engine.options.enhance import SHIPPED
 from engine.prepare import prepare
-from utils.files import new_run_folder
+from utils.files import REPOSITORY, new_run_folder
 from utils.options import run_door
 
 WORLD = Path("datasets/demo-enhancer")

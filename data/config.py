@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from utils.files import UserError, find_file, load_yaml, nearest, suggestion
+from utils.files import REPOSITORY, UserError, find_file, load_yaml, nearest, suggestion
 from utils.metrics import FREQUENCIES
 
 LOGGER = logging.getLogger("hardsight")
-REPOSITORY = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "pair", "favoured", "extra", "val", "val2", "test", "test2")
 TASKS = ("detect", "classify", "action")
 _ALIASES = {"train_night": "pair"}

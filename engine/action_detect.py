@@ -17,7 +17,6 @@ from engine.action_evaluation import Enhance, probabilities
 from engine.action_timeline import Seen, Timeline, Watcher
 from engine.action_weights import TASK, ClipClassifier, load_clip_classifier
 from engine.background import Background
-from engine.classification_setup import HERE
 from engine.distributed import pick_device
 from engine.enhance import enhancer_of
 from engine.feed import Feed
@@ -28,7 +27,7 @@ from engine.stream import DetectResult, finish, open_feed, run_folder, stopped_b
 from engine.tasks import check_meaning, own_names
 from engine.window import open_window
 from engine.writers import DEFAULT_RATE, Looks, Outputs, Writer, class_name
-from utils.files import UserError, find_file
+from utils.files import UserError, find_weights
 from utils.options import build
 from utils.report import save_csv
 
@@ -73,7 +72,7 @@ def _classifier(options: DetectOptions) -> tuple[ClipClassifier, dict[int, str]]
     """The network that the options name, and the names of its classes."""
     if options.weights is None:
         raise UserError("--weights: no clip classifier was named. Give a file such as runs/train/exp/weights/best.pt.")
-    file = find_file(options.weights, HERE / "weights")
+    file = find_weights(options.weights)
     classifier = load_clip_classifier(file, pick_device(options.device), options.trust)
     names = load_data(options.data, need=()).names if options.data else classifier.names
     if names is None:

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from engine.action_weights import TASK, load_clip_classifier
 from engine.classification_export import OPSET, Ready, convert
-from engine.exporter import HERE, LIMIT, ExportResult
+from engine.exporter import LIMIT, ExportResult
 from engine.options.action import EXPORT_OPTIONS
 from engine.options.export import ExportOptions
 from engine.tasks import check_meaning, own_names
 from models.action import normalise
-from utils.files import UserError, find_file
+from utils.files import UserError, find_weights
 from utils.options import build
 
 
@@ -36,7 +36,7 @@ def export(**options: Any) -> ExportResult:
     wrong = next((kind for kind in chosen.include if kind not in WRITERS), None)
     if wrong is not None:
         raise UserError(f"--include {wrong}: is not written for task action. Choose {' or '.join(WRITERS)}.")
-    file = find_file(chosen.weights, HERE, HERE / "weights")
+    file = find_weights(chosen.weights)
     classifier = load_clip_classifier(file, "cpu", chosen.trust)
     shape, ready = classifier.shape, Ready(classifier.network, partial(normalise, name=classifier.name)).eval()
     clips = torch.rand(

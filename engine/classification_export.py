@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from engine.classification_weights import TASK, load_classifier
-from engine.exporter import HERE, LIMIT, RUNNERS, ExportResult, check_packages
+from engine.exporter import LIMIT, RUNNERS, ExportResult, check_packages
 from engine.options.classify import EXPORT_OPTIONS
 from engine.options.export import ExportOptions
 from engine.tasks import check_meaning, own_names
 from models.classifier import normalise
-from utils.files import UserError, find_file
+from utils.files import UserError, find_weights
 from utils.options import build
 
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".torchscript"}
@@ -53,7 +53,7 @@ def export(**options: Any) -> ExportResult:
     if unfit is not None or chosen.weights is None:
         raise UserError(f"--include {unfit}: a classifier can become {' or '.join(SUFFIXES)}. Choose one of them.")
     check_packages(chosen)
-    weights = find_file(chosen.weights, HERE, HERE / "weights")
+    weights = find_weights(chosen.weights)
     classifier = load_classifier(weights, "cpu", chosen.trust)
     sides = chosen.imgsz if "imgsz" in given else (classifier.imgsz,)
     image = torch.rand(chosen.batch_size, 3, sides[0], sides[-1], generator=torch.Generator().manual_seed(0))

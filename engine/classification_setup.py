@@ -22,10 +22,9 @@ from engine.tasks import check_meaning, own_names
 from engine.weights import Weights, load_weights
 from methods.wiid_options import WiiDOptions
 from models.classifier import build as build_network
-from utils.files import UserError, find_file, new_run_folder
+from utils.files import UserError, find_weights, new_run_folder
 from utils.options import as_dict, build
 
-HERE = Path(__file__).resolve().parents[1]
 DEFAULT_NETWORK = "resnet18"
 METHODS = ("none", "wiid")
 Chosen = dict[type, Any]
@@ -141,7 +140,7 @@ def check_select(data: DataConfig, own: ClassifyOptions) -> None:
 
 def weights_file(train: TrainOptions) -> Path:
     """The file of `--weights`."""
-    return find_file(train.weights, Path(), HERE, HERE / "weights")
+    return find_weights(train.weights)
 
 
 def _named(train: TrainOptions) -> str:

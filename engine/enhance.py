@@ -21,11 +21,10 @@ from engine.options.enhance import SCALES, SHIPPED
 from engine.state_dicts import as_safetensors, take_over
 from engine.weights import load_weights
 from models.zero_dce import ZeroDCE, apply_small_curves
-from utils.files import UserError, atomic_write, find_file
+from utils.files import UserError, atomic_write, find_weights
 
 Area = tuple[int, int, int, int]  # top, left, height, width of a picture within its padding, px
 Preprocess = Callable[[np.ndarray], np.ndarray]
-REPOSITORY = Path(__file__).resolve().parents[1]
 LEVEL = 0.5  # the mean that gamma would bring an even picture to
 STEEPEST = 0.2  # the smallest exponent of gamma: below it, little but noise comes up
 CLIP, TILES = 2.0, (8, 8)  # of CLAHE: limit of a bin in times of an even histogram, and parts across and down
@@ -84,7 +83,7 @@ def open_enhancer(
                     f"--enhance {method}: only zero-dce has a network with {name}. Leave that option out, or choose zero-dce."
                 )
         return Enhancer(method, SIMPLE[method], device) if method != "none" else None
-    file = find_file(weights or SHIPPED, REPOSITORY / "weights")
+    file = find_weights(weights or SHIPPED)
     network: Any = load_zero_dce(file, scale).to(device).eval().requires_grad_(False)
     network.to(memory_format=torch.channels_last)  # a third faster on a CPU
     return Enhancer(

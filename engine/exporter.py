@@ -24,7 +24,7 @@ from engine.options.export import ExportOptions
 from engine.tasks import entry, task_of_weights
 from models.detector import DetectionModel
 from utils.environment import contain_ultralytics
-from utils.files import UserError, find_file
+from utils.files import UserError, find_weights
 from utils.options import build
 
 contain_ultralytics()
@@ -32,7 +32,6 @@ contain_ultralytics()
 from ultralytics.engine.exporter import Exporter  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG_DICT  # noqa: E402
 
-HERE = Path(__file__).resolve().parents[1]
 LIMIT = 1e-4  # largest difference from the detector, relative to values above 1 (pixels), absolute below (scores)
 PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",), "torchscript": ()}
 
@@ -54,14 +53,14 @@ def export(**options: Any) -> ExportResult:
     (chosen,) = build([ExportOptions], options)
     if chosen.weights is None:
         raise UserError("--weights: expected the detector to export, such as runs/train/exp/weights/best.pt.")
-    other = entry("export", task_of_weights(find_file(chosen.weights, HERE, HERE / "weights")))
+    other = entry("export", task_of_weights(find_weights(chosen.weights)))
     if other is not None:
         found: ExportResult = other(**options)
         return found
     if chosen.nms and chosen.end2end:
         raise UserError("--nms and --end2end: the suppression-free head needs no suppression; give one of the two.")
     check_packages(chosen)
-    weights = find_file(chosen.weights, HERE, HERE / "weights")
+    weights = find_weights(chosen.weights)
     detector, _ = load_detector(weights, "cpu", chosen.trust)
     size = _size(chosen, int(max(detector.stride)))
     files: dict[str, Path] = {}

@@ -21,11 +21,11 @@ from engine.copies import (
     two_folders,
 )
 from engine.distributed import pick_device
-from engine.enhance import REPOSITORY, Enhancer, open_enhancer, trained_scale
+from engine.enhance import Enhancer, open_enhancer, trained_scale
 from engine.options.enhance import SHIPPED
 from engine.options.prepare_enhance import EnhanceOptions
 from engine.weights import load_weights
-from utils.files import UserError, atomic_write, find_file, list_images
+from utils.files import UserError, atomic_write, find_weights, list_images
 from utils.progress import progress
 
 NOTE = "enhance.yaml"
@@ -61,7 +61,7 @@ def _deciding(options: EnhanceOptions) -> dict[str, Any]:
     """The options that decide the bytes: a half-done folder must share them to be gone on with."""
     digest = scale = None
     if options.method == "zero-dce":
-        file = find_file(options.weights or SHIPPED, REPOSITORY / "weights")
+        file = find_weights(options.weights or SHIPPED)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         scale = options.scale or trained_scale(load_weights(file).meta)
     kept = {"method": options.method, "scale": scale, "quality": options.quality}

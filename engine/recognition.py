@@ -14,7 +14,7 @@ from data.scenes import make_world
 from engine import distributed
 from engine.classification_evaluation import table
 from engine.classification_run import ClassTrainer
-from engine.classification_setup import HERE, Plan
+from engine.classification_setup import Plan
 from engine.classification_weights import Recogniser
 from engine.enhance import enhancer_of
 from engine.evaluation import Report
@@ -24,7 +24,7 @@ from engine.resume import find_resume, load_resume
 from engine.tasks import check_meaning, own_names
 from engine.trainer import TrainResult
 from engine.validator import ValResult, present_splits
-from utils.files import UserError, find_file, new_run_folder
+from utils.files import UserError, find_weights, new_run_folder
 from utils.options import build
 from utils.report import save_csv, text_table
 
@@ -79,7 +79,7 @@ class Recognition(Generic[Network]):
         config = load_data(chosen.data, make_demo=make_world)
         splits = present_splits(config, chosen.task)
         device = distributed.pick_device(chosen.device)
-        file = find_file(weights, Path(), HERE, HERE / "weights")
+        file = find_weights(weights)
         network = self.load(file, device, chosen.trust)
         if "imgsz" in given:
             network = self.resized(network, chosen.imgsz)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,14 +15,13 @@ from engine.networks import Network, load_network
 from engine.options.detect import DetectOptions
 from engine.slicing import SlicedRunner, tiling_of
 from utils.environment import contain_ultralytics
-from utils.files import UserError, find_file
+from utils.files import UserError, find_weights
 
 contain_ultralytics()
 
 from ultralytics.utils.nms import non_max_suppression  # noqa: E402
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
-REPOSITORY = Path(__file__).resolve().parents[1]
 STAGES = ("pre-process", "inference", "suppression")
 BORDER = (114, 114, 114)  # the grey that pictures are padded with in training too
 
@@ -156,7 +154,7 @@ def open_runner(options: DetectOptions, preprocess: Preprocess | None = None) ->
     """The detector that the options name. Raises UserError for a missing or unfit file, size, class or tile."""
     if options.weights is None:
         raise UserError("--weights: no detector was named. Give a file such as runs/train/exp/weights/best.pt.")
-    network = load_network(find_file(options.weights, REPOSITORY / "weights"), options)
+    network = load_network(find_weights(options.weights), options)
     network.names = choose_names(network.names, options.data)
     unknown = [number for number in options.classes if network.names and number not in network.names]
     if unknown:

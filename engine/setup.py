@@ -26,7 +26,7 @@ from methods.base import Detector, Method
 from methods.registry import create, split_names, with_implied
 from models.detector import build
 from models.parse import BLOCKS
-from utils.files import UserError, find_file, new_run_folder
+from utils.files import REPOSITORY, UserError, find_file, find_weights, new_run_folder
 from utils.hyp import load_hyp
 from utils.options import as_dict
 from utils.options import build as build_options
@@ -34,7 +34,6 @@ from utils.options import build as build_options
 DEFAULT_MODEL = "models/yolov5s.yaml"
 TINY_SIDE = 12  # px: under this, few or no cells of stride 8 lie inside an object
 MANY_TINY = 0.2  # share of the objects
-HERE = Path(__file__).resolve().parents[1]
 
 
 @dataclass
@@ -106,7 +105,7 @@ def with_hyp(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Options with those of `--hyp` underneath, and a note for each key of that file that is not used."""
     if not given.get("hyp"):
         return dict(given), []
-    path = find_file(str(given["hyp"]), Path(), HERE, HERE / "data" / "hyps")
+    path = find_file(str(given["hyp"]), Path(), REPOSITORY, REPOSITORY / "data" / "hyps")
     used, ignored = load_hyp(path)
     known = {f.name for schema in (HyperOptions, AugmentOptions) for f in fields(schema)}
     notes = [f"{path.name}: '{key}' is ignored: {reason}" for key, reason in ignored.items()]
@@ -121,7 +120,7 @@ def build_detector(plan: Plan) -> Detector:
         return build(plan.network, names)
     if not train.weights:
         return build(train.cfg or DEFAULT_MODEL, names)
-    path = find_file(train.weights, Path(), HERE, HERE / "weights")
+    path = find_weights(train.weights)
     weights = load_weights(path, trust=train.trust)
     cfg = train.cfg or weights.yaml
     if cfg is None:

@@ -92,6 +92,15 @@ def task_of_weights(path: Path) -> str:
         return DETECT  # whoever reads the weights says what is wrong with them
 
 
+def check_weights(weights: Path, task: str, data: str | Path) -> None:
+    """UserError for weights that say that they are of another task than the data: sooner than a world is drawn."""
+    said = task_of_weights(weights)
+    if said not in (DETECT, task):
+        raise UserError(
+            f"--weights {weights}: are of task '{said}', but --data {data} is of task '{task}'. Change one of them."
+        )
+
+
 def own_names(options: Mapping[str, Any], schemas: Iterable[type]) -> dict[str, Any]:
     """Options under their own names, whatever their spelling. Raises UserError for an unknown one."""
     known = schema_fields(list(schemas))

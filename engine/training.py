@@ -10,10 +10,10 @@ from data.config import task_of
 from engine import distributed
 from engine.options.train import DETECT_SCHEMAS, TRAIN_SCHEMAS
 from engine.resume import find_resume, load_resume
-from engine.setup import HERE, make_plan
-from engine.tasks import DETECT, check_meaning, entry, own_names, task_of_run
+from engine.setup import make_plan
+from engine.tasks import DETECT, check_meaning, check_weights, entry, own_names, task_of_run
 from engine.trainer import Interrupted, Trainer, TrainResult
-from utils.files import UserError, new_run_folder
+from utils.files import REPOSITORY, UserError, find_weights, new_run_folder
 from utils.options import build, schema_fields
 
 STAYS_WITH_RESUME = ("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots")
@@ -26,9 +26,10 @@ def train(**options: Any) -> TrainResult:
     can mend.
     """
     given, *_ = build(TRAIN_SCHEMAS, options)
-    other = entry(
-        "train", task_of_run(find_resume(given.resume, given.project)) if given.resume else task_of(given.data)
-    )
+    task = task_of_run(find_resume(given.resume, given.project)) if given.resume else task_of(given.data)
+    if given.weights and not given.resume:
+        check_weights(find_weights(given.weights), task, given.data)
+    other = entry("train", task)
     if other is not None:
         result: TrainResult = other(**options)
         return result
@@ -82,7 +83,7 @@ def _launch(devices: list[str], options: Mapping[str, Any]) -> TrainResult:
     rest = {key: value for key, value in options.items() if key not in {"device", "project", "name", "exist_ok"}}
     rest |= {"project": folder.parent, "name": folder.name, "exist_ok": True}
     words = [f"{key}={_word(value)}" for key, value in rest.items()]
-    code = distributed.launch(devices, [str(HERE / "train.py"), *words])
+    code = distributed.launch(devices, [str(REPOSITORY / "train.py"), *words])
     if code:
         raise UserError(f"--device {','.join(devices)}: a process ended with code {code}; its message stands above.")
     return TrainResult(folder, folder / "weights" / "best.pt")

@@ -26,9 +26,9 @@ from engine.evaluation import METRICS, ImageResult, PictureStats, Report, enough
 from engine.long_tail import LongTail, absent_groups, long_tail_of
 from engine.options.val import ValOptions
 from engine.sliced_evaluation import Slicing
-from engine.tasks import entry
+from engine.tasks import check_weights, entry
 from engine.val_outputs import JsonWriter, Samples, TextWriter
-from utils.files import UserError, atomic_write, find_file, new_run_folder
+from utils.files import UserError, atomic_write, find_weights, new_run_folder
 from utils.metrics import FREQUENCIES
 from utils.options import build
 from utils.plots import plot_study
@@ -36,7 +36,6 @@ from utils.report import save_csv, text_table
 
 __all__ = ["METRICS", "ImageResult", "PictureStats", "Report", "ValResult", "evaluate_detector", "validate"]
 
-HERE = Path(__file__).resolve().parents[1]
 SPLITS = {"train": ("train",), "test": ("test", "test2")}  # by task; every other task looks at val and val2
 WARM_UP = 5  # forward passes before time is taken
 IN_USE = 0.25  # confidence at which detectors are used: speed is measured there
@@ -88,15 +87,18 @@ def validate(**options: Any) -> ValResult:
     Where the data YAML names another task, that task's own validation takes them. Raises UserError for what the user can mend.
     """
     (chosen,) = build([ValOptions], options)
-    other = entry("validate", task_of(chosen.data))
+    task = task_of(chosen.data)
+    if chosen.weights is not None:
+        check_weights(weights_of(chosen), task, chosen.data)
+    other = entry("validate", task)
     if other is not None:
         found: ValResult = other(**options)
         return found
     subject = load_subject(chosen)
     save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
     whole = _corruptions if chosen.corruptions is not None else _accuracy
-    task: Callable[[Subject, Path], ValResult] = {"speed": _speed, "study": _study}.get(chosen.task, whole)
-    result = task(subject, save_dir)
+    measurement: Callable[[Subject, Path], ValResult] = {"speed": _speed, "study": _study}.get(chosen.task, whole)
+    result = measurement(subject, save_dir)
     print(f"results in {save_dir}")
     return result
 
@@ -144,7 +146,7 @@ def weights_of(chosen: ValOptions) -> Path:
     """The checkpoint's file. Raises UserError where none is named, or it is not there."""
     if chosen.weights is None:
         raise UserError("--weights: name the checkpoint to measure, such as runs/train/exp/weights/best.pt.")
-    return find_file(chosen.weights, Path(), HERE, HERE / "weights")
+    return find_weights(chosen.weights)
 
 
 def check_togetherness(chosen: ValOptions) -> None:

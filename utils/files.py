@@ -18,6 +18,7 @@ IMAGE_SUFFIXES: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".p
 VIDEO_SUFFIXES: frozenset[str] = frozenset(
     {".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
 )
+REPOSITORY = Path(__file__).resolve().parents[1]
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT} | {
     errno.ENOTDIR, errno.EEXIST, errno.EISDIR,  # a file where a folder should be, or the reverse
 }  # fmt: skip
@@ -209,3 +210,8 @@ def find_file(name: str | Path, *folders: Path) -> Path:
     near = suggestion(given.name, (path.name for folder in folders if folder.is_dir() for path in folder.iterdir()))
     looked = "".join(f", nor in {folder}" for folder in folders)
     raise UserError(f"{name}: there is no such file here{looked}.{near}")
+
+
+def find_weights(name: str | Path) -> Path:
+    """The weights file of a path, or of a name in the project's weights folder. Raises UserError as `find_file` does."""
+    return find_file(name, REPOSITORY, REPOSITORY / "weights")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import engine
 from data.config import TASKS as KNOWN
@@ -10,7 +12,7 @@ from engine.options.classify import EXPORT_OPTIONS, TRAIN_OPTIONS, VAL_OPTIONS
 from engine.options.export import ExportOptions
 from engine.options.train import TRAIN_SCHEMAS
 from engine.options.val import ValOptions
-from engine.tasks import TASKS, Task, check_meaning, entry, own_names, task_of_run
+from engine.tasks import TASKS, Task, check_meaning, check_weights, entry, own_names, task_of_run
 from utils.files import UserError, save_yaml
 from utils.options import schema_fields
 
@@ -69,3 +71,13 @@ def test_tasks_are_torch_free(root):
 def test_a_detector_has_no_options_of_other_tasks():
     with pytest.raises(UserError, match=r"--mask-squares: means nothing for task 'detect'.*docs/scripts/train.md"):
         engine.train(data="demo-night", mask_squares=0.3)
+
+
+def test_weights_of_another_task_are_told_apart(tmp_path):
+    """What says nothing about its task, such as a published state dict, is for its reader to judge."""
+    save_file({"a": np.zeros(1)}, tmp_path / "clips.safetensors", metadata={"task": "action"})
+    save_file({"a": np.zeros(1)}, tmp_path / "plain.safetensors")
+    check_weights(tmp_path / "clips.safetensors", "action", "demo-arid")
+    check_weights(tmp_path / "plain.safetensors", "classify", "demo-codan")
+    with pytest.raises(UserError, match="are of task 'action', but --data demo-night is of task 'detect'"):
+        check_weights(tmp_path / "clips.safetensors", "detect", "demo-night")
