@@ -29,7 +29,7 @@ from utils.options import run_door
 from utils.report import text_table
 
 UNMASKED = "front_ratio=0 back_ratio=0"
-RUNS = ("none", f"wiid byol_weight=0 {UNMASKED}", f"wiid {UNMASKED}", "wiid front_ratio=0.1 back_ratio=0.3")
+RUNS = ("none", f"wiid byol_weight=0 {UNMASKED}", f"wiid {UNMASKED}", "wiid back_ratio=0.1")
 NETWORK = {"cfg": "mc3_18", "imgsz": 32, "frames": 6, "interval": 5}
 OPTIMISER = {"optimizer": "Adam", "lr_schedule": "linear", "warmup_epochs": 0}
 TASK = DarkTask(
