@@ -29,10 +29,7 @@ def export(**options: Any) -> ExportResult:
     given = own_names(options, [ExportOptions])
     check_meaning(given, EXPORT_OPTIONS, TASK)
     (chosen,) = build([ExportOptions], given)
-    if chosen.weights is None:
-        raise UserError(
-            "--weights: expected the clip classifier to export, such as runs/train/exp/weights/best.safetensors."
-        )
+    assert chosen.weights is not None  # they told the task
     wrong = next((kind for kind in chosen.include if kind not in WRITERS), None)
     if wrong is not None:
         raise UserError(f"--include {wrong}: is not written for task action. Choose {' or '.join(WRITERS)}.")

@@ -50,7 +50,8 @@ def export(**options: Any) -> ExportResult:
     check_meaning(given, EXPORT_OPTIONS, TASK)
     (chosen,) = build([ExportOptions], given)
     unfit = next((kind for kind in chosen.include if kind not in SUFFIXES), None)
-    if unfit is not None or chosen.weights is None:
+    assert chosen.weights is not None  # they told the task
+    if unfit is not None:
         raise UserError(f"--include {unfit}: a classifier can become {' or '.join(SUFFIXES)}. Choose one of them.")
     check_packages(chosen)
     weights = find_weights(chosen.weights)

@@ -206,7 +206,7 @@ def summary(found: Sweep) -> list[dict[str, Any]]:
     for family in dict.fromkeys(one.family for one in plan.corrupters):
         mine = [one.family == family for one in plan.corrupters]
         mpc = float(table[mine].mean())
-        head = {"condition": found.clean.condition, "resolution": found.clean.resolution, "set": family}
+        head = {key: value for key, value in found.clean.head.items() if key != "split"} | {"set": family}
         means = {"clean": clean, "mPC": mpc, "rPC": mpc / clean if clean > 0 else float("nan")}
         rows.append({**head, "corruptions": sum(mine), **means})
     return rows
@@ -215,12 +215,11 @@ def summary(found: Sweep) -> list[dict[str, Any]]:
 def rows(found: Sweep) -> list[dict[str, Any]]:
     """The rows of corruptions.csv: the clean one (severity 0), then one for each corruption and severity."""
     clean = found.clean
-    head = {"condition": clean.condition, "split": clean.split, "resolution": clean.resolution}
     entries = [({"set": "", "corruption": "clean", "severity": 0}, clean)]
     for (one, step), report in found.reports.items():
         entries.append(({"set": one.family, "corruption": one.name, "severity": step}, report))
     return [
-        {**head, **kind, "images": report.images, **{name: report.metrics[name] for name in found.plan.measures}}
+        {**clean.head, **kind, "images": report.images, **{name: report.metrics[name] for name in found.plan.measures}}
         for kind, report in entries
     ]
 
@@ -268,5 +267,6 @@ def heat_map(found: Sweep, target: Path) -> None:
     values = np.column_stack((table, table.mean(1))) if len(plan.severities) > 1 else table
     clean = found.clean.metrics[plan.measures[0]]
     means = "   ".join(f"{row['set']}: mPC {cell(row['mPC'])}, rPC {cell(row['rPC'])}" for row in summary(found))
-    title = f"{plan.measures[0]}, {found.clean.condition}, {found.clean.resolution}: clean {cell(clean)}\n{means}"
+    seen = ", ".join(value for key, value in found.clean.head.items() if key != "split")
+    title = f"{plan.measures[0]}, {seen}: clean {cell(clean)}\n{means}"
     plot_heat_map(values, list(labels_of(plan.corrupters).values()), columns, target, title=title, top=clean)

@@ -90,6 +90,12 @@ class Report:
     resolution: str = "upsampled"
     enhanced: str = ""
 
+    @property
+    def head(self) -> dict[str, str]:
+        """What a table's row says of it first: condition, split, resolution, and `enhanced` where it was."""
+        head = {"condition": self.condition, "split": self.split, "resolution": self.resolution}
+        return head | ({"enhanced": self.enhanced} if self.enhanced else {})
+
 
 def evaluate_detector(
     model: DetectionModel,

@@ -79,6 +79,10 @@ class Subject:
         enhancer = self.enhancer
         return (lambda images, batch: enhancer.within(images, areas(batch))) if enhancer else None
 
+    def named(self, report: Report) -> Report:
+        """The report with what brightened its pictures."""
+        return replace(report, enhanced=self.enhancer.name) if self.enhancer else report
+
 
 def validate(**options: Any) -> ValResult:
     """Measure a checkpoint: `engine.validate(data="demo-night", weights="best.pt", task="test")`.
@@ -257,7 +261,7 @@ def measure(
         enhance=subject.enhance,
     )
     _mention(dataset, report, options)
-    return replace(report, enhanced=subject.enhancer.name) if subject.enhancer else report
+    return subject.named(report)
 
 
 def dataset_of(subject: Subject, split: str, rect: bool = True) -> Any:
@@ -317,6 +321,7 @@ def _corruptions(subject: Subject, save_dir: Path) -> ValResult:
             subject.device, config.root, options.batch_size, subject.workers, options.protocol,
         )  # fmt: skip
         found = sweep(subject.model, dataset, plan, split=split, condition=config.conditions.get(split, split))
+        found.clean = subject.named(found.clean)
         _mention(dataset, found.clean, options)
         sweeps.append(found)
     rows = write(sweeps, save_dir, options.plots)
@@ -351,10 +356,8 @@ def table(reports: Sequence[Report]) -> list[dict[str, Any]]:
     """The rows of metrics.csv: for each report one of all classes, then one a class."""
     rows = []
     for report in reports:
-        head = {"condition": report.condition, "split": report.split, "resolution": report.resolution}
-        head |= {"enhanced": report.enhanced} if report.enhanced else {}
         whole = {"class": "all", "images": report.images, "instances": report.instances, **report.metrics}
-        rows += [{**head, **row} for row in (whole, *report.per_class)]
+        rows += [{**report.head, **row} for row in (whole, *report.per_class)]
     return rows
 
 

@@ -46,6 +46,12 @@ def test_the_network_sees_brightened_pictures_in_grey_padding(tiny_set):
     assert (images == 1).float().mean() == 0.5
 
 
+def test_a_sweep_of_corruptions_names_the_enhancer(given):
+    result = engine.validate(**given, enhance="gamma", corruptions="fog", severities="3")
+    content = json.loads((result.save_dir / "corruptions.json").read_text())
+    assert {row["enhanced"] for row in (*content["rows"], *content["summary"])} == {"gamma"}
+
+
 def test_outputs_name_the_enhancer(given, capsys):
     result = engine.validate(**given, enhance="gamma", save_json=True)
     assert result.reports[0].enhanced == "gamma"
