@@ -24,8 +24,8 @@ from engine.long_tail import long_tail_of
 from engine.options.compare import ABOUT, COMPARE_SCHEMAS, CompareOptions
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.options.val import ValOptions
+from engine.subject import load_subject, measure, present_splits
 from engine.tasks import TASKS, entry
-from engine.validator import load_subject, measure, present_splits
 from methods.registry import split_names
 from utils.files import UserError, atomic_write, load_yaml, new_run_folder, save_yaml
 from utils.metrics import FREQUENCIES, PROTOCOLS

@@ -19,7 +19,7 @@ from data.scenes import make_world
 from engine.evaluation import ImageResult, label_areas
 from engine.options.prepare_favour import FavourOptions
 from engine.options.val import ValOptions
-from engine.validator import measure, subject_of
+from engine.subject import measure, subject_of
 from utils.files import UserError, list_images
 from utils.protocol_meter import ProtocolMeter
 from utils.report import save_csv

@@ -21,9 +21,10 @@ from engine.evaluation import Report
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.options.val import ValOptions
 from engine.resume import find_resume, load_resume
+from engine.subject import present_splits
 from engine.tasks import check_meaning, own_names
 from engine.trainer import TrainResult
-from engine.validator import ValResult, present_splits
+from engine.validator import ValResult
 from utils.files import UserError, find_weights, new_run_folder
 from utils.options import build
 from utils.report import save_csv, text_table

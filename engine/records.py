@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from data.views import EXTRA_VIEWS, ViewDataset
 from engine.checkpoint import load_detector, save_checkpoint, save_safetensors
 from engine.distributed import WORLD
+from engine.evaluation import Report
 from engine.setup import Plan
-from engine.validator import Report
 from models.detector import flops, parameters
 from utils.draw import draw_boxes
 from utils.files import atomic_write, save_yaml

@@ -19,13 +19,13 @@ from data.views import EXTRA_VIEWS
 from engine import distributed
 from engine.crux_view import save_mosaic
 from engine.distributed import WORLD
+from engine.evaluation import Report, evaluate_detector
 from engine.long_tail import long_tail_of
 from engine.optimiser import Schedule, build_optimiser, learning_rates
 from engine.records import Records
 from engine.resume import random_state, restore_random_state, save_resume
 from engine.setup import Plan, build_datasets, build_detector, row_hints, size_hints, training_pictures
 from engine.training_model import TrainingModel, set_modes
-from engine.validator import Report, evaluate_detector
 from methods.base import Run
 from utils.environment import contain_ultralytics
 

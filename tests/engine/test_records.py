@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from engine.evaluation import Report
 from engine.records import Records, fitness, rows_text
-from engine.validator import Report
 
 
 def make_records(**train: Any) -> Records:

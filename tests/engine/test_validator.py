@@ -16,7 +16,7 @@ import val
 from engine import evaluation
 from engine.options.val import ValOptions
 from engine.sliced_evaluation import Slicing
-from engine.validator import Report, splits_of, table, validate
+from engine.validator import Report, table, validate
 from utils.files import UserError
 
 DATA = "path: .\ntrain: images/train\nval: images/val\nval2: images/night\nnames: {0: cat, 1: dog}\n"
@@ -224,11 +224,6 @@ def test_mistakes_are_explained_and_leave_nothing_behind(given, tmp_path, wrong,
 def test_runs_are_numbered(given):
     assert [validate(**given).save_dir.name for _ in range(2)] == ["exp", "exp2"]
     assert validate(**given, name="here", exist_ok=True).save_dir.name == "here"
-
-
-@pytest.mark.parametrize(("task", "expected"), [("train", ("train",)), ("speed", ("val", "val2"))])
-def test_splits_of_a_task(task, expected):
-    assert splits_of(task) == expected
 
 
 def test_table_has_one_row_of_all_classes_first():
