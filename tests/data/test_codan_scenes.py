@@ -8,7 +8,8 @@ import pytest
 from data.class_folders import labelled
 from data.codan_scenes import NAMES, thing_in_street, write_pictures
 from data.config import load_data
-from data.scenes import WORLDS, make_world
+from data.scenes import make_world
+from data.worlds import WORLDS
 from utils.files import list_images
 
 

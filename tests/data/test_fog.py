@@ -10,8 +10,8 @@ import pytest
 from data.config import load_data
 from data.fog import CONTRAST, VISIBILITY, Fog, _density, _scattered, distance, draw_fog, foggy, transmission
 from data.lighting import day, luminance
-from data.scenes import WORLDS
 from data.street import NAMES, Frame, draw, make_street
+from data.worlds import WORLDS
 
 WHITE = (1.0, 1.0, 1.0)
 

@@ -15,7 +15,8 @@ from data.config import load_data
 from data.motion import foreground
 from data.motion_scenes import FRAMES, film, save_film
 from data.motions import NAMES, Manner, draw_manner, moment
-from data.scenes import MARKER, WORLDS, make_world
+from data.scenes import MARKER, make_world
+from data.worlds import WORLDS
 
 MANNER = Manner(rate=1.0, phase=0.0, begin=0.5, reach=1.0, yaw=0.0, left=False)
 

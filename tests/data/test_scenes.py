@@ -15,8 +15,9 @@ import pytest
 from data import scenes
 from data.config import load_data
 from data.labels import label_path
-from data.scenes import LOWRES, MARKER, VERSION, WORLDS, is_complete, make_world, night_clip
+from data.scenes import MARKER, VERSION, is_complete, make_world, night_clip
 from data.street import NAMES
+from data.worlds import LOWRES, WORLDS
 from utils.files import UserError, load_yaml
 
 COUNTS = {"train": 2, "val": 1, "test": 1}

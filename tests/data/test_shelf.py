@@ -7,9 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from data.scenes import WORLDS, make_world
+from data.scenes import make_world
 from data.shelf import close_up, even_shelf, filled, portrait, train_shelf
 from data.shelf_law import FREQUENCY, SCARCE, TRAINING, classes_of
+from data.worlds import WORLDS
 
 SIZE = (160, 120)
 
