@@ -17,8 +17,8 @@ from data.config import load_data
 from data.labels import label_path
 from data.scenes import MARKER, VERSION, is_complete, make_world, night_clip
 from data.street import NAMES
-from data.worlds import LOWRES, WORLDS
-from utils.files import UserError, load_yaml
+from data.worlds import WORLDS
+from utils.files import UserError
 
 COUNTS = {"train": 2, "val": 1, "test": 1}
 FOLDERS = {"train": 2, "train_night": 2, "val": 1, "val_day": 1, "test": 1, "test_day": 1}
@@ -193,15 +193,6 @@ def test_a_read_only_place(tmp_path):
         tiny(tmp_path / "file" / "world")
 
 
-def test_the_data_yaml_names_this_world(root):
-    content = load_yaml(root / "data" / "demo-night.yaml")
-    assert tuple(content["names"].values()) == NAMES == WORLDS[content["demo"]].names
-    folders = {folder for split in WORLDS[content["demo"]].splits.values() for folder in split.folders}
-    assert {content[key] for key in ("train", "pair", "val", "val2", "test", "test2")} == {
-        f"images/{f}" for f in folders
-    }
-
-
 def test_the_data_yaml_has_the_world_made_where_it_is_missing(tmp_path, root, monkeypatch):
     """`demo:` asks for the world; training then finds pairs, nights and days."""
     (tmp_path / "mine.yaml").write_text((root / "data" / "demo-night.yaml").read_text())
@@ -244,17 +235,3 @@ def test_a_clip_that_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="no video can be written"):
         night_clip(tmp_path / "night.nonsense", seconds=0.2, fps=5, size=(96, 72), workers=1, progress=False)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", [name for name, world in WORLDS.items() if world.writer is None])
-def test_every_world_is_drawn_as_its_data_yaml_says(name, tmp_path, root):
-    counts = dict.fromkeys(WORLDS[name].splits, 1)
-    make_world(name, tmp_path / name, size=(96, 72), counts=counts, workers=1, progress=False)
-    said = load_yaml(root / "data" / f"{name}.yaml")
-    assert list(said["names"].values()) == list(WORLDS[name].names)
-    for split in ("train", "val", "test"):
-        (picture,) = (tmp_path / name / said[split]).iterdir()
-        small = LOWRES in WORLDS[name].splits[split].folders.values()
-        height, width, _ = cv2.imread(str(picture)).shape
-        assert (height, width) == (72, 96) or (small and 18 <= height < 72 and 24 <= width < 96)
-        assert label_path(picture).is_file()
