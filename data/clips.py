@@ -25,7 +25,7 @@ from data.clip_reading import Frame, Undecodable, read_frames
 from data.motion import foreground
 from utils.files import UserError
 
-Picture = NDArray[np.uint8]  # (S, S, 3), RGB
+Picture = NDArray[np.uint8]  # (S, S, 3), BGR
 Clip = NDArray[np.uint8]  # (T, S, S, 3), RGB
 ZOOM, ASPECT = 288 / 224, 1.25  # a training window is up to so many times smaller than the picture, and wider than high
 CENTRE = 224 / 256  # of the shorter side: what a test window shows
@@ -141,7 +141,7 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         wanted = sorted({number for clip in clips for number in clip})
         parts = {number: cut(frame, window, self.shape.size) for number, frame in self._frames(path, wanted)}
         found = [[parts[number] for number in clip if number in parts] for clip in clips]
-        return [looped(clip or list(parts.values()), self.shape.frames) for clip in found]
+        return [assemble(clip or list(parts.values()), self.shape.frames) for clip in found]
 
     def _frames(self, path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, Frame]]:
         """The wanted frames with their numbers, decoded one by one or out of memory, where all of a video stay."""
@@ -184,16 +184,19 @@ def centre_window(size: tuple[int, int]) -> Window:
 
 
 def cut(frame: Frame, window: Window, size: int) -> Picture:
-    """The window of a frame, scaled to `size` px a side."""
+    """The window of a frame, scaled to `size` px a side, still in BGR."""
     top, left, height, width, flip = window
     how = cv2.INTER_AREA if min(height, width) > SHRINK * size else cv2.INTER_LINEAR
     part = cv2.resize(frame[top : top + height, left : left + width], (size, size), interpolation=how)
-    return np.asarray(cv2.cvtColor(cv2.flip(part, 1) if flip else part, cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(cv2.flip(part, 1) if flip else part, np.uint8)
 
 
-def looped(pictures: Sequence[Picture], frames: int) -> Clip:
-    """A clip of so many frames; fewer pictures come again from the first."""
-    return np.stack([pictures[number % len(pictures)] for number in range(frames)])
+def assemble(pictures: Sequence[Picture], frames: int) -> Clip:
+    """An RGB clip of so many frames; fewer pictures (BGR) come again from the first."""
+    clip = np.stack([pictures[number % len(pictures)] for number in range(frames)])
+    tall = clip.reshape(-1, clip.shape[2], 3)  # (T*S, S, 3), of the same memory
+    cv2.cvtColor(tall, cv2.COLOR_BGR2RGB, dst=tall)
+    return clip
 
 
 def recoloured(clip: Clip, draw: NDArray[np.float64], options: AugmentOptions) -> Clip:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from data.clips import ClipShape, as_tensor, centre_window, cut, looped
+from data.clips import ClipShape, as_tensor, assemble, centre_window, cut
 from data.config import load_data
 from engine.action_evaluation import Enhance, probabilities
 from engine.action_timeline import Seen, Timeline, Watcher
@@ -103,7 +103,7 @@ class Classifying:
         """Frames (H, W, 3) uint8, blue-green-red, of one size; fewer than a clip are looped. Returns (classes,)."""
         start = time.perf_counter()
         window = centre_window(frames[0].shape[:2])
-        clip = looped([cut(frame, window, self.shape.size) for frame in frames], self.shape.frames)
+        clip = assemble([cut(frame, window, self.shape.size) for frame in frames], self.shape.frames)
         device = next(self.classifier.network.parameters()).device
         with torch.autocast(device.type, torch.float16, enabled=self.half and device.type == "cuda"):
             batch = as_tensor(clip)[None, None].to(device)  # (1, 1, 3, T, S, S)

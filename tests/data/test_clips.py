@@ -12,7 +12,7 @@ import torch
 from data.augment_options import AugmentOptions
 from data.clip_lists import Split, Video, list_videos, load_split
 from data.clip_reading import Facts, Undecodable, look, read_frames
-from data.clips import ClipSet, ClipShape, Window, centre_window, cut, looped, random_window, recoloured
+from data.clips import ClipSet, ClipShape, Window, assemble, centre_window, cut, random_window, recoloured
 from data.config import DataConfig, load_data
 from data.motion_scenes import save_film
 from utils.files import UserError
@@ -89,11 +89,12 @@ def test_every_frame_is_cut_alike() -> None:
     """One picture five times: five equal frames, whatever the window, mirrored or not."""
     picture = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     for window in (Window(2, 5, 16, 20, False), Window(2, 5, 16, 20, True)):
-        clip = looped([cut(picture, window, 16)], 5)
+        clip = assemble([cut(picture, window, 16)], 5)
         assert clip.shape == (5, 16, 16, 3) and (clip == clip[:1]).all()
     plain, flipped = (cut(picture, Window(0, 0, 16, 16, flip), 16) for flip in (False, True))
     assert np.array_equal(plain[:, ::-1], flipped)
-    assert np.array_equal(plain, picture[:16, :16, ::-1])  # RGB of the files' BGR
+    assert np.array_equal(plain, picture[:16, :16])
+    assert np.array_equal(assemble([plain], 1)[0], picture[:16, :16, ::-1])  # RGB of the files' BGR
 
 
 def test_windows_lie_in_the_picture_and_are_as_large_as_published() -> None:
