@@ -22,6 +22,7 @@ import torch
 from bench.dark_tasks import DarkTask, add_options
 from bench.timing import alternate, report, table
 from engine.classification_learners import DayLearner, PairLearner
+from engine.distributed import start
 from engine.optimiser import build_optimiser
 from engine.options.classify import DEFAULTS, ClassifyOptions
 from engine.options.train import HyperOptions
@@ -82,7 +83,7 @@ def make_step(method: str, network: str, batch: dict[str, Any], device: torch.de
 
 def time_steps(given: argparse.Namespace) -> str:
     """The table of --step."""
-    device = torch.device(given.device)
+    device = start(given.device)
     batch = make_batch(given.batch_size, given.imgsz, device)
     steps = {method: make_step(method, given.cfg, batch, device) for method in ("none", "wiid")}
     clock = time.process_time if given.busy else time.perf_counter

@@ -62,7 +62,7 @@ class Recognition(Generic[Network]):
         if len(distributed.listed_devices(chosen.device)) > 1 or distributed.launched():
             named = chosen.device or "of torchrun"
             raise UserError(f"--device {named}: task {self.task} trains on one device. Name one.")
-        device = distributed.pick_device(chosen.device)
+        device = distributed.start(chosen.device)
         if not chosen.resume:
             return self.trainer(self.make_plan(given), device).run()
         state = load_resume(find_resume(chosen.resume, chosen.project))
