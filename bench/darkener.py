@@ -1,6 +1,8 @@
 """A small CUT, trained in minutes on made-up streets, beside the physical darkener: a table and a picture.
 
 python -m bench.darkener --out bench/results/darkener.md --sheet docs/images/darkeners.jpg
+python -m bench.darkener --worth cut          # detectors that learn from its pictures as partners; three seeds
+python -m bench.darkener --worth physical     # and from the physical darkener's, by the same recipe
 
 Days are demo-night's training pictures. Nights are of its kind, from seeds of which demo-night uses none; so are the
 streets that are shown and measured. Drawing them is not counted in the time.
@@ -19,13 +21,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import engine
+from bench.recipe import RECIPE as RECIPE_OF_DETECTORS
 from bench.timing import report
 from data.lighting import day, night
 from data.scenes import make_world
 from data.street import draw, make_street
 from engine.darkener import Darkener, learned_darkener, physical_darkener
 from engine.prepare import prepare
-from utils.files import new_run_folder
+from utils.files import REPOSITORY, load_yaml, new_run_folder, save_yaml
 from utils.options import run_door
 
 Picture = NDArray[np.uint8]
@@ -34,6 +38,8 @@ SEED = 3000  # demo-night has 0, the shipped detector's days 1000, the shipped e
 STREETS = range(SEED * 1000 + 700, SEED * 1000 + 724)  # measured; the first ones are shown
 SIZE = (320, 240)
 RECIPE = {"width": 16, "blocks": 4, "imgsz": 112, "load": 180, "epochs": 1, "decay_epochs": 1, "lr": 5e-4}
+PARTNERS = Path("datasets/demo-night-cut")
+RUNS = ("wiid byol_weight=0 back_ratio=0", "wiid")  # the pair as augmentation, and all of WiiD
 REACH, GAP = 6, 3  # px: shifts looked at; between pictures of the sheet
 
 
@@ -121,13 +127,44 @@ def compare(weights: Path) -> tuple[list[dict[str, object]], dict[str, list[Pict
     return rows, columns
 
 
+def paired_with(weights: Path) -> Path:
+    """A data YAML of demo-night whose partners are made by the CUT of these weights."""
+    make_world("demo-night", DAYS)
+    prepare("darken", source=DAYS / "images/train", out=PARTNERS / "images/train", model="cut", weights=weights)
+    facts = load_yaml(REPOSITORY / "data/demo-night.yaml")
+    places = {key: f"{DAYS.name}/{facts[key]}" for key in ("train", "val", "val2", "test", "test2")}
+    kept = {key: facts[key] for key in ("conditions", "method", "names")}
+    file = PARTNERS.with_suffix(".yaml")
+    save_yaml(file, {"path": ".", **places, "pair": f"{PARTNERS.name}/images/train", **kept})
+    return file
+
+
+def worth(darkener: str, weights: Path | None, seeds: int) -> None:
+    """Compare detectors that learned from days and the partners that a darkener made of them."""
+    data = RECIPE_OF_DETECTORS["data"]
+    if darkener == "cut":
+        data = paired_with(weights or train(new_run_folder(Path("runs/darkener"), "demo"))[0])
+    name = f"darkener-{darkener}"
+    folders = {"project": Path("runs/compare"), "name": name, "out": Path("bench/results") / name}
+    engine.compare(
+        **{**RECIPE_OF_DETECTORS, "data": data}, run=RUNS, seeds=seeds, plots=False, exist_ok=True, **folders
+    )
+
+
 def main() -> None:
     """Train, unless weights are given; measure, and write table and sheet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="of an earlier run: nothing is trained")
     parser.add_argument("--out", type=Path, help="Markdown file for the table")
     parser.add_argument("--sheet", type=Path, help="picture of the darkeners side by side")
+    parser.add_argument(
+        "--worth", choices=("cut", "physical"), help="compare detectors instead, trained on its pictures"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="with --worth")
     options = parser.parse_args()
+    if options.worth:
+        worth(options.worth, options.weights, options.seeds)
+        return
     torch.set_num_threads(1)
     weights, busy = (options.weights, None) if options.weights else train(new_run_folder(Path("runs/darkener"), "demo"))
     rows, columns = compare(weights)
