@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data.labels import label_path
-from data.manifest import MANIFEST
+from data.manifest import MANIFEST, Manifest
 from data.probe import Unreadable, probe
-from utils.files import UserError, atomic_write
+from utils.files import UserError, atomic_write, list_images
 
 _KINDS = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "RGBA": "RGBA", "PA": "palette", "CMYK": "CMYK"}
 
@@ -91,11 +92,24 @@ def relative(path: Path, home: Path) -> str:
         ) from None
 
 
-def refuse_taken_labels(out: Path, names: Iterable[str]) -> None:
-    """Raise UserError where a label stands already in the place of a copy's."""
-    taken = next((place for name in names if (place := label_path(out / name)).exists()), None)
-    if taken is not None:
-        raise UserError(f"{taken}: is there already, and would be overwritten. Choose another --out, or move it away.")
+def names_below(source: Path) -> dict[Path, str]:
+    """The pictures of a folder or a list, each with its name below the source. Raises UserError as `relative` does."""
+    home = home_of(source)
+    return {path: relative(path, home) for path in list_images(source)}
+
+
+def begin(out: Path, note: str, recipe: Mapping[str, Any], labelled: Iterable[str] = ()) -> Manifest:
+    """The record of a copy that is begun or gone on with. labelled: names of copies that labels will be written beside.
+
+    Raises UserError as `Manifest` does, and where a label stands already in the place of a new copy's.
+    """
+    if not (out / note).is_file():
+        taken = next((place for name in labelled if (place := label_path(out / name)).exists()), None)
+        if taken is not None:
+            raise UserError(
+                f"{taken}: is there already, and would be overwritten. Choose another --out, or move it away."
+            )
+    return Manifest(out, note, recipe)
 
 
 def read_picture(path: Path) -> tuple[NDArray[np.uint8], str]:

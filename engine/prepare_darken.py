@@ -13,23 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.degrade import LOW_LIGHT_RANGES
-from data.manifest import Manifest
 from data.probe import Unreadable
 from engine.copies import (
     Copied,
+    begin,
     copy_label,
     encode_as,
-    home_of,
     interrupted,
+    names_below,
     read_picture,
-    refuse_taken_labels,
-    relative,
     two_folders,
 )
 from engine.darkener import Darkener, learned_darkener, physical_darkener
 from engine.distributed import pick_device
 from engine.options.prepare import DarkenOptions
-from utils.files import UserError, atomic_write, list_images, load_yaml
+from utils.files import UserError, atomic_write, load_yaml
 from utils.progress import progress
 
 RECIPE = "darken.yaml"
@@ -56,13 +54,9 @@ def darken(options: DarkenOptions) -> Copied:
     Raises UserError for folders that are missing, nested, or hold the result of another recipe, and for unfit weights.
     """
     source, out = two_folders("darken", options.source, options.out, "_night")
-    home = home_of(source)
-    names = {path: relative(path, home) for path in list_images(source)}
+    names = names_below(source)
     darkener = _darkener(options)
-    recipe = _recipe(out, darkener, options)
-    if options.labels and not (out / RECIPE).is_file():
-        refuse_taken_labels(out, names.values())
-    manifest = Manifest(out, RECIPE, recipe)
+    manifest = begin(out, RECIPE, _recipe(out, darkener, options), names.values() if options.labels else ())
     todo = [path for path, name in names.items() if name not in manifest.rows]
     result = Copied(out, before=len(names) - len(todo))
     batches = _batches(_read(todo, names, options.seed, darkener, result), options.batch_size)

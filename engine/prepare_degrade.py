@@ -20,18 +20,9 @@ from data.degrade_set import Recipe, find_recipe, picture_seed
 from data.labels import label_path, read_label
 from data.manifest import MANIFEST, Manifest
 from data.probe import Unreadable
-from engine.copies import (
-    Copied,
-    encode_as,
-    home_of,
-    interrupted,
-    read_picture,
-    refuse_taken_labels,
-    relative,
-    two_folders,
-)
+from engine.copies import Copied, begin, encode_as, home_of, interrupted, names_below, read_picture, two_folders
 from engine.options.prepare_degrade import DegradeOptions
-from utils.files import UserError, atomic_write, list_images, load_yaml
+from utils.files import UserError, atomic_write, load_yaml
 from utils.progress import progress
 
 NOTE = "degrade.yaml"
@@ -74,9 +65,7 @@ def degrade(options: DegradeOptions) -> Degraded:
     recipe.check(options.severity)
     source, out = two_folders("degrade", options.source, options.out, f"-{options.recipe}".replace(":", "-"))
     jobs = _jobs(source, options)
-    if not (out / NOTE).is_file():
-        refuse_taken_labels(out, (job.file for job in jobs))
-    manifest = Manifest(out, NOTE, _deciding(options))
+    manifest = begin(out, NOTE, _deciding(options), (job.file for job in jobs))
     todo = [job for job in jobs if job.file not in manifest.rows]
     result = Degraded(out, before=len(jobs) - len(todo), rows=manifest.rows)
     try:
@@ -93,7 +82,7 @@ def _jobs(source: Path, options: DegradeOptions) -> list[_Job]:
     coco = CocoSet(options.annotations, home_of(source)) if options.annotations else None
     named = {path: name for name, path in coco.pictures.items()} if coco else None
     if named is None:
-        named = {path: relative(path, home_of(source)) for path in list_images(source)}
+        named = names_below(source)
     jobs = [
         _Job(path, name, Path(name).with_suffix(f".{options.format}").as_posix(), coco) for path, name in named.items()
     ]

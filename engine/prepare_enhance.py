@@ -11,13 +11,12 @@ from data.manifest import Manifest
 from data.probe import Unreadable
 from engine.copies import (
     Copied,
+    begin,
     copy_label,
     encode_as,
-    home_of,
     interrupted,
+    names_below,
     read_picture,
-    refuse_taken_labels,
-    relative,
     two_folders,
 )
 from engine.distributed import pick_device
@@ -25,7 +24,7 @@ from engine.enhance import Enhancer, open_enhancer, trained_scale
 from engine.options.enhance import SHIPPED
 from engine.options.prepare_enhance import EnhanceOptions
 from engine.weights import load_weights
-from utils.files import UserError, atomic_write, find_weights, list_images
+from utils.files import UserError, atomic_write, find_weights
 from utils.progress import progress
 
 NOTE = "enhance.yaml"
@@ -38,14 +37,11 @@ def enhance(options: EnhanceOptions) -> Copied:
     Raises UserError for folders that are missing, nested, or hold the result of other options, and for unfit weights.
     """
     source, out = two_folders("enhance", options.source, options.out, "_bright")
-    home = home_of(source)
-    names = {path: relative(path, home) for path in list_images(source)}
+    names = names_below(source)
     enhancer = open_enhancer(options.method, options.weights, options.scale, pick_device(options.device))
     if enhancer is None:
         raise UserError("--method none: there is nothing to do. Choose zero-dce, clahe or gamma.")
-    if options.labels and not (out / NOTE).is_file():
-        refuse_taken_labels(out, names.values())
-    manifest = Manifest(out, NOTE, _deciding(options))
+    manifest = begin(out, NOTE, _deciding(options), names.values() if options.labels else ())
     todo = {path: name for path, name in names.items() if name not in manifest.rows}
     result = Copied(out, before=len(names) - len(todo))
     try:
