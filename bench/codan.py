@@ -2,6 +2,7 @@
 
 python -m bench.codan                                # the four runs, three seeds: day only, the pair, WiiD without masks, WiiD
 python -m bench.codan --split val --seeds 1          # to choose among variants
+python -m bench.codan --split val --seeds 1 --still  # WiiD whose batch norms keep no statistics of the unlabelled nights
 python -m bench.codan --enhanced                     # the same runs with pictures enhanced at test
 python -m bench.codan --step                         # a training step of WiiD against a plain one
 
@@ -15,6 +16,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -45,6 +47,23 @@ TASK = DarkTask(
     runs=RUNS,
 )
 CLASSES = 10
+
+
+def keep_statistics() -> None:
+    """From here on, the unlabelled nights leave the running statistics of the batch norms as they are."""
+    usual = PairLearner._night_features
+
+    def still(learner: PairLearner, nights: torch.Tensor) -> torch.Tensor:
+        norms = [layer for layer in learner.network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = 0.0
+        features = usual(learner, nights)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        return features
+
+    PairLearner._night_features = still  # type: ignore[method-assign, assignment]
 
 
 def make_batch(batch_size: int, imgsz: int, device: torch.device) -> dict[str, Any]:
@@ -96,6 +115,9 @@ def main() -> None:
     """Parse the options and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser, RUNS)
+    parser.add_argument(
+        "--still", action="store_true", help="WiiD without masks, its nights kept out of the statistics"
+    )
     parser.add_argument("--step", action="store_true", help="time a step instead of comparing runs")
     parser.add_argument("--cfg", default="resnet18", help="with --step")
     parser.add_argument("--imgsz", type=int, default=64, help="with --step")
@@ -110,6 +132,10 @@ def main() -> None:
         text = time_steps(given)
         print(text)
         atomic_write(given.out / "step-classify.md", text.encode())
+    elif given.still:
+        keep_statistics()
+        given.runs = [f"wiid {UNMASKED}"]
+        replace(TASK, name=f"{TASK.name}-still").compare(given)
     else:
         TASK.compare(given)
 

@@ -35,10 +35,11 @@ class DarkTask:
 
     def day_weights(self) -> Path:
         """Weights trained by day alone; made where they are not there yet."""
-        weights = PROJECT / f"{self.name}-day/weights/last.safetensors"
+        folder = f"{self.recipe['data']}-day"
+        weights = PROJECT / folder / "weights/last.safetensors"
         if not weights.is_file():
             own = {"method": "none", "seed": DAY_SEED, "noval": True, "plots": False, "exist_ok": True}
-            engine.train(**{**self.recipe, **own, **self.day}, project=PROJECT, name=f"{self.name}-day")
+            engine.train(**{**self.recipe, **own, **self.day}, project=PROJECT, name=folder)
         return weights
 
     def compare(self, given: argparse.Namespace) -> None:
