@@ -21,6 +21,7 @@ from data.lighting import Exposure, expose, luminance, night_exposure
 from data.motions import NAMES, Moment, draw_manner, moment
 from data.render import Array, floats, noise_tile, triple
 from data.shapes import Colour, Spot, pick, srgb
+from utils.videos import frames_in
 
 Film = NDArray[np.uint8]  # (T, H, W, 3), RGB
 FRAMES, RATE = 36, 15  # of a film, and a second
@@ -105,6 +106,8 @@ def save_film(path: Path, frames: Film, rate: float = RATE, codec: str = CODEC) 
     for frame in frames:
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
     writer.release()
+    if frames_in(path) < len(frames):
+        raise OSError(f"{path} could not be written whole")
 
 
 def _person(rng: np.random.Generator) -> Person:

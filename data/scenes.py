@@ -26,6 +26,7 @@ from data.street import draw, make_street
 from data.worlds import DARK, LOWRES, WORLDS, Picture, World, find_world
 from utils.files import UserError
 from utils.progress import progress as shown
+from utils.videos import settle_video
 
 VERSION = 1  # counts up when the same seed begins to give other bytes
 MARKER = "world.json"  # written last: a folder that holds it is whole
@@ -292,7 +293,7 @@ def night_clip(
         for frame in shown(frames, total, f"filming {path.name}") if progress else frames:
             writer.write(np.ascontiguousarray(frame[..., ::-1]))
         writer.release()
-        os.replace(partial, path)
+        settle_video(partial, path, total)
     finally:
         writer.release()
         partial.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.state_dicts import as_safetensors
+from engine.state_dicts import as_safetensors, save_pt
 from engine.weights import Weights, load_weights
 from models.detector import build
 from models.parse import stock_rows
@@ -184,7 +184,7 @@ def save_checkpoint(
         "hardsight": {"options": options, "metrics": plain(metrics)},
     }
     network.args |= {theirs: options[ours] for ours, theirs in TRAIN_ARGS.items() if options.get(ours) is not None}
-    atomic_write(Path(path), lambda temporary: torch.save(content, temporary))
+    save_pt(Path(path), content)
 
 
 def save_safetensors(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.state_dicts import as_safetensors, differences, listed, take_over
+from engine.state_dicts import as_safetensors, differences, listed, save_pt, take_over
 from engine.tasks import task_of_weights
 from engine.weights import Weights, load_weights
 from models.classifier import HEADS, NAMES, build
@@ -62,7 +62,7 @@ def write_files(folder: Path, stem: str, network: nn.Module, task: str, name: st
     """What `save_classifier` does, for any task."""
     state = {key: value.detach().cpu().clone().contiguous() for key, value in network.state_dict().items()}
     facts = {"versions": {"torch": torch.__version__}, **about}
-    atomic_write(folder / f"{stem}.pt", lambda path: torch.save(state, path))
+    save_pt(folder / f"{stem}.pt", state)
     atomic_write(folder / f"{stem}.safetensors", as_safetensors(state, {"task": task, "network": name}, facts))
     return folder / f"{stem}.safetensors"
 

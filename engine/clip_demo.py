@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from data.prompts import TEMPLATES, prompts
@@ -64,7 +64,7 @@ def train_demo_clip(out: Path, *, seed: int = 0, shown: Shown | None = None, ste
             del loss
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
     out.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(out, lambda place: save_file(state, place))
+    atomic_write(out, save(state))
 
 
 def drawn(seed: int, shelves: int = SHELVES, portraits: int = PORTRAITS) -> Shown:

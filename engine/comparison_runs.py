@@ -17,6 +17,7 @@ from engine.comparison_tables import Outcome
 from engine.evaluation import PictureStats, Report
 from engine.options.train import TrainOptions
 from engine.options.val import ValOptions
+from engine.resume import can_resume, forget_resume
 from engine.subject import load_subject, measure, present_splits
 from engine.tasks import entry
 from utils.files import UserError, atomic_write
@@ -95,6 +96,10 @@ class Bench:
         options = {key: value for key, value in self.options_of(spec, seed).items() if key not in WHEREABOUTS}
         return hashlib.sha256(json.dumps(plain_options(options), default=str).encode()).hexdigest()
 
+    def _folder(self, spec: RunSpec, seed: int) -> Path:
+        """Where a pair trains."""
+        return self.save_dir / "runs" / f"{spec.slug}-seed{seed}"
+
     def _row(self, spec: RunSpec, seed: int) -> Path:
         """Where the row of a pair is kept; the matches of its pictures lie beside it."""
         return self.save_dir / "rows" / f"{spec.slug}-seed{seed}.json"
@@ -124,9 +129,9 @@ class Bench:
         """One training in its own folder, then the measurement of its best checkpoint."""
         started = time.perf_counter()
         options = self.options_of(spec, seed)
-        folder = self.save_dir / "runs" / f"{spec.slug}-seed{seed}"
+        folder = self._folder(spec, seed)
         mark = folder / "compare.json"
-        begun = (folder / "weights" / "resume.pt").is_file() and mark.is_file()
+        begun = can_resume(folder) and mark.is_file()
         if begun and json.loads(mark.read_text())["fingerprint"] == self._fingerprint(spec, seed):
             whereabouts = {key: options[key] for key in ("device", "workers", "cache") if key in options}
             result = self.trainer(resume=str(folder), **whereabouts)
@@ -139,7 +144,7 @@ class Bench:
         return Outcome(spec.label, seed, self.examiner(result.best, options), seconds)
 
     def _remember(self, spec: RunSpec, outcome: Outcome) -> None:
-        """Write the row last: where it is, everything is."""
+        """Write the row after all else: where it is, everything is, and nothing remains to be resumed."""
         path = self._row(spec, outcome.seed)
         for report in outcome.reports:
             _save_pictures(path, report)
@@ -151,6 +156,7 @@ class Bench:
             "reports": [{key: value for key, value in vars(r).items() if key != "pictures"} for r in outcome.reports],
         }
         atomic_write(path, json.dumps(row, indent=1).encode())
+        forget_resume(self._folder(spec, outcome.seed))
 
 
 def _matches_file(row: Path, split: str) -> Path:

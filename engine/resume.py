@@ -11,18 +11,34 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from utils.files import UserError, atomic_write
+from engine.state_dicts import save_pt
+from utils.files import UserError
 
 NAME, PREVIOUS = "resume.pt", "resume.previous.pt"
 
 
 def save_resume(folder: Path, state: Mapping[str, Any]) -> Path:
-    """Write `resume.pt` atomically; the one before stays as `resume.previous.pt`. `state`: tensors and plain values."""
-    path = folder / NAME
+    """Write `resume.pt` atomically; the one before stays as `resume.previous.pt`. `state`: tensors and plain values.
+
+    Where it cannot be written, both stay as they were.
+    """
+    path, new = folder / NAME, folder / "resume.new.pt"
+    save_pt(new, dict(state))
     if path.exists():
         os.replace(path, folder / PREVIOUS)
-    atomic_write(path, lambda temporary: torch.save(dict(state), temporary))
+    os.replace(new, path)
     return path
+
+
+def can_resume(run: Path) -> bool:
+    """Whether a run folder holds a state to go on from."""
+    return any((run / "weights" / name).is_file() for name in (NAME, PREVIOUS))
+
+
+def forget_resume(run: Path) -> None:
+    """Remove the states of a run that is over and measured: they are three times the size of its weights."""
+    for name in (NAME, PREVIOUS):
+        (run / "weights" / name).unlink(missing_ok=True)
 
 
 def load_resume(path: Path) -> dict[str, Any]:
@@ -47,16 +63,18 @@ def load_resume(path: Path) -> dict[str, Any]:
 def find_resume(wanted: str, project: Path) -> Path:
     """The resume file behind `--resume`: a file, a run folder, or `newest` below the project. Raises UserError."""
     if wanted == "newest":
-        found = sorted(project.glob(f"*/weights/{NAME}"), key=lambda path: path.stat().st_mtime)
+        found = sorted(project.glob("*/weights/resume*.pt"), key=lambda path: path.stat().st_mtime)
         if not found:
             raise UserError(
                 f"--resume: no run below {project} holds weights/{NAME}. Name the run: --resume RUN_FOLDER."
             )
-        return found[-1]
+        return found[-1].with_name(NAME)
     path = Path(wanted)
-    for candidate in (path, path / NAME, path / "weights" / NAME):
-        if candidate.is_file():
-            return candidate
+    if path.is_file():
+        return path
+    for weights in (path, path / "weights"):
+        if any((weights / name).is_file() for name in (NAME, PREVIOUS)):
+            return weights / NAME
     raise UserError(f"--resume {wanted}: neither a resume file nor a run folder with weights/{NAME}.")
 
 

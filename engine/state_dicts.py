@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from utils.files import UserError
+from utils.files import UserError, atomic_write
 
 COUNTER = "num_batches_tracked"  # of batch norms; old torchvision files lack it
 SHOWN = 4  # tensors that a message names
@@ -55,6 +56,16 @@ def take_over(network: nn.Module, state: Mapping[str, Tensor], path: Path, whose
     if wrong:
         raise UserError(f"{path}: these are not the tensors of {whose}: {listed(wrong)}. {remedy}")
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=False)  # but for counters
+
+
+def save_pt(path: Path, content: Mapping[str, Any]) -> None:
+    """Write what `torch.save` makes of tensors and plain values, whole or not at all. Raises UserError as `atomic_write`."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # given a path, torch hides why it cannot write
+            torch.save(content, file)
+
+    atomic_write(path, write)
 
 
 def as_safetensors(state: Mapping[str, Tensor], texts: Mapping[str, str], facts: Mapping[str, Any]) -> bytes:

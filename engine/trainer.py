@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import time
 from collections.abc import Iterator
@@ -119,7 +120,7 @@ class Trainer:
         """Train to the end, or raise Interrupted after writing `resume.pt`."""
         run = Run(self.detector, epochs=self.options.epochs)
         self.records.start(self.ema.ema, self.datasets)
-        with self._signals():
+        with self._signals(), self._workers():
             for epoch in range(self.start_epoch, self.options.epochs):
                 run.begin(epoch)
                 self._epoch(run)
@@ -170,21 +171,29 @@ class Trainer:
                 self._maybe_stop(run, number)
         return {f"train/{name}": float(value) / seen for name, value in sums.items()}
 
-    @property
+    @contextlib.contextmanager
+    def _workers(self) -> Iterator[None]:
+        """The loader's workers end with the run, also with one that fails: python would wait for them for ever, since they
+        do not hear the signal that it ends them with.
+        """
+        try:
+            yield
+        finally:
+            self.__dict__.pop("loader", None)
+
+    @functools.cached_property
     def loader(self) -> DataLoader:
         """The loader, made once; its workers live as long as the run."""
-        if not hasattr(self, "_loader"):
-            workers = self.plan.workers(self.device)
-            self._loader: DataLoader = DataLoader(
-                self.pictures,
-                batch_sampler=self.sampler,
-                num_workers=workers,
-                collate_fn=self.pictures.collate_fn,
-                pin_memory=self.device.type == "cuda",
-                persistent_workers=workers > 0,
-                worker_init_fn=leave_signals_to_the_run,
-            )
-        return self._loader
+        workers = self.plan.workers(self.device)
+        return DataLoader(
+            self.pictures,
+            batch_sampler=self.sampler,
+            num_workers=workers,
+            collate_fn=self.pictures.collate_fn,
+            pin_memory=self.device.type == "cuda",
+            persistent_workers=workers > 0,
+            worker_init_fn=leave_signals_to_the_run,
+        )
 
     def _prepare(self, batch: dict[str, Any], run: Run) -> dict[str, Any]:
         """Batch to the device, pictures to [0, 1]."""

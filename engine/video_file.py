@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from utils.files import UserError
+from utils.videos import settle_video
 
 LONGEST_GAP = 2.0  # seconds of a still picture that stand for a live source's silence, at most
 
@@ -21,6 +22,7 @@ class VideoFile:
     def __init__(self, path: Path, fps: float) -> None:
         self.path, self.fps = path, fps
         self.written = 0
+        self._before = 0  # of `written`, those in earlier files
         self._left_out = 0
         self._files = 0
         self._size = (0, 0)
@@ -41,11 +43,11 @@ class VideoFile:
             self.written += 1
 
     def close(self) -> None:
-        """Complete the file and give it its name."""
+        """Complete the file and give it its name. Raises UserError where the disk could not take all of it."""
         if self._out is not None:
             self._out.release()
             self._out = None
-            self._partial.replace(self._complete)
+            settle_video(self._partial, self._complete, self.written - self._before)
 
     @property
     def _complete(self) -> Path:
@@ -61,7 +63,7 @@ class VideoFile:
     def _begin(self, size: tuple[int, int]) -> None:
         """Start a file for pictures of (width, height)."""
         self.close()
-        self._files, self._size = self._files + 1, size
+        self._files, self._size, self._before = self._files + 1, size, self.written
         code = cv2.VideoWriter.fourcc(*"mp4v")  # the one .mp4 encoder that every build of OpenCV carries
         self._out = cv2.VideoWriter(str(self._partial), code, self.fps, size)
         if not self._out.isOpened():

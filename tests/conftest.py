@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no real data: the folder ../shared beside the repository is missing")
     return folder
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[int], None]]:
+    """full_disk(size): from now on no file can grow beyond so many bytes. What is said of it is what a full disk says."""
+    resource = pytest.importorskip("resource", reason="this system limits no file sizes")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ VIDEO_SUFFIXES: frozenset[str] = frozenset(
     {".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
 )
 REPOSITORY = Path(__file__).resolve().parents[1]
-_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT} | {
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_WRITABLE = _NO_ROOM | {errno.EACCES, errno.EPERM, errno.EROFS} | {
     errno.ENOTDIR, errno.EEXIST, errno.EISDIR,  # a file where a folder should be, or the reverse
 }  # fmt: skip
 
@@ -97,10 +98,32 @@ def atomic_write(path: Path, write: Callable[[Path], None] | bytes) -> None:
     except OSError as problem:
         if problem.errno not in _NOT_WRITABLE:
             raise
-        raise UserError(f"{path}: cannot be written ({problem.strerror}). Choose a writable place with room.") from None
+        raise _cannot_be_written(path, problem) from None
+    except Exception as problem:
+        full = no_room(problem)
+        if full is None:
+            raise
+        raise _cannot_be_written(path, full) from None
     finally:
         with contextlib.suppress(OSError):  # it became the file itself, or never came to be
             temporary.unlink()
+
+
+def _cannot_be_written(path: Path, problem: OSError) -> UserError:
+    return UserError(f"{path}: cannot be written ({problem.strerror}). Choose a writable place with room.")
+
+
+def no_room(problem: BaseException) -> OSError | None:
+    """The system's word of a full disk or quota behind a problem, or None.
+
+    Libraries raise errors of their own over it: `torch.save` a RuntimeError about positions in the file.
+    """
+    behind: BaseException | None = problem
+    while behind is not None and not isinstance(behind, UserError):
+        if isinstance(behind, OSError) and behind.errno in _NO_ROOM:
+            return behind
+        behind = behind.__cause__ or behind.__context__
+    return None
 
 
 def _sync(path: Path) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.files import UserError, suggestion
+from utils.files import UserError, no_room, suggestion
 from utils.option_text import help_text, table_text
 from utils.option_types import Option, convert, read_type
 
@@ -180,7 +180,7 @@ def _plain(value: Any) -> Any:
 
 
 def run_door(main: Callable[[], Any]) -> int:
-    """Run a door's work and return its exit code: 0, 2 for a UserError (said on one line of stderr), 130 for Ctrl-C."""
+    """Run a door's work and return its exit code: 0, 130 for Ctrl-C, 2 for a UserError or a full disk (one line of stderr)."""
     try:
         main()
     except UserError as problem:
@@ -189,4 +189,11 @@ def run_door(main: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except Exception as problem:
+        full = no_room(problem)
+        if full is None:
+            raise
+        where = f"{full.filename}: cannot be written" if full.filename else "a file cannot be written"
+        print(f"error: {where} ({full.strerror}). Make room, or name a place that has it.", file=sys.stderr)
+        return 2
     return 0

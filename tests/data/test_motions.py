@@ -87,3 +87,9 @@ def test_films_are_kept_without_loss(tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (4, 16, 24, 3), dtype=np.uint8)
     save_film(tmp_path / "a" / "film.avi", frames)
     assert np.array_equal(np.stack(list(read_frames(tmp_path / "a/film.avi", range(4))))[..., ::-1], frames)
+
+
+def test_a_film_that_the_disk_cannot_take_is_no_film(tmp_path, full_disk):
+    full_disk(4096)
+    with pytest.raises(OSError, match="could not be written whole"):
+        save_film(tmp_path / "film.avi", np.random.default_rng(0).integers(0, 256, (9, 48, 64, 3), np.uint8))

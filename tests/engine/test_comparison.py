@@ -41,8 +41,7 @@ class PretendedTrainer:
         folder = Path(options["resume"]) if "resume" in options else options["project"] / options["name"]
         (folder / "weights").mkdir(parents=True, exist_ok=True)
         stopped = len(self.calls) == self.stops_at
-        if stopped:
-            (folder / "weights" / "resume.pt").write_bytes(b"half way")
+        (folder / "weights" / "resume.pt").write_bytes(b"half way" if stopped else b"at the end")
         rows = [{"epoch": 1, "seconds": 2.5}, {"epoch": 2, "seconds": 1.5}]
         return SimpleNamespace(best=folder / "weights" / "best.pt", rows=rows, interrupted=stopped)
 
@@ -91,6 +90,7 @@ def test_every_run_gets_the_same_options_and_its_own_folder(given):
     assert night["train s"] == 4  # the epochs' own seconds
     assert result.differences[0]["difference"] == pytest.approx(0.2)
     assert len(read_csv(result.save_dir / "compare.csv")) == 8
+    assert not list(result.save_dir.rglob("resume.pt"))  # of what is measured nothing is left to resume
 
 
 def test_options_of_a_run_win_over_shared_ones_and_seeds_start_where_asked(given):

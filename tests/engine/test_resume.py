@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from engine.resume import find_resume, load_resume, random_state, restore_random_state, save_resume
+from engine.resume import (
+    can_resume,
+    find_resume,
+    forget_resume,
+    load_resume,
+    random_state,
+    restore_random_state,
+    save_resume,
+)
 from utils.files import UserError
 
 
@@ -69,3 +77,29 @@ def test_generators_come_back(tmp_path: Path) -> None:
     expected = (random.random(), random.gauss(0, 1), np.random.rand(), torch.rand(1).item())
     restore_random_state(load_resume(tmp_path / "resume.pt")["random"])
     assert (random.random(), random.gauss(0, 1), np.random.rand(), torch.rand(1).item()) == expected
+
+
+def test_on_a_full_disk_both_stay(tmp_path: Path, full_disk) -> None:
+    for epoch in (1, 2):
+        save_resume(tmp_path, {"epoch": epoch})
+    full_disk(100_000)
+    with pytest.raises(UserError, match="cannot be written"):
+        save_resume(tmp_path, {"epoch": 3, "model": torch.zeros(1_000_000)})
+    assert {path.name for path in tmp_path.iterdir()} == {"resume.pt", "resume.previous.pt"}
+    assert load_resume(tmp_path / "resume.pt")["epoch"] == 2
+    assert load_resume(tmp_path / "resume.previous.pt")["epoch"] == 1
+
+
+def test_the_older_one_alone_serves_and_both_can_be_forgotten(tmp_path: Path) -> None:
+    run = tmp_path / "exp"
+    (run / "weights").mkdir(parents=True)
+    for epoch in (1, 2):
+        save_resume(run / "weights", {"epoch": epoch})
+    (run / "weights" / "resume.pt").unlink()  # the power failed between two renamings
+    assert can_resume(run)
+    for wanted in ("newest", str(run), str(run / "weights")):
+        assert load_resume(find_resume(wanted, tmp_path))["epoch"] == 1
+    forget_resume(run)
+    assert not can_resume(run)
+    with pytest.raises(UserError, match="neither a resume file nor a run folder"):
+        find_resume(str(run), tmp_path)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.state_dicts import as_safetensors, differences, listed, take_over
+from engine.state_dicts import as_safetensors, differences, listed, save_pt, take_over
 from engine.weights import load_weights
 from utils.files import UserError
 
@@ -63,3 +63,12 @@ def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
     weights = load_weights(tmp_path / "a.safetensors")
     assert weights.meta == {"format": "pt", "task": "classify", "imgsz": 64, "note": "12"}
     assert torch.equal(weights.state["b"], whole.T)
+
+
+def test_a_full_disk_leaves_the_older_file(tmp_path: Path, full_disk) -> None:
+    save_pt(tmp_path / "x.pt", {"w": torch.ones(3)})
+    full_disk(100_000)
+    with pytest.raises(UserError, match=r"x\.pt: cannot be written .File too large"):
+        save_pt(tmp_path / "x.pt", {"w": torch.zeros(1_000_000)})
+    assert torch.load(tmp_path / "x.pt", weights_only=True)["w"].tolist() == [1, 1, 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -96,6 +97,20 @@ def test_the_same_seed_gives_the_same_weights(finished: Any, world: dict[str, An
 def test_workers_change_nothing(finished: Any, world: dict[str, Any]) -> None:
     two = engine.train(**{**world, "workers": 2}, epochs=2, name="workers")
     assert same_weights(finished.save_dir / "weights/last.pt", two.save_dir / "weights/last.pt")
+
+
+@pytest.mark.parametrize("part", ["_step", "_validate", "_save_resume"])
+def test_a_run_that_fails_leaves_no_workers(world: dict[str, Any], monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    """Python waits at its end for every process that it started; these do not hear the signal that ends them."""
+
+    def fail(*given: Any, **named: Any) -> None:
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(Trainer, part, fail)
+    before = set(multiprocessing.active_children())
+    with pytest.raises(ValueError, match="no such luck"):
+        engine.train(**{**world, "workers": 2}, epochs=1, name="failing")
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_a_stopped_run_goes_on_from_the_same_batch(

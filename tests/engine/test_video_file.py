@@ -66,3 +66,12 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no video can be written there"):
         video.write(picture(0, 48, 64))
     video.close()
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, full_disk) -> None:
+    video = VideoFile(tmp_path / "v.mp4", 10)
+    video.write(picture(0, 48, 64))
+    full_disk(16)
+    with pytest.raises(UserError, match=r"v\.mp4: 1 of 1 frames could not be written"):
+        video.close()
+    assert list(tmp_path.iterdir()) == []

@@ -180,3 +180,16 @@ def test_find_file(tmp_path, monkeypatch):
     assert files.find_file("models/yolov5m.yaml", tmp_path / "models") == tmp_path / "models" / "yolov5m.yaml"
     with pytest.raises(UserError, match="Did you mean 'yolov5m.yaml'"):
         files.find_file("yolo5m.yaml", tmp_path / "models")
+
+
+def test_a_full_disk_is_found_behind_a_library_s_own_error():
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise RuntimeError("unexpected pos 4000704 vs 4000656")  # noqa: B904 - as torch does
+    except RuntimeError as problem:
+        found = files.no_room(problem)
+    assert found is not None and found.errno == errno.ENOSPC
+    assert files.no_room(RuntimeError("out of memory")) is None
+    assert files.no_room(OSError(errno.EACCES, "Permission denied")) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, dataclass
@@ -214,6 +215,11 @@ def _raise(problem: BaseException) -> None:
         (None, 0, ""),
         (UserError("x.yaml: wrong"), 2, "error: x.yaml: wrong\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "x.csv"),
+            2,
+            "error: x.csv: cannot be written (No space left on device). Make room, or name a place that has it.\n",
+        ),
     ],
 )
 def test_doors_turn_mistakes_into_exit_codes(capsys, problem, code, said):
