@@ -242,7 +242,7 @@ def test_only_stock_detectors_are_saved(tmp_path):
 def test_a_failed_save_leaves_the_old_file(tmp_path, trained, monkeypatch):
     save_pt(tmp_path / "a.pt", trained)
     before = (tmp_path / "a.pt").read_bytes()
-    monkeypatch.setattr(checkpoint.torch, "save", lambda content, path: (path.write_bytes(b"half"), 1 / 0))
+    monkeypatch.setattr(checkpoint.torch, "save", lambda content, file: (file.write(b"half"), 1 / 0))
     with pytest.raises(ZeroDivisionError):
         save_pt(tmp_path / "a.pt", trained)
     assert (tmp_path / "a.pt").read_bytes() == before
