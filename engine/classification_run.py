@@ -17,7 +17,7 @@ from engine.classification_learners import DayLearner
 from engine.classification_setup import Plan, datasets_for, learner_for
 from engine.classification_weights import load_classifier, save_classifier
 from engine.evaluation import Report
-from engine.optimiser import Schedule, build_optimiser, learning_rates
+from engine.optimiser import Schedule, build_optimiser, check_numbers, learning_rates
 from engine.resume import save_resume
 from engine.trainer import CLIP_NORM, TrainResult
 from utils.files import save_yaml
@@ -100,6 +100,7 @@ class ClassTrainer:
         start = time.perf_counter()
         losses = self._batches(epoch)
         seconds = round(time.perf_counter() - start, 2)
+        check_numbers(self.network, epoch)
         last = epoch + 1 == self.plan.train.epochs
         reports = [] if self.plan.train.noval and not last else self._measure()
         scores = {f"{report.condition}/{name}": report.metrics[name] for report in reports for name in METRICS}

@@ -21,6 +21,7 @@ from engine.resume import can_resume, forget_resume
 from engine.subject import load_subject, measure, present_splits
 from engine.tasks import entry
 from utils.files import UserError, atomic_write
+from utils.shortage import shortage
 
 WHEREABOUTS = ("device", "workers", "cache", "plots", "save_period", "save_steps")  # change no result
 
@@ -120,8 +121,8 @@ class Bench:
         try:
             outcome = self._train_and_measure(spec, seed)
         except Exception as problem:  # whatever it was: the other runs must go on
-            reason = " ".join(str(problem).split()) or type(problem).__name__
-            return Outcome(spec.label, seed, error=reason if isinstance(problem, UserError) else f"{problem!r}")
+            said = str(problem) if isinstance(problem, UserError) else shortage(problem) or f"{problem!r}"
+            return Outcome(spec.label, seed, error=" ".join(said.split()))
         self._remember(spec, outcome)
         return outcome
 

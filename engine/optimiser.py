@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from engine.options.train import HyperOptions
+from utils.files import UserError
 
 NORMS = tuple(kind for name, kind in vars(nn).items() if "Norm" in name and isinstance(kind, type))
 
@@ -32,6 +33,21 @@ def parameter_groups(model: nn.Module, rates: Rates | None = None) -> dict[tuple
                 kind = "bias" if name == "bias" else "norm" if isinstance(module, NORMS) else "weight"
                 groups.setdefault((kind, own.get(id(parameter), 1.0)), []).append(parameter)
     return groups
+
+
+def check_numbers(network: nn.Module, epoch: int) -> None:
+    """Raises UserError where a weight or a batch norm's statistic is no number any more: no later step mends that.
+
+    epoch: the one that made it so, from 0 on. A loss that was no number once does no harm where the scaler of mixed
+    precision left that step out.
+    """
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise UserError(
+                f"--lr0: training has diverged in epoch {epoch + 1}: {name} holds values that are no numbers. Start again "
+                "with a lower --lr0, a longer --warmup-epochs, or --amp False if it ran in mixed precision. What "
+                "earlier epochs wrote stays."
+            )
 
 
 def build_optimiser(

@@ -22,7 +22,7 @@ from engine.crux_view import save_mosaic
 from engine.distributed import WORLD
 from engine.evaluation import Report, evaluate_detector
 from engine.long_tail import long_tail_of
-from engine.optimiser import Schedule, build_optimiser, learning_rates
+from engine.optimiser import Schedule, build_optimiser, check_numbers, learning_rates
 from engine.records import Records
 from engine.resume import random_state, restore_random_state, save_resume
 from engine.setup import Plan, build_datasets, build_detector, row_hints, size_hints, training_pictures
@@ -141,6 +141,7 @@ class Trainer:
         started = time.perf_counter()
         losses = distributed.average(self._batches(run), self.device)
         seconds = time.perf_counter() - started
+        check_numbers(self.detector, run.epoch)
         if hasattr(self.model.criterion, "update"):  # YOLO26 shifts weight between its two branches
             self.model.criterion.update()
         self.start_batch = 0

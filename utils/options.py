@@ -17,9 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.files import UserError, no_room, suggestion
+from utils.files import UserError, suggestion
 from utils.option_text import help_text, table_text
 from utils.option_types import Option, convert, read_type
+from utils.shortage import shortage
 
 _SWITCH_WORDS = {"true", "false", "yes", "no", "on", "off", "1", "0"}
 
@@ -180,7 +181,10 @@ def _plain(value: Any) -> Any:
 
 
 def run_door(main: Callable[[], Any]) -> int:
-    """Run a door's work and return its exit code: 0, 130 for Ctrl-C, 2 for a UserError or a full disk (one line of stderr)."""
+    """Run a door's work and return its exit code: 0, 130 for Ctrl-C, 2 for what is said on one line of stderr.
+
+    That is a UserError, or that the machine ran out of disk or memory.
+    """
     try:
         main()
     except UserError as problem:
@@ -190,10 +194,9 @@ def run_door(main: Callable[[], Any]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except Exception as problem:
-        full = no_room(problem)
-        if full is None:
+        ran_out = shortage(problem)
+        if ran_out is None:
             raise
-        where = f"{full.filename}: cannot be written" if full.filename else "a file cannot be written"
-        print(f"error: {where} ({full.strerror}). Make room, or name a place that has it.", file=sys.stderr)
+        print(f"error: {ran_out}", file=sys.stderr)
         return 2
     return 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
-from engine.optimiser import Schedule, accumulation, build_optimiser, learning_rates, parameter_groups
+from engine.optimiser import Schedule, accumulation, build_optimiser, check_numbers, learning_rates, parameter_groups
 from engine.options.train import HyperOptions
+from utils.files import UserError
 
 
 def small_net() -> nn.Sequential:
@@ -90,3 +93,11 @@ def test_a_part_with_its_own_rate():
     rates = learning_rates(optimiser)
     assert rates["lr/weight"] == pytest.approx(0.01) and rates["lr/weightx100"] == pytest.approx(1.0)
     assert sum(len(group["params"]) for group in optimiser.param_groups) == len(list(net.parameters()))
+
+
+def test_what_is_no_number_is_named_weights_and_statistics_alike() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    check_numbers(network, 0)
+    network[1].running_var[1] = math.inf
+    with pytest.raises(UserError, match="diverged in epoch 4: 1.running_var holds values that are no numbers"):
+        check_numbers(network, 3)

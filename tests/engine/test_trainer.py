@@ -113,6 +113,12 @@ def test_a_run_that_fails_leaves_no_workers(world: dict[str, Any], monkeypatch: 
     assert set(multiprocessing.active_children()) <= before
 
 
+def test_a_run_that_diverges_is_stopped_and_spoils_nothing(world: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="--lr0: training has diverged in epoch 1: model.* no numbers.*lower --lr0"):
+        engine.train(**{**world, "lr0": 1e20}, epochs=2, warmup_epochs=0, name="diverging")
+    assert not list((world["project"] / "diverging").rglob("*.pt"))
+
+
 def test_a_stopped_run_goes_on_from_the_same_batch(
     finished: Any, world: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,27 @@
+"""What a machine ran out of, told from the error that it caused: disk, memory, shared memory."""
+
+from __future__ import annotations
+
+from utils.files import no_room
+
+_FEWER = "Take fewer pictures at a time (--batch-size) or smaller ones (--imgsz)."
+_SHORTAGES = {  # what an error's text holds -> what to say; the first that fits
+    "out of shared memory": "the loader's processes ran out of shared memory (/dev/shm). Give it more room (docker: "
+    "--ipc=host or --shm-size 8g), or load without processes: --workers 0.",
+    "out of memory": f"the accelerator's memory is too small for this. {_FEWER}",
+    "can't allocate memory": f"the machine's memory is too small for this. {_FEWER}",
+    "killed by signal: Killed": "the system ended one of the loader's processes, most likely for want of memory. Take fewer "
+    "of them (--workers), or keep fewer pictures in memory (--cache none).",
+}
+
+
+def shortage(problem: BaseException) -> str | None:
+    """One paragraph on what ran out and what to do, or None where nothing did."""
+    full = no_room(problem)
+    if full is not None:
+        where = f"{full.filename}: cannot be written" if full.filename else "a file cannot be written"
+        return f"{where} ({full.strerror}). Make room, or name a place that has it."
+    text = str(problem)
+    if isinstance(problem, MemoryError):
+        text = "can't allocate memory"
+    return next((said for sign, said in _SHORTAGES.items() if sign in text), None)
