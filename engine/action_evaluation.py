@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from data.clips import ClipSet
 from engine.classification_evaluation import Enhance, measured
 from engine.evaluation import Report
+from engine.loading import workers_that_fit
 from models.action import normalise
 
 
@@ -39,6 +40,7 @@ def evaluate_clips(
     video are the mean over its clips; speed is ms a video.
     """
     videos = max(1, batch_size // dataset.tests)
+    workers = workers_that_fit(workers, dataset, videos)
     loader: DataLoader = DataLoader(dataset, videos, num_workers=workers, collate_fn=dataset.collate_fn)
     return measured(
         partial(probabilities, network, name, enhance=enhance), network, loader, names, device=device, split=split,

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from data.class_folders import ClassFolders
 from engine.evaluation import PictureStats, Report
+from engine.loading import workers_that_fit
 from models.classifier import normalise
 from utils.environment import contain_ultralytics
 from utils.progress import progress
@@ -48,6 +49,7 @@ def evaluate_classifier(
     confusion_to: a folder for the confusion matrix, as counts and as shares. half: float16 on CUDA. enhance: brightens
     pictures (B, 3, S, S) in [0, 1] before the network sees them.
     """
+    workers = workers_that_fit(workers, dataset, batch_size)
     loader: DataLoader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=dataset.collate_fn)
     return measured(
         partial(probabilities, network, enhance=enhance), network, loader, names, device=device, split=split,

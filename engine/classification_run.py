@@ -17,6 +17,7 @@ from engine.classification_learners import DayLearner
 from engine.classification_setup import Plan, datasets_for, learner_for
 from engine.classification_weights import load_classifier, save_classifier
 from engine.evaluation import Report
+from engine.loading import workers_that_fit
 from engine.optimiser import Schedule, build_optimiser, check_numbers, learning_rates
 from engine.resume import save_resume
 from engine.trainer import CLIP_NORM, TrainResult
@@ -127,7 +128,8 @@ class ClassTrainer:
     def _loader(self) -> DataLoader:
         """The loader, made once; its workers live as long as the run."""
         if not hasattr(self, "_made"):
-            dataset, workers = self.datasets["train"], self.plan.workers(self.device)
+            dataset, wanted = self.datasets["train"], self.plan.workers(self.device)
+            workers = workers_that_fit(wanted, dataset, self.plan.train.batch_size)
             self._made: DataLoader = DataLoader(
                 dataset, batch_sampler=self.sampler, num_workers=workers, collate_fn=dataset.collate_fn,
                 persistent_workers=workers > 0, pin_memory=self.device.type == "cuda",

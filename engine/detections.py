@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from engine.loading import workers_that_fit
 from utils.environment import contain_ultralytics
 from utils.progress import progress as show_progress
 
@@ -157,6 +158,7 @@ def load(dataset: Any, batch_size: int, workers: int, device: torch.device) -> D
     planned = getattr(dataset, "batches", None)
     size: dict[str, Any] = {"batch_sampler": planned} if planned else {"batch_size": batch_size}
     pinned = device.type == "cuda"
+    workers = workers_that_fit(workers, dataset, batch_size)
     return DataLoader(dataset, **size, num_workers=workers, collate_fn=dataset.collate_fn, pin_memory=pinned)
 
 

@@ -23,6 +23,7 @@ from data.views import read_image
 from engine.clip import DEMO, Clip, load_clip, open_clip_package
 from engine.clip_demo import train_demo_clip
 from engine.distributed import pick_device
+from engine.loading import workers_that_fit
 from engine.options.prepare_teacher import TeacherOptions
 from models.teacher import crop_embeddings, crops, fitted, is_cnn, roi_embeddings, text_embedding
 from utils.files import UserError, list_images
@@ -161,11 +162,8 @@ def _look(
     for place in (place for place in missing if not len(labels[place].boxes)):
         writer.skip(place)
     places = [place for place in missing if len(labels[place].boxes)]
-    looks = DataLoader(
-        LookedAt(labels, places, mode, options.short if mode == "roi" else clip.side),
-        batch_size=None,
-        num_workers=min(options.workers, len(places)),
-    )
+    wanted = LookedAt(labels, places, mode, options.short if mode == "roi" else clip.side)
+    looks = DataLoader(wanted, batch_size=None, num_workers=workers_that_fit(min(options.workers, len(places)), wanted))
     kept = time.monotonic()
     for place, embeddings in progress(_embedded(clip, looks, mode, device), len(places), "looking at pictures"):
         writer.put(place, embeddings)

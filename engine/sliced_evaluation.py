@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from data.labels import Label
 from data.views import read_image
 from engine.detections import Network, Seen, Settings
+from engine.loading import workers_that_fit
 from utils.environment import contain_ultralytics
 from utils.progress import progress as show_progress
 from utils.tiles import merge_tiles, tile_windows
@@ -88,7 +89,7 @@ def sliced_pictures(
     progress: what a progress line calls the pictures; empty for none.
     """
     tiled = TiledPictures(dataset, slicing)
-    loader: DataLoader[Any] = DataLoader(tiled, batch_size=None, num_workers=workers)
+    loader: DataLoader[Any] = DataLoader(tiled, batch_size=None, num_workers=workers_that_fit(workers, tiled))
     pictures = show_progress(loader, len(tiled), progress) if progress else loader
     for label, tiles in zip(tiled.labels, pictures, strict=True):
         found = [boxes for part in tiles.images.split(batch_size) for boxes in network(part)]

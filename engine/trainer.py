@@ -21,6 +21,7 @@ from engine import distributed
 from engine.crux_view import save_mosaic
 from engine.distributed import WORLD
 from engine.evaluation import Report, evaluate_detector
+from engine.loading import workers_that_fit
 from engine.long_tail import long_tail_of
 from engine.optimiser import Schedule, build_optimiser, check_numbers, learning_rates
 from engine.records import Records
@@ -185,7 +186,8 @@ class Trainer:
     @functools.cached_property
     def loader(self) -> DataLoader:
         """The loader, made once; its workers live as long as the run."""
-        workers = self.plan.workers(self.device)
+        size = self.options.batch_size // WORLD.size
+        workers = workers_that_fit(self.plan.workers(self.device), self.datasets["train"], size)
         return DataLoader(
             self.pictures,
             batch_sampler=self.sampler,
@@ -263,9 +265,12 @@ class Trainer:
                 signal.signal(number, handler)
 
     def _validate(self, split: str, detector: nn.Module | None = None, plots: bool = False) -> Report:
+        """Pictures that stay in memory are read by this process, for no other's memory outlives an epoch."""
+        kept = self.datasets[split].keep_in_memory
         return evaluate_detector(
             detector or self.ema.ema,
             self.datasets[split],
+            workers=0 if kept else self.plan.workers(self.device),
             batch_size=self.datasets[split].batch_size,
             device=self.device,
             split=split,
