@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -87,6 +89,7 @@ class Trainer:
         self.records = Records(plan)
         self.start_epoch, self.start_batch, self.last_step = 0, 0, -1
         self.stop_requested = False
+        self.over = multiprocessing.RawValue("b", 0)
 
     def _extra_labels(self) -> list[Label]:
         """Labels of the extra pictures, as scanned; none without them."""
@@ -121,7 +124,7 @@ class Trainer:
         """Train to the end, or raise Interrupted after writing `resume.pt`."""
         run = Run(self.detector, epochs=self.options.epochs)
         self.records.start(self.ema.ema, self.datasets)
-        with self._signals(), self._workers():
+        with self._signals():
             for epoch in range(self.start_epoch, self.options.epochs):
                 run.begin(epoch)
                 self._epoch(run)
@@ -173,16 +176,6 @@ class Trainer:
                 self._maybe_stop(run, number)
         return {f"train/{name}": float(value) / seen for name, value in sums.items()}
 
-    @contextlib.contextmanager
-    def _workers(self) -> Iterator[None]:
-        """The loader's workers end with the run, also with one that fails: python would wait for them for ever, since they
-        do not hear the signal that it ends them with.
-        """
-        try:
-            yield
-        finally:
-            self.__dict__.pop("loader", None)
-
     @functools.cached_property
     def loader(self) -> DataLoader:
         """The loader, made once; its workers live as long as the run."""
@@ -195,7 +188,7 @@ class Trainer:
             collate_fn=self.pictures.collate_fn,
             pin_memory=self.device.type == "cuda",
             persistent_workers=workers > 0,
-            worker_init_fn=leave_signals_to_the_run,
+            worker_init_fn=functools.partial(leave_signals_to_the_run, self.over),
         )
 
     def _prepare(self, batch: dict[str, Any], run: Run) -> dict[str, Any]:
@@ -246,7 +239,10 @@ class Trainer:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM ask for a stop after the running step; a second one stops at once."""
+        """Ctrl-C and SIGTERM ask for a stop after the running step; a second one stops at once.
+
+        They reach the loader's processes again when the run is over.
+        """
 
         def request(number: int, frame: Any) -> None:
             if self.stop_requested:
@@ -261,6 +257,7 @@ class Trainer:
         try:
             yield
         finally:
+            self.over.value = 1
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -331,10 +328,19 @@ class Trainer:
         restore_random_state(state["random"])
 
 
-def leave_signals_to_the_run(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal: the run decides when its loader ends."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+def leave_signals_to_the_run(over: Any, worker: int) -> None:
+    """Ctrl-C and SIGTERM may reach every process of a group: the run decides when its loader's end.
+
+    over: a shared number, not 0 when the run has ended, well or badly. Python then ends them with SIGTERM, and would wait
+    for ever for one that does not hear it.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        if over.value:
+            os._exit(0)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, end)
 
 
 def multi_scale_size(imgsz: int, stride: int, seed: int, iteration: int) -> int:

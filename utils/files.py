@@ -28,6 +28,11 @@ _NOT_WRITABLE = _NO_ROOM | {errno.EACCES, errno.EPERM, errno.EROFS} | {
 class UserError(Exception):
     """Something only the user can put right. One paragraph: the file or option, what was expected, the next step."""
 
+    def __init__(self, message: str) -> None:
+        if message.startswith("Caught UserError in "):  # torch put a loader process' traceback around it
+            message = message.rpartition("UserError: ")[2].strip()
+        super().__init__(message)
+
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """Return the choice most like `word` (case does not count), or None where nothing is near.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -99,18 +98,37 @@ def test_workers_change_nothing(finished: Any, world: dict[str, Any]) -> None:
     assert same_weights(finished.save_dir / "weights/last.pt", two.save_dir / "weights/last.pt")
 
 
-@pytest.mark.parametrize("part", ["_step", "_validate", "_save_resume"])
-def test_a_run_that_fails_leaves_no_workers(world: dict[str, Any], monkeypatch: pytest.MonkeyPatch, part: str) -> None:
-    """Python waits at its end for every process that it started; these do not hear the signal that ends them."""
-
-    def fail(*given: Any, **named: Any) -> None:
-        raise ValueError("no such luck")
-
-    monkeypatch.setattr(Trainer, part, fail)
-    before = set(multiprocessing.active_children())
-    with pytest.raises(ValueError, match="no such luck"):
-        engine.train(**{**world, "workers": 2}, epochs=1, name="failing")
-    assert set(multiprocessing.active_children()) <= before
+@pytest.mark.parametrize(
+    ("where", "problem", "code", "said"),
+    [
+        (
+            "data.views.read_image",
+            "UserError('a.png: is gone. Restore it.')",
+            2,
+            "error: a.png: is gone. Restore it.\n",
+        ),
+        (
+            "engine.trainer.Trainer._save_resume",
+            "ZeroDivisionError('no such luck')",
+            1,
+            "ZeroDivisionError: no such luck",
+        ),
+    ],
+)
+def test_a_run_that_fails_ends(
+    world: dict[str, Any], root: Path, where: str, problem: str, code: int, said: str
+) -> None:
+    """Python waits at its end for the loader's processes, which leave signals to the run as long as there is one."""
+    words = [f"{key}={value}" for key, value in {**world, "workers": 2, "epochs": 1, "name": "failing"}.items()]
+    failing = (
+        "import sys, train; from unittest.mock import patch; from utils.files import UserError\n"
+        f"with patch({where!r}, side_effect={problem}): sys.exit(train.main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", failing, *words], cwd=root, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == code
+    assert done.stderr.endswith(said) if code == 2 else said in done.stderr
 
 
 def test_a_run_that_diverges_is_stopped_and_spoils_nothing(world: dict[str, Any]) -> None:

@@ -193,3 +193,14 @@ def test_a_full_disk_is_found_behind_a_library_s_own_error():
     assert found is not None and found.errno == errno.ENOSPC
     assert files.no_room(RuntimeError("out of memory")) is None
     assert files.no_room(OSError(errno.EACCES, "Permission denied")) is None
+
+
+def test_what_a_loader_s_process_says_is_said_without_its_traceback():
+    wrapped = (
+        "Caught UserError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File ...\n"
+    )
+    assert (
+        str(UserError(wrapped + "utils.files.UserError: a.png: is gone. Restore it.\n"))
+        == "a.png: is gone. Restore it."
+    )
+    assert str(UserError("Caught in the rain.")) == "Caught in the rain."
