@@ -293,7 +293,7 @@ def night_clip(
         for frame in shown(frames, total, f"filming {path.name}") if progress else frames:
             writer.write(np.ascontiguousarray(frame[..., ::-1]))
         writer.release()
-        settle_video(partial, path, total)
+        settle_video(partial, path)
     finally:
         writer.release()
         partial.unlink(missing_ok=True)

@@ -47,7 +47,10 @@ class VideoFile:
         if self._out is not None:
             self._out.release()
             self._out = None
-            settle_video(self._partial, self._complete, self.written - self._before)
+            if self.written > self._before:
+                settle_video(self._partial, self._complete)
+            else:
+                self._partial.unlink()
 
     @property
     def _complete(self) -> Path:

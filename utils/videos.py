@@ -9,17 +9,15 @@ import cv2
 from utils.files import UserError
 
 
-def settle_video(partial: Path, path: Path, frames: int) -> None:
-    """Give a video that was just written its name, if it holds every frame; else remove it.
+def settle_video(partial: Path, path: Path) -> None:
+    """Give a video that was just written its name, or remove it where it has no end and so cannot be read.
 
-    Raises UserError where frames are missing.
+    Raises UserError in that case.
     """
-    found = frames_in(partial)
-    if found < frames:
+    if not frames_in(partial):
         partial.unlink(missing_ok=True)
         raise UserError(
-            f"{path}: {frames - found} of {frames} frames could not be written, so there is no such video. "
-            "Make room on that disk, or choose another place."
+            f"{path}: the video could not be written to its end. Make room on that disk, or choose another."
         )
     partial.replace(path)
 

@@ -72,6 +72,14 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, full_disk) -> No
     video = VideoFile(tmp_path / "v.mp4", 10)
     video.write(picture(0, 48, 64))
     full_disk(16)
-    with pytest.raises(UserError, match=r"v\.mp4: 1 of 1 frames could not be written"):
+    with pytest.raises(UserError, match=r"v\.mp4: the video could not be written to its end"):
         video.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_size_of_which_no_frame_was_due_leaves_no_file(tmp_path: Path) -> None:
+    video = VideoFile(tmp_path / "v.mp4", 10)
+    video.write(picture(0, 48, 64), 0.0)
+    video.write(picture(0, 96, 64), 0.01)  # too soon
+    video.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
