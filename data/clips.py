@@ -125,8 +125,10 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         if self.paired:
             dark = self._partner(video, clip, start, window, number)
             own = draws[0] if augment.pair_colour == "shared" else draws[1]
-            item["pair"] = as_tensor(recoloured(dark, own, augment))
-        item["img"] = as_tensor(recoloured(clip, draws[0], augment))
+            recolour(dark, own, augment)
+            item["pair"] = as_tensor(dark)
+        recolour(clip, draws[0], augment)
+        item["img"] = as_tensor(clip)
         return item
 
     def _partner(self, video: Video, clip: Clip, start: int, window: Window, seed: int) -> Clip:
@@ -199,17 +201,18 @@ def assemble(pictures: Sequence[Picture], frames: int) -> Clip:
     return clip
 
 
-def recoloured(clip: Clip, draw: NDArray[np.float64], options: AugmentOptions) -> Clip:
-    """Hue, saturation and brightness changed in every frame alike. draw: three numbers in [-1, 1]."""
+def recolour(clip: Clip, draw: NDArray[np.float64], options: AugmentOptions) -> None:
+    """Change hue, saturation and brightness of every frame alike, in place. draw: three numbers in [-1, 1]."""
     gains = 1 + draw * (options.hsv_h, options.hsv_s, options.hsv_v)
     if np.all(gains == 1):
-        return clip
-    tall = cv2.cvtColor(clip.reshape(-1, clip.shape[2], 3), cv2.COLOR_RGB2HSV)  # (T*S, S, 3)
+        return
     grey = np.arange(256)
     hue, *rest = (grey * gain for gain in gains)
     table = np.stack([hue % 180, *(np.clip(column, 0, 255) for column in rest)], 1).astype(np.uint8)  # (256, 3)
-    changed = cv2.cvtColor(cv2.LUT(tall, table[:, None]), cv2.COLOR_HSV2RGB)
-    return np.asarray(changed, np.uint8).reshape(clip.shape)
+    tall = clip.reshape(-1, clip.shape[2], 3)  # (T*S, S, 3), of the same memory
+    cv2.cvtColor(tall, cv2.COLOR_RGB2HSV, dst=tall)
+    cv2.LUT(tall, table[:, None], dst=tall)
+    cv2.cvtColor(tall, cv2.COLOR_HSV2RGB, dst=tall)
 
 
 def as_tensor(clip: Clip) -> Tensor:
