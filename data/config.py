@@ -279,4 +279,14 @@ def _conditions(file: Path, content: dict[str, Any], splits: Collection[str]) ->
     wrong = next((str(key) for key in given if key not in splits), None)
     if wrong is not None:
         raise UserError(f"{file}: 'conditions' names {wrong!r}, which is no split of this file ({', '.join(splits)}).")
-    return {split: given.get(split, split) for split in splits}
+    words = {split: given.get(split, split) for split in splits}
+    odd = next((word for word in words.values() if not word or word.startswith(".") or {"/", "\\"} & set(word)), None)
+    if odd is not None:
+        raise UserError(f"{file}: 'conditions' has {odd!r}; expected a plain word, for it names folders and columns.")
+    for first in ("val", "test"):
+        if f"{first}2" in words and words[first] == words[f"{first}2"]:
+            raise UserError(
+                f"{file}: 'conditions' calls both {first} and {first}2 {words[first]!r}, so that reports could not tell "
+                "them apart. Choose two words."
+            )
+    return words

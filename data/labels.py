@@ -95,6 +95,14 @@ def _read(image: Path, classes: int, known: LabelCache) -> tuple[tuple[int, int]
     return shape if isinstance(shape, str) else (shape, read_label(label, classes))
 
 
+def unlabelled(labels: Sequence[Label], split: str) -> list[str]:
+    """A line where no picture of a split has a box: most likely they are looked for in the wrong place."""
+    if not labels or any(len(label.boxes) for label in labels):
+        return []
+    first = label_path(labels[0].image)
+    return [f"note: none of the {len(labels)} pictures of '{split}' has a label; the first one's is looked for at {first}"]
+
+
 def label_path(image: Path) -> Path:
     """The label file of a picture: the last folder named `images` becomes `labels`; else it lies beside the picture.
 

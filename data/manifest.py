@@ -11,17 +11,23 @@ from typing import Any
 from utils.files import UserError, atomic_write, load_yaml, save_yaml
 
 MANIFEST = "manifest.csv"
+STAMP = "source_stamp"  # the column that tells whether a source picture is still the same file
+SOURCE = "source"  # of the recipe; folders of older versions lack it, as their manifests lack the column
 
 
 class Manifest:
     """manifest.csv in `out`, a row a picture; and the file `note` beside it, which keeps the recipe.
 
-    `rows`: file -> its row, as text, of all pictures that are surely done: listed, and there. Raises UserError where
-    `out` was begun with another recipe, or holds anything without having one.
+    sources: file below `out` -> the picture that it is made from. `rows`: file -> its row, as text, of all pictures that
+    are surely done: listed, there, and of a source that did not change since. Raises UserError where `out` was begun
+    with another recipe, or holds anything without having one.
     """
 
-    def __init__(self, out: Path, note: str, recipe: Mapping[str, Any]) -> None:
+    def __init__(
+        self, out: Path, note: str, recipe: Mapping[str, Any], sources: Mapping[str, Path] | None = None
+    ) -> None:
         self.file = out / MANIFEST
+        self._stamps = {name: _stamp(path) for name, path in (sources or {}).items()}
         self._begin(out, note, recipe)
         self.rows: dict[str, dict[str, str]] = self._read(out)
 
@@ -34,6 +40,8 @@ class Manifest:
             return
         stands = load_yaml(out / note)
         for key in (*recipe, *stands):
+            if key == SOURCE and key not in stands:
+                continue
             if stands.get(key) != recipe.get(key):
                 raise UserError(
                     f"--out {out}: was begun with {key} {stands.get(key)}, now it is {recipe.get(key)}. Go on with the "
@@ -41,25 +49,36 @@ class Manifest:
                 )
 
     def _read(self, out: Path) -> dict[str, dict[str, str]]:
-        """The rows. Lines without a picture, or cut short, are taken off the file."""
+        """The rows. Lines without a picture, of another source picture, or cut short, are taken off the file."""
         if not self.file.is_file():
             return {}
         header, *lines = self.file.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
         columns = next(csv.reader([header]), [])
+        if STAMP not in columns and header.endswith("\n"):
+            self._stamps = {}  # of an older version: its rows count as done, and the new ones have its columns
         kept: dict[str, dict[str, str]] = {}
         texts: dict[str, str] = {}
         for line, values in zip(lines, csv.reader(lines), strict=True):
             if line.endswith("\n") and len(values) == len(columns) and (out / values[0]).is_file():
-                kept[values[0]], texts[values[0]] = dict(zip(columns, values, strict=True)), line
+                row = dict(zip(columns, values, strict=True))
+                if self._same(row, values[0]):
+                    kept[values[0]], texts[values[0]] = row, line
         if not header.endswith("\n"):
             self.file.unlink()  # cut short in its first line
         elif len(kept) < len(lines):
             atomic_write(self.file, "".join([header, *texts.values()]).encode())
         return kept
 
+    def _same(self, row: Mapping[str, str], name: str) -> bool:
+        """Whether a row's source is the file that it was. One that is gone, or not asked for now, cannot be done again."""
+        now = self._stamps.get(name)
+        return not now or row.get(STAMP) == now
+
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a picture that is written; its first value is the file below `out`. Raises OSError on a full disk."""
         written = {key: _text(value) for key, value in row.items()}
+        if self._stamps:
+            written[STAMP] = self._stamps.get(next(iter(written.values())), "")
         line = io.StringIO()
         writer = csv.DictWriter(line, list(written), lineterminator="\n")
         if not self.file.is_file():
@@ -68,6 +87,15 @@ class Manifest:
         with self.file.open("a", newline="", encoding="utf-8") as file:
             file.write(line.getvalue())
         self.rows[next(iter(written.values()))] = written
+
+
+def _stamp(path: Path) -> str:
+    """A file's bytes and its time of change in ns; nothing where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _text(value: Any) -> str:

@@ -281,7 +281,10 @@ def night_clip(
     """
     path, total = Path(path), max(1, round(seconds * fps))
     partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be written ({problem.strerror}). Choose a writable place.") from None
     tasks = [(seed, size, fps, list(range(i, min(i + 5, total)))) for i in range(0, total, 5)]
     writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)  # type: ignore[attr-defined]
     try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from engine.enhance import enhancer_of
 from engine.feed import Feed
 from engine.options.action import DETECT_OPTIONS
 from engine.options.detect import DetectOptions
-from engine.sources import Plan, plan
+from engine.sources import Item, Plan, plan
 from engine.stream import DetectResult, finish, open_feed, run_folder, stopped_by_sigterm
 from engine.tasks import check_meaning, own_names
 from engine.window import open_window
@@ -36,7 +38,7 @@ def detect(**options: Any) -> DetectResult:
     """Name the actions in videos and streams, with the options of detect.py; `detections` counts the stretches found.
 
     Prints a line a clip and a timeline a source; writes the videos with the label and a bar of the labels so far, and
-    timeline.csv. Raises UserError for what the user can mend.
+    timeline.csv, also after Ctrl-C. Raises UserError for what the user can mend.
     """
     given = own_names(options, [DetectOptions])
     check_meaning(given, DETECT_OPTIONS, TASK)
@@ -47,12 +49,14 @@ def detect(**options: Any) -> DetectResult:
     classify = Classifying(classifier, names, enhancer_of(chosen, pick_device(chosen.device)), chosen.half)
     result = DetectResult(None if chosen.nosave and not chosen.save_csv else run_folder(chosen, sources))
     looks = Looks(names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf)
+    timelines: dict[Item, Timeline] = {}
     started = time.perf_counter()
     try:
         with stopped_by_sigterm(), open_feed(sources, chosen) as feed:
-            timelines = _run(feed, classify, looks, chosen, result)
+            _run(feed, classify, looks, chosen, result, timelines)
     except KeyboardInterrupt:
         print(f"stopped after {result.frames} frames")
+        _report(timelines, names, result, time.perf_counter() - started)
         raise
     _report(timelines, names, result, time.perf_counter() - started)
     finish(result, feed, sources)
@@ -113,42 +117,48 @@ class Classifying:
 
 
 def _run(
-    feed: Feed, classify: Classifying, looks: Looks, options: DetectOptions, result: DetectResult
-) -> dict[str, Timeline]:
-    """Every frame through the classifier, window and writer. Returns the timeline of each source."""
-    timelines: dict[str, Timeline] = {}
+    feed: Feed, classify: Classifying, looks: Looks, options: DetectOptions, result: DetectResult,
+    timelines: dict[Item, Timeline],
+) -> None:  # fmt: skip
+    """Every frame through the classifier, window and writer; `timelines` grow along."""
     window = open_window() if options.view_img else None
     outputs = Outputs(not options.nosave, table=options.save_csv)
     writer = Writer(result.save_dir or Path(), outputs, looks, together=feed.plan.together, rate=1 / options.vid_stride)
     with closing(window) if window else nullcontext(), closing(writer), Background(writer.save) as saver:
         for seen in _labelled(feed, classify, options.vid_stride):
             frame, result.frames = seen.frame, result.frames + 1
-            timeline = timelines.setdefault(frame.item.shown, Timeline(frame.fps or DEFAULT_RATE))
+            timeline = timelines.setdefault(frame.item, Timeline(frame.fps or DEFAULT_RATE))
             timeline.add(seen)
             rows = np.array([[0, 0, frame.image.shape[1], frame.image.shape[0], seen.confidence, seen.label]])
             drawn = timeline.paint(looks(frame.image, rows), frame.total) if window or outputs.pictures else None
             if outputs.any:
                 saver.put(frame, rows, drawn)
-            if window and drawn is not None and not window.show(frame.item.shown, drawn, still=False):
-                break
-    return timelines
+            if window and drawn is not None and not window.show(frame.item.title, drawn, still=False):
+                return
 
 
 def _labelled(feed: Feed, classify: Classifying, stride: int) -> Iterator[Seen]:
-    """Every frame with its label; prints a line a clip. A video's last frames are settled when another begins."""
+    """Every frame with its label; prints a line a clip. A video's last frames are settled when another begins.
+
+    Ctrl-C settles what was seen until then.
+    """
     shape = classify.shape
     shape = ClipShape(shape.frames, max(1, round(shape.interval / stride)), shape.size)  # as many seconds as before
-    watchers: dict[str, Watcher] = {}
-    for frames in feed:
-        for frame in frames:
-            source = frame.item.shown
+    watchers: dict[Item, Watcher] = {}
+    interrupt = None
+    try:
+        for frame in chain.from_iterable(feed):
             if not feed.plan.together:
-                for other in [name for name in watchers if name != source]:
+                for other in [item for item in watchers if item != frame.item]:
                     yield from _told(watchers.pop(other).rest(), classify, feed)
-            watcher = watchers.setdefault(source, Watcher(classify, shape))
+            watcher = watchers.setdefault(frame.item, Watcher(classify, shape))
             yield from _told(watcher.add(frame), classify, feed)
+    except KeyboardInterrupt as problem:
+        interrupt = problem
     for watcher in watchers.values():
         yield from _told(watcher.rest(), classify, feed)
+    if interrupt is not None:
+        raise interrupt
 
 
 def _told(settled: list[Seen], classify: Classifying, feed: Feed) -> list[Seen]:
@@ -163,12 +173,14 @@ def _told(settled: list[Seen], classify: Classifying, feed: Feed) -> list[Seen]:
     return settled
 
 
-def _report(timelines: dict[str, Timeline], names: dict[int, str], result: DetectResult, seconds: float) -> None:
-    """The timeline of each source, on screen and as a table."""
-    rows = [row for source, timeline in timelines.items() for row in timeline.rows(source, names)]
+def _report(timelines: Mapping[Item, Timeline], names: dict[int, str], result: DetectResult, seconds: float) -> None:
+    """The timeline of each source, on screen and as a table; with its place in the plan where two are called the same."""
+    times = Counter(item.shown for item in timelines)
+    called = {item: item.shown if times[item.shown] == 1 else item.title for item in timelines}
+    rows = [row for item, timeline in timelines.items() for row in timeline.rows(called[item], names)]
     result.detections = len(rows)
-    for source, timeline in timelines.items():
-        print(f"{source}: {timeline.text(names)}")
+    for item, timeline in timelines.items():
+        print(f"{called[item]}: {timeline.text(names)}")
     if not result.frames:
         return
     print(f"{result.frames} frames in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s")

@@ -70,11 +70,11 @@ class ClassTrainer:
         self._start()
         try:
             for epoch in range(self.first_epoch, self.plan.train.epochs):
-                self._epoch(epoch)
                 patience = self.plan.train.patience
-                if patience and self.best_epoch >= 0 and epoch - self.best_epoch >= patience:
-                    print(f"no better validation for {patience} epochs: stopped after epoch {epoch + 1}")
+                if patience and 0 <= self.best_epoch < epoch - patience:
+                    print(f"no better validation for {patience} epochs: stopped after epoch {epoch}")
                     break
+                self._epoch(epoch)
         except KeyboardInterrupt:
             print(f"stopped; go on with: python train.py --resume {self.plan.save_dir}", flush=True)
             return TrainResult(self.plan.save_dir, self._best_file, rows=self.rows, interrupted=True)

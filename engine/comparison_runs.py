@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,11 +111,15 @@ class Bench:
         path = self._row(spec, seed)
         if not path.is_file():
             return None
-        row = json.loads(path.read_text(encoding="utf-8"))
-        if row["fingerprint"] != self._fingerprint(spec, seed):
+        try:
+            row = json.loads(path.read_text(encoding="utf-8"))
+            if row["fingerprint"] != self._fingerprint(spec, seed):
+                return None
+            reports = [Report(**facts, pictures=_load_pictures(path, facts["split"])) for facts in row["reports"]]
+            return Outcome(spec.label, seed, reports, row["train_seconds"])
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as problem:
+            print(f"note: {path} or what belongs to it cannot be read ({problem}); trained again", flush=True)
             return None
-        reports = [Report(**facts, pictures=_load_pictures(path, facts["split"])) for facts in row["reports"]]
-        return Outcome(spec.label, seed, reports, row["train_seconds"])
 
     def _attempt(self, spec: RunSpec, seed: int) -> Outcome:
         """Train and measure; a failure becomes the outcome's error."""
@@ -140,6 +145,7 @@ class Bench:
             atomic_write(mark, json.dumps({"fingerprint": self._fingerprint(spec, seed)}).encode())
             result = self.trainer(**options, project=folder.parent, name=folder.name, exist_ok=True)
         if getattr(result, "interrupted", False):
+            print("the same comparison again goes on from here", flush=True)
             raise KeyboardInterrupt
         seconds = sum(row.get("seconds", 0.0) for row in result.rows) or time.perf_counter() - started
         return Outcome(spec.label, seed, self.examiner(result.best, options), seconds)
@@ -177,10 +183,7 @@ def _save_pictures(row: Path, report: Report) -> None:
 
 def _load_pictures(row: Path, split: str) -> tuple[PictureStats, ...]:
     """The matches that `_save_pictures` kept."""
-    path = _matches_file(row, split)
-    if not path.is_file():
-        return ()
-    with np.load(path, allow_pickle=False) as kept:
+    with np.load(_matches_file(row, split), allow_pickle=False) as kept:
         cuts, ends = np.cumsum(kept["detections"])[:-1], np.cumsum(kept["objects"])[:-1]
         columns = [np.split(kept[key], cuts) for key in ("tp", "conf", "pred_cls")]
         return tuple(map(PictureStats, map(str, kept["files"]), *columns, np.split(kept["target_cls"], ends)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from data.degradations.camera import JPEG_SIDE
 from data.labels import label_path
-from data.manifest import MANIFEST, Manifest
+from data.manifest import MANIFEST, SOURCE, Manifest
 from data.probe import Unreadable, probe
 from utils.files import UserError, atomic_write, list_images
 
 _KINDS = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "RGBA": "RGBA", "PA": "palette", "CMYK": "CMYK"}
+_SIDES = {".jpg": JPEG_SIDE, ".jpeg": JPEG_SIDE, ".webp": 16_383, ".png": 1_000_000}  # px that a format can hold
 
 
 @dataclass
@@ -66,8 +69,8 @@ def two_folders(command: str, source: Path | None, out: Path | None, ending: str
     """
     if source is None or out is None:
         raise UserError(f"prepare.py {command}: expected two folders, --source DIR and --out DIR.")
-    home, target = home_of(source).resolve(), out.resolve()
-    if target == home or target.is_relative_to(home) or home.is_relative_to(target):
+    home, target = home_of(source), Path(os.path.abspath(out))
+    if _nested(home, target) or _nested(home.resolve(), target.resolve()):
         raise UserError(
             f"--out {out}: lies in --source {source}, or the other way round. The originals are never touched: choose "
             f"a folder beside it, such as {home.with_name(home.name + ending)}."
@@ -77,15 +80,19 @@ def two_folders(command: str, source: Path | None, out: Path | None, ending: str
     return source, out
 
 
+def _nested(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
 def home_of(source: Path) -> Path:
-    """The folder that names of pictures start at: of a list, the one that it lies in."""
-    return source if source.is_dir() else source.parent
+    """The folder that names of pictures start at: of a list, the one that it lies in. Absolute; links keep their place."""
+    return Path(os.path.abspath(source if source.is_dir() else source.parent))
 
 
 def relative(path: Path, home: Path) -> str:
     """A picture's name below the source, with forward slashes. Raises UserError where it lies elsewhere."""
     try:
-        return path.relative_to(home).as_posix()
+        return Path(os.path.abspath(path)).relative_to(home).as_posix()
     except ValueError:
         raise UserError(
             f"{path}: lies outside {home}. List pictures of that folder only, or give its folder."
@@ -98,18 +105,21 @@ def names_below(source: Path) -> dict[Path, str]:
     return {path: relative(path, home) for path in list_images(source)}
 
 
-def begin(out: Path, note: str, recipe: Mapping[str, Any], labelled: Iterable[str] = ()) -> Manifest:
-    """The record of a copy that is begun or gone on with. labelled: names of copies that labels will be written beside.
+def begin(
+    source: Path, out: Path, note: str, recipe: Mapping[str, Any], pictures: Mapping[str, Path], labels: bool = True
+) -> Manifest:
+    """The record of a copy that is begun or gone on with. pictures: name of the copy -> the picture that it is made from.
 
-    Raises UserError as `Manifest` does, and where a label stands already in the place of a new copy's.
+    labels: whether labels will be written beside the copies. Raises UserError as `Manifest` does, and where a label stands
+    already in the place of a new copy's.
     """
     if not (out / note).is_file():
-        taken = next((place for name in labelled if (place := label_path(out / name)).exists()), None)
+        taken = next((place for name in pictures if labels and (place := label_path(out / name)).exists()), None)
         if taken is not None:
             raise UserError(
                 f"{taken}: is there already, and would be overwritten. Choose another --out, or move it away."
             )
-    return Manifest(out, note, recipe)
+    return Manifest(out, note, {**recipe, SOURCE: str(home_of(source).resolve())}, pictures)
 
 
 def read_picture(path: Path) -> tuple[NDArray[np.uint8], str]:
@@ -135,9 +145,14 @@ def read_picture(path: Path) -> tuple[NDArray[np.uint8], str]:
 def encode_as(target: Path, picture: NDArray[np.uint8], quality: int) -> bytes:
     """A picture (H, W, 3) uint8 RGB as the bytes of a file named like `target`. quality: of JPEG and WebP.
 
-    Raises UserError for a format that OpenCV cannot write here.
+    Raises Unreadable for a picture that is too large for its format, UserError for one that OpenCV cannot write here.
     """
     suffix = {".mpo": ".jpg"}.get(target.suffix.lower(), target.suffix.lower())
+    height, width = picture.shape[:2]
+    if max(height, width) > (most := _SIDES.get(suffix, height + width)):
+        raise Unreadable(
+            f"its copy of {width} x {height} px does not fit a {suffix} file, which holds {most} px a side"
+        )
     flag = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".jpeg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}
     settings = [flag[suffix], quality] if suffix in flag else []
     fine, coded = cv2.imencode(suffix, np.ascontiguousarray(picture[..., ::-1]), settings)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.distributed import pick_device
+from engine.tasks import DETECT
 from utils.environment import contain_ultralytics
 from utils.files import UserError
 
@@ -101,6 +102,7 @@ class OnnxNetwork:
         entry = self.session.get_inputs()[0]
         self.input, self.type = entry.name, np.float16 if "float16" in entry.type else np.float32
         facts = self.session.get_modelmeta().custom_metadata_map
+        _refuse_other_tasks(path, facts, entry.shape)
         self.names: Mapping[int, str]
         self.names, self.stride, self.overlaps = _facts(facts)
         self.single, self.size = _fixed(entry.shape)
@@ -125,9 +127,11 @@ class DnnNetwork:
             self.net = cv2.dnn.readNetFromONNX(str(path))
         except Exception as problem:
             raise UserError(_unreadable(path, problem)) from None
-        self.names: Mapping[int, str]
-        self.names, self.stride, self.overlaps = _facts({entry.key: entry.value for entry in graph.metadata_props})
+        facts = {entry.key: entry.value for entry in graph.metadata_props}
         shape = graph.graph.input[0].type.tensor_type.shape.dim
+        _refuse_other_tasks(path, facts, shape)
+        self.names: Mapping[int, str]
+        self.names, self.stride, self.overlaps = _facts(facts)
         self.single, self.size = _fixed([entry.dim_value or entry.dim_param for entry in shape])
 
     def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
@@ -183,6 +187,20 @@ def _facts(stored: Mapping[str, str]) -> tuple[dict[int, str], int, bool]:
         names, stride = {}, 32
     listed = names.items() if isinstance(names, dict) else enumerate(names)
     return {int(number): str(name) for number, name in listed}, stride, stored.get("end2end", "") != "True"
+
+
+def _refuse_other_tasks(path: Path, stored: Mapping[str, str], shape: Sequence[Any]) -> None:
+    """Raise UserError for an exported network that is no detector, by the task that it states, or its input's shape."""
+    task = stored.get("task", DETECT)
+    if task == DETECT and len(shape) == 4:
+        return
+    what = (
+        f"is of task '{task}'" if task != DETECT else f"takes no pictures: its input has {len(shape)} dimensions, not 4"
+    )
+    raise UserError(
+        f"--weights {path}: {what}, and of .onnx files only detectors are run here. A classifier's .pt or .safetensors "
+        "weights are measured by val.py; those of a clip classifier (task action) also run in detect.py."
+    )
 
 
 def _fixed(shape: Sequence[Any]) -> tuple[bool, tuple[int, int] | None]:

@@ -50,20 +50,26 @@ class _Picture:
 def darken(options: DarkenOptions) -> Copied:
     """Write the dark partner of every picture of --source to --out: same relative name, format and size.
 
-    What manifest.csv lists and is there is not done again. Unreadable pictures are left out and listed at the end.
-    Raises UserError for folders that are missing, nested, or hold the result of another recipe, and for unfit weights.
+    What manifest.csv lists and is there is not done again, unless its source changed. Unreadable pictures are left out
+    and listed at the end. Raises UserError for folders that are missing, nested, or hold the result of another recipe or
+    of another source, and for unfit weights.
     """
     source, out = two_folders("darken", options.source, options.out, "_night")
     names = names_below(source)
     darkener = _darkener(options)
-    manifest = begin(out, RECIPE, _recipe(out, darkener, options), names.values() if options.labels else ())
+    pictures = {name: path for path, name in names.items()}
+    manifest = begin(source, out, RECIPE, _recipe(out, darkener, options), pictures, options.labels)
     todo = [path for path, name in names.items() if name not in manifest.rows]
     result = Copied(out, before=len(names) - len(todo))
     batches = _batches(_read(todo, names, options.seed, darkener, result), options.batch_size)
     try:
         for picture, dark, row in progress(_darkened(batches, darkener), len(todo), "darkening"):
-            _write(picture, dark, options, result)
-            manifest.add({"file": picture.name, **row})
+            try:
+                _write(picture, dark, options, result)
+            except Unreadable as problem:  # too large for its format
+                result.skipped.append((picture.path, str(problem)))
+            else:
+                manifest.add({"file": picture.name, **row})
     except (OSError, UserError) as problem:
         raise interrupted(problem, len(manifest.rows), len(names)) from None
     print("\n".join(result.headlines(f"darkened by {darkener.name}")))

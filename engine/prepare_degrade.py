@@ -47,8 +47,13 @@ class _Job:
     coco: CocoSet | None
 
     def label(self, shape: tuple[int, int]) -> bytes | None:
-        """The label file of a picture of (height, width) px, None where it has none."""
+        """The label file of a picture of (height, width) px, None where it has none.
+
+        Raises Unreadable where the COCO file is about a picture of another shape.
+        """
         if self.coco is not None:
+            if reason := self.coco.reason_against(self.name, shape):
+                raise Unreadable(reason)
             return self.coco.label_text(self.name, shape).encode()
         found = label_path(self.path)
         return found.read_bytes() if found.is_file() else None
@@ -57,23 +62,24 @@ class _Job:
 def degrade(options: DegradeOptions) -> Degraded:
     """Write a degraded copy of every picture of --source to --out, with its labels; what is there is not done again.
 
-    Label rows are fractions and copied as they are; a COCO json is scaled. Unreadable pictures are left out and listed.
-    Raises UserError for folders that are missing, nested or hold something else, an unknown recipe or severity, names
+    Label rows are fractions and copied as they are; a COCO json is scaled. A picture whose file changed since is done
+    again. Unreadable pictures are left out and listed. Raises UserError for folders that are missing, nested, of another
+    source or hold something else, an unknown recipe or severity, names
     that would collide, and a full disk, saying how far it came.
     """
     recipe = find_recipe(options.recipe)
     recipe.check(options.severity)
     source, out = two_folders("degrade", options.source, options.out, f"-{options.recipe}".replace(":", "-"))
     jobs = _jobs(source, options)
-    manifest = begin(out, NOTE, _deciding(options), (job.file for job in jobs))
+    manifest = begin(source, out, NOTE, _deciding(options), {job.file: job.path for job in jobs})
     todo = [job for job in jobs if job.file not in manifest.rows]
     result = Degraded(out, before=len(jobs) - len(todo), rows=manifest.rows)
     try:
         _run(todo, options, recipe, manifest, result)
-        masks = _finish(source, jobs, options, result)
+        note = _finish(source, jobs, options, result)
     except (OSError, UserError) as problem:
         raise interrupted(problem, len(manifest.rows), len(jobs)) from None
-    _report(result, masks)
+    _report(result, note)
     return result
 
 
@@ -127,18 +133,20 @@ def _cores() -> int:
 
 def _degrade_one(job: _Job, options: DegradeOptions, recipe: Recipe) -> dict[str, Any] | str:
     """Write one picture and its label; returns the manifest's row, or the reason why the picture cannot be used."""
+    seed = picture_seed(job.name, options.seed)
+    target = options.out / job.file if options.out else Path(job.file)
     try:
         picture, kind = read_picture(job.path)
+        before = picture.shape[:2]
+        label = job.label((before[0], before[1]))
+        spoilt = recipe(picture, seed, options.severity)
+        coded = encode_as(target, spoilt.pixels, options.quality)
     except Unreadable as problem:
         return str(problem)
-    seed = picture_seed(job.name, options.seed)
-    spoilt = recipe(picture, seed, options.severity)
-    before, after = picture.shape[:2], spoilt.pixels.shape[:2]
-    target = options.out / job.file if options.out else Path(job.file)
-    label = job.label((before[0], before[1]))
+    after = spoilt.pixels.shape[:2]
     if label is not None:
         atomic_write(label_path(target), label)
-    atomic_write(target, encode_as(target, spoilt.pixels, options.quality))
+    atomic_write(target, coded)
     return {
         "file": job.file, "source": job.name, "seed": seed,
         "from_height": before[0], "from_width": before[1], "height": after[0], "width": after[1],
@@ -156,40 +164,68 @@ def _vanished(label: Path, shape: tuple[int, ...]) -> int | str:
     return int((boxes < 1).any(1).sum())
 
 
-def _finish(source: Path, jobs: Sequence[_Job], options: DegradeOptions, result: Degraded) -> int:
-    """The scaled json, or the set's data.yaml. Returns how many masks could not be scaled."""
+def _finish(source: Path, jobs: Sequence[_Job], options: DegradeOptions, result: Degraded) -> str:
+    """The scaled json, or the set's data.yaml. Returns what there is to say of it, if anything."""
     coco = jobs[0].coco
     if coco is None or options.annotations is None:
-        _copy_data_yaml(source, result.out)
-        return 0
+        reason = _copy_data_yaml(source, jobs, result.out)
+        return f"data.yaml was not copied: {reason}. Write one for the copy." if reason else ""
     made = {row["source"]: Made(file, _size(row, "from_"), _size(row, "")) for file, row in result.rows.items()}
     content, masks = coco.scaled(made, options.scale_area)
     atomic_write(result.out / options.annotations.name, json.dumps(content).encode())
-    return masks
+    return f"{masks} masks (RLE) cannot be scaled and were left out of the json" if masks else ""
 
 
 def _size(row: dict[str, str], prefix: str) -> tuple[int, int]:
     return int(row[f"{prefix}height"]), int(row[f"{prefix}width"])
 
 
-def _copy_data_yaml(source: Path, out: Path) -> None:
-    """A whole set's data.yaml fits its copy too, if it speaks of folders of the set alone."""
+def _copy_data_yaml(source: Path, jobs: Sequence[_Job], out: Path) -> str:
+    """A whole set's data.yaml fits its copy too, if it speaks of folders of the set alone; else returns the reason."""
     file = source / "data.yaml"
     if not file.is_file():
-        return
+        return ""
     content = load_yaml(file)
-    places = [content.get(key) for key in ("train", "val", "test") if content.get(key) is not None]
-    here = all(isinstance(place, str) and not Path(place).is_absolute() and (out / place).is_dir() for place in places)
-    if content.get("path", ".") in (".", "./") and here:
-        atomic_write(out / "data.yaml", file.read_bytes())
+    if content.get("path", ".") not in (".", "./"):
+        return f"its path is {content['path']}, not '.'"
+    for key in ("train", "val", "test"):
+        place = content.get(key, ".")
+        if place is not None and not (isinstance(place, str) and _below(out, place) and (out / place).is_dir()):
+            return f"its {key} is {place}, which is no folder of the copy"
+    federated = content.get("federated")
+    if federated is not None and (reason := _copy_federated(source, str(federated), jobs, out)):
+        return reason
+    atomic_write(out / "data.yaml", file.read_bytes())
+    return ""
 
 
-def _report(result: Degraded, masks: int) -> None:
+def _copy_federated(source: Path, name: str, jobs: Sequence[_Job], out: Path) -> str:
+    """What is known of the pictures, under the names of their copies. Returns the reason where it cannot be copied."""
+    if not _below(source, name):
+        return f"its federated is {name}, which lies elsewhere"
+    try:
+        known = json.loads((source / name).read_bytes())
+    except (OSError, ValueError, RecursionError) as problem:
+        return f"its federated is {name}, which cannot be read as JSON ({problem})"
+    if not isinstance(known, dict):
+        return f"its federated is {name}, which does not list pictures by name"
+    files = {job.name: job.file for job in jobs}
+    renamed = {files.get(picture, picture): entry for picture, entry in known.items()}
+    atomic_write(out / name, json.dumps(renamed).encode())
+    return ""
+
+
+def _below(folder: Path, name: str) -> bool:
+    """Whether a path relative to a folder stays in it."""
+    return not Path(name).is_absolute() and Path(os.path.abspath(folder / name)).is_relative_to(os.path.abspath(folder))
+
+
+def _report(result: Degraded, note: str) -> None:
     """What was done, what was not RGB of 8 bits, and what is odd about single pictures."""
     result.kinds = Counter(row["kind"] for row in result.rows.values() if row["kind"])
     print("\n".join(result.headlines("degraded")))
-    if masks:
-        print(f"  {masks} masks (RLE) cannot be scaled and were left out of the json")
+    if note:
+        print(f"  {note}")
     _list("left out", [f"{path}: {reason}" for path, reason in result.skipped], everything=True)
     _list("kept, though small", [f"{file}: {row['remarks']}" for file, row in result.rows.items() if row["remarks"]])
     odd = {file: row["boxes_under_1_px"] for file, row in result.rows.items() if row["boxes_under_1_px"] != "0"}

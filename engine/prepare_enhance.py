@@ -33,15 +33,17 @@ NOTE = "enhance.yaml"
 def enhance(options: EnhanceOptions) -> Copied:
     """Write a brightened copy of every picture of --source to --out: same relative name, format and size.
 
-    What manifest.csv lists and is there is not done again. Unreadable pictures are left out and listed at the end.
-    Raises UserError for folders that are missing, nested, or hold the result of other options, and for unfit weights.
+    What manifest.csv lists and is there is not done again, unless its source changed. Unreadable pictures are left out
+    and listed at the end. Raises UserError for folders that are missing, nested, or hold the result of other options or
+    of another source, and for unfit weights.
     """
     source, out = two_folders("enhance", options.source, options.out, "_bright")
     names = names_below(source)
     enhancer = open_enhancer(options.method, options.weights, options.scale, pick_device(options.device))
     if enhancer is None:
         raise UserError("--method none: there is nothing to do. Choose zero-dce, clahe or gamma.")
-    manifest = begin(out, NOTE, _deciding(options), names.values() if options.labels else ())
+    pictures = {name: path for path, name in names.items()}
+    manifest = begin(source, out, NOTE, _deciding(options), pictures, options.labels)
     todo = {path: name for path, name in names.items() if name not in manifest.rows}
     result = Copied(out, before=len(names) - len(todo))
     try:
@@ -68,14 +70,14 @@ def _enhance_one(
     path: Path, name: str, enhancer: Enhancer, options: EnhanceOptions, manifest: Manifest, result: Copied
 ) -> None:
     """The picture, its label, and last its line in the manifest: only what is listed is surely done."""
+    target = result.out / name
     try:
         picture, kind = read_picture(path)
+        bright = enhancer.picture(picture[..., ::-1])[..., ::-1]
+        coded = encode_as(target, bright, options.quality)
     except Unreadable as problem:
         result.skipped.append((path, str(problem)))
         return
-    target = result.out / name
-    bright = enhancer.picture(picture[..., ::-1])[..., ::-1]
-    coded = encode_as(target, bright, options.quality)
     if options.labels:
         copy_label(path, target)
     atomic_write(target, coded)

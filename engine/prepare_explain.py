@@ -32,6 +32,7 @@ from utils.report import text_table
 
 Picture = NDArray[np.uint8]
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=1)
+FORMATS = (".jpg", ".pdf", ".png", ".svg", ".webp")  # that it can be drawn in
 FAINT = (150, 150, 150)  # of points that train nothing
 
 
@@ -50,6 +51,8 @@ class Explained:
 
 def explain(options: ExplainOptions) -> Path:
     """Draw the picture; returns the file. Raises UserError for data, a picture or a detector that is not there."""
+    if options.out.suffix.lower() not in FORMATS:
+        raise UserError(f"--out {options.out}: expected a name that ends in one of {', '.join(FORMATS)}.")
     config = load_data(options.data, make_demo=make_world, need=[options.split])
     detector = _detector(options, config.names)
     dataset = build_dataset(config, options.split, imgsz=options.imgsz, stride=int(max(detector.stride)))

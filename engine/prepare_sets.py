@@ -13,12 +13,16 @@ from utils.files import UserError
 
 def world(options: WorldOptions) -> Path:
     """Draw a made-up world; returns its folder. Raises UserError for unusable options or a folder that is taken."""
-    out = options.out or Path("datasets") / options.name
+    home = Path("datasets") / options.name
+    out = options.out or home
     stood = is_complete(out)
     size = _pair(options.size) if options.size else None
     counts = dict(map(_count, options.counts)) or None
     make_world(options.name, out, seed=options.seed, size=size, counts=counts, workers=options.workers)
-    print(f"{out} {'stands already' if stood else 'is ready'}. Train in it with: python train.py --data {options.name}")
+    way = f"python train.py --data {options.name}"
+    if out.absolute() != home.absolute():
+        way = f"a copy of data/{options.name}.yaml whose 'path' is {out.absolute()}"
+    print(f"{out} {'stands already' if stood else 'is ready'}. Train in it with: {way}")
     return out
 
 
@@ -57,6 +61,6 @@ def _pair(size: tuple[int, ...]) -> tuple[int, int]:
 def _count(text: str) -> tuple[str, int]:
     """'train=40' as a pair."""
     split, _, number = text.partition("=")
-    if not number.isdigit():
+    if not number.isdecimal():
         raise UserError(f"--counts {text}: expected split=number, such as train=40.")
     return split, int(number)

@@ -81,6 +81,8 @@ def slice_set(options: SliceOptions) -> list[Sliced]:
         results = [_slice_split(config, split, work, options) for split in config.splits if split != "pair"]
         if config.names:
             save_yaml(work / "data.yaml", _yaml_content(config))
+            if config.federated:
+                print(f"note: {config.federated.name} is of whole pictures; on tiles every class counts as looked for")
         work.rename(out)
     except OSError as problem:
         raise UserError(f"{out}: cannot be written ({problem.strerror}). Choose a writable place with room.") from None
@@ -127,6 +129,7 @@ def _yaml_content(config: DataConfig) -> dict[str, Any]:
     written = [split for split in config.splits if split != "pair" or "train" in config.splits]
     content: dict[str, Any] = {"path": ".", **{split: f"images/{split}" for split in written}, "names": config.names}
     content |= {"method": config.method} if config.method != "none" else {}
+    content |= {"frequency": list(config.frequency)} if config.frequency else {}
     words = {split: word for split, word in config.conditions.items() if word != split and split in written}
     return content | ({"conditions": words} if words else {})
 

@@ -20,12 +20,12 @@ from engine.enhance import enhancer_of
 from engine.evaluation import Report
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.options.val import ValOptions
-from engine.resume import find_resume, load_resume
+from engine.resume import find_resume, load_resume, run_of
 from engine.subject import present_splits
 from engine.tasks import check_meaning, own_names
 from engine.trainer import TrainResult
 from engine.validator import ValResult
-from utils.files import UserError, find_weights, new_run_folder
+from utils.files import UserError, empty_goes, find_weights, new_run_folder
 from utils.options import build
 from utils.report import save_csv, text_table
 
@@ -64,9 +64,14 @@ class Recognition(Generic[Network]):
             raise UserError(f"--device {named}: task {self.task} trains on one device. Name one.")
         device = distributed.start(chosen.device)
         if not chosen.resume:
-            return self.trainer(self.make_plan(given), device).run()
-        state = load_resume(find_resume(chosen.resume, chosen.project))
-        trainer = self.trainer(self.make_plan(resumed(state["options"], given, self.stays_with_resume)), device, state)
+            plan = self.make_plan(given)
+            with empty_goes(plan.save_dir):
+                trainer = self.trainer(plan, device)
+            return trainer.run()
+        file = find_resume(chosen.resume, chosen.project)
+        state = load_resume(file)
+        options = resumed(state["options"], given, self.stays_with_resume, file)
+        trainer = self.trainer(self.make_plan(options), device, state)
         print(f"resumed at epoch {trainer.first_epoch + 1}", flush=True)
         return trainer.run()
 
@@ -87,10 +92,11 @@ class Recognition(Generic[Network]):
         check_names(network, config, file)
         enhancer = enhancer_of(chosen, device)
         save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
-        reports = self._measure(
-            network, config, splits, device, save_dir if chosen.plots else None, batch_size=chosen.batch_size,
-            half=chosen.half, workers=chosen.workers or 0, enhance=enhancer,
-        )  # fmt: skip
+        with empty_goes(save_dir):
+            reports = self._measure(
+                network, config, splits, device, save_dir if chosen.plots else None, batch_size=chosen.batch_size,
+                half=chosen.half, workers=chosen.workers or 0, enhance=enhancer,
+            )  # fmt: skip
         rows = table(reports)
         save_csv(save_dir / "metrics.csv", rows)
         print(text_table([row for row in rows if chosen.verbose or row["class"] == "all"]))
@@ -139,7 +145,9 @@ class Recognition(Generic[Network]):
         return reports
 
 
-def resumed(saved: Mapping[str, Any], given: Mapping[str, Any], may_change: Sequence[str]) -> dict[str, Any]:
+def resumed(
+    saved: Mapping[str, Any], given: Mapping[str, Any], may_change: Sequence[str], file: Path
+) -> dict[str, Any]:
     """The options of an interrupted run, with those that may change between its two halves. Raises UserError for others."""
     wrong = next((key for key in given if key not in {"resume", "project", *may_change}), None)
     if wrong is not None:
@@ -150,7 +158,7 @@ def resumed(saved: Mapping[str, Any], given: Mapping[str, Any], may_change: Sequ
         )
     kept = {key: value for key, value in saved.items() if key not in {"save_dir", "task"}}
     kept |= {key: value for key, value in given.items() if key in may_change}
-    folder = Path(saved["save_dir"])
+    folder = run_of(file, Path(saved["save_dir"]))
     return {**kept, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import torch
 from engine.state_dicts import save_pt
 from utils.files import UserError
 
+LOGGER = logging.getLogger("hardsight")
 NAME, PREVIOUS = "resume.pt", "resume.previous.pt"
 
 
@@ -42,7 +44,7 @@ def forget_resume(run: Path) -> None:
 
 
 def load_resume(path: Path) -> dict[str, Any]:
-    """Read a resume file without running code from it; falls back to the one before when it is damaged.
+    """Read a resume file without running code from it; falls back to the one before when it is damaged, and says so.
 
     Raises UserError when neither can be read.
     """
@@ -51,9 +53,13 @@ def load_resume(path: Path) -> dict[str, Any]:
         if not candidate.exists():
             continue
         try:
-            return torch.load(candidate, map_location="cpu", weights_only=True)
+            state = torch.load(candidate, map_location="cpu", weights_only=True)
         except Exception as error:
             problem = error
+            continue
+        if candidate != path:
+            LOGGER.warning("%s cannot be read: going on from %s", path, candidate.name)
+        return dict(state)
     reason = f" ({type(problem).__name__})" if problem else ""
     raise UserError(
         f"--resume {path}: there is no readable resume state{reason}. Name a run folder that holds weights/{NAME}, or start anew."
@@ -61,7 +67,10 @@ def load_resume(path: Path) -> dict[str, Any]:
 
 
 def find_resume(wanted: str, project: Path) -> Path:
-    """The resume file behind `--resume`: a file, a run folder, or `newest` below the project. Raises UserError."""
+    """The resume file behind `--resume`: a file, a run folder, or `newest` below the project. Raises UserError.
+
+    For a checkpoint it is the resume file beside it.
+    """
     if wanted == "newest":
         found = sorted(project.glob("*/weights/resume*.pt"), key=lambda path: path.stat().st_mtime)
         if not found:
@@ -70,12 +79,21 @@ def find_resume(wanted: str, project: Path) -> Path:
             )
         return found[-1].with_name(NAME)
     path = Path(wanted)
-    if path.is_file():
+    if path.is_file() and path.name.startswith(Path(NAME).stem):
         return path
-    for weights in (path, path / "weights"):
+    for weights in (path, path / "weights", *([path.parent] if path.is_file() else [])):
         if any((weights / name).is_file() for name in (NAME, PREVIOUS)):
             return weights / NAME
     raise UserError(f"--resume {wanted}: neither a resume file nor a run folder with weights/{NAME}.")
+
+
+def run_of(file: Path, began: Path) -> Path:
+    """The run folder that a resume file lies in, wherever that was moved; of a file taken out of it, where the run began."""
+    weights = Path(os.path.abspath(file)).parent
+    if weights.name != "weights":
+        return began
+    run = weights.parent
+    return run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) and run != Path.cwd() else run
 
 
 def random_state() -> dict[str, Any]:

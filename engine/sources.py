@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from utils.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, UserError, suggestion
 
@@ -30,6 +30,11 @@ class Item:
     order: int = 0  # place in the plan, from 1
     stem: str = ""  # name of its output files, unique in the plan
     problem: str = ""  # why it cannot be read, where that is known already
+
+    @property
+    def title(self) -> str:
+        """What it is called where two sources must not share a name: two addresses may differ in their query only."""
+        return f"{self.order}: {self.shown}"
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,21 @@ def shown(text: str) -> str:
     """An address as it may be printed and stored: without user name, password and query, which may hold a token."""
     if "://" not in text:
         return text
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # nobody knows which part of it is the password
+        return f"{text.partition('://')[0]}://..."
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address. Raises UserError, which keeps the address' secrets, where it has none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        raise UserError(
+            f"--source {shown(address)}: is not a valid address. Expected scheme://host/path, an IPv6 host in [ ]."
+        ) from None
 
 
 def _is_list(text: str) -> bool:
@@ -88,7 +106,8 @@ def _from_entry(text: str) -> list[Item]:
     if text.isdigit():
         return [Item("camera", text, f"camera {text}")]
     if is_address(text):
-        kind = _kind(urlsplit(text).path) if text.lower().startswith("http") else None
+        parts = _parts(text)
+        kind = _kind(parts.path) if parts.scheme.startswith("http") else None
         return [Item(kind or "stream", text, shown(text))]
     path = Path(text).expanduser()
     if path.is_dir():
@@ -172,17 +191,23 @@ def _listed(line: str, folder: Path) -> list[Item]:
 
 
 def _named(items: Iterable[Item]) -> list[Item]:
-    """Number the items and name their outputs: a file's stem, with a number where an earlier item has it already."""
+    """Number the items and name their outputs: a file's stem, with a number where another item has it already.
+
+    Pictures choose first. Frames of a video are named STEM_FRAME, so its stem may not be that of a picture STEM_7 either.
+    """
     taken: set[str] = set()
+    framed: set[str] = set()
     named = []
-    for order, item in enumerate(items, 1):
+    for order, item in sorted(enumerate(items, 1), key=lambda entry: entry[1].kind != "image"):
         stem = unique = _stem(item)
         number = 2
-        while unique.lower() in taken:
+        while unique.lower() in taken or (item.kind != "image" and unique.lower() in framed):
             unique, number = f"{stem}_{number}", number + 1
         taken.add(unique.lower())
+        if item.kind == "image":
+            framed.add(re.sub(r"_[0-9]+$", "", unique.lower()))
         named.append(replace(item, order=order, stem=unique))
-    return named
+    return sorted(named, key=lambda item: item.order)
 
 
 def _stem(item: Item) -> str:

@@ -108,7 +108,7 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
         with stopped_by_sigterm(), open_feed(sources, chosen) as feed:
             _run(feed, runner, looks, outputs, chosen, result)
     except KeyboardInterrupt:
-        print(f"stopped after {result.frames} frames{_where(result)}")
+        print(f"stopped after {result.frames} frames" + (f"; results{_where(result)}" if result.save_dir else ""))
         raise
     stages = {stage: seconds - spent[stage] for stage, seconds in runner.spent.items()}
     _summary(result, stages, time.perf_counter() - started)
@@ -149,7 +149,7 @@ def _run(
             rows = boxes.numpy()
             drawn = looks(frame.image, rows) if window else None
             saver.put(frame, rows, drawn)
-            if window and drawn is not None and not window.show(frame.item.shown, drawn, frame.item.kind == "image"):
+            if window and drawn is not None and not window.show(frame.item.title, drawn, frame.item.kind == "image"):
                 return
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from data.config import DataConfig, load_data
 from data.corruptions import choose_corruptions, choose_severities
+from data.labels import unlabelled
 from data.scenes import make_world
 from data.views import build_dataset
 from engine.checkpoint import load_detector
@@ -132,9 +133,11 @@ def check_togetherness(chosen: ValOptions) -> None:
             )
         choose_corruptions(chosen.corruptions)
         choose_severities(chosen.severities)
-        wanted = {"--save-txt": chosen.save_txt, "--save-json": chosen.save_json, "--show-crux": chosen.show_crux}
+    whole = "--corruptions" if chosen.corruptions is not None else f"--task {chosen.task}"
+    wanted = {"--save-txt": chosen.save_txt, "--save-json": chosen.save_json, "--show-crux": chosen.show_crux}
+    if chosen.corruptions is not None or chosen.task in {"speed", "study"}:
         for name in (name for name, on in wanted.items() if on):
-            raise UserError(f"--corruptions: writes a table, no detections. Leave out {name}, or --corruptions.")
+            raise UserError(f"{whole}: writes a table, no detections. Leave out {name}, or {whole}.")
 
 
 def check_crux(model: Any, chosen: ValOptions) -> None:
@@ -239,6 +242,8 @@ def mention(dataset: Any, report: Report, options: ValOptions) -> None:
     """Say what the numbers do not: pictures that were left out, and pictures with more objects than detections."""
     for path, reason in dataset.skipped:
         print(f"note: left out {path}: {reason}")
+    for line in unlabelled(dataset.source, report.split):
+        print(line)
     most = max((len(picture.target_cls) for picture in report.pictures), default=0)
     if options.max_det is not None and most > options.max_det:
         print(f"note: a picture of {report.split} has {most} objects, more than --max-det {options.max_det} can find")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from data.labels import Label
+from data.labels import Label, unlabelled
 from data.views import EXTRA_VIEWS
 from engine import distributed
 from engine.crux_view import save_mosaic
@@ -73,6 +73,7 @@ class Trainer:
             method.to(device)
             plan.notes += method.notes(self.detector)
         plan.notes += row_hints(self.detector, plan.composition)
+        plan.notes += [line for split, dataset in self.datasets.items() for line in unlabelled(dataset.source, split)]
         plan.notes += size_hints(self.datasets["train"].source, self.detector, self.options, plan.composition)
         self.ema = ModelEMA(self.detector)
         self._freeze()
@@ -126,13 +127,13 @@ class Trainer:
         self.records.start(self.ema.ema, self.datasets)
         with self._signals():
             for epoch in range(self.start_epoch, self.options.epochs):
-                run.begin(epoch)
-                self._epoch(run)
                 if distributed.any_rank(self.records.out_of_patience(), self.device):
                     self.records.say(
-                        f"no better validation for {self.options.patience} epochs: stopped after epoch {epoch + 1}"
+                        f"no better validation for {self.options.patience} epochs: stopped after epoch {epoch}"
                     )
                     break
+                run.begin(epoch)
+                self._epoch(run)
         reports = self.records.finish(self._final_reports) if WORLD.main else []
         for method in self.plan.methods:
             method.detach(self.detector)

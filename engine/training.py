@@ -9,11 +9,11 @@ from typing import Any
 from data.config import task_of
 from engine import distributed
 from engine.options.train import DETECT_SCHEMAS, TRAIN_SCHEMAS
-from engine.resume import find_resume, load_resume
+from engine.resume import find_resume, load_resume, run_of
 from engine.setup import make_plan
 from engine.tasks import DETECT, check_meaning, check_weights, entry, own_names, task_of_run
 from engine.trainer import Interrupted, Trainer, TrainResult
-from utils.files import REPOSITORY, UserError, find_weights, new_run_folder
+from utils.files import REPOSITORY, UserError, empty_goes, find_weights, new_run_folder
 from utils.options import build, schema_fields
 
 STAYS_WITH_RESUME = ("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots")
@@ -39,10 +39,12 @@ def train(**options: Any) -> TrainResult:
         return _launch(devices, options)
     device = distributed.start(given.device)
     try:
-        state = load_resume(find_resume(given.resume, given.project)) if given.resume else None
-        plan = make_plan(options if state is None else _resumed(state, options, given.resume))
+        file = find_resume(given.resume, given.project) if given.resume else None
+        state = load_resume(file) if file else None
+        plan = make_plan(options if state is None or file is None else _resumed(state, options, file))
         plan.network = state and state["network"]
-        trainer = Trainer(plan, device)
+        with empty_goes(plan.save_dir):
+            trainer = Trainer(plan, device)
         if state is not None:
             trainer.load_resume(state)
             trainer.records.say(f"resumed at epoch {state['epoch'] + 1}, batch {state['batch'] + 1}")
@@ -61,19 +63,21 @@ def _guarded(trainer: Trainer) -> TrainResult:
         return TrainResult(folder, folder / "weights" / "best.pt", rows=trainer.records.rows, interrupted=True)
 
 
-def _resumed(state: Mapping[str, Any], options: Mapping[str, Any], wanted: str) -> dict[str, Any]:
-    """The options of an interrupted run, with those that may change between its two halves."""
-    saved = dict(state["options"])
+def _resumed(state: Mapping[str, Any], options: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """The options of an interrupted run, with those that may change between its two halves.
+
+    They hold what its --hyp said, which need not be there any more.
+    """
+    saved = {**state["options"], "hyp": ""}
     for key, value in options.items():
         if key in STAYS_WITH_RESUME:
             saved[key] = value
         elif key not in {"resume", "project"}:
             raise UserError(
-                f"--resume {wanted}: the run goes on with its own options, so --{key.replace('_', '-')} cannot change. "
+                f"--resume {file}: the run goes on with its own options, so --{key.replace('_', '-')} cannot change. "
                 f"Beside --resume, only these may: {', '.join('--' + name.replace('_', '-') for name in STAYS_WITH_RESUME)}."
             )
-    folder = Path(saved["save_dir"])
-    saved.pop("save_dir")
+    folder = run_of(file, Path(saved.pop("save_dir")))
     return {**saved, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
 
 

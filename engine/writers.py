@@ -116,15 +116,18 @@ class Writer:
         self._table.flush()
 
     def _save_crops(self, frame: Frame, boxes: np.ndarray) -> None:
-        """One picture a detection: crops/CLASS/NAME.jpg, NAME_2.jpg, ..."""
-        counts: dict[str, int] = {}
+        """One picture a detection: crops/CLASS/NAME.jpg, NAME_2.jpg, ..., whichever is the next that is not there yet."""
+        counts: dict[Path, int] = {}
         for box in boxes.tolist():
-            folder = safe_name(class_name(self.looks.names, box[5]))
-            counts[folder] = counts.get(folder, 0) + 1
-            tail = f"_{counts[folder]}" if counts[folder] > 1 else ""
             piece = crop(frame.image, box)
-            if piece.size:
-                write_picture(self.folder / "crops" / folder / f"{numbered(frame)}{tail}.jpg", piece)
+            if not piece.size:
+                continue
+            folder = self.folder / "crops" / safe_name(class_name(self.looks.names, box[5]))
+            path = folder / f"{numbered(frame)}.jpg"
+            while path.exists():  # a_2.jpg may be the second of a.jpg, or the first of a_2.jpg
+                counts[folder] = counts.get(folder, 1) + 1
+                path = folder / f"{numbered(frame)}_{counts[folder]}.jpg"
+            write_picture(path, piece)
 
 
 def numbered(frame: Frame) -> str:

@@ -167,6 +167,17 @@ def new_run_folder(project: Path, name: str, exist_ok: bool = False) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def empty_goes(folder: Path) -> Iterator[None]:
+    """Remove a run folder in which nothing was written, where what happens here fails."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # it is not empty
+            folder.rmdir()
+        raise
+
+
 def _no_folder(path: Path, reason: str | None) -> str:
     """The sentence for a run folder that cannot be had."""
     return f"--project, --name: {path} cannot be a folder for results ({reason}). Choose another place."
@@ -209,11 +220,19 @@ def _walk(folder: Path) -> Iterator[Path]:
         seen.add(real)
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, without a byte order mark. Raises UserError where it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: expected UTF-8 text. Save it in that encoding.") from None
+
+
 def _read_list(source: Path, root: Path | None) -> list[Path]:
     """Paths of a .txt list, one a line, made absolute; see list_images."""
     homes = [Path(os.path.abspath(folder)) for folder in (source.parent, root) if folder is not None]
     found = []
-    for number, line in enumerate(source.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_lines(source), 1):
         if not line.strip():
             continue
         path = Path(os.path.abspath(source.parent / line.strip()))

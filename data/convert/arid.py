@@ -16,8 +16,8 @@ from typing import Any
 
 from data.clip_lists import video_files
 from data.convert.class_layout import ClassSummary
-from data.convert.layout import LINKS, SPLITS
-from utils.files import UserError, save_yaml
+from data.convert.layout import LINKS, SPLITS, cannot_write
+from utils.files import UserError, read_lines, save_yaml
 
 NAMES = ("Drink", "Jump", "Pick", "Pour", "Push", "Run", "Sit", "Stand", "Turn", "Walk", "Wave")
 LIST = "ARID_split{}_test.txt"
@@ -107,7 +107,7 @@ def _nights(source: Path, day: Path, number: str, summary: VideoSummary) -> list
 def _lines(listing: Path) -> list[tuple[str, PurePosixPath]]:
     """(place, CLASS/VIDEO) of each line `index class path`. The class is taken from the folder, as numbers differ."""
     found = []
-    for number, line in enumerate(listing.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_lines(listing), 1):
         words = line.split(maxsplit=2)
         if not words:
             continue
@@ -144,8 +144,8 @@ def _write(entries: Sequence[Entry], out: Path, place: Callable[[Path, Path], ob
         if out.is_dir():
             out.rmdir()
         os.rename(work, out)
-    except PermissionError as problem:
-        raise UserError(f"{out}: cannot be written to ({problem.strerror}). Choose another --out.") from None
+    except OSError as problem:
+        raise cannot_write(out, problem) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

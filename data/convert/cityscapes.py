@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.convert.classes import CITYSCAPES
-from data.convert.layout import FAVOURED, Box, Item, Summary, write_yolo
+from data.convert.layout import FAVOURED, LARGEST_SIDE, Box, Item, Summary, write_yolo
 from data.probe import in_threads
 from utils.files import UserError
 
@@ -142,7 +142,7 @@ def _load(file: Path) -> dict[str, Any] | str:
         return f"not a readable annotation file ({problem})"
     sides = [content.get(key) for key in ("imgHeight", "imgWidth")] if isinstance(content, dict) else []
     rows = content.get("objects") if isinstance(content, dict) else None
-    if not all(isinstance(side, int) and side > 0 for side in sides) or not isinstance(rows, list):
+    if not all(isinstance(side, int) and 0 < side <= LARGEST_SIDE for side in sides) or not isinstance(rows, list):
         return "expected imgHeight, imgWidth and a list of objects"
     if not all(isinstance(row, dict) and isinstance(row.get("label"), str) for row in rows):
         return "expected a label in each of its objects"
@@ -167,7 +167,7 @@ def _box(label: str, polygon: Any) -> Box:
     """The box around a polygon [[x, y], ...] in px; not-a-number, which is counted later, where it is none."""
     try:
         across, down = zip(*((float(x), float(y)) for x, y in polygon), strict=True)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return Box(label, *[float("nan")] * 4)
     return Box(label, min(across), min(down), max(across), max(down))
 

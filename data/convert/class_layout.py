@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from data.convert.layout import LINKS, Summary, place_whole
+from data.convert.layout import LINKS, Summary, cannot_write, place_whole, printable
 from data.probe import in_threads
 from utils.files import UserError, load_yaml, save_yaml
 
@@ -36,7 +36,7 @@ class ClassSummary(Summary):
         counts = ", ".join(f"{split} {count}" for split, count in self.per_split.items())
         facts = [f"{self.images} pictures ({counts})"]
         facts += [f"{count} left out: {reason}" for reason, count in self.dropped.items()]
-        return facts + self.notes + [f"skipped {file}: {reason}" for file, reason in self.skipped]
+        return printable(facts + self.notes + [f"skipped {file}: {reason}" for file, reason in self.skipped])
 
 
 def write_class_folders(
@@ -76,8 +76,8 @@ def write_class_folders(
         out.mkdir(parents=True, exist_ok=True)
         for split in sorted(work.iterdir()):
             split.rename(out / split.name)
-    except PermissionError as problem:
-        raise UserError(f"{out}: cannot be written to ({problem.strerror}). Choose another --out.") from None
+    except OSError as problem:
+        raise cannot_write(out, problem) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     present = {key: folder for key, folder in keys.items() if (out / folder).is_dir()}

@@ -21,6 +21,7 @@ RUOD = (
     "holothurian", "echinus", "scallop", "starfish", "fish", "corals", "diver", "cuttlefish", "turtle", "jellyfish",
 )  # fmt: skip
 CITYSCAPES = ("bicycle", "bus", "person", "train", "truck", "motorcycle", "car", "rider")  # as LCP numbers them
+KITTI = ("Car", "Pedestrian", "Cyclist")  # those that the benchmark evaluates
 
 COCO = (  # in the order of their ids, as weights trained on COCO number them
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -47,6 +48,7 @@ LISTS: dict[str, tuple[str, ...]] = {
     "duo": RUOD[:4],
     "ruod": RUOD,
     "cityscapes": CITYSCAPES,
+    "kitti": KITTI,
     "rtts": ("person", "bicycle", "car", "motorbike", "bus"),
     "dawn": ("car", "bus", "truck", "motorcycle", "bicycle", "person"),
 }
@@ -77,7 +79,7 @@ class ClassTable:
             self.names = list(choice)
             self._numbers = {name.lower(): number for number, name in enumerate(self.names)}
             return
-        present = sorted(set(found))
+        present = sorted(set(found) - {""})
         named = [name.strip() for name in choice.split(",") if name.strip()]
         self.names = present if choice == "all" else list(LISTS.get(choice, named))
         self._numbers = {name.lower(): number for number, name in enumerate(self.names)}

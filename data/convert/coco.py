@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data.convert.favoured import favoured_items
-from data.convert.layout import Box, Item, Summary, inside, write_yolo
+from data.convert.layout import LARGEST_SIDE, Box, Item, Summary, inside, write_yolo
 from utils.files import UserError
 
 Entry = dict[str, Any]
@@ -54,32 +55,42 @@ def read_items(
     """Each picture of a COCO file as an item, with its own entry of the file, which may hold more than COCO's keys.
 
     folders: where the pictures may lie; the first that has one counts. Annotations that `judge` gives a reason against
-    are counted in the summary, pictures whose name leads out of the folder are listed there. Raises UserError where the
-    file is not in COCO's format.
+    are counted in the summary, pictures whose name leads out of the folder, or whose size is none, are listed there.
+    Raises UserError where the file is not in COCO's format.
     """
     content = load(file)
     boxes = boxes_of(content, judge, summary)
     for entry in content["images"]:
         try:
-            picture = find(folders, [str(entry["file_name"])])
+            picture, size = find(folders, [str(entry["file_name"])]), size_of(entry)
         except ValueError as problem:
             summary.skipped.append((file, str(problem)))
             continue
-        yield Item(picture, split, group, tuple(boxes.get(entry["id"], ())), size_of(entry)), entry
+        yield Item(picture, split, group, tuple(boxes.get(entry["id"], ())), size), entry
 
 
 def boxes_of(content: dict[str, list[Entry]], judge: Judge, summary: Summary) -> dict[Any, list[Box]]:
-    """The boxes of each picture id; annotations that `judge` gives a reason against are counted in the summary."""
+    """The boxes of each picture id. Counted in the summary are annotations that `judge` gives a reason against, and those
+    of pictures or categories that the file does not have.
+    """
     names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
+    pictures = {entry["id"] for entry in content["images"]}
     boxes: dict[Any, list[Box]] = {}
     for entry in content["annotations"]:
         box = _box(names.get(entry["category_id"], ""), entry["bbox"])
-        reason = judge(entry, box)
+        reason = _left_out(entry, box, judge, pictures)
         if reason:
             summary.dropped[reason] += 1
         else:
             boxes.setdefault(entry["image_id"], []).append(box)
     return boxes
+
+
+def _left_out(entry: Entry, box: Box, judge: Judge, pictures: set[Any]) -> str | None:
+    """Why an annotation is left out; None keeps it."""
+    if entry["image_id"] not in pictures:
+        return "of a picture that is not in the file"
+    return judge(entry, box) or (None if box.name else "of an unknown category")
 
 
 def _items(file: Path, images: Path | None, judge: Judge, summary: Summary) -> Iterator[Item]:
@@ -131,11 +142,14 @@ def _has(row: Any, keys: set[str]) -> bool:
 
 
 def size_of(entry: Entry) -> tuple[int, int] | None:
-    """(height, width) as stated; None where it is not."""
+    """(height, width) as stated; None where it is not. Raises ValueError for more than any picture has."""
     try:
-        return int(entry["height"]), int(entry["width"])
+        size = int(entry["height"]), int(entry["width"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
+    if max(size) > LARGEST_SIDE:
+        raise ValueError(f"the stated size of the picture {entry['id']!r} is over {LARGEST_SIDE} px")
+    return size
 
 
 def find(folders: Sequence[Path], names: Sequence[str]) -> Path:
@@ -144,13 +158,13 @@ def find(folders: Sequence[Path], names: Sequence[str]) -> Path:
     Raises ValueError for a name that leads out of the folder.
     """
     places = [inside(folder, name) for name in names for folder in folders]
-    return next((place for place in places if place.is_file()), places[0])
+    return next((place for place in places if os.path.isfile(place)), places[0])  # False for an impossible name
 
 
 def _box(name: str, values: Any) -> Box:
     """A box from [left, top, width, height]; not-a-number, which is counted later, where it is no such list."""
     try:
         left, top, width, height = map(float, values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         left = top = width = height = float("nan")
     return Box(name, left, top, left + width, top + height)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.convert.layout import Box, Item, Summary, write_yolo
-from utils.files import UserError, list_images
+from utils.files import UserError, list_images, read_lines
 
 LIST = "imageclasslist.txt"
 SPLITS = {"1": "train", "2": "val", "3": "test"}
@@ -54,7 +54,7 @@ def _items(source: Path, listing: Path, summary: Summary) -> Iterator[Item]:
 
 def _read_list(listing: Path) -> Iterator[tuple[str, str]]:
     """(file name, split) of each line `name class light in/out split`; the first line is a heading."""
-    for number, line in enumerate(listing.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_lines(listing), 1):
         words = line.split()
         if not words or words[0] == "Name":
             continue

@@ -14,7 +14,7 @@ from data.convert.classes import EXDARK, ClassTable
 from data.convert.coco import crowd, read_items
 from data.convert.exdark import LIST
 from data.convert.layout import Box, Summary
-from utils.files import UserError, list_images
+from utils.files import UserError, list_images, read_lines
 
 NIGHT_SPLITS = {"1": "nights", "2": "val", "3": "test"}  # ExDark's training part serves without its classes
 DAY_SPLITS = {"train": "train", "val": "val_day"}
@@ -94,7 +94,7 @@ def _nights(source: Path, listing: Path, summary: ClassSummary) -> Iterator[Clas
 
 def read_list(listing: Path) -> Iterator[tuple[str, int, str]]:
     """(file name, class from 1, split) of each line `name class light in/out split`. Raises UserError for another form."""
-    for number, line in enumerate(listing.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_lines(listing), 1):
         words = line.split()
         if not words or words[0] == "Name":
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +28,7 @@ def favoured_items(folder: Path, items: Iterable[Item], group: str, summary: Sum
 
 def leaking(pictures: Iterable[Path], held_out: Iterable[Path]) -> dict[Path, None]:
     """Which of the pictures have the name or the bytes of a held-out one, in their order."""
-    present = [path for path in held_out if path.is_file()]
+    present = [path for path in held_out if os.path.isfile(path)]  # False, not an error, for an impossible name
     names = {path.stem.lower() for path in present}
     sizes = {path.stat().st_size for path in present}
     pool = list(pictures)

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.convert.layout import Box, Item, Summary, write_yolo
-from utils.files import UserError, list_images
+from utils.files import UserError, list_images, read_lines
 
-CLASSES = "Car,Pedestrian,Cyclist"  # those that the benchmark evaluates
 HELD_OUT_SHARE = 5  # one picture in five, where no lists say which
 
 
 def convert(
-    source: Path, out: Path, *, classes: str = CLASSES, link: str = "copy", backgrounds: bool = False
+    source: Path, out: Path, *, classes: str = "kitti", link: str = "copy", backgrounds: bool = False
 ) -> Summary:
     """Convert the labelled part, training/image_2 with training/label_2; the test part has no public labels.
 
@@ -47,7 +46,7 @@ def _splits(source: Path, stems: list[str], summary: Summary) -> dict[str, str]:
     """Name of a picture -> train or val. Pictures that lists leave out are in neither."""
     lists = {split: source / "ImageSets" / f"{split}.txt" for split in ("train", "val")}
     if all(file.is_file() for file in lists.values()):
-        return {stem: split for split, file in lists.items() for stem in file.read_text().split()}
+        return {stem: split for split, file in lists.items() for stem in " ".join(read_lines(file)).split()}
     count = len(stems) // HELD_OUT_SHARE
     summary.notes.append(f"no ImageSets/train.txt and val.txt: the last {count} pictures by name are for validation")
     return {stem: "train" if i < len(stems) - count else "val" for i, stem in enumerate(sorted(stems))}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image, ImageOps
 
-from data.convert.classes import ClassTable
+from data.convert.classes import LISTS, ClassTable
 from data.probe import Unreadable, in_threads, probe
 from utils.files import UserError, load_yaml, save_yaml
 
@@ -23,6 +24,7 @@ EXTRA = "extra"  # a split of image-level labels: each box is its whole picture
 FAVOURED = "favoured"  # a split of pictures alone: no boxes, no label files
 WHOLE = (0.0, 0.0, math.inf, math.inf)  # the edges of a box that is its whole picture, of whatever size
 TAKEN = "another picture of the same name was converted already"
+LARGEST_SIDE = 10**9  # px; a side stated as longer is a mistake
 ASPECT_TOLERANCE = 0.02  # a downscaled copy may round its sides
 LINKS: dict[str, Callable[[Path, Path], object]] = {
     "copy": shutil.copyfile,
@@ -91,7 +93,12 @@ class Summary:
         if self.favoured:
             facts.append(f"{self.favoured} favoured pictures, without labels")
         facts += self.notes
-        return facts + [f"skipped {file}: {reason}" for file, reason in self.skipped]
+        return printable(facts + [f"skipped {file}: {reason}" for file, reason in self.skipped])
+
+
+def printable(lines: Iterable[str]) -> list[str]:
+    """The lines with halves of characters, which names of files can hold, written as escapes."""
+    return [line.encode("utf-8", "backslashreplace").decode() for line in lines]
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -121,7 +128,7 @@ def write_yolo(
     """
     if link not in LINKS:
         raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
-    table = ClassTable(classes, (box.name for item in items for box in item.boxes))
+    table = _table(classes, items, out, summary)
     content = {**_yaml_content(out, table, items), **(about or {})}
     work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
     try:
@@ -129,15 +136,38 @@ def write_yolo(
         for item, result in zip(items, written, strict=True):
             _count(summary, item, result)
         if not summary.images:
-            first = f" The first, {summary.skipped[0][0]}: {summary.skipped[0][1]}." if summary.skipped else ""
-            raise UserError(f"{out}: no picture with a wanted object was found.{first} Check --source and --classes.")
+            raise _nothing_found(out, summary)
         _move_in(work, out)
-    except PermissionError as problem:
-        raise UserError(f"{out}: cannot be written to ({problem.strerror}). Choose another --out.") from None
+    except OSError as problem:
+        raise cannot_write(out, problem) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     save_yaml(out / "data.yaml", content)
     return summary
+
+
+def cannot_write(out: Path, problem: OSError) -> UserError:
+    """What to tell the user where the result cannot be placed in `out`."""
+    if problem.errno == errno.EXDEV:
+        return UserError(
+            f"{out}: --link hard needs --out on the same disk as --source. Use --link copy or --link symbolic."
+        )
+    return UserError(f"{out}: cannot be written ({problem.strerror or problem}). Choose another --out, with room.")
+
+
+def _table(classes: str | Sequence[str], items: Sequence[Item], out: Path, summary: Summary) -> ClassTable:
+    """The classes. Raises UserError where the choice does not fit, with the reason where no object at all was read."""
+    found = {box.name for item in items for box in item.boxes}
+    if isinstance(classes, str) and classes not in LISTS and not found:
+        raise _nothing_found(out, summary)
+    return ClassTable(classes, found)
+
+
+def _nothing_found(out: Path, summary: Summary) -> UserError:
+    """What to tell the user where there is nothing to write: with the first skipped file, and why most boxes went."""
+    first = f" The first, {summary.skipped[0][0]}: {summary.skipped[0][1]}." if summary.skipped else ""
+    most = "".join(f" {count} boxes were left out: {reason}." for reason, count in summary.dropped.most_common(1))
+    return UserError(f"{out}: no picture with a wanted object was found.{first}{most} Check --source and --classes.")
 
 
 def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[str, object]:
@@ -149,7 +179,8 @@ def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[s
     if content.get("names", names) != names:
         raise UserError(f"--out {out}: its data.yaml has other classes. Choose another folder.")
     for split, group in sorted({(item.split, item.group) for item in items}):
-        taken = next((path for kind in ("images", "labels") if (path := out / kind / split / group).exists()), None)
+        places = [out / kind / split / group for kind in ("images", "labels")]
+        taken = next((place for place in places if os.path.exists(place)), None)  # False for an impossible name
         if taken is not None:
             raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
     present = {item.split for item in items}

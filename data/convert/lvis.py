@@ -79,8 +79,11 @@ def convert(
 
 
 def read_classes(file: Path, content: Mapping[str, Sequence[Entry]]) -> Classes:
-    """The classes of an LVIS file. Raises UserError for equal names, or a frequency that is none."""
-    rows = sorted(content["categories"], key=lambda row: int(row["id"]))
+    """The classes of an LVIS file. Raises UserError for equal names, or an id or a frequency that is none."""
+    try:
+        rows = sorted(content["categories"], key=lambda row: int(row["id"]))
+    except ValueError as problem:
+        raise UserError(f"{file}: the ids of its categories are not all whole numbers ({problem}).") from None
     names = [str(row["name"]) for row in rows]
     if len({name.lower() for name in names}) < len(names):
         raise UserError(f"{file}: two categories have the same name. Is it LVIS's own file?")
@@ -129,12 +132,12 @@ def _items(
     for entry in content["images"]:
         try:
             names = picture_names(entry)
-            picture = find(folders, names)
+            picture, size = find(folders, names), size_of(entry)
         except ValueError as problem:
             summary.skipped.append((file, str(problem)))
             continue
         group = PurePosixPath(names[0]).parent.name or "lvis"
-        yield Item(picture, split, group, tuple(boxes.get(entry["id"], ())), size_of(entry)), entry
+        yield Item(picture, split, group, tuple(boxes.get(entry["id"], ())), size), entry
 
 
 def picture_names(entry: Entry) -> list[str]:

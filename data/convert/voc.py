@@ -6,6 +6,7 @@ and a plain folder of XML files with the pictures anywhere in `images`. Format: 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from defusedxml.common import DefusedXmlException
 
 from data.convert.layout import Box, Item, Summary, write_yolo
 from data.probe import in_threads
-from utils.files import UserError, list_images
+from utils.files import UserError, list_images, read_lines
+
+PICTURES = ("images", "JPEGImages")  # what folders of pictures are called
 
 
 def convert(
@@ -60,9 +63,14 @@ def _year_items(year: Path, trainval: bool, difficult: bool, summary: Summary) -
     for split, name in lists.items():
         file = year / "ImageSets" / "Main" / f"{name}.txt"
         if file.is_file():
-            stems = [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
-            xmls = [year / "Annotations" / f"{Path(stem).name}.xml" for stem in stems]
+            xmls = [_listed(line, year / "Annotations") for line in read_lines(file) if line.strip()]
             yield from _items(xmls, pictures, year.name, split, difficult, summary)
+
+
+def _listed(line: str, annotations: Path) -> Path:
+    """The annotation file of a line: the whole line is its name where there is such a file, else the first word is."""
+    whole, first = (annotations / f"{Path(name).name}.xml" for name in (line.strip(), line.split()[0]))
+    return whole if os.path.isfile(whole) else first  # False, not an error, for an impossible name
 
 
 def _plain_items(source: Path, images: Path | None, difficult: bool, summary: Summary) -> Iterator[Item]:
@@ -110,12 +118,23 @@ def _items(
             summary.skipped.append((xml, root))
             continue
         stated = Path((root.findtext("filename") or "").replace("\\", "/")).stem
-        found = pictures.get(xml.stem.lower()) or pictures.get(stated.lower()) or []
+        found = _own(xml, pictures.get(xml.stem.lower()) or pictures.get(stated.lower()) or [])
         if len(found) != 1:
             summary.skipped.append((xml, "its picture is missing" if not found else "several pictures have its name"))
             continue
         boxes = tuple(_boxes(root, difficult, summary))
         yield Item(found[0], split or _split_of(found[0]), group, boxes, _size(root))
+
+
+def _own(xml: Path, found: list[Path]) -> list[Path]:
+    """Of several pictures of a name those in the annotation's folder, in a folder of pictures in it or beside it, or in
+    the folder of pictures that is called as its own; all where none lies there.
+    """
+    home, outer = xml.parent, xml.parent.parent
+    places = [home, *(place / name for place in (home, outer) for name in PICTURES)]
+    places += [outer.parent / name / home.name for name in PICTURES]
+    near = ([picture for picture in found if picture.parent == place] for place in places)
+    return next(filter(None, near), found)
 
 
 def _parse(xml: Path) -> Any:
@@ -124,7 +143,7 @@ def _parse(xml: Path) -> Any:
         return ElementTree.parse(xml).getroot()
     except FileNotFoundError:
         return "its annotation file is missing"
-    except (ParseError, DefusedXmlException, OSError, ValueError) as problem:
+    except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as problem:  # the last: its encoding
         return f"not a readable annotation file ({problem})"
 
 
@@ -148,10 +167,14 @@ def _boxes(root: Any, difficult: bool, summary: Summary) -> Iterator[Box]:
         if not difficult and (entry.findtext("difficult") or "0").strip() == "1":
             summary.dropped["marked difficult (--difficult keeps them)"] += 1
             continue
+        name = (entry.findtext("name") or "").strip()
+        if not name:
+            summary.dropped["without a name"] += 1
+            continue
         left, top, right, bottom = (
             _number(entry.findtext(f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")
         )
-        yield Box((entry.findtext("name") or "").strip(), left - first, top - first, right, bottom)
+        yield Box(name, left - first, top - first, right, bottom)
 
 
 def _number(text: str | None) -> float:

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from data.degradations.common import Drawn, Fields, Range, grey, linear_to_srgb, srgb_to_linear, to_bytes
 from data.degradations.kernels import correlate, disc_kernels, line_kernels
+from data.probe import Unreadable
+
+JPEG_SIDE = 65_500  # px, the most that libjpeg writes
 
 MOTION_RANGES = {
     "length": Range(
@@ -71,7 +74,7 @@ def contrast(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
 
 
 def compressed(image: Tensor, qualities: list[int]) -> Tensor:
-    """(B, 3, H, W) in [0, 1] through JPEG of a quality each, 1 to 100."""
+    """(B, 3, H, W) in [0, 1] through JPEG of a quality each, 1 to 100. Raises Unreadable for sides above JPEG_SIDE."""
     pixels = to_bytes(image).permute(0, 2, 3, 1).flip(3).contiguous().cpu().numpy()  # BGR
     parts = [_through_jpeg(picture, quality) for picture, quality in zip(pixels, qualities, strict=True)]
     back = torch.from_numpy(np.stack(parts)).to(image.device)  # (B, H, W, 3)
@@ -79,6 +82,10 @@ def compressed(image: Tensor, qualities: list[int]) -> Tensor:
 
 
 def _through_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    if max(picture.shape[:2]) > JPEG_SIDE:
+        raise Unreadable(
+            f"{picture.shape[1]} x {picture.shape[0]} px cannot become JPEG, which holds {JPEG_SIDE} px a side"
+        )
     written, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     found = cv2.imdecode(data, cv2.IMREAD_COLOR) if written else None
     if found is None:

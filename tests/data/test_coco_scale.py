@@ -90,3 +90,55 @@ def test_names_stay_in_the_folder(tmp_path):
     file.write_text(file.read_text().replace("c.jpg", "../c.jpg"))
     with pytest.raises(UserError, match="leads out of"):
         CocoSet(file, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"category_id": 8}, "category_id '8'; expected the id of one of its categories"),
+        ({"category_id": "9"}, "category_id '9'; expected the id"),
+        ({"area": "much"}, "area 'much'; expected a number"),
+        ({"segmentation": [1, 2, 3, 4, 5, 6]}, "segmentation .*; expected lists of numbers"),
+        ({"segmentation": [["1", 2]]}, "segmentation .*; expected lists of numbers"),
+        ({"keypoints": [1, None, 2]}, "keypoints .*; expected a list of numbers"),
+        ({"keypoints": [10**400, 1, 2]}, "keypoints .*; expected a list of numbers"),
+    ],
+)
+def test_entries_that_could_not_be_scaled(tmp_path, change, message):
+    with pytest.raises(
+        UserError, match=f"a.json: the annotation 1 of picture 7 has the {message}.*nothing was written"
+    ):
+        CocoSet(coco(tmp_path, **change), tmp_path)
+
+
+def test_what_is_null_is_not_stated(tmp_path):
+    file = coco(tmp_path, area=None, keypoints=None, segmentation=None)
+    (one, _), _ = (lambda found: (found[0]["annotations"], found[1]))(CocoSet(file, tmp_path).scaled(MADE, True))
+    assert one["area"] is None and one["keypoints"] is None and "segmentation" not in one
+
+
+def test_ids_of_categories_are_of_one_kind(tmp_path):
+    """A text beside a number has no order, and so no class number; texts alone have one."""
+    file = coco(tmp_path)
+    content = json.loads(file.read_text())
+    content["categories"][1]["id"] = "0"
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="category id '0' is a text.*nothing was written"):
+        CocoSet(file, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ((60, 90), ""),
+        ((30, 45), ""),  # half the size
+        ((30, 44), ""),  # a side rounded: ln(45 / 44) = 0.022, allowed 0.02 + 1 / 30
+        ((90, 60), "annotated as 90 x 60 px, but the file is 60 x 90"),  # turned
+        ((60, 80), "annotated as 90 x 60 px, but the file is 80 x 60"),  # ln(90 / 80) = 0.118, allowed 0.037
+    ],
+)
+def test_pictures_of_another_shape_are_told(tmp_path, shape, reason):
+    found = CocoSet(coco(tmp_path), tmp_path)
+    assert found.reason_against("a.jpg", shape) == reason
+    images = found.scaled({"a.jpg": Made("a.png", shape, (10, 10))})[0]["images"]
+    assert len(images) == (reason == "")

@@ -156,3 +156,14 @@ def test_share_below_by_hand():
     label = Label(Path("a.png"), (100, 200), np.zeros((2, 1)), np.array([[0.5, 0.5, 0.05, 0.1], [0.5, 0.5, 0.2, 0.4]]))
     assert [share_below([label], side, 400) for side in (19.9, 20.1, 81)] == [0.0, 0.5, 1.0]
     assert share_below([], 12, 640) == 0.0
+
+
+def test_a_split_without_labels_is_mentioned_with_the_place_that_was_looked_at():
+    def label(*boxes):
+        return labels.Label(
+            Path("set/images/val/1.jpg"), (9, 9), np.zeros((len(boxes), 1)), np.array(boxes, np.float32)
+        )
+
+    (line,) = labels.unlabelled([label(), label()], "val")
+    assert "none of the 2 pictures of 'val'" in line and str(Path("set/labels/val/1.txt")) in line
+    assert labels.unlabelled([label(), label((0.5, 0.5, 0.1, 0.1))], "val") == labels.unlabelled([], "val") == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,7 @@ from engine.sources import Item
 from engine.weights import Weights, load_weights
 from methods.wiid_options import WiiDOptions
 from models.action import INPUTS, KINETICS, ClipInput, build
+from tests.engine.live import read_back
 from utils.files import UserError
 
 TINY: dict[str, Any] = {
@@ -120,6 +122,61 @@ def test_detect_paints_a_timeline(world: Path, capsys: pytest.CaptureFixture[str
     rows = list(csv.DictReader((result.save_dir / "timeline.csv").open()))
     assert float(rows[-1]["end"]) == pytest.approx(20 / 15, abs=0.01) and {row["action"] for row in rows} <= {*NAMES}
     assert (result.save_dir / "test4.mp4").is_file() and (result.save_dir / "predictions.csv").is_file()
+
+
+@pytest.mark.parametrize("ending", ["txt", "streams"])  # one after the other, or in turn
+def test_a_video_named_twice_has_two_timelines(
+    world: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A clip of 2 every 8. spans 9 frames: of each of the two, 1-9 are settled first and 18-20 last."""
+    video = next((world / "test" / "Walk").iterdir())
+    (tmp_path / f"l.{ending}").write_text(f"{video}\n{video}\n")
+    result = engine.detect(
+        weights=world / "runs/a/weights/best.pt", source=tmp_path / f"l.{ending}", project=tmp_path, device="cpu"
+    )
+    said = capsys.readouterr().out
+    assert all(f"video {n}/2 ({frames}/20)" in said for n in (1, 2) for frames in ("1-9", "18-20"))
+    assert f"\n1: {video}: 0.0-" in said and f"\n2: {video}: 0.0-" in said
+    assert result.save_dir is not None and result.frames == 40
+    rows = list(csv.DictReader((result.save_dir / "timeline.csv").open()))
+    assert [row["start"] for row in rows if row["source"] == f"1: {video}"][0] == "0.0"
+    assert [(row["action"], row["start"]) for row in rows[: len(rows) // 2]] == [
+        (row["action"], row["start"]) for row in rows[len(rows) // 2 :]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("calls", "kept"),
+    [
+        (1, 13),  # in the second clip, which ends with frame 13: what waits is settled by it
+        (99, 20),
+    ],
+)
+def test_ctrl_c_keeps_the_timeline(
+    world: Path,
+    tmp_path: Path,
+    calls: int,
+    kept: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    real, count = action_detect.Classifying.__call__, [0]
+
+    def interrupted(self: Any, frames: Any) -> np.ndarray:
+        count[0] += 1
+        if count[0] == calls + 1:
+            raise KeyboardInterrupt
+        return real(self, frames)
+
+    monkeypatch.setattr(action_detect.Classifying, "__call__", interrupted)
+    given = {"weights": world / "runs/a/weights/best.pt", "source": str(world / "test/Walk"), "device": "cpu"}
+    with pytest.raises(KeyboardInterrupt) if kept < 20 else nullcontext():
+        engine.detect(**given, project=tmp_path)
+    said = capsys.readouterr().out
+    assert (f"stopped after {kept} frames" in said) is (kept < 20) and f"results are in {tmp_path / 'exp'}" in said
+    rows = list(csv.DictReader((tmp_path / "exp" / "timeline.csv").open()))
+    assert float(rows[-1]["end"]) == pytest.approx(kept / 15, abs=0.01)
+    assert read_back(tmp_path / "exp" / "test4.mp4")[0] == kept
 
 
 def test_detect_refuses_pictures_and_what_means_nothing(world: Path, make_image: Any) -> None:

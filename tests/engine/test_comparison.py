@@ -261,3 +261,22 @@ def test_help_does_not_load_torch():
     answer = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert answer.stdout.strip().endswith("False")
     assert "--seeds" in answer.stdout
+
+
+@pytest.mark.parametrize("harm", ["lost matches", "broken matches", "broken row", "another row"])
+def test_what_cannot_be_read_any_more_is_trained_again(given, capsys, harm):
+    result = compare(**given, trainer=PretendedTrainer(), examiner=examine)
+    before = read_csv(result.save_dir / "compare.csv")
+    row = next((result.save_dir / "rows").glob("wiid*-seed1.json"))
+    matches = next((result.save_dir / "rows").glob("wiid*-seed1-test.npz"))
+    if harm == "lost matches":
+        matches.unlink()
+    elif harm == "broken matches":
+        matches.write_bytes(b"torn")
+    else:
+        row.write_text("{" if harm == "broken row" else "{}")
+    again = PretendedTrainer()
+    compare(**given, trainer=again, examiner=examine)
+    assert [(call["method"], call["seed"]) for call in again.calls] == [("wiid", 1)]
+    assert "trained again" in capsys.readouterr().out
+    assert read_csv(result.save_dir / "compare.csv") == before

@@ -129,6 +129,28 @@ def test_what_does_not_go_together(files: Path, name: str, given: dict, words: s
         load_network(files / name, options(**given))
 
 
+@pytest.mark.parametrize("dnn", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "facts", "words"),
+    [
+        ((1, 3, 32, 32), {"task": "classify"}, "is of task 'classify', and of .onnx files only detectors"),
+        ((1, 3, 2, 32, 32), {}, "takes no pictures: its input has 5 dimensions, not 4"),  # a clip classifier
+    ],
+)
+def test_other_tasks_are_refused(
+    tmp_path: Path, dnn: bool, shape: tuple[int, ...], facts: dict[str, str], words: str
+) -> None:
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    file = tmp_path / "best.onnx"
+    torch.onnx.export(torch.nn.ReLU(), (torch.zeros(shape),), file, opset_version=17, dynamo=False)
+    graph = onnx.load(file)
+    onnx.helper.set_model_props(graph, facts)
+    onnx.save(graph, file)
+    with pytest.raises(UserError, match=words):
+        load_network(file, options(dnn=dnn))
+
+
 def test_half_on_the_cpu_is_said_once_and_left_out(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = load_network(files / "best.pt", options(half=True))
     assert network(noise()).dtype == torch.float32

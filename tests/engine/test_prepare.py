@@ -58,6 +58,7 @@ def test_nothing_asked_is_an_error(capsys):
         (["world", "--seed", "10000"], "9999"),
         (["world", "--size", "64", "64", "64", "--out", "x"], "width and height"),
         (["world", "--counts", "train", "--out", "x"], "split=number"),
+        (["world", "--counts", "train=²", "--out", "x"], "split=number"),
         (["convert"], "convert exdark --source DIR --out DIR"),
         (["convert", "exdrak", "--source", "a", "--out", "b"], "exdark"),
         (["convert", "exdark", "--source", "a", "--out", "b", "--difficult"], "--difficult"),
@@ -77,6 +78,17 @@ def test_the_name_may_stand_first(spelling, tmp_path):
     words = ["--out", str(tmp_path / "w"), "--size", "64", "--counts", "train=1", "val=0", "test=0", "--workers", "1"]
     assert prepare_argv(["world", *spelling, *words]) == tmp_path / "w"
     assert is_complete(tmp_path / "w")
+
+
+def test_a_world_elsewhere_says_how_to_train_in_it(tmp_path, capsys):
+    prepare("world", **TINY, out=tmp_path / "w")
+    assert f"a copy of data/demo-night.yaml whose 'path' is {tmp_path / 'w'}" in capsys.readouterr().out
+
+
+def test_a_clip_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        prepare("clip", out=tmp_path / "file" / "a.mp4")
 
 
 def test_a_world_goes_to_datasets_by_itself(tmp_path, monkeypatch, capsys):

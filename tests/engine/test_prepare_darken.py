@@ -15,9 +15,10 @@ from bench.darkener import agreement
 from data.degrade import low_light_bytes
 from data.labels import scan
 from data.lighting import day
-from data.manifest import MANIFEST
+from data.manifest import MANIFEST, STAMP
 from data.pairs import match_pairs
 from data.street import draw, make_street
+from engine.copies import _SIDES
 from engine.darkener import darkened, load_generator, save_generator
 from engine.prepare import prepare
 from engine.prepare_darken import COLUMNS, RECIPE, _batches, _Picture, _seed_of
@@ -91,7 +92,7 @@ def test_the_manifest_says_what_was_drawn(photos):
     out = photos / "images/train_night"
     darken(photos / "images/train", out, severity=0.5)
     found = rows(out)
-    assert tuple(found[0]) == COLUMNS
+    assert tuple(found[0]) == (*COLUMNS, STAMP)
     assert sorted(row["file"] for row in found) == [
         "a.png",
         "b.jpg",
@@ -163,6 +164,25 @@ def test_another_recipe_is_refused(photos, change):
     assert snapshot(out) == before
 
 
+def test_a_second_source_is_refused_and_a_changed_picture_is_done_again(photos, make_image):
+    """A list in the folder of the source is the same source."""
+    source, out = photos / "images/train", photos.with_name("dark")
+    darken(source, out)
+    other = make_image(photos.with_name("other") / "a.png", seed=9).parent
+    before = snapshot(out)
+    with pytest.raises(UserError, match="begun with source .*train, now it is .*other.*another folder"):
+        darken(other, out)
+    assert snapshot(out) == before
+    make_image(source / "a.png", seed=9)
+    listing = source / "some.txt"
+    listing.write_text("a.png\nb.jpg\n")
+    result = darken(listing, out)
+    assert (result.written, result.before) == (1, 1)
+    darken(other, photos.with_name("fresh"))
+    assert (out / "a.png").read_bytes() == (photos.with_name("fresh") / "a.png").read_bytes()
+    assert darken(source, out).before == 6
+
+
 def test_a_folder_of_before_there_were_two_models_is_gone_on_with(photos, published):
     """Its darken.yaml names no model; the physical one is meant."""
     out = photos.with_name("dark")
@@ -209,6 +229,15 @@ def test_a_link_to_the_source_is_the_source(photos):
         darken(photos / "images/train", link)
 
 
+def test_a_linked_folder_of_the_source_is_the_source(tmp_path, make_image):
+    make_image(tmp_path / "g/images/a.png")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/link").symlink_to(tmp_path / "g/images", target_is_directory=True)
+    with pytest.raises(UserError, match="never touched"):
+        darken(tmp_path / "src", tmp_path / "src/link/new")
+    assert [path.name for path in (tmp_path / "g/images").iterdir()] == ["a.png"]
+
+
 @pytest.mark.parametrize("kind", ["missing", "empty", "file in the way"])
 def test_unusable_folders(tmp_path, make_image, kind):
     source, out = tmp_path / "in", tmp_path / "out"
@@ -237,6 +266,20 @@ def test_unreadable_pictures_are_left_out_and_listed(photos, capsys):
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("cut.jpg", "empty.jpg", "text.png"))
     assert snapshot(source) == before
+
+
+def test_a_picture_too_large_for_its_format_is_left_out(tmp_path, make_image):
+    """WebP holds 16,383 px a side; a mark below stands for it, as no such file can be had."""
+    make_image(tmp_path / "in/a.jpg")
+    make_image(tmp_path / "in/b.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_SIDES, ".jpg", 31)
+        result = darken(tmp_path / "in", tmp_path / "out")
+    assert [(p.name, why) for p, why in result.skipped] == [
+        ("a.jpg", "its copy of 32 x 24 px does not fit a .jpg file, which holds 31 px a side")
+    ]
+    assert [path.name for path in list_images(tmp_path / "out")] == ["b.png"]
+    assert darken(tmp_path / "in", tmp_path / "out").written == 1
 
 
 def test_turned_photos_are_turned_for_good(tmp_path, make_image):
@@ -271,6 +314,15 @@ def test_a_list_names_the_pictures(photos):
     out = photos.with_name("dark")
     assert darken(listing, out).written == 2
     assert (out / "images/train/deep/c.jpeg").is_file()
+
+
+@pytest.mark.parametrize("given", ["set", "set/some.txt", "set/../set/some.txt"])
+def test_relative_paths(photos, monkeypatch, given):
+    """From the folder above the set; the names are below the set, whatever it is called by."""
+    (photos / "some.txt").write_text("images/train/b.jpg\n./images/train/deep/c.jpeg\n")
+    monkeypatch.chdir(photos.parent)
+    assert darken(Path(given), Path("dark")).written == (6 if given == "set" else 2)
+    assert (photos.with_name("dark") / "images/train/deep/c.jpeg").is_file()
 
 
 def test_a_picture_listed_twice_is_done_once(photos):
@@ -327,7 +379,7 @@ def test_cut_on_the_same_path(photos, published):
     assert (photos / "labels/train_night/deep/c.txt").is_file()
     recipe = load_yaml(out / RECIPE)
     assert recipe["model"] == "cut" and len(recipe["sha256 of the weights"]) == 64 and "seed" not in recipe
-    assert {tuple(row) for row in rows(out)} == {("file", "mean_before", "mean")}
+    assert {tuple(row) for row in rows(out)} == {("file", "mean_before", "mean", STAMP)}
     light = cv2.imread(str(source / "a.png"))[..., ::-1]
     expected = darkened(load_generator(published), light)
     assert (cv2.imread(str(out / "a.png"))[..., ::-1] == expected).all()

@@ -16,6 +16,7 @@ from data.degrade_set import find_recipe, picture_seed
 from data.labels import label_path, scan
 from data.manifest import MANIFEST
 from data.scenes import make_world
+from data.verified import Verified, read_verified
 from engine import prepare_degrade
 from engine.prepare import prepare
 from engine.prepare_degrade import NOTE
@@ -238,3 +239,87 @@ def test_the_yamls_are_read(name, root):
 def test_the_note_keeps_what_decides(tiny_set, tmp_path):
     degrade(tiny_set, tmp_path / "out")
     assert "recipe: down2" in (tmp_path / "out" / NOTE).read_text()
+
+
+def test_another_source_is_refused_and_a_changed_picture_is_done_again(tiny_set, tmp_path, make_image):
+    out = tmp_path / "out"
+    degrade(tiny_set / "images/val", out)
+    with pytest.raises(UserError, match="begun with source .*val, now it is .*train"):
+        degrade(tiny_set / "images/train", out)
+    make_image(tiny_set / "images/val/1.png", width=64)
+    assert degrade(tiny_set / "images/val", out).written == 1
+    assert cv2.imread(str(out / "1.png")).shape == (12, 32, 3)
+
+
+def coco(folder: Path, name: str, width: int, height: int) -> Path:
+    content = {
+        "images": [{"id": 1, "file_name": name, "width": width, "height": height}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [3, 5, 9, 7]}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (folder / "set.json").write_text(json.dumps(content))
+    return folder / "set.json"
+
+
+def test_a_turned_picture_does_not_fit_its_json(tmp_path, make_image):
+    """Stored as 64 x 48 px and annotated so, it is 48 x 64 on the screen, where the boxes are wrong."""
+    path = make_image(tmp_path / "in/a.jpg", width=64, height=48)
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open(path) as picture:
+        picture.save(path, exif=exif)
+    out, file = tmp_path / "out", coco(tmp_path, "a.jpg", 64, 48)
+    result = degrade(tmp_path / "in", out, annotations=file)
+    assert result.skipped == [(path, "annotated as 64 x 48 px, but the file is 48 x 64")]
+    assert json.loads((out / "set.json").read_text())["images"] == [] and list(out.rglob("a.*")) == []
+    assert degrade(tmp_path / "in", out, annotations=coco(tmp_path, "a.jpg", 48, 64)).written == 1
+    assert len(json.loads((out / "set.json").read_text())["annotations"]) == 1
+
+
+@pytest.mark.parametrize("recipe", ["jpeg", "noise"])
+def test_a_picture_too_large_for_jpeg_is_left_out(tmp_path, make_image, recipe):
+    """65,501 px; what fits is done all the same, and of what does not there is no label either."""
+    make_image(tmp_path / "in/images/long.png", width=65501, height=1)
+    make_image(tmp_path / "in/images/short.png")
+    for name in ("long", "short"):
+        (tmp_path / "in/labels").mkdir(exist_ok=True)
+        (tmp_path / f"in/labels/{name}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    result = degrade(tmp_path / "in", tmp_path / "out", recipe, format="jpg")
+    ((path, reason),) = result.skipped
+    assert path.name == "long.png" and "65501 x 1 px" in reason and "65500 px a side" in reason
+    assert [p.name for p in (tmp_path / "out/labels").iterdir()] == ["short.txt"]
+
+
+def test_federated_labels_go_along(tiny_set, tmp_path):
+    """Under the names of the copies; what is named there and is no picture stays."""
+    known = {"images/val/0.png": {"absent": [1]}, "images/val/9.png": {"partial": [0]}}
+    (tiny_set / "federated.json").write_text(json.dumps(known))
+    with (tiny_set / "data.yaml").open("a") as file:
+        file.write("federated: federated.json\n")
+    degrade(tiny_set, tmp_path / "out", format="jpg")
+    config = load_data(tmp_path / "out")
+    assert config.federated is not None
+    found = read_verified(config.federated, len(config.names))
+    assert found == {"images/val/0.jpg": Verified(absent=(1,)), "images/val/9.png": Verified(partial=(0,))}
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("path: fed\ntrain: train.txt", "its path is fed"),
+        ("path: .\ntrain: train.txt", "its train is train.txt, which is no folder"),
+        ("train: images/train\ntest: images/test", "its test is images/test, which is no folder"),
+        ("train: ../tiny/images/train", "which is no folder of the copy"),
+        ("train: [images/train]", "which is no folder of the copy"),
+        ("train: images/train\nfederated: none.json", "none.json, which cannot be read"),
+        ("train: images/train\nfederated: list.json", "list.json, which does not list"),
+        ("train: images/train\nfederated: ../list.json", "../list.json, which lies elsewhere"),
+    ],
+)
+def test_a_yaml_that_does_not_fit_the_copy_is_told(tiny_set, tmp_path, capsys, lines, reason):
+    (tiny_set / "list.json").write_text("[]")
+    (tiny_set / "data.yaml").write_text(f"{lines}\nnames: {{0: cat, 1: dog}}\n")
+    degrade(tiny_set, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "data.yaml was not copied: its " in said and reason in said
+    assert not (tmp_path / "out/data.yaml").exists()

@@ -132,6 +132,18 @@ def test_another_method_needs_another_folder(nights):
         enhance(nights / "images", out, method="clahe")
 
 
+def test_another_source_is_refused_and_a_changed_picture_is_done_again(nights):
+    out, again = nights.parent / "bright", nights / "images" / "a.png"
+    enhance(nights / "images", out)
+    write(nights.parent / "other" / "a.png", np.full((24, 32, 3), 9, np.uint8))
+    with pytest.raises(UserError, match="begun with source .*images, now it is .*other"):
+        enhance(nights.parent / "other", out)
+    write(again, np.full((48, 32, 3), 9, np.uint8))
+    assert enhance(nights / "images", out).written == 1
+    with Image.open(out / "a.png") as bright:
+        assert bright.size == (32, 48)
+
+
 def test_both_folders_are_needed():
     with pytest.raises(UserError, match="--source DIR and --out DIR"):
         prepare("enhance")

@@ -72,3 +72,9 @@ def test_on_a_real_picture(tmp_path: Path, shared: Path, capsys: pytest.CaptureF
     data.write_text(f"path: {shared / 'data' / 'deepforest'}\ntrain: images/val\nval: images/val\nnames: [tree]\n")
     prepare("explain-assignment", data=str(data), imgsz=192, zoom=4, out=out)
     assert out.is_file() and "hybrid" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a"])
+def test_no_format_to_draw_in(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=r"--out .*expected a name that ends in one of \.jpg, "):
+        prepare("explain-assignment", data="nowhere.yaml", out=tmp_path / name)

@@ -182,3 +182,16 @@ def test_every_real_object_is_whole_somewhere(shared: Path, tmp_path: Path) -> N
             near = np.abs(back[None] - label.boxes.clip(0, 1)[:, None]).max(2) < 3e-3  # (n, k)
             whole |= near.any(1)
         assert whole.all() and len(tile_windows(*label.shape, 640)) == (6 if max(label.shape) > 640 else 1)
+
+
+def test_a_long_tail_s_frequencies_go_along_and_federated_labels_are_mentioned(
+    large: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was looked for is known of whole pictures only."""
+    (large / "looked.json").write_text("{}")
+    with (large / "data.yaml").open("a") as file:
+        file.write("frequency: [f, r]\nfederated: looked.json\n")
+    prepare("slice", data=large / "data.yaml", out=tmp_path / "tiles", slice=80)
+    config = load_data(tmp_path / "tiles" / "data.yaml")
+    assert config.frequency == ("f", "r") and config.federated is None
+    assert "note: looked.json is of whole pictures" in capsys.readouterr().out

@@ -26,8 +26,8 @@ CONFIG = DataConfig(Path("a.yaml"), Path(), {0: "a", 1: "b"}, {}, conditions={"t
 
 def test_a_resumed_run_goes_on_in_its_folder():
     given = {"resume": "newest", "project": Path("runs"), "device": "cpu"}
-    assert resumed(SAVED, given, ("device", "workers")) == {
-        "epochs": 9, "device": "cpu", "project": Path("runs"), "name": "exp7", "exist_ok": True, "resume": "",
+    assert resumed(SAVED, given, ("device", "workers"), Path("runs/exp8/weights/resume.pt")) == {
+        "epochs": 9, "device": "cpu", "project": Path("runs"), "name": "exp8", "exist_ok": True, "resume": "",
     }  # fmt: skip
 
 
@@ -37,11 +37,11 @@ def test_a_resumed_run_goes_on_in_its_folder():
 def test_what_may_not_change(what, option):
     wanted = f"so --{option.replace('_', '-')} cannot change. Beside --resume, only these may: --device, --workers"
     with pytest.raises(UserError, match=wanted):
-        resumed(SAVED, {"resume": "", option: 1}, what.stays_with_resume)
+        resumed(SAVED, {"resume": "", option: 1}, what.stays_with_resume, Path("resume.pt"))
 
 
 def test_videos_in_memory_may_change():
-    assert resumed(SAVED, {"keep_videos": "none"}, CLIPS.stays_with_resume)["keep_videos"] == "none"
+    assert resumed(SAVED, {"keep_videos": "none"}, CLIPS.stays_with_resume, Path("resume.pt"))["keep_videos"] == "none"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from engine.resume import (
     load_resume,
     random_state,
     restore_random_state,
+    run_of,
     save_resume,
 )
 from utils.files import UserError
@@ -103,3 +104,27 @@ def test_the_older_one_alone_serves_and_both_can_be_forgotten(tmp_path: Path) ->
     assert not can_resume(run)
     with pytest.raises(UserError, match="neither a resume file nor a run folder"):
         find_resume(str(run), tmp_path)
+
+
+def test_a_checkpoint_stands_for_the_state_beside_it(tmp_path: Path) -> None:
+    weights = tmp_path / "exp" / "weights"
+    weights.mkdir(parents=True)
+    torch.save({"w": torch.ones(1)}, weights / "last.pt")
+    with pytest.raises(UserError, match="neither a resume file nor a run folder"):
+        find_resume(str(weights / "last.pt"), tmp_path)
+    save_resume(weights, {"epoch": 1})
+    assert find_resume(str(weights / "last.pt"), tmp_path) == weights / "resume.pt"
+    torch.save({"epoch": 7}, weights / "resume.mine.pt")
+    assert find_resume(str(weights / "resume.mine.pt"), tmp_path) == weights / "resume.mine.pt"
+
+
+def test_a_run_goes_on_where_its_state_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copied, renamed, or named from another folder: what the state says of its place is of the time that it began."""
+    monkeypatch.chdir(tmp_path)
+    began = Path("runs/train/exp")
+    assert run_of(Path("runs/train/copy/weights/resume.pt"), began) == Path("runs/train/copy")
+    assert run_of(tmp_path / "runs/train/copy/weights/resume.pt", began) == Path("runs/train/copy")
+    assert run_of(Path("/else/exp/weights/resume.pt"), began) == Path("/else/exp")
+    assert run_of(Path("taken/resume.pt"), began) == began
+    monkeypatch.chdir("/")
+    assert run_of(tmp_path / "exp/weights/resume.pt", began) == (tmp_path / "exp").relative_to("/")

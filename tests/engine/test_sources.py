@@ -109,6 +109,38 @@ def test_output_names_are_unique_whatever_the_case(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "stems"),
+    [
+        ("a.jpg a_2.png", "a a_2"),  # no frames: nothing to mix up
+        ("clip.mp4 clip_1.mp4", "clip clip_1"),  # frames are clip_1 and clip_1_1
+        ("clip.mp4 clip_1.jpg a.png", "clip_2 clip_1 a"),  # frame 1 of clip would be clip_1 too
+        ("CLIP.mp4 clip_1.jpg clip_2.jpg clip_3_7.jpg", "CLIP_4 clip_1 clip_2 clip_3_7"),
+        ("b.mp4 b.jpg", "b_2 b"),  # a picture's labels are found by its name
+    ],
+)
+def test_frames_of_a_video_are_not_called_like_a_picture(tmp_path: Path, names: str, stems: str) -> None:
+    for name in names.split():
+        (tmp_path / name).write_bytes(b"-")
+    (tmp_path / "l.txt").write_text(names.replace(" ", "\n"))
+    items = plan(tmp_path / "l.txt").items
+    assert [item.stem for item in items] == stems.split() and [item.order for item in items] == [
+        *range(1, len(items) + 1)
+    ]
+
+
+def test_a_title_tells_apart_what_differs_in_the_query_only(tmp_path: Path) -> None:
+    (tmp_path / "l.streams").write_text("rtsp://cam/?channel=1\nrtsp://cam/?channel=2\n")
+    assert [item.title for item in plan(tmp_path / "l.streams").items] == ["1: rtsp://cam/", "2: rtsp://cam/"]
+
+
+def test_a_bad_address_in_a_list_leaves_the_others(folder: Path) -> None:
+    (folder / "l.txt").write_text("http://me:secret@[::1/a.jpg\nb.jpg\n")
+    bad, good = plan(folder / "l.txt").items
+    assert "not a valid address" in bad.problem and "secret" not in bad.problem + bad.shown + bad.stem
+    assert not good.problem
+
+
+@pytest.mark.parametrize(
     ("source", "words"),
     [
         ("", "nothing was named"),
@@ -124,6 +156,9 @@ def test_output_names_are_unique_whatever_the_case(tmp_path: Path) -> None:
         ("{folder}/binary.txt", "cannot be read as text"),
         ("ftp://host/a.jpg", "ftp:// are not read. Known are http, https"),
         ("gopher://me:secret@host/a", "gopher://host/a"),  # errors hide passwords too
+        ("http://me:secret@[::1/a.jpg", "http://...: is not a valid address"),
+        ("rtsp://me:secret@[::1/a", "rtsp://...: is not a valid address"),
+        ("gopher://me:secret@[::1/a", "gopher://...: addresses of gopher:// are not read"),
     ],
 )
 def test_mistakes(folder: Path, source: str, words: str) -> None:

@@ -158,7 +158,26 @@ def test_ctrl_c_completes_the_video(inputs: Path, tmp_path: Path, capsys: pytest
         detect(detector=FakeDetector(patience=3), source=inputs / "v.mp4", project=tmp_path)
     assert names(tmp_path / "exp") == ["v.mp4"]
     assert read_back(tmp_path / "exp" / "v.mp4")[0] == 3
-    assert "stopped after 3 frames" in capsys.readouterr().out
+    assert f"stopped after 3 frames; results are in {tmp_path / 'exp'}\n" in capsys.readouterr().out
+
+
+def test_ctrl_c_without_results(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        detect(detector=FakeDetector(patience=3), source=inputs / "v.mp4", nosave=True)
+    assert capsys.readouterr().out.endswith("stopped after 3 frames\n")
+
+
+def test_results_of_sources_of_like_names_are_all_kept(tmp_path: Path) -> None:
+    """Frame 2 of the video v and the picture v_2, a cat each: 3 frames and a picture are 4 label files and 4 crops."""
+    write_video(tmp_path / "in" / "v.mp4", frames=3)
+    cv2.imwrite(str(tmp_path / "in" / "v_2.jpg"), picture(10, 40, 60))
+    result = detect(
+        detector=FakeDetector(), source=tmp_path / "in", project=tmp_path / "runs", save_txt=True, save_crop=True
+    )
+    assert result.save_dir is not None and result.detections == 4
+    stems = ["v_2", "v_3_1", "v_3_2", "v_3_3"]  # v_2 is taken, so that the video is called v_3
+    assert sorted(path.stem for path in (result.save_dir / "labels").iterdir()) == stems
+    assert sorted(path.stem for path in (result.save_dir / "crops" / "cat").iterdir()) == stems
 
 
 def test_sigterm_ends_a_run_like_ctrl_c(inputs: Path, tmp_path: Path) -> None:
@@ -306,7 +325,8 @@ def test_a_window_shows_what_is_saved_and_q_ends_the_run(
     class Window:
         def show(self, title: str, image: np.ndarray, still: bool) -> bool:
             assert (image != 10).any()  # boxes are on it
-            shown.append((Path(title).name, still))
+            number, _, place = title.partition(": ")  # two cameras may differ in the query only, which is not shown
+            shown.append((f"{number} {Path(place).name}", still))
             return len(shown) < 3
 
         def close(self) -> None:
@@ -314,7 +334,7 @@ def test_a_window_shows_what_is_saved_and_q_ends_the_run(
 
     monkeypatch.setattr(engine.stream, "open_window", Window)
     result = detect(detector=FakeDetector(), source=inputs, project=tmp_path / "runs", view_img=True)
-    assert shown == [("bright.png", True), ("dark.jpg", True), ("v.mp4", False), ("closed", False)]
+    assert shown == [("1 bright.png", True), ("2 dark.jpg", True), ("4 v.mp4", False), ("closed", False)]
     assert isinstance(result, DetectResult) and result.frames == 3
     assert read_back(result.save_dir / "v.mp4")[0] == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,6 +159,43 @@ def test_a_stopped_run_goes_on_from_the_same_batch(
     second = engine.train(resume=str(first.save_dir))
     assert second.save_dir == first.save_dir and len(second.rows) == 2
     assert same_weights(second.save_dir / "weights/last.pt", finished.save_dir / "weights/last.pt")
+
+
+def test_a_copied_run_goes_on_and_the_original_stays(world: dict[str, Any], tmp_path: Path) -> None:
+    first = engine.train(**world, epochs=2, patience=1, name="original", hyp=_hyper(tmp_path))
+    (tmp_path / "hyper.yaml").unlink()  # the state holds what it said
+    state = torch.load(first.save_dir / "weights/resume.pt", weights_only=True)
+    state["options"]["epochs"], state["options"]["patience"] = 3, 0
+    copied = tmp_path / "copied"
+    shutil.copytree(first.save_dir, copied)
+    torch.save(state, copied / "weights/resume.pt")
+    before = {path: path.read_bytes() for path in first.save_dir.rglob("*") if path.is_file()}
+    second = engine.train(resume=str(copied / "weights/last.pt"))
+    assert second.save_dir.resolve() == copied and len(second.rows) == len(first.rows) + 1
+    assert {path: path.read_bytes() for path in first.save_dir.rglob("*") if path.is_file()} == before
+
+
+def _hyper(folder: Path) -> str:
+    (folder / "hyper.yaml").write_text("momentum: 0.9\n")
+    return str(folder / "hyper.yaml")
+
+
+def test_a_run_that_lost_patience_does_not_go_on(world: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.records.fitness", lambda metrics: 0.0)
+    first = engine.train(**world, epochs=4, patience=1, name="patient")
+    assert len(first.rows) == 2
+    assert len(engine.train(resume=str(first.save_dir)).rows) == 2
+    assert len(engine.train(resume=str(first.save_dir), patience=2).rows) == 3
+
+
+def test_a_refused_run_leaves_no_folder(world: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: Any) -> None:
+        raise UserError("labels.txt:1: no such class")
+
+    monkeypatch.setattr(trainer_module, "build_datasets", refuse)
+    with pytest.raises(UserError, match="no such class"):
+        engine.train(**world, epochs=1, name="refused")
+    assert not (world["project"] / "refused").exists()
 
 
 def test_a_killed_run_goes_on(world: dict[str, Any], tmp_path: Path) -> None:

@@ -132,6 +132,17 @@ def test_two_crops_of_a_class_are_two_files(tmp_path: Path) -> None:
     assert run(tmp_path, Outputs(False, crops=True), (frame(), same)) == ["crops/cat/a.jpg", "crops/cat/a_2.jpg"]
 
 
+def test_crops_of_two_pictures_are_not_mixed(tmp_path: Path) -> None:
+    """Two cats in a.png are a.jpg and a_2.jpg, so that the one in a_2.png, which is brighter, becomes a_2_2.jpg."""
+    same = TWO.copy()
+    same[:, 5] = 0
+    bright = frame("a_2.png")
+    bright.image[:] = 200
+    found = run(tmp_path, Outputs(False, crops=True), (frame("a.png"), same), (bright, same[:1]))
+    assert found == ["crops/cat/a.jpg", "crops/cat/a_2.jpg", "crops/cat/a_2_2.jpg"]
+    assert [int(cv2.imread(str(tmp_path / name)).mean().round()) for name in found] == [90, 90, 200]
+
+
 def test_a_video_is_finished_when_the_next_begins(tmp_path: Path) -> None:
     writer = Writer(tmp_path, Outputs(), Looks(NAMES))
     for number in (1, 2, 3):

@@ -157,6 +157,13 @@ def test_list_images_of_a_list(tmp_path, lines, expected):
         assert files.list_images(source, root=tmp_path / "set") == [tmp_path / "set" / name for name in expected]
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_list_in_another_encoding(tmp_path, encoding):
+    (tmp_path / "list.txt").write_bytes("é.jpg\n".encode(encoding))
+    with pytest.raises(UserError, match=r"list\.txt: expected UTF-8 text"):
+        files.list_images(tmp_path / "list.txt")
+
+
 def test_list_images_without_root_may_point_anywhere(tmp_path):
     (tmp_path / "list.txt").write_text("/somewhere/x.png\n")
     assert files.list_images(tmp_path / "list.txt") == [Path("/somewhere/x.png")]

@@ -60,7 +60,7 @@ def test_the_published_layout(source, tmp_path):
         (note([100.3, 8, 8, 8], area=64), "no area inside the picture"),
         (note([float("nan"), 8, 8, 8], area=64), "not a number"),
         (note([8, 8, 8], area=64), "not a number"),
-        (note([8, 8, 8, 8], category=9, area=64), "another class"),
+        (note([8, 8, 8, 8], category=9, area=64), "of an unknown category"),
         (note([20.3, 20.3, 1, 1], area=1), None),  # 20.3 + 1 - 20.3 is a little below 1
         (note([8, 8, 8, 8]), None),
     ],

@@ -19,7 +19,7 @@ CATEGORIES = [
 ]
 
 
-def note(image: int, category: int, box: object, crowd: int = 0) -> dict:
+def note(image: int | str, category: int, box: object, crowd: int = 0) -> dict:
     return {"id": 1, "image_id": image, "category_id": category, "bbox": box, "iscrowd": crowd, "area": 1.0}
 
 
@@ -116,6 +116,7 @@ def test_names_that_lead_out_of_the_folder(source, tmp_path, make_image, name):
         ("wide", "not a number"),
         (None, "not a number"),
         ([5, 5, "x", 9], "not a number"),
+        ([5, 5, 10**400, 9], "not a number"),
     ],
 )
 def test_boxes_that_are_none_are_counted(source, tmp_path, box, reason):
@@ -128,6 +129,43 @@ def test_boxes_that_are_none_are_counted(source, tmp_path, box, reason):
 def test_a_stated_size_that_is_none(source, tmp_path, width):
     write(source, "train2017", [{**picture(1, "1.jpg"), "width": width}], [note(1, 1, [4, 6, 16, 16])])
     assert convert(source, tmp_path / "out").images == 2
+
+
+def test_a_stated_size_beyond_all_pictures(source, tmp_path):
+    write(source, "train2017", [picture(1, "1.jpg", height=10**400)], [note(1, 1, [4, 6, 16, 16])])
+    summary = convert(source, tmp_path / "out")
+    assert [reason for _, reason in summary.skipped] == ["the stated size of the picture 1 is over 1000000000 px"]
+
+
+@pytest.mark.parametrize(("name", "reason"), [(300 * "a" + ".jpg", "no such file"), ("\ud800.jpg", "surrogates")])
+def test_names_that_no_disk_takes(source, tmp_path, name, reason):
+    write(source, "val2017", [picture(3, name)], [note(3, 1, [4, 6, 16, 16])])
+    summary = convert(source, tmp_path / "out", favoured=source / "train2017")
+    assert (summary.images, summary.favoured) == (1, 2)
+    assert reason in summary.skipped[0][1]
+    assert "\n".join(summary.lines()).encode()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "reason"),
+    [
+        (note(1, 99, [4, 6, 16, 16]), "of an unknown category"),
+        (note(7, 1, [4, 6, 16, 16]), "of a picture that is not in the file"),
+        (note("1", 1, [4, 6, 16, 16]), "of a picture that is not in the file"),
+    ],
+)
+def test_annotations_of_what_is_not_there_are_counted(source, tmp_path, annotation, reason):
+    """The classes of the other annotations, dining table and person, keep their numbers."""
+    write(source, "train2017", [picture(1, "1.jpg")], [note(1, 1, [4, 6, 16, 16]), annotation])
+    summary = convert(source, tmp_path / "out", classes="all")
+    assert summary.dropped == {reason: 1}
+    assert load_yaml(tmp_path / "out/data.yaml")["names"] == {0: "dining table", 1: "person"}
+
+
+def test_ids_of_two_kinds(source, tmp_path):
+    file = write(source, "train2017", [picture(1, "1.jpg")], 2 * [note("1", 1, [4, 6, 16, 16])])
+    with pytest.raises(UserError, match="2 boxes were left out: of a picture that is not in the file"):
+        convert(file, tmp_path / "out", classes="all")
 
 
 def test_missing_pictures_are_listed(source, tmp_path):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 from data.config import load_data
 from data.convert import CONVERTERS, layout, run
+from data.convert.class_layout import Classed, ClassSummary, write_class_folders
 from data.convert.classes import EXDARK, ClassTable
 from data.convert.layout import Box, Item, Summary, inside, write_yolo
 from utils.files import UserError, list_images
@@ -36,7 +40,8 @@ def test_the_twelve_classes_and_their_other_names(name, number):
         ("tinyperson", "earth_person", 0), ("dota-1.0", "swimming-pool", 14), ("dota-1.0", "container-crane", None),
         ("dota-1.5", "container-crane", 15), ("dota-2.0", "helipad", 17),
         ("duo", "echinus", 1), ("urpc2020", "echinus", 0), ("ruod", "jellyfish", 9), ("cityscapes", "rider", 7),
-        ("cityscapes", "motorbike", 5), ("rtts", "motorcycle", 3), ("dawn", "motorbike", 3), ("dawn", "train", None),
+        ("cityscapes", "motorbike", 5), ("kitti", "Cyclist", 2), ("kitti", "Van", None),
+        ("rtts", "motorcycle", 3), ("dawn", "motorbike", 3), ("dawn", "train", None),
     ],
 )  # fmt: skip
 def test_lists_hold_whatever_was_found(choice, name, number):
@@ -44,7 +49,7 @@ def test_lists_hold_whatever_was_found(choice, name, number):
 
 
 def test_all_names_are_sorted_and_given_ones_keep_their_order():
-    assert ClassTable("all", ["b", "a", "b"]).names == ["a", "b"]
+    assert ClassTable("all", ["b", "a", "", "b"]).names == ["a", "b"]
     assert ClassTable("b, a", ["b", "a"]).names == ["b", "a"]
 
 
@@ -99,10 +104,55 @@ def test_an_interrupted_conversion_leaves_nothing(tmp_path, make_image, monkeypa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 
 
-def test_a_file_in_the_way(tmp_path, make_image):
+@pytest.mark.parametrize(
+    ("out", "message"), [("out", "a file is in the way"), ("out/x", "cannot be written .Not a dir")]
+)
+def test_a_file_in_the_way(tmp_path, make_image, out, message):
     (tmp_path / "out").write_text("")
-    with pytest.raises(UserError, match="a file is in the way"):
+    with pytest.raises(UserError, match=message):
+        write([one_item(make_image(tmp_path / "a/1.png"))], tmp_path / out)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.EXDEV, "out: --link hard needs --out on the same disk as --source. Use --link copy or --link symbolic"),
+        (errno.ENOSPC, "out: cannot be written .No space left on device.. Choose another --out"),
+        (errno.EACCES, "out: cannot be written .Permission denied.. Choose another --out"),
+    ],
+)
+def test_a_place_that_takes_nothing(tmp_path, make_image, monkeypatch, number, message):
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(number, os.strerror(number), str(source))
+
+    monkeypatch.setitem(layout.LINKS, "copy", refuse)
+    with pytest.raises(UserError, match=message):
         write([one_item(make_image(tmp_path / "a/1.png"))], tmp_path / "out")
+    with pytest.raises(UserError, match=message):
+        pictures = [Classed(tmp_path / "a/1.png", "train", "dog")]
+        write_class_folders(pictures, tmp_path / "out", ClassSummary(), names=["dog"], keys={}, conditions={})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+
+
+def test_where_nothing_is_left_the_most_frequent_reason_is_said(tmp_path, make_image):
+    """Two boxes without area, one not a number."""
+    boxes = [Box("dog", 5, 5, 5, 9), Box("dog", 5, 5, 9, 5), Box("dog", math.nan, 5, 9, 9)]
+    items = [Item(make_image(tmp_path / "a/1.png"), "train", "g", tuple(boxes))]
+    with pytest.raises(UserError, match=r"was found\. 2 boxes were left out: no area inside the picture\. Check"):
+        write(items, tmp_path / "out")
+
+
+@pytest.mark.parametrize("classes", ["all", "dog", "exdark"])
+def test_where_no_object_was_read_the_first_skipped_file_is_named(tmp_path, classes):
+    summary = Summary(skipped=[(Path("a.xml"), "its picture is missing")])
+    with pytest.raises(UserError, match=r"was found\. The first, a\.xml: its picture is missing\. Check"):
+        write_yolo([], tmp_path / "out", summary, classes=classes, link="copy", backgrounds=False)
+
+
+def test_half_a_character_in_a_name_can_be_printed():
+    skipped = [(Path("\ud800.jpg"), "there is no such file")]
+    for summary in (Summary(skipped=skipped), ClassSummary(skipped=skipped)):
+        assert summary.lines()[-1] == "skipped \\ud800.jpg: there is no such file"
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,12 @@ def test_what_is_missing_or_broken_is_listed(source, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_a_list_in_another_encoding(source, tmp_path):
+    (source / "imageclasslist.txt").write_text(HEADING + ROWS, encoding="utf-16")
+    with pytest.raises(UserError, match=r"imageclasslist\.txt: expected UTF-8 text"):
+        convert(source, tmp_path / "out")
+
+
 @pytest.mark.parametrize("row", ["2015_00001.png 1 2 1\n", "2015_00001.png 1 2 1 4\n", "just words\n"])
 def test_a_list_that_makes_no_sense(source, tmp_path, row):
     (source / "imageclasslist.txt").write_text(HEADING + row)

@@ -44,11 +44,19 @@ def test_the_lists_decide(kitti, tmp_path):
     assert (tmp_path / "out/images/val/kitti/000000.png").is_file()
 
 
-def test_the_yaml_has_the_benchmark_s_classes(kitti, tmp_path):
-    for kind in ("Pedestrian", "Cyclist"):
-        (kitti / "training/label_2/000000.txt").open("a").write(ROW.format(kind, "1 1 9 9"))
+def test_lists_in_another_encoding(kitti, tmp_path):
+    (kitti / "ImageSets").mkdir()
+    for split in ("train", "val"):
+        (kitti / f"ImageSets/{split}.txt").write_text("000003\n", encoding="utf-16")
+    with pytest.raises(UserError, match=r"train\.txt: expected UTF-8 text"):
+        convert(kitti, tmp_path / "out")
+
+
+def test_the_yaml_has_the_benchmark_s_classes_also_where_the_set_does_not(kitti, tmp_path):
     convert(kitti, tmp_path / "out")
     assert load_data(tmp_path / "out").names == load_data("kitti-d", need=()).names
+    with pytest.raises(UserError, match="Cyclist cannot be used"):
+        convert(kitti, tmp_path / "other", classes="Car,Cyclist")
 
 
 @pytest.mark.parametrize("text", ["Car 0 0\n", ROW.format("Car", "4 x 12 15")])

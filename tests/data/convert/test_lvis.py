@@ -94,14 +94,18 @@ def test_version_05_names_its_pictures_twice(tmp_path, make_image, where):
 
 def test_pictures_that_are_missing_or_lead_astray_are_listed(source, tmp_path):
     images = [picture(1, "train2017"), picture(9, "train2017"), picture(4, "..")]
+    images += [picture(6, 300 * "a"), picture(7, "train2017", height=10**400)]
     images.append({"id": 8, "neg_category_ids": [], "not_exhaustive_category_ids": []})
     annotate(source / "annotations/lvis_v1_train.json", images, [])
     reasons = [reason for _, reason in convert(source, tmp_path / "out").skipped]
     assert reasons == [
         "the name '../4.png' leads out of the data set's folder",
+        "the stated size of the picture 7 is over 1000000000 px",
         "the picture 8 has neither coco_url nor file_name",
         "there is no such file",
+        reasons[-1],
     ]
+    assert "File name too long" in reasons[-1]
 
 
 def changed(key: str, value: Any) -> list[dict[str, Any]]:
@@ -115,6 +119,7 @@ def changed(key: str, value: Any) -> list[dict[str, Any]]:
         ([picture(1, "train2017", partial=([],))], CATEGORIES, "'not_exhaustive_category_ids' of picture 1 is no"),
         ([{"id": 1}], CATEGORIES, "a list with id, neg_category_ids, not_exhaustive_category_ids in each entry"),
         ([], changed("frequency", "x"), "'frequency' of 'yak' is 'x'; expected r, c or f"),
+        ([], changed("id", "abc"), "the ids of its categories are not all whole numbers .*'abc'"),
         ([], changed("name", "Aerosol_can"), "two categories have the same name"),
         ([], changed("name", "ox"), "has other classes than the other file"),
         ([], [{"id": 1, "name": "a"}], "a list with frequency, id, name, synset in each entry"),

@@ -106,6 +106,23 @@ def test_own_classes_keep_the_given_order(devkit, tmp_path):
     assert load_yaml(tmp_path / "out/data.yaml")["names"] == {0: "sheep", 1: "person"}
 
 
+def test_lists_in_another_encoding(devkit, tmp_path):
+    (devkit / "VOC2007/ImageSets/Main/train.txt").write_bytes("é\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"train\.txt: expected UTF-8 text"):
+        convert(devkit, tmp_path / "out")
+
+
+def test_names_in_lists_may_hold_spaces(devkit, tmp_path):
+    """The line `a b` is a name as there is a file of it; of `000001  1`, as lists of a class have it, the first word is."""
+    year = devkit / "VOC2007"
+    for folder, suffix in (("JPEGImages", "jpg"), ("Annotations", "xml")):
+        (year / folder / f"000002.{suffix}").rename(year / folder / f"a b.{suffix}")
+    (year / "ImageSets/Main/train.txt").write_text("000001  1\na b\n")
+    (year / "ImageSets/Main/val.txt").unlink()
+    convert(devkit, tmp_path / "out")
+    assert sorted(path.stem for path in (tmp_path / "out/images/train").rglob("*.jpg")) == ["000001", "a b"]
+
+
 def plain(folder: Path, make_image, **files: str) -> Path:
     for name, text in files.items():
         make_image(folder / "images" / f"{name}.png", width=40, height=30)
@@ -148,11 +165,53 @@ def test_boxes_that_are_none_are_counted(tmp_path, make_image, box, reason):
     assert (summary.boxes, summary.dropped) == (1, {reason: 1})
 
 
+@pytest.mark.parametrize(
+    ("xml", "picture"),
+    [
+        ("{}/1.xml", "{}/1.png"),
+        ("{}/1.xml", "{}/images/1.png"),
+        ("{}/xml/1.xml", "{}/images/1.png"),
+        ("Annotations/{}/1.xml", "JPEGImages/{}/1.png"),
+    ],
+)
+def test_splits_may_repeat_names(tmp_path, make_image, xml, picture):
+    """The cat is in the picture of train, the dog in that of val."""
+    for seed, (split, kind) in enumerate((("train", "cat"), ("val", "dog"))):
+        make_image(tmp_path / "set" / picture.format(split), width=40, height=30, seed=seed)
+        file = tmp_path / "set" / xml.format(split)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(annotation("1.png", [(kind, (4, 6, 20, 22), 0)]))
+    summary = convert(tmp_path / "set", tmp_path / "out", classes="cat,dog")
+    assert (summary.per_split, summary.skipped) == ({"train": 1, "val": 1}, [])
+    for split, number in (("train", "0"), ("val", "1")):
+        assert (tmp_path / f"out/labels/{split}/voc/1.txt").read_text()[0] == number
+        original = tmp_path / "set" / picture.format(split)
+        assert (tmp_path / f"out/images/{split}/voc/1.png").read_bytes() == original.read_bytes()
+
+
+def test_pictures_that_cannot_be_told_apart(tmp_path, make_image):
+    for place in ("a", "b"):
+        make_image(tmp_path / "set" / place / "1.png", width=40, height=30)
+    (tmp_path / "set/1.xml").write_text(annotation("1.png", [("cat", (4, 6, 20, 22), 0)]))
+    with pytest.raises(UserError, match=r"1\.xml: several pictures have its name"):
+        convert(tmp_path / "set", tmp_path / "out", classes="all")
+
+
+def test_objects_without_a_name_are_counted_and_make_no_class(tmp_path, make_image):
+    text = annotation("a.png", [("", (4, 6, 20, 22), 0), ("dog", (1, 1, 9, 9), 0)])
+    summary = convert(plain(tmp_path / "set", make_image, a=text), tmp_path / "out", classes="all")
+    assert (summary.boxes, summary.dropped) == (1, {"without a name": 1})
+    assert load_yaml(tmp_path / "out/data.yaml")["names"] == {0: "dog"}
+
+
 def test_bad_files_are_skipped_and_listed(tmp_path, make_image):
     good = annotation("a.png", [("dog", (1, 1, 9, 9), 0)])
     bomb = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotation>&b;</annotation>'
     theft = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><annotation><filename>&a;</filename></annotation>'
-    source = plain(tmp_path / "set", make_image, a=good, b=bomb, c=theft, d="<annotation>", e=good, f=good, g=good)
+    odd = f'<?xml version="1.0" encoding="foo-99"?>{good}'
+    source = plain(
+        tmp_path / "set", make_image, a=good, b=bomb, c=theft, d="<annotation>", e=good, f=good, g=good, h=odd
+    )
     (source / "images/e.png").write_bytes((source / "images/e.png").read_bytes()[:-20])
     (source / "images/f.png").unlink()
     (source / "f.xml").write_text(annotation("../../f.png", [("dog", (1, 1, 9, 9), 0)]))
@@ -160,10 +219,11 @@ def test_bad_files_are_skipped_and_listed(tmp_path, make_image):
     summary = convert(source, tmp_path / "out")
     reasons = {path.stem: reason for path, reason in summary.skipped}
     assert summary.images == 1
-    assert set(reasons) == {"b", "c", "d", "e", "f", "g"}
+    assert set(reasons) == {"b", "c", "d", "e", "f", "g", "h"}
     assert "EntitiesForbidden" in reasons["b"]
     assert "EntitiesForbidden" in reasons["c"]
     assert "truncated" in reasons["e"]
+    assert "foo-99" in reasons["h"]
     assert reasons["f"] == "its picture is missing"
     assert reasons["g"] == "annotated as 30 x 40 px, but the file is 40 x 30"
     assert any("skipped" in line and "e.png" in line for line in summary.lines())
