@@ -100,7 +100,9 @@ def unlabelled(labels: Sequence[Label], split: str) -> list[str]:
     if not labels or any(len(label.boxes) for label in labels):
         return []
     first = label_path(labels[0].image)
-    return [f"note: none of the {len(labels)} pictures of '{split}' has a label; the first one's is looked for at {first}"]
+    return [
+        f"note: none of the {len(labels)} pictures of '{split}' has a label; the first one's is looked for at {first}"
+    ]
 
 
 def label_path(image: Path) -> Path:

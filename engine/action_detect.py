@@ -25,11 +25,12 @@ from engine.feed import Feed
 from engine.options.action import DETECT_OPTIONS
 from engine.options.detect import DetectOptions
 from engine.sources import Item, Plan, plan
-from engine.stream import DetectResult, finish, open_feed, run_folder, stopped_by_sigterm
+from engine.stream import DetectResult, finish, open_feed, run_folder
 from engine.tasks import check_meaning, own_names
 from engine.window import open_window
 from engine.writers import DEFAULT_RATE, Looks, Outputs, Writer, class_name
 from utils.files import UserError, find_weights
+from utils.interruption import stopped_by_sigterm
 from utils.options import build
 from utils.report import save_csv
 

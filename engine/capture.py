@@ -6,13 +6,14 @@ import tempfile
 import threading
 import time
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import cv2
 import numpy as np
@@ -108,11 +109,21 @@ def on_disk(item: Item, over: Callable[[], bool]) -> Iterator[Item]:
 
 def _chunks(item: Item) -> Iterator[bytes]:
     """The content behind an http(s) address, in pieces. An answer shorter than it said is an error."""
-    with urllib.request.urlopen(item.where, timeout=PATIENCE) as answer:  # noqa: S310 - plan() lets http(s) through
+    with urllib.request.urlopen(_request(item.where), timeout=PATIENCE) as answer:  # noqa: S310 - only http(s) comes here
         while chunk := answer.read(CHUNK):
             yield chunk
         if answer.length:
             raise OSError(f"{answer.length} bytes are missing at the end")
+
+
+def _request(address: str) -> urllib.request.Request:
+    """Ask for an address; user name and password go into a header, which no error message and no redirection repeats."""
+    parts = urlsplit(address)
+    user, _, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)))  # noqa: S310
+    if user:
+        request.add_unredirected_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
+    return request
 
 
 def read_image(item: Item) -> Iterator[Frame]:

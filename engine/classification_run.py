@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ from engine.classification_learners import DayLearner
 from engine.classification_setup import Plan, datasets_for, learner_for
 from engine.classification_weights import load_classifier, save_classifier
 from engine.evaluation import Report
-from engine.loading import workers_that_fit
+from engine.loading import leave_signals_to_the_run, workers_that_fit
 from engine.optimiser import Schedule, build_optimiser, check_numbers, learning_rates
 from engine.resume import save_resume
 from engine.trainer import CLIP_NORM, TrainResult
 from utils.files import save_yaml
+from utils.interruption import stopped_by_sigterm
 from utils.plots import plot_results
 from utils.progress import progress
 from utils.report import cell, save_csv
@@ -56,6 +59,7 @@ class ClassTrainer:
         self.amp = train.amp and device.type == "cuda"
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.amp)
         self.rows: list[dict[str, Any]] = []
+        self.over = multiprocessing.RawValue("b", 0)
         self.best, self.best_epoch, self.first_epoch = -1.0, -1, 0
         if state is not None:
             self._load(state)
@@ -69,16 +73,23 @@ class ClassTrainer:
         """Train to the end; an interruption is no error, and loses the running epoch only."""
         self._start()
         try:
-            for epoch in range(self.first_epoch, self.plan.train.epochs):
-                patience = self.plan.train.patience
-                if patience and 0 <= self.best_epoch < epoch - patience:
-                    print(f"no better validation for {patience} epochs: stopped after epoch {epoch}")
-                    break
-                self._epoch(epoch)
+            with stopped_by_sigterm():
+                self._epochs()
         except KeyboardInterrupt:
             print(f"stopped; go on with: python train.py --resume {self.plan.save_dir}", flush=True)
             return TrainResult(self.plan.save_dir, self._best_file, rows=self.rows, interrupted=True)
+        finally:
+            self.over.value = 1
         return TrainResult(self.plan.save_dir, self._best_file, self._finish(), self.rows)
+
+    def _epochs(self) -> None:
+        """Every epoch that is left, until patience is lost."""
+        patience = self.plan.train.patience
+        for epoch in range(self.first_epoch, self.plan.train.epochs):
+            if patience and 0 <= self.best_epoch < epoch - patience:
+                print(f"no better validation for {patience} epochs: stopped after epoch {epoch}")
+                return
+            self._epoch(epoch)
 
     @property
     def _best_file(self) -> Path:
@@ -133,6 +144,7 @@ class ClassTrainer:
             self._made: DataLoader = DataLoader(
                 dataset, batch_sampler=self.sampler, num_workers=workers, collate_fn=dataset.collate_fn,
                 persistent_workers=workers > 0, pin_memory=self.device.type == "cuda",
+                worker_init_fn=partial(leave_signals_to_the_run, self.over),
             )  # fmt: skip
         return self._made
 

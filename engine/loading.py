@@ -1,9 +1,11 @@
-"""How many processes a loader may have where shared memory is short."""
+"""The processes of a loader: how many shared memory has room for, and how they end."""
 
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import signal
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -49,3 +51,18 @@ def tensor_bytes(item: Any) -> int:
     if isinstance(item, Mapping):
         return sum(map(tensor_bytes, item.values()))
     return sum(map(tensor_bytes, item)) if isinstance(item, list | tuple) else 0
+
+
+def leave_signals_to_the_run(over: Any, worker: int) -> None:
+    """Ctrl-C and SIGTERM may reach every process of a group: the run decides when its loader's end.
+
+    over: a shared number, not 0 when the run has ended, well or badly. Python then ends them with SIGTERM, and would wait
+    for ever for one that does not hear it.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        if over.value:
+            os._exit(0)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, end)

@@ -11,8 +11,6 @@ more thread.
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +37,7 @@ from engine.tasks import DETECT, entry, task_of_weights
 from engine.window import open_window
 from engine.writers import Looks, Outputs, Writer, class_name
 from utils.files import UserError, new_run_folder
+from utils.interruption import stopped_by_sigterm
 from utils.options import build
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
@@ -176,24 +175,6 @@ def open_feed(sources: Plan, options: DetectOptions) -> Iterator[Feed]:
             yield feed
     finally:
         cv2.utils.logging.setLogLevel(before)
-
-
-@contextmanager
-def stopped_by_sigterm() -> Iterator[None]:
-    """Inside, SIGTERM ends a run as Ctrl-C does, so that videos are completed. Only the main thread can see to it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        """What a Ctrl-C would do."""
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def run_folder(options: DetectOptions, sources: Plan) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from engine import distributed
 from engine.crux_view import save_mosaic
 from engine.distributed import WORLD
 from engine.evaluation import Report, evaluate_detector
-from engine.loading import workers_that_fit
+from engine.loading import leave_signals_to_the_run, workers_that_fit
 from engine.long_tail import long_tail_of
 from engine.optimiser import Schedule, build_optimiser, check_numbers, learning_rates
 from engine.records import Records
@@ -327,21 +326,6 @@ class Trainer:
                 self.model.criterion.update()
         self.records.load_state(state["records"])
         restore_random_state(state["random"])
-
-
-def leave_signals_to_the_run(over: Any, worker: int) -> None:
-    """Ctrl-C and SIGTERM may reach every process of a group: the run decides when its loader's end.
-
-    over: a shared number, not 0 when the run has ended, well or badly. Python then ends them with SIGTERM, and would wait
-    for ever for one that does not hear it.
-    """
-
-    def end(number: int, frame: Any) -> None:
-        if over.value:
-            os._exit(0)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, end)
 
 
 def multi_scale_size(imgsz: int, stride: int, seed: int, iteration: int) -> int:

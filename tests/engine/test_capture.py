@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from engine.capture import LiveReader, SourceLost, on_disk, open_capture, read_image, read_video
+from engine.capture import LiveReader, SourceLost, fetch, on_disk, open_capture, read_image, read_video
 from engine.sources import Item
 from tests.engine.live import FakeCapture, Script, Waits, picture, send, send_mjpeg, serve, write_video
 
@@ -228,3 +229,20 @@ def test_a_network_camera_dies_and_comes_back() -> None:
     assert waits == [1.0, 2.0, 1.0]
     assert [frame.number for frame in frames] == [1, 2, 3] and frames[0].image.shape == (48, 64, 3)
     assert "cannot be opened" in said[0] and "broke off" in said[-1]
+
+
+def test_user_name_and_password_go_into_the_header_and_nowhere_else() -> None:
+    """base64 of `me:to/p@s` is bWU6dG8vcEBz."""
+    asked = []
+
+    def answer(handler: Any) -> None:
+        asked.append((handler.path, handler.headers["Authorization"]))
+        send(b"x")(handler)
+
+    with serve(pic=answer) as address:
+        where = address.replace("http://", "http://me:to%2Fp%40s@") + "/pic.png"
+        assert fetch(Item("image", where, address)) == b"x"
+    assert asked == [("/pic.png", "Basic bWU6dG8vcEBz")]
+    with pytest.raises(SourceLost) as lost:
+        fetch(Item("image", where, address))
+    assert "p%40s" not in str(lost.value) and "p@s" not in str(lost.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_resumed_run_too(given, monke
     def interrupt(self: ClassTrainer, epoch: int) -> dict[str, float]:
         if epoch == 1 and not stopped:
             stopped.append(epoch)
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGTERM)
         return real(self, epoch)
 
     monkeypatch.setattr(ClassTrainer, "_batches", interrupt)

@@ -269,7 +269,7 @@ def test_unreadable_pictures_are_left_out_and_listed(photos, capsys):
 
 
 def test_a_picture_too_large_for_its_format_is_left_out(tmp_path, make_image):
-    """WebP holds 16,383 px a side; a mark below stands for it, as no such file can be had."""
+    """JPEG holds 65,500 px a side; here it is made to hold 31, so that the picture stays small."""
     make_image(tmp_path / "in/a.jpg")
     make_image(tmp_path / "in/b.png")
     with pytest.MonkeyPatch.context() as patch:
