@@ -284,7 +284,7 @@ def _conditions(file: Path, content: dict[str, Any], splits: Collection[str]) ->
     if odd is not None:
         raise UserError(f"{file}: 'conditions' has {odd!r}; expected a plain word, for it names folders and columns.")
     for first in ("val", "test"):
-        if f"{first}2" in words and words[first] == words[f"{first}2"]:
+        if first in words and words[first] == words.get(f"{first}2"):
             raise UserError(
                 f"{file}: 'conditions' calls both {first} and {first}2 {words[first]!r}, so that reports could not tell "
                 "them apart. Choose two words."

@@ -133,9 +133,11 @@ def check_togetherness(chosen: ValOptions) -> None:
             )
         choose_corruptions(chosen.corruptions)
         choose_severities(chosen.severities)
-    whole = "--corruptions" if chosen.corruptions is not None else f"--task {chosen.task}"
-    wanted = {"--save-txt": chosen.save_txt, "--save-json": chosen.save_json, "--show-crux": chosen.show_crux}
+        if chosen.show_crux:
+            raise UserError("--corruptions: writes a table, no pictures. Leave out --show-crux, or --corruptions.")
     if chosen.corruptions is not None or chosen.task in {"speed", "study"}:
+        whole = "--corruptions" if chosen.corruptions is not None else f"--task {chosen.task}"
+        wanted = {"--save-txt": chosen.save_txt, "--save-json": chosen.save_json}
         for name in (name for name, on in wanted.items() if on):
             raise UserError(f"{whole}: writes a table, no detections. Leave out {name}, or {whole}.")
 

@@ -314,7 +314,7 @@ def test_a_sweep_writes_its_table(given, capsys):
 
 
 @pytest.mark.parametrize("task", ["speed", "study"])
-@pytest.mark.parametrize("file", ["save_txt", "save_json", "show_crux"])
+@pytest.mark.parametrize("file", ["save_txt", "save_json"])
 def test_tables_alone_come_of_speed_and_study(given, task, file):
     with pytest.raises(UserError, match=f"--task {task}: writes a table.*Leave out --{file.replace('_', '-')}"):
         validate(**{**given, "task": task, file: True})
