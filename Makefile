@@ -50,9 +50,9 @@ $(READY): requirements.txt
 	      "Install one (Debian and Ubuntu: apt install python3.11-venv), or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; \
 	  fi; \
 	  if [ "$$(df -Pk . | awk 'NR == 2 { print $$4 }')" -lt 9000000 ]; then \
-    echo "warning: less than 9 GB are free here; torch and its libraries take up to that while they are installed" >&2; \
-  fi; \
-  echo "making .venv with $$("$$found" --version)"; "$$found" -m venv .venv; \
+	    echo "warning: less than 9 GB are free here; torch and its libraries take up to that while they are installed" >&2; \
+	  fi; \
+	  echo "making .venv with $$("$$found" --version)"; "$$found" -m venv .venv; \
 	fi
 	@echo "installing requirements.txt into .venv (once; torch is large)"
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt

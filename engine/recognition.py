@@ -20,7 +20,7 @@ from engine.enhance import enhancer_of
 from engine.evaluation import Report
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.options.val import ValOptions
-from engine.resume import find_resume, load_resume, run_of
+from engine.resume import find_resume, load_resume, resumed
 from engine.subject import present_splits
 from engine.tasks import check_meaning, own_names
 from engine.trainer import TrainResult
@@ -143,23 +143,6 @@ class Recognition(Generic[Network]):
                 )
             )  # fmt: skip
         return reports
-
-
-def resumed(
-    saved: Mapping[str, Any], given: Mapping[str, Any], may_change: Sequence[str], file: Path
-) -> dict[str, Any]:
-    """The options of an interrupted run, with those that may change between its two halves. Raises UserError for others."""
-    wrong = next((key for key in given if key not in {"resume", "project", *may_change}), None)
-    if wrong is not None:
-        allowed = ", ".join(f"--{name.replace('_', '-')}" for name in may_change)
-        raise UserError(
-            f"--resume: the run goes on with its own options, so --{wrong.replace('_', '-')} cannot change. Beside "
-            f"--resume, only these may: {allowed}."
-        )
-    kept = {key: value for key, value in saved.items() if key not in {"save_dir", "task"}}
-    kept |= {key: value for key, value in given.items() if key in may_change}
-    folder = run_of(file, Path(saved["save_dir"]))
-    return {**kept, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
 
 
 def check_names(network: Recogniser, config: DataConfig, weights: Path) -> None:

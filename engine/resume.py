@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +34,11 @@ def save_resume(folder: Path, state: Mapping[str, Any]) -> Path:
 
 def can_resume(run: Path) -> bool:
     """Whether a run folder holds a state to go on from."""
-    return any((run / "weights" / name).is_file() for name in (NAME, PREVIOUS))
+    return _holds_state(run / "weights")
+
+
+def _holds_state(weights: Path) -> bool:
+    return any((weights / name).is_file() for name in (NAME, PREVIOUS))
 
 
 def forget_resume(run: Path) -> None:
@@ -82,7 +86,7 @@ def find_resume(wanted: str, project: Path) -> Path:
     if path.is_file() and path.name.startswith(Path(NAME).stem):
         return path
     for weights in (path, path / "weights", *([path.parent] if path.is_file() else [])):
-        if any((weights / name).is_file() for name in (NAME, PREVIOUS)):
+        if _holds_state(weights):
             return weights / NAME
     raise UserError(f"--resume {wanted}: neither a resume file nor a run folder with weights/{NAME}.")
 
@@ -94,6 +98,26 @@ def run_of(file: Path, began: Path) -> Path:
         return began
     run = weights.parent
     return run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) and run != Path.cwd() else run
+
+
+def resumed(
+    saved: Mapping[str, Any], given: Mapping[str, Any], may_change: Sequence[str], file: Path
+) -> dict[str, Any]:
+    """The options of an interrupted run, with those that may change between its two halves. Raises UserError for others.
+
+    They hold what its --hyp said, so that file is not named again. file: where its state lies.
+    """
+    wrong = next((key for key in given if key not in {"resume", "project", *may_change}), None)
+    if wrong is not None:
+        allowed = ", ".join(f"--{name.replace('_', '-')}" for name in may_change)
+        raise UserError(
+            f"--resume {file}: the run goes on with its own options, so --{wrong.replace('_', '-')} cannot change. Beside "
+            f"--resume, only these may: {allowed}."
+        )
+    kept = {key: value for key, value in saved.items() if key not in {"save_dir", "task", "hyp"}}
+    kept |= {key: value for key, value in given.items() if key in may_change}
+    folder = run_of(file, Path(saved["save_dir"]))
+    return {**kept, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
 
 
 def random_state() -> dict[str, Any]:

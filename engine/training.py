@@ -9,7 +9,7 @@ from typing import Any
 from data.config import task_of
 from engine import distributed
 from engine.options.train import DETECT_SCHEMAS, TRAIN_SCHEMAS
-from engine.resume import find_resume, load_resume, run_of
+from engine.resume import find_resume, load_resume, resumed
 from engine.setup import make_plan
 from engine.tasks import DETECT, check_meaning, check_weights, entry, own_names, task_of_run
 from engine.trainer import Interrupted, Trainer, TrainResult
@@ -39,9 +39,12 @@ def train(**options: Any) -> TrainResult:
         return _launch(devices, options)
     device = distributed.start(given.device)
     try:
-        file = find_resume(given.resume, given.project) if given.resume else None
-        state = load_resume(file) if file else None
-        plan = make_plan(options if state is None or file is None else _resumed(state, options, file))
+        state = None
+        if given.resume:
+            file = find_resume(given.resume, given.project)
+            state = load_resume(file)
+            options = resumed(state["options"], own_names(options, TRAIN_SCHEMAS), STAYS_WITH_RESUME, file)
+        plan = make_plan(options)
         plan.network = state and state["network"]
         with empty_goes(plan.save_dir):
             trainer = Trainer(plan, device)
@@ -61,24 +64,6 @@ def _guarded(trainer: Trainer) -> TrainResult:
     except Interrupted:
         trainer.records.say(f"stopped; go on with: python train.py --resume {folder}")
         return TrainResult(folder, folder / "weights" / "best.pt", rows=trainer.records.rows, interrupted=True)
-
-
-def _resumed(state: Mapping[str, Any], options: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """The options of an interrupted run, with those that may change between its two halves.
-
-    They hold what its --hyp said, which need not be there any more.
-    """
-    saved = {**state["options"], "hyp": ""}
-    for key, value in options.items():
-        if key in STAYS_WITH_RESUME:
-            saved[key] = value
-        elif key not in {"resume", "project"}:
-            raise UserError(
-                f"--resume {file}: the run goes on with its own options, so --{key.replace('_', '-')} cannot change. "
-                f"Beside --resume, only these may: {', '.join('--' + name.replace('_', '-') for name in STAYS_WITH_RESUME)}."
-            )
-    folder = run_of(file, Path(saved.pop("save_dir")))
-    return {**saved, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
 
 
 def _launch(devices: list[str], options: Mapping[str, Any]) -> TrainResult:

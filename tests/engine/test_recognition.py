@@ -15,7 +15,8 @@ from data.config import DataConfig
 from engine.action import CLIPS
 from engine.classification import PICTURES
 from engine.classification_weights import Classifier, Recogniser
-from engine.recognition import check_names, resumed
+from engine.recognition import check_names
+from engine.resume import resumed
 from engine.tasks import TASKS, entry
 from tests.engine.tiny_classes import TinyNetwork
 from utils.files import UserError
