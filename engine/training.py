@@ -9,7 +9,7 @@ from typing import Any
 from data.config import task_of
 from engine import distributed
 from engine.options.train import DETECT_SCHEMAS, TRAIN_SCHEMAS
-from engine.resume import find_resume, load_resume, resumed
+from engine.resume import find_resume, load_resume, resumed, run_of
 from engine.setup import make_plan
 from engine.tasks import DETECT, check_meaning, check_weights, entry, own_names, task_of_run
 from engine.trainer import Interrupted, Trainer, TrainResult
@@ -26,8 +26,9 @@ def train(**options: Any) -> TrainResult:
     can mend.
     """
     given, *_ = build(TRAIN_SCHEMAS, options)
-    task = task_of_run(find_resume(given.resume, given.project)) if given.resume else task_of(given.data)
-    if given.weights and not given.resume:
+    file = find_resume(given.resume, given.project) if given.resume else None
+    task = task_of_run(file) if file else task_of(given.data)
+    if given.weights and not file:
         check_weights(find_weights(given.weights), task, given.data)
     other = entry("train", task)
     if other is not None:
@@ -36,12 +37,11 @@ def train(**options: Any) -> TrainResult:
     check_meaning(own_names(options, TRAIN_SCHEMAS), schema_fields(DETECT_SCHEMAS), DETECT)
     devices = distributed.listed_devices(given.device)
     if len(devices) > 1 and not distributed.launched():
-        return _launch(devices, options)
+        return _launch(devices, options, file)
     device = distributed.start(given.device)
     try:
         state = None
-        if given.resume:
-            file = find_resume(given.resume, given.project)
+        if file:
             state = load_resume(file)
             options = resumed(state["options"], own_names(options, TRAIN_SCHEMAS), STAYS_WITH_RESUME, file)
         plan = make_plan(options)
@@ -66,11 +66,15 @@ def _guarded(trainer: Trainer) -> TrainResult:
         return TrainResult(folder, folder / "weights" / "best.pt", rows=trainer.records.rows, interrupted=True)
 
 
-def _launch(devices: list[str], options: Mapping[str, Any]) -> TrainResult:
-    """One process a device, through torchrun; the result is read from the run folder."""
-    folder = make_folder(options)
+def _launch(devices: list[str], options: Mapping[str, Any], file: Path | None) -> TrainResult:
+    """One process a device, through torchrun; the result is read from the run folder. file: the state that it goes on from."""
     rest = {key: value for key, value in options.items() if key not in {"device", "project", "name", "exist_ok"}}
-    rest |= {"project": folder.parent, "name": folder.name, "exist_ok": True}
+    if file:
+        folder = run_of(file, Path(load_resume(file)["options"]["save_dir"]))
+        rest |= {"resume": file}
+    else:
+        folder = make_folder(options)
+        rest |= {"project": folder.parent, "name": folder.name, "exist_ok": True}
     words = [f"{key}={_word(value)}" for key, value in rest.items()]
     code = distributed.launch(devices, [str(REPOSITORY / "train.py"), *words])
     if code:

@@ -14,6 +14,7 @@ import torch
 import engine
 from engine import distributed
 from engine.distributed import World, average, listed_devices, pick_device, shared_value
+from engine.resume import save_resume
 from tests.engine.tiny import write_world
 from utils.files import UserError
 
@@ -90,3 +91,15 @@ def test_a_batch_that_does_not_divide_is_named(tmp_path: Path) -> None:
     options = {**write_world(tmp_path, pictures=4), "device": "cpu,cpu", "batch_size": 3}
     with pytest.raises(UserError, match="ended with code"):
         engine.train(**options)
+
+
+def test_several_devices_go_on_in_the_run_that_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rank is given the state alone: a run that goes on takes no other name, and no second folder is made."""
+    run = tmp_path / "exp"
+    (run / "weights").mkdir(parents=True)
+    state = save_resume(run / "weights", {"options": {"task": "detect", "save_dir": str(run)}})
+    started: list[list[str]] = []
+    monkeypatch.setattr(distributed, "launch", lambda devices, argv: started.append(argv) or 0)
+    result = engine.train(resume=str(run), device="cpu,cpu", project=tmp_path, workers=0)
+    assert result.save_dir.resolve() == run.resolve() and [path.name for path in tmp_path.iterdir()] == ["exp"]
+    assert started[0][1:] == [f"resume={state}", "workers=0"]
