@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         given = parse_argv(argv, COMPARE_SCHEMAS, "compare.py", ABOUT)  # first: --help must not wait for torch
-        from engine.comparison import compare
+        from engine.comparison.api import compare
 
         compare(**given)
 

@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         given = parse_argv(argv, [DetectOptions], "detect.py", "Find objects in pictures, videos and streams.")
-        from engine.stream import detect  # torch is imported only once the options are right
+        from engine.inference.api import detect  # torch is imported only once the options are right
 
         detect(**given)
 

@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         given = parse_argv(argv, [ExportOptions], "export.py", "Write a detector as ONNX, TorchScript or OpenVINO.")
-        from engine.exporter import export  # torch is imported only once the options are right
+        from engine.exporters.detector import export  # torch is imported only once the options are right
 
         export(**given)
 

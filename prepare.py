@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from engine.prepare import prepare_argv
+from engine.preparation import prepare_argv
 from utils.options import run_door
 
 

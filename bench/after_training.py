@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from bench.timing import alternate, report, table
+from bench.speed.timing import alternate, report, table
 from engine.checkpoint import load_detector, save_checkpoint
-from engine.distributed import start
-from engine.exporter import export
+from engine.exporters.detector import export
+from engine.training.distributed import start
 from models.detector import build, flops, parameters
 
 

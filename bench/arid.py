@@ -18,15 +18,15 @@ from typing import Any
 import cv2
 
 from bench.dark_tasks import DarkTask, add_options
-from bench.timing import alternate, report, table
-from data.augment_options import AugmentOptions
-from data.clip_lists import Split, Video
-from data.clip_reading import Facts, look, read_frames
-from data.clips import ClipSet, ClipShape
-from data.scenes import night_clip
+from bench.speed.timing import alternate, report, table
+from data.detection.options import AugmentOptions
+from data.io.video import Facts, look, read_frames
+from data.synthetic.generate import night_clip
+from data.video.dataset import ClipSet, ClipShape
+from data.video.index import Split, Video
 from utils.files import atomic_write
 from utils.options import run_door
-from utils.report import text_table
+from utils.tables import text_table
 
 UNMASKED = "front_ratio=0 back_ratio=0"
 RUNS = ("none", f"wiid byol_weight=0 {UNMASKED}", f"wiid {UNMASKED}", "wiid back_ratio=0.1")

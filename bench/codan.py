@@ -22,13 +22,13 @@ from typing import Any
 import torch
 
 from bench.dark_tasks import DarkTask, add_options
-from bench.timing import alternate, report, table
-from engine.classification_learners import DayLearner, PairLearner
-from engine.distributed import start
-from engine.optimiser import build_optimiser
+from bench.speed.timing import alternate, report, table
+from engine.classification.learners import DayLearner, PairLearner
 from engine.options.classify import DEFAULTS, ClassifyOptions
 from engine.options.train import HyperOptions
-from methods.wiid_options import WiiDOptions
+from engine.training.distributed import start
+from engine.training.optim import build_optimiser
+from methods.options.wiid import WiiDOptions
 from models.classifier import build
 from utils.files import atomic_write
 from utils.options import run_door

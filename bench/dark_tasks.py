@@ -15,9 +15,9 @@ from statistics import mean
 from typing import Any
 
 import engine
-from engine.comparison import parse_run
+from engine.comparison.api import parse_run
 from utils.files import atomic_write
-from utils.report import markdown_table, text_table
+from utils.tables import markdown_table, text_table
 
 PROJECT, RESULTS = Path("runs/compare"), Path("bench/results")
 ENHANCERS = ("none", "zero-dce", "clahe", "gamma")

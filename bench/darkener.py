@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 import engine
 from bench.recipe import RECIPE as RECIPE_OF_DETECTORS
-from bench.timing import report
-from data.lighting import day, night
-from data.scenes import make_world
-from data.street import draw, make_street
-from engine.darkener import Darkener, learned_darkener, physical_darkener
-from engine.prepare import prepare
+from bench.speed.timing import report
+from data.synthetic.generate import make_world
+from data.synthetic.render.lighting import day, night
+from data.synthetic.street.scene import draw, make_street
+from engine.darkening.darkener import Darkener, learned_darkener, physical_darkener
+from engine.preparation import prepare
 from utils.files import REPOSITORY, load_yaml, new_run_folder, save_yaml
 from utils.options import run_door
 

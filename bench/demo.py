@@ -14,11 +14,11 @@ import numpy as np
 import engine
 from bench.recipe import RECIPE
 from data.config import load_data
-from data.scenes import make_world, night_clip
-from engine.stream import stream
+from data.synthetic.generate import make_world, night_clip
+from engine.inference.api import stream
 from utils.draw import draw_boxes
 from utils.options import run_door
-from utils.report import text_table
+from utils.tables import text_table
 
 CLIP = Path("datasets/demo-night.mp4")
 SHOWN = 3  # scenes in the picture

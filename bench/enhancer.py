@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from data.scenes import make_world
+from data.synthetic.generate import make_world
 from engine.options.enhance import SHIPPED
-from engine.prepare import prepare
+from engine.preparation import prepare
 from utils.files import REPOSITORY, new_run_folder
 from utils.options import run_door
 

@@ -20,11 +20,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.real import copy_split
 from bench.recipe import DAY_WEIGHTS, RECIPE
-from data.views import read_image
-from engine.comparison import compare
-from engine.training import train
+from bench.sets import copy_split
+from data.detection.dataset import read_image
+from engine.comparison.api import compare
+from engine.training.api import train
 from utils.files import list_images, load_yaml, save_yaml
 from utils.options import run_door
 

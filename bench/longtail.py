@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from bench.recipe import RECIPE
-from engine.comparison import compare
-from engine.prepare import prepare
+from engine.comparison.api import compare
+from engine.preparation import prepare
 from utils.options import run_door
 
 TEACHER = Path("runs/teacher/demo-longtail")

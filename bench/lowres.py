@@ -15,11 +15,11 @@ from pathlib import Path
 
 import cv2
 
-from bench.real import copy_splits
 from bench.recipe import RECIPE
-from data.views import read_image
-from engine.comparison import compare
-from engine.prepare import prepare
+from bench.sets import copy_splits
+from data.detection.dataset import read_image
+from engine.comparison.api import compare
+from engine.preparation import prepare
 from utils.files import list_images, load_yaml, save_yaml
 from utils.options import run_door
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-DAY_WEIGHTS = "weights/yolov5n-demo-days.safetensors"  # see bench/day_weights.py
+DAY_WEIGHTS = "weights/yolov5n-demo-days.safetensors"  # see weights/make.py
 
 RECIPE: dict[str, Any] = {
     "data": "demo-night",

@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.real import copy_splits
 from bench.recipe import RECIPE
-from engine.comparison import compare
+from bench.sets import copy_splits
+from engine.comparison.api import compare
 from utils.files import save_yaml
 from utils.options import run_door
 

@@ -12,11 +12,11 @@ import importlib
 from typing import Any
 
 ENTRIES = {
-    "train": "engine.training:train",
-    "validate": "engine.validator:validate",
-    "detect": "engine.stream:detect",
-    "export": "engine.exporter:export",
-    "compare": "engine.comparison:compare",
+    "train": "engine.training.api:train",
+    "validate": "engine.evaluation.api:validate",
+    "detect": "engine.inference.api:detect",
+    "export": "engine.exporters.detector:export",
+    "compare": "engine.comparison.api:compare",
 }
 
 

@@ -34,18 +34,18 @@ class Task(NamedTuple):
 
 TASKS: dict[str, Task] = {
     "classify": Task(
-        train="engine.classification:train",
-        validate="engine.classification:validate",
-        examine="engine.classification:examine",
-        export="engine.classification_export:export",
+        train="engine.classification.api:train",
+        validate="engine.classification.api:validate",
+        examine="engine.classification.api:examine",
+        export="engine.exporters.classifier:export",
         metrics=("top1", "top5"),
     ),
     "action": Task(
-        train="engine.action:train",
-        validate="engine.action:validate",
-        examine="engine.action:examine",
-        detect="engine.action_detect:detect",
-        export="engine.action_export:export",
+        train="engine.action.api:train",
+        validate="engine.action.api:validate",
+        examine="engine.action.api:examine",
+        detect="engine.action.detect:detect",
+        export="engine.exporters.action:export",
         metrics=("top1", "top5"),
     ),
 }

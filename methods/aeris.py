@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.degrade import Draw, degrade_batch, draw_parameters, draw_size, picture_random
-from methods.aeris_options import AERISOptions
 from methods.base import Batch, Detector, Method, Step
+from methods.options.aeris import AERISOptions
 from models.graph import first_concat
 from models.restore import RestorationBranch
 

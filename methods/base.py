@@ -117,7 +117,7 @@ class Method:
         return []
 
     def check(self, labels: Sequence[Any], names: Mapping[int, str], extra: Sequence[Any] = ()) -> None:
-        """Raise UserError where the method cannot train on these labels (`data.labels.Label`) and class names.
+        """Raise UserError where the method cannot train on these labels (`data.io.labels.Label`) and class names.
 
         extra: labels of the extra pictures, where the run has some.
         """

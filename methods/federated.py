@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from data.verified import Verified, merged
+from data.detection.federated import Verified, merged
 
 __all__ = [
     "FederatedSet", "Verified", "federated_bce", "federated_classes", "federated_set", "federated_weight",

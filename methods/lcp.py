@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import Detector, Method, Run, Step
-from methods.lcp_options import LCPOptions
+from methods.options.lcp import LCPOptions
 from models.crux import CatchUpFuse, crux_features, find_row, find_split, shallow_rows, shared_features
 from utils.files import UserError
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from methods.base import Batch, Method
 from methods.federated import FederatedSet, federated_bce, federated_set
-from methods.longtail_options import LongTailOptions
+from methods.options.longtail import LongTailOptions
 
 COARSE_CLASSES = 50  # of a coarse picture where --federated does not say
 

@@ -6,12 +6,12 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from methods.aeris_options import AERISOptions
-from methods.lcp_options import LCPOptions
-from methods.longtail_options import LongTailOptions
-from methods.rfla_options import RFLAOptions
-from methods.richsem_options import RichSemOptions
-from methods.wiid_options import WiiDOptions
+from methods.options.aeris import AERISOptions
+from methods.options.lcp import LCPOptions
+from methods.options.longtail import LongTailOptions
+from methods.options.rfla import RFLAOptions
+from methods.options.richsem import RichSemOptions
+from methods.options.wiid import WiiDOptions
 from utils.files import UserError, nearest
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from dataclasses import fields as fields_of
 from typing import Any
 
 from methods.base import Detector, Method
-from methods.receptive_field_assignment import boundaries, hierarchical_assign, receptive_field_distance
+from methods.options.rfla import RFLAOptions
 from methods.rfla_assigner import RFLAssigner, Rules, WeighedBoxLoss
-from methods.rfla_options import RFLAOptions
+from methods.rfla_math import boundaries, hierarchical_assign, receptive_field_distance
 from models.receptive_field import effective_fields
 from utils.files import UserError
 

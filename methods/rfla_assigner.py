@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from methods.receptive_field_assignment import (
+from methods.rfla_math import (
     SMALLEST_SIDE,
     Grid,
     divergence,

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.soft_rows import NO_ROW
-from data.teacher_cache import TeacherCache
+from data.soft_labels.cache import TeacherCache
+from data.soft_labels.columns import NO_ROW
 from methods.base import Batch, Detector, Method, Step
+from methods.options.richsem import RichSemOptions
 from methods.richsem_math import object_weights, semantic_loss
-from methods.richsem_options import RichSemOptions
 from models.semantic import SemanticBranch, anchor_features, penultimate_channels, penultimate_names
 from utils.files import UserError
 

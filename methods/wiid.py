@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import Batch, Detector, Method, Run, Step
-from methods.wiid_options import WiiDOptions
+from methods.options.wiid import WiiDOptions
 from models.byol import Predictor, Projector, momentum_update
 from models.graph import backbone_taps, run_layers, tap_channels
 

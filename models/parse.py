@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from models.crux import CatchUpFuse, CruxSplit, PlainHalf
 from models.graph import PROBE, evaluating, layer_input
-from utils.environment import contain_ultralytics
 from utils.files import UserError, nearest
+from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
 

@@ -63,11 +63,13 @@ def test_activation_is_evaluated():
 
 
 def test_names_and_args_may_be_set(model):
-    assert {"yaml", "names", "save", "stride", "inplace"} <= set(vars(model)), "engine/checkpoint.py saves these alone"
-    assert list(model._modules) == ["model"], "engine/checkpoint.py keeps the one child `model`"
+    assert {"yaml", "names", "save", "stride", "inplace"} <= set(vars(model)), (
+        "engine/checkpoint/__init__.py saves these alone"
+    )
+    assert list(model._modules) == ["model"], "engine/checkpoint/__init__.py keeps the one child `model`"
     assert {"box", "cls", "dfl", "epochs"} <= set(vars(DEFAULT_CFG)), "models/detector.py sets model.args from it"
     assert {"imgsz", "data", "epochs", "batch", "seed", "task", "mode"} <= set(DEFAULT_CFG_DICT), (
-        "engine/checkpoint.py writes train_args"
+        "engine/checkpoint/__init__.py writes train_args"
     )
 
 
@@ -75,7 +77,7 @@ def test_the_stock_pickle_names_no_function(model):
     names = [argument for code, argument, _ in __import__("pickletools").genops(pickle.dumps(model, 2))
              if code.name == "GLOBAL"]  # fmt: skip
     assert not any(name.startswith(("__builtin__ getattr", "posix", "builtins")) for name in names), (
-        "engine/unpickle.py reads stock checkpoints without any name that acts"
+        "engine/checkpoint/safe_pickle.py reads stock checkpoints without any name that acts"
     )
 
 
@@ -86,9 +88,11 @@ def test_the_heads_class_branches(name):
     branches = [branch for branch in ("cv3", "one2one_cv3") if getattr(head, branch, None) is not None]
     for branch in branches:
         for layers in getattr(head, branch):
-            assert len(layers) == 3, "engine/checkpoint.py rebuilds and fills cv3.LEVEL.2 by class name"
+            assert len(layers) == 3, "engine/checkpoint/__init__.py rebuilds and fills cv3.LEVEL.2 by class name"
             assert isinstance(layers[-1], nn.Conv2d)
-            assert layers[-1].out_channels == 3, "engine/checkpoint.py matches the last layer's rows to classes"
+            assert layers[-1].out_channels == 3, (
+                "engine/checkpoint/__init__.py matches the last layer's rows to classes"
+            )
     assert len(branches) == (2 if "26" in name else 1)
 
 
@@ -96,7 +100,9 @@ def test_an_end2end_head_can_be_switched_off():
     model = tasks.DetectionModel("yolo26n.yaml", nc=3, verbose=False).eval()
     model.end2end = False
     with torch.no_grad():
-        assert model(torch.zeros(1, 3, 64, 64))[0].shape == (1, 7, 84), "engine/exporter.py compares raw predictions"
+        assert model(torch.zeros(1, 3, 64, 64))[0].shape == (1, 7, 84), (
+            "engine/exporters/detector.py compares raw predictions"
+        )
 
 
 def test_pretrained_heads_keep_their_width():
@@ -105,7 +111,7 @@ def test_pretrained_heads_keep_their_width():
     own = model.model[-1].cv3[0][-1].in_channels
     model.load(pretrained, verbose=False)
     assert (own, model.model[-1].cv3[0][-1].in_channels) == (64, 80), (
-        "engine/checkpoint.py widens class branches to read such files; if both are 64, that can go"
+        "engine/checkpoint/__init__.py widens class branches to read such files; if both are 64, that can go"
     )
 
 
@@ -114,16 +120,20 @@ def test_flops_are_counted(model):
 
 
 def test_the_exporter_takes_a_model():
-    assert list(inspect.signature(Exporter.__call__).parameters) == ["self", "model"], "engine/exporter.py calls it"
+    assert list(inspect.signature(Exporter.__call__).parameters) == ["self", "model"], (
+        "engine/exporters/detector.py calls it"
+    )
     source = inspect.getsource(Exporter.__call__)
-    assert 'getattr(model, "pt_path", None)' in source, "engine/exporter.py says by pt_path where the file goes"
+    assert 'getattr(model, "pt_path", None)' in source, (
+        "engine/exporters/detector.py says by pt_path where the file goes"
+    )
     assert {"nms", "quantize", "dynamic", "simplify", "opset", "max_det"} <= set(DEFAULT_CFG_DICT), (
-        "engine/exporter.py passes these"
+        "engine/exporters/detector.py passes these"
     )
 
 
 def test_transforms_take_six_channels():
-    """data/views.py sends a pair through the geometry as one picture with six channels."""
+    """data/detection/dataset.py sends a pair through the geometry as one picture with six channels."""
     from ultralytics.data.augment import RandomPerspective
     from ultralytics.utils.instance import Instances
 
@@ -138,7 +148,7 @@ def test_mosaic_draws_from_the_whole_set_when_cached():
     from ultralytics.data.augment import Mosaic
 
     assert 'self.dataset.cache != "ram"' in inspect.getsource(Mosaic.__init__), (
-        "data/views.py sets cache = 'ram', so that a mosaic does not depend on what was loaded before"
+        "data/detection/dataset.py sets cache = 'ram', so that a mosaic does not depend on what was loaded before"
     )
 
 
@@ -146,7 +156,9 @@ def test_transforms_draw_from_the_global_generators():
     from ultralytics.data import augment
 
     source = inspect.getsource(augment)
-    assert "random.uniform(" in source and "np.random.uniform(" in source, "data/views.py seeds random and np.random"
+    assert "random.uniform(" in source and "np.random.uniform(" in source, (
+        "data/detection/dataset.py seeds random and np.random"
+    )
     assert (
         "default_rng" not in source
         and "torch.rand" not in source.split("class ClassifyLetterBox")[0].split("def classify_")[0]
@@ -157,7 +169,7 @@ def test_dataset_hooks_that_views_override():
     from ultralytics.data.dataset import YOLODataset
 
     for name in ("get_img_files", "get_labels", "build_transforms", "load_image", "get_image_and_label", "collate_fn"):
-        assert callable(getattr(YOLODataset, name)), f"data/views.py overrides or calls {name}"
+        assert callable(getattr(YOLODataset, name)), f"data/detection/dataset.py overrides or calls {name}"
     assert isinstance(inspect.getattr_static(YOLODataset, "collate_fn"), staticmethod)
 
 
@@ -167,19 +179,19 @@ def test_the_loss_is_a_vector_times_the_batch_with_named_items(model):
     criterion = model.init_criterion()
     batch = {"batch_idx": torch.zeros(1), "cls": torch.zeros(1, 1), "bboxes": torch.tensor([[0.5, 0.5, 0.5, 0.5]])}
     loss, items = criterion(model(torch.zeros(2, 3, 64, 64)), batch)
-    assert list(items) == ["box_loss", "cls_loss", "dfl_loss"], "engine/training_model.py logs these"
+    assert list(items) == ["box_loss", "cls_loss", "dfl_loss"], "engine/training/module.py logs these"
     assert torch.allclose(loss.detach(), 2 * torch.stack(list(items.values()))), (
-        "engine/training_model.py sums the vector"
+        "engine/training/module.py sums the vector"
     )
 
 
 def test_the_assigner_returns_target_scores_third(model):
     assert "_, target_bboxes, target_scores, fg_mask" in inspect.getsource(
         type(model.init_criterion()).get_assigned_targets_and_loss
-    ), "engine/distributed.py sums the third result over ranks"
+    ), "engine/training/distributed.py sums the third result over ranks"
     assert "target_scores_sum = target_scores.sum().clamp_(min=1)" in inspect.getsource(
         type(model.init_criterion()).get_assigned_targets_and_loss
-    ), "engine/distributed.py rescales a loss that was divided by this sum"
+    ), "engine/training/distributed.py rescales a loss that was divided by this sum"
 
 
 def test_yolo26_has_two_branches_and_a_schedule():
@@ -187,16 +199,18 @@ def test_yolo26_has_two_branches_and_a_schedule():
     network.args = DEFAULT_CFG
     criterion = network.init_criterion()
     assert criterion.one2many.assigner and criterion.one2one.assigner, (
-        "engine/training_model.py replaces both assigners"
+        "engine/training/module.py replaces both assigners"
     )
     before = criterion.o2m
     criterion.update()
-    assert criterion.o2m <= before, "engine/trainer.py moves the weights of the two branches once an epoch"
+    assert criterion.o2m <= before, "engine/training/trainer.py moves the weights of the two branches once an epoch"
 
 
 def test_the_moving_average_is_a_copy_with_a_count():
     ema = torch_utils.ModelEMA(nn.Linear(2, 2))
-    assert ema.updates == 0 and not ema.ema.training, "engine/trainer.py saves ema.ema and restores ema.updates"
+    assert ema.updates == 0 and not ema.ema.training, (
+        "engine/training/trainer.py saves ema.ema and restores ema.updates"
+    )
     assert list(inspect.signature(ema.update).parameters) == ["model"]
 
 
@@ -204,7 +218,9 @@ def test_suppression_gives_sorted_rows_and_knows_no_hurry():
     from ultralytics.utils.nms import non_max_suppression
 
     wanted = {"conf_thres", "iou_thres", "classes", "agnostic", "multi_label", "max_det", "max_time_img", "end2end"}
-    assert wanted <= set(inspect.signature(non_max_suppression).parameters), "engine/evaluation.py and engine/runner.py"
+    assert wanted <= set(inspect.signature(non_max_suppression).parameters), (
+        "engine/evaluation/evaluator.py and engine/inference/predictor.py"
+    )
     rows = torch.tensor([[20.0, 20, 10, 10, 0.3], [60, 60, 10, 10, 0.9]]).T[None]  # (1, 4 + classes, boxes)
     (found,) = non_max_suppression(rows, 0.1, 0.5, max_time_img=float("inf"))
     assert found.shape == (2, 6) and found[:, 4].tolist() == pytest.approx([0.9, 0.3]), "surest first"
@@ -219,7 +235,7 @@ def test_matching_needs_only_the_levels():
     iou = torch.tensor([[0.72]])
     right = BaseValidator.match_predictions(stand_in, torch.zeros(1), torch.zeros(1), iou)
     assert right.tolist() == [[True] * 5 + [False] * 5], (
-        "engine/evaluation.py matches with it: 0.50 to 0.70 are reached"
+        "engine/evaluation/evaluator.py matches with it: 0.50 to 0.70 are reached"
     )
 
 
@@ -230,14 +246,14 @@ def test_metrics_take_one_picture_at_a_time():
     one = {"tp": np.ones((1, 10), bool), "conf": np.array([0.9]), "pred_cls": np.zeros(1), "target_cls": np.zeros(1)}
     metrics.update_stats({**one, "target_img": np.zeros(1), "im_name": "a.jpg"})
     metrics.process()
-    assert metrics.mean_results()[2] == pytest.approx(0.995), "engine/evaluation.py averages with it"
+    assert metrics.mean_results()[2] == pytest.approx(0.995), "engine/evaluation/evaluator.py averages with it"
 
 
 def test_importing_ultralytics_replaces_image_open():
     from PIL import Image
 
     assert Image.open.__module__.startswith("ultralytics"), (
-        "data/probe.py catches what its replacement raises; may go if not"
+        "data/io/images.py catches what its replacement raises; may go if not"
     )
 
 

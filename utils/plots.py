@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from utils.files import atomic_write
-from utils.report import cell, read_csv
+from utils.tables import cell, read_csv
 
 PALETTE = "colorblind"
 MOST_NAMED = 20  # classes that a legend can name

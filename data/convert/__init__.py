@@ -7,7 +7,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from data.convert.layout import Summary
+from data.convert.writer import Summary
 from utils.files import UserError, suggestion
 
 CONVERTERS = {

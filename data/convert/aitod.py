@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from data.convert.coco import Entry, read_items
-from data.convert.layout import Box, Summary, write_yolo
+from data.convert.writer import Box, Summary, write_yolo
 from utils.files import UserError
 
 # Subset -> its other names. AI-TOD's pictures lie in one folder a subset, trainval holding those of train and val again.

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data.clip_lists import video_files
-from data.convert.class_layout import ClassSummary
-from data.convert.layout import LINKS, SPLITS, cannot_write
+from data.convert.class_writer import ClassSummary
+from data.convert.writer import LINKS, SPLITS, cannot_write
+from data.video.index import video_files
 from utils.files import UserError, read_lines, save_yaml
 
 NAMES = ("Drink", "Jump", "Pick", "Pour", "Push", "Run", "Sit", "Stand", "Turn", "Walk", "Wave")

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data.convert.classes import CITYSCAPES
-from data.convert.layout import FAVOURED, LARGEST_SIDE, Box, Item, Summary, write_yolo
-from data.probe import in_threads
+from data.convert.class_lists import CITYSCAPES
+from data.convert.writer import FAVOURED, LARGEST_SIDE, Box, Item, Summary, write_yolo
+from data.io.images import in_threads
 from utils.files import UserError
 
 OBJECTS = {*CITYSCAPES, "caravan", "trailer"}  # labels of single objects; all others are surfaces

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.convert.favoured import favoured_items
-from data.convert.layout import LARGEST_SIDE, Box, Item, Summary, inside, write_yolo
+from data.convert.unlabelled import favoured_items
+from data.convert.writer import LARGEST_SIDE, Box, Item, Summary, inside, write_yolo
 from utils.files import UserError
 
 Entry = dict[str, Any]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.convert.class_layout import Classed, ClassSummary, write_class_folders
+from data.convert.class_writer import Classed, ClassSummary, write_class_folders
 from utils.files import UserError, list_images
 
 NAMES = ("Bicycle", "Car", "Motorbike", "Bus", "Boat", "Cat", "Dog", "Bottle", "Cup", "Chair")

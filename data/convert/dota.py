@@ -10,8 +10,8 @@ import math
 from functools import partial
 from pathlib import Path
 
-from data.convert.layout import Box, Summary, write_yolo
-from data.convert.rows import paired_items
+from data.convert.text_annotations import paired_items
+from data.convert.writer import Box, Summary, write_yolo
 from utils.files import UserError
 
 VERSIONS = ("1.0", "1.5", "2.0")

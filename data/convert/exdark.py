@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from data.convert.layout import Box, Item, Summary, write_yolo
+from data.convert.writer import Box, Item, Summary, write_yolo
 from utils.files import UserError, list_images, read_lines
 
 LIST = "imageclasslist.txt"

@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from data.convert.class_layout import Classed, ClassSummary, write_class_folders
-from data.convert.classes import EXDARK, ClassTable
+from data.convert.class_lists import EXDARK, ClassTable
+from data.convert.class_writer import Classed, ClassSummary, write_class_folders
 from data.convert.coco import crowd, read_items
 from data.convert.exdark import LIST
-from data.convert.layout import Box, Summary
+from data.convert.writer import Box, Summary
 from utils.files import UserError, list_images, read_lines
 
 NIGHT_SPLITS = {"1": "nights", "2": "val", "3": "test"}  # ExDark's training part serves without its classes

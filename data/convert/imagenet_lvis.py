@@ -10,8 +10,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from data.convert.coco import load
-from data.convert.layout import EXTRA, WHOLE, Box, Item, Summary, write_yolo
 from data.convert.lvis import CATEGORIES, Classes, read_classes
+from data.convert.writer import EXTRA, WHOLE, Box, Item, Summary, write_yolo
 from utils.files import UserError, list_images
 
 WNID = re.compile(r"n\d{8}")

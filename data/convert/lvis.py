@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data.convert.coco import Entry, boxes_of, find, keep_all, load, size_of
-from data.convert.layout import Item, Summary, write_yolo
+from data.convert.writer import Item, Summary, write_yolo
 from utils.files import UserError, atomic_write
 from utils.metrics import FREQUENCIES
 
-FEDERATED = "federated.json"  # beside data.yaml; its form: data.verified
+FEDERATED = "federated.json"  # beside data.yaml; its form: data.detection.federated
 LISTS = {"absent": "neg_category_ids", "partial": "not_exhaustive_category_ids"}
 NAME = re.compile(r"lvis_(?:v([\d.]+)_)?(train|val)(?:_\w+)?\.json")
 CATEGORIES = {"id", "name", "frequency", "synset"}

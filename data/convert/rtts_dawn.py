@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.convert.layout import Summary, write_yolo
 from data.convert.voc import folder_items
+from data.convert.writer import Summary, write_yolo
 from utils.files import UserError
 
 WEATHERS = ("fog", "rain", "sand", "snow")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.convert.coco import Entry, read_items
-from data.convert.layout import Box, Item, Summary, write_yolo
+from data.convert.writer import Box, Item, Summary, write_yolo
 from utils.files import UserError
 
 ERASED = "erase_with_uncertain_dataset"  # the pictures again, what is not certainly a person painted over

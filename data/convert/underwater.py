@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.convert.coco import crowd, keep_all, read_items
-from data.convert.favoured import HELD_OUT, favoured_items
-from data.convert.layout import SPLITS, Item, Summary, write_yolo
+from data.convert.unlabelled import HELD_OUT, favoured_items
 from data.convert.voc import folder_items
+from data.convert.writer import SPLITS, Item, Summary, write_yolo
 from utils.files import UserError
 
 HELD_OUT_SHARE = 5  # one picture in five

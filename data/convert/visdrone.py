@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.convert.classes import VISDRONE
-from data.convert.layout import Box, Summary, write_yolo
-from data.convert.rows import paired_items
+from data.convert.class_lists import VISDRONE
+from data.convert.text_annotations import paired_items
+from data.convert.writer import Box, Summary, write_yolo
 from utils.files import UserError
 
 FOLDERS = {"train": "DET-train", "val": "DET-val", "test": "DET-test-dev"}  # split -> end of the folder's name

@@ -15,8 +15,8 @@ from xml.etree.ElementTree import ParseError  # noqa: S405 - the exception alone
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from data.convert.layout import Box, Item, Summary, write_yolo
-from data.probe import in_threads
+from data.convert.writer import Box, Item, Summary, write_yolo
+from data.io.images import in_threads
 from utils.files import UserError, list_images, read_lines
 
 PICTURES = ("images", "JPEGImages")  # what folders of pictures are called

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data.degradations.common import Drawn, Fields, Range, grey, linear_to_srgb, srgb_to_linear, to_bytes
 from data.degradations.kernels import correlate, disc_kernels, line_kernels
-from data.probe import Unreadable
+from data.io.images import Unreadable
 
 JPEG_SIDE = 65_500  # px, the most that libjpeg writes
 

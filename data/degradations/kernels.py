@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_DIRECT = 9  # px; wider kernels are faster by Fourier transform, on CPUs and GPUs alike (bench/degrade.py)
+_DIRECT = 9  # px; wider kernels are faster by Fourier transform, on CPUs and GPUs alike (bench/speed/degradations.py)
 
 
 def gaussian_kernel(size: int, variances: tuple[float, float], angle: float = 0.0) -> Tensor:

@@ -43,7 +43,7 @@ UNDERWATER_RANGES = {
     "aside": Range((0.0006, 0.001), (0.001, 0.002), "blur of light that crossed one attenuation length"),
 }
 # A kind of water: attenuation relative to green's, and colour of its own light; green coastal and blue ocean water
-# (values in the range of Akkaynak and Treibitz, CVPR 2018, and of data/water.py's types).
+# (values in the range of Akkaynak and Treibitz, CVPR 2018, and of data/synthetic/underwater/water.py's types).
 _GREEN = ((1.7, 1.0, 1.35), (0.075, 0.23, 0.13))
 _BLUE = ((3.2, 1.0, 0.85), (0.025, 0.13, 0.23))
 _FAR, _EYE = 70.0, 1.6  # metres: where the pseudo-depth ends, and height of the camera

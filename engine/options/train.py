@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.augment_options import AugmentOptions
-from data.sampling_options import SamplingOptions
+from data.detection.options import AugmentOptions
+from data.detection.sampling_options import SamplingOptions
 from engine.options.action import ActionOptions
 from engine.options.classify import ClassifyOptions
 from methods.registry import option_schemas

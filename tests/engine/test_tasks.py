@@ -31,7 +31,7 @@ def test_detect_stays_where_it_is():
 
 
 def test_a_door_that_a_task_lacks(monkeypatch):
-    monkeypatch.setitem(TASKS, "half", Task(train="engine.classification:train"))
+    monkeypatch.setitem(TASKS, "half", Task(train="engine.classification.api:train"))
     with pytest.raises(UserError, match="task 'half': this version cannot export it; it can for: detect, classify"):
         entry("export", "half")
 

@@ -11,13 +11,13 @@ import torch
 
 import engine
 from engine.checkpoint import load_detector
-from engine.training_model import TrainingModel
+from engine.training.module import TrainingModel
 from methods.aeris import AERIS, consistency_loss, restoration_loss
-from methods.aeris_options import AERISOptions
+from methods.options.aeris import AERISOptions
 from models.detector import build, parameters
 from models.graph import first_concat
 from tests.engine.tiny import NETWORK, write_world
-from utils.report import read_csv
+from utils.tables import read_csv
 
 NAMES = {0: "square", 1: "bar"}
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=1)

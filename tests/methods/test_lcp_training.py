@@ -12,13 +12,13 @@ import engine
 from engine.checkpoint import load_detector
 from methods.base import Run
 from methods.lcp import LCP, turns
-from methods.lcp_options import LCPOptions
+from methods.options.lcp import LCPOptions
 from models.crux import find_split
 from models.detector import build
-from tests.engine.test_distributed import run_ranks
 from tests.engine.tiny import CRUX_NETWORK, NETWORK, write_crux_world
+from tests.engine.training.test_distributed import run_ranks
 from utils.files import UserError, load_yaml
-from utils.report import read_csv
+from utils.tables import read_csv
 
 NAMES = {0: "square", 1: "bar"}
 PARTS = {

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from data.labels import Label
+from data.io.labels import Label
 from methods.longtail import LongTail, objects_at
-from methods.longtail_options import LongTailOptions
+from methods.options.longtail import LongTailOptions
 from models.detector import build
 
 CLASSES = 6

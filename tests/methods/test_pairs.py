@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import engine
-from bench.teacher import write_cache
-from data.labels import scan
+from data.io.labels import scan
 from engine.checkpoint import load_detector
 from methods.registry import METHODS
 from models.detector import build, parameters
 from tests.engine.tiny import CRUX_NETWORK, write_world
+from tests.soft_labels import write_cache
 from utils.files import list_images, load_yaml, save_yaml
 
 OWN = {

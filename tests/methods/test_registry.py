@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
+from methods.options.wiid import WiiDOptions
 from methods.registry import METHODS, create, option_schemas, split_names
 from methods.wiid import WiiD
-from methods.wiid_options import WiiDOptions
 from utils.files import UserError
 
 

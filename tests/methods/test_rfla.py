@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from engine.training_model import TrainingModel, criterion_branches
+from engine.training.module import TrainingModel, criterion_branches
+from methods.options.rfla import RFLAOptions
 from methods.registry import create
 from methods.rfla import RFLA, RFLAssigner, chosen_rules, read_fields
 from methods.rfla_assigner import MODES, WeighedBoxLoss
-from methods.rfla_options import RFLAOptions
 from models.detector import build
 from utils.files import UserError
 

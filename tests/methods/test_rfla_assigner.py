@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.receptive_field_assignment import hierarchical_assign, receptive_field_distance
 from methods.rfla import RFLAssigner
 from methods.rfla_assigner import CHOICES, PUBLISHED_FIELDS, Assigned, _cap, make_rules
+from methods.rfla_math import hierarchical_assign, receptive_field_distance
 
 STOCK: dict[str, Any] = {"topk": 10, "num_classes": 3, "alpha": 0.5, "beta": 6.0}
 

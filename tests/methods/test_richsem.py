@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from data.labels import Label
-from data.prompts import prompt_hash
-from data.soft_rows import NO_ROW
-from data.teacher_cache import CacheWriter, Meta, label_hash
+from data.io.labels import Label
+from data.soft_labels.cache import CacheWriter, Meta, label_hash
+from data.soft_labels.columns import NO_ROW
+from data.soft_labels.prompts import prompt_hash
 from methods.base import Forward, Step
+from methods.options.richsem import RichSemOptions
 from methods.richsem import ASSIGNED, Assigned, RichSem, labelled_anchors, object_weights, padded_rows, semantic_loss
-from methods.richsem_options import RichSemOptions
 from models.detector import build
 from utils.files import UserError
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from methods.base import Forward, Run, Step
+from methods.options.wiid import WiiDOptions
 from methods.wiid import WiiD, byol_loss, cell_mask, mmd, occlusion_cells, pixel_boxes, spectral_saliency
-from methods.wiid_options import WiiDOptions
 from models.detector import build, tapped
 
 BOX = np.array([[200, 150, 400, 300]])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.checkpoint import transfer
-from engine.weights import Weights
+from engine.checkpoint.weights import Weights
 from models.crux import (
     CatchUpFuse,
     CatchUpLearner,

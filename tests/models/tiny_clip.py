@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.clip import Clip
+from engine.clip.load import Clip
 
 WIDTH, DIMENSIONS, SIDE = 6, 8, 224
 

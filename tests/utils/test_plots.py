@@ -17,7 +17,7 @@ from utils.plots import (
     plot_results,
     plot_study,
 )
-from utils.report import read_csv
+from utils.tables import read_csv
 
 RESULTS = """epoch,seconds,train/box,val/mAP50,lr/weight,lr/bias,note
 1,9.5,3.0,,0.01,0.1,first

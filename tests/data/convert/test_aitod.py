@@ -10,7 +10,7 @@ import pytest
 from data.config import load_data
 from data.convert import run
 from data.convert.aitod import convert
-from data.convert.classes import AITOD
+from data.convert.class_lists import AITOD
 from utils.files import UserError, load_yaml
 
 CATEGORIES = [{"id": number, "name": name} for number, name in enumerate(AITOD, 1)]

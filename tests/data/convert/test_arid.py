@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.clip_lists import load_split
 from data.config import load_data
 from data.convert import run
 from data.convert.arid import NAMES
-from data.motion_scenes import save_film
+from data.synthetic.actions.scene import save_film
+from data.video.index import load_split
 from utils.files import UserError, load_yaml
 
 

@@ -10,7 +10,7 @@ import pytest
 from data.config import load_data
 from data.convert import run
 from data.convert.cityscapes import convert
-from data.convert.classes import CITYSCAPES
+from data.convert.class_lists import CITYSCAPES
 from utils.files import UserError, list_images
 
 SCENES = {"train": ("aachen_000000_000019", "aachen_000001_000019"), "val": ("lindau_000000_000019",)}

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from data.class_folders import labelled
+from data.classification.dataset import labelled
 from data.config import load_data
 from data.convert import run
-from data.convert.class_layout import ClassSummary
+from data.convert.class_writer import ClassSummary
 from data.convert.codan import NAMES
 from data.convert.exdark_cls import picture_class
-from data.convert.layout import Box
+from data.convert.writer import Box
 from utils.files import UserError, list_images
 
 

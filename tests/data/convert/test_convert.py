@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from data.config import load_data
-from data.convert import CONVERTERS, layout, run
-from data.convert.class_layout import Classed, ClassSummary, write_class_folders
-from data.convert.classes import EXDARK, ClassTable
-from data.convert.layout import Box, Item, Summary, inside, write_yolo
+from data.convert import CONVERTERS, run
+from data.convert import writer as layout
+from data.convert.class_lists import EXDARK, ClassTable
+from data.convert.class_writer import Classed, ClassSummary, write_class_folders
+from data.convert.writer import Box, Item, Summary, inside, write_yolo
 from utils.files import UserError, list_images
 
 

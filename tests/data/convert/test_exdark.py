@@ -8,7 +8,7 @@ import pytest
 
 from data.config import load_data
 from data.convert.exdark import convert, read_boxes
-from data.labels import scan
+from data.io.labels import scan
 from utils.files import UserError, list_images, load_yaml
 
 HEADING = "Name | Class | Light | In/Out | Train/Val/Test\n"

@@ -11,7 +11,7 @@ import pytest
 from data.config import load_data
 from data.convert import run
 from data.convert.lvis import convert, picture_names, read_classes
-from data.verified import Verified, read_verified, verified_of
+from data.detection.federated import Verified, read_verified, verified_of
 from utils.files import UserError, load_yaml
 
 URL = "http://images.cocodataset.org/"

@@ -9,7 +9,7 @@ import pytest
 
 from data.config import load_data
 from data.convert import run
-from data.convert.classes import LISTS
+from data.convert.class_lists import LISTS
 from data.convert.underwater import convert
 from utils.files import UserError, load_yaml
 

@@ -9,7 +9,7 @@ import pytest
 
 from data.convert import run
 from data.convert.voc import convert
-from data.labels import label_path, read_label
+from data.io.labels import label_path, read_label
 from utils.files import UserError, list_images, load_yaml
 
 OBJECT = """

@@ -1,0 +1,1 @@
+"""Timing side by side, each a script: `python -m bench.speed.NAME`."""

@@ -1,0 +1,142 @@
+"""What LCP's rows cost: a forward in each form of the crux learner, its parts, a training step in each turn, and every scale.
+
+python -m bench.speed.crux --out bench/results/lcp-cost.md
+python -m bench.speed.crux --scales yolov8n --only-forwards
+
+Everything is timed in one process, alternating; only ratios to the plain detector are claimed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.speed.timing import alternate, report, table
+from bench.speed.training_step import make_batch, make_step
+from engine.training.distributed import start
+from models.crux import FORMS, CatchUpFuse, CruxSplit, find_row, shallow_rows
+from models.detector import available, build, describe, flops, parameters
+
+NAMES = {number: str(number) for number in range(80)}
+PLAIN = "plain"
+SCALES = tuple(f"{family}{scale}" for scale in "nsmlx" for family in ("yolov5", "yolov8", "yolo11", "yolo26"))
+
+
+def crux_of(name: str, form: str) -> dict[str, Any]:
+    """The description of a model's crux form."""
+    return describe(f"{name}-crux") | {"crux": form}
+
+
+def ready(cfg: Any, device: torch.device) -> Any:
+    """A detector as it is run: fused, in evaluation."""
+    return build(cfg, NAMES).eval().fuse(verbose=False).to(device).requires_grad_(False)
+
+
+def runner(call: Callable[..., Any], *inputs: Any) -> Callable[[], None]:
+    """One forward, without gradients."""
+
+    def run() -> None:
+        with torch.inference_mode():
+            call(*inputs)
+
+    return run
+
+
+def forwards(names: Sequence[str], imgsz: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
+    """Rows: a plain detector's milliseconds, and each form as a multiple of them."""
+    image = torch.rand(1, 3, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).to(device)
+    rows = []
+    for name in names:
+        nets = {PLAIN: ready(name, device)} | {form: ready(crux_of(name, form), device) for form in FORMS}
+        timings = alternate({title: runner(net, image) for title, net in nets.items()}, rounds=rounds, warm_up=1)
+        ratios = {form: timings[form].ratio_to(timings[PLAIN]) for form in FORMS}
+        rows.append({"model": name, "plain ms": timings[PLAIN].median * 1e3, **ratios})
+    return rows
+
+
+def parts(name: str, imgsz: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
+    """Rows: each part of what is added, beside the plain detector."""
+    image = torch.rand(1, 3, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).to(device)
+    net = ready(crux_of(name, "cheap"), device)
+    fuse, shallow = find_row(net, CatchUpFuse), nn.Sequential(*shallow_rows(net))
+    first = nn.Sequential(*net.model[1 : fuse.f[0] + 1])
+    with torch.inference_mode():
+        features: list[Tensor] = [first(image), shallow(image)]
+    both = torch.cat([features[1]] * 2, 1)
+    candidates = {
+        PLAIN: runner(ready(name, device), image),
+        "second shallow pass": runner(shallow, image),
+        "catch-up learner": runner(fuse.catch_up, features[0]),
+        "fusion": runner(fuse.fusion, both),
+    }
+    for form in FORMS:
+        candidates[f"crux learner, {form}"] = runner(
+            find_row(ready(crux_of(name, form), device), CruxSplit).crux, image
+        )
+    return table(alternate(candidates, rounds=rounds), PLAIN)
+
+
+def steps(name: str, imgsz: int, batch_size: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
+    """Rows: a plain training step, and one of each turn in each form."""
+    batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in make_batch(batch_size, imgsz).items()}
+    candidates = {PLAIN: make_step("none", name, batch, device)}
+    for form in FORMS:
+        for epoch, letter in enumerate("UC"):
+            candidates[f"{letter}, {form}"] = make_step("lcp", crux_of(name, form), batch, device, epoch)
+    return table(alternate(candidates, rounds=rounds, warm_up=1), PLAIN)
+
+
+def sizes(imgsz: int) -> list[dict[str, Any]]:
+    """Rows: parameters and GFLOPs of every crux model, the published form's GFLOPs beside the cheap one's."""
+    rows = []
+    for crux in (name for name in available() if name.endswith("-crux")):
+        plain = build(crux.removesuffix("-crux"), NAMES)
+        cheap, published = (build(crux_of(crux.removesuffix("-crux"), form), NAMES) for form in ("cheap", "published"))
+        gflops = [flops(net, imgsz) for net in (plain, cheap, published)]
+        rows.append(
+            {
+                "model": crux,
+                "parameters": parameters(cheap),
+                "added": parameters(cheap) - parameters(plain),
+                "plain GFLOPs": gflops[0],
+                "cheap GFLOPs": gflops[1],
+                "published GFLOPs": gflops[2],
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    """Measure, print, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cfg", default="yolov8n", help="model of the parts and the steps")
+    parser.add_argument("--scales", nargs="+", default=SCALES, help="models whose forward is timed")
+    parser.add_argument("--only-forwards", action="store_true")
+    parser.add_argument("--imgsz", type=int, default=640)
+    parser.add_argument("--step-imgsz", type=int, default=320)
+    parser.add_argument("--batch-size", type=int, default=8, help="of a training step")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    device = start("")
+    rows = forwards(args.scales, args.imgsz, args.rounds, device)
+    pages = [report(f"A forward, as a multiple of the plain detector's: {args.imgsz} px, batch 1", rows)]
+    if args.only_forwards:
+        print(pages[0])
+        return
+    pages.append(report(f"Parts, beside {args.cfg}: {args.imgsz} px", parts(args.cfg, args.imgsz, args.rounds, device)))
+    title = f"A training step of {args.cfg}: {args.step_imgsz} px, batch {args.batch_size}"
+    pages.append(report(title, steps(args.cfg, args.step_imgsz, args.batch_size, args.rounds, device)))
+    pages.append(report(f"Size of every crux model, 80 classes, {args.imgsz} px", sizes(args.imgsz)))
+    print("\n".join(pages))
+    if args.out:
+        args.out.write_text("\n".join(pages))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Where the time of a robustness table goes: in the network, in making corruptions, and in everything else.
+
+python -m bench.speed.robustness --out bench/results/corruptions.md
+
+A sweep (`val.py --corruptions`) over a split, corruption by corruption. Stages are timed with the
+accelerator waited for, so what overlaps in practice is added up here: the share outside the network is an upper bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+from bench.speed.timing import report
+from data.config import load_data
+from data.degradations.corruption_sets import choose_corruptions, choose_severities
+from data.detection.dataset import build_dataset
+from data.synthetic.generate import make_world
+from engine.checkpoint import load_detector
+from engine.evaluation.predictions import Settings
+from engine.evaluation.robustness import Plan, Sweep, sweep
+from engine.training.distributed import pick_device
+
+GOAL = 0.2  # of the time outside the network, on a GPU
+STAGES = {"network": "inference", "corruptions": "corruptions", "suppression": "postprocess", "loading": "loading"}
+
+
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row a corruption, each in a sweep of its own with the clean pass before it, then all of them together."""
+    device = pick_device(options.device)
+    model, _ = load_detector(options.weights, device)
+    model = model.float().eval().fuse(verbose=False)
+    config = load_data(options.data, make_demo=make_world, need=(options.split,))
+    sizes: dict[str, Any] = {"imgsz": options.imgsz, "batch_size": options.batch, "stride": int(max(model.stride))}
+    dataset = build_dataset(config, options.split, cache="none", **sizes)
+    chosen, severities, rows = choose_corruptions(options.corruptions), choose_severities(options.severities), []
+    sweeps = []
+    for one in [chosen[0], *chosen]:  # the first of all warms up
+        plan = Plan([one], severities, Settings(), device, config.root, options.batch, progress=False)
+        with contextlib.redirect_stdout(io.StringIO()):
+            sweeps.append(sweep(model, dataset, plan))
+    for one, found in zip(chosen, sweeps[1:], strict=True):
+        rows.append({"corruption": one.full_name, **shares([found], len(dataset), 1 + len(severities))})
+    return [*rows, {"corruption": "together", **shares(sweeps[1:], len(dataset), 1 + len(severities))}]
+
+
+def shares(sweeps: list[Sweep], pictures: int, passes: int) -> dict[str, float]:
+    """Milliseconds a picture and pass, and percent of them by stage."""
+    seconds = {stage: sum(found.seconds[stage] for found in sweeps) for stage in sweeps[0].seconds}
+    total = seconds["total"]
+    row = {"ms a picture": 1e3 * total / (pictures * passes * len(sweeps))}
+    row |= {f"{name} %": 100 * seconds[stage] / total for name, stage in STAGES.items()}
+    return row | {"outside the network %": 100 * (1 - seconds["inference"] / total)}
+
+
+def main() -> None:
+    """Measure, print, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, default=Path("weights/yolov5n-demo-days.safetensors"))
+    parser.add_argument("--data", default="demo-night")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--imgsz", type=int, default=320)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--corruptions", default="coco-c")
+    parser.add_argument("--severities", default="3")
+    parser.add_argument("--device", default="")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    rows = measure(options)
+    title = f"A corruption sweep: {options.weights.stem}, {options.data} {options.split} at {options.imgsz} px"
+    page = report(f"{title}, batches of {options.batch}, severity {options.severities}", rows)
+    page += f"\nOutside the network: {rows[-1]['outside the network %']:.1f} % of the time (goal on a GPU {100 * GOAL:.0f} %).\n"
+    print(page)
+    if options.out:
+        options.out.write_text(page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""What a method costs while training: a step, its memory, and the loading of its views, against the plain detector.
+
+python -m bench.speed.training_step --cfg yolov5n --imgsz 320 --batch-size 8 --runs none wiid
+
+Everything runs in one process, alternating, after a warm-up; medians are reported and only their ratios are claimed.
+Memory is measured in a fresh process a run, as the growth of the peak while stepping.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from bench.speed.timing import Clock, alternate, report, table
+from data.config import load_data
+from data.detection.dataset import ViewDataset, build_dataset
+from data.io.labels import Label
+from data.synthetic.generate import make_world
+from engine.comparison.api import parse_run
+from engine.options.train import TRAIN_SCHEMAS, HyperOptions
+from engine.training.distributed import start
+from engine.training.module import TrainingModel, set_modes
+from engine.training.optim import build_optimiser
+from engine.training.trainer import ModelEMA
+from methods.base import Method, Run
+from methods.registry import create, with_implied
+from models.detector import build
+from tests.soft_labels import write_cache
+from utils.options import build as build_options
+
+GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
+OBJECTS = 5  # a picture, about what demo-night holds
+CLASSES = 6
+PLAIN = "none"
+PARTS = ("step", "memory", "loading")
+
+
+def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
+    """Random pictures with as many boxes as the demo world has, all of class 0."""
+    generator = torch.Generator().manual_seed(0)
+    boxes = torch.rand(batch_size * OBJECTS, 4, generator=generator) * 0.3 + 0.2
+    return {
+        "img": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
+        "pair": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
+        "favoured": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
+        "bboxes": boxes,
+        "cls": torch.zeros(len(boxes), 1),
+        "soft_id": torch.arange(len(boxes)),
+        "batch_idx": torch.arange(batch_size).repeat_interleave(OBJECTS).float(),
+        "seed": list(range(batch_size)),
+    }
+
+
+def make_labels(batch: dict[str, Any], classes: int) -> list[Label]:
+    """The batch's objects as labels, and a last picture with an object of every class."""
+    boxes = batch["bboxes"].cpu().numpy().reshape(-1, OBJECTS, 4)
+    shape, zeros = tuple(batch["img"].shape[2:]), np.zeros((OBJECTS, 1), np.float32)
+    labels = [Label(Path(f"{number}.jpg"), shape, zeros, rows) for number, rows in enumerate(boxes)]
+    every = np.arange(classes, dtype=np.float32)[:, None]
+    return [*labels, Label(Path("all.jpg"), shape, every, np.full((classes, 4), 0.5, np.float32))]
+
+
+def make_step(
+    run: str,
+    cfg: str | dict[str, Any],
+    batch: dict[str, Any],
+    device: torch.device,
+    epoch: int = 0,
+    classes: int = CLASSES,
+) -> Callable[[], None]:
+    """One whole training step of a run such as "aeris restore_weight=0", as the trainer takes it in that epoch of two."""
+    torch.manual_seed(0)
+    names = {i: str(i) for i in range(classes)}
+    labels = make_labels(batch, classes)
+    with tempfile.TemporaryDirectory() as folder:
+        if "richsem" in run:
+            run = f"{run} teacher={write_cache(Path(folder) / 'cache', labels, list(names.values()))}"
+        methods = make_methods(run)
+        for method in methods:
+            method.settle(2)
+            method.check(labels, names)
+    detector = build(cfg, names)
+    model = TrainingModel(detector, methods, GAINS).to(device).to(memory_format=torch.channels_last).train()
+    for method in methods:
+        method.to(device)
+    optimiser = build_optimiser(model, HyperOptions(lr0=1e-4), 64)
+    ema = ModelEMA(detector)
+    model.build_criterion()
+    state = Run(detector, epochs=2)
+    state.begin(epoch)
+    for method in methods:
+        method.on_epoch(state)
+    set_modes(model, list(detector.parameters()), state.steady, state.resting)
+
+    numbers = itertools.count(0, len(batch["seed"]))
+
+    def step() -> None:
+        first = next(numbers)  # what methods draw differs from step to step, and is the same for every run
+        seeds = [first + place for place in range(len(batch["seed"]))]
+        loss, _ = model({**batch, "seed": seeds}, state.detects)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        ema.update(detector)
+        for method in methods:
+            method.on_step(state)
+
+    return step
+
+
+def make_methods(run: str) -> list[Method]:
+    """The methods of a run, with its own options."""
+    own = dict(parse_run(run).own)
+    composition = with_implied(own.pop("method", PLAIN), own)
+    return create(composition, dict(zip(TRAIN_SCHEMAS, build_options(TRAIN_SCHEMAS, own), strict=True)))
+
+
+def loaders(folder: Path, imgsz: int, pictures: int = 64) -> dict[str, Callable[[], None]]:
+    """Loading of a whole small world, decoded pictures in memory, singly and as pairs."""
+    make_world("demo-night", folder / "demo-night", counts={"train": pictures, "val": 1, "test": 1}, progress=False)
+    content = {
+        "path": str(folder / "demo-night"),
+        "train": "images/train",
+        "pair": "images/train_night",
+        "val": "images/val",
+    }
+    (folder / "world.yaml").write_text(yaml.safe_dump({**content, "names": [str(i) for i in range(6)]}))
+    config = load_data(folder / "world.yaml")
+
+    def passes(views: frozenset[str]) -> Callable[[], None]:
+        dataset = build_dataset(config, "train", imgsz=imgsz, augment=True, views=views, cache="ram")
+
+        def load() -> None:
+            ViewDataset.collate_fn([dataset[(0, index)] for index in range(len(dataset))])
+
+        return load
+
+    return {"single": passes(frozenset()), "pair": passes(frozenset({"pair"}))}
+
+
+def peak_memory(run: str, options: argparse.Namespace) -> float:
+    """Growth of the peak while stepping, MiB, in a process of its own."""
+    words = ["--cfg", options.cfg, "--imgsz", str(options.imgsz), "--batch-size", str(options.batch_size)]
+    words += ["--classes", str(options.classes)]
+    command = [sys.executable, "-m", "bench.speed.training_step", *words, "--only-memory", run]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def measure_memory(run: str, options: argparse.Namespace, device: torch.device) -> float:
+    """Run three steps and return what they added to the peak, MiB."""
+    step = make_step(run, options.cfg, on_device(options, device), device, classes=options.classes)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated()
+        [step() for _ in range(3)]
+        return (torch.cuda.max_memory_allocated() - held) / 2**20
+    before = process_memory("VmRSS")
+    [step() for _ in range(3)]
+    return process_memory("VmHWM") - before
+
+
+def process_memory(field: str) -> float:
+    """A field of this process's memory, MiB (Linux): VmRSS is what it holds now, VmHWM the most it has held."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status[field].split()[0]) / 2**10
+
+
+def on_device(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """The batch, where the step wants it."""
+    batch = make_batch(options.batch_size, options.imgsz)
+    return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cfg", default="yolov5n")
+    parser.add_argument("--imgsz", type=int, default=320)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--classes", type=int, default=CLASSES)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument(
+        "--runs", nargs="+", default=[PLAIN, "wiid"], help='methods, each with options: "aeris restore_weight=0"'
+    )
+    parser.add_argument("--reference", default=PLAIN, help="the run that ratios are to")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    parser.add_argument("--busy", action="store_true", help="count processor time: for a CPU that has other work too")
+    parser.add_argument("--only-memory", metavar="RUN", help="print the peak of one run and end")
+    parser.add_argument("--out", type=Path, help="also write the report here")
+    return parser.parse_args()
+
+
+def step_rows(options: argparse.Namespace, device: torch.device, clock: Clock) -> list[dict[str, Any]]:
+    """A step of every run, alternating."""
+    batch = on_device(options, device)
+    steps = {name: make_step(name, options.cfg, batch, device, classes=options.classes) for name in options.runs}
+    return table(alternate(steps, rounds=options.rounds, clock=clock), reference=options.reference)
+
+
+def memory_rows(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What a step of every run adds to the peak."""
+    peaks = {name: peak_memory(name, options) for name in options.runs}
+    reference = peaks[options.reference]
+    return [{"run": name, "peak MiB": peak, "ratio": peak / reference} for name, peak in peaks.items()]
+
+
+def loading_rows(options: argparse.Namespace, clock: Clock) -> list[dict[str, Any]]:
+    """Pairs against single pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        return table(
+            alternate(loaders(Path(folder), options.imgsz), rounds=options.rounds, clock=clock), reference="single"
+        )
+
+
+def main() -> None:
+    """Measure and report."""
+    options = read_options()
+    device = start("")
+    if options.only_memory:
+        print(json.dumps(measure_memory(options.only_memory, options, device)))
+        return
+    clock = time.process_time if options.busy else time.perf_counter
+    what = f"{options.cfg}, {options.imgsz} px, batch {options.batch_size}, {options.classes} classes"
+    what += ", processor time" if options.busy else ""
+    pages = {
+        "step": (f"A training step: {what}", lambda: step_rows(options, device, clock)),
+        "memory": (f"Peak memory of stepping: {what}", lambda: memory_rows(options)),
+        "loading": (f"Loading 64 pictures at {options.imgsz} px", lambda: loading_rows(options, clock)),
+    }
+    text = "\n".join(report(title, rows()) for part, (title, rows) in pages.items() if part in options.parts)
+    print(text)
+    if options.out:
+        options.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Data sets of classes: image folders and their augmentation."""

@@ -1,0 +1,46 @@
+"""Favoured pictures of a converted set: clear ones without labels, which LCP shows beside the degraded ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+from data.convert.writer import FAVOURED, Item, Summary
+from utils.files import list_images
+
+HELD_OUT = {"val", "test"}
+
+
+def favoured_items(folder: Path, items: Iterable[Item], group: str, summary: Summary) -> list[Item]:
+    """The pictures of a folder of any depth as favoured ones, without those that show a held-out scene.
+
+    items: the labelled pictures of the set. A picture with the name of one of validation or test (clear and foggy
+    versions often share it), or with its bytes, is listed in the summary and left out. Raises UserError where the folder
+    is missing or empty.
+    """
+    pictures = list_images(folder)
+    leaks = leaking(pictures, [item.image for item in items if item.split in HELD_OUT])
+    summary.skipped += [(picture, "a favoured picture that is also one of validation or test") for picture in leaks]
+    return [Item(picture, FAVOURED, group, ()) for picture in pictures if picture not in leaks]
+
+
+def leaking(pictures: Iterable[Path], held_out: Iterable[Path]) -> dict[Path, None]:
+    """Which of the pictures have the name or the bytes of a held-out one, in their order."""
+    present = [path for path in held_out if os.path.isfile(path)]  # False, not an error, for an impossible name
+    names = {path.stem.lower() for path in present}
+    sizes = {path.stat().st_size for path in present}
+    pool = list(pictures)
+    candidates = {path.stat().st_size for path in pool if path.is_file()} & sizes  # equal bytes have equal sizes
+    digests = {_digest(path) for path in present if path.stat().st_size in candidates}
+    return dict.fromkeys(
+        path
+        for path in pool
+        if path.stem.lower() in names
+        or (path.is_file() and path.stat().st_size in candidates and _digest(path) in digests)
+    )
+
+
+def _digest(path: Path) -> bytes:
+    return sha256(path.read_bytes()).digest()

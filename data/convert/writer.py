@@ -1,0 +1,316 @@
+"""Writing a converted data set: images/SPLIT/GROUP, labels/SPLIT/GROUP and data.yaml, all of it or nothing."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from data.convert.class_lists import LISTS, ClassTable
+from data.io.images import Unreadable, in_threads, probe
+from utils.files import UserError, load_yaml, save_yaml
+
+SPLITS = ("train", "val", "test")
+EXTRA = "extra"  # a split of image-level labels: each box is its whole picture
+FAVOURED = "favoured"  # a split of pictures alone: no boxes, no label files
+WHOLE = (0.0, 0.0, math.inf, math.inf)  # the edges of a box that is its whole picture, of whatever size
+TAKEN = "another picture of the same name was converted already"
+LARGEST_SIDE = 10**9  # px; a side stated as longer is a mistake
+ASPECT_TOLERANCE = 0.02  # a downscaled copy may round its sides
+LINKS: dict[str, Callable[[Path, Path], object]] = {
+    "copy": shutil.copyfile,
+    "hard": lambda source, target: os.link(os.path.realpath(source), target),
+    "symbolic": lambda source, target: os.symlink(os.path.abspath(source), target),
+}
+
+
+@dataclass(frozen=True)
+class Box:
+    """One object: the original's class name, and its edges in px of the picture as it was annotated."""
+
+    name: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture, or the part `crop` (left, top, right, bottom px) of it, which the boxes are then relative to.
+
+    size: (height, width) px as annotated, None where the original does not say; of a part it is the part's own.
+    """
+
+    image: Path
+    split: str
+    group: str
+    boxes: tuple[Box, ...]
+    size: tuple[int, int] | None = None
+    crop: tuple[int, int, int, int] | None = None
+
+    @property
+    def file(self) -> str:
+        """The name of the written picture: of a part with the place of its corner, so that each has its own."""
+        where = f"_{self.crop[0]}_{self.crop[1]}" if self.crop else ""
+        return f"{self.image.stem}{where}{self.image.suffix}"
+
+
+@dataclass
+class Summary:
+    """What was converted, and what was not."""
+
+    images: int = 0
+    boxes: int = 0
+    skipped: list[tuple[Path, str]] = field(default_factory=list)  # (file, reason)
+    dropped: Counter[str] = field(default_factory=Counter)  # reason -> boxes left out
+    clipped: int = 0  # boxes that reached over the edge
+    backgrounds: int = 0  # pictures without a wanted object that were left out
+    per_split: Counter[str] = field(default_factory=Counter)  # split -> pictures
+    favoured: int = 0  # pictures without labels, which are in none of the counts above
+    notes: list[str] = field(default_factory=list)  # what else there is to know, a sentence each
+
+    def lines(self) -> list[str]:
+        """The summary in words, one fact a line."""
+        counts = ", ".join(f"{split} {count}" for split, count in self.per_split.items())
+        facts = [
+            f"{self.images} pictures ({counts}), {self.boxes} boxes, {self.clipped} of them clipped to the picture"
+        ]
+        facts += [f"{count} boxes left out: {reason}" for reason, count in self.dropped.items()]
+        if self.backgrounds:
+            facts.append(f"{self.backgrounds} pictures without a wanted object left out (--backgrounds keeps them)")
+        if self.per_split.keys() >= {"train", "test"} and "val" not in self.per_split:
+            facts.append("no validation part: where data.yaml has no other, its val is the test pictures")
+        if self.favoured:
+            facts.append(f"{self.favoured} favoured pictures, without labels")
+        facts += self.notes
+        return printable(facts + [f"skipped {file}: {reason}" for file, reason in self.skipped])
+
+
+def printable(lines: Iterable[str]) -> list[str]:
+    """The lines with halves of characters, which names of files can hold, written as escapes."""
+    return [line.encode("utf-8", "backslashreplace").decode() for line in lines]
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file `name` of a data set's folder. Raises ValueError where the name would lead out of it."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name:
+        raise ValueError(f"the name {name!r} leads out of the data set's folder")
+    return folder.joinpath(*parts)
+
+
+def write_yolo(
+    items: Sequence[Item],
+    out: Path,
+    summary: Summary,
+    *,
+    classes: str | Sequence[str],
+    link: str,
+    backgrounds: bool,
+    about: Mapping[str, object] | None = None,
+) -> Summary:
+    """Write the items in the YOLO layout and fill the summary. Pictures are copied or linked, never changed.
+
+    classes: see ClassTable. backgrounds: keep pictures without a wanted object. about: more keys for data.yaml.
+    `out` may hold another converted set of the same classes: groups are added to it. Everything is built in a hidden
+    folder beside `out` first. Parts of pictures are cut out and written anew. Raises UserError where nothing is left to
+    write or a group is there already.
+    """
+    if link not in LINKS:
+        raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
+    table = _table(classes, items, out, summary)
+    content = {**_yaml_content(out, table, items), **(about or {})}
+    work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
+    try:
+        written = in_threads(lambda item: _write_item(item, work, table, LINKS[link], backgrounds), items, "converting")
+        for item, result in zip(items, written, strict=True):
+            _count(summary, item, result)
+        if not summary.images:
+            raise _nothing_found(out, summary)
+        _move_in(work, out)
+    except OSError as problem:
+        raise cannot_write(out, problem) from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    save_yaml(out / "data.yaml", content)
+    return summary
+
+
+def cannot_write(out: Path, problem: OSError) -> UserError:
+    """What to tell the user where the result cannot be placed in `out`."""
+    if problem.errno == errno.EXDEV:
+        return UserError(
+            f"{out}: --link hard needs --out on the same disk as --source. Use --link copy or --link symbolic."
+        )
+    return UserError(f"{out}: cannot be written ({problem.strerror or problem}). Choose another --out, with room.")
+
+
+def _table(classes: str | Sequence[str], items: Sequence[Item], out: Path, summary: Summary) -> ClassTable:
+    """The classes. Raises UserError where the choice does not fit, with the reason where no object at all was read."""
+    found = {box.name for item in items for box in item.boxes}
+    if isinstance(classes, str) and classes not in LISTS and not found:
+        raise _nothing_found(out, summary)
+    return ClassTable(classes, found)
+
+
+def _nothing_found(out: Path, summary: Summary) -> UserError:
+    """What to tell the user where there is nothing to write: with the first skipped file, and why most boxes went."""
+    first = f" The first, {summary.skipped[0][0]}: {summary.skipped[0][1]}." if summary.skipped else ""
+    most = "".join(f" {count} boxes were left out: {reason}." for reason, count in summary.dropped.most_common(1))
+    return UserError(f"{out}: no picture with a wanted object was found.{first}{most} Check --source and --classes.")
+
+
+def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[str, object]:
+    """The data.yaml to be. Raises UserError where `out` holds other classes or one of the groups already."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: a file is in the way. Choose another folder.")
+    content = load_yaml(out / "data.yaml") if (out / "data.yaml").is_file() else {"path": "."}
+    names = dict(enumerate(table.names))
+    if content.get("names", names) != names:
+        raise UserError(f"--out {out}: its data.yaml has other classes. Choose another folder.")
+    for split, group in sorted({(item.split, item.group) for item in items}):
+        places = [out / kind / split / group for kind in ("images", "labels")]
+        taken = next((place for place in places if os.path.exists(place)), None)  # False for an impossible name
+        if taken is not None:
+            raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
+    present = {item.split for item in items}
+    content.update({split: f"images/{split}" for split in (*SPLITS, EXTRA, FAVOURED) if split in present})
+    if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test pictures
+        content.setdefault("val", content["test"])
+    return {**content, "names": names}
+
+
+def _write_item(
+    item: Item, work: Path, table: ClassTable, place: Callable[[Path, Path], object], backgrounds: bool
+) -> Summary | str:
+    """Write one picture and its label; returns its own counts, or the reason why it was skipped."""
+    if item.split == FAVOURED:
+        reason = place_whole(item.image, work / "images" / item.split / item.group / item.file, place)
+        return reason or Summary(favoured=1)
+    if not backgrounds and all(table.number(box.name) is None for box in item.boxes):
+        return Summary(backgrounds=1, dropped=Counter({"another class": len(item.boxes)} if item.boxes else {}))
+    try:
+        size = _measure(item)
+    except Unreadable as problem:
+        return str(problem)
+    annotated = item.size if item.size and min(item.size) > 0 else size
+    if abs(math.log((annotated[0] / annotated[1]) / (size[0] / size[1]))) > ASPECT_TOLERANCE + 1 / min(size):
+        return f"annotated as {annotated[1]} x {annotated[0]} px, but the file is {size[1]} x {size[0]}"
+    counts = Summary(images=1)
+    rows = [row for box in item.boxes if (row := _row(box, annotated, table, counts)) is not None]
+    counts.boxes = len(rows)
+    if not rows and not backgrounds:
+        counts.images, counts.backgrounds = 0, 1
+        return counts
+    target = work / "images" / item.split / item.group / item.file
+    label = (work / "labels" / item.split / item.group / item.file).with_suffix(".txt")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    label.parent.mkdir(parents=True, exist_ok=True)
+    if label.exists():
+        return TAKEN
+    try:
+        _write_picture(item, target, place)
+    except Unreadable as problem:
+        return str(problem)
+    label.write_text("".join(rows))
+    return counts
+
+
+def place_whole(image: Path, target: Path, place: Callable[[Path, Path], object]) -> str:
+    """Place a picture that has no label; returns the reason where it was skipped."""
+    try:
+        probe(image)
+    except Unreadable as problem:
+        return str(problem)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        return TAKEN
+    place(image, target)
+    return ""
+
+
+def _measure(item: Item) -> tuple[int, int]:
+    """(height, width) px of what will be written. Raises Unreadable where the picture, or the part of it, is not there."""
+    height, width = probe(item.image)
+    if item.crop is None:
+        return height, width
+    left, top, right, bottom = item.crop
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise Unreadable(f"its part {list(item.crop)} does not lie in its {width} x {height} px")
+    return bottom - top, right - left
+
+
+def _write_picture(item: Item, target: Path, place: Callable[[Path, Path], object]) -> None:
+    """Place the picture, or cut the part out in the picture's own format. Raises Unreadable where it does not decode."""
+    if item.crop is None:
+        place(item.image, target)
+        return
+    try:
+        with Image.open(item.image) as picture:
+            how: dict[str, Any] = {"quality": 95, "subsampling": 0} if picture.format == "JPEG" else {}
+            part = ImageOps.exif_transpose(picture).crop(item.crop)
+    except (OSError, ValueError, SyntaxError) as problem:
+        raise Unreadable(str(problem)) from None
+    part.save(target, **how)
+
+
+def _row(box: Box, size: tuple[int, int], table: ClassTable, counts: Summary) -> str | None:
+    """The label row of a box, clipped to the picture; None, and counted, where it is left out."""
+    number = table.number(box.name)
+    height, width = size
+    edges = (box.left, box.top, box.right, box.bottom)
+    if edges == WHOLE:
+        edges = (0.0, 0.0, float(width), float(height))
+    if number is None:
+        counts.dropped["another class"] += 1
+        return None
+    if not all(map(math.isfinite, edges)):
+        counts.dropped["not a number"] += 1
+        return None
+    left, right = (min(max(x, 0.0), width) for x in edges[::2])
+    top, bottom = (min(max(y, 0.0), height) for y in edges[1::2])
+    if right <= left or bottom <= top:
+        counts.dropped["no area inside the picture"] += 1
+        return None
+    counts.clipped += (left, top, right, bottom) != edges
+    x, y, w, h = (
+        (left + right) / 2 / width,
+        (top + bottom) / 2 / height,
+        (right - left) / width,
+        (bottom - top) / height,
+    )
+    return f"{number} {x:.6f} {y:.6f} {w:.6f} {h:.6f}\n"
+
+
+def _count(total: Summary, item: Item, result: Summary | str) -> None:
+    """Add one picture's result to the summary."""
+    if isinstance(result, str):
+        total.skipped.append((item.image, result))
+        return
+    total.images += result.images
+    total.boxes += result.boxes
+    total.clipped += result.clipped
+    total.backgrounds += result.backgrounds
+    total.favoured += result.favoured
+    total.dropped.update(result.dropped)
+    if result.images:
+        total.per_split[item.split] += 1
+
+
+def _move_in(work: Path, out: Path) -> None:
+    """Move the finished groups into place: labels first, so that no picture is ever there without its label."""
+    for kind in ("labels", "images"):
+        for group in sorted((work / kind).glob("*/*")):
+            target = out / group.relative_to(work)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            group.rename(target)

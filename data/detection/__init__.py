@@ -1,0 +1,1 @@
+"""Data sets of boxes: images, labels, augmentation and extra views."""

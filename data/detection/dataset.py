@@ -1,0 +1,343 @@
+"""Loading training pictures together with their other views.
+
+A pair travels through mosaic, mixup, affine, flips and letterbox as ONE picture with six channels, so its members cannot
+drift apart; colour is changed after the split. What is drawn for a picture depends on (seed, epoch, index) alone, so the
+same batch comes back on any rank, with any number of workers, and after a resume.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from data.config import DataConfig
+from data.detection.federated import Verified, read_verified, verified_of
+from data.detection.federated_views import VERIFIED
+from data.detection.options import AugmentOptions
+from data.detection.transforms import FormatViews, training_transforms
+from data.detection.unpaired import LoosePictures, refuse_leaks
+from data.io.labels import Label, scan, unreadable
+from data.io.pairs import check_pair_sizes, match_pairs
+from data.soft_labels.columns import first_rows, with_rows
+from utils.files import UserError, list_images
+from utils.ultralytics_env import contain_ultralytics
+
+contain_ultralytics()
+
+from ultralytics.data.augment import Compose, LetterBox  # noqa: E402
+from ultralytics.data.dataset import YOLODataset  # noqa: E402
+from ultralytics.utils import DEFAULT_CFG  # noqa: E402
+
+Key = int | tuple[int, ...]  # index, (epoch, index), or (epoch, index, copy)
+STACKED_VIEWS = frozenset({"pair"})  # views that share the geometry of the picture, three channels each
+LOOSE_VIEWS = frozenset({"favoured"})  # unlabelled pictures of their own, another one each time
+EXTRA_VIEWS = STACKED_VIEWS | LOOSE_VIEWS
+SOFT = "soft_id"  # not a picture: the row of each object in the teacher cache
+
+
+@contextmanager
+def seeded(*entropy: int) -> Iterator[int]:
+    """Seed python's and numpy's global generators for the block, as the stock transforms draw from them; restore after.
+
+    Yields one 32-bit number that depends on the entropy alone.
+    """
+    state_python, state_numpy = random.getstate(), np.random.get_state()
+    first, second, number = (int(word) for word in np.random.SeedSequence(entropy).generate_state(3))
+    random.seed(first)
+    np.random.seed(second)
+    try:
+        yield number
+    finally:
+        random.setstate(state_python)
+        np.random.set_state(state_numpy)
+
+
+class ViewDataset(YOLODataset):
+    """A split of labelled pictures with the extra views that methods asked for.
+
+    Items are Ultralytics' batch entries (`img`, `cls`, `bboxes`, `batch_idx`, `im_file`, ...) plus one uint8 (3, H, W)
+    tensor a view and `seed`, an integer that belongs to the seed and the key: an index, (epoch, index), or (epoch, index, copy).
+    `scanned` are all labels of the split, also of pictures that were left out for their partners' sake.
+    With `native`, pictures keep their own size, see `set_rectangle`.
+    """
+
+    labels: list[dict[str, Any]]
+    im_files: list[str]
+
+    def __init__(
+        self,
+        labels: Sequence[Label],
+        names: dict[int, str],
+        *,
+        partners: dict[str, dict[Path, Path]] | None = None,
+        loose: dict[str, LoosePictures] | None = None,
+        options: AugmentOptions | None = None,
+        epochs: int = 0,
+        seed: int = 0,
+        keep_in_memory: bool = False,
+        native: bool = False,
+        rows: Sequence[int] | None = None,
+        verified: Callable[[Path], Verified] | None = None,
+        **stock: Any,
+    ) -> None:
+        self.source = list(labels)
+        self.scanned = self.source
+        self.partners = partners or {}
+        self.stacked = sorted(self.partners)
+        self.loose = loose or {}
+        self.options = options or AugmentOptions()
+        self.last_mixed_epoch = epochs - self.options.close_mosaic if epochs else 1 << 30
+        self.seed = seed
+        self.skipped: list[tuple[Path, str]] = []
+        self.native = native
+        self.verified = verified
+        self.rows = rows  # of the teacher cache, where each picture's objects begin
+        self.batches: list[list[int]] = []  # native: places of pictures that can go through the network together
+        super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **stock)
+        self.cache = "ram"  # mosaic then draws from the whole set instead of from what happens to be in a buffer
+        self.keep_in_memory = keep_in_memory
+        if self.augment:
+            self.transforms = training_transforms(self, self.options, mixing=True)
+            self.closing_transforms = training_transforms(self, self.options, mixing=False)
+
+    def get_img_files(self, img_path: str | list[str]) -> list[str]:
+        """The pictures that were scanned, in order."""
+        return [str(label.image) for label in self.source]
+
+    def get_labels(self) -> list[dict[str, Any]]:
+        """The scanned labels in Ultralytics' form; `first_row` is where a picture's objects begin in the teacher cache."""
+        first = [0] * len(self.source) if self.rows is None else self.rows
+        return [
+            {
+                "im_file": str(label.image),
+                "shape": label.shape,
+                "cls": label.classes.copy(),
+                "bboxes": label.boxes.copy(),
+                "segments": [],
+                "keypoints": None,
+                "normalized": True,
+                "bbox_format": "xywh",
+                "first_row": int(row),
+            }
+            for label, row in zip(self.source, first, strict=False)
+        ]
+
+    def update_labels_info(self, label: dict[str, Any]) -> dict[str, Any]:
+        """The stock form for transforms; `cls` (n, 3) with the row of each object, where rows are asked for."""
+        first = label.pop("first_row")
+        label = super().update_labels_info(label)
+        if self.rows is not None and self.augment:
+            label["cls"] = with_rows(label["cls"], first)
+        if self.verified is not None:
+            label[VERIFIED] = self.verified(Path(label["im_file"]))
+        return label
+
+    def build_transforms(self, hyp: Any = None) -> Compose:
+        """Validation: letterbox and format. Training transforms are set once the dataset is complete."""
+        return Compose([LetterBox(new_shape=self.imgsz, scaleup=False), FormatViews([])])
+
+    def set_rectangle(self) -> None:
+        """Sort pictures by shape and give each the shape that it is padded to.
+
+        Native: the next multiple of the stride, for every picture by itself, so that no result depends on its
+        neighbours; `batches` then holds pictures of one padded shape each. Else as Ultralytics does it.
+        """
+        if not self.native:
+            super().set_rectangle()
+            return
+        shapes = np.array([label.pop("shape") for label in self.labels])  # (n, 2) height, width
+        padded = -(-shapes // self.stride) * self.stride
+        order = np.lexsort((padded[:, 1], padded[:, 0]))
+        self.im_files = [self.im_files[place] for place in order]
+        self.labels = [self.labels[place] for place in order]
+        self.batch_shapes, self.batch = padded[order], np.arange(len(order))
+        self.batches = runs_of_equal(padded[order], self.batch_size)
+
+    def load_image(
+        self, i: int, rect_mode: bool = True, resize_short: bool = False
+    ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
+        """Picture `i` with its stacked views, (H, W, 3 * members) uint8, long side scaled to imgsz unless native; both sizes."""
+        if self.ims[i] is not None:
+            return self.ims[i], self.im_hw0[i], self.im_hw[i]
+        picture = Path(self.im_files[i])
+        members = [read_image(file) for file in (picture, *(self.partners[view][picture] for view in self.stacked))]
+        original = members[0].shape[:2]
+        members = [self._resized(member) for member in members]
+        image = members[0] if len(members) == 1 else np.concatenate(members, 2)
+        if self.keep_in_memory:
+            self.ims[i], self.im_hw0[i], self.im_hw[i] = image, original, image.shape[:2]
+        return image, original, image.shape[:2]
+
+    def _resized(self, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        ratio = self.imgsz / max(height, width)
+        if ratio == 1 or self.native:
+            return image
+        size = (min(int(np.ceil(width * ratio)), self.imgsz), min(int(np.ceil(height * ratio)), self.imgsz))
+        return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        """The item of an index, as drawn in an epoch (0 when only an index is given), each copy another way."""
+        epoch, index, *copy = key if isinstance(key, tuple) else (0, key)
+        if not self.augment:
+            return self.transforms(self.get_image_and_label(index))
+        closing = epoch >= self.last_mixed_epoch
+        with seeded(self.seed, epoch, index, *copy) as number:
+            item = (self.closing_transforms if closing else self.transforms)(self.get_image_and_label(index))
+        others = {view: pictures(epoch, index) for view, pictures in self.loose.items()}
+        return {**item, **others, "seed": number}
+
+    @staticmethod
+    def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
+        """Items to a batch: pictures of every view stacked, labels concatenated, `seed` a list."""
+        views: dict[str, Any] = {
+            view: torch.stack([item.pop(view) for item in batch]) for view in EXTRA_VIEWS & batch[0].keys()
+        }
+        if SOFT in batch[0]:
+            views[SOFT] = torch.cat([item.pop(SOFT) for item in batch])  # (objects,)
+        if VERIFIED in batch[0]:
+            views[VERIFIED] = [item.pop(VERIFIED) for item in batch]
+        return {**YOLODataset.collate_fn(batch), **views}  # each view (B, 3, H, W)
+
+
+def runs_of_equal(rows: np.ndarray, most: int) -> list[list[int]]:
+    """Places of neighbouring equal rows (n, k), at most `most` together.
+
+    >>> runs_of_equal(np.array([[64], [64], [64], [96]]), 2)
+    [[0, 1], [2], [3]]
+    """
+    starts = np.flatnonzero((rows[1:] != rows[:-1]).any(1)) + 1
+    runs = np.split(np.arange(len(rows)), starts)
+    return [run[at : at + most].tolist() for run in runs for at in range(0, len(run), most)]
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a picture as (H, W, 3) uint8 BGR. Raises UserError when it cannot be decoded."""
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        image = None
+    if image is None:
+        raise UserError(
+            f"{path}: the picture could be read when the data were scanned, but not now. Restore it and resume."
+        )
+    return image
+
+
+def build_dataset(
+    config: DataConfig,
+    split: str,
+    *,
+    imgsz: int,
+    options: AugmentOptions | None = None,
+    augment: bool = False,
+    views: frozenset[str] = frozenset(),
+    batch_size: int = 16,
+    stride: int = 32,
+    rect: bool | None = None,
+    cache: str = "auto",
+    epochs: int = 0,
+    seed: int = 0,
+    single_cls: bool = False,
+    native: bool = False,
+    first_row: int = 0,
+) -> ViewDataset:
+    """A split of a data YAML as a dataset.
+
+    views: extra views to load beside each picture (`pair`, `favoured`). cache: `ram`, `none`, or `auto` (ram when it
+    fits easily). native: not for training; every picture keeps its own size, centred in grey (114) up to the next
+    multiple of the stride, and imgsz does nothing. first_row: of the teacher cache, where the split's objects begin.
+    Unreadable pictures are left out and listed in `dataset.skipped`, with their partners.
+    Raises UserError for a missing split, a missing or mismatched partner, or labels that make no sense.
+    """
+    images = _split_images(config, split)
+    result = scan(images, len(config.names), what=split)
+    kept = [label.image for label in result.labels]
+    partners = {view: _partners(config, view, kept) for view in sorted(views & STACKED_VIEWS)}
+    dropped = [entry for files in partners.values() for entry in unreadable(list(files.values()))]
+    lost = {path for path, _ in dropped}
+    labels = [label for label in result.labels if not any(files[label.image] in lost for files in partners.values())]
+    rows = dict(zip(kept, first_rows([len(label.classes) for label in result.labels]) + first_row, strict=False))
+    dataset = ViewDataset(
+        labels,
+        config.names,
+        partners=partners,
+        loose={view: _loose(config, view, imgsz, seed) for view in sorted(views & LOOSE_VIEWS)},
+        options=options,
+        epochs=epochs,
+        seed=seed,
+        keep_in_memory=_keeps(cache, labels, None if native else imgsz, 1 + len(partners)),
+        native=native,
+        rows=[int(rows[label.image]) for label in labels] if SOFT in views else None,
+        verified=_verified(config) if VERIFIED in views else None,
+        imgsz=imgsz,
+        augment=augment,
+        rect=native or (not augment if rect is None else rect),
+        batch_size=batch_size,
+        stride=stride,
+        pad=0.5,
+        single_cls=single_cls,
+    )
+    dataset.scanned, dataset.skipped = result.labels, [*result.skipped, *dropped]
+    return dataset
+
+
+def _split_images(config: DataConfig, split: str) -> list[Path]:
+    sources = config.splits.get(split)
+    if not sources:
+        known = ", ".join(config.splits) or "none"
+        raise UserError(f"{config.file}: there is no '{split}' split. It names: {known}. Add a line '{split}: FOLDER'.")
+    images = [image for source in sources for image in list_images(source, config.root)]
+    if not images:
+        raise UserError(f"{config.file}: the '{split}' split holds no pictures ({', '.join(map(str, sources))}).")
+    return images
+
+
+def _partners(config: DataConfig, view: str, images: list[Path]) -> dict[Path, Path]:
+    if view not in config.splits:
+        raise UserError(
+            f"{config.file}: this method trains with pairs, but the file has no '{view}' line. Name the folder of the dark "
+            f"partners ('{view}: images/train_night'), made for instance by 'python prepare.py darken', or use --method none."
+        )
+    partners = match_pairs(images, _split_images(config, view))
+    check_pair_sizes(images, partners)
+    return dict(zip(images, partners, strict=True))
+
+
+def _loose(config: DataConfig, view: str, imgsz: int, seed: int) -> LoosePictures:
+    if view not in config.splits:
+        raise UserError(
+            f"{config.file}: this method trains with clear pictures beside the labelled ones, but the file has no '{view}' "
+            f"line. Name a folder of them ('{view}: images/{view}'; no labels, no pairs), or use --method none."
+        )
+    files = _split_images(config, view)
+    held_out = [path for split in ("test", "test2") if split in config.splits for path in _split_images(config, split)]
+    refuse_leaks(files, held_out, f"{config.file}: '{view}'")
+    bad = {path for path, _ in unreadable(files)}
+    return LoosePictures([path for path in files if path not in bad], imgsz, seed, read_image)
+
+
+def _verified(config: DataConfig) -> Callable[[Path], Verified] | None:
+    """Looks up what is known of a picture; None where the data YAML names no such file."""
+    if config.federated is None:
+        return None
+    known = read_verified(config.federated, len(config.names))
+    return lambda picture: verified_of(known, config.root, picture)
+
+
+def _keeps(cache: str, labels: Sequence[Label], imgsz: int | None, members: int) -> bool:
+    """Whether decoded pictures stay in memory: `auto` allows an eighth of what is free. imgsz None: at their own size."""
+    if cache != "auto":
+        return cache == "ram"
+    import psutil
+
+    sides = [(imgsz or max(label.shape), min(label.shape) / max(label.shape)) for label in labels]
+    needed = sum(side**2 * ratio for side, ratio in sides) * 3 * members
+    return needed < psutil.virtual_memory().available / 8

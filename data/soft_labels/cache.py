@@ -1,0 +1,274 @@
+"""The teacher cache: what a frozen picture-and-text model makes of every object of a training set, kept on the disk.
+
+A folder of four files:
+emb.npy      (N, D) float16, a unit row an object, in the order of the labels; memory-mapped
+offsets.npy  (pictures + 1,) int64: objects of picture i are the rows offsets[i] .. offsets[i + 1]
+text.npy     (C, D) float32, the mean embedding of each class's prompts, not normalised
+meta.json    which labels, model, checkpoint, prompts and mode it was made from, and the scale of its logits
+While it is being made it is a hidden folder beside its place, with a byte a picture in done.npy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.io.labels import Label
+from data.soft_labels.columns import first_rows
+from data.soft_labels.prompts import prompt_hash
+from utils.files import UserError, atomic_write
+
+EMBEDDINGS, OFFSETS, TEXT, META, DONE = "emb.npy", "offsets.npy", "text.npy", "meta.json", "done.npy"
+WHAT = {  # entry of meta.json -> what an error calls it
+    "labels": "labels",
+    "prompts": "class names or prompts",
+    "model": "model",
+    "checkpoint": "checkpoint",
+    "mode": "mode",
+    "short": "size of the pictures",
+}
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a cache was made from.
+
+    labels, prompts, checkpoint: sha256, as hexadecimal text, labels of several splits joined by '+'; model: its open_clip
+    name; mode: `roi` or `crop`; short: px, the shorter side that pictures are scaled to (0: does not matter); spaces:
+    whether underscores of names are read as spaces; scale: the teacher's exp(logit_scale).
+    """
+
+    labels: str
+    prompts: str
+    model: str
+    checkpoint: str
+    mode: str
+    short: int
+    spaces: bool
+    scale: float
+
+
+def label_hash(labels: Sequence[Label]) -> str:
+    """A hash of the names, sizes, classes and boxes of a split's pictures, in order; folders do not count.
+
+    The set may be moved to another place, but neither changed nor ordered otherwise.
+    """
+    digest = sha256()
+    for label in labels:
+        digest.update(f"{label.image.name}\n{label.shape[0]} {label.shape[1]} {len(label.classes)}\n".encode())
+        digest.update(np.ascontiguousarray(label.classes, "<f4").tobytes())
+        digest.update(np.ascontiguousarray(label.boxes, "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class TeacherCache:
+    """A finished cache: `rows(ids)` gives embeddings, `text` (C, D) float32 and `meta` the rest.
+
+    Raises UserError where a file is missing, damaged or does not fit the others.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.meta = _read_meta(self.folder)
+        self.embeddings = _read_array(self.folder / EMBEDDINGS, np.float16, 2)
+        self.offsets = _read_array(self.folder / OFFSETS, np.int64, 1)
+        self.text = np.array(_read_array(self.folder / TEXT, np.float32, 2))
+        if (
+            not len(self.offsets)
+            or self.offsets[-1] != len(self.embeddings)
+            or self._dimensions() != self.text.shape[1]
+        ):
+            raise _damaged(self.folder, "its files do not belong together")
+
+    def _dimensions(self) -> int:
+        return int(self.embeddings.shape[1])
+
+    def rows(self, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Unit embeddings (M, D) of objects (M,). Raises IndexError for a row that is not there."""
+        if len(ids) and not 0 <= ids.min() <= ids.max() < len(self.embeddings):
+            raise IndexError(f"rows {ids.min()} to {ids.max()} of a cache of {len(self.embeddings)}")
+        return np.asarray(self.embeddings[ids])
+
+    def check(self, parts: Sequence[Sequence[Label]], names: Sequence[str]) -> None:
+        """Raise UserError, naming what differs, where the cache belongs to other labels, class names or prompts.
+
+        parts: labels of the training split, and of the extra pictures where the run has some. A cache of both serves a
+        run with the first alone.
+        """
+        hashes = [label_hash(part) for part in parts]
+        same = {
+            "labels": self.meta.labels.split("+")[: len(hashes)] == hashes,
+            "prompts": self.meta.prompts == prompt_hash(names, spaces=self.meta.spaces),
+        }
+        wrong = [WHAT[key] for key, fits in same.items() if not fits]
+        if wrong:
+            raise UserError(
+                f"{self.folder}: this teacher cache was made for other {' and other '.join(wrong)} than this training has. "
+                "Make it anew with 'python prepare.py teacher', or name the cache of this set."
+            )
+
+
+class CacheWriter:
+    """Fill a cache picture by picture; what is done stays done when the run is broken off.
+
+    with CacheWriter(out, meta, labels, text) as writer:
+        for place in writer.missing(): writer.put(place, embeddings)
+        writer.finish()
+    """
+
+    def __init__(self, out: Path, meta: Meta, labels: Sequence[Label], text: Callable[[], NDArray[np.float32]]) -> None:
+        """text: makes (C, D), where the cache does not have it yet. Raises UserError where `out` is taken, or was begun
+
+        with something else.
+        """
+        self.out = Path(out).absolute()
+        self.work = self.out.with_name(f".{self.out.name}.part")
+        if self.out.exists():
+            raise UserError(f"--out {out}: is there already. Remove it to make it anew, or name another folder.")
+        self.offsets = first_rows([len(label.classes) for label in labels])
+        if (self.work / META).is_file():
+            _check_same(self.work, meta)
+        else:
+            self._begin(meta, text())
+        self.embeddings = _open(self.work / EMBEDDINGS)
+        self.done = _open(self.work / DONE)
+
+    def __enter__(self) -> CacheWriter:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.keep()
+
+    def _begin(self, meta: Meta, text: NDArray[np.float32]) -> None:
+        """Empty files of the right size; the meta comes last, so that one that is there means that all are."""
+        shape = (int(self.offsets[-1]), int(text.shape[1]))
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+            np.save(self.work / OFFSETS, self.offsets)
+            np.save(self.work / TEXT, text.astype(np.float32))
+            _empty(self.work / EMBEDDINGS, np.float16, shape)
+            _empty(self.work / DONE, np.uint8, (len(self.offsets) - 1,))
+        except OSError as problem:
+            raise UserError(
+                f"{self.work}: cannot be written ({problem.strerror}); {shape[0] * shape[1] * 2 / 1e9:.2f} GB are needed. "
+                "Choose a writable place with room."
+            ) from None
+        atomic_write(self.work / META, json.dumps(asdict(meta), indent=1).encode())
+
+    def missing(self) -> list[int]:
+        """Places of the pictures that are still to do."""
+        return np.flatnonzero(self.done == 0).tolist()
+
+    def put(self, place: int, embeddings: NDArray[np.floating[Any]]) -> None:
+        """Embeddings (objects, D) of a picture, of any length. Raises ValueError for another number, 0 or nan."""
+        first, last = int(self.offsets[place]), int(self.offsets[place + 1])
+        wide = np.asarray(embeddings, np.float32)
+        lengths = np.linalg.norm(wide, axis=-1, keepdims=True)
+        if wide.shape != (last - first, self.embeddings.shape[1]) or not (np.isfinite(lengths) & (lengths > 0)).all():
+            raise ValueError(f"picture {place}: embeddings {wide.shape} for {last - first} objects, or not finite")
+        self.embeddings[first:last] = wide / lengths
+        self.done[place] = 1
+
+    def skip(self, place: int) -> None:
+        """Note that a picture has no objects."""
+        self.put(place, np.zeros((0, self.embeddings.shape[1]), np.float32))
+
+    def keep(self) -> None:
+        """Bring all that is done to the disk: rows first, then the marks that say so."""
+        for array in (self.embeddings, self.done):
+            if isinstance(array, np.memmap):
+                array.flush()
+
+    def finish(self) -> TeacherCache:
+        """Give the folder its name. Raises ValueError while pictures are missing."""
+        if left := len(self.missing()):
+            raise ValueError(f"{left} pictures are still to do")
+        self.keep()
+        self.embeddings = self.done = np.zeros(0, np.uint8)  # some systems keep mapped files from being removed
+        (self.work / DONE).unlink()
+        self.work.rename(self.out)
+        return TeacherCache(self.out)
+
+
+def _empty(path: Path, dtype: type, shape: tuple[int, ...]) -> None:
+    """An array of zeros as a file, without having it in memory."""
+    if 0 in shape:
+        np.save(path, np.zeros(shape, dtype))
+    else:
+        np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
+
+
+def _open(path: Path) -> NDArray[Any]:
+    """An array that is written through to its file; one without entries cannot be mapped, and needs not be."""
+    array = np.load(path, allow_pickle=False, mmap_mode=None if _entries(path) == 0 else "r+")
+    return np.asanyarray(array)
+
+
+def _entries(path: Path) -> int:
+    """How many numbers the array in a file has, from its header."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        return int(np.prod(np.lib.format.read_array_header_1_0(file)[0]))
+
+
+def _check_same(work: Path, meta: Meta) -> None:
+    """Raise UserError where the cache in `work` was begun with something else."""
+    begun, now = asdict(_read_meta(work)), asdict(meta)
+    wrong = [WHAT.get(key, key) for key in now if begun[key] != now[key]]
+    if wrong:
+        raise UserError(
+            f"{work}: was begun with another {' and another '.join(wrong)}. Remove that folder, or go on as it was begun."
+        )
+
+
+def _read_meta(folder: Path) -> Meta:
+    try:
+        content = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError):
+        raise UserError(
+            f"{folder}: is no teacher cache (no readable {META}). Make one with 'python prepare.py teacher'."
+        ) from None
+    if not isinstance(content, Mapping) or not _fits(content):
+        raise _damaged(folder, f"{META} lacks entries or has others")
+    return Meta(**content)
+
+
+def _fits(content: Mapping[str, Any]) -> bool:
+    """Whether the entries are those of Meta, each of its type."""
+    kinds: dict[str, Any] = {"str": str, "int": int, "bool": bool, "float": (int, float)}
+    return content.keys() == {field.name for field in fields(Meta)} and all(
+        isinstance(content[field.name], kinds[str(field.type)]) for field in fields(Meta)
+    )
+
+
+def _read_array(path: Path, dtype: type, axes: int) -> NDArray[Any]:
+    """An array that stays on the disk. Raises UserError where it is missing, cut short or of another kind."""
+    try:
+        array = np.load(path, mmap_mode="r" if _entries(path) else None, allow_pickle=False)
+    except ValueError as problem:
+        raise _damaged(path.parent, f"{path.name}: {problem}") from None
+    except OSError as problem:
+        raise _damaged(path.parent, f"{path.name}: {problem.strerror or 'cut short'}") from None
+    if array.dtype != dtype or array.ndim != axes:
+        raise _damaged(path.parent, f"{path.name} is {array.dtype} with {array.ndim} axes")
+    return array
+
+
+def _damaged(folder: Path, reason: str) -> UserError:
+    return UserError(f"{folder}: damaged teacher cache ({reason}). Make it anew with 'python prepare.py teacher'.")

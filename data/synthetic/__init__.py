@@ -1,0 +1,1 @@
+"""Synthetic data sets, rendered from a seed."""

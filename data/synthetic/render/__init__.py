@@ -1,0 +1,1 @@
+"""Deferred renderer: primitives, rasterizer, lighting."""

@@ -1,0 +1,1 @@
+"""Shelf scenes with a long tail of classes."""

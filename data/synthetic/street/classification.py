@@ -1,0 +1,109 @@
+"""Made-up pictures to classify, by day and by night: one thing of the made-up street in the middle of each.
+
+The ten classes are things that vehicles.py, people.py and buildings.py draw; houses and lamps stand around
+them as in scene.py, and day and night are those of render/lighting.py. numpy and OpenCV only, but for darkened copies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data.synthetic.render.lighting import day, night
+from data.synthetic.render.primitives import Model
+from data.synthetic.render.rasterizer import Camera, Pose
+from data.synthetic.street.buildings import bench, bin_, bollard, sign, tree
+from data.synthetic.street.people import dog, person
+from data.synthetic.street.scene import Street, draw, make_street
+from data.synthetic.street.vehicles import BUILDERS
+
+Picture = NDArray[np.uint8]
+Build = Callable[[np.random.Generator, bool], Model]
+THINGS: dict[str, Build] = {  # in the order of the labels; `lit` lights what has lamps
+    "Bench": lambda rng, lit: bench(rng),
+    "Bicycle": BUILDERS["bicycle"],
+    "Bin": lambda rng, lit: bin_(rng),
+    "Bus": BUILDERS["bus"],
+    "Car": BUILDERS["car"],
+    "Dog": lambda rng, lit: dog(rng, rng.uniform(0, 2 * math.pi)),
+    "Motorbike": BUILDERS["motorbike"],
+    "Person": lambda rng, lit: person(rng, str(rng.choice(["walk", "stand"])), rng.uniform(0, 2 * math.pi)),
+    "Sign": lambda rng, lit: sign(rng),
+    "Tree": lambda rng, lit: tree(rng),
+}
+NAMES = tuple(THINGS)
+FILLS = (0.5, 0.95)  # share of the picture's side that the longer side of a thing takes
+NEAREST = (3.5, 6.0)  # metres to a thing of no size; a large one stands further away
+HORIZON = (0.15, 0.6)  # share of the picture above it
+LOWEST = 0.25  # metres: no camera is held lower
+LIGHTS = {"day": day, "night": night}
+DARKENED = "darkened"  # a look that is made from the day's picture, by data.degrade.low_light
+WIDE = 5.0  # metres: what is deeper is a house
+QUALITY = 95  # of the JPEG pictures
+
+
+def thing_in_street(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], int]:
+    """Picture number `seed` of (width, height) px, RGB, in each look (`day`, `night`): look -> picture, and the class.
+
+    Classes take turns: picture number n is of class n % 10.
+    """
+    frame = draw(_street(seed, size))
+    return {look: LIGHTS[look](frame, seed) for look in looks}, seed % len(NAMES)
+
+
+def write_pictures(folder: Path, seed: int, size: tuple[int, int], stem: str, folders: Mapping[str, str]) -> None:
+    """Write picture number `seed` once a folder, FOLDER/CLASS/STEM.jpg; folders: name -> `day`, `night` or DARKENED.
+
+    Raises OSError where OpenCV cannot.
+    """
+    wanted = set(folders.values())
+    looks, label = thing_in_street(seed, size, wanted - {DARKENED} | ({"day"} if DARKENED in wanted else set()))
+    if DARKENED in wanted:
+        looks[DARKENED] = _darkened(looks["day"], seed)
+    for name, look in folders.items():
+        path = folder / name / NAMES[label] / f"{stem}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not cv2.imwrite(str(path), looks[look][..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
+            raise OSError(f"{path} could not be written")
+
+
+def _darkened(picture: Picture, seed: int) -> Picture:
+    """A day as a camera at night would have taken it, by a model that has nothing to do with the lamps of this street."""
+    import torch  # only here, so that the other looks start fast
+
+    from data.degrade import low_light_bytes
+
+    dark: Picture = low_light_bytes(torch.from_numpy(picture)[None], [seed])[0][0].numpy()
+    return dark
+
+
+def _street(seed: int, size: tuple[int, int]) -> Street:
+    """A street with nothing on it but one thing that the camera looks at, and now and then a bollard."""
+    rng = np.random.default_rng([seed, 51])
+    street = make_street(seed, size)
+    thing = THINGS[NAMES[seed % len(NAMES)]](rng, bool(rng.random() < 0.7))
+    away = rng.uniform(*NEAREST) + 1.1 * max(thing.size)
+    camera = _aimed(rng, street.camera, thing, away)
+    standing = [(model, pose) for model, pose in street.standing if model.size[2] > WIDE or model.lamps]
+    standing.append((thing, Pose(*camera.to_world(0.0, away), rng.uniform(0, 2 * math.pi))))
+    if rng.random() < 0.4:
+        aside = rng.choice([-1, 1]) * (0.4 + 0.5 * max(thing.size[0], thing.size[2]))
+        standing.append((bollard(rng), Pose(*camera.to_world(float(aside), away * rng.uniform(0.9, 1.4)))))
+    return replace(street, camera=camera, standing=tuple(standing), actors=())
+
+
+def _aimed(rng: np.random.Generator, camera: Camera, thing: Model, away: float) -> Camera:
+    """The street's camera with the thing, `away` metres ahead, near the middle of the picture and large in it."""
+    length, height, width = thing.size
+    across = max(0.75 * length, width, height)
+    focal = rng.uniform(*FILLS) * min(camera.width, camera.height) * away / across
+    middle = camera.height * rng.uniform(0.44, 0.56)  # the row of the thing's middle
+    horizon = camera.height * rng.uniform(*HORIZON)
+    up = max(height / 2 + (middle - horizon) * away / focal, LOWEST)
+    return replace(camera, focal=focal, y=up, horizon=max(middle - focal * (up - height / 2) / away, 1.0))

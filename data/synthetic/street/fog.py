@@ -1,0 +1,109 @@
+"""Fog over a drawn street: light fades with the true distance that it crosses, and the fog's own light takes its place.
+
+Koschmieder's law in linear light, at the renderer's fine pixels: I = J t + A (1 - t) with t = exp(-beta d), where d is
+the way from the camera to the surface in metres. Under fog there is no sun: what lights the street comes from all
+around, so J is drawn anew and is not the day picture.
+Source: Koschmieder, Theorie der horizontalen Sichtweite (1924); Sakaridis et al., Semantic Foggy Scene Understanding
+(IJCV 2018), for the same law on true depth.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data.synthetic.render.lighting import Exposure, expose, luminance, shrink, sunlit
+from data.synthetic.render.rasterizer import Array, floats, noise_tile, triple
+from data.synthetic.street.scene import Frame
+
+VISIBILITY = (25.0, 120.0)  # metres
+CONTRAST = 0.05  # what is left of a black thing's contrast at that distance (the meteorological optical range, WMO)
+
+
+@dataclass(frozen=True)
+class Fog:
+    """One picture's fog: visibility in metres, colour of its light (linear RGB, mean about 1), and how patchy it is.
+
+    `patches` is the standard deviation of its density along neighbouring lines of sight, relative to the mean.
+    """
+
+    visibility: float
+    colour: tuple[float, float, float]
+    patches: float
+
+    @property
+    def beta(self) -> float:
+        """Extinction a metre: exp(-beta * visibility) = CONTRAST, so about 3 / visibility."""
+        return -math.log(CONTRAST) / self.visibility
+
+
+def draw_fog(rng: np.random.Generator) -> Fog:
+    """Fog of a visibility drawn by its logarithm from VISIBILITY, white to bluish."""
+    low, high = VISIBILITY
+    warmth = rng.uniform(-0.07, 0.02)
+    colour = (1 + warmth, 1.0, 1 - 1.2 * warmth)
+    return Fog(low * (high / low) ** rng.random(), triple(floats(colour)), rng.uniform(0.05, 0.2))
+
+
+def foggy(frame: Frame, seed: int, *, fog: Fog | None = None) -> NDArray[np.uint8]:
+    """The street of `frame` in fog, (H, W, 3) RGB, 8 bits. Without `fog` one is drawn from the seed."""
+    rng = np.random.default_rng([seed, 41])
+    drawn = draw_fog(rng)
+    fog = fog or drawn
+    clear = _diffuse(frame, fog)
+    through = transmission(distance(frame), fog, _density(frame, fog, rng))
+    through[frame.buffers.faces == 0] = 0  # no sky is seen through fog
+    light = _scattered(clear, through, fog) + (1 - through)[..., None] * _airlight(frame, fog)
+    return _develop(shrink(light), seed, rng)
+
+
+def distance(frame: Frame) -> Array:
+    """(H, W) metres from the camera to what each fine pixel shows, along its ray."""
+    columns, rows = frame.camera.rays()
+    return frame.buffers.depth * np.sqrt(1 + columns**2 + rows[:, None] ** 2)
+
+
+def transmission(metres: Array, fog: Fog, density: Array | float = 1.0) -> Array:
+    """Share of light, in (0, 1], that crosses `metres` of fog of a relative `density`."""
+    through: Array = np.exp(-fog.beta * density * metres).astype(np.float32)
+    return through
+
+
+def _diffuse(frame: Frame, fog: Fog) -> Array:
+    """Light (H, W, 3) that the surfaces send out where all light comes from above, evenly, in the fog's colour."""
+    return sunlit(frame, floats([0, 1, 0]), floats([0, 0, 0]), 0.9 * floats(fog.colour))
+
+
+def _density(frame: Frame, fog: Fog, rng: np.random.Generator) -> Array:
+    """(H, W) mean density along each line of sight, about 1: drifting patches, wider than high, thicker low down."""
+    height, width = frame.buffers.faces.shape
+    tile = np.roll(noise_tile(), rng.integers(0, 256, 2), (0, 1))[:40, :28]
+    smooth = cv2.resize(cv2.GaussianBlur(tile, (0, 0), 4), (width, height), interpolation=cv2.INTER_CUBIC)
+    smooth = (smooth - smooth.mean()) / smooth.std()
+    sinking = rng.uniform(0, 0.15) * np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    return np.clip(1 + fog.patches * smooth + sinking, 0.4, 1.6)
+
+
+def _scattered(clear: Array, through: Array, fog: Fog) -> Array:
+    """What arrives of the surfaces' light: through * clear, a part of it turned aside by drops and so blurred."""
+    aside = cv2.GaussianBlur(clear, (0, 0), clear.shape[1] / 160)
+    share = (0.35 * (1 - through))[..., None]
+    return (clear + share * (aside - clear)) * through[..., None]
+
+
+def _airlight(frame: Frame, fog: Fog) -> Array:
+    """The fog's own light (H, 1, 3): a little brighter towards the sky."""
+    height = frame.buffers.faces.shape[0]
+    up = np.linspace(1.08, 0.92, height, dtype=np.float32)[:, None, None]
+    return 0.62 * up * floats(fog.colour)
+
+
+def _develop(light: Array, seed: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Exposed for the fog, which fills the picture, by a camera that has less light than on a clear day."""
+    gain = rng.uniform(0.3, 0.44) / float(luminance(light).mean())
+    balance = triple(rng.uniform(0.97, 1.03, 3))
+    return expose(light, Exposure(gain, rng.uniform(1200, 3000), 4.0, balance, 0.0), (seed, 42))

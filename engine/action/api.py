@@ -1,0 +1,44 @@
+"""Task action behind train.py, val.py and compare.py: what is particular to clips, and what engine/tasks.py names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from data.config import DataConfig
+from data.video.dataset import ClipSet
+from data.video.index import load_split
+from engine.action.evaluation import evaluate_clips
+from engine.action.task import make_plan
+from engine.action.trainer import ActionTrainer
+from engine.checkpoint.action import TASK, ClipClassifier, load_clip_classifier
+from engine.classification.shared import STAYS_WITH_RESUME, Recognition
+from engine.evaluation.evaluator import Report
+from engine.options.action import VAL_OPTIONS, ActionOptions
+
+
+def _dataset(config: DataConfig, split: str, classifier: ClipClassifier) -> ClipSet:
+    return ClipSet(load_split(config, split), classifier.shape, tests=ActionOptions().test_clips, cache="none")
+
+
+def _evaluate(classifier: ClipClassifier, dataset: ClipSet, names: Mapping[int, str], **how: Any) -> Report:
+    return evaluate_clips(classifier.network, classifier.name, dataset, names, **how)
+
+
+def _described(classifier: ClipClassifier) -> str:
+    shape = classifier.shape
+    return f"{classifier.name}, clips of {shape.frames} frames, every {shape.interval}., at {shape.size} px"
+
+
+CLIPS = Recognition(
+    task=TASK,
+    val_options=VAL_OPTIONS,
+    trainer=ActionTrainer,
+    make_plan=make_plan,
+    load=load_clip_classifier,
+    dataset=_dataset,
+    evaluate=_evaluate,
+    described=_described,
+    stays_with_resume=(*STAYS_WITH_RESUME, "keep_videos"),
+)
+train, validate, examine = CLIPS.train, CLIPS.validate, CLIPS.examine

@@ -1,0 +1,190 @@
+"""detect.py with a clip classifier: what is done in a video, when, printed and painted as a timeline."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data.config import load_data
+from data.video.dataset import ClipShape, as_tensor, assemble, centre_window, cut
+from engine.action.evaluation import Enhance, probabilities
+from engine.action.timeline import Seen, Timeline, Watcher
+from engine.checkpoint.action import TASK, ClipClassifier, load_clip_classifier
+from engine.enhancement.enhancer import enhancer_of
+from engine.inference.api import DetectResult, finish, open_feed, run_folder
+from engine.inference.display import open_window
+from engine.inference.frame_reader import Feed
+from engine.inference.sources import Item, Plan, plan
+from engine.inference.worker import Background
+from engine.inference.writers import DEFAULT_RATE, Looks, Outputs, Writer, class_name
+from engine.options.action import DETECT_OPTIONS
+from engine.options.detect import DetectOptions
+from engine.tasks import check_meaning, own_names
+from engine.training.distributed import pick_device
+from utils.files import UserError, find_weights
+from utils.options import build
+from utils.signals import stopped_by_sigterm
+from utils.tables import save_csv
+
+
+def detect(**options: Any) -> DetectResult:
+    """Name the actions in videos and streams, with the options of detect.py; `detections` counts the stretches found.
+
+    Prints a line a clip and a timeline a source; writes the videos with the label and a bar of the labels so far, and
+    timeline.csv, also after Ctrl-C. Raises UserError for what the user can mend.
+    """
+    given = own_names(options, [DetectOptions])
+    check_meaning(given, DETECT_OPTIONS, TASK)
+    (chosen,) = build([DetectOptions], given)
+    sources = plan(chosen.source)
+    _refuse_pictures(sources)
+    classifier, names = _classifier(chosen)
+    classify = Classifying(classifier, names, enhancer_of(chosen, pick_device(chosen.device)), chosen.half)
+    result = DetectResult(None if chosen.nosave and not chosen.save_csv else run_folder(chosen, sources))
+    looks = Looks(names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf)
+    timelines: dict[Item, Timeline] = {}
+    started = time.perf_counter()
+    try:
+        with stopped_by_sigterm(), open_feed(sources, chosen) as feed:
+            _run(feed, classify, looks, chosen, result, timelines)
+    except KeyboardInterrupt:
+        print(f"stopped after {result.frames} frames")
+        _report(timelines, names, result, time.perf_counter() - started)
+        raise
+    _report(timelines, names, result, time.perf_counter() - started)
+    finish(result, feed, sources)
+    return result
+
+
+def _refuse_pictures(sources: Plan) -> None:
+    """Raise UserError where a source is a picture: nothing moves in it."""
+    still = next((item for item in sources.items if item.kind == "image"), None)
+    if still is not None:
+        raise UserError(
+            f"--source {still.shown}: is a picture, and actions are seen in videos. Name videos or streams."
+        )
+
+
+def _classifier(options: DetectOptions) -> tuple[ClipClassifier, dict[int, str]]:
+    """The network that the options name, and the names of its classes."""
+    if options.weights is None:
+        raise UserError("--weights: no clip classifier was named. Give a file such as runs/train/exp/weights/best.pt.")
+    file = find_weights(options.weights)
+    classifier = load_clip_classifier(file, pick_device(options.device), options.trust)
+    names = load_data(options.data, need=()).names if options.data else classifier.names
+    if names is None:
+        raise UserError(f"--weights {file}: does not say what its classes are called. Add --data NAME.yaml.")
+    if len(names) != classifier.classes:
+        raise UserError(
+            f"--data {options.data}: names {len(names)} classes, the network has {classifier.classes}. Leave --data out."
+        )
+    return classifier, names
+
+
+class Classifying:
+    """A clip classifier as a function of decoded frames; `milliseconds`: of the last call."""
+
+    def __init__(
+        self, classifier: ClipClassifier, names: dict[int, str], enhance: Enhance | None = None, half: bool = False
+    ) -> None:
+        self.classifier, self.names, self.enhance, self.half = classifier, names, enhance, half
+        self.milliseconds = 0.0
+
+    @property
+    def shape(self) -> ClipShape:
+        """What a clip is."""
+        return self.classifier.shape
+
+    @torch.no_grad()
+    def __call__(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """Frames (H, W, 3) uint8, blue-green-red, of one size; fewer than a clip are looped. Returns (classes,)."""
+        start = time.perf_counter()
+        window = centre_window(frames[0].shape[:2])
+        clip = assemble([cut(frame, window, self.shape.size) for frame in frames], self.shape.frames)
+        device = next(self.classifier.network.parameters()).device
+        with torch.autocast(device.type, torch.float16, enabled=self.half and device.type == "cuda"):
+            batch = as_tensor(clip)[None, None].to(device)  # (1, 1, 3, T, S, S)
+            scores = probabilities(self.classifier.network, self.classifier.name, batch, self.enhance)[0].cpu().numpy()
+        self.milliseconds = 1000 * (time.perf_counter() - start)
+        return scores
+
+
+def _run(
+    feed: Feed, classify: Classifying, looks: Looks, options: DetectOptions, result: DetectResult,
+    timelines: dict[Item, Timeline],
+) -> None:  # fmt: skip
+    """Every frame through the classifier, window and writer; `timelines` grow along."""
+    window = open_window() if options.view_img else None
+    outputs = Outputs(not options.nosave, table=options.save_csv)
+    writer = Writer(result.save_dir or Path(), outputs, looks, together=feed.plan.together, rate=1 / options.vid_stride)
+    with closing(window) if window else nullcontext(), closing(writer), Background(writer.save) as saver:
+        for seen in _labelled(feed, classify, options.vid_stride):
+            frame, result.frames = seen.frame, result.frames + 1
+            timeline = timelines.setdefault(frame.item, Timeline(frame.fps or DEFAULT_RATE))
+            timeline.add(seen)
+            rows = np.array([[0, 0, frame.image.shape[1], frame.image.shape[0], seen.confidence, seen.label]])
+            drawn = timeline.paint(looks(frame.image, rows), frame.total) if window or outputs.pictures else None
+            if outputs.any:
+                saver.put(frame, rows, drawn)
+            if window and drawn is not None and not window.show(frame.item.title, drawn, still=False):
+                return
+
+
+def _labelled(feed: Feed, classify: Classifying, stride: int) -> Iterator[Seen]:
+    """Every frame with its label; prints a line a clip. A video's last frames are settled when another begins.
+
+    Ctrl-C settles what was seen until then.
+    """
+    shape = classify.shape
+    shape = ClipShape(shape.frames, max(1, round(shape.interval / stride)), shape.size)  # as many seconds as before
+    watchers: dict[Item, Watcher] = {}
+    interrupt = None
+    try:
+        for frame in chain.from_iterable(feed):
+            if not feed.plan.together:
+                for other in [item for item in watchers if item != frame.item]:
+                    yield from _told(watchers.pop(other).rest(), classify, feed)
+            watcher = watchers.setdefault(frame.item, Watcher(classify, shape))
+            yield from _told(watcher.add(frame), classify, feed)
+    except KeyboardInterrupt as problem:
+        interrupt = problem
+    for watcher in watchers.values():
+        yield from _told(watcher.rest(), classify, feed)
+    if interrupt is not None:
+        raise interrupt
+
+
+def _told(settled: list[Seen], classify: Classifying, feed: Feed) -> list[Seen]:
+    """Frames that are settled now, after a line that says so."""
+    if settled:
+        first, last = settled[0].frame, settled[-1].frame
+        kind = "video" if first.item.kind == "video" else "stream"
+        numbers = f"{first.number}-{last.number}" + (f"/{first.total}" if first.total else "")
+        name = class_name(classify.names, settled[0].label)
+        place = f"{kind} {first.item.order}/{len(feed.plan.items)} ({numbers}) {first.item.shown}"
+        print(f"{place}: {name} {settled[0].confidence:.2f}, {classify.milliseconds:.1f}ms", flush=True)
+    return settled
+
+
+def _report(timelines: Mapping[Item, Timeline], names: dict[int, str], result: DetectResult, seconds: float) -> None:
+    """The timeline of each source, on screen and as a table; with its place in the plan where two are called the same."""
+    times = Counter(item.shown for item in timelines)
+    called = {item: item.shown if times[item.shown] == 1 else item.title for item in timelines}
+    rows = [row for item, timeline in timelines.items() for row in timeline.rows(called[item], names)]
+    result.detections = len(rows)
+    for item, timeline in timelines.items():
+        print(f"{called[item]}: {timeline.text(names)}")
+    if not result.frames:
+        return
+    print(f"{result.frames} frames in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s")
+    if result.save_dir is not None:
+        save_csv(result.save_dir / "timeline.csv", rows)
+        print(f"results are in {result.save_dir}")

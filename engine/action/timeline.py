@@ -1,0 +1,121 @@
+"""Which action is seen when: clips of a running video, and the timeline that they make."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from data.video.dataset import ClipShape
+from engine.inference.capture import Frame
+from utils.draw import colour
+
+Classify = Callable[[Sequence[np.ndarray]], np.ndarray]
+"""Frames of a clip, (H, W, 3) uint8 blue-green-red, fewer than a clip where the video is shorter: (classes,) probabilities."""
+RECENT = 300  # frames that the bar shows of a source that does not state its length
+
+
+class Seen(NamedTuple):
+    """A frame, and what is done in it, with what confidence in [0, 1]."""
+
+    frame: Frame
+    label: int
+    confidence: float
+
+
+class Stretch(NamedTuple):
+    """Frames of one label: from the first to the last one's end, in seconds, and the mean confidence."""
+
+    start: float
+    end: float
+    label: int
+    confidence: float
+
+
+class Watcher:
+    """Labels the frames of one source, half a clip at a time, by the clip that ends there; the first whole clip at once."""
+
+    def __init__(self, classify: Classify, shape: ClipShape) -> None:
+        self.classify, self.shape = classify, shape
+        self.step = max(1, shape.span // 2)
+        self.pictures: deque[np.ndarray] = deque(maxlen=shape.span)
+        self.waiting: list[Frame] = []
+
+    def add(self, frame: Frame) -> list[Seen]:
+        """Take the next frame; returns those that are settled now, in order."""
+        if self.pictures and frame.image.shape != self.pictures[-1].shape:
+            height, width = self.pictures[-1].shape[:2]
+            self.pictures.append(cv2.resize(frame.image, (width, height)))
+        else:
+            self.pictures.append(frame.image)
+        self.waiting.append(frame)
+        whole = len(self.pictures) == self.shape.span
+        return self.rest() if whole and len(self.waiting) >= self.step else []
+
+    def rest(self) -> list[Seen]:
+        """The frames that are not settled yet, by the last clip, shorter than usual where there were fewer frames."""
+        if not self.waiting:
+            return []
+        scores = self.classify(list(self.pictures)[:: self.shape.interval])
+        label = int(scores.argmax())
+        done = [Seen(frame, label, float(scores[label])) for frame in self.waiting]
+        self.waiting.clear()
+        return done
+
+
+class Timeline:
+    """The labels of one source so far."""
+
+    def __init__(self, rate: float) -> None:
+        """rate: frames a second of the source."""
+        self.rate = rate
+        self.labels: list[tuple[int, int, float]] = []  # frame number from 1, label, confidence
+
+    def add(self, seen: Seen) -> None:
+        """One more frame."""
+        self.labels.append((seen.frame.number, seen.label, seen.confidence))
+
+    def stretches(self) -> list[Stretch]:
+        """Runs of one label, in order."""
+        found: list[Stretch] = []
+        group: list[tuple[int, int, float]] = []
+        for entry in [*self.labels, None]:
+            if group and (entry is None or entry[1] != group[-1][1]):
+                end = (entry or (group[-1][0] + 1,))[0]
+                mean = sum(confidence for *_, confidence in group) / len(group)
+                found.append(Stretch((group[0][0] - 1) / self.rate, (end - 1) / self.rate, group[0][1], mean))
+                group = []
+            if entry is not None:
+                group.append(entry)
+        return found
+
+    def paint(self, picture: np.ndarray, total: int) -> np.ndarray:
+        """Draw a bar of the labels so far along the lower edge of a picture (H, W, 3), in place.
+
+        total: frames of the source; 0 where it does not say: the bar then shows the last RECENT ones.
+        """
+        height, width = picture.shape[:2]
+        top, last = height - max(3, height // 40), self.labels[-1][0]
+        first, length = (0, max(total, last)) if total else (max(0, last - RECENT), RECENT)
+        cv2.rectangle(picture, (0, top), (width, height), (40, 40, 40), cv2.FILLED)
+        shown = [entry for entry in self.labels if entry[0] > first]
+        for (number, label, _), (following, *_) in zip(shown, [*shown[1:], (last + 1,)], strict=True):
+            left, right = (round(width * (place - 1 - first) / length) for place in (number, following))
+            cv2.rectangle(picture, (left, top), (max(left, right - 1), height), colour(label), cv2.FILLED)
+        return picture
+
+    def text(self, names: Mapping[int, str]) -> str:
+        """'0.0-2.1 s Walk 0.93, 2.1-3.0 s Sit 0.71'."""
+        parts = self.stretches()
+        return ", ".join(f"{s.start:.1f}-{s.end:.1f} s {names.get(s.label, s.label)} {s.confidence:.2f}" for s in parts)
+
+    def rows(self, source: str, names: Mapping[int, str]) -> list[dict[str, Any]]:
+        """The rows of timeline.csv."""
+        return [
+            {"source": source, "start": round(s.start, 3), "end": round(s.end, 3),
+             "action": names.get(s.label, str(s.label)), "confidence": round(s.confidence, 4)}
+            for s in self.stretches()
+        ]  # fmt: skip

@@ -1,0 +1,34 @@
+"""Task classify behind train.py, val.py and compare.py: what is particular to pictures, and what engine/tasks.py names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from data.classification.dataset import ClassFolders, build_class_folders
+from engine.checkpoint.classifier import TASK, Classifier, load_classifier
+from engine.classification.evaluation import evaluate_classifier
+from engine.classification.shared import Recognition
+from engine.classification.task import make_plan
+from engine.classification.trainer import ClassTrainer
+from engine.evaluation.evaluator import Report
+from engine.options.classify import VAL_OPTIONS
+
+
+def _evaluate(classifier: Classifier, dataset: ClassFolders, names: Mapping[int, str], **how: Any) -> Report:
+    return evaluate_classifier(classifier.network, dataset, names, **how)
+
+
+PICTURES = Recognition(
+    task=TASK,
+    val_options=VAL_OPTIONS,
+    trainer=ClassTrainer,
+    make_plan=make_plan,
+    load=load_classifier,
+    dataset=lambda config, split, classifier: build_class_folders(config, split, classifier.imgsz),
+    evaluate=_evaluate,
+    described=lambda classifier: f"{classifier.name} at {classifier.imgsz} px",
+    resized=lambda classifier, imgsz: replace(classifier, imgsz=imgsz),
+)
+train, validate, examine = PICTURES.train, PICTURES.validate, PICTURES.examine

@@ -1,0 +1,263 @@
+"""From the outcomes of a comparison to its tables: mean, spread, intervals of the differences; CSV, Markdown, PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.evaluation.evaluator import PictureStats, Report
+from utils.files import atomic_write
+from utils.metrics.bootstrap import (
+    Interval,
+    Matches,
+    crossed_bootstrap,
+    paired_bootstrap,
+    resample_weights,
+    resampled_map,
+)
+from utils.plots import plot_comparison
+from utils.tables import markdown_table, save_csv, text_table
+
+METRICS = ("mAP50", "mAP50-95")
+SHARES = {"top1": 0, "top5": 1}  # shares of the pictures, and the column of `tp` that says which count
+LEVELS = {"mAP50": range(1), "AP50": range(1)}  # IoU levels that a metric is the mean of; others: all ten
+FEW = 5  # seeds below which the table warns
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one (run, seed) gave: a report a split and the seconds of training, or why it failed."""
+
+    run: str
+    seed: int
+    reports: list[Report] = field(default_factory=list)
+    train_seconds: float = 0.0
+    error: str = ""
+
+    def line(self) -> str:
+        """The outcome in one line."""
+        head = f"{self.run}, seed {self.seed}"
+        if self.error:
+            return f"{head}: failed: {self.error}"
+        scores = "  ".join(f"{report.condition} {_headline(report)}" for report in self.reports)
+        return f"{head}: {scores}  ({self.train_seconds:.0f} s of training)"
+
+
+def _headline(report: Report) -> str:
+    """The metric that a report is known by."""
+    name = next(name for name in (METRICS[0], *report.metrics) if name in report.metrics)
+    return f"{name} {report.metrics[name]:.3f}"
+
+
+class Study:
+    """The outcomes of a comparison, looked at by run and condition.
+
+    metrics: those that differences are given of. groups: a metric over some classes only -> these classes; a metric that
+    is neither in METRICS, in SHARES nor here cannot be had from resampled pictures, and its interval is over seeds alone.
+    usual: metrics that every summary of the task shows.
+    """
+
+    def __init__(
+        self,
+        runs: list[str],
+        conditions: list[str],
+        outcomes: list[Outcome],
+        metrics: Sequence[str],
+        resamples: int,
+        groups: Mapping[str, Collection[int] | None] | None = None,
+        usual: Sequence[str] = METRICS,
+    ) -> None:
+        self.runs, self.conditions, self.outcomes = runs, conditions, outcomes
+        self.metrics, self.resamples = list(metrics), resamples
+        self.groups = dict.fromkeys((*METRICS, *SHARES)) | dict(groups or {})
+        self.usual = usual
+        self._resampled: dict[tuple[str, int, str, str], np.ndarray] = {}
+
+    @property
+    def shown(self) -> list[str]:
+        """Metrics of the summary: the usual two, and those that are compared besides."""
+        return list(dict.fromkeys((*self.usual, *self.metrics)))
+
+    def reports(self, run: str, condition: str) -> dict[int, Report]:
+        """Seed -> report of the finished seeds of a run."""
+        mine = (outcome for outcome in self.outcomes if outcome.run == run and not outcome.error)
+        return {o.seed: report for o in mine for report in o.reports if report.condition == condition}
+
+    def values(self, run: str, condition: str, metric: str) -> np.ndarray:
+        """The metric of each finished seed: (seeds,)."""
+        return np.array([report.metrics.get(metric, np.nan) for report in self.reports(run, condition).values()])
+
+    def summary(self) -> list[dict[str, Any]]:
+        """One row a run and condition: mean and spread (sd) of each metric, seconds of training, what failed."""
+        return [self._summary_row(run, condition) for run in self.runs for condition in self.conditions]
+
+    def _summary_row(self, run: str, condition: str) -> dict[str, Any]:
+        mine = [outcome for outcome in self.outcomes if outcome.run == run]
+        row: dict[str, Any] = {"run": run, "condition": condition, "seeds": len(self.reports(run, condition))}
+        for metric in self.shown:
+            values = self.values(run, condition, metric)
+            row[metric] = float(values.mean()) if len(values) else float("nan")
+            row[f"{metric} sd"] = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+        seconds = [outcome.train_seconds for outcome in mine if not outcome.error]
+        row["train s"] = round(float(np.mean(seconds))) if seconds else None
+        errors = [f"seed {outcome.seed}: {outcome.error}" for outcome in mine if outcome.error]
+        return {**row, "failed": "; ".join(errors)} if errors else row
+
+    def differences(self) -> list[dict[str, Any]]:
+        """Each run against the first, and against the one before it: difference, interval, verdict."""
+        pairs = [(run, self.runs[0]) for run in self.runs[1:]]
+        pairs += [(run, before) for before, run in pairwise(self.runs[1:])]
+        rows = (
+            self._difference(run, other, condition, metric)
+            for metric in self.metrics
+            for run, other in pairs
+            for condition in self.conditions
+        )
+        return [row for row in rows if row is not None]
+
+    def _difference(self, run: str, other: str, condition: str, metric: str) -> dict[str, Any] | None:
+        """The row of one pair of runs, over the seeds that both have finished."""
+        ours, theirs = self.reports(run, condition), self.reports(other, condition)
+        seeds = [
+            s for s in sorted(ours.keys() & theirs.keys()) if metric in ours[s].metrics and metric in theirs[s].metrics
+        ]
+        if not seeds:
+            return None
+        a, b = ([reports[seed] for seed in seeds] for reports in (ours, theirs))
+        interval, resampled = self._interval(a, b, [(run, seed, condition, metric) for seed in seeds], other)
+        wins = sum(x.metrics[metric] > y.metrics[metric] for x, y in zip(a, b, strict=True))
+        return {
+            "run": run,
+            "against": other,
+            "condition": condition,
+            "metric": metric,
+            "difference": interval.mean,
+            "low": interval.low,
+            "high": interval.high,
+            "verdict": interval.verdict,
+            "seeds ahead": f"{wins} of {len(seeds)}",
+            "resampled": resampled,
+        }
+
+    def _interval(
+        self, a: list[Report], b: list[Report], keys: list[tuple[str, int, str, str]], other: str
+    ) -> tuple[Interval, str]:
+        """The interval of the mean difference, and what was drawn for it: seeds and pictures, where both are there."""
+        metric = keys[0][3]
+        ours, theirs = ([report.metrics[metric] for report in reports] for reports in (a, b))
+        if metric not in self.groups or not all(_same_pictures(a[0], report) for report in (*a, *b)):
+            return paired_bootstrap(ours, theirs, samples=self.resamples), f"{len(a)} seeds"
+        table = np.stack([self._resample(key, report) for key, report in zip(keys, a, strict=True)])
+        against = [(other, *key[1:]) for key in keys]
+        reference = np.stack([self._resample(key, report) for key, report in zip(against, b, strict=True)])
+        mean = float(np.mean(ours) - np.mean(theirs))
+        interval = crossed_bootstrap(table, reference, mean, seeds_too=len(a) > 1)
+        seeds = f"{len(a)} seeds x " if len(a) > 1 else ""
+        return interval, f"{seeds}{len(a[0].pictures)} pictures"
+
+    def _resample(self, key: tuple[str, int, str, str], report: Report) -> np.ndarray:
+        """The metric on each resample of the pictures, which are the same resamples for every run: (resamples,)."""
+        if key not in self._resampled:
+            weights = resample_weights(len(report.pictures), self.resamples)
+            self._resampled[key] = self._resampled_metric(key[3], report, weights)
+        return self._resampled[key]
+
+    def _resampled_metric(self, metric: str, report: Report, weights: np.ndarray) -> np.ndarray:
+        """A metric where picture p counts weights[r, p] times: (resamples, pictures) -> (resamples,)."""
+        if metric in SHARES:
+            right = np.array([picture.tp[0, SHARES[metric]] for picture in report.pictures])
+            return weights @ right / weights.sum(1)
+        levels, classes = LEVELS.get(metric, range(10)), self.groups[metric]
+        return np.mean([resampled_map(matches_of(report.pictures, level, classes), weights) for level in levels], 0)
+
+
+def _same_pictures(a: Report, b: Report) -> bool:
+    """Whether both reports hold the matches of the same pictures in the same order."""
+    return bool(a.pictures) and [p.file for p in a.pictures] == [p.file for p in b.pictures]
+
+
+def matches_of(pictures: Sequence[PictureStats], level: int, only: Collection[int] | None = None) -> Matches:
+    """The matches of a report at one IoU level (0: 0.50 ... 9: 0.95), as resampling wants them; of `only` some classes."""
+    classes = 1 + int(max((p.target_cls.max() for p in pictures if len(p.target_cls)), default=0))
+    wanted = np.ones(classes, bool) if only is None else np.isin(np.arange(classes), list(only))
+    counts = [np.bincount(picture.target_cls.astype(int), minlength=classes) * wanted for picture in pictures]
+    sizes = [len(picture.conf) for picture in pictures]
+    return Matches(
+        right=np.concatenate([picture.tp[:, level] for picture in pictures]),
+        conf=np.concatenate([picture.conf for picture in pictures]),
+        cls=np.concatenate([picture.pred_cls for picture in pictures]),
+        picture=np.repeat(np.arange(len(pictures)), sizes),
+        objects=np.stack(counts),
+    )
+
+
+def save_study(
+    study: Study, save_dir: Path, out: Path | None, data: str, facts: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Print the tables, and write them with a picture into the run folder and, if given, into `out`."""
+    summary, differences = study.summary(), study.differences()
+    notes = notes_of(study, facts)
+    for rows in (summary, differences):
+        print("\n" + text_table(rows))
+    print("\n" + "\n".join(notes))
+    page = markdown(study, summary, differences, notes)
+    for folder, stem in ((save_dir, "compare"), *([(out, f"compare-{data}")] if out else [])):
+        save_csv(folder / f"{stem}.csv", raw_rows(study))
+        save_csv(folder / f"{stem}-summary.csv", summary)
+        save_csv(folder / f"{stem}-differences.csv", differences)
+        atomic_write(folder / f"{stem}.md", page.replace("{stem}", stem).encode())
+        metric = study.metrics[0]
+        values = {c: {r: study.values(r, c, metric).tolist() for r in study.runs} for c in study.conditions}
+        plot_comparison(values, folder / f"{stem}.png", metric)
+        print(f"tables and picture: {folder / stem}.md .csv .png")
+    return summary, differences
+
+
+def raw_rows(study: Study) -> list[dict[str, Any]]:
+    """One row a run, seed and condition, or a run and seed that failed, with the reason."""
+    rows: list[dict[str, Any]] = []
+    for outcome in study.outcomes:
+        head = {"run": outcome.run, "seed": outcome.seed, "train s": round(outcome.train_seconds, 1)}
+        rows += [{**head, "condition": r.condition, "images": r.images, **r.metrics} for r in outcome.reports]
+        rows += [{**head, "error": outcome.error}] if outcome.error else []
+    return rows
+
+
+def notes_of(study: Study, facts: Mapping[str, Any]) -> list[str]:
+    """What a reader must know to read the tables rightly."""
+    seeds = max((len(study.reports(run, c)) for run in study.runs for c in study.conditions), default=0)
+    notes = [f"{key}: {value}" for key, value in facts.items()]
+    notes += [
+        "budget: the same epochs, batch and size, so every run sees the labelled training pictures equally often, unless "
+        "its name says otherwise; 'train s' is what that took.",
+        f"interval: 95 %, {study.resamples} resamples of what 'resampled' names, the same ones for both runs; spread: "
+        "standard deviation over seeds.",
+    ]
+    if facts.get("split") == "val":
+        notes.append("measured on val, which also chose the best epoch: good for tuning, not for a claim.")
+    if 1 < seeds < FEW:
+        notes.append(
+            f"{seeds} seeds are few: all of them lean one way by chance alone one time in {2 ** (seeds - 1)}, and "
+            "resampling cannot see beyond them."
+        )
+    return notes
+
+
+def markdown(
+    study: Study, summary: list[dict[str, Any]], differences: list[dict[str, Any]], notes: Sequence[str]
+) -> str:
+    """The page of a comparison."""
+    parts = [
+        "# " + " / ".join(study.runs),
+        f"![{study.metrics[0]} of each run]({{stem}}.png)",
+        markdown_table(summary),
+        "Differences (run minus the other):" if differences else "",
+        markdown_table(differences),
+        "\n".join(f"- {note}" for note in notes),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"

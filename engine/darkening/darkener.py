@@ -1,0 +1,100 @@
+"""The two darkeners of `prepare.py darken` behind one call: the physical model, and a learned one (CUT)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data.degrade import low_light_bytes, to_bytes
+from engine.checkpoint.state_dict import as_safetensors, take_over
+from engine.checkpoint.weights import load_weights
+from models.cut import Generator, translate
+from utils.files import atomic_write
+
+Pictures = NDArray[np.uint8]  # (B, H, W, 3), RGB
+
+
+@dataclass(frozen=True)
+class Darkener:
+    """name: what outputs say. recipe: what decides the bytes. most: px of a picture above which it is not tried.
+
+    work: pictures of one size and their seeds to the dark pictures, same shape, and a row of facts for each.
+    """
+
+    name: str
+    recipe: dict[str, Any]
+    most: float
+    work: Callable[[Pictures, Sequence[int]], tuple[Pictures, list[dict[str, Any]]]]
+
+
+def physical_darkener(severity: float | None, device: torch.device) -> Darkener:
+    """A camera that gets too little light (data/degradations/low_light.py). severity: 0 to 1, or each its own."""
+
+    def work(pictures: Pictures, seeds: Sequence[int]) -> tuple[Pictures, list[dict[str, Any]]]:
+        dark, drawn = low_light_bytes(torch.from_numpy(pictures).to(device), seeds, severity)
+        rows = [{key: f"{value:.6g}" for key, value in row.items()} for row in drawn]
+        return dark.cpu().numpy(), [{"seed": seed, **row} for seed, row in zip(seeds, rows, strict=True)]
+
+    return Darkener("the physical model", {"model": "physical"}, float("inf"), work)
+
+
+def learned_darkener(path: Path, most: float, device: torch.device) -> Darkener:
+    """CUT's generator of a file. most: px. Raises UserError as `load_generator` does."""
+    generator = load_generator(path).to(device).eval().requires_grad_(False)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def work(pictures: Pictures, seeds: Sequence[int]) -> tuple[Pictures, list[dict[str, Any]]]:
+        dark = np.stack(
+            [darkened(generator, picture, device) for picture in pictures]
+        )  # one by one: no batch, no trace
+        return dark, [
+            {"mean_before": f"{light.mean():.2f}", "mean": f"{made.mean():.2f}"}
+            for light, made in zip(pictures, dark, strict=True)
+        ]
+
+    return Darkener(f"CUT ({path.stem})", {"model": "cut", "sha256 of the weights": digest}, most, work)
+
+
+@torch.no_grad()
+def darkened(generator: Generator, picture: NDArray[np.uint8], device: torch.device | str = "cpu") -> NDArray[np.uint8]:
+    """One picture (H, W, 3) uint8 RGB to the same, pixel on pixel, whatever its size."""
+    pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(device).permute(2, 0, 1)[None].float() / 255
+    return to_bytes(translate(generator, pixels))[0].permute(1, 2, 0).cpu().numpy()
+
+
+def load_generator(path: Path) -> Generator:
+    """The generator of a file: ours, or a state dict of `resnet_9blocks` as published, which has the same names.
+
+    Its width and its blocks are read off the tensors. Raises UserError for what `load_weights` refuses, and names the
+    tensors of another architecture that differ.
+    """
+    state = load_weights(path).state
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and thrown away
+        generator = Generator(*_sizes(state))
+    remedy = (
+        "Name a file that prepare.py train-darkener wrote, or the state dict of a resnet generator of CUT with its blurred "
+        "resampling."
+    )
+    take_over(generator, state, path, "CUT's generator", remedy)
+    return generator
+
+
+def _sizes(state: Mapping[str, Tensor]) -> tuple[int, int]:
+    """(blocks, width) of the generator that tensors belong to; the published ones where they do not tell."""
+    blocks = sum(name.endswith(".conv_block.1.weight") for name in state)
+    first = state.get("model.1.weight")
+    width = len(first) if first is not None and first.ndim == 4 else 0
+    return (blocks, width) if blocks and width else (9, 64)
+
+
+def save_generator(path: Path, generator: Generator, facts: Mapping[str, Any]) -> None:
+    """Write the weights as safetensors with a JSON header of `facts`, whole or not at all; 46 MB as published."""
+    atomic_write(path, as_safetensors(generator.state_dict(), {"network": "cut"}, facts))

@@ -1,0 +1,274 @@
+"""`prepare.py train-darkener`: CUT on day and night pictures that are not paired, so that days can be repainted as nights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.darkening.darkener import darkened, save_generator
+from engine.darkening.networks import Trio
+from engine.enhancement.train import Squares
+from engine.options.prepare_darkener import TrainDarkenerOptions
+from engine.training.distributed import pick_device
+from engine.training.resume import load_resume, save_resume
+from models.cut import MULTIPLE, Generator
+from utils.files import UserError, atomic_write, list_images
+from utils.options import schema_fields
+from utils.progress import progress
+
+SHOWN = 4  # day pictures on a sample sheet
+_FREE = {"day", "night", "out", "resume", "sheet_period", "device"}  # a resumed training may have others
+
+
+@dataclass
+class TrainedDarkener:
+    """What a training did: the file, the terms of each epoch of this run, pictures left out with the reason, and
+    whether it was stopped before its end."""
+
+    out: Path
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    interrupted: bool = False
+
+
+class Training:
+    """The pictures, the networks and how far they are."""
+
+    def __init__(self, options: TrainDarkenerOptions, day: Squares, night: Squares) -> None:
+        self.options, self.day, self.night = options, day, night
+        self.device = pick_device(options.device)
+        self.trio = Trio(options, self.device)
+        self.rng = torch.Generator().manual_seed(options.seed)  # on the CPU: the same draws on every device
+        self.epoch = 0
+
+    @property
+    def folder(self) -> Path:
+        """Of the sample sheets and of resume.pt: beside the weights, named like them."""
+        return self.options.out.with_suffix("")
+
+    @property
+    def last(self) -> int:
+        """The number of the last epoch."""
+        return self.options.epochs + self.options.decay_epochs
+
+    def next_epoch(self) -> dict[str, float]:
+        """Once over the larger folder; then weights, sheet and state are written. Returns the means of the terms."""
+        epoch = self.epoch + 1
+        self.trio.slow(rate_share(epoch, self.options))
+        total = math.ceil(max(len(self.day), len(self.night)) / self.options.batch_size)
+        shown = progress(self._batches(), total, f"epoch {epoch} of {self.last}")
+        terms = means(self.trio.step(day, night, self.rng) for day, night in shown)
+        _check(terms, self.options)
+        self.epoch = epoch
+        self._write(terms)
+        return terms
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Days in a new order each time, beside them nights drawn at random; the smaller folder comes round again."""
+        count = max(len(self.day), len(self.night))
+        days = torch.randperm(count, generator=self.rng) % len(self.day)
+        nights = torch.randperm(count, generator=self.rng) % len(self.night)
+        for parts in zip(days.split(self.options.batch_size), nights.split(self.options.batch_size), strict=True):
+            day, night = (
+                cuts(squares.batch(part.tolist()), self.options.imgsz, self.rng)
+                for squares, part in zip((self.day, self.night), parts, strict=True)
+            )
+            yield day.to(self.device) * 2 - 1, night.to(self.device) * 2 - 1
+
+    def _write(self, terms: Mapping[str, float]) -> None:
+        """The state last: what it says is done is on the disk."""
+        save_generator(self.options.out, self.trio.generator, self._facts(terms))
+        if self.options.sheet_period and (self.epoch % self.options.sheet_period == 0 or self.epoch == self.last):
+            atomic_write(self.folder / f"epoch_{self.epoch:03d}.png", sample_sheet(self.trio.generator, self.day))
+        own = {key: value for key, value in asdict(self.options).items() if key not in _FREE}
+        state = {"options": own, "epoch": self.epoch, "rng": self.rng.get_state(), **self.trio.state()}
+        save_resume(self.folder, {**state, **_names(self.day, self.night)})
+
+    def _facts(self, terms: Mapping[str, float]) -> dict[str, object]:
+        """What the file's header says about how the weights were made."""
+        given = {key: value for key, value in asdict(self.options).items() if key not in _FREE}
+        return {
+            "made_by": "prepare.py train-darkener",
+            "options": given,
+            "epoch": self.epoch,
+            "pictures": [len(self.day), len(self.night)],
+            "losses": {name: round(value, 6) for name, value in terms.items()},
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of the same options and pictures."""
+        for kind, names in _names(self.day, self.night).items():
+            if state[kind] != names:
+                raise UserError(
+                    f"--{kind}: holds other pictures than when this training was begun ({len(names)} now, "
+                    f"{len(state[kind])} then, by name). Give it the same ones, or train anew."
+                )
+        self.trio.load_state(state)
+        self.rng.set_state(state["rng"])
+        self.epoch = state["epoch"]
+
+
+def train_darkener(options: TrainDarkenerOptions) -> TrainedDarkener:
+    """Train CUT on --day and --night; after every epoch its weights are in --out, whole each time.
+
+    Beside them, in a folder of their name, lie sample sheets and resume.pt. Ctrl-C loses the running epoch only; a resumed
+    training ends, on one machine, at the weights of one that was never stopped. Raises UserError for folders without
+    readable pictures, an --out that is taken, sizes that do not fit, and an unfit resume file.
+    """
+    options, state = _begun(options) if options.resume is not None else (options, None)
+    day, night = _pictures(options)
+    training = Training(options, day, night)
+    if state is not None:
+        training.load(state)
+    result = TrainedDarkener(options.out, skipped=day.skipped + night.skipped)
+    try:
+        while training.epoch < training.last:
+            terms = training.next_epoch()
+            result.epochs.append(terms)
+            print(_line(training.epoch, training.last, terms), flush=True)
+    except KeyboardInterrupt:
+        result.interrupted = True
+    _report(result, training)
+    return result
+
+
+def rate_share(epoch: int, options: TrainDarkenerOptions) -> float:
+    """The share of --lr in an epoch, counted from 1: 1 at first, then in equal steps towards 0, never 0.
+
+    >>> [rate_share(epoch, TrainDarkenerOptions(epochs=2, decay_epochs=3)) for epoch in (1, 2, 3, 4, 5)]
+    [1.0, 1.0, 0.75, 0.5, 0.25]
+    """
+    return 1.0 - max(0, epoch - options.epochs) / (options.decay_epochs + 1)
+
+
+def cuts(pictures: Tensor, side: int, rng: torch.Generator) -> Tensor:
+    """A square of `side` px out of each picture, at a random place, every other one mirrored. (B, 3, L, L) uint8 or float."""
+    room = pictures.shape[-1] - side
+    made = []
+    for picture in pictures:
+        top, left, mirrored = (int(torch.randint(n, (), generator=rng)) for n in (room + 1, room + 1, 2))
+        part = picture[:, top : top + side, left : left + side]
+        made.append(part.flip(2) if mirrored else part)
+    return torch.stack(made)
+
+
+def means(steps: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
+    """The mean of each entry over the steps; at least one step."""
+    sums: dict[str, Tensor] = {}
+    count = 0
+    for step in steps:
+        for name, value in step.items():
+            sums[name] = sums[name] + value if name in sums else value
+        count += 1
+    return {name: float(value) / count for name, value in sums.items()}
+
+
+def sample_sheet(generator: Generator, day: Squares) -> bytes:
+    """A PNG: some day pictures, spread over the folder, each beside what the generator makes of it."""
+    places = sorted({number * len(day) // SHOWN for number in range(SHOWN)})
+    lights = [(day.batch([place])[0].permute(1, 2, 0) * 255).round().byte().numpy() for place in places]
+    device = next(generator.parameters()).device
+    rows = [np.hstack([light, darkened(generator, light, device)]) for light in lights]
+    fine, coded = cv2.imencode(".png", np.ascontiguousarray(np.vstack(rows)[..., ::-1]))
+    assert fine  # PNG is always there
+    return coded.tobytes()
+
+
+def _begun(options: TrainDarkenerOptions) -> tuple[TrainDarkenerOptions, dict[str, Any]]:
+    """The options and the state of the training that --resume names; what is given besides must agree with it."""
+    assert options.resume is not None
+    file = options.resume / "resume.pt" if options.resume.is_dir() else options.resume
+    state = load_resume(file)
+    if not {"options", "epoch", "rng", "networks", "day", "night"} <= state.keys():
+        raise UserError(
+            f"--resume {file}: this is no state of prepare.py train-darkener. Name the folder beside its weights."
+        )
+    kept = {**state["options"], "out": file.resolve().parent.with_suffix(".safetensors")}
+    for name, entry in schema_fields([TrainDarkenerOptions]).items():
+        given = getattr(options, name)
+        if name in kept and given != entry.default and given != kept[name]:
+            raise UserError(
+                f"--{name.replace('_', '-')} {given}: the training in {file.parent} was begun with {kept[name]}. Leave that "
+                "option out, or train anew."
+            )
+    options = replace(options, **kept)
+    if state["epoch"] >= options.epochs + options.decay_epochs:
+        raise UserError(f"--resume {file}: all of its {state['epoch']} epochs are done; the weights are {options.out}.")
+    return options, state
+
+
+def _pictures(options: TrainDarkenerOptions) -> tuple[Squares, Squares]:
+    """The squares of both folders. Raises UserError where anything is missing or does not fit."""
+    if options.day is None or options.night is None:
+        raise UserError("prepare.py train-darkener: expected two folders of pictures, --day DIR and --night DIR.")
+    if options.day.resolve() == options.night.resolve():
+        raise UserError(f"--night {options.night}: is the folder of --day too. Give it night pictures of its own.")
+    if options.imgsz % MULTIPLE or options.imgsz > options.load:
+        raise UserError(
+            f"--imgsz {options.imgsz}: expected a multiple of {MULTIPLE}, and no more than --load {options.load}."
+        )
+    if options.resume is None:
+        _free(options.out)
+    files = [list_images(folder) for folder in (options.day, options.night)]
+    day, night = (_readable(part, options.load) for part in files)
+    return day, night
+
+
+def _free(out: Path) -> None:
+    """Raises UserError unless a new .safetensors file, and a folder of its name, can be made there."""
+    if out.suffix != ".safetensors":
+        raise UserError(f"--out {out}: expected the name of a file that ends in .safetensors.")
+    taken = next((place for place in (out, out.with_suffix("")) if place.exists()), None)
+    if taken is not None:
+        raise UserError(
+            f"--out {out}: {taken} is there already. Choose another name, or go on with it: --resume {out.with_suffix('')}."
+        )
+
+
+def _readable(files: list[Path], side: int) -> Squares:
+    squares = Squares(files, side)
+    if not len(squares):
+        path, reason = squares.skipped[0]
+        raise UserError(f"{path.parent}: none of its pictures can be read ({reason}). Check the folder.")
+    return squares
+
+
+def _names(day: Squares, night: Squares) -> dict[str, list[str]]:
+    """The pictures' names, in order: an exact continuation needs the same ones. Their folders may have moved."""
+    return {"day": [file.name for file in day.files], "night": [file.name for file in night.files]}
+
+
+def _check(terms: Mapping[str, float], options: TrainDarkenerOptions) -> None:
+    if not all(map(math.isfinite, terms.values())):
+        raise UserError(
+            f"--lr {options.lr:g}: the loss is no number any more. Lower the learning rate; the last good weights, if "
+            f"any, are in {options.out}."
+        )
+
+
+def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:
+    """'epoch 3/400: gan 0.250, nce 2.100, identity 2.000, judge 0.240, grey 0.12'."""
+    return f"epoch {epoch}/{epochs}: " + ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
+
+
+def _report(result: TrainedDarkener, training: Training) -> None:
+    """Where the weights are, what was left out, and what to do next."""
+    for path, reason in result.skipped:
+        print(f"  left out {path}: {reason}")
+    if result.interrupted:
+        folders = f"--day {training.options.day} --night {training.options.night}"
+        command = f"; go on with: python prepare.py train-darkener {folders} --resume {training.folder}"
+        print(f"stopped after epoch {training.epoch}{command if training.epoch else ''}", flush=True)
+        return
+    print(
+        f"{result.out}: written, from {len(training.day)} days and {len(training.night)} nights; sheets in {training.folder}."
+    )
+    print(f"next: python prepare.py darken --model cut --weights {result.out} --source ... --out ...")

@@ -1,0 +1,187 @@
+"""`prepare.py train-enhancer`: Zero-DCE on dark pictures alone, without labels and without pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.io.images import Unreadable
+from engine.enhancement.enhancer import load_zero_dce, save_zero_dce
+from engine.options.prepare_enhance import TrainEnhancerOptions
+from engine.preparation.copies import read_picture
+from engine.training.distributed import pick_device
+from models.zero_dce import ZeroDCE, zero_reference_terms
+from utils.files import UserError, list_images
+from utils.progress import progress
+
+DECAY, CLIP = 1e-4, 0.1  # weight decay, and the largest norm of a step's gradient, as published
+MOST_BYTES = 2_000_000_000  # of pictures kept in memory
+
+
+@dataclass
+class TrainedEnhancer:
+    """What a training did: the file, the weighted terms of each epoch, and pictures left out with the reason."""
+
+    out: Path
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+
+
+class Squares:
+    """Pictures brought to squares of `side` px, whatever their shape was, as published; kept in memory while they fit."""
+
+    def __init__(self, files: list[Path], side: int) -> None:
+        self.side = side
+        self.skipped: list[tuple[Path, str]] = []
+        self._most = MOST_BYTES // (3 * side * side)
+        self._kept: dict[Path, Tensor] = {}
+        self.files = [file for file in progress(files, len(files), "reading") if self._readable(file)]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def _readable(self, file: Path) -> bool:
+        """Whether a picture can be used; notes the reason where it cannot, and keeps it where there is room."""
+        try:
+            picture = self._read(file)
+        except Unreadable as problem:
+            self.skipped.append((file, str(problem)))
+            return False
+        if len(self._kept) < self._most:
+            self._kept[file] = picture
+        return True
+
+    def _read(self, file: Path) -> Tensor:
+        """(3, side, side) uint8 RGB."""
+        picture, _ = read_picture(file)
+        shrinks = min(picture.shape[:2]) >= self.side
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        square = cv2.resize(picture, (self.side, self.side), interpolation=method)
+        return torch.from_numpy(np.ascontiguousarray(square.transpose(2, 0, 1)))
+
+    def batch(self, places: list[int]) -> Tensor:
+        """(B, 3, side, side) floats in [0, 1]."""
+        pictures = [
+            self._kept[file] if (file := self.files[place]) in self._kept else self._read(file) for place in places
+        ]
+        return torch.stack(pictures).float() / 255
+
+
+def train_enhancer(options: TrainEnhancerOptions) -> TrainedEnhancer:
+    """Train Zero-DCE on the pictures of --source and write its weights to --out after every epoch, whole each time.
+
+    Adam with weight decay 1e-4, gradients clipped to a norm of 0.1. The same seed gives the same weights on one machine.
+    Raises UserError where the source holds no readable picture, --out is taken, and for unfit weights to start from.
+    """
+    if options.source is None:
+        raise UserError("prepare.py train-enhancer: expected a folder of dark pictures, --source DIR.")
+    _free(options.out)
+    device = pick_device(options.device)
+    network = _network(options).to(device)
+    pictures = Squares(list_images(options.source), options.imgsz)
+    if not len(pictures):
+        reason = pictures.skipped[0][1]
+        raise UserError(f"{options.source}: none of its pictures can be read ({reason}). Check the folder.")
+    result = TrainedEnhancer(options.out, skipped=pictures.skipped)
+    optimiser = torch.optim.Adam(network.parameters(), lr=options.lr, weight_decay=DECAY)
+    order = torch.Generator().manual_seed(options.seed)
+    for epoch in range(1, options.epochs + 1):
+        batches = _batches(pictures, options.batch_size, order)
+        total = math.ceil(len(pictures) / options.batch_size)
+        shown = progress(batches, total, f"epoch {epoch} of {options.epochs}")
+        terms = _epoch(network, optimiser, shown, device, options.level)
+        _check(terms, options)
+        result.epochs.append(terms)
+        save_zero_dce(options.out, network, _facts(options, pictures, epoch, terms))
+        print(_line(epoch, options.epochs, terms), flush=True)
+    _report(result, len(pictures))
+    return result
+
+
+def _free(out: Path) -> None:
+    """Raises UserError unless a new .safetensors file can be written there."""
+    if out.suffix != ".safetensors":
+        raise UserError(f"--out {out}: expected the name of a file that ends in .safetensors.")
+    if out.exists():
+        raise UserError(f"--out {out}: is there already. Choose another name, or move it away.")
+
+
+def _network(options: TrainEnhancerOptions) -> ZeroDCE:
+    """The network to begin with: that of --weights, or a new one drawn from the seed."""
+    if options.weights is not None:
+        return load_zero_dce(options.weights, options.scale)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        return ZeroDCE(options.scale)
+
+
+def _batches(pictures: Squares, size: int, order: torch.Generator) -> Iterator[Tensor]:
+    """Every picture once, in another order each time."""
+    for places in torch.randperm(len(pictures), generator=order).split(size):
+        yield pictures.batch(places.tolist())
+
+
+def _epoch(
+    network: ZeroDCE, optimiser: torch.optim.Optimizer, batches: Iterator[Tensor], device: torch.device, level: float
+) -> dict[str, float]:
+    """Once over the pictures. Returns each weighted term and "grey", the mean of the enhanced pictures; batch means."""
+    sums: dict[str, Tensor] = {}
+    count = 0
+    for batch in batches:
+        images = batch.to(device)
+        enhanced, curves = network(images)
+        terms = zero_reference_terms(enhanced, images, curves, level)
+        optimiser.zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+        optimiser.step()
+        for name, value in {**terms, "grey": enhanced.mean()}.items():
+            sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
+        count += 1
+    return {name: float(value) / count for name, value in sums.items()}
+
+
+def _check(terms: Mapping[str, float], options: TrainEnhancerOptions) -> None:
+    if not all(map(math.isfinite, terms.values())):
+        raise UserError(
+            f"--lr {options.lr:g}: the loss is no number any more. Lower the learning rate; the last good weights, if "
+            f"any, are in {options.out}."
+        )
+
+
+def _facts(
+    options: TrainEnhancerOptions, pictures: Squares, epoch: int, terms: Mapping[str, float]
+) -> dict[str, object]:
+    """What the file's header says about how the weights were made."""
+    names = ("epochs", "batch_size", "imgsz", "lr", "scale", "level", "seed")
+    given = {name: getattr(options, name) for name in names}
+    losses = {name: round(value, 6) for name, value in terms.items()}
+    return {
+        "made_by": "prepare.py train-enhancer",
+        "options": given,
+        "epoch": epoch,
+        "pictures": len(pictures),
+        "losses": losses,
+    }
+
+
+def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:
+    """'epoch 3/200: loss 1.234 (smooth 0.100, ...), grey 0.45'."""
+    parts = {name: value for name, value in terms.items() if name != "grey"}
+    listed = ", ".join(f"{name} {value:.3f}" for name, value in parts.items())
+    return f"epoch {epoch}/{epochs}: loss {sum(parts.values()):.3f} ({listed}), grey {terms['grey']:.3f}"
+
+
+def _report(result: TrainedEnhancer, count: int) -> None:
+    """Where the weights are, what was left out, and what to do next."""
+    print(f"{result.out}: written, from {count} pictures, {len(result.skipped)} left out.")
+    for path, reason in result.skipped:
+        print(f"  left out {path}: {reason}")
+    print(f"next: python detect.py --enhance zero-dce --enhance-weights {result.out} --weights ... --source ...")

@@ -1,0 +1,195 @@
+"""`engine.validate`, behind val.py: measure a checkpoint on the splits of a data YAML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data.config import task_of
+from data.degradations.corruption_sets import choose_corruptions, choose_severities
+from engine.evaluation.evaluator import METRICS, Report, enough, fullest
+from engine.evaluation.predictions import Settings
+from engine.evaluation.robustness import Plan, sweep, write
+from engine.evaluation.session import Subject, dataset_of, load_subject, measure, mention, present_splits, weights_of
+from engine.evaluation.writers import JsonWriter, Samples, TextWriter
+from engine.options.val import ValOptions
+from engine.tasks import check_weights, entry
+from engine.visual.heatmap import CruxSheet, view_at
+from utils.files import atomic_write, new_run_folder
+from utils.metrics import FREQUENCIES
+from utils.options import build
+from utils.plots import plot_study
+from utils.tables import save_csv, text_table
+
+WARM_UP = 5  # forward passes before time is taken
+IN_USE = 0.25  # confidence at which detectors are used: speed is measured there
+TIMES = ("preprocess", "inference", "postprocess")
+
+
+@dataclass(frozen=True)
+class ValResult:
+    """What a validation found: one report a split (and size), the rows of its table, and where the files are."""
+
+    reports: list[Report]
+    save_dir: Path
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def validate(**options: Any) -> ValResult:
+    """Measure a checkpoint: `engine.validate(data="demo-night", weights="best.pt", task="test")`.
+
+    The options are those of val.py. Prints a table, writes it as CSV with curves and sample pictures into a run folder.
+    Where the data YAML names another task, that task's own validation takes them. Raises UserError for what the user can mend.
+    """
+    (chosen,) = build([ValOptions], options)
+    task = task_of(chosen.data)
+    if chosen.weights is not None:
+        check_weights(weights_of(chosen), task, chosen.data)
+    other = entry("validate", task)
+    if other is not None:
+        found: ValResult = other(**options)
+        return found
+    subject = load_subject(chosen)
+    save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
+    whole = _corruptions if chosen.corruptions is not None else _accuracy
+    measurement: Callable[[Subject, Path], ValResult] = {"speed": _speed, "study": _study}.get(chosen.task, whole)
+    result = measurement(subject, save_dir)
+    print(f"results in {save_dir}")
+    return result
+
+
+def _accuracy(subject: Subject, save_dir: Path) -> ValResult:
+    """Tasks train, val and test: the table of metrics by condition, and the files that were asked for."""
+    options, reports, extra = subject.options, [], []
+    for split in present_splits(subject.config, options.task):
+        condition = subject.config.conditions.get(split, split)
+        folder = save_dir / (condition if condition == split else f"{split}-{condition}")
+        folder.mkdir(parents=True, exist_ok=True)
+        outputs = _outputs(subject, folder)
+        reports.append(measure(subject, split, folder=folder if options.plots else None, listeners=outputs))
+        extra += [{"condition": condition, **found} for output in outputs if (found := output.close())]
+    rows = table(reports)
+    save_csv(save_dir / "metrics.csv", rows)
+    print(text_table([_with_dashes(row, options) for row in rows if options.verbose or row["class"] == "all"]))
+    if extra and options.protocol != "coco":  # else the table has them
+        print("\nby the COCO protocol\n" + text_table(extra))
+    print("\n" + text_table([{"condition": report.condition, **_times(report)} for report in reports], digits=1))
+    return ValResult(reports, save_dir, rows)
+
+
+def _corruptions(subject: Subject, save_dir: Path) -> ValResult:
+    """Instead of the usual table: clean, under each corruption and severity, and their means."""
+    options, config, sweeps = subject.options, subject.config, []
+    for split in present_splits(config, options.task):
+        dataset = dataset_of(subject, split)
+        plan = Plan(
+            choose_corruptions(options.corruptions or ""), choose_severities(options.severities), _settings(subject, dataset),
+            subject.device, config.root, options.batch_size, subject.workers, options.protocol,
+        )  # fmt: skip
+        found = sweep(subject.model, dataset, plan, split=split, condition=config.conditions.get(split, split))
+        found.clean = subject.named(found.clean)
+        mention(dataset, found.clean, options)
+        sweeps.append(found)
+    rows = write(sweeps, save_dir, options.plots)
+    reports = [report for found in sweeps for report in (found.clean, *found.reports.values())]
+    return ValResult(reports, save_dir, rows)
+
+
+def _settings(subject: Subject, dataset: Any) -> Settings:
+    """How predictions become detections, by the options and the data."""
+    options = subject.options
+    most = options.max_det if options.max_det is not None else enough(fullest(dataset), options.protocol)
+    half = options.half and subject.device.type == "cuda"
+    return Settings(
+        options.conf_thres, options.iou_thres, most, half, options.augment, options.single_cls, options.end2end,
+        subject.enhance,
+    )  # fmt: skip
+
+
+def _outputs(subject: Subject, folder: Path) -> list[Any]:
+    """The writers that the options ask for: each is called with every picture's result, and closed at the end."""
+    options, names = subject.options, dict(subject.model.names)
+    outputs: list[Any] = [TextWriter(folder / "labels", options.save_conf)] if options.save_txt else []
+    seen_at = "native" if options.native else "sliced" if options.slice is not None else "upsampled"
+    seen_at += f", {subject.enhancer.name} enhanced," if subject.enhancer else ""
+    outputs += [JsonWriter(folder, names, seen_at, subject.long_tail)] if options.save_json else []
+    if options.show_crux:
+        outputs.append(CruxSheet(folder / "crux.jpg", view_at(subject.model, options.imgsz), names))
+    return [*outputs, Samples(folder / "pictures.jpg", names)] if options.plots else outputs
+
+
+def table(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """The rows of metrics.csv: for each report one of all classes, then one a class."""
+    rows = []
+    for report in reports:
+        whole = {"class": "all", "images": report.images, "instances": report.instances, **report.metrics}
+        rows += [{**report.head, **row} for row in (whole, *report.per_class)]
+    return rows
+
+
+def _with_dashes(row: dict[str, Any], options: ValOptions) -> dict[str, Any]:
+    """A row of all classes as the screen shows it: with a dash for a frequency without objects."""
+    if options.protocol != "lvis" or row["class"] != "all":
+        return row
+    groups = [f"AP{letter}" for letter in FREQUENCIES]
+    others = {name: value for name, value in row.items() if name not in groups}
+    return others | {name: row.get(name, math.nan) for name in groups}
+
+
+def _times(report: Report) -> dict[str, float]:
+    """Milliseconds a picture by stage, and together."""
+    return {f"{name} ms": report.speed[name] for name in TIMES} | {"total ms": sum(report.speed.values())}
+
+
+def _speed(subject: Subject, save_dir: Path) -> ValResult:
+    """Task speed: milliseconds a picture, one at a time, square, at the confidence of use, after a warm-up."""
+    options = replace(subject.options, batch_size=1, conf_thres=max(subject.options.conf_thres, IN_USE))
+    subject = replace(subject, options=options)
+    blank = torch.zeros(1, 3, options.imgsz, options.imgsz, device=subject.device)  # (1, 3, H, W)
+    with torch.no_grad():
+        for _ in range(WARM_UP):
+            subject.model(blank)
+    reports = [measure(subject, split, rect=False) for split in present_splits(subject.config, options.task)]
+    rows: list[dict[str, Any]] = [
+        {"condition": report.condition, "imgsz": options.imgsz, "images": report.images, **_times(report)}
+        for report in reports
+    ]
+    rows = [{**row, "images per s": 1000 / row["total ms"]} for row in rows]
+    save_csv(save_dir / "speed.csv", rows)
+    print(text_table(rows, digits=2))
+    return ValResult(reports, save_dir, rows)
+
+
+def _study(subject: Subject, save_dir: Path) -> ValResult:
+    """Task study: accuracy and time at many sizes, square; a text file a condition (as YOLOv5's), and a curve."""
+    options, stride = subject.options, subject.stride
+    reports, rows = [], []
+    for imgsz in dict.fromkeys(-(-size // stride) * stride for size in options.study_sizes):
+        sized = replace(subject, options=replace(options, imgsz=imgsz))
+        for split in present_splits(subject.config, options.task):
+            report = measure(sized, split, rect=False)
+            ms = sum(report.speed.values())
+            rows.append({"condition": report.condition, "imgsz": imgsz, **report.metrics, **report.speed, "ms": ms})
+            reports.append(report)
+        print(text_table(rows[-1:]), flush=True)
+    save_csv(save_dir / "study.csv", rows)
+    _study_texts(subject, save_dir, rows)
+    plot_study(rows, save_dir / "study.png")
+    return ValResult(reports, save_dir, rows)
+
+
+def _study_texts(subject: Subject, save_dir: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """One line a size: precision, recall, mAP50, mAP50-95, then ms of pre-processing, inference, post-processing."""
+    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+    weights = subject.options.weights.stem if subject.options.weights else "weights"
+    for condition in conditions:
+        name = subject.config.file.stem + (f"-{condition}" if len(conditions) > 1 else "")
+        values = np.array([[row[key] for key in (*METRICS, *TIMES)] for row in rows if row["condition"] == condition])
+        text = "".join(" ".join(f"{value:10.4g}" for value in line) + "\n" for line in values)
+        atomic_write(save_dir / f"study_{name}_{weights}.txt", text.encode())

@@ -1,0 +1,181 @@
+"""Where the detections of an evaluation come from: a network, and each picture of a data set through it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from engine.training.dataloader import workers_that_fit
+from utils.progress import progress as show_progress
+from utils.ultralytics_env import contain_ultralytics
+
+contain_ultralytics()
+
+from ultralytics.nn.tasks import DetectionModel  # noqa: E402
+from ultralytics.utils import ops  # noqa: E402
+from ultralytics.utils.nms import non_max_suppression  # noqa: E402
+
+STAGES = ("preprocess", "inference", "postprocess")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How predictions become detections; `conf`, `iou` in [0, 1], `max_det` detections a picture.
+
+    enhance: what is done to pictures (B, 3, H, W) in [0, 1] of a batch before the network sees them.
+    """
+
+    conf: float = 0.001
+    iou: float = 0.6
+    max_det: int = 300
+    half: bool = False
+    augment: bool = False
+    single_cls: bool = False
+    end2end: bool = False
+    enhance: Callable[[Tensor, dict[str, Any]], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One picture with what was found and what there is, in the pixels in which the two are compared.
+
+    found: (n, 6) xyxy, confidence in [0, 1], class, surest first; boxes: (m, 4) xyxy; classes: (m,); shape: (height,
+    width) of the original picture; ratio_pad: ((gain y, gain x), (pad x, pad y)) from its pixels to these.
+    """
+
+    file: str
+    shape: tuple[int, int]
+    found: Tensor
+    boxes: Tensor
+    classes: Tensor
+    ratio_pad: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 1.0), (0.0, 0.0))
+
+    def original(self, boxes: Tensor) -> np.ndarray:
+        """boxes (n, 4) in pixels of the original picture, clipped to it."""
+        return ops.scale_boxes(self.shape, boxes.clone(), self.shape, self.ratio_pad).cpu().numpy()
+
+
+class Stopwatch:
+    """Seconds spent in each stage (these three, or any that is named); waits for the accelerator before it reads the clock."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self._wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Add the time of the block to `stage`."""
+        self._wait()
+        start = time.perf_counter()
+        yield
+        self._wait()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def per_image(self, images: int) -> dict[str, float]:
+        """Milliseconds per picture by stage."""
+        return {stage: 1e3 * seconds / max(images, 1) for stage, seconds in self.seconds.items()}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model that lies on `device`, as a function from pictures to detections; `watch` takes its times."""
+
+    model: DetectionModel
+    device: torch.device
+    settings: Settings
+    watch: Stopwatch
+
+    def __call__(self, images: Tensor, batch: dict[str, Any] | None = None) -> list[Tensor]:
+        """images: (B, 3, H, W) uint8. Returns (n, 6) for each: xyxy in these pixels, confidence, class.
+
+        batch: that they belong to; without it nothing is enhanced.
+        """
+        settings = self.settings
+        with self.watch("preprocess"):
+            images = images.to(self.device, non_blocking=True).float() / 255  # (B, 3, H, W) in [0, 1]
+            if settings.enhance is not None and batch is not None:
+                images = settings.enhance(images, batch)
+        with self.watch("inference"), torch.autocast("cuda") if settings.half else nullcontext():
+            predictions = self.model(images, augment=settings.augment)
+        with self.watch("postprocess"):
+            return non_max_suppression(
+                predictions,
+                settings.conf,
+                settings.iou,
+                multi_label=True,
+                agnostic=settings.single_cls,
+                max_det=settings.max_det,
+                end2end=bool(getattr(self.model, "end2end", False)),
+                max_time_img=float("inf"),  # results must not depend on the machine's speed
+            )
+
+
+@contextmanager
+def inference_state(model: DetectionModel, settings: Settings) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards each module's mode and the head's settings are as before.
+
+    `no_grad`, not `inference_mode`: the head caches its anchors, and inference tensors would break a later backward
+    pass.
+    """
+    modes = {module: module.training for module in model.modules()}
+    head = model.model[-1]
+    kept = {name: getattr(head, name) for name in ("max_det", "agnostic_nms", "_end2end") if hasattr(head, name)}
+    model.eval()
+    head.max_det, head.agnostic_nms = settings.max_det, settings.single_cls
+    if getattr(head, "one2one_cv2", None) is not None and head.cv2 is not None:  # fusing removes one of the two
+        model.end2end = settings.end2end
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for name in ("max_det", "agnostic_nms", "_end2end"):
+            if name in kept:
+                setattr(head, name, kept[name])
+
+
+def whole_pictures(network: Network, dataset: Any, batch_size: int, workers: int, progress: str = "") -> Iterator[Seen]:
+    """Each picture as the data set letterboxes it, in its order, compared in network pixels.
+
+    progress: what a progress line calls the batches; empty for none.
+    """
+    loader = load(dataset, batch_size, workers, network.device)
+    for batch in show_progress(loader, len(loader), progress) if progress else loader:
+        yield from pictures_of(network, batch)
+
+
+def load(dataset: Any, batch_size: int, workers: int, device: torch.device) -> DataLoader[Any]:
+    """Batches in the data set's order: those that it plans itself (`batches`), else of `batch_size`."""
+    planned = getattr(dataset, "batches", None)
+    size: dict[str, Any] = {"batch_sampler": planned} if planned else {"batch_size": batch_size}
+    pinned = device.type == "cuda"
+    workers = workers_that_fit(workers, dataset, batch_size)
+    return DataLoader(dataset, **size, num_workers=workers, collate_fn=dataset.collate_fn, pin_memory=pinned)
+
+
+def pictures_of(network: Network, batch: dict[str, Any]) -> Iterator[Seen]:
+    """The pictures of one batch, with what the network finds in each."""
+    found = network(batch["img"], batch)
+    with network.watch("postprocess"):
+        together = torch.cat(found).cpu()  # once a batch: matching takes many small steps, each a wait on a GPU
+    for index, detections in enumerate(together.split([len(boxes) for boxes in found])):
+        yield _of_batch(detections, batch, index)
+
+
+def _of_batch(found: Tensor, batch: dict[str, Any], index: int) -> Seen:
+    """Picture `index` of a batch."""
+    mine = batch["batch_idx"] == index
+    height, width = batch["img"].shape[2:]
+    scale = torch.tensor((width, height, width, height), device=found.device)
+    shape = (int(batch["ori_shape"][index][0]), int(batch["ori_shape"][index][1]))
+    boxes = ops.xywh2xyxy(batch["bboxes"][mine]) * scale  # (m, 4)
+    return Seen(batch["im_file"][index], shape, found, boxes, batch["cls"][mine].squeeze(-1), batch["ratio_pad"][index])

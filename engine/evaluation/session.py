@@ -1,0 +1,253 @@
+"""A detector and the data to measure it on: loaded, checked against each other, and measured on one split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from data.config import DataConfig, load_data
+from data.degradations.corruption_sets import choose_corruptions, choose_severities
+from data.detection.dataset import build_dataset
+from data.io.labels import unlabelled
+from data.synthetic.generate import make_world
+from engine.checkpoint import load_detector
+from engine.enhancement.enhancer import Enhancer, enhancer_of
+from engine.evaluation.class_frequency import LongTail, absent_groups, long_tail_of
+from engine.evaluation.evaluator import ImageResult, Report, evaluate_detector
+from engine.evaluation.robustness import areas
+from engine.evaluation.sliced import Slicing
+from engine.options.val import ValOptions
+from engine.training.distributed import pick_device
+from engine.visual.heatmap import split_of
+from utils.files import UserError, find_weights
+
+SPLITS = {"train": ("train",), "test": ("test", "test2")}  # by task; every other task looks at val and val2
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A detector, ready to be measured, and the data to measure it on."""
+
+    model: Any
+    config: DataConfig
+    options: ValOptions
+    device: torch.device
+    long_tail: LongTail | None = None  # for --protocol lvis
+    enhancer: Enhancer | None = None
+
+    @property
+    def stride(self) -> int:
+        """The largest stride of the head, in pixels."""
+        return int(max(self.model.stride))
+
+    @property
+    def workers(self) -> int:
+        """Loader processes."""
+        given = self.options.workers
+        return given if given is not None else 8 * (self.device.type == "cuda")
+
+    @property
+    def enhance(self) -> Callable[[Tensor, dict[str, Any]], Tensor] | None:
+        """What brightens the pictures of a batch, as the network is about to see them; padding stays grey."""
+        enhancer = self.enhancer
+        return (lambda images, batch: enhancer.within(images, areas(batch))) if enhancer else None
+
+    def named(self, report: Report) -> Report:
+        """The report with what brightened its pictures."""
+        return replace(report, enhanced=self.enhancer.name) if self.enhancer else report
+
+
+def load_subject(chosen: ValOptions) -> Subject:
+    """Load data and detector, and check that they belong together. Raises UserError where they do not."""
+    weights_of(chosen)
+    check_togetherness(chosen)
+    config = load_data(chosen.data, make_demo=make_world, need=splits_of(chosen.task))
+    present_splits(config, chosen.task)
+    return subject_of(chosen, config)
+
+
+def subject_of(chosen: ValOptions, config: DataConfig) -> Subject:
+    """Load the detector for data that are there already, and check that the two belong together."""
+    weights = weights_of(chosen)
+    device = pick_device(chosen.device)
+    model, _ = load_detector(weights, device, chosen.trust)
+    if not chosen.single_cls:
+        check_names(dict(model.names), config, weights)
+    if chosen.show_crux:
+        check_crux(model, chosen)
+    if getattr(model, "end2end", None) is not None:
+        model.end2end = chosen.end2end  # fusing keeps the head that is asked for
+    model = model.float().eval().fuse(verbose=False)
+    size = -(-chosen.imgsz // int(max(model.stride))) * int(max(model.stride))
+    if chosen.native:
+        print(
+            f"native: every picture at its own size, in grey up to multiples of {int(max(model.stride))} px; --imgsz rests"
+        )
+    elif size != chosen.imgsz:
+        print(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
+    if chosen.half and device.type != "cuda":
+        print("note: --half acts on GPUs only; float32 is used")
+    long_tail = long_tail_of(config, single_cls=chosen.single_cls) if chosen.protocol == "lvis" else None
+    if long_tail and (unseen := long_tail.frequency.count("")):
+        print(f"note: {unseen} classes have no training picture: they count in AP, but are in no group")
+    enhancer = enhancer_of(chosen, device)
+    if enhancer is not None:
+        print(f"every picture is brightened by {enhancer.name} before the detector sees it")
+    return Subject(model, config, replace(chosen, imgsz=size), device, long_tail, enhancer)
+
+
+def weights_of(chosen: ValOptions) -> Path:
+    """The checkpoint's file. Raises UserError where none is named, or it is not there."""
+    if chosen.weights is None:
+        raise UserError("--weights: name the checkpoint to measure, such as runs/train/exp/weights/best.pt.")
+    return find_weights(chosen.weights)
+
+
+def check_togetherness(chosen: ValOptions) -> None:
+    """UserError for options that have no meaning together, and for corruptions that are not known."""
+    given = {"--native": chosen.native, "--corruptions": chosen.corruptions is not None}
+    for name in (name for name, on in given.items() if on):
+        if chosen.task in {"speed", "study"}:
+            raise UserError(
+                f"{name}: --task {chosen.task} measures squares of --imgsz. Choose --task val, test or train."
+            )
+        if chosen.slice is not None:
+            raise UserError(f"{name}: --slice looks at pictures in tiles of its own. Leave one of the two options out.")
+    apart = {"--slice": chosen.slice is not None, "--show-crux": chosen.show_crux}
+    for name in (name for name, on in apart.items() if on and chosen.enhance != "none"):
+        raise UserError(
+            f"--enhance: {name} reads pictures in a way of its own, unenhanced. Leave one of the two options out, or "
+            "measure a copy made by prepare.py enhance."
+        )
+    if chosen.native and chosen.show_crux:
+        raise UserError("--native: crux.jpg is drawn at --imgsz. Leave out --native or --show-crux.")
+    if chosen.corruptions is not None:
+        if chosen.protocol == "lvis":
+            raise UserError(
+                "--corruptions: is not measured by --protocol lvis. Choose coco or aitod, or leave one out."
+            )
+        choose_corruptions(chosen.corruptions)
+        choose_severities(chosen.severities)
+        if chosen.show_crux:
+            raise UserError("--corruptions: writes a table, no pictures. Leave out --show-crux, or --corruptions.")
+    if chosen.corruptions is not None or chosen.task in {"speed", "study"}:
+        whole = "--corruptions" if chosen.corruptions is not None else f"--task {chosen.task}"
+        wanted = {"--save-txt": chosen.save_txt, "--save-json": chosen.save_json}
+        for name in (name for name, on in wanted.items() if on):
+            raise UserError(f"{whole}: writes a table, no detections. Leave out {name}, or {whole}.")
+
+
+def check_crux(model: Any, chosen: ValOptions) -> None:
+    """UserError where there is no crux map to show."""
+    split_of(model)
+    if chosen.task in {"speed", "study"}:
+        raise UserError(f"--show-crux: --task {chosen.task} draws no pictures. Choose --task val, test or train.")
+    if chosen.slice is not None:
+        raise UserError("--show-crux: every tile of --slice has a map of its own. Leave one of the two options out.")
+
+
+def splits_of(task: str) -> tuple[str, ...]:
+    """The splits that a task looks at, the first of which must be there."""
+    return SPLITS.get(task, ("val", "val2"))
+
+
+def check_names(names: dict[int, str], config: DataConfig, weights: Path) -> None:
+    """UserError where data and detector differ in the number of classes; a note where only names differ."""
+    if len(names) != len(config.names):
+        raise UserError(
+            f"{weights}: detects {len(names)} classes, but {config.file} has {len(config.names)}. Use the data YAML "
+            "that the checkpoint was trained with, or --single-cls to compare boxes only."
+        )
+    other = [f"{number}: {names[number]} / {name}" for number, name in config.names.items() if names[number] != name]
+    if other:
+        print(f"note: classes are matched by number, but names differ (checkpoint / data): {', '.join(other[:5])}")
+
+
+def present_splits(config: DataConfig, task: str) -> list[str]:
+    """The splits of a task that the data YAML has. Raises UserError where its first is missing."""
+    wanted = splits_of(task)
+    if wanted[0] not in config.splits:
+        known = ", ".join(config.splits) or "none"
+        raise UserError(f"{config.file}: there is no '{wanted[0]}' split. It has: {known}. Choose another --task.")
+    return [split for split in wanted if split in config.splits]
+
+
+def measure(
+    subject: Subject,
+    split: str,
+    *,
+    folder: Path | None = None,
+    listeners: Iterable[Callable[[ImageResult], None]] = (),
+    rect: bool = True,
+    progress: bool = True,
+) -> Report:
+    """Measure one split as the options say. Curves go to `folder`; each listener gets every picture's result."""
+    options = subject.options
+    dataset = dataset_of(subject, split, rect)
+    heard = list(listeners)
+
+    def tell(result: ImageResult) -> None:
+        for listener in heard:
+            listener(result)
+
+    report = evaluate_detector(
+        subject.model,
+        dataset,
+        device=subject.device,
+        split=split,
+        condition=subject.config.conditions.get(split, split),
+        conf=options.conf_thres,
+        iou=options.iou_thres,
+        max_det=options.max_det,
+        half=options.half,
+        batch_size=options.batch_size,
+        single_cls=options.single_cls,
+        workers=subject.workers,
+        save_dir=folder,
+        plots=folder is not None,
+        progress=progress,
+        on_image=tell if heard else None,
+        augment=options.augment,
+        end2end=options.end2end,
+        protocol=options.protocol,
+        long_tail=subject.long_tail,
+        slicing=_slicing(subject),
+        enhance=subject.enhance,
+    )
+    mention(dataset, report, options)
+    return subject.named(report)
+
+
+def dataset_of(subject: Subject, split: str, rect: bool = True) -> Any:
+    """A split as the options want to see it: fitted into --imgsz, in rectangles or squares, or with --native as it is."""
+    options = subject.options
+    return build_dataset(
+        subject.config, split, imgsz=options.imgsz, stride=subject.stride, rect=rect, cache="none",
+        batch_size=options.batch_size, single_cls=options.single_cls, native=options.native,
+    )  # fmt: skip
+
+
+def _slicing(subject: Subject) -> Slicing | None:
+    """How pictures are cut into tiles, if they are."""
+    chosen = subject.options
+    if chosen.slice is None:
+        return None
+    return Slicing(chosen.slice, chosen.overlap, chosen.merge, chosen.imgsz, subject.stride)
+
+
+def mention(dataset: Any, report: Report, options: ValOptions) -> None:
+    """Say what the numbers do not: pictures that were left out, and pictures with more objects than detections."""
+    for path, reason in dataset.skipped:
+        print(f"note: left out {path}: {reason}")
+    for line in unlabelled(dataset.source, report.split):
+        print(line)
+    most = max((len(picture.target_cls) for picture in report.pictures), default=0)
+    if options.max_det is not None and most > options.max_det:
+        print(f"note: a picture of {report.split} has {most} objects, more than --max-det {options.max_det} can find")
+    if options.protocol == "lvis" and (groups := absent_groups(report.metrics)):
+        print(f"note: {report.split} has no object of a class that is {' or '.join(groups)}: no AP of these")

@@ -1,0 +1,120 @@
+"""Large pictures measured slice by slice: tiles go through the network, and their boxes become the picture's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from data.detection.dataset import read_image
+from data.io.labels import Label
+from engine.evaluation.predictions import Network, Seen, Settings
+from engine.training.dataloader import workers_that_fit
+from utils.progress import progress as show_progress
+from utils.tiles import merge_tiles, tile_windows
+from utils.ultralytics_env import contain_ultralytics
+
+contain_ultralytics()
+
+from ultralytics.data.augment import LetterBox  # noqa: E402
+from ultralytics.utils import ops  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """Tiles of `size` px a side that share `overlap` of it, and how their boxes are joined ("nmm" or "nms").
+
+    imgsz, stride: each tile is fitted into imgsz px, padded to whole strides, as a picture would be.
+    """
+
+    size: int
+    overlap: float = 0.2
+    merge: str = "nmm"
+    imgsz: int = 640
+    stride: int = 32
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """One picture ready for the network: images (k, 3, h, w) uint8, and the part of the picture that each shows.
+
+    windows: (k, 4) x1 y1 x2 y2 px; ratio_pad: from a tile's pixels to the network's, as in `Seen`.
+    """
+
+    images: Tensor
+    windows: np.ndarray
+    ratio_pad: Any
+
+
+class TiledPictures(Dataset[Tiles]):
+    """The pictures of a data set as tiles; one that is no larger than a tile is the data set's own item."""
+
+    def __init__(self, dataset: Any, slicing: Slicing) -> None:
+        self.dataset, self.slicing = dataset, slicing
+        known = {str(label.image): label for label in dataset.source}
+        self.labels: list[Label] = [known[file] for file in dataset.im_files]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Tiles:
+        label = self.labels[index]
+        windows = tile_windows(*label.shape, self.slicing.size, self.slicing.overlap)
+        if len(windows) == 1:
+            item = self.dataset[index]
+            return Tiles(item["img"][None], windows, item["ratio_pad"])
+        picture = read_image(label.image)
+        return self._fitted([picture[y1:y2, x1:x2] for x1, y1, x2, y2 in windows], windows)
+
+    def _fitted(self, tiles: list[np.ndarray], windows: np.ndarray) -> Tiles:
+        """Tiles (h, w, 3) BGR of one shape, letterboxed."""
+        fit = LetterBox(self.slicing.imgsz, auto=True, stride=self.slicing.stride)
+        plan = fit.get_params({"img": tiles[0]})
+        height, width = tiles[0].shape[:2]
+        gains = plan["new_unpad"][1] / height, plan["new_unpad"][0] / width
+        images = np.stack([fit(image=tile) for tile in tiles])[..., ::-1].transpose(0, 3, 1, 2)  # (k, 3, H, W) RGB
+        return Tiles(torch.from_numpy(np.ascontiguousarray(images)), windows, (gains, (plan["left"], plan["top"])))
+
+
+def sliced_pictures(
+    network: Network, dataset: Any, slicing: Slicing, batch_size: int, workers: int, progress: str = ""
+) -> Iterator[Seen]:
+    """Each picture of the data set through its tiles, `batch_size` at a time, compared in the picture's own pixels.
+
+    progress: what a progress line calls the pictures; empty for none.
+    """
+    tiled = TiledPictures(dataset, slicing)
+    loader: DataLoader[Any] = DataLoader(tiled, batch_size=None, num_workers=workers_that_fit(workers, tiled))
+    pictures = show_progress(loader, len(tiled), progress) if progress else loader
+    for label, tiles in zip(tiled.labels, pictures, strict=True):
+        found = [boxes for part in tiles.images.split(batch_size) for boxes in network(part)]
+        with network.watch("postprocess"):
+            merged = joined(found, tiles, label.shape, slicing, network.settings)
+        yield _seen(merged, label)
+
+
+def _seen(found: Tensor, label: Label) -> Seen:
+    """Detections of a picture beside its labels, all in its own pixels."""
+    height, width = label.shape
+    scale = torch.tensor((width, height, width, height), device=found.device)
+    boxes = ops.xywh2xyxy(torch.as_tensor(label.boxes, device=found.device)) * scale  # (m, 4)
+    return Seen(str(label.image), label.shape, found, boxes, torch.as_tensor(label.classes[:, 0], device=found.device))
+
+
+def joined(found: list[Tensor], tiles: Tiles, shape: tuple[int, int], slicing: Slicing, settings: Settings) -> Tensor:
+    """Detections (k, 6) of each tile, in network pixels -> (n, 6) of the picture (height, width), in its own."""
+    (gain_y, gain_x), (pad_x, pad_y) = tiles.ratio_pad
+    offset = torch.tensor((pad_x, pad_y, pad_x, pad_y), device=found[0].device)
+    gain = torch.tensor((gain_x, gain_y, gain_x, gain_y), device=found[0].device)
+    unpadded = [torch.cat(((boxes[:, :4] - offset) / gain, boxes[:, 4:]), 1) for boxes in found]
+    if len(unpadded) == 1:  # not clipped, as the usual evaluation does not clip
+        return unpadded[0]
+    width, height = (int(side) for side in tiles.windows[0, 2:] - tiles.windows[0, :2])
+    clipped = [ops.clip_boxes(boxes, (height, width)) for boxes in unpadded]
+    options: dict[str, Any] = {"max_det": settings.max_det, "agnostic": settings.single_cls}
+    return merge_tiles(clipped, tiles.windows, shape, how=slicing.merge, **options)

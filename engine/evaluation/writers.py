@@ -1,0 +1,156 @@
+"""What a validation can write beside its table: label files, COCO JSON, sample pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from data.detection.dataset import read_image
+from engine.evaluation.class_frequency import LongTail
+from engine.evaluation.evaluator import ImageResult, label_areas
+from utils.draw import draw_boxes
+from utils.files import atomic_write
+from utils.metrics import evaluate
+from utils.plots import plot_pictures
+
+SAMPLES = 8  # pictures on the contact sheet
+SURE = 0.25  # confidence from which a detection is drawn
+READABLE = 640  # smaller pictures are drawn larger, so that their tags do not cover them; pixels of the longer side
+
+
+class TextWriter:
+    """Detections as YOLO label files, one a picture: class, centre x, centre y, width, height (fractions), confidence.
+
+    Files are named by the picture's path below the pictures' common folder, so equal names in two folders stay apart.
+    """
+
+    def __init__(self, folder: Path, confidence: bool) -> None:
+        self.folder, self.confidence = folder, confidence
+        self.texts: dict[str, str] = {}
+
+    def __call__(self, result: ImageResult) -> None:
+        """Note one picture's detections."""
+        height, width = result.shape
+        x1, y1, x2, y2 = result.boxes.T.reshape(4, -1) / np.array([width, height, width, height])[:, None]
+        columns = [result.classes, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
+        columns += [result.scores] if self.confidence else []
+        lines = (" ".join([str(int(row[0])), *(f"{value:.6g}" for value in row[1:])]) for row in np.stack(columns, 1))
+        self.texts[result.file] = "".join(line + "\n" for line in lines)
+
+    def close(self) -> None:
+        """Write the files; pictures without a detection get none."""
+        folder = os.path.commonpath([os.path.dirname(file) for file in self.texts]) if self.texts else ""
+        for file, text in self.texts.items():
+            if text:
+                name = "_".join(Path(file).relative_to(folder).with_suffix("").parts)
+                atomic_write(self.folder / f"{name}.txt", text.encode())
+
+
+class JsonWriter:
+    """`predictions.json` and `labels.json` in COCO's form, and the COCO protocol's numbers over the two.
+
+    A picture is numbered by its file name where that is a number (as COCO's are) and no other picture has it, else by
+    its place. Classes are numbered from 1, in the data YAML's order. With `long_tail`, the labels say all that LVIS's
+    protocol needs.
+    """
+
+    def __init__(
+        self, folder: Path, names: Mapping[int, str], resolution: str = "upsampled", long_tail: LongTail | None = None
+    ) -> None:
+        self.folder, self.resolution = folder, resolution
+        categories: list[dict[str, Any]] = [{"id": number + 1, "name": name} for number, name in names.items()]
+        if long_tail is not None:
+            for category, letter in zip(categories, long_tail.frequency, strict=True):
+                category["frequency"] = letter
+        self.long_tail = long_tail
+        self.labels: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": categories}
+        self.predictions: list[dict[str, Any]] = []
+        self.results: list[ImageResult] = []
+
+    def __call__(self, result: ImageResult) -> None:
+        """Note one picture."""
+        self.results.append(result)
+
+    def close(self) -> dict[str, float]:
+        """Write both files. Returns AP, AP50, AP75, APs, APm, APl, fractions of 1."""
+        for number, result in zip(self._numbers(), self.results, strict=True):
+            self._add(number, result)
+        info = {"description": f"detected at {self.resolution} resolution"}
+        for name, content in (("labels.json", {"info": info, **self.labels}), ("predictions.json", self.predictions)):
+            atomic_write(self.folder / name, json.dumps(content).encode())
+        return evaluate({**self.labels}, self.predictions)
+
+    def _numbers(self) -> list[int]:
+        """One number a picture, none twice."""
+        stems = [Path(result.file).stem for result in self.results]
+        if all(stem.isdecimal() for stem in stems) and len({int(stem) for stem in stems}) == len(stems):
+            return [int(stem) for stem in stems]
+        return list(range(1, len(stems) + 1))
+
+    def _add(self, number: int, result: ImageResult) -> None:
+        """The entries of one picture."""
+        height, width = result.shape
+        image = {"id": number, "file_name": Path(result.file).name, "height": height, "width": width}
+        self.labels["images"].append(image | self._federated(result))
+        areas = label_areas(result.targets).tolist()
+        for box, area, kind in zip(_corner_size(result.targets), areas, result.target_classes, strict=True):
+            ids = {"id": len(self.labels["annotations"]) + 1, "image_id": number, "category_id": int(kind) + 1}
+            self.labels["annotations"].append({**ids, "bbox": box, "area": area, "iscrowd": 0})
+        for box, kind, score in zip(_corner_size(result.boxes), result.classes, result.scores, strict=True):
+            entry: dict[str, Any] = {"image_id": number, "file_name": image["file_name"], "category_id": int(kind) + 1}
+            self.predictions.append({**entry, "bbox": [round(side, 3) for side in box], "score": float(f"{score:.6g}")})
+
+    def _federated(self, result: ImageResult) -> dict[str, list[int]]:
+        """LVIS's lists of a picture: classes looked for in vain (all others, in a set that knows no such lists)."""
+        if self.long_tail is None:
+            return {}
+        known = self.long_tail.of(result.file)
+        others = set(range(len(self.labels["categories"]))) - set(result.target_classes.astype(int).tolist())
+        absent, partial = (known.absent, known.partial) if known else (sorted(others), ())
+        lists = {"neg_category_ids": absent, "not_exhaustive_category_ids": partial}
+        return {key: [kind + 1 for kind in kinds] for key, kinds in lists.items()}
+
+
+def _corner_size(boxes: np.ndarray) -> list[list[float]]:
+    """xyxy (n, 4) -> [left, top, width, height] rows, pixels."""
+    return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1).tolist()
+
+
+def magnified(picture: np.ndarray) -> tuple[np.ndarray, float]:
+    """A picture (H, W, 3), enlarged where it is small, and the factor."""
+    scale = max(1.0, READABLE / max(picture.shape[:2]))
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), scale
+
+
+def sure_boxes(result: ImageResult, scale: float) -> np.ndarray:
+    """The detections worth drawing on a picture `scale` times as large: (n, 6) xyxy px, confidence, class."""
+    return np.column_stack((scale * result.boxes, result.scores, result.classes))[result.scores > SURE]
+
+
+class Samples:
+    """A contact sheet: the first pictures, with their labels and, beside it, with what was detected."""
+
+    def __init__(self, target: Path, names: Mapping[int, str]) -> None:
+        self.target, self.names = target, names
+        self.cells: list[tuple[str, np.ndarray]] = []
+
+    def __call__(self, result: ImageResult) -> None:
+        """Draw one picture, as long as there is room."""
+        if len(self.cells) >= 2 * SAMPLES:
+            return
+        (picture, scale), name = magnified(read_image(Path(result.file))), Path(result.file).name
+        labels = np.column_stack((scale * result.targets, np.ones(len(result.targets)), result.target_classes))
+        found = sure_boxes(result, scale)
+        for title, boxes, conf in ((f"{name}: labels", labels, False), (f"{name}: detections", found, True)):
+            drawn = draw_boxes(picture, boxes, self.names, conf=conf)
+            self.cells.append((title, drawn[..., ::-1]))
+
+    def close(self) -> None:
+        """Write the sheet."""
+        plot_pictures(self.cells, self.target)

@@ -1,0 +1,187 @@
+"""`engine.export`, behind export.py: a checkpoint as ONNX, TorchScript or OpenVINO, compared with its detector.
+
+Ultralytics' exporter does the conversion; nothing is installed or downloaded for it. Each format is written to a hidden
+folder beside the weights and moved into place when it is whole and has passed the comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.checkpoint import load_detector
+from engine.options.export import ExportOptions
+from engine.tasks import entry, task_of_weights
+from models.detector import DetectionModel
+from utils.files import UserError, find_weights
+from utils.options import build
+from utils.ultralytics_env import contain_ultralytics
+
+contain_ultralytics()
+
+from ultralytics.engine.exporter import Exporter  # noqa: E402
+from ultralytics.utils import DEFAULT_CFG_DICT  # noqa: E402
+
+LIMIT = 1e-4  # largest difference from the detector, relative to values above 1 (pixels), absolute below (scores)
+PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",), "torchscript": ()}
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """files: format -> what was written; differences: format -> largest difference from the detector, if compared."""
+
+    files: dict[str, Path]
+    differences: dict[str, float] = field(default_factory=dict)
+
+
+def export(**options: Any) -> ExportResult:
+    """Export a checkpoint: `engine.export(weights="best.pt", include=("onnx", "torchscript"))`.
+
+    Takes the options of export.py. Raises UserError for a wrong option, unreadable weights, a missing package, or an
+    exported network that does not agree with the detector; a format that fails leaves nothing behind.
+    """
+    (chosen,) = build([ExportOptions], options)
+    if chosen.weights is None:
+        raise UserError("--weights: expected the detector to export, such as runs/train/exp/weights/best.pt.")
+    other = entry("export", task_of_weights(find_weights(chosen.weights)))
+    if other is not None:
+        found: ExportResult = other(**options)
+        return found
+    if chosen.nms and chosen.end2end:
+        raise UserError("--nms and --end2end: the suppression-free head needs no suppression; give one of the two.")
+    check_packages(chosen)
+    weights = find_weights(chosen.weights)
+    detector, _ = load_detector(weights, "cpu", chosen.trust)
+    size = _size(chosen, int(max(detector.stride)))
+    files: dict[str, Path] = {}
+    differences: dict[str, float] = {}
+    for kind in dict.fromkeys(chosen.include):
+        files[kind], difference = _export_one(detector, weights, chosen, kind, size)
+        if difference is not None:
+            differences[kind] = difference
+        print(_line(files[kind], difference))
+    return ExportResult(files, differences)
+
+
+def check_packages(options: ExportOptions) -> None:
+    """Say what is missing before anything is converted."""
+    needed = [name for kind in options.include for name in PACKAGES[kind]] + ["onnxslim"] * options.simplify
+    missing = " ".join(name for name in dict.fromkeys(needed) if find_spec(name) is None)
+    if missing:
+        flags = f"--include {' '.join(options.include)}{' --simplify' * options.simplify}"
+        raise UserError(f"{flags}: needs {missing}, not installed here; run `pip install {missing}`.")
+
+
+def _size(options: ExportOptions, stride: int) -> tuple[int, int]:
+    """Height and width in pixels."""
+    if not 1 <= len(options.imgsz) <= 2 or any(side % stride for side in options.imgsz):
+        given = " ".join(map(str, options.imgsz))
+        raise UserError(f"--imgsz {given}: expected one number or two, multiples of the detector's stride, {stride}.")
+    return options.imgsz[0], options.imgsz[-1]
+
+
+def _export_one(
+    detector: DetectionModel, weights: Path, options: ExportOptions, kind: str, size: tuple[int, int]
+) -> tuple[Path, float | None]:
+    """Convert, compare, move into place. Returns the file (or folder) and the difference, None if not compared."""
+    try:
+        workplace = tempfile.TemporaryDirectory(dir=weights.parent, prefix=".export-")
+    except OSError as problem:
+        raise UserError(f"{weights.parent}: not writable ({problem.strerror}); copy the weights elsewhere.") from None
+    with workplace as folder, warnings.catch_warnings():
+        for kind_of_warning in (FutureWarning, torch.jit.TracerWarning):  # tracing is what the exporter does
+            warnings.simplefilter("ignore", kind_of_warning)
+        made = _convert(detector, options, kind, size, Path(folder) / f"{weights.stem}.pt")
+        difference = compare(detector, made, kind, size, options.batch_size) if _comparable(options) else None
+        if difference is not None and not difference <= LIMIT:
+            raise UserError(
+                f"--include {kind}: the exported network differs from the detector by {difference:.1e} "
+                f"(limit {LIMIT:.0e}), so it was not kept; try another --opset, or leave --simplify off."
+            )
+        target = weights.parent / made.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(made, target)
+    return target, difference
+
+
+def _convert(detector: DetectionModel, options: ExportOptions, kind: str, size: tuple[int, int], file: Path) -> Path:
+    """Run Ultralytics' exporter; it writes beside `file`, which need not exist."""
+    settings = {
+        "format": kind,
+        "imgsz": list(size),
+        "batch": options.batch_size,
+        "device": options.device or "cpu",
+        "quantize": 16 if options.half else None,
+        "nms": True if options.nms else False if options.end2end else None,
+        "verbose": False,
+        "mode": "export",
+    }
+    if kind != "torchscript":
+        settings["dynamic"] = options.dynamic
+    if kind == "onnx":
+        settings |= {"opset": options.opset, "simplify": options.simplify}
+    if options.nms or options.end2end:
+        settings |= {"conf": options.conf_thres, "iou": options.iou_thres, "max_det": options.max_det}
+    detector.pt_path = str(file)
+    detector.args = {**DEFAULT_CFG_DICT, "imgsz": max(size)}
+    try:
+        return Path(Exporter(overrides=settings)(model=detector))
+    except (AssertionError, ImportError, RuntimeError, ValueError) as problem:
+        reason = " ".join(str(problem).split())
+        raise UserError(f"--include {kind}: the conversion failed ({reason:.300}); nothing was written.") from problem
+
+
+def _comparable(options: ExportOptions) -> bool:
+    """Raw float32 predictions can be compared; after suppression or ranking, near ties may change places."""
+    return not (options.nms or options.end2end or options.half)
+
+
+def compare(
+    detector: DetectionModel, file: Path, kind: str, size: tuple[int, int], batch_size: int = 1
+) -> float | None:
+    """Largest difference between an exported network and its detector on one picture of noise (B, 3, H, W).
+
+    Values above 1 (pixels) count relative to themselves. None for a format that cannot be run here.
+    """
+    run = RUNNERS.get(kind)
+    if run is None:
+        return None
+    image = torch.rand(batch_size, 3, *size, generator=torch.Generator().manual_seed(0))
+    detector.end2end = False  # the exporter writes the head whose predictions go through suppression
+    with torch.no_grad():
+        expected = detector(image)[0]  # (B, 4 + classes, anchors)
+    found = run(file, image)
+    return float(((found - expected).abs() / expected.abs().clamp(min=1)).max())
+
+
+def _run_onnx(file: Path, image: Tensor) -> Tensor:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (output,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+    return torch.from_numpy(output)
+
+
+def _run_torchscript(file: Path, image: Tensor) -> Tensor:
+    output = torch.jit.load(file, map_location="cpu")(image)
+    return output if isinstance(output, Tensor) else output[0]
+
+
+RUNNERS: dict[str, Callable[[Path, Tensor], Tensor]] = {"onnx": _run_onnx, "torchscript": _run_torchscript}
+
+
+def _line(file: Path, difference: float | None) -> str:
+    if difference is None:
+        return f"{file}: written; not compared with the detector"
+    return f"{file}: agrees with the detector to {difference:.1e} (limit {LIMIT:.0e})"

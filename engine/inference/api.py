@@ -1,0 +1,216 @@
+"""The detection loop: `engine.detect(...)` behind detect.py, and `stream(...)` for programs that want the boxes.
+
+    from engine.inference.api import stream
+    for source, number, image, boxes in stream(weights="best.pt", source="rtsp://camera/1"):
+        ...   # image (H, W, 3) uint8 blue-green-red; boxes (n, 6) x1 y1 x2 y2 in pixels, confidence, class
+
+Three things overlap: sources are read ahead in threads, the detector runs here, results are drawn and written in one
+more thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from data.config import task_of
+from engine.enhancement.enhancer import chained, enhancer_of
+from engine.inference.capture import Frame
+from engine.inference.display import open_window
+from engine.inference.frame_reader import Feed
+from engine.inference.predictor import open_runner
+from engine.inference.sources import Plan, plan
+from engine.inference.worker import Background
+from engine.inference.writers import Looks, Outputs, Writer, class_name
+from engine.options.detect import DetectOptions
+from engine.tasks import DETECT, entry, task_of_weights
+from engine.training.distributed import pick_device
+from engine.visual.heatmap import view_of
+from utils.files import UserError, new_run_folder
+from utils.options import build
+from utils.signals import stopped_by_sigterm
+
+Preprocess = Callable[[np.ndarray], np.ndarray]
+
+
+class Detector(Protocol):
+    """What the loop asks of a detector; `engine.inference.predictor.Runner` is one."""
+
+    names: Mapping[int, str]
+    shapes: list[tuple[int, int]]  # (height, width) of each picture of the last call, as the network saw it
+    milliseconds: float  # inference time of the last call, a picture
+    spent: dict[str, float]  # seconds by stage, over all calls
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        """Boxes (n, 6) of each picture."""
+        ...
+
+
+@dataclass
+class DetectResult:
+    """What a run did. `save_dir` is None where nothing was to be written; `dead`: (source, reason) of what failed."""
+
+    save_dir: Path | None
+    frames: int = 0
+    detections: int = 0
+    dead: list[tuple[str, str]] = field(default_factory=list)
+
+
+def stream(
+    *, detector: Detector | None = None, preprocess: Preprocess | None = None, **options: Any
+) -> Iterator[tuple[str, int, np.ndarray, Tensor]]:
+    """Yield (source, frame number from 1, picture, boxes) of every frame, with the options of detect.py. Saves nothing.
+
+    detector: used in place of `weights`. preprocess: a picture (H, W, 3) uint8 to another, before detection. Raises
+    UserError for wrong options, and at the end where every source failed.
+    """
+    (chosen,) = build([DetectOptions], options)
+    sources = plan(chosen.source)
+    runner: Detector = detector or open_runner(chosen, _before(chosen, preprocess))
+    result = DetectResult(None)
+    with open_feed(sources, chosen) as feed:
+        for frame, boxes in _detections(feed, runner, result):
+            yield frame.item.shown, frame.number, frame.image, boxes
+    finish(result, feed, sources)
+
+
+def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = None, **options: Any) -> DetectResult:
+    """Run a detector over sources, with the options of detect.py; print a line a frame, save what was asked for.
+
+    detector: used in place of `weights`. preprocess: a picture (H, W, 3) uint8 to another, before detection. Videos
+    are complete also after Ctrl-C. Raises UserError for wrong options, and where every source failed.
+    Weights of another task go to that task's own detection, which takes the same options.
+    """
+    (chosen,) = build([DetectOptions], options)
+    other = entry("detect", _task(chosen)) if detector is None else None
+    if other is not None:
+        found: DetectResult = other(**options)
+        return found
+    sources = plan(chosen.source)
+    runner: Detector = detector or open_runner(chosen, _before(chosen, preprocess))
+    paint = view_of(runner) if chosen.show_crux else None
+    looks = Looks(runner.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf, paint)
+    outputs = Outputs(not chosen.nosave, chosen.save_txt, chosen.save_conf, chosen.save_csv, chosen.save_crop)
+    result = DetectResult(run_folder(chosen, sources) if outputs.any else None)
+    started, spent = time.perf_counter(), dict(runner.spent)
+    try:
+        with stopped_by_sigterm(), open_feed(sources, chosen) as feed:
+            _run(feed, runner, looks, outputs, chosen, result)
+    except KeyboardInterrupt:
+        print(f"stopped after {result.frames} frames" + (f"; results{_where(result)}" if result.save_dir else ""))
+        raise
+    stages = {stage: seconds - spent[stage] for stage, seconds in runner.spent.items()}
+    _summary(result, stages, time.perf_counter() - started)
+    finish(result, feed, sources)
+    return result
+
+
+def _task(options: DetectOptions) -> str:
+    """The task of the weights: what their header says, or that of the same name beside a .pt file; else that of --data."""
+    said = task_of_weights(options.weights) if options.weights else DETECT
+    return task_of(options.data) if said == DETECT and options.data else said
+
+
+def _before(options: DetectOptions, preprocess: Preprocess | None) -> Preprocess | None:
+    """What happens to a whole picture before it is scaled: the caller's step, then --enhance."""
+    return chained(preprocess, enhancer_of(options, pick_device(options.device)))
+
+
+def frame_line(frame: Frame, items: int, boxes: Tensor, detector: Detector, index: int) -> str:
+    """The line of a frame: `video 1/2 (3/67) clip.mp4: 384x640 2 cars, 1 dog, 12.3ms`. index: place in the batch."""
+    kind = frame.item.kind if frame.item.kind in {"image", "video"} else "stream"
+    number = f"{frame.number}/{frame.total}" if frame.total else f"{frame.number}"
+    place = f"{kind} {frame.item.order}/{items}" + ("" if kind == "image" else f" ({number})")
+    counts = Counter(class_name(detector.names, number) for number in sorted(boxes[:, 5].tolist()))
+    found = [f"{count} {name}{'s' * (count > 1)}" for name, count in counts.items()] or ["(no detections)"]
+    height, width = detector.shapes[index]
+    return f"{place} {frame.item.shown}: {height}x{width} {', '.join(found)}, {detector.milliseconds:.1f}ms"
+
+
+def _run(
+    feed: Feed, detector: Detector, looks: Looks, outputs: Outputs, options: DetectOptions, result: DetectResult
+) -> None:
+    """Every frame through detector, window and writer."""
+    window = open_window() if options.view_img else None
+    writer = Writer(result.save_dir or Path(), outputs, looks, together=feed.plan.together, rate=1 / options.vid_stride)
+    with closing(window) if window else nullcontext(), closing(writer), Background(writer.save) as saver:
+        for frame, boxes in _detections(feed, detector, result, show=True):
+            rows = boxes.numpy()
+            drawn = looks(frame.image, rows) if window else None
+            saver.put(frame, rows, drawn)
+            if window and drawn is not None and not window.show(frame.item.title, drawn, frame.item.kind == "image"):
+                return
+
+
+def _detections(
+    feed: Feed, detector: Detector, result: DetectResult, show: bool = False
+) -> Iterator[tuple[Frame, Tensor]]:
+    """Every frame with its boxes; `result` counts along, `show` prints a line each."""
+    for frames in feed:
+        for index, (frame, boxes) in enumerate(zip(frames, detector([f.image for f in frames]), strict=True)):
+            result.frames += 1
+            result.detections += len(boxes)
+            if show:
+                print(frame_line(frame, len(feed.plan.items), boxes, detector, index), flush=True)
+            yield frame, boxes
+
+
+@contextmanager
+def open_feed(sources: Plan, options: DetectOptions) -> Iterator[Feed]:
+    """The frames of the sources. OpenCV and FFmpeg keep their own remarks to themselves: ours say what matters."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        with Feed(sources, stride=options.vid_stride, retries=options.retries) as feed:
+            yield feed
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+
+
+def run_folder(options: DetectOptions, sources: Plan) -> Path:
+    """The new folder of this run. Raises UserError where results would land among the sources."""
+    folder = new_run_folder(options.project, options.name, options.exist_ok)
+    homes = {Path(item.where).resolve().parent for item in sources.items if item.kind in {"image", "video"}}
+    if options.exist_ok and folder.resolve() in homes:
+        raise UserError(f"--project {options.project}: {folder} holds the sources themselves. Choose another --name.")
+    return folder
+
+
+def _summary(result: DetectResult, spent: Mapping[str, float], seconds: float) -> None:
+    """The last lines of a run: times and places. spent: seconds by stage."""
+    if not result.frames:
+        return
+    stages = ", ".join(f"{1000 * part / result.frames:.1f} ms {stage}" for stage, part in spent.items())
+    counts = f"{result.frames} frames, {result.detections} detections"
+    print(f"{counts} in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s ({stages} a frame)")
+    if result.save_dir is not None:
+        print(f"results{_where(result)}")
+
+
+def _where(result: DetectResult) -> str:
+    """Where the results are, as the end of a sentence."""
+    return f" are in {result.save_dir}" if result.save_dir is not None else ""
+
+
+def finish(result: DetectResult, feed: Feed, sources: Plan) -> None:
+    """Report what failed. Raises UserError where nothing was read at all, or where every live source is lost."""
+    result.dead = feed.dead
+    reasons = [f"{name}: {reason}" for name, reason in result.dead]
+    if len(result.dead) == len(sources.items) and (sources.live or not result.frames):
+        if result.save_dir is not None and not result.frames:
+            with suppress(OSError):
+                result.save_dir.rmdir()
+        kept = f" The {result.frames} frames until then{_where(result) or ' were seen'}." if result.frames else ""
+        raise UserError(f"--source: no source is left. {'; '.join(reasons)}.{kept} Check the address, cable or file.")
+    if reasons:
+        print(f"not read, or not to the end ({len(reasons)}):", *reasons, sep="\n  ")

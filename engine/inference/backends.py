@@ -1,0 +1,216 @@
+"""Detectors behind one call, whatever runs them: PyTorch, ONNX Runtime, or OpenCV's own network engine."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.tasks import DETECT
+from engine.training.distributed import pick_device
+from utils.files import UserError
+from utils.ultralytics_env import contain_ultralytics
+
+contain_ultralytics()
+
+
+class Network(Protocol):
+    """What the runner asks of a detector.
+
+    `size` is (height, width) where the file is made for one size only. `overlaps` tells whether boxes of one object may
+    still overlap in the output, and suppression must follow.
+    """
+
+    names: Mapping[int, str]
+    stride: int
+    size: tuple[int, int] | None
+    overlaps: bool
+
+    def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
+        """images: (H, W, 3) uint8 of one shape, blue-green-red.
+
+        Returns float32 (B, 4 + classes, N) with centre boxes or, where nothing overlaps, (B, n, 6) with corner boxes.
+        """
+        ...
+
+
+class TorchNetwork:
+    """An Ultralytics `DetectionModel`, fused for inference (which changes the model), in float16 on request."""
+
+    size: tuple[int, int] | None = None
+
+    def __init__(
+        self,
+        model: Any,
+        device: torch.device | str = "cpu",
+        *,
+        half: bool = False,
+        augment: bool = False,
+        max_det: int = 1000,
+        agnostic: bool = False,
+        end2end: bool = False,
+    ) -> None:
+        self.device = torch.device(device)
+        self.names: Mapping[int, str] = dict(model.names)
+        self.stride = int(max(model.stride))
+        head = model.model[-1]
+        if getattr(head, "one2one_cv2", None) is not None and head.cv2 is not None:  # fusing removes one of the two
+            model.end2end = end2end
+        self.overlaps = not getattr(model, "end2end", False)
+        head.max_det, head.agnostic_nms = max_det, agnostic
+        self.augment = {"augment": True} if augment else {}
+        self.half = half and self.device.type == "cuda"
+        model = model.eval().fuse(verbose=False).to(self.device).requires_grad_(False)
+        self.model = model.half() if self.half else model.float()
+
+    @torch.inference_mode()
+    def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
+        """See Network."""
+        output = self.model(self._batch(images), **self.augment)
+        return (output[0] if isinstance(output, (tuple, list)) else output).float()
+
+    def _batch(self, images: Sequence[np.ndarray]) -> Tensor:
+        """Pictures as a network takes them: (B, 3, H, W), red-green-blue, in [0, 1]."""
+        if self.device.type == "cpu":
+            return torch.from_numpy(_blob(images))
+        bytes_ = torch.from_numpy(np.stack(images)).to(self.device)  # a quarter of the traffic of floats
+        batch = bytes_.permute(0, 3, 1, 2).flip(1)
+        return (batch.half() if self.half else batch.float()) / 255
+
+
+class OnnxNetwork:
+    """A detector in an .onnx file, run by ONNX Runtime."""
+
+    def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise UserError(f"--weights {path}: needs ONNX Runtime. Install it: pip install onnxruntime.") from None
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = torch.get_num_threads()
+        settings.log_severity_level = 3
+        try:
+            self.session = onnxruntime.InferenceSession(path, settings, providers=_providers(onnxruntime, device))
+        except Exception as problem:
+            raise UserError(_unreadable(path, problem)) from None
+        entry = self.session.get_inputs()[0]
+        self.input, self.type = entry.name, np.float16 if "float16" in entry.type else np.float32
+        facts = self.session.get_modelmeta().custom_metadata_map
+        _refuse_other_tasks(path, facts, entry.shape)
+        self.names: Mapping[int, str]
+        self.names, self.stride, self.overlaps = _facts(facts)
+        self.single, self.size = _fixed(entry.shape)
+
+    def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
+        """See Network."""
+        blob = _blob(images).astype(self.type, copy=False)
+        outputs = [self.session.run(None, {self.input: part})[0] for part in _parts(blob, self.single)]
+        return torch.from_numpy(np.concatenate(outputs).astype(np.float32, copy=False))
+
+
+class DnnNetwork:
+    """A detector in an .onnx file, run by OpenCV's network engine on the CPU (`--dnn`)."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import onnx
+        except ImportError:
+            raise UserError("--dnn: the file's facts are read with the package onnx. pip install onnx.") from None
+        try:
+            graph = onnx.load(path, load_external_data=False)
+            self.net = cv2.dnn.readNetFromONNX(str(path))
+        except Exception as problem:
+            raise UserError(_unreadable(path, problem)) from None
+        facts = {entry.key: entry.value for entry in graph.metadata_props}
+        shape = graph.graph.input[0].type.tensor_type.shape.dim
+        _refuse_other_tasks(path, facts, shape)
+        self.names: Mapping[int, str]
+        self.names, self.stride, self.overlaps = _facts(facts)
+        self.single, self.size = _fixed([entry.dim_value or entry.dim_param for entry in shape])
+
+    def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
+        """See Network."""
+        outputs = []
+        for part in _parts(_blob(images), self.single):
+            self.net.setInput(part)
+            outputs.append(np.array(self.net.forward(), np.float32))  # a copy: the engine uses its memory again
+        return torch.from_numpy(np.concatenate(outputs))
+
+
+def load_network(weights: Path, options: Any) -> Network:
+    """The detector of a file, as the options of detect.py ask. Raises UserError where they do not go together."""
+    device = pick_device(options.device)
+    is_onnx = weights.suffix.lower() == ".onnx"
+    if options.dnn and not is_onnx:
+        raise UserError(f"--dnn: OpenCV runs .onnx files only, not {weights.name}. Export it first with export.py.")
+    if is_onnx and options.augment:
+        raise UserError("--augment: needs the detector's PyTorch checkpoint (.pt or .safetensors), not an .onnx file.")
+    if options.half and (is_onnx or device.type != "cuda"):
+        print("note: --half needs a CUDA GPU and a PyTorch checkpoint; going on with the file's own precision")
+    if is_onnx:
+        return DnnNetwork(weights) if options.dnn else OnnxNetwork(weights, device)
+    from engine.checkpoint import load_detector
+
+    model, _ = load_detector(weights, device, options.trust)
+    chosen = {name: getattr(options, name) for name in ("half", "augment", "max_det", "end2end")}
+    return TorchNetwork(model, device, agnostic=options.agnostic_nms, **chosen)
+
+
+def _blob(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures as a network takes them: float32 (B, 3, H, W), red-green-blue, in [0, 1]."""
+    return cv2.dnn.blobFromImages(list(images), 1 / 255, swapRB=True)
+
+
+def _parts(blob: np.ndarray, single: bool) -> list[np.ndarray]:
+    """The batch, cut into single pictures where the file takes no more."""
+    return [blob[i : i + 1] for i in range(len(blob))] if single else [blob]
+
+
+def _providers(onnxruntime: Any, device: torch.device | str) -> list[str]:
+    """ONNX Runtime's engines to try, best first."""
+    wanted = ["CUDAExecutionProvider"] if torch.device(device).type == "cuda" else []
+    return [name for name in wanted if name in onnxruntime.get_available_providers()] + ["CPUExecutionProvider"]
+
+
+def _facts(stored: Mapping[str, str]) -> tuple[dict[int, str], int, bool]:
+    """(class names, stride, whether boxes overlap) as an export stores them; without them: no names, 32, yes."""
+    try:
+        names = ast.literal_eval(stored.get("names", "{}"))
+        stride = int(stored.get("stride", 32))
+    except (ValueError, SyntaxError):
+        names, stride = {}, 32
+    listed = names.items() if isinstance(names, dict) else enumerate(names)
+    return {int(number): str(name) for number, name in listed}, stride, stored.get("end2end", "") != "True"
+
+
+def _refuse_other_tasks(path: Path, stored: Mapping[str, str], shape: Sequence[Any]) -> None:
+    """Raise UserError for an exported network that is no detector, by the task that it states, or its input's shape."""
+    task = stored.get("task", DETECT)
+    if task == DETECT and len(shape) == 4:
+        return
+    what = (
+        f"is of task '{task}'" if task != DETECT else f"takes no pictures: its input has {len(shape)} dimensions, not 4"
+    )
+    raise UserError(
+        f"--weights {path}: {what}, and of .onnx files only detectors are run here. A classifier's .pt or .safetensors "
+        "weights are measured by val.py; those of a clip classifier (task action) also run in detect.py."
+    )
+
+
+def _fixed(shape: Sequence[Any]) -> tuple[bool, tuple[int, int] | None]:
+    """Of an input shape (B, 3, H, W): whether it takes single pictures only, and (H, W) where that is fixed."""
+    height, width = shape[2:4]
+    fixed = isinstance(height, int) and isinstance(width, int)
+    return shape[0] == 1, (height, width) if fixed else None
+
+
+def _unreadable(path: Path, problem: Exception) -> str:
+    """The message for a file that no engine takes."""
+    reason = (str(problem).strip() or type(problem).__name__).splitlines()[0][:200]
+    return f"--weights {path}: is not an ONNX network that can be run here ({reason}). Export it again with export.py."

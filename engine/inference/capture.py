@@ -1,0 +1,240 @@
+"""Reading one source: a picture, a video, or a camera or stream that is connected to again when it falls silent."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import cv2
+import numpy as np
+
+from engine.inference.sources import Item
+
+PATIENCE = 10.0  # seconds that an address may take to answer
+LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
+CHUNK = 2**18  # bytes fetched at a time
+
+
+class Capture(Protocol):
+    """The part of cv2.VideoCapture that is used."""
+
+    def isOpened(self) -> bool:
+        """Whether the source is there."""
+        ...
+
+    def grab(self) -> bool:
+        """Go to the next frame; False at the end or when it does not come."""
+        ...
+
+    def retrieve(self) -> tuple[bool, Any]:
+        """Decode the frame that was grabbed: (done, picture)."""
+        ...
+
+    def get(self, what: int) -> float:
+        """A property, cv2.CAP_PROP_..."""
+        ...
+
+    def release(self) -> None:
+        """Let go of the source."""
+        ...
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source. `image` is (H, W, 3) uint8, blue-green-red."""
+
+    item: Item
+    image: np.ndarray = field(repr=False)
+    number: int = 1  # in its source, from 1, frames that were passed over counted
+    total: int = 0  # frames that the source says it has; 0 = not said
+    fps: float = 0.0  # frames a second of the source; 0 = not said
+    live: bool = False  # never waits: frames may be missing before it
+    seconds: float = 0.0  # of a live source: when it was read, counted from the first frame
+
+
+class SourceLost(Exception):
+    """A source gave nothing, or nothing more. The message says why."""
+
+
+def open_capture(item: Item) -> Capture:
+    """Open a camera, video or stream with OpenCV; addresses get a time limit for connecting and for each frame."""
+    if item.kind == "camera":
+        return cv2.VideoCapture(int(item.where))
+    if "://" not in item.where:
+        return cv2.VideoCapture(item.where)
+    limit = int(PATIENCE * 1000)
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
+    return cv2.VideoCapture(item.where, cv2.CAP_FFMPEG, limits)
+
+
+def fetch(item: Item) -> bytes:
+    """The bytes of a picture, from disk or from an http(s) address. Raises SourceLost."""
+    try:
+        return b"".join(_chunks(item)) if "://" in item.where else Path(item.where).read_bytes()
+    except (OSError, ValueError, HTTPException) as problem:
+        raise SourceLost(f"cannot be read ({problem})") from None
+
+
+@contextmanager
+def on_disk(item: Item, over: Callable[[], bool]) -> Iterator[Item]:
+    """The item as a file: an address is fetched into a temporary one, since not every server lets a reader jump about.
+
+    over: asked now and then; the fetching ends when it returns True. Raises SourceLost.
+    """
+    if "://" not in item.where:
+        yield item
+        return
+    with tempfile.TemporaryDirectory(prefix="hardsight-") as folder:
+        path = Path(folder) / f"fetched{Path(urlsplit(item.where).path).suffix}"
+        try:
+            with path.open("wb") as file:
+                for chunk in _chunks(item):
+                    file.write(chunk)
+                    if over():
+                        break
+        except (OSError, ValueError, HTTPException) as problem:
+            raise SourceLost(f"cannot be fetched ({problem})") from None
+        yield replace(item, where=str(path))
+
+
+def _chunks(item: Item) -> Iterator[bytes]:
+    """The content behind an http(s) address, in pieces. An answer shorter than it said is an error."""
+    with urllib.request.urlopen(_request(item.where), timeout=PATIENCE) as answer:  # noqa: S310 - only http(s) comes here
+        while chunk := answer.read(CHUNK):
+            yield chunk
+        if answer.length:
+            raise OSError(f"{answer.length} bytes are missing at the end")
+
+
+def _request(address: str) -> urllib.request.Request:
+    """Ask for an address; user name and password go into a header, which no error message and no redirection repeats."""
+    parts = urlsplit(address)
+    user, _, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)))  # noqa: S310
+    if user:
+        request.add_unredirected_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
+    return request
+
+
+def read_image(item: Item) -> Iterator[Frame]:
+    """The one frame of a picture. Raises SourceLost where it is missing, cut off or no picture."""
+    data = fetch(item)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error:
+        image = None
+    if image is None:
+        raise SourceLost("is not a picture that can be read: damaged, cut off, or of another format than its name says")
+    yield Frame(item, image)
+
+
+def read_video(item: Item, capture: Capture, stride: int = 1) -> Iterator[Frame]:
+    """Every `stride`-th frame of a video. Closes the capture in the end.
+
+    Raises SourceLost where it cannot be opened, holds no frame, or breaks off well before the end that it states.
+    """
+    last = 0
+    try:
+        if not capture.isOpened():
+            raise SourceLost("cannot be opened as a video")
+        total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        for last, image in _grab(capture, stride):
+            yield Frame(item, image, last, total, _rate(capture))
+    finally:
+        capture.release()
+    if not last:
+        raise SourceLost("no frame of it can be decoded")
+    if last + stride + total // 10 < total:
+        raise SourceLost(f"breaks off after {last} of {total} frames")
+
+
+@dataclass
+class LiveReader:
+    """Frames of a camera or stream, with reconnection.
+
+    After a failure it waits 1, 2, 4 ... 30 seconds, and gives up after `retries` failures in a row (0: never). A camera
+    that never opened is given up at once: it is not there. A source that states its length is a video, and ends.
+    """
+
+    item: Item
+    opener: Callable[[Item], Capture] = open_capture
+    stride: int = 1
+    retries: int = 5
+    wait: Callable[[float], bool] = threading.Event().wait  # seconds -> whether the run is over
+    say: Callable[[str], None] = print
+    clock: Callable[[], float] = time.monotonic
+    number: int = 0  # frames seen so far, over all connections
+    started: float | None = None
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames until the end. Raises SourceLost when it gives up."""
+        failures = 0
+        while True:
+            before = self.number
+            if (yield from self._connection()):
+                return
+            failures = 1 if self.number > before else failures + 1
+            what = "broke off" if self.number > before else "cannot be opened"
+            if self._hopeless(failures):
+                raise SourceLost(f"{what}, and {failures - 1} further tries did not help" if failures > 1 else what)
+            delay = min(2.0 ** (failures - 1), LONGEST_WAIT)
+            tries = f"try {failures} of {self.retries}" if self.retries else f"try {failures}"
+            self.say(f"{self.item.shown}: {what}; {tries} to reconnect in {delay:.0f} s")
+            if self.wait(delay):
+                return
+
+    def _hopeless(self, failures: int) -> bool:
+        """Whether to give up after so many failures in a row."""
+        missing_camera = self.item.kind == "camera" and not self.number
+        return self.retries > 0 and (failures > self.retries or missing_camera)
+
+    def _since_start(self) -> float:
+        """Seconds since the first frame."""
+        now = self.clock()
+        self.started = now if self.started is None else self.started
+        return now - self.started
+
+    def _connection(self) -> Generator[Frame, None, bool]:
+        """Frames of one connection; returns whether the source came to its end (and did not break off)."""
+        capture = self.opener(self.item)
+        try:
+            if not capture.isOpened():
+                return False
+            total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) if self.item.kind == "stream" else 0
+            for number, image in _grab(capture, self.stride, start=0 if total else self.number):
+                if number > self.number:  # a video that is read again goes on where it broke off
+                    self.number = number
+                    yield Frame(self.item, image, number, total, _rate(capture), not total, self._since_start())
+            return bool(total) and self.number + self.stride + total // 10 >= total
+        finally:
+            capture.release()
+
+
+def _grab(capture: Capture, stride: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+    """(number from `start` + 1, picture) of every `stride`-th frame, the first one included; others are not decoded."""
+    number = start
+    with suppress(cv2.error):  # some drivers say so when a camera is pulled out
+        while capture.grab():
+            number += 1
+            if (number - start - 1) % stride:
+                continue
+            good, image = capture.retrieve()
+            if not good or image is None:
+                return
+            yield number, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+
+
+def _rate(capture: Capture) -> float:
+    """Frames a second as the source states them; 0 where the number is not to be believed."""
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    return rate if 0 < rate <= 240 else 0.0

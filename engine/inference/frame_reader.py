@@ -1,0 +1,169 @@
+"""Frames of a plan of sources, read ahead in threads, so that decoding overlaps with detection.
+
+Pictures and videos lose no frame: their thread waits when it is a few frames ahead. Cameras and streams each have a
+thread that holds the latest frame only. A source that ends or dies never ends another.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from types import TracebackType
+
+from engine.inference.capture import (
+    Capture,
+    Frame,
+    LiveReader,
+    SourceLost,
+    on_disk,
+    open_capture,
+    read_image,
+    read_video,
+)
+from engine.inference.sources import Item, Plan
+
+AHEAD = 4  # frames decoded ahead
+POLL = 0.5  # seconds between looks at the keyboard: some systems let no Ctrl-C through a wait without a limit
+
+
+class _Channel:
+    """Frames of one thread on their way to the detector."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.frames: deque[Frame] = deque()
+        self.open = True
+
+
+class Feed:
+    """Iterate for lists of frames: one frame at a time, or, of a plan read together, one of each source that has news.
+
+    with Feed(plan("0")) as feed:
+        for frames in feed: ...
+    feed.dead   # what could not be read, and why
+
+    `opener`, `wait` and `clock` are seams for tests; `wait(seconds)` returns True when the run is over.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        stride: int = 1,
+        retries: int = 5,
+        opener: Callable[[Item], Capture] = open_capture,
+        wait: Callable[[float], bool] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.plan, self.stride, self.retries, self.opener, self.say = plan, stride, retries, opener, say
+        self.clock = clock
+        self._news = threading.Condition()
+        self._over = threading.Event()
+        self.wait = wait or self._over.wait
+        self._dead: list[tuple[int, str, str]] = []
+        self._failure: BaseException | None = None
+        groups: list[Sequence[Item]] = [[item] for item in plan.items] if plan.together else [plan.items]
+        self._channels = [_Channel(group) for group in groups]
+        self._threads = [threading.Thread(target=self._run, args=(channel,), daemon=True) for channel in self._channels]
+
+    @property
+    def dead(self) -> list[tuple[str, str]]:
+        """(source, reason) of what could not be read, or not to its end, in the plan's order."""
+        return [(name, reason) for _, name, reason in sorted(self._dead)]
+
+    def __enter__(self) -> Feed:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads. One that hangs in a silent stream is left to end by itself."""
+        self._over.set()
+        with self._news:
+            for channel in self._channels:
+                channel.frames.clear()
+            self._news.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=2.0)
+
+    def __iter__(self) -> Iterator[list[Frame]]:
+        while frames := self._take():
+            yield frames
+        if self._failure is not None:
+            raise self._failure
+
+    def _take(self) -> list[Frame]:
+        """The next frame of each channel that has one; waits for the first; empty at the end."""
+        with self._news:
+            while not self._news.wait_for(self._has_news, timeout=POLL):
+                continue
+            if self._failure is not None:
+                return []
+            frames = [channel.frames.popleft() for channel in self._channels if channel.frames]
+            self._news.notify_all()
+            return frames
+
+    def _has_news(self) -> bool:
+        """Whether there is a frame to take, or nothing more to wait for."""
+        waiting = any(channel.frames for channel in self._channels)
+        ended = self._over.is_set() or not any(channel.open for channel in self._channels)
+        return waiting or ended or self._failure is not None
+
+    def _run(self, channel: _Channel) -> None:
+        """A thread's work: the items of its channel, one after another."""
+        try:
+            for item in channel.items:
+                if not self._over.is_set():
+                    self._read(item, channel)
+        except BaseException as problem:  # noqa: B036 - a mistake of ours: raised again where the frames are used
+            self._failure = problem
+        with self._news:
+            channel.open = False
+            self._news.notify_all()
+
+    def _read(self, item: Item, channel: _Channel) -> None:
+        """Read one item to its end, or note why that was not possible."""
+        try:
+            with closing(self._frames(item)) as frames:
+                for frame in frames:
+                    if not self._put(channel, frame):
+                        return
+        except SourceLost as problem:
+            self._dead.append((item.order, item.shown, str(problem)))
+            if self.plan.together and any(other.open for other in self._channels if other is not channel):
+                self.say(f"{item.shown}: {problem}; the other sources go on")
+
+    def _frames(self, item: Item) -> Generator[Frame, None, None]:
+        """The frames of one item."""
+        if item.problem:
+            raise SourceLost(item.problem)
+        if item.kind == "image":
+            yield from read_image(item)
+        elif item.kind == "video":
+            with on_disk(item, self._over.is_set) as file:
+                yield from read_video(item, self.opener(file), self.stride)
+        else:
+            reader = LiveReader(item, self.opener, self.stride, self.retries, self.wait, self.say, self.clock)
+            yield from reader.frames()
+
+    def _put(self, channel: _Channel, frame: Frame) -> bool:
+        """Hand a frame on: a live one takes an older one's place, others wait for room. False when the run is over."""
+        with self._news:
+            if frame.live:
+                channel.frames.clear()
+            else:
+                self._news.wait_for(lambda: self._over.is_set() or len(channel.frames) < AHEAD)
+            if not self._over.is_set():
+                channel.frames.append(frame)
+                self._news.notify_all()
+            return not self._over.is_set()

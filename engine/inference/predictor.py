@@ -1,0 +1,191 @@
+"""From pictures to boxes: letterbox, network, suppression, and back to the picture's own pixels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.config import load_data
+from engine.inference.backends import Network, load_network
+from engine.inference.sliced import SlicedRunner, tiling_of
+from engine.options.detect import DetectOptions
+from utils.files import UserError, find_weights
+from utils.ultralytics_env import contain_ultralytics
+
+contain_ultralytics()
+
+from ultralytics.utils.nms import non_max_suppression  # noqa: E402
+
+Preprocess = Callable[[np.ndarray], np.ndarray]
+STAGES = ("pre-process", "inference", "suppression")
+BORDER = (114, 114, 114)  # the grey that pictures are padded with in training too
+
+
+class Letterbox:
+    """Scale a picture into a size and fill up with grey, keeping its aspect; map boxes back.
+
+    size: (height, width) to fit into; stride: with `rectangular`, padding ends at the next multiple of it.
+    """
+
+    def __init__(self, size: tuple[int, int], stride: int = 32, rectangular: bool = True) -> None:
+        self.size, self.stride, self.rectangular = size, stride, rectangular
+
+    def plan(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """((new height, new width), (top, left), (padded height, padded width)) of a picture, in pixels."""
+        scale = min(self.size[0] / height, self.size[1] / width)
+        new = max(1, round(height * scale)), max(1, round(width * scale))
+        whole = tuple(-(-side // self.stride) * self.stride for side in new) if self.rectangular else self.size
+        return new, ((whole[0] - new[0]) // 2, (whole[1] - new[1]) // 2), (whole[0], whole[1])
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """image: (H, W, 3) uint8. Returns the padded picture: the same one where nothing is to do."""
+        (height, width), (top, left), whole = self.plan(*image.shape[:2])
+        if image.shape[:2] != (height, width):
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        bottom, right = whole[0] - height - top, whole[1] - width - left
+        if image.shape[:2] == whole:
+            return image
+        return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=BORDER)
+
+    def back(self, boxes: Tensor, height: int, width: int) -> Tensor:
+        """boxes: (n, 6) x1 y1 x2 y2 in padded pixels, ... Returns them in pixels of the (height, width) picture."""
+        (new_height, new_width), (top, left), _ = self.plan(height, width)
+        boxes = boxes.clone()
+        boxes[:, 0:4:2] = ((boxes[:, 0:4:2] - left) * (width / new_width)).clamp(0, width)
+        boxes[:, 1:4:2] = ((boxes[:, 1:4:2] - top) * (height / new_height)).clamp(0, height)
+        return boxes
+
+
+class Runner:
+    """A detector as a function of pictures.
+
+    imgsz: (height, width) that pictures are fitted into, in pixels; a network made for one size keeps its own.
+    conf, iou: in [0, 1]. classes: numbers to keep, () = all. preprocess: a picture (H, W, 3) uint8 blue-green-red to
+    another of the same shape, before all else.
+
+    After a call, `shapes` holds (height, width) as the network saw each picture, `milliseconds` its inference time a
+    picture; `spent` sums seconds by stage over all calls and `seen` counts pictures.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        imgsz: tuple[int, int] = (640, 640),
+        conf: float = 0.25,
+        iou: float = 0.45,
+        max_det: int = 1000,
+        classes: Sequence[int] = (),
+        agnostic: bool = False,
+        preprocess: Preprocess | None = None,
+    ) -> None:
+        self.network, self.preprocess = network, preprocess
+        self.names = network.names
+        self.letterbox = Letterbox(network.size or imgsz, network.stride, rectangular=network.size is None)
+        self.settings = {"conf_thres": conf, "iou_thres": iou, "max_det": max_det, "agnostic": agnostic}
+        self.classes = list(classes) or None
+        self.shapes: list[tuple[int, int]] = []
+        self.milliseconds = 0.0
+        self.spent = dict.fromkeys(STAGES, 0.0)
+        self.seen = 0
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        """images: (H, W, 3) uint8 each, blue-green-red, of any shapes.
+
+        Returns float32 (n, 6) on the CPU for each: x1 y1 x2 y2 in its own pixels, confidence, class; surest first.
+        """
+        before = self.spent["inference"]
+        with self._timed("pre-process"):
+            ready = [self.letterbox(self.preprocess(image) if self.preprocess else image) for image in images]
+        self.shapes = [picture.shape[:2] for picture in ready]
+        found = self._detect(ready)
+        self.seen += len(images)
+        self.milliseconds = 1000 * (self.spent["inference"] - before) / max(1, len(images))
+        return [self.letterbox.back(boxes, *image.shape[:2]) for boxes, image in zip(found, images, strict=True)]
+
+    def _detect(self, pictures: Sequence[np.ndarray]) -> list[Tensor]:
+        """Boxes in padded pixels; pictures of equal shape go through the network together."""
+        found: list[Tensor] = [torch.zeros(0, 6)] * len(pictures)
+        for shape in dict.fromkeys(self.shapes):
+            group = [index for index, other in enumerate(self.shapes) if other == shape]
+            with self._timed("inference"):
+                predictions = self.network([pictures[index] for index in group])
+                if predictions.is_cuda:
+                    torch.cuda.synchronize(predictions.device)
+            with self._timed("suppression"):
+                for index, boxes in zip(group, self._suppress(predictions), strict=True):
+                    found[index] = boxes.cpu()
+        return found
+
+    def _suppress(self, predictions: Tensor) -> list[Tensor]:
+        """Detections of each picture, (n, 6), surest first."""
+        return non_max_suppression(
+            predictions,
+            classes=self.classes,
+            end2end=not self.network.overlaps,
+            max_time_img=float("inf"),  # results must not depend on the machine's speed
+            **self.settings,
+        )
+
+    def _timed(self, stage: str) -> _Timed:
+        """Add the time of a block to a stage."""
+        return _Timed(self.spent, stage)
+
+
+class _Timed:
+    """A block whose seconds are added to `spent[stage]`."""
+
+    def __init__(self, spent: dict[str, float], stage: str) -> None:
+        self.spent, self.stage = spent, stage
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.spent[self.stage] += time.perf_counter() - self.start
+
+
+def open_runner(options: DetectOptions, preprocess: Preprocess | None = None) -> Runner | SlicedRunner:
+    """The detector that the options name. Raises UserError for a missing or unfit file, size, class or tile."""
+    if options.weights is None:
+        raise UserError("--weights: no detector was named. Give a file such as runs/train/exp/weights/best.pt.")
+    network = load_network(find_weights(options.weights), options)
+    network.names = choose_names(network.names, options.data)
+    unknown = [number for number in options.classes if network.names and number not in network.names]
+    if unknown:
+        raise UserError(f"--classes {unknown[0]}: the detector's classes are 0 to {max(network.names)}.")
+    tiling = tiling_of(options, network.stride)
+    runner = Runner(
+        network,
+        imgsz=network_size(options.imgsz, network.stride),
+        conf=options.conf_thres,
+        iou=options.iou_thres,
+        max_det=options.max_det,
+        classes=options.classes,
+        agnostic=options.agnostic_nms,
+        preprocess=None if tiling else preprocess,
+    )
+    return SlicedRunner(runner, tiling, preprocess) if tiling else runner
+
+
+def choose_names(own: Mapping[int, str], data: str) -> dict[int, str]:
+    """Class names of a data YAML where one is named, else the detector's own. Raises UserError where counts differ."""
+    if not data:
+        return dict(own)
+    names = load_data(data, need=()).names
+    if own and len(own) != len(names):
+        raise UserError(f"--data {data}: names {len(names)} classes, the detector has {len(own)}. Leave --data out.")
+    return names
+
+
+def network_size(imgsz: Sequence[int], stride: int) -> tuple[int, int]:
+    """(height, width) in pixels, rounded up to whole strides. Raises UserError for more than two numbers."""
+    if len(imgsz) not in (1, 2):
+        raise UserError(f"--imgsz {' '.join(map(str, imgsz))}: expected one number, or height and width.")
+    height, width = (-(-side // stride) * stride for side in (imgsz[0], imgsz[-1]))
+    return height, width

@@ -1,0 +1,139 @@
+"""Detection in tiles: a large picture goes through the detector piece by piece, so that its small objects stay large.
+
+    from engine.inference.predictor import Runner
+    from engine.inference.sliced import SlicedRunner, Tiling
+    find = SlicedRunner(Runner(network), Tiling(640))
+    (boxes,) = find([picture])          # (n, 6) in the picture's own pixels, as from the Runner itself
+
+Source: Akyon et al., Slicing Aided Hyper Inference (ICIP 2022, arXiv 2202.06934). See docs/slicing.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.options.detect import DetectOptions
+from utils.files import UserError
+from utils.tiles import merge_tiles, tile_windows
+
+if TYPE_CHECKING:
+    from engine.inference.predictor import Runner
+
+MERGING = "merging"  # the stage that slicing adds
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a picture is looked at: tiles of size x size px, of which neighbours share `overlap` of a side, in [0, 0.9].
+
+    how: "nmm" or "nms", see utils.tiles.merge_tiles. batch: tiles that go through the network together, also of several
+    pictures. whole: look at the whole picture too. max_det: boxes kept of a picture, after merging; each tile may give
+    as many as the runner keeps. agnostic: boxes of different classes may be one object.
+    """
+
+    size: int
+    overlap: float = 0.2
+    how: str = "nmm"
+    batch: int = 16
+    whole: bool = False
+    max_det: int = 1000
+    agnostic: bool = False
+
+    def windows(self, height: int, width: int) -> NDArray[np.int64]:
+        """(n, 4) x1 y1 x2 y2 px: what is looked at of such a picture; one that is no larger than a tile, as it is."""
+        tiles = tile_windows(height, width, self.size, self.overlap)
+        return np.concatenate([tiles, [[0, 0, width, height]]]) if self.whole and len(tiles) > 1 else tiles
+
+    def merge(self, found: Sequence[Tensor], windows: NDArray[np.int64], shape: tuple[int, int]) -> Tensor:
+        """The picture's boxes (m, 6) from those of its windows, (k, 6) each in the window's own pixels."""
+        return merge_tiles(found, windows, shape, how=self.how, max_det=self.max_det, agnostic=self.agnostic)
+
+
+def tiling_of(options: DetectOptions, stride: int) -> Tiling | None:
+    """The tiles that options ask for, None without --slice.
+
+    Raises UserError for tiles below the detector's stride (px), and for --slice-whole without tiles.
+    """
+    if options.slice is None:
+        if options.slice_whole:
+            raise UserError("--slice-whole: adds the whole picture to its tiles. Give their side, such as --slice 640.")
+        return None
+    if options.slice < stride:
+        raise UserError(
+            f"--slice {options.slice}: expected tiles at least as large as the detector's stride, {stride} px, such as "
+            "--slice 640."
+        )
+    return Tiling(
+        options.slice,
+        options.overlap,
+        options.merge,
+        options.slice_batch,
+        options.slice_whole,
+        options.max_det,
+        options.agnostic_nms,
+    )
+
+
+class SlicedRunner:
+    """A `Runner` that looks at pictures in tiles; called like it, and with its counters.
+
+    preprocess: as the Runner's, but given the whole picture (the runner's own would see tiles). After a call, `tiles`
+    holds how many each picture was cut into, and `shapes` (height, width) of its first as the network saw it.
+    """
+
+    def __init__(
+        self, runner: Runner, tiling: Tiling, preprocess: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> None:
+        self.runner, self.tiling, self.preprocess = runner, tiling, preprocess
+        self.names = runner.names
+        self.shapes: list[tuple[int, int]] = []
+        self.tiles: list[int] = []
+        self.milliseconds = 0.0
+        self.spent = runner.spent
+        self.spent.setdefault(MERGING, 0.0)
+        self.seen = 0
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        """images: (H, W, 3) uint8 each, blue-green-red, of any shapes. Returns what a Runner returns."""
+        before = self.spent["inference"]
+        pictures = [self.preprocess(image) for image in images] if self.preprocess else images
+        windows = [self.tiling.windows(*picture.shape[:2]) for picture in pictures]
+        self.tiles = [len(places) for places in windows]
+        looks = [cut for picture, places in zip(pictures, windows, strict=True) for cut in _cut(picture, places)]
+        found = self._detect(looks)
+        merged = list(self._merge(found, pictures, windows))
+        self.seen += len(images)
+        self.milliseconds = 1000 * (self.spent["inference"] - before) / max(1, len(images))
+        return merged
+
+    def _detect(self, tiles: Sequence[np.ndarray]) -> list[Tensor]:
+        """Boxes (k, 6) of each tile in its own pixels; `shapes` becomes those of the pictures."""
+        found: list[Tensor] = []
+        shapes: list[tuple[int, int]] = []
+        for start in range(0, len(tiles), self.tiling.batch):
+            found += self.runner(tiles[start : start + self.tiling.batch])
+            shapes += self.runner.shapes
+        self.shapes = [shapes[end - count] for count, end in zip(self.tiles, np.cumsum(self.tiles), strict=True)]
+        return found
+
+    def _merge(
+        self, found: list[Tensor], pictures: Sequence[np.ndarray], windows: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor]:
+        """The boxes of each picture, from those of its tiles."""
+        start, rest = time.perf_counter(), iter(found)
+        for picture, places in zip(pictures, windows, strict=True):
+            height, width = picture.shape[:2]
+            yield self.tiling.merge([next(rest) for _ in places], places, (height, width))
+        self.spent[MERGING] += time.perf_counter() - start
+
+
+def _cut(picture: np.ndarray, windows: NDArray[np.int64]) -> list[np.ndarray]:
+    """Views of the picture (H, W, 3), nothing is copied."""
+    return [picture[y1:y2, x1:x2] for x1, y1, x2, y2 in windows.tolist()]

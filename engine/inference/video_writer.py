@@ -1,0 +1,81 @@
+"""Videos that are complete or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data.io.video_files import settle_video
+from utils.files import UserError
+
+LONGEST_GAP = 2.0  # seconds of a still picture that stand for a live source's silence, at most
+
+
+class VideoFile:
+    """An .mp4 that appears under its name when it is complete, `NAME.part.mp4` until then.
+
+    A change of picture size begins another file, NAME_2.mp4: one file can hold one size only.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path, self.fps = path, fps
+        self.written = 0
+        self._before = 0  # of `written`, those in earlier files
+        self._left_out = 0
+        self._files = 0
+        self._size = (0, 0)
+        self._out: cv2.VideoWriter | None = None
+
+    def write(self, image: np.ndarray, seconds: float | None = None) -> None:
+        """Add a picture (H, W, 3) uint8.
+
+        `seconds` since the first one are given of a live source. The video then keeps real time: a picture is repeated
+        when it came late, and left out when it came too soon.
+        """
+        size = (image.shape[1], image.shape[0])
+        if size != self._size:
+            self._begin(size)
+        assert self._out is not None
+        for _ in range(1 if seconds is None else self._due(seconds)):
+            self._out.write(image)
+            self.written += 1
+
+    def close(self) -> None:
+        """Complete the file and give it its name. Raises UserError where the disk could not take all of it."""
+        if self._out is not None:
+            self._out.release()
+            self._out = None
+            if self.written > self._before:
+                settle_video(self._partial, self._complete)
+            else:
+                self._partial.unlink()
+
+    @property
+    def _complete(self) -> Path:
+        """Name of the current file when it is complete."""
+        tail = f"_{self._files}" if self._files > 1 else ""
+        return self.path.with_name(f"{self.path.stem}{tail}{self.path.suffix}")
+
+    @property
+    def _partial(self) -> Path:
+        """Name of the current file until it is complete."""
+        return self._complete.with_suffix(f".part{self.path.suffix}")
+
+    def _begin(self, size: tuple[int, int]) -> None:
+        """Start a file for pictures of (width, height)."""
+        self.close()
+        self._files, self._size, self._before = self._files + 1, size, self.written
+        code = cv2.VideoWriter.fourcc(*"mp4v")  # the one .mp4 encoder that every build of OpenCV carries
+        self._out = cv2.VideoWriter(str(self._partial), code, self.fps, size)
+        if not self._out.isOpened():
+            self._out = None
+            raise UserError(f"{self._partial}: no video can be written there. Choose another --project, or --nosave.")
+
+    def _due(self, seconds: float) -> int:
+        """How many frames to write now so that the video keeps real time; a long silence is shortened."""
+        due = round(seconds * self.fps) + 1 - self.written - self._left_out
+        limit = round(LONGEST_GAP * self.fps)
+        self._left_out += max(0, due - limit)
+        return max(0, min(due, limit))

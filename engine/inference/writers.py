@@ -1,0 +1,192 @@
+"""What a detection run leaves behind: pictures, videos, label files, a table, crops. Inputs are never touched."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import cv2
+import numpy as np
+
+from engine.inference.capture import Frame
+from engine.inference.video_writer import VideoFile
+from utils.draw import draw_boxes
+from utils.files import UserError, atomic_write
+
+COLUMNS = ("Image Name", "Prediction", "Confidence", "Frame", "X1", "Y1", "X2", "Y2")  # the first three are YOLOv5's
+KEPT_FORMATS = frozenset({".bmp", ".png", ".tif", ".tiff", ".webp"})  # other pictures are written as .jpg
+DEFAULT_RATE = 30.0  # frames a second of a source that does not state them
+CROP_MARGIN = (1.02, 10)  # factor and pixels by which a crop is larger than its box
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What to write. `pictures` stands for annotated pictures and videos."""
+
+    pictures: bool = True
+    labels: bool = False
+    confidences: bool = False
+    table: bool = False
+    crops: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is written at all."""
+        return self.pictures or self.labels or self.table or self.crops
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How boxes are drawn, see utils.draw.draw_boxes; `paint` makes the picture that they are drawn on of the frame."""
+
+    names: Mapping[int, str]
+    thickness: int = 3
+    labels: bool = True
+    conf: bool = True
+    paint: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def __call__(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """The annotated picture, (H, W, 3) uint8; boxes: (n, 6)."""
+        image = self.paint(image) if self.paint else image
+        return draw_boxes(image, boxes, self.names, thickness=self.thickness, labels=self.labels, conf=self.conf)
+
+
+class Writer:
+    """Writes the results of a run into its folder, frame by frame. `close` finishes videos; call it in any case.
+
+    together: frames of several sources come in turn, so that each video stays open until the end. rate: factor on the
+    frame rate of videos, below 1 where frames were left out.
+    """
+
+    def __init__(
+        self, folder: Path, outputs: Outputs, looks: Looks, *, together: bool = False, rate: float = 1.0
+    ) -> None:
+        self.folder, self.outputs, self.looks, self.together, self.rate = folder, outputs, looks, together, rate
+        self._videos: dict[str, VideoFile] = {}
+        self._table: TextIO | None = None
+
+    def save(self, frame: Frame, boxes: np.ndarray, drawn: np.ndarray | None = None) -> None:
+        """Write what was asked for. boxes: (n, 6) x1 y1 x2 y2 in pixels, confidence, class; drawn: if drawn already."""
+        if self.outputs.pictures:
+            drawn = self.looks(frame.image, boxes) if drawn is None else drawn
+            self._save_picture(frame, drawn) if frame.item.kind == "image" else self._save_video(frame, drawn)
+        if self.outputs.labels and len(boxes):
+            text = label_text(boxes, frame.image.shape, self.outputs.confidences)
+            atomic_write(self.folder / "labels" / f"{numbered(frame)}.txt", text.encode())
+        if self.outputs.table:
+            self._save_rows(frame, boxes)
+        if self.outputs.crops:
+            self._save_crops(frame, boxes)
+
+    def close(self) -> None:
+        """Finish what is open."""
+        self._close_videos()
+        if self._table is not None:
+            self._table.close()
+
+    def _close_videos(self) -> None:
+        """Finish the videos so far."""
+        while self._videos:
+            self._videos.popitem()[1].close()
+
+    def _save_picture(self, frame: Frame, drawn: np.ndarray) -> None:
+        """A picture keeps its format where that is one to write."""
+        suffix = Path(frame.item.shown).suffix.lower()
+        write_picture(self.folder / f"{frame.item.stem}{suffix if suffix in KEPT_FORMATS else '.jpg'}", drawn)
+
+    def _save_video(self, frame: Frame, drawn: np.ndarray) -> None:
+        """One video a source; a file's is finished when the next begins."""
+        stem = frame.item.stem
+        if stem not in self._videos:
+            if not self.together:
+                self._close_videos()
+            self._videos[stem] = VideoFile(self.folder / f"{stem}.mp4", (frame.fps or DEFAULT_RATE) * self.rate)
+        self._videos[stem].write(drawn, frame.seconds if frame.live else None)
+
+    def _save_rows(self, frame: Frame, boxes: np.ndarray) -> None:
+        """Rows of predictions.csv, handed to the system when this returns."""
+        if self._table is None:
+            self._table = _open_table(self.folder / "predictions.csv")
+        csv.writer(self._table).writerows(table_rows(frame, boxes, self.looks.names))
+        self._table.flush()
+
+    def _save_crops(self, frame: Frame, boxes: np.ndarray) -> None:
+        """One picture a detection: crops/CLASS/NAME.jpg, NAME_2.jpg, ..., whichever is the next that is not there yet."""
+        counts: dict[Path, int] = {}
+        for box in boxes.tolist():
+            piece = crop(frame.image, box)
+            if not piece.size:
+                continue
+            folder = self.folder / "crops" / safe_name(class_name(self.looks.names, box[5]))
+            path = folder / f"{numbered(frame)}.jpg"
+            while path.exists():  # a_2.jpg may be the second of a.jpg, or the first of a_2.jpg
+                counts[folder] = counts.get(folder, 1) + 1
+                path = folder / f"{numbered(frame)}_{counts[folder]}.jpg"
+            write_picture(path, piece)
+
+
+def numbered(frame: Frame) -> str:
+    """Name of a frame's own files: the source's, with the frame's number unless it is a picture."""
+    return frame.item.stem if frame.item.kind == "image" else f"{frame.item.stem}_{frame.number}"
+
+
+def class_name(names: Mapping[int, str], number: float) -> str:
+    """Name of a class, or its number where it has none."""
+    return names.get(int(number), str(int(number)))
+
+
+def safe_name(name: str) -> str:
+    """A class name as the name of a folder that lies where it should, on every file system."""
+    return re.sub(r'[\x00-\x1f<>:"/\\|?*]+', "_", name).strip(". ")[:100] or "_"
+
+
+def label_text(boxes: np.ndarray, shape: Sequence[int], confidences: bool = False) -> str:
+    """Rows `class x y width height [confidence]`, centre and size as fractions of the picture (height, width, ...)."""
+    height, width = shape[:2]
+    rows = []
+    for x1, y1, x2, y2, score, number in boxes.tolist():
+        place = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height
+        values = (*place, score) if confidences else place
+        rows.append(" ".join([str(int(number)), *(f"{value:.6f}" for value in values)]))
+    return "".join(row + "\n" for row in rows)
+
+
+def table_rows(frame: Frame, boxes: np.ndarray, names: Mapping[int, str]) -> Iterator[list[Any]]:
+    """Rows of predictions.csv in the order of COLUMNS; corners in pixels."""
+    name = Path(frame.item.shown).name if frame.item.kind in {"image", "video"} else frame.item.shown
+    for *corners, score, number in boxes.tolist():
+        yield [name, class_name(names, number), f"{score:.2f}", frame.number, *(f"{corner:.1f}" for corner in corners)]
+
+
+def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
+    """The piece of a picture (H, W, 3) inside a box x1 y1 x2 y2 and a small margin, cut at the picture's edge."""
+    factor, pixels = CROP_MARGIN
+    x1, y1, x2, y2 = box[:4]
+    half_width, half_height = ((x2 - x1) * factor + pixels) / 2, ((y2 - y1) * factor + pixels) / 2
+    left, top = max(0, round((x1 + x2) / 2 - half_width)), max(0, round((y1 + y2) / 2 - half_height))
+    return image[top : round((y1 + y2) / 2 + half_height), left : round((x1 + x2) / 2 + half_width)]
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write a picture (H, W, 3) uint8, blue-green-red, whole or not at all, in the format of the path's suffix."""
+    done = False
+    with suppress(cv2.error):
+        done, data = cv2.imencode(path.suffix, image)
+    if not done:
+        size = f"{image.shape[1]} x {image.shape[0]}"
+        raise UserError(f"{path}: a picture of {size} pixels does not fit into this format. Try --nosave.")
+    atomic_write(path, data.tobytes())
+
+
+def _open_table(path: Path) -> TextIO:
+    """predictions.csv, ready for rows; a table that is there already goes on."""
+    fresh = not path.exists() or not path.stat().st_size
+    table = path.open("a", newline="", encoding="utf-8")
+    if fresh:
+        csv.writer(table).writerow(COLUMNS)
+    return table

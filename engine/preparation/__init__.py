@@ -1,0 +1,138 @@
+"""prepare.py's commands in one table. A new command is a row here, its options in engine/options/prepare.py.
+
+>>> from engine.preparation import prepare
+>>> prepare("darken", source="photos", out="photos-dark")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from utils.files import UserError, suggestion
+from utils.options import build, parse_argv
+
+
+class Command(NamedTuple):
+    """`options` and `run` are 'module:name', imported on use. `first`: the option that a bare word fills."""
+
+    about: str
+    options: str
+    run: str
+    first: str | None = None
+
+
+COMMANDS: dict[str, Command] = {
+    "darken": Command(
+        "Make the dark partner of any picture set: by a physical low-light model, or by one that learned it.",
+        "engine.options.prepare:DarkenOptions",
+        "engine.preparation.darken:darken",
+    ),
+    "train-darkener": Command(
+        "Train CUT on days and nights that are not paired, to darken pictures with it.",
+        "engine.options.prepare_darkener:TrainDarkenerOptions",
+        "engine.darkening.train_cut:train_darkener",
+    ),
+    "degrade": Command(
+        "Make a degraded copy of a labelled set: COCO-d, smaller, noisy, blurred, fog, night, and more.",
+        "engine.options.prepare_degrade:DegradeOptions",
+        "engine.preparation.degrade:degrade",
+        first="recipe",
+    ),
+    "enhance": Command(
+        "Make a brightened copy of dark pictures: by Zero-DCE, CLAHE or gamma.",
+        "engine.options.prepare_enhance:EnhanceOptions",
+        "engine.preparation.enhance:enhance",
+    ),
+    "train-enhancer": Command(
+        "Train Zero-DCE on dark pictures alone: no labels, no pairs.",
+        "engine.options.prepare_enhance:TrainEnhancerOptions",
+        "engine.enhancement.train:train_enhancer",
+    ),
+    "world": Command(
+        "Draw a made-up world, such as demo-night: labelled pictures that need no download.",
+        "engine.options.prepare:WorldOptions",
+        "engine.preparation.datasets:world",
+        first="name",
+    ),
+    "clip": Command(
+        "Film a made-up street at night.",
+        "engine.options.prepare:ClipOptions",
+        "engine.preparation.datasets:clip",
+    ),
+    "convert": Command(
+        "Bring a published data set (VOC, COCO, Cityscapes, URPC2020, ...) into the YOLO layout.",
+        "engine.options.prepare:ConvertOptions",
+        "engine.preparation.datasets:convert",
+        first="name",
+    ),
+    "slice": Command(
+        "Cut a labelled set of large pictures into tiles.",
+        "engine.options.prepare_slice:SliceOptions",
+        "engine.preparation.slice:slice_set",
+        first="data",
+    ),
+    "favour": Command(
+        "Pick the pictures of a labelled set on which a detector does well: a favoured set for LCP.",
+        "engine.options.prepare_favour:FavourOptions",
+        "engine.preparation.select:favour",
+    ),
+    "teacher": Command(
+        "Let a frozen CLIP look at every object of a training set once: the soft labels of RichSem.",
+        "engine.options.prepare_teacher:TeacherOptions",
+        "engine.preparation.soft_labels:teacher",
+        first="data",
+    ),
+    "explain-assignment": Command(
+        "Draw which feature points train which object of one picture: the stock rule beside RFLA.",
+        "engine.options.prepare_explain:ExplainOptions",
+        "engine.preparation.show_assignment:explain",
+    ),
+}
+
+
+def prepare(command: str, **options: Any) -> Any:
+    """Run a command of prepare.py with the options of its flags. Returns what the command's own function returns.
+
+    Raises UserError for an unknown command or option, and whatever the command raises.
+    """
+    chosen = _find(command)
+    (given,) = build([_load(chosen.options)], options)
+    return _load(chosen.run)(given)
+
+
+def prepare_argv(argv: Sequence[str] | None = None) -> Any:
+    """The same from a command line: COMMAND [NAME] --option value ... Prints the commands for --help."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in {"-h", "--help"}:
+        print(overview())
+        raise SystemExit(0 if words else 2)
+    name, *rest = words
+    chosen = _find(name)
+    if chosen.first and rest and not rest[0].startswith("-") and "=" not in rest[0]:
+        rest.insert(0, f"--{chosen.first}")
+    given = parse_argv(rest, [_load(chosen.options)], f"prepare.py {name}", chosen.about)
+    return prepare(name, **given)
+
+
+def overview() -> str:
+    """What `prepare.py --help` says."""
+    width = max(map(len, COMMANDS)) + 2
+    rows = "\n".join(f"  {name:<{width}}{command.about}" for name, command in COMMANDS.items())
+    usage = "usage: python prepare.py COMMAND [--option value ...]"
+    return f"{usage}\n\n{rows}\n\nprepare.py COMMAND --help lists a command's options."
+
+
+def _find(name: str) -> Command:
+    if name not in COMMANDS:
+        raise UserError(
+            f"prepare.py {name}: there is no such command; known are {', '.join(COMMANDS)}.{suggestion(name, COMMANDS)}"
+        )
+    return COMMANDS[name]
+
+
+def _load(spot: str) -> Any:
+    module, _, attribute = spot.partition(":")
+    return getattr(importlib.import_module(module), attribute)

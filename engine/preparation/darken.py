@@ -1,0 +1,168 @@
+"""`prepare.py darken`: the dark partner of a picture set, resumable, originals untouched."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.degrade import LOW_LIGHT_RANGES
+from data.io.images import Unreadable
+from engine.darkening.darkener import Darkener, learned_darkener, physical_darkener
+from engine.options.prepare import DarkenOptions
+from engine.preparation.copies import (
+    Copied,
+    begin,
+    copy_label,
+    encode_as,
+    interrupted,
+    names_below,
+    read_picture,
+    two_folders,
+)
+from engine.training.distributed import pick_device
+from utils.files import UserError, atomic_write, load_yaml
+from utils.progress import progress
+
+RECIPE = "darken.yaml"
+COLUMNS = ("file", "seed", "severity", *LOW_LIGHT_RANGES)  # of the manifest, by the physical model
+_MOST_PIXELS = 16_000_000  # in one batch; floats of this many take about 2 GB on the way
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One picture read: where from, its name below the source, its seed, its pixels (H, W, 3) in RGB, and what it was if
+    not that: "grey", "16 bit" ..."""
+
+    path: Path
+    name: str
+    seed: int
+    pixels: NDArray[np.uint8]
+    kind: str = ""
+
+
+def darken(options: DarkenOptions) -> Copied:
+    """Write the dark partner of every picture of --source to --out: same relative name, format and size.
+
+    What manifest.csv lists and is there is not done again, unless its source changed. Unreadable pictures are left out
+    and listed at the end. Raises UserError for folders that are missing, nested, or hold the result of another recipe or
+    of another source, and for unfit weights.
+    """
+    source, out = two_folders("darken", options.source, options.out, "_night")
+    names = names_below(source)
+    darkener = _darkener(options)
+    pictures = {name: path for path, name in names.items()}
+    manifest = begin(source, out, RECIPE, _recipe(out, darkener, options), pictures, options.labels)
+    todo = [path for path, name in names.items() if name not in manifest.rows]
+    result = Copied(out, before=len(names) - len(todo))
+    batches = _batches(_read(todo, names, options.seed, darkener, result), options.batch_size)
+    try:
+        for picture, dark, row in progress(_darkened(batches, darkener), len(todo), "darkening"):
+            try:
+                _write(picture, dark, options, result)
+            except Unreadable as problem:  # too large for its format
+                result.skipped.append((picture.path, str(problem)))
+            else:
+                manifest.add({"file": picture.name, **row})
+    except (OSError, UserError) as problem:
+        raise interrupted(problem, len(manifest.rows), len(names)) from None
+    print("\n".join(result.headlines(f"darkened by {darkener.name}")))
+    result.print_skipped()
+    return result
+
+
+def _darkener(options: DarkenOptions) -> Darkener:
+    """The model that --model names. Raises UserError where options of the other one are given."""
+    device = pick_device(options.device)
+    if options.model == "physical":
+        if options.weights is not None:
+            raise UserError("--weights: only CUT has any. Add --model cut, or leave the option out.")
+        return physical_darkener(options.severity, device)
+    if options.weights is None:
+        raise UserError(
+            "--model cut: expected its weights, --weights FILE. prepare.py train-darkener makes them from days and nights."
+        )
+    if options.severity is not None or options.seed:
+        raise UserError(
+            "--model cut: nothing is drawn, so it has no --severity and no --seed. Leave these options out."
+        )
+    return learned_darkener(options.weights, options.most_megapixels * 1e6, device)
+
+
+def _recipe(out: Path, darkener: Darkener, options: DarkenOptions) -> dict[str, Any]:
+    """What a half-done folder must share to be gone on with. Folders older than --model do not name the model."""
+    physical = options.model == "physical"
+    drawn = {"seed": options.seed, "severity": options.severity} if physical else {}
+    recipe = {**darkener.recipe, **drawn, "quality": options.quality}
+    if (out / RECIPE).is_file() and "model" not in load_yaml(out / RECIPE):
+        if not physical:
+            raise UserError(f"--out {out}: was begun with the physical model, now it is cut. Choose another folder.")
+        del recipe["model"]
+    return recipe
+
+
+def _read(
+    todo: Sequence[Path], names: dict[Path, str], seed: int, darkener: Darkener, result: Copied
+) -> Iterator[_Picture]:
+    """The pictures one after the other; what cannot be read, or is too large, is noted in `result`."""
+    for path in todo:
+        try:
+            pixels, kind = read_picture(path)
+        except Unreadable as problem:
+            result.skipped.append((path, str(problem)))
+            continue
+        size = pixels.shape[0] * pixels.shape[1]
+        if size > darkener.most:
+            reason = f"{size / 1e6:.2f} million px, more than --most-megapixels {darkener.most / 1e6:g}"
+            result.skipped.append((path, reason))
+            continue
+        yield _Picture(path, names[path], _seed_of(names[path], seed), pixels, kind)
+
+
+def _seed_of(name: str, seed: int) -> int:
+    """A picture's own seed, from its name below the source and --seed: the same on every machine, in every order.
+
+    >>> _seed_of("a/1.jpg", 0) == _seed_of("a/1.jpg", 0) != _seed_of("a/1.jpg", 1)
+    True
+    """
+    return int.from_bytes(hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest(), "big") >> 1
+
+
+def _batches(pictures: Iterator[_Picture], batch_size: int) -> Iterator[list[_Picture]]:
+    """Group pictures of one size; no batch is larger than asked for or than memory likes, and few wait for company."""
+    waiting: dict[tuple[int, ...], list[_Picture]] = defaultdict(list)
+    for picture in pictures:
+        shape = picture.pixels.shape
+        waiting[shape].append(picture)
+        if len(waiting[shape]) >= min(batch_size, max(1, _MOST_PIXELS // (shape[0] * shape[1]))):
+            yield waiting.pop(shape)
+        elif sum(p.pixels.size for group in waiting.values() for p in group) > 6 * _MOST_PIXELS:
+            yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
+    yield from waiting.values()
+
+
+def _darkened(
+    batches: Iterator[list[_Picture]], darkener: Darkener
+) -> Iterator[tuple[_Picture, NDArray[np.uint8], dict[str, Any]]]:
+    """Each picture with its dark pixels and its facts for the manifest."""
+    for batch in batches:
+        stacked = np.stack([picture.pixels for picture in batch])  # (B, H, W, 3)
+        yield from zip(batch, *darkener.work(stacked, [picture.seed for picture in batch]), strict=True)
+
+
+def _write(picture: _Picture, dark: NDArray[np.uint8], options: DarkenOptions, result: Copied) -> None:
+    """The dark picture and its label; the caller's line in the manifest comes last: what is listed is surely done."""
+    target = result.out / picture.name
+    coded = encode_as(target, dark, options.quality)
+    if options.labels:
+        copy_label(picture.path, target)
+    atomic_write(target, coded)
+    result.written += 1
+    if picture.kind:
+        result.kinds[picture.kind] += 1

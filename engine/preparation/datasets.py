@@ -1,0 +1,66 @@
+"""`prepare.py world`, `clip` and `convert`: sets that are drawn or brought into the YOLO layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data.convert import run as run_converter
+from data.convert.writer import Summary
+from data.synthetic.generate import is_complete, make_world, night_clip
+from engine.options.prepare import ClipOptions, ConvertOptions, WorldOptions
+from utils.files import UserError
+
+
+def world(options: WorldOptions) -> Path:
+    """Draw a made-up world; returns its folder. Raises UserError for unusable options or a folder that is taken."""
+    home = Path("datasets") / options.name
+    out = options.out or home
+    stood = is_complete(out)
+    size = _pair(options.size) if options.size else None
+    counts = dict(map(_count, options.counts)) or None
+    make_world(options.name, out, seed=options.seed, size=size, counts=counts, workers=options.workers)
+    way = f"python train.py --data {options.name}"
+    if out.absolute() != home.absolute():
+        way = f"a copy of data/{options.name}.yaml whose 'path' is {out.absolute()}"
+    print(f"{out} {'stands already' if stood else 'is ready'}. Train in it with: {way}")
+    return out
+
+
+def clip(options: ClipOptions) -> Path:
+    """Film a made-up street at night; returns the file. Raises UserError where it cannot be written."""
+    size, out = _pair(options.size), options.out
+    night_clip(out, seconds=options.seconds, fps=options.fps, size=size, seed=options.seed, workers=options.workers)
+    print(f"{out} is ready. Look for things in it with: python detect.py --weights best.pt --source {out}")
+    return out
+
+
+def convert(options: ConvertOptions) -> Summary:
+    """Convert a published data set; returns what was done. Raises UserError for what is missing or unknown."""
+    if options.name is None or options.source is None or options.out is None:
+        raise UserError(
+            "prepare.py convert: expected a data set and two folders: convert exdark --source DIR --out DIR."
+        )
+    choices = {
+        "classes": options.classes, "images": options.images, "link": options.link, "difficult": options.difficult,
+        "backgrounds": options.backgrounds, "trainval": options.trainval, "version": options.version,
+        "corners": options.corners, "favoured": options.favoured, "beta": options.beta, "synsets": options.synsets,
+    }  # fmt: skip
+    summary = run_converter(options.name, options.source, options.out, **choices)
+    print("\n".join(summary.lines()))
+    print(f"{options.out} is ready. Train on it with: python train.py --data {options.out / 'data.yaml'}")
+    return summary
+
+
+def _pair(size: tuple[int, ...]) -> tuple[int, int]:
+    """Width and height; one number stands for both."""
+    if len(size) not in (1, 2):
+        raise UserError(f"--size {' '.join(map(str, size))}: expected width and height, such as --size 320 240.")
+    return size[0], size[-1]
+
+
+def _count(text: str) -> tuple[str, int]:
+    """'train=40' as a pair."""
+    split, _, number = text.partition("=")
+    if not number.isdecimal():
+        raise UserError(f"--counts {text}: expected split=number, such as train=40.")
+    return split, int(number)

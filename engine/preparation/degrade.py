@@ -1,0 +1,251 @@
+"""`prepare.py degrade`: a degraded copy of any labelled set, resumable, originals untouched."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data.convert.coco_rescale import CocoSet, Made
+from data.degradations.recipes import Recipe, find_recipe, picture_seed
+from data.io.images import Unreadable
+from data.io.labels import label_path, read_label
+from data.io.manifest import MANIFEST, Manifest
+from engine.options.prepare_degrade import DegradeOptions
+from engine.preparation.copies import (
+    Copied,
+    begin,
+    encode_as,
+    home_of,
+    interrupted,
+    names_below,
+    read_picture,
+    two_folders,
+)
+from utils.files import UserError, atomic_write, load_yaml
+from utils.progress import progress
+
+NOTE = "degrade.yaml"
+VERSION = 1  # counts up when the same seed begins to give other bytes
+LISTED = 10  # pictures of each kind that the last lines name; the manifest has all
+
+
+@dataclass
+class Degraded(Copied):
+    """What was done, and the manifest's rows of all pictures."""
+
+    rows: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One picture: where it is, its name below the source, the name of the copy, and where its labels come from."""
+
+    path: Path
+    name: str
+    file: str
+    coco: CocoSet | None
+
+    def label(self, shape: tuple[int, int]) -> bytes | None:
+        """The label file of a picture of (height, width) px, None where it has none.
+
+        Raises Unreadable where the COCO file is about a picture of another shape.
+        """
+        if self.coco is not None:
+            if reason := self.coco.reason_against(self.name, shape):
+                raise Unreadable(reason)
+            return self.coco.label_text(self.name, shape).encode()
+        found = label_path(self.path)
+        return found.read_bytes() if found.is_file() else None
+
+
+def degrade(options: DegradeOptions) -> Degraded:
+    """Write a degraded copy of every picture of --source to --out, with its labels; what is there is not done again.
+
+    Label rows are fractions and copied as they are; a COCO json is scaled. A picture whose file changed since is done
+    again. Unreadable pictures are left out and listed. Raises UserError for folders that are missing, nested, of another
+    source or hold something else, an unknown recipe or severity, names
+    that would collide, and a full disk, saying how far it came.
+    """
+    recipe = find_recipe(options.recipe)
+    recipe.check(options.severity)
+    source, out = two_folders("degrade", options.source, options.out, f"-{options.recipe}".replace(":", "-"))
+    jobs = _jobs(source, options)
+    manifest = begin(source, out, NOTE, _deciding(options), {job.file: job.path for job in jobs})
+    todo = [job for job in jobs if job.file not in manifest.rows]
+    result = Degraded(out, before=len(jobs) - len(todo), rows=manifest.rows)
+    try:
+        _run(todo, options, recipe, manifest, result)
+        note = _finish(source, jobs, options, result)
+    except (OSError, UserError) as problem:
+        raise interrupted(problem, len(manifest.rows), len(jobs)) from None
+    _report(result, note)
+    return result
+
+
+def _jobs(source: Path, options: DegradeOptions) -> list[_Job]:
+    """The pictures by name. Raises UserError where two would get one name, or one lies outside the source."""
+    coco = CocoSet(options.annotations, home_of(source)) if options.annotations else None
+    named = {path: name for name, path in coco.pictures.items()} if coco else None
+    if named is None:
+        named = names_below(source)
+    jobs = [
+        _Job(path, name, Path(name).with_suffix(f".{options.format}").as_posix(), coco) for path, name in named.items()
+    ]
+    first: dict[str, _Job] = {}
+    for job in jobs:
+        other = first.setdefault(str(Path(job.file).with_suffix("")), job)
+        if other is not job:
+            raise UserError(
+                f"{job.path}: its copy would have the name of the copy of {other.path}. Rename one of them."
+            )
+    return sorted(jobs, key=lambda job: job.file)
+
+
+def _deciding(options: DegradeOptions) -> dict[str, Any]:
+    """The options that decide the bytes: a half-done folder must share them to be gone on with."""
+    kept = {key: getattr(options, key) for key in ("recipe", "seed", "severity", "format")}
+    kept["annotations"] = options.annotations.name if options.annotations else None
+    kept["quality"] = options.quality if options.format == "jpg" else None
+    return {"made by": "prepare.py degrade", "version": VERSION, **kept}
+
+
+def _run(todo: list[_Job], options: DegradeOptions, recipe: Recipe, manifest: Manifest, result: Degraded) -> None:
+    """Degrade and write; the manifest's line comes last: only what is listed is surely done."""
+    work = partial(_degrade_one, options=options, recipe=recipe)
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(options.workers or _cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            for job, done in zip(todo, progress(pool.map(work, todo), len(todo), "degrading"), strict=True):
+                if isinstance(done, str):
+                    result.skipped.append((job.path, done))
+                else:
+                    manifest.add(done)
+                    result.written += 1
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            torch.set_num_threads(threads)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _degrade_one(job: _Job, options: DegradeOptions, recipe: Recipe) -> dict[str, Any] | str:
+    """Write one picture and its label; returns the manifest's row, or the reason why the picture cannot be used."""
+    seed = picture_seed(job.name, options.seed)
+    target = options.out / job.file if options.out else Path(job.file)
+    try:
+        picture, kind = read_picture(job.path)
+        before = picture.shape[:2]
+        label = job.label((before[0], before[1]))
+        spoilt = recipe(picture, seed, options.severity)
+        coded = encode_as(target, spoilt.pixels, options.quality)
+    except Unreadable as problem:
+        return str(problem)
+    after = spoilt.pixels.shape[:2]
+    if label is not None:
+        atomic_write(label_path(target), label)
+    atomic_write(target, coded)
+    return {
+        "file": job.file, "source": job.name, "seed": seed,
+        "from_height": before[0], "from_width": before[1], "height": after[0], "width": after[1],
+        "kind": kind, "boxes_under_1_px": 0 if label is None else _vanished(label_path(target), after),
+        "remarks": "; ".join(spoilt.remarks), **spoilt.parameters,
+    }  # fmt: skip
+
+
+def _vanished(label: Path, shape: tuple[int, ...]) -> int | str:
+    """Boxes narrower or lower than a pixel in a picture of (height, width); words where the labels make no sense."""
+    try:
+        boxes = read_label(label, classes=10**6)[:, 3:5] * np.array([shape[1], shape[0]])
+    except UserError:
+        return "labels not understood"
+    return int((boxes < 1).any(1).sum())
+
+
+def _finish(source: Path, jobs: Sequence[_Job], options: DegradeOptions, result: Degraded) -> str:
+    """The scaled json, or the set's data.yaml. Returns what there is to say of it, if anything."""
+    coco = jobs[0].coco
+    if coco is None or options.annotations is None:
+        reason = _copy_data_yaml(source, jobs, result.out)
+        return f"data.yaml was not copied: {reason}. Write one for the copy." if reason else ""
+    made = {row["source"]: Made(file, _size(row, "from_"), _size(row, "")) for file, row in result.rows.items()}
+    content, masks = coco.scaled(made, options.scale_area)
+    atomic_write(result.out / options.annotations.name, json.dumps(content).encode())
+    return f"{masks} masks (RLE) cannot be scaled and were left out of the json" if masks else ""
+
+
+def _size(row: dict[str, str], prefix: str) -> tuple[int, int]:
+    return int(row[f"{prefix}height"]), int(row[f"{prefix}width"])
+
+
+def _copy_data_yaml(source: Path, jobs: Sequence[_Job], out: Path) -> str:
+    """A whole set's data.yaml fits its copy too, if it speaks of folders of the set alone; else returns the reason."""
+    file = source / "data.yaml"
+    if not file.is_file():
+        return ""
+    content = load_yaml(file)
+    if content.get("path", ".") not in (".", "./"):
+        return f"its path is {content['path']}, not '.'"
+    for key in ("train", "val", "test"):
+        place = content.get(key, ".")
+        if place is not None and not (isinstance(place, str) and _below(out, place) and (out / place).is_dir()):
+            return f"its {key} is {place}, which is no folder of the copy"
+    federated = content.get("federated")
+    if federated is not None and (reason := _copy_federated(source, str(federated), jobs, out)):
+        return reason
+    atomic_write(out / "data.yaml", file.read_bytes())
+    return ""
+
+
+def _copy_federated(source: Path, name: str, jobs: Sequence[_Job], out: Path) -> str:
+    """What is known of the pictures, under the names of their copies. Returns the reason where it cannot be copied."""
+    if not _below(source, name):
+        return f"its federated is {name}, which lies elsewhere"
+    try:
+        known = json.loads((source / name).read_bytes())
+    except (OSError, ValueError, RecursionError) as problem:
+        return f"its federated is {name}, which cannot be read as JSON ({problem})"
+    if not isinstance(known, dict):
+        return f"its federated is {name}, which does not list pictures by name"
+    files = {job.name: job.file for job in jobs}
+    renamed = {files.get(picture, picture): entry for picture, entry in known.items()}
+    atomic_write(out / name, json.dumps(renamed).encode())
+    return ""
+
+
+def _below(folder: Path, name: str) -> bool:
+    """Whether a path relative to a folder stays in it."""
+    return not Path(name).is_absolute() and Path(os.path.abspath(folder / name)).is_relative_to(os.path.abspath(folder))
+
+
+def _report(result: Degraded, note: str) -> None:
+    """What was done, what was not RGB of 8 bits, and what is odd about single pictures."""
+    result.kinds = Counter(row["kind"] for row in result.rows.values() if row["kind"])
+    print("\n".join(result.headlines("degraded")))
+    if note:
+        print(f"  {note}")
+    _list("left out", [f"{path}: {reason}" for path, reason in result.skipped], everything=True)
+    _list("kept, though small", [f"{file}: {row['remarks']}" for file, row in result.rows.items() if row["remarks"]])
+    odd = {file: row["boxes_under_1_px"] for file, row in result.rows.items() if row["boxes_under_1_px"] != "0"}
+    _list("kept, though boxes are under 1 px", [f"{file}: {count}" for file, count in odd.items()])
+
+
+def _list(what: str, lines: Sequence[str], everything: bool = False) -> None:
+    """A headline with the number of lines, and the first of them."""
+    if lines:
+        print(f"  {what}: {len(lines)}")
+    for line in lines if everything else lines[:LISTED]:
+        print(f"    {line}")
+    if len(lines) > LISTED and not everything:
+        print(f"    and {len(lines) - LISTED} more in {MANIFEST}")

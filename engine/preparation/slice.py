@@ -1,0 +1,287 @@
+"""`prepare.py slice`: a labelled set of large pictures, cut into tiles with their share of the labels."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from data.config import DataConfig, load_data
+from data.io.images import in_threads
+from data.io.labels import Label, label_path, match_pairs, scan
+from data.io.pairs import check_pair_sizes
+from engine.options.prepare_slice import SliceOptions
+from utils.files import UserError, list_images, save_yaml
+from utils.tiles import tile_windows
+
+THINNED = {"train": 0.1, "extra": 0.1}  # split -> share of its tiles without an object that is kept by default
+_ANY_CLASS = 1_000_000  # --source comes without class names
+_SUFFIXES, _FORMATS = {"MPO": ".jpg"}, {"MPO": "JPEG"}  # of several pictures in a file the first is cut
+
+
+@dataclass
+class Sliced:
+    """What became of one split. boxes and parts: objects in the pictures, and boxes in the tiles."""
+
+    split: str
+    pictures: int = 0
+    tiles: int = 0
+    empty: int = 0  # tiles without an object among them
+    left_out: int = 0  # tiles without an object that were not kept
+    boxes: int = 0
+    parts: int = 0
+    skipped: list[tuple[Path, str]] = field(default_factory=list)  # (picture, reason)
+
+    def line(self) -> str:
+        """The counts in words."""
+        return (
+            f"{self.split}: {self.pictures} pictures became {self.tiles} tiles, {self.empty} of them without an object "
+            f"({self.left_out} more were left out); {self.boxes} objects became {self.parts} boxes"
+        )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One picture to cut. `target`: where below images/ and labels/ its tiles go, their common stem as last part.
+
+    partner: another picture that is cut at the same places, and the place of its tiles.
+    """
+
+    label: Label
+    target: Path
+    partner: tuple[Path, Path] | None = None
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A part of a picture: (x1, y1, x2, y2) px, and its label rows (n, 5) class x y w h, fractions of the part."""
+
+    window: tuple[int, int, int, int]
+    rows: NDArray[np.float64]
+
+
+def slice_set(options: SliceOptions) -> list[Sliced]:
+    """Cut every split of --data, or the pictures of --source, and write --out; all of it or nothing.
+
+    Raises UserError for missing or unreadable data, an --out that is taken or lies among the pictures.
+    """
+    config, out = _data_of(options), _free(options.out)
+    _check_apart(out, config)
+    work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
+    try:
+        results = [_slice_split(config, split, work, options) for split in config.splits if split != "pair"]
+        if config.names:
+            save_yaml(work / "data.yaml", _yaml_content(config))
+            if config.federated:
+                print(f"note: {config.federated.name} is of whole pictures; on tiles every class counts as looked for")
+        work.rename(out)
+    except OSError as problem:
+        raise UserError(f"{out}: cannot be written ({problem.strerror}). Choose a writable place with room.") from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    _report(results, out, bool(config.names))
+    return results
+
+
+def _data_of(options: SliceOptions) -> DataConfig:
+    """The pictures by split; --source is a split without a name, in a set without classes."""
+    if (options.source is None) == (not options.data) or options.out is None:
+        raise UserError("prepare.py slice: expected --out DIR and either --data YAML or --source DIR.")
+    if options.source is not None:
+        source = options.source.absolute()
+        return DataConfig(
+            file=source, root=source if source.is_dir() else source.parent, names={}, splits={"": (source,)}
+        )
+    config = load_data(options.data)
+    if config.task != "detect":
+        raise UserError(f"--data {options.data}: is for {config.task}; only sets with boxes can be cut.")
+    return config
+
+
+def _free(out: Path | None) -> Path:
+    """--out as an absolute path. Raises UserError where something is there."""
+    folder = Path(out or "").absolute()
+    if folder.is_dir() and not any(folder.iterdir()):
+        return folder
+    if folder.exists():
+        raise UserError(f"--out {out}: is there already. Remove it to cut again, or choose another folder.")
+    return folder
+
+
+def _check_apart(out: Path, config: DataConfig) -> None:
+    """Raise UserError where the tiles would land among the pictures and be cut with them the next time."""
+    for place in (place for places in config.splits.values() for place in places):
+        if place.is_dir() and out.resolve().is_relative_to(place.resolve()):
+            raise UserError(f"--out {out}: lies in {place}, among the pictures. Choose a folder elsewhere.")
+
+
+def _yaml_content(config: DataConfig) -> dict[str, Any]:
+    """The data.yaml of the tiles."""
+    written = [split for split in config.splits if split != "pair" or "train" in config.splits]
+    content: dict[str, Any] = {"path": ".", **{split: f"images/{split}" for split in written}, "names": config.names}
+    content |= {"method": config.method} if config.method != "none" else {}
+    content |= {"frequency": list(config.frequency)} if config.frequency else {}
+    words = {split: word for split, word in config.conditions.items() if word != split and split in written}
+    return content | ({"conditions": words} if words else {})
+
+
+def _slice_split(config: DataConfig, split: str, work: Path, options: SliceOptions) -> Sliced:
+    """Cut a split, `train` together with its partners."""
+    targets = _targets(config, split)
+    found = scan(list(targets), len(config.names) or _ANY_CLASS, what=split or str(config.file))
+    result = Sliced(split or config.root.name, skipped=list(found.skipped))
+    partners = _partners(config, found.labels) if split == "train" else {}
+    jobs = [_Work(label, targets[label.image], partners.get(label.image)) for label in found.labels]
+    share = THINNED.get(split, 1.0) if options.empty is None else options.empty
+    written = in_threads(partial(_slice_picture, work=work, share=share, options=options), jobs, f"cutting {split}")
+    for job, tiles in zip(jobs, written, strict=True):
+        _count(result, job, tiles)
+    if not result.tiles:
+        raise UserError(f"the '{result.split}' split has no tile to keep. Correct its labels, or give --empty 1.")
+    return result
+
+
+def _targets(config: DataConfig, split: str) -> dict[Path, Path]:
+    """Picture -> where its tiles go: SPLIT, its folders below the split's own, and its stem."""
+    targets: dict[Path, Path] = {}
+    owners: dict[Path, Path] = {}
+    places = config.splits[split]
+    for number, place in enumerate(places, 1):
+        home = Path(split, str(number)) if len(places) > 1 else Path(split)
+        for image in list_images(place, None if split == "" else config.root):
+            below = image.relative_to(place) if image.is_relative_to(place) else Path(image.name)
+            target = home / below.with_suffix("")
+            if owners.setdefault(target, image) != image:
+                raise UserError(
+                    f"{image}: its tiles would be called like those of {owners[target]}. Rename one of them."
+                )
+            targets[image] = target
+    return targets
+
+
+def _partners(config: DataConfig, labels: Sequence[Label]) -> dict[Path, tuple[Path, Path]]:
+    """Train picture -> its partner of the `pair` split, and where the partner's tiles go."""
+    if "pair" not in config.splits:
+        return {}
+    targets, images = _targets(config, "pair"), [label.image for label in labels]
+    partners = match_pairs(images, targets)
+    check_pair_sizes(images, partners)
+    return {image: (partner, targets[partner]) for image, partner in zip(images, partners, strict=True)}
+
+
+def _slice_picture(job: _Work, work: Path, share: float, options: SliceOptions) -> list[_Tile | None]:
+    """Write the tiles of a picture; None stands for one without an object that is not kept."""
+    tiles: list[_Tile | None] = []
+    for tile in cut_label(job.label, options.slice, options.overlap, options.min_visible):
+        name = _named(job.target, tile, "").as_posix()
+        tiles.append(tile if len(tile.rows) or _chance(f"{options.seed}:{name}") < share else None)
+    kept = [tile for tile in tiles if tile]
+    _write_parts(job.label.image, work / "images", job.target, kept, options.quality)
+    if job.partner:
+        _write_parts(job.partner[0], work / "images", job.partner[1], kept, options.quality)
+    if label_path(job.label.image).is_file():
+        _write_labels(work / "labels", job.target, kept)
+    return tiles
+
+
+def cut_label(label: Label, size: int, overlap: float, min_visible: float) -> Iterator[_Tile]:
+    """The tiles of a picture with the boxes that they show, clipped to them.
+
+    A tile counts an object of which it shows at least `min_visible` of the area, or no less than every other tile.
+    """
+    height, width = label.shape
+    windows = tile_windows(height, width, size, overlap)
+    centre, half = label.boxes[:, :2].astype(np.float64), label.boxes[:, 2:].astype(np.float64) / 2
+    boxes = np.concatenate([centre - half, centre + half], 1).clip(0, 1) * (width, height, width, height)  # (n, 4) px
+    low = np.maximum(boxes[None, :, :2], windows[:, None, :2])  # (t, n, 2)
+    high = np.minimum(boxes[None, :, 2:], windows[:, None, 2:])
+    shown = (high - low).clip(0).prod(2) / (boxes[:, 2:] - boxes[:, :2]).prod(1).clip(1e-12)  # (t, n) share of the area
+    counts = (shown > 0) & (shown >= np.minimum(min_visible, shown.max(0)) - 1e-9)
+    for window, near, far, seen in zip(windows, low, high, counts, strict=True):
+        sides = window[2:] - window[:2]
+        place = np.concatenate([(near + far) / 2 - window[:2], far - near], 1)[seen] / np.tile(sides, 2)
+        x1, y1, x2, y2 = window.tolist()
+        yield _Tile((x1, y1, x2, y2), np.concatenate([label.classes[seen], place], 1))
+
+
+def _named(target: Path, tile: _Tile, suffix: str) -> Path:
+    """Where a tile goes: its corner is in its name."""
+    return target.with_name(f"{target.name}_{tile.window[0]}_{tile.window[1]}{suffix}")
+
+
+def _chance(name: str) -> float:
+    """A number in [0, 1) that only depends on the name.
+
+    >>> _chance("0:a") == _chance("0:a") != _chance("1:a")
+    True
+    """
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big") / 2**48
+
+
+def _write_parts(source: Path, home: Path, target: Path, tiles: Sequence[_Tile], quality: int) -> None:
+    """Cut the tiles out of a picture, in its own format. A picture that is a single tile is copied as it is."""
+    if not tiles:
+        return
+    (home / target).parent.mkdir(parents=True, exist_ok=True)
+    picture, kind = _decoded(source)
+    for tile in tiles:
+        file = home / _named(target, tile, _SUFFIXES.get(kind, source.suffix))
+        if tile.window == (0, 0, *picture.size) and kind not in _SUFFIXES:
+            shutil.copyfile(source, file)
+        else:
+            picture.crop(tile.window).save(file, format=_FORMATS.get(kind, kind), **_settings(kind, quality))
+
+
+def _decoded(source: Path) -> tuple[Image.Image, str]:
+    """A picture, turned as its EXIF mark says, and its format. Raises UserError where it cannot be decoded."""
+    try:
+        with Image.open(source) as picture:
+            return ImageOps.exif_transpose(picture), picture.format or ""
+    except (OSError, ValueError, SyntaxError) as problem:
+        raise UserError(f"{source}: cannot be decoded ({problem}). Take the picture out, or replace it.") from None
+
+
+def _settings(kind: str, quality: int) -> dict[str, Any]:
+    """How a format is written; JPEG with the colours of every pixel, which small objects need."""
+    jpeg = {"quality": quality, "subsampling": 0}
+    return {"JPEG": jpeg, "MPO": jpeg, "WEBP": {"quality": quality}}.get(kind, {})
+
+
+def _write_labels(home: Path, target: Path, tiles: Sequence[_Tile]) -> None:
+    """One label file a tile, an empty one where there is no object."""
+    for tile in tiles:
+        file = home / _named(target, tile, ".txt")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = (
+            f"{int(number)} " + " ".join(f"{value:.6f}" for value in place) for number, *place in tile.rows.tolist()
+        )
+        file.write_text("".join(row + "\n" for row in rows))
+
+
+def _count(result: Sliced, job: _Work, tiles: Sequence[_Tile | None]) -> None:
+    """Add one picture's tiles."""
+    kept = [tile for tile in tiles if tile]
+    result.pictures += 1
+    result.tiles += len(kept)
+    result.empty += sum(not len(tile.rows) for tile in kept)
+    result.left_out += len(tiles) - len(kept)
+    result.boxes += len(job.label.boxes)
+    result.parts += sum(len(tile.rows) for tile in kept)
+
+
+def _report(results: Sequence[Sliced], out: Path, trainable: bool) -> None:
+    """A line a split, a line for each picture left out, and the next step."""
+    for result in results:
+        print(result.line())
+        for path, reason in result.skipped:
+            print(f"  left out {path}: {reason}")
+    print(f"{out} is ready." + (f" Train on it with: python train.py --data {out / 'data.yaml'}" if trainable else ""))

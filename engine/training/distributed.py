@@ -1,0 +1,253 @@
+"""Several processes, on one machine or many: NCCL on GPUs, gloo on CPUs, started by torchrun or by `--device 0,1`.
+
+N ranks of B pictures are one process of N * B pictures: the normaliser of the detection loss and the statistics of every
+batch norm are taken over all ranks.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from utils.files import UserError
+from utils.ultralytics_env import keep_freed_memory
+
+
+@dataclass
+class World:
+    """Who this process is. One process alone is rank 0 of 1."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes files and talks to the user."""
+        return self.rank == 0
+
+
+WORLD = World()
+
+
+def start(device: str) -> torch.device:
+    """Join the process group that torchrun describes in the environment, if any, and return this process's device.
+
+    Raises UserError when a rank has no GPU of its own.
+    """
+    WORLD.rank = int(os.environ.get("RANK", 0))
+    WORLD.size = int(os.environ.get("WORLD_SIZE", 1))
+    WORLD.local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    keep_freed_memory()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+    if WORLD.size == 1:
+        return pick_device(device)
+    chosen = (
+        torch.device("cpu")
+        if device == "cpu" or not torch.cuda.is_available()
+        else torch.device("cuda", WORLD.local_rank)
+    )
+    if chosen.type == "cuda":
+        if WORLD.local_rank >= torch.cuda.device_count():
+            raise UserError(
+                f"torchrun started local rank {WORLD.local_rank}, but this machine has {torch.cuda.device_count()} GPUs. "
+                "Lower --nproc_per_node to that number."
+            )
+        torch.cuda.set_device(chosen)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(hours=2))
+    return chosen
+
+
+def stop() -> None:
+    """Leave the process group."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    WORLD.rank, WORLD.size, WORLD.local_rank = 0, 1, 0
+
+
+def pick_device(device: str) -> torch.device:
+    """`` (best there is), `cpu`, `0`, `cuda:0`, `mps`. Raises UserError when the machine has no such device."""
+    text = device.strip().lower().removeprefix("cuda:")
+    if text in {"", "auto"}:
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if text in {"cpu", "mps"}:
+        return torch.device(text)
+    if text.isdigit() and torch.cuda.is_available() and int(text) < torch.cuda.device_count():
+        return torch.device("cuda", int(text))
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    raise UserError(
+        f"--device {device}: this machine has {count} CUDA GPUs. Use --device cpu, or a number below {count}."
+    )
+
+
+def listed_devices(device: str) -> list[str]:
+    """The entries of `--device 0,1`; one entry or none when no launch is needed."""
+    return [part.strip() for part in device.split(",") if part.strip()]
+
+
+def launched() -> bool:
+    """Whether this process was started by torchrun or by `launch`."""
+    return "LOCAL_RANK" in os.environ
+
+
+def launch(devices: list[str], argv: list[str]) -> int:
+    """Start one process a device on this machine with torchrun and wait. `cpu,cpu` starts two gloo ranks.
+
+    Returns the exit code of the group.
+    """
+    environment = dict(os.environ)
+    on_cpu = all(entry == "cpu" for entry in devices)
+    if on_cpu:
+        environment["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // len(devices), 1))
+    else:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={len(devices)}"]
+    command += [f"--master_port={free_port()}", *argv, "--device", "cpu" if on_cpu else ""]
+    return subprocess.call(command, env=environment)
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def average(values: dict[str, float], device: torch.device) -> dict[str, float]:
+    """Mean of each value over the ranks."""
+    if WORLD.size == 1:
+        return values
+    tensor = torch.tensor(
+        list(values.values()), dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device
+    )
+    dist.all_reduce(tensor)
+    return dict(zip(values, (tensor / WORLD.size).tolist(), strict=True))
+
+
+def any_rank(flag: bool, device: torch.device) -> bool:
+    """Whether the flag is set on some rank, so that all act on it together."""
+    if WORLD.size == 1:
+        return flag
+    tensor = torch.tensor([float(flag)], device=device)
+    dist.all_reduce(tensor, dist.ReduceOp.MAX)
+    return bool(tensor.item())
+
+
+def shared_value(make: Callable[[], Any]) -> Any:
+    """Compute a value on the main rank and hand it to all. An error there is raised on every rank."""
+    if WORLD.size == 1:
+        return make()
+    box: list[Any] = [None, None]
+    if WORLD.main:
+        try:
+            box = [make(), None]
+        except Exception as problem:
+            box = [None, problem]
+    dist.broadcast_object_list(box, src=0)
+    if box[1] is not None:
+        raise box[1]
+    return box[0]
+
+
+def synchronise_loss(branch: Any) -> None:
+    """Let a detection loss divide by the target scores of all ranks together instead of its own.
+
+    The stock loss divides by the sum of its target scores (at least 1) inside; the sum is noted as the assigner returns it.
+    """
+    if WORLD.size == 1:
+        return
+    assign, loss = branch.assigner, branch.loss
+    noted: list[Tensor] = []
+
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        result = assign(*args, **kwargs)
+        noted.append(result[2].sum().float())
+        return result
+
+    def synchronised(*args: Any, **kwargs: Any) -> Any:
+        value, items = loss(*args, **kwargs)
+        own = noted.pop()
+        everyone = own.clone()
+        dist.all_reduce(everyone)
+        factor = own.clamp(min=1) / everyone.clamp(min=1) * WORLD.size
+        return value * factor, {name: item * factor for name, item in items.items()}
+
+    branch.assigner, branch.loss = noting, synchronised
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """Sum over ranks whose gradient is summed over ranks too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+def synchronised_batch_norm(layer: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
+    """Normalise (B, C, ...) with mean and variance over all ranks, and update the running statistics as torch does."""
+    dims = [d for d in range(x.dim()) if d != 1]
+    count = x.numel() / x.shape[1] * WORLD.size
+    shape = [1, -1] + [1] * (x.dim() - 2)
+    mean = _SumOverRanks.apply(x.sum(dims)) / count  # (C,)
+    centred = x - mean.view(shape)
+    variance = _SumOverRanks.apply(centred.square().sum(dims)) / count  # (C,)
+    _update_running(layer, mean.detach(), variance.detach() * count / (count - 1))
+    scaled = centred * (variance + layer.eps).rsqrt().view(shape)
+    return scaled * layer.weight.view(shape) + layer.bias.view(shape)
+
+
+@torch.no_grad()
+def _update_running(layer: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tensor) -> None:
+    assert layer.num_batches_tracked is not None and layer.running_mean is not None and layer.running_var is not None
+    layer.num_batches_tracked += 1
+    momentum = layer.momentum if layer.momentum is not None else 1 / float(layer.num_batches_tracked)
+    layer.running_mean.lerp_(mean, momentum)
+    layer.running_var.lerp_(variance, momentum)
+
+
+class SynchronisedBatchNorm1d(nn.BatchNorm1d):
+    """Batch norm over the pictures of all ranks. torch.nn.SyncBatchNorm needs a GPU; this runs on any backend."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, C, ...). Statistics of this rank alone outside training."""
+        return synchronised_batch_norm(self, x) if self.training else super().forward(x)
+
+
+class SynchronisedBatchNorm2d(nn.BatchNorm2d):
+    """The same for feature maps."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, C, H, W). Statistics of this rank alone outside training."""
+        return synchronised_batch_norm(self, x) if self.training else super().forward(x)
+
+
+SYNCHRONISED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.BatchNorm1d: SynchronisedBatchNorm1d,
+    nn.BatchNorm2d: SynchronisedBatchNorm2d,
+}
+
+
+def synchronise_batch_norms(root: nn.Module) -> None:
+    """Give every batch norm below `root` the statistics of all ranks. Module tree, parameters and buffers stay as they are."""
+    for module in root.modules() if WORLD.size > 1 else ():
+        if type(module) in SYNCHRONISED:
+            module.__class__ = SYNCHRONISED[type(module)]

@@ -1,0 +1,145 @@
+"""`resume.pt`: everything that an interrupted run needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from engine.checkpoint.state_dict import save_pt
+from utils.files import UserError
+
+LOGGER = logging.getLogger("hardsight")
+NAME, PREVIOUS = "resume.pt", "resume.previous.pt"
+
+
+def save_resume(folder: Path, state: Mapping[str, Any]) -> Path:
+    """Write `resume.pt` atomically; the one before stays as `resume.previous.pt`. `state`: tensors and plain values.
+
+    Where it cannot be written, both stay as they were.
+    """
+    path, new = folder / NAME, folder / "resume.new.pt"
+    save_pt(new, dict(state))
+    if path.exists():
+        os.replace(path, folder / PREVIOUS)
+    os.replace(new, path)
+    return path
+
+
+def can_resume(run: Path) -> bool:
+    """Whether a run folder holds a state to go on from."""
+    return _holds_state(run / "weights")
+
+
+def _holds_state(weights: Path) -> bool:
+    return any((weights / name).is_file() for name in (NAME, PREVIOUS))
+
+
+def forget_resume(run: Path) -> None:
+    """Remove the states of a run that is over and measured: they are three times the size of its weights."""
+    for name in (NAME, PREVIOUS):
+        (run / "weights" / name).unlink(missing_ok=True)
+
+
+def load_resume(path: Path) -> dict[str, Any]:
+    """Read a resume file without running code from it; falls back to the one before when it is damaged, and says so.
+
+    Raises UserError when neither can be read.
+    """
+    problem: Exception | None = None
+    for candidate in (path, path.with_name(PREVIOUS)):
+        if not candidate.exists():
+            continue
+        try:
+            state = torch.load(candidate, map_location="cpu", weights_only=True)
+        except Exception as error:
+            problem = error
+            continue
+        if candidate != path:
+            LOGGER.warning("%s cannot be read: going on from %s", path, candidate.name)
+        return dict(state)
+    reason = f" ({type(problem).__name__})" if problem else ""
+    raise UserError(
+        f"--resume {path}: there is no readable resume state{reason}. Name a run folder that holds weights/{NAME}, or start anew."
+    )
+
+
+def find_resume(wanted: str, project: Path) -> Path:
+    """The resume file behind `--resume`: a file, a run folder, or `newest` below the project. Raises UserError.
+
+    For a checkpoint it is the resume file beside it.
+    """
+    if wanted == "newest":
+        found = sorted(project.glob("*/weights/resume*.pt"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise UserError(
+                f"--resume: no run below {project} holds weights/{NAME}. Name the run: --resume RUN_FOLDER."
+            )
+        return found[-1].with_name(NAME)
+    path = Path(wanted)
+    if path.is_file() and path.name.startswith(Path(NAME).stem):
+        return path
+    for weights in (path, path / "weights", *([path.parent] if path.is_file() else [])):
+        if _holds_state(weights):
+            return weights / NAME
+    raise UserError(f"--resume {wanted}: neither a resume file nor a run folder with weights/{NAME}.")
+
+
+def run_of(file: Path, began: Path) -> Path:
+    """The run folder that a resume file lies in, wherever that was moved; of a file taken out of it, where the run began."""
+    weights = Path(os.path.abspath(file)).parent
+    if weights.name != "weights":
+        return began
+    run = weights.parent
+    return run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) and run != Path.cwd() else run
+
+
+def resumed(
+    saved: Mapping[str, Any], given: Mapping[str, Any], may_change: Sequence[str], file: Path
+) -> dict[str, Any]:
+    """The options of an interrupted run, with those that may change between its two halves. Raises UserError for others.
+
+    They hold what its --hyp said, so that file is not named again. file: where its state lies.
+    """
+    wrong = next((key for key in given if key not in {"resume", "project", *may_change}), None)
+    if wrong is not None:
+        allowed = ", ".join(f"--{name.replace('_', '-')}" for name in may_change)
+        raise UserError(
+            f"--resume {file}: the run goes on with its own options, so --{wrong.replace('_', '-')} cannot change. Beside "
+            f"--resume, only these may: {allowed}."
+        )
+    kept = {key: value for key, value in saved.items() if key not in {"save_dir", "task", "hyp"}}
+    kept |= {key: value for key, value in given.items() if key in may_change}
+    folder = run_of(file, Path(saved["save_dir"]))
+    return {**kept, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
+
+
+def random_state() -> dict[str, Any]:
+    """States of python's, numpy's and torch's generators, as tensors and plain values."""
+    version, numbers, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = cast(tuple, np.random.get_state(legacy=True))
+    state: dict[str, Any] = {
+        "python": [version, list(numbers), gauss],
+        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    """Set the generators back to what `random_state` noted."""
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

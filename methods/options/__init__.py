@@ -1,0 +1,1 @@
+"""Options of each method. Free of torch, so that `--help` is quick."""

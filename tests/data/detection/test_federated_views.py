@@ -1,0 +1,52 @@
+"""What is known of a picture goes with it through mosaic and mixup."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data.config import load_data
+from data.detection.dataset import ViewDataset, build_dataset
+from data.detection.federated import Verified
+from data.detection.options import AugmentOptions
+from tests.engine.tiny import write_world
+from utils.files import load_yaml, save_yaml
+
+VIEWS = frozenset({"verified"})
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Four pictures: in the first class 0 is known to be absent, in the second class 1 is labelled in part."""
+    write_world(tmp_path, pictures=4)
+    known = {"images/train/000.png": {"absent": [0]}, "images/train/001.png": {"partial": [1]}}
+    (tmp_path / "federated.json").write_text(json.dumps(known))
+    content = {key: value for key, value in load_yaml(tmp_path / "world.yaml").items() if key != "pair"}
+    save_yaml(tmp_path / "world.yaml", content | {"federated": "federated.json"})
+    return tmp_path / "world.yaml"
+
+
+def items(data: Path, **augment: float) -> list[Verified]:
+    options = AugmentOptions(**augment)  # type: ignore[arg-type]
+    dataset = build_dataset(load_data(data), "train", imgsz=64, augment=True, options=options, views=VIEWS)
+    return ViewDataset.collate_fn([dataset[(epoch, index)] for epoch in range(8) for index in range(4)])["verified"]
+
+
+def test_a_picture_alone(data: Path) -> None:
+    assert items(data, mosaic=0)[:4] == [Verified(absent=(0,)), Verified(partial=(1,)), Verified(), Verified()]
+
+
+@pytest.mark.parametrize("augment", [{"mosaic": 1.0}, {"mosaic": 0.0, "mixup": 1.0}])
+def test_pictures_that_are_joined(data: Path, augment: dict[str, float]) -> None:
+    """Each item knows at least what its first picture knows, and some know both."""
+    found = items(data, **augment)
+    assert all(0 in known.absent for known in found[::4]) and all(1 in known.partial for known in found[1::4])
+    assert Verified((0,), (1,)) in found
+
+
+def test_without_the_file_nothing_is_said(data: Path) -> None:
+    save_yaml(data, {key: value for key, value in load_yaml(data).items() if key != "federated"})
+    dataset = build_dataset(load_data(data), "train", imgsz=64, augment=True, views=VIEWS)
+    assert "verified" not in ViewDataset.collate_fn([dataset[0]])

@@ -1,0 +1,115 @@
+"""data.io.images: sizes and completeness of pictures without decoding them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.io import images as module
+from data.io.images import Unreadable, in_threads, probe
+
+FORMATS = [".jpg", ".png", ".bmp", ".webp", ".tif"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_size_of_each_format(tmp_path, make_image, suffix):
+    assert probe(make_image(tmp_path / f"a{suffix}", width=40, height=30)) == (30, 40)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.95])
+def test_truncation_is_seen_in_each_format(tmp_path, make_image, suffix, part):
+    path = make_image(tmp_path / f"a{suffix}", width=64, height=64)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(Unreadable):
+        probe(path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_one_missing_byte_is_seen_and_bytes_after_the_end_are_harmless(tmp_path, make_image, suffix):
+    path = make_image(tmp_path / f"a{suffix}")
+    content = path.read_bytes()
+    path.write_bytes(content + b"\0" * 100)
+    assert probe(path) == (24, 32)
+    path.write_bytes(content[:-1])
+    with pytest.raises(Unreadable, match="truncated"):
+        probe(path)
+
+
+def test_an_end_marker_inside_a_truncated_picture_does_not_deceive(tmp_path, make_image):
+    path = make_image(tmp_path / "a.jpg", width=64, height=64)
+    content = path.read_bytes()
+    thumbnail_end = content[:2] + b"\xff\xfe\x00\x04\xff\xd9" + content[2:]  # a comment that holds the marker
+    path.write_bytes(thumbnail_end)
+    assert probe(path) == (64, 64)
+    path.write_bytes(thumbnail_end[: len(thumbnail_end) // 2])
+    with pytest.raises(Unreadable, match="truncated"):
+        probe(path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_as_the_decoder_sees_it(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(path, exif=exif)
+    expected = (40, 30) if orientation >= 5 else (30, 40)
+    assert probe(path) == expected
+    if suffix == ".jpg":
+        assert cv2.imread(str(path)).shape[:2] == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "an empty file"), (b"<html>404</html>", "not a picture"), (b"\xff\xd8\xff\xe0", "not a picture|truncated")],
+)
+def test_what_is_no_picture(tmp_path, content, reason):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(Unreadable, match=reason):
+        probe(tmp_path / "a.jpg")
+
+
+def test_missing_files_folders_and_foreign_formats(tmp_path):
+    with pytest.raises(Unreadable, match="no such file"):
+        probe(tmp_path / "gone.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    with pytest.raises(Unreadable):
+        probe(tmp_path / "folder.jpg")
+    Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg", format="GIF")
+    with pytest.raises(Unreadable, match="a GIF file named .jpg"):
+        probe(tmp_path / "b.jpg")
+
+
+def test_a_picture_bomb_is_no_picture(tmp_path, monkeypatch, make_image):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(Unreadable, match="exceeds limit"):
+        probe(make_image(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_work_keeps_its_order_on_threads_or_not(slow):
+    def work(number: int) -> int:
+        if slow and number < module._CHUNK:
+            time.sleep(0.001)  # waiting, so the rest goes to threads
+        return number * 2
+
+    assert list(in_threads(work, range(200), "work")) == list(range(0, 400, 2))
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_the_first_problem_is_raised(slow):
+    def work(path: Path) -> None:
+        if slow:
+            time.sleep(0.001)
+        if path.stem in {"100", "150"}:
+            raise ValueError(path.stem)
+
+    with pytest.raises(ValueError, match="100"):
+        list(in_threads(work, [Path(f"{number}.jpg") for number in range(200)], "work"))

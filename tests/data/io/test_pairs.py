@@ -1,0 +1,55 @@
+"""data.io.pairs: partners by stem, sizes equal, every doubt an error that names the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data.io.pairs import check_pair_sizes, match_pairs
+from utils.files import UserError
+
+
+def paths(*names: str) -> list[Path]:
+    return [Path(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("images", "partners", "expected"),
+    [
+        (["day/2.jpg", "day/1.jpg"], ["night/1.png", "night/2.png"], ["night/2.png", "night/1.png"]),
+        (["day/1.jpg"], ["night/1.png", "night/spare.png"], ["night/1.png"]),
+        (["day/a/1.jpg", "day/b/1.jpg"], ["night/b/1.jpg", "night/a/1.jpg"], ["night/a/1.jpg", "night/b/1.jpg"]),
+        (["day/1.jpg", "day/1.jpg"], ["night/1.jpg"], ["night/1.jpg", "night/1.jpg"]),  # a list may repeat a picture
+        (["day/1.b.jpg"], ["night/1.b.png", "night/1.png"], ["night/1.b.png"]),
+        ([], ["night/1.jpg"], []),
+    ],
+)
+def test_matches(images, partners, expected):
+    assert match_pairs(paths(*images), paths(*partners)) == paths(*expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "partners", "message"),
+    [
+        (["day/1.jpg", "day/2.jpg"], ["night/1.jpg"], "day/2.jpg: no partner is named '2'"),
+        (["day/1.jpg"], [], "day/1.jpg: no partner"),
+        (["day/1.jpg"], ["night/1.jpg", "night/1.png"], "both night/1.jpg and night/1.png could be its partner"),
+        (["day/1.jpg"], ["night/a/1.jpg", "night/b/1.jpg"], "day/1.jpg: both"),
+        (["day/a/1.jpg", "day/b/1.jpg"], ["night/a/1.jpg"], "partner of both day/a/1.jpg and day/b/1.jpg"),
+    ],
+)
+def test_doubts(images, partners, message):
+    with pytest.raises(UserError, match=message):
+        match_pairs(paths(*images), paths(*partners))
+
+
+def test_sizes(tmp_path, make_image):
+    day = [make_image(tmp_path / f"day/{number}.png") for number in range(3)]
+    night = [make_image(tmp_path / f"night/{number}.jpg") for number in range(3)]
+    check_pair_sizes(day, night)
+    make_image(night[1], width=33)
+    with pytest.raises(UserError, match=r"night/1.jpg is 33 x 24 px but its partner .*day/1.png is 32 x 24"):
+        check_pair_sizes(day, night)
+    night[1].write_bytes(b"damaged")
+    check_pair_sizes(day, night)  # such a pair is left out of the training, it stops nothing

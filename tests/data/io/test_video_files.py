@@ -1,0 +1,40 @@
+"""data.io.video_files: only whole videos get their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from data.io.video_files import frames_in, settle_video
+from utils.files import UserError
+
+
+def write(path: Path, frames: int) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (64, 48))
+    rng = np.random.default_rng(0)
+    for _ in range(frames):
+        writer.write(rng.integers(0, 256, (48, 64, 3), np.uint8))
+    writer.release()
+
+
+def test_a_whole_video_gets_its_name(tmp_path: Path) -> None:
+    write(tmp_path / "a.part.mp4", 9)
+    assert frames_in(tmp_path / "a.part.mp4") == 9
+    settle_video(tmp_path / "a.part.mp4", tmp_path / "a.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_on_a_full_disk_no_video_is_left(tmp_path: Path, full_disk) -> None:
+    full_disk(8192)
+    write(tmp_path / "a.part.mp4", 9)
+    with pytest.raises(UserError, match=r"a\.mp4: the video could not be written to its end.*Make room"):
+        settle_video(tmp_path / "a.part.mp4", tmp_path / "a.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_video_has_no_frames(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"nothing of the kind")
+    assert frames_in(tmp_path / "a.mp4") == frames_in(tmp_path / "missing.mp4") == 0

@@ -1,0 +1,199 @@
+"""The renderer's geometry, by hand: a camera 2 m up with a focal length of 100 px looks at things whose pixels are known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from data.synthetic.render.primitives import box
+from data.synthetic.render.rasterizer import (
+    FAR,
+    NEAR,
+    SUPERSAMPLE,
+    Blob,
+    Camera,
+    Canvas,
+    Material,
+    Pose,
+    Tube,
+    noise_tile,
+)
+
+CAMERA = Camera(width=80, height=60, focal=100.0, horizon=30.0, x=0.0, y=2.0, z=0.0, yaw=0.0)
+GREY = Material((0.5, 0.5, 0.5), 0.0)
+RED = Material((0.6, 0.1, 0.1), 0.0)
+
+
+def canvas() -> Canvas:
+    drawn = Canvas(CAMERA)
+    drawn.floor(GREY)
+    return drawn
+
+
+@pytest.mark.parametrize(
+    ("point", "pixel"),
+    [
+        ((0.0, 2.0, 10.0), (40.0, 30.0)),  # straight ahead at eye height: the middle column, on the horizon
+        ((1.0, 2.0, 10.0), (50.0, 30.0)),  # 1 m right at 10 m: 100 * 1 / 10 = 10 px right
+        ((0.0, 0.0, 10.0), (40.0, 50.0)),  # the ground at 10 m: 100 * 2 / 10 = 20 px below the horizon
+        ((0.0, 4.0, 20.0), (40.0, 20.0)),  # 2 m above the eye at 20 m: 10 px above
+    ],
+)
+def test_projection_by_hand(point, pixel):
+    assert CAMERA.project(np.array(point), scale=1) == pytest.approx(np.array(pixel) - 0.5)
+    assert CAMERA.project(np.array(point), scale=2) == pytest.approx(2 * np.array(pixel) - 0.5)
+
+
+def test_a_turned_camera_sees_to_the_right():
+    """Yaw pi/2 looks along +x: what lies 5 m along x is 5 m ahead, what lies along +z is to the left."""
+    turned = Camera(80, 60, 100.0, 30.0, x=1.0, y=2.0, z=3.0, yaw=math.pi / 2)
+    assert turned.to_camera(np.array([6.0, 0.7, 3.0])) == pytest.approx([0.0, 0.7, 5.0], abs=1e-6)
+    assert turned.to_camera(np.array([1.0, 0.0, 5.0])) == pytest.approx([-2.0, 0.0, 0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("yaw", [0.0, 0.4, -1.3])
+def test_to_world_inverts_to_camera(yaw):
+    camera = Camera(80, 60, 100.0, 30.0, x=1.5, y=2.0, z=-3.0, yaw=yaw)
+    seen = camera.to_camera(np.array([4.0, 0.0, 9.0]))
+    assert camera.to_world(float(seen[0]), float(seen[2])) == pytest.approx((4.0, 9.0), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("heading", "expected"),
+    [(0.0, (13.0, 0.5, 21.0)), (math.pi / 2, (11.0, 0.5, 17.0)), (math.pi, (7.0, 0.5, 19.0))],
+)
+def test_pose_turns_forward_and_right(heading, expected):
+    """(forward 1, up 0.5, right 3) at (10, 20): heading 0 puts forward on z, right on x; pi/2: forward on x, right on -z."""
+    assert Pose(10.0, 20.0, heading).place(np.array([1.0, 0.5, 3.0])) == pytest.approx(expected, abs=1e-6)
+
+
+def test_ground_depth_by_hand():
+    """A fine row at height r px below the horizon sees the ground at focal * 2 m / r."""
+    buffers = canvas().finish()
+    row = 50 * SUPERSAMPLE  # its centre is (100.5 / 2) - 30 = 20.25 picture pixels below the horizon
+    assert buffers.depth[row, 0] == pytest.approx(200 / 20.25, rel=1e-5)
+    assert buffers.position[row, :, 1] == pytest.approx(0, abs=1e-4)
+    assert buffers.ground[row].all()
+    assert (buffers.faces[: 30 * SUPERSAMPLE] == 0).all()
+    assert buffers.depth[0, 0] == FAR
+
+
+def test_a_box_fills_the_pixels_that_its_front_projects_to():
+    """Front face at z = 10, 2 m wide, 1 m high on the ground: columns 30-50, rows 40-50 of the picture."""
+    drawn = canvas()
+    drawn.draw([box((-1.0, 0.0, -1.0), (1.0, 1.0, 1.0), RED)], Pose(0.0, 11.0), owner=3)
+    buffers = drawn.finish()
+    rows, columns = np.nonzero(np.take(buffers.owner, buffers.faces) == 3)
+    # the top face reaches up to z = 12: 100 * 1 / 12 = 8.33 px below the horizon
+    assert (columns.min(), columns.max() + 1) == pytest.approx((60, 100), abs=2)
+    assert (rows.min(), rows.max() + 1) == pytest.approx((76.7, 100), abs=2)
+    assert buffers.depth[95, 80] == pytest.approx(10.0, rel=1e-4)
+
+
+def test_faces_turned_away_are_not_drawn():
+    """Seen from the front and above, a box shows two of its six faces."""
+    drawn = canvas()
+    drawn.draw([box((-1.0, 0.0, -1.0), (1.0, 1.0, 1.0), RED)], Pose(0.0, 11.0), owner=3)
+    buffers = drawn.finish()
+    seen = np.unique(buffers.faces[np.take(buffers.owner, buffers.faces) == 3])
+    normals = sorted(tuple(np.round(n, 3) + 0.0) for n in buffers.normals[seen])
+    assert normals == [(0.0, 0.0, -1.0), (0.0, 1.0, 0.0)]
+
+
+def test_near_things_hide_far_ones_and_are_counted():
+    drawn = canvas()
+    mark = drawn.begin()
+    drawn.draw([box((-0.5, 0.0, -1.0), (0.5, 1.0, 1.0), RED)], Pose(0.0, 20.0), owner=0)
+    alone = drawn.painted_since(mark)
+    drawn.draw([box((-0.5, 0.0, -2.0), (0.5, 3.0, 2.0), GREY)], Pose(0.0, 8.0), owner=1)
+    owners = np.take(drawn.finish().owner, drawn.faces)
+    assert alone > 0
+    assert not (owners == 0).any()
+    assert (owners == 1).any()
+
+
+@pytest.mark.parametrize(("x", "share"), [(0.0, 1.0), (4.0, 0.5), (30.0, 0.0)])
+def test_share_inside_the_picture(x, share):
+    """A wall 2 m wide, 10 m away, spans 20 px about column 40 + 10 x; the picture ends at column 80."""
+    drawn = canvas()
+    drawn.begin()
+    drawn.draw([box((-0.01, 0.0, -1.0), (0.01, 1.0, 1.0), RED)], Pose(x, 10.0), owner=0)
+    assert drawn.inside() == pytest.approx(share, abs=0.03)
+
+
+def test_a_thing_through_the_camera_is_clipped():
+    drawn = canvas()
+    drawn.draw([box((-5.0, 0.0, 1.0), (5.0, 1.0, 2.0), RED)], Pose(0.0, 2.0), owner=0)
+    buffers = drawn.finish()
+    mine = np.take(buffers.owner, buffers.faces) == 0
+    assert mine.any()
+    assert buffers.depth[mine].min() >= NEAR - 1e-4
+
+
+def test_tube_and_ball_have_the_size_of_their_radius():
+    """An upright tube of radius 0.5 m at 10 m is 10 picture pixels wide; a ball of that radius too, and as high."""
+    drawn = canvas()
+    drawn.draw([Tube((0.0, 0.5, 0.0), (0.0, 1.5, 0.0), 0.5, 0.5, RED)], Pose(-2.0, 10.0), owner=0)
+    drawn.draw([Tube((0.0, 2.0, 0.0), (0.0, 2.0, 0.0), 0.5, 0.5, RED)], Pose(2.0, 10.0), owner=1)
+    owners = np.take(drawn.finish().owner, drawn.faces)
+    for owner, height in ((0, 20), (1, 10)):
+        rows, columns = np.nonzero(owners == owner)
+        assert (np.ptp(columns) + 1) / SUPERSAMPLE == pytest.approx(10, abs=1.5)
+        assert (np.ptp(rows) + 1) / SUPERSAMPLE == pytest.approx(height, abs=1.5)
+
+
+def test_a_round_limb_is_lit_from_both_flanks_differently():
+    drawn = canvas()
+    drawn.draw([Tube((0.0, 0.2, 0.0), (0.0, 1.8, 0.0), 0.5, 0.5, RED)], Pose(0.0, 10.0), owner=0)
+    buffers = drawn.finish()
+    row = buffers.faces[90]
+    mine = row[np.take(buffers.owner, row) == 0]
+    sideways = buffers.normals[mine, 0]
+    assert sideways[1] < -0.5 < 0.5 < sideways[-2]
+
+
+def test_blob_is_lit_by_its_own_normal():
+    drawn = canvas()
+    leaf = Blob((0.0, 2.0, 0.0), 0.5, (1.0,) * 12, (0.0, 1.0, 0.0), RED)
+    drawn.draw([leaf], Pose(0.0, 10.0), owner=0)
+    buffers = drawn.finish()
+    assert buffers.normals[buffers.faces[60, 80]] == pytest.approx([0.0, 1.0, 0.0])
+
+
+def test_beamed_emission_falls_with_the_angle():
+    """Seen head-on a lens shines fully, seen from 60 degrees aside with cos^1 = half; its rear not at all."""
+    lens = Material((0.1, 0.1, 0.1), 0.0, 0.0, (2.0, 2.0, 2.0), 1.0)
+    shown = []
+    for heading in (math.pi, math.pi - math.radians(60)):
+        drawn = Canvas(Camera(80, 60, 100.0, 30.0, 0.0, 0.5, 0.0, 0.0))
+        drawn.draw([box((-0.1, 0.4, -0.1), (0.1, 0.6, 0.1), GREY, edges={2: lens})], Pose(0.0, 10.0, heading))
+        shown.append(float(drawn.finish().emission.max()))
+    assert shown == pytest.approx([2.0, 1.0], abs=0.04)
+
+
+def test_ground_paint_has_no_thickness_and_casts_no_shadow():
+    drawn = canvas()
+    drawn.flat(np.array([(-1, 0, 5), (1, 0, 5), (1, 0, 9), (-1, 0, 9)], np.float32), RED)
+    drawn.flat(np.array([(-1, 0, -5), (1, 0, -5), (1, 0, -9), (-1, 0, -9)], np.float32), RED)  # behind: nothing
+    buffers = drawn.finish()
+    painted = buffers.colour[buffers.faces, 0] > 0.55
+    assert painted.any()
+    assert buffers.ground[painted].all()
+    assert drawn.casters == []
+
+
+def test_noise_tile_repeats_at_its_edges():
+    tile = noise_tile()
+    assert (tile.shape, tile.mean(), tile.std()) == ((256, 256), pytest.approx(0, abs=0.1), pytest.approx(1, abs=1e-3))
+    across_the_edge = np.abs(tile[:, 0] - tile[:, -1]).mean()
+    assert across_the_edge == pytest.approx(np.abs(np.diff(tile, axis=1)).mean(), rel=0.25)
+
+
+def test_texture_has_mean_one():
+    drawn = Canvas(CAMERA)
+    drawn.floor(GREY._replace(texture=0.2))
+    grain = drawn.finish().grain[60:]
+    assert grain.mean() == pytest.approx(1, abs=0.05)
+    assert grain.std() > 0.02

@@ -1,0 +1,509 @@
+"""Task action through every door, on six tiny films; its learners, its timeline, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchvision.models import _api
+
+import engine
+from data.synthetic.actions.poses import NAMES
+from data.synthetic.actions.scene import film, save_film
+from data.video.dataset import ClipShape
+from engine.action import api as action
+from engine.action import detect as action_detect
+from engine.action.evaluation import brightened, evaluate_clips, probabilities
+from engine.action.learners import DayClips, PairedClips, feature_width, masked_cells, moving_cells
+from engine.action.task import make_plan
+from engine.action.timeline import RECENT, Stretch, Timeline, Watcher
+from engine.checkpoint.action import ClipClassifier, load_clip_classifier, network_of, save_clip_classifier, start_from
+from engine.checkpoint.weights import Weights, load_weights
+from engine.inference.capture import Frame
+from engine.inference.sources import Item
+from methods.options.wiid import WiiDOptions
+from models.action import INPUTS, KINETICS, ClipInput, build
+from tests.engine.inference.live import read_back
+from utils.files import UserError
+
+TINY: dict[str, Any] = {
+    "cfg": "small", "imgsz": 32, "frames": 2, "interval": 8, "test_clips": 2, "batch_size": 3, "epochs": 1, "device": "cpu",
+    "front_ratio": 0.3, "plots": False,
+}  # fmt: skip
+
+
+class Small(nn.Module):
+    """A network with the parts that matter here, and few numbers."""
+
+    def __init__(self, num_classes: int = 2, weights: None = None) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv3d(3, 8, (1, 4, 4), (1, 4, 4)), nn.ReLU())
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        """(B, 3, T, S, S) to (B, classes)."""
+        scores: torch.Tensor = self.fc(self.stem(clips).mean((2, 3, 4)))
+        return scores
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_network() -> Iterator[None]:
+    """torchvision's networks are large to write and slow to draw: here it has a small one too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_api.BUILTIN_MODELS, "small", Small)
+        patch.setitem(INPUTS, "small", ClipInput(32, *KINETICS))
+        yield
+
+
+@pytest.fixture(scope="module")
+def world(small_network: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six small films by day, darkened as they are loaded; the same six for val and test at night. And a trained run."""
+    root = tmp_path_factory.mktemp("arid")
+    for seed in range(6):
+        looks, label = film(seed, (32, 32), {"day", "night"}, frames=20)
+        for split, look, shift in (("train", "day", 0), ("val", "night", 1), ("test", "night", 2)):
+            save_film(root / split / NAMES[label] / f"{split}{seed}.avi", np.roll(looks[look], shift, 1))
+    names = "".join(f"  {number}: {name}\n" for number, name in enumerate(NAMES))
+    (root / "data.yaml").write_text(
+        "path: .\ntask: action\nmethod: wiid\ntrain: train\nval: val\ntest: test\nconditions: {val: night, test: night}\n"
+        f"names:\n{names}"
+    )
+    engine.train(data=str(root / "data.yaml"), project=root / "runs", name="a", **TINY)
+    return root
+
+
+def test_a_run_leaves_plain_weights(world: Path) -> None:
+    weights = world / "runs/a/weights"
+    rows = list(csv.DictReader((world / "runs/a/results.csv").open()))
+    assert {"train/day", "train/night", "train/byol", "night/top1", "night/top5"} <= rows[0].keys()
+    Small(6).load_state_dict(torch.load(weights / "best.pt", weights_only=True))
+    classifier = load_clip_classifier(weights / "best.safetensors")
+    assert (classifier.name, classifier.shape) == ("small", ClipShape(2, 8, 32))
+    assert tuple((classifier.names or {}).values()) == NAMES
+    assert load_clip_classifier(weights / "best.pt").names == classifier.names
+
+
+def test_validate_and_compare_measure_the_same(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights, data = world / "runs/a/weights/best.safetensors", str(world / "data.yaml")
+    found = engine.validate(
+        data=data, weights=weights, task="test", project=world / "measured", device="cpu", plots=False
+    )
+    assert "small" in capsys.readouterr().out
+    (report,) = found.reports
+    assert (
+        report.images == 6
+        and report.condition == "night"
+        and 0 <= report.metrics["top1"] <= report.metrics["top5"] <= 1
+    )
+    assert (found.save_dir / "metrics.csv").is_file()
+    (again,) = action.examine(weights, data, "test", "cpu")
+    assert again.metrics == report.metrics and len(again.pictures) == 6
+
+
+def test_detect_paints_a_timeline(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = world / "test" / "Walk"
+    result = engine.detect(
+        weights=world / "runs/a/weights/best.pt",
+        source=str(source),
+        project=world / "seen",
+        device="cpu",
+        save_csv=True,
+    )
+    said = capsys.readouterr().out
+    assert result.frames == 20 and result.save_dir is not None and "(1-9/20)" in said and "(18-20/20)" in said
+    rows = list(csv.DictReader((result.save_dir / "timeline.csv").open()))
+    assert float(rows[-1]["end"]) == pytest.approx(20 / 15, abs=0.01) and {row["action"] for row in rows} <= {*NAMES}
+    assert (result.save_dir / "test4.mp4").is_file() and (result.save_dir / "predictions.csv").is_file()
+
+
+@pytest.mark.parametrize("ending", ["txt", "streams"])  # one after the other, or in turn
+def test_a_video_named_twice_has_two_timelines(
+    world: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A clip of 2 every 8. spans 9 frames: of each of the two, 1-9 are settled first and 18-20 last."""
+    video = next((world / "test" / "Walk").iterdir())
+    (tmp_path / f"l.{ending}").write_text(f"{video}\n{video}\n")
+    result = engine.detect(
+        weights=world / "runs/a/weights/best.pt", source=tmp_path / f"l.{ending}", project=tmp_path, device="cpu"
+    )
+    said = capsys.readouterr().out
+    assert all(f"video {n}/2 ({frames}/20)" in said for n in (1, 2) for frames in ("1-9", "18-20"))
+    assert f"\n1: {video}: 0.0-" in said and f"\n2: {video}: 0.0-" in said
+    assert result.save_dir is not None and result.frames == 40
+    rows = list(csv.DictReader((result.save_dir / "timeline.csv").open()))
+    assert [row["start"] for row in rows if row["source"] == f"1: {video}"][0] == "0.0"
+    assert [(row["action"], row["start"]) for row in rows[: len(rows) // 2]] == [
+        (row["action"], row["start"]) for row in rows[len(rows) // 2 :]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("calls", "kept"),
+    [
+        (1, 13),  # in the second clip, which ends with frame 13: what waits is settled by it
+        (99, 20),
+    ],
+)
+def test_ctrl_c_keeps_the_timeline(
+    world: Path,
+    tmp_path: Path,
+    calls: int,
+    kept: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    real, count = action_detect.Classifying.__call__, [0]
+
+    def interrupted(self: Any, frames: Any) -> np.ndarray:
+        count[0] += 1
+        if count[0] == calls + 1:
+            raise KeyboardInterrupt
+        return real(self, frames)
+
+    monkeypatch.setattr(action_detect.Classifying, "__call__", interrupted)
+    given = {"weights": world / "runs/a/weights/best.pt", "source": str(world / "test/Walk"), "device": "cpu"}
+    with pytest.raises(KeyboardInterrupt) if kept < 20 else nullcontext():
+        engine.detect(**given, project=tmp_path)
+    said = capsys.readouterr().out
+    assert (f"stopped after {kept} frames" in said) is (kept < 20) and f"results are in {tmp_path / 'exp'}" in said
+    rows = list(csv.DictReader((tmp_path / "exp" / "timeline.csv").open()))
+    assert float(rows[-1]["end"]) == pytest.approx(kept / 15, abs=0.01)
+    assert read_back(tmp_path / "exp" / "test4.mp4")[0] == kept
+
+
+def test_detect_refuses_pictures_and_what_means_nothing(world: Path, make_image: Any) -> None:
+    weights = world / "runs/a/weights/best.pt"
+    picture = make_image(world / "still.png")
+    with pytest.raises(UserError, match="is a picture"):
+        engine.detect(weights=weights, source=str(picture), device="cpu")
+    with pytest.raises(UserError, match="--iou-thres: means nothing for task 'action'"):
+        engine.detect(weights=weights, source=str(world / "test/Walk"), iou_thres=0.3, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"weights": None}, "no clip classifier was named"),
+        ({"weights": "bare.pt"}, "does not say what its classes are called"),
+        ({"data": "two.yaml"}, "names 2 classes, the network has 6"),
+    ],
+)
+def test_detect_wants_a_name_for_each_class(world: Path, options: dict[str, Any], said: str) -> None:
+    shutil.copy(world / "runs/a/weights/best.pt", world / "bare.pt")
+    (world / "two.yaml").write_text("path: .\ntask: action\nnames: {0: a, 1: b}\n")
+    placed = {key: str(world / name) if name else None for key, name in options.items()}
+    given = {"weights": world / "runs/a/weights/best.pt", "source": str(world / "test/Walk"), "device": "cpu", **placed}
+    with pytest.raises(UserError, match=said):
+        action_detect.detect(**given)
+
+
+def test_export_agrees_with_the_network(world: Path) -> None:
+    result = engine.export(weights=world / "runs/a/weights/best.safetensors", include=("onnx", "torchscript"))
+    assert all(file.is_file() and result.differences[kind] < 1e-4 for kind, file in result.files.items())
+    assert sorted(file.name for file in result.files.values()) == ["best.onnx", "best.torchscript"]
+    with pytest.raises(UserError, match="openvino"):
+        engine.export(weights=world / "runs/a/weights/best.safetensors", include=("openvino",))
+
+
+def test_a_run_goes_on_where_it_stopped(world: Path) -> None:
+    """Resumed after its last epoch, a run measures again and is done; other options are refused."""
+    assert len(engine.train(resume=str(world / "runs/a"), device="cpu").rows) == 1
+    with pytest.raises(UserError, match="--frames cannot change"):
+        engine.train(resume=str(world / "runs/a"), frames=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"method": "rfla"}, "trains with none or wiid"),
+        ({"batch_size": 1}, "at least 2 clips"),
+        ({"cfg": "resnet18"}, "no such network"),
+        ({"cfg": "s3d"}, "209 px"),
+        ({"mosaic": 0.5}, "--mosaic: means nothing for task 'action'"),
+    ],
+)
+def test_what_training_refuses(world: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        action.train(data=str(world / "data.yaml"), project=world / "refused", **{**TINY, **options})
+    assert not (world / "refused").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "masks", "size", "workers"),
+    [
+        ({}, True, 32, 0),  # the size that the network is used to; on the CPU, no loader processes unless asked for
+        ({"front_ratio": 0.0, "back_ratio": 0.2, "imgsz": 48}, True, 48, 0),
+        ({"front_ratio": 0.0, "back_ratio": 0.0, "workers": 2}, False, 32, 2),
+        ({"method": "none"}, False, 32, 0),  # the ratios are WiiD's
+    ],
+)
+def test_a_plan_says_what_clips_are(
+    world: Path, tmp_path: Path, options: dict[str, Any], masks: bool, size: int, workers: int
+) -> None:
+    data = str(world / "data.yaml")
+    plan = make_plan({"data": data, "project": tmp_path, "cfg": "small", "frames": 4, "interval": 3, **options})
+    assert (plan.masks, plan.shape, plan.workers(torch.device("cpu"))) == (masks, ClipShape(4, 3, size), workers)
+    assert plan.options["imgsz"] == size and plan.hyper.nbs == plan.train.batch_size == 16
+
+
+def test_training_never_sees_a_test_video(world: Path) -> None:
+    for held_out in ("val/Walk/val4.avi", "test/Walk/test4.avi"):
+        copy = Path(shutil.copy(world / held_out, world / "train/Walk/copy.avi"))
+        try:
+            with pytest.raises(UserError, match="copy.avi is also"):
+                action.train(data=str(world / "data.yaml"), project=world / "leak", **TINY)
+        finally:
+            copy.unlink()
+
+
+def test_weights_of_another_network_name_their_tensors(tmp_path: Path) -> None:
+    torch.save({"conv1.weight": torch.zeros(8, 3, 7, 7), "fc.bias": torch.zeros(3)}, tmp_path / "resnet.pt")
+    with pytest.raises(UserError, match="no clip classifier of ours"):
+        load_clip_classifier(tmp_path / "resnet.pt")
+    with torch.device("meta"):
+        network = build("mc3_18", 3)
+    with pytest.raises(UserError, match="stem.0.weight is missing"):
+        start_from(network, load_weights(tmp_path / "resnet.pt"), "mc3_18", tmp_path / "resnet.pt")
+
+
+def test_a_head_of_other_classes_is_left_out(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = save_clip_classifier(
+        tmp_path, "a", Small(4), name="small", names=dict(enumerate("abcd")), shape=ClipShape(), about={}
+    )
+    network, weights = Small(3), load_weights(path)
+    assert "head of other classes is left out" in start_from(network, weights, "small", path)
+    assert torch.equal(network.state_dict()["stem.0.weight"], weights.state["stem.0.weight"])
+
+
+@pytest.mark.parametrize("name", ["mc3_18", "s3d"])
+def test_a_bare_file_is_known_by_its_tensors(name: str) -> None:
+    with torch.device("meta"):
+        state = build(name, 7).state_dict()
+    assert network_of(Weights(state, None, None, "state dict"), Path("bare.pt")) == name
+
+
+@pytest.mark.parametrize(
+    ("clip", "shape", "said"),
+    [
+        ({"frames": 4, "interval": 3, "size": 40}, ClipShape(4, 3, 40), ""),
+        (None, ClipShape(16, 2, 32), ""),  # the usual clip, at the network's usual size
+        ({"frames": 0, "interval": 3, "size": 40}, None, "no sensible clip"),
+        ({"frames": 4, "size": 40}, None, "no sensible clip"),
+        ({"frames": 4, "interval": 3, "size": 8}, None, "too small"),
+    ],
+)
+def test_the_clip_of_a_header(tmp_path: Path, clip: Any, shape: ClipShape | None, said: str) -> None:
+    path = save_clip_classifier(
+        tmp_path, "a", Small(2), name="small", names={0: "a", 1: "b"}, shape=ClipShape(), about={"clip": clip}
+    )
+    if shape is None:
+        with pytest.raises(UserError, match=said):
+            load_clip_classifier(path)
+    else:
+        assert load_clip_classifier(path).shape == shape
+
+
+class Grey(nn.Module):
+    """The mean of a clip, times ln 3, against zero."""
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        """(B, 3, T, S, S) to (B, 2)."""
+        brightness = clips.mean((1, 2, 3, 4)) * np.log(3)
+        return torch.stack([brightness, torch.zeros_like(brightness)], 1)
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A network whose clips are not shifted or scaled."""
+    monkeypatch.setitem(INPUTS, "plain", ClipInput(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    return "plain"
+
+
+def test_probabilities_by_hand(plain: str) -> None:
+    """A black clip: e^0 / (e^0 + e^0) = 1/2; a white one: 3 / (3 + 1) = 3/4; their mean is 5/8. Darkened, both are 1/2."""
+    clips = torch.stack([torch.zeros(3, 2, 4, 4), torch.full((3, 2, 4, 4), 255.0)]).to(torch.uint8)[None]
+    assert probabilities(Grey(), plain, clips)[0].tolist() == pytest.approx([0.625, 0.375])
+    assert probabilities(Grey(), plain, clips, torch.zeros_like)[0].tolist() == [0.5, 0.5]
+
+
+def test_frames_are_brightened_one_by_one() -> None:
+    """Two clips of two frames are pictures 0 to 3: the first clip's frames, then the second's."""
+    numbered = brightened(torch.zeros(2, 3, 2, 4, 4), lambda pictures: pictures + torch.arange(4.0).view(4, 1, 1, 1))
+    assert numbered.shape == (2, 3, 2, 4, 4) and numbered[:, 0, :, 0, 0].tolist() == [[0.0, 1.0], [2.0, 3.0]]
+
+
+class Videos(torch.utils.data.Dataset[dict[str, Any]]):
+    """A black video of class 1 and a white one of class 0, two clips each."""
+
+    tests, collate_fn = 2, staticmethod(torch.utils.data.default_collate)
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        if number > 1:
+            raise IndexError
+        clips = torch.full((2, 3, 2, 4, 4), 255 * number, dtype=torch.uint8)
+        return {"img": clips, "cls": 1 - number, "im_file": f"{number}.avi"}
+
+
+@pytest.mark.parametrize("together", [1, 2, 8])  # clips; a video's are never parted
+def test_videos_are_measured_by_hand(plain: str, together: int) -> None:
+    """Black: 1/2 and 1/2, where the first of equals is guessed, 0, not 1. White: 3/4 for 0, right. So 1 of 2."""
+    network = Grey().train()
+    report = evaluate_clips(
+        network, plain, Videos(), {0: "a", 1: "b"}, batch_size=together, device=torch.device("cpu"),  # type: ignore[arg-type]
+        split="test", condition="night",
+    )  # fmt: skip
+    assert report.metrics == {"top1": 0.5, "top5": 1.0} and report.images == 2 and network.training
+    assert [(row["class"], row["top1"]) for row in report.per_class] == [("a", 1.0), ("b", 0.0)]
+    assert [picture.file for picture in report.pictures] == ["0.avi", "1.avi"]
+
+
+def test_a_running_video_is_classified_by_hand(plain: str) -> None:
+    """One white frame is looped to a clip of three: 3/4, as every white clip."""
+    classify = action_detect.Classifying(ClipClassifier(ParameterGrey(), plain, None, ClipShape(3, 2, 8)), {0: "a"})
+    assert classify([np.full((10, 12, 3), 255, np.uint8)]).tolist() == pytest.approx([0.75, 0.25])
+    assert classify.milliseconds > 0 and classify.shape.frames == 3
+
+
+class ParameterGrey(Grey):
+    """With a parameter, that says on which device it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+
+def batch(size: int = 20) -> dict[str, Any]:
+    """Two pairs of white clips; in the first something moves in the upper left 8 x 8 px."""
+    motion = torch.zeros(2, size, size, dtype=torch.bool)
+    motion[0, :8, :8] = True
+    clips = torch.full((2, 3, 2, size, size), 255, dtype=torch.uint8)
+    return {
+        "img": clips,
+        "pair": clips // 4,
+        "motion": motion,
+        "cls": torch.tensor([0, 1]),
+        "seed": torch.tensor([1, 2]),
+    }
+
+
+def test_moving_cells_by_hand() -> None:
+    """20 px, 5 cells of 4 px: 8 x 8 moving px are the cells (0,0) (1,0) (0,1) (1,1). One px of 16 is a share of 0.06; of
+    400 px in one cell, 0.0025, too few."""
+    boxes = moving_cells(batch()["motion"][0].numpy(), 5)
+    assert sorted(map(tuple, boxes.tolist())) == [(0, 0, 4, 4), (0, 4, 4, 8), (4, 0, 8, 4), (4, 4, 8, 8)]
+    speck = np.zeros((20, 20), bool)
+    speck[0, 0] = True
+    assert len(moving_cells(speck, 5)) == 1 and len(moving_cells(speck, 1)) == 0
+
+
+def test_erase_takes_moving_cells_and_patch_takes_others() -> None:
+    """4 moving cells and 21 others: half of 4 is 2, a third of 21 is 6 (6.93 cut)."""
+    cells = masked_cells(batch()["motion"][0].numpy(), 7, WiiDOptions(front_ratio=0.5, back_ratio=0.33))
+    moving = {(0, 0), (0, 1), (1, 0), (1, 1)}
+    assert len(moving & {*cells}) == 2 and len({*cells} - moving) == 6
+
+
+def test_both_members_and_all_frames_lose_the_same_pixels() -> None:
+    learner = PairedClips(Small(), "mc3_18", WiiDOptions(front_ratio=0.5, back_ratio=0.4, byol_weight=0.0))
+    ready = learner.prepare(batch(), 0)
+    black = -0.43216 / 0.22803  # red 0, normalised
+    gone = [(ready[view][:, 0] - black).abs() < 1e-5 for view in ("img", "pair")]  # (B, T, S, S)
+    assert torch.equal(gone[0], gone[1]) and torch.equal(gone[0][:, 0], gone[0][:, 1])
+    assert gone[0][0, 0].sum() == 16 * (2 + 8) and gone[0][1, 0].sum() == 16 * 10  # 0.4 of 21 is 8, of 25 is 10
+    plain = DayClips(learner.network, "mc3_18").prepare(batch(), 0)["img"]
+    assert plain.min() == plain[:, 0].min()
+
+
+def test_the_terms_of_a_step() -> None:
+    torch.manual_seed(0)
+    learner = PairedClips(Small(), "mc3_18", WiiDOptions(byol_weight=0.1))
+    assert feature_width(learner.network) == 8 and learner.projector[0].in_features == 8
+    terms = learner(learner.prepare(batch(), 0))
+    assert terms.keys() == {"day", "night", "byol"} and 0 <= float(terms["byol"].detach()) <= 0.4
+    terms["byol"].backward()
+    grads = {name: parameter.grad for name, parameter in learner.network.named_parameters()}
+    assert grads["stem.0.weight"] is not None
+    assert grads["fc.weight"] is None  # the contrast is of features
+    assert learner.target is not None and not any(p.requires_grad for p in learner.target.copy.parameters())
+    without = PairedClips(Small(), "mc3_18", WiiDOptions(byol_weight=0.0))
+    assert without(without.prepare(batch(), 0)).keys() == {"day", "night"}
+
+
+ITEM = Item("video", "a.avi", "a.avi", 1, "a")
+
+
+def frame(number: int, total: int = 20) -> Frame:
+    return Frame(ITEM, np.full((8, 8, 3), number, np.uint8), number, total, 10.0)
+
+
+def test_a_watcher_settles_half_clips() -> None:
+    """A clip of 3 every 2. spans 5 frames: settled are 1-5, then every 2 frames, and the rest at the end."""
+    seen: list[list[int]] = []
+
+    def classify(frames: Any) -> np.ndarray:
+        seen.append([int(picture[0, 0, 0]) for picture in frames])
+        return np.array([0.2, 0.8])
+
+    watcher = Watcher(classify, ClipShape(3, 2, 8))
+    settled = [[s.frame.number for s in watcher.add(frame(n))] for n in range(1, 9)]
+    assert [numbers for numbers in settled if numbers] == [[1, 2, 3, 4, 5], [6, 7]]
+    assert [(s.frame.number, s.label, s.confidence) for s in watcher.rest()] == [(8, 1, 0.8)]
+    assert seen == [[1, 3, 5], [3, 5, 7], [4, 6, 8]] and watcher.rest() == []
+
+
+def test_a_timeline_joins_frames_of_one_label() -> None:
+    """Ten frames a second: frames 1-3 are 0.0-0.3 s, with a mean of (0.5 + 0.7 + 0.6) / 3 = 0.6; 4 and 5 are 0.3-0.5 s."""
+    timeline = Timeline(rate=10)
+    for number, label, confidence in ((1, 0, 0.5), (2, 0, 0.7), (3, 0, 0.6), (4, 1, 0.9), (5, 1, 0.9)):
+        timeline.add(SimpleNamespace(frame=frame(number), label=label, confidence=confidence))  # type: ignore[arg-type]
+    assert timeline.stretches() == [
+        Stretch(0.0, pytest.approx(0.3), 0, pytest.approx(0.6)), Stretch(0.3, pytest.approx(0.5), 1, pytest.approx(0.9)),
+    ]  # fmt: skip
+    assert timeline.text({0: "Walk", 1: "Sit"}) == "0.0-0.3 s Walk 0.60, 0.3-0.5 s Sit 0.90"
+    painted = timeline.paint(np.zeros((40, 100, 3), np.uint8), total=10)
+    colours = [tuple(painted[39, x]) for x in (5, 25, 35, 45, 70)]
+    assert colours[0] == colours[1] != colours[2] == colours[3] and colours[4] == (40, 40, 40)
+    assert (painted[:37] == 0).all()
+
+
+def test_a_watcher_brings_frames_to_one_size() -> None:
+    """Clips of 2 every 1.: settled by every frame from the second on; a camera that changes its size is no error."""
+    shapes: list[tuple[int, ...]] = []
+
+    def classify(frames: Any) -> np.ndarray:
+        shapes.extend(picture.shape for picture in frames)
+        return np.array([1.0])
+
+    watcher = Watcher(classify, ClipShape(2, 1, 8))
+    watcher.add(frame(1))
+    watcher.add(Frame(ITEM, np.zeros((6, 4, 3), np.uint8), 2, 20, 10.0))
+    assert shapes == [(8, 8, 3), (8, 8, 3)]
+
+
+def test_the_bar_of_an_endless_source_shows_what_is_recent() -> None:
+    """400 frames, of which the last 300 are shown on 300 px: 101-200 of label 0 are px 0-99, 201-400 of label 1 the rest."""
+    timeline = Timeline(rate=10)
+    timeline.labels = [(number, int(number > 200), 1.0) for number in range(1, 401)]
+    bar = timeline.paint(np.zeros((40, RECENT, 3), np.uint8), total=0)[39]
+    assert (bar[:99] == bar[0]).all() and (bar[101:] == bar[-1]).all() and (bar[0] != bar[-1]).any()
+
+
+def test_a_timeline_as_a_table() -> None:
+    """30 frames a second: 3 frames are 0.1 s. A class without a name keeps its number."""
+    timeline = Timeline(rate=30)
+    timeline.labels = [(1, 4, 0.25), (2, 4, 0.5), (3, 4, 0.75)]
+    wanted = {"source": "a.avi", "start": 0.0, "end": 0.1, "action": "4", "confidence": 0.5}
+    assert timeline.rows("a.avi", {0: "Walk"}) == [wanted] and timeline.text({}) == "0.0-0.1 s 4 0.50"

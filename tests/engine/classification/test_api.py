@@ -1,0 +1,177 @@
+"""Task classify end to end: train.py, val.py, compare.py, resume, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import engine
+import train as train_door
+import val as val_door
+from engine.checkpoint.weights import load_weights
+from engine.classification import evaluation as classification_evaluation
+from engine.classification.trainer import ClassTrainer
+from engine.comparison import report as comparison_tables
+from tests.engine.classification.tiny_classes import NAMES, TinyNetwork, same, use_tiny_network, write_classes
+from utils.files import UserError, load_yaml, save_yaml
+from utils.tables import read_csv
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Options that train the tiny network on the tiny set; nothing is drawn."""
+    use_tiny_network(monkeypatch)
+    monkeypatch.setattr(classification_evaluation, "plot_confusion", lambda *given: None)
+    return write_classes(tmp_path / "set")
+
+
+def words(options: dict[str, Any]) -> list[str]:
+    return [f"{key}={value}" for key, value in options.items()]
+
+
+def test_the_doors(given, capsys):
+    assert train_door.main(words(given)) == 0
+    folder = given["project"] / "exp"
+    said = capsys.readouterr().out
+    assert "method wiid" in said and "12 train, 6 val, 6 val2 pictures" in said
+    rows = read_csv(folder / "results.csv")
+    wanted = {"train/day", "train/night", "train/byol", "train/mmd", "night/top1", "night/top5", "day/top1", "day/top5"}
+    assert len(rows) == 2 and wanted < rows[0].keys()
+    args = load_yaml(folder / "args.yaml")
+    assert (args["task"], args["method"], args["imgsz"], args["optimizer"]) == ("classify", "wiid", 32, "Adam")
+    plain = torch.load(folder / "weights" / "best.pt", weights_only=True)
+    assert plain.keys() == TinyNetwork(3).state_dict().keys()
+    assert val_door.main(["--data", given["data"], "--weights", str(folder / "weights/best.safetensors"), "--task", "test",
+                          "--enhance", "gamma", "--project", str(given["project"])]) == 0  # fmt: skip
+    found = read_csv(given["project"] / "exp2" / "metrics.csv")
+    assert [row["class"] for row in found if row["condition"] == "night"] == ["all", *NAMES]
+    assert "at 32 px, enhanced by gamma" in capsys.readouterr().out
+
+
+def test_a_safetensors_file_says_what_it_is(given):
+    result = engine.train(**given, method="none")
+    meta = load_weights(result.best).meta
+    assert (meta["task"], meta["network"], meta["imgsz"], meta["method"]) == ("classify", "resnet18", 32, "none")
+    assert "train/night" not in result.rows[0] and len(result.reports) == 2
+
+
+def test_the_same_seed_gives_the_same_weights_and_a_resumed_run_too(given, monkeypatch):
+    whole = engine.train(**given | {"epochs": 3})
+    real, stopped = ClassTrainer._batches, []
+
+    def interrupt(self: ClassTrainer, epoch: int) -> dict[str, float]:
+        if epoch == 1 and not stopped:
+            stopped.append(epoch)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(self, epoch)
+
+    monkeypatch.setattr(ClassTrainer, "_batches", interrupt)
+    broken = engine.train(**given | {"epochs": 3})
+    assert broken.interrupted and len(broken.rows) == 1
+    resumed = engine.train(resume=str(broken.save_dir))
+    states = [torch.load(run.save_dir / "weights" / "last.pt", weights_only=True) for run in (whole, resumed)]
+    assert same(*states) and resumed.save_dir == broken.save_dir
+    drop = {"seconds"}
+    left, right = ([{k: v for k, v in row.items() if k not in drop} for row in run.rows] for run in (whole, resumed))
+    assert left == right
+
+
+def test_selection_on_test_is_labelled(given, capsys):
+    result = engine.train(**given, select="test")
+    assert [report.split for report in result.reports] == ["test", "test2"]
+    assert "chosen on test, as published" in capsys.readouterr().out
+
+
+def test_a_start_from_weights_of_other_classes_leaves_the_head_out(given, tmp_path, capsys):
+    network = TinyNetwork(5)
+    torch.save(network.state_dict(), tmp_path / "five.pt")
+    engine.train(**given | {"epochs": 1}, weights=str(tmp_path / "five.pt"), cfg="resnet18", lr0=0.0)
+    assert "its head of 5 classes is left out" in capsys.readouterr().out
+    trained = torch.load(given["project"] / "exp" / "weights" / "last.pt", weights_only=True)
+    assert torch.equal(trained["body.0.weight"], network.state_dict()["body.0.weight"])
+
+
+def test_compare_looks_at_top1_over_seeds_and_pictures(given, monkeypatch):
+    monkeypatch.setattr(comparison_tables, "plot_comparison", lambda *given: None)
+    options = {key: value for key, value in given.items() if key != "project"} | {"epochs": 1}
+    pair = "wiid byol_weight=0 use_mmd=false mask_squares=0 mask_saliency=0"
+    result = engine.compare(**options, run=("none", pair), seeds=2, resamples=100, project=given["project"])
+    assert [row["condition"] for row in result.summary] == ["night", "day"] * 2 and "top5 sd" in result.summary[0]
+    row = result.differences[0]
+    assert (row["metric"], row["condition"], row["resampled"]) == ("top1", "night", "2 seeds x 6 pictures")
+    top1 = [outcome.reports[0].metrics["top1"] for outcome in result.outcomes]
+    assert row["difference"] == pytest.approx((top1[1] + top1[3] - top1[0] - top1[2]) / 2)
+
+
+def edit(old: str, new: str) -> Callable[[Path], None]:
+    def spoil(root: Path) -> None:
+        text = (root / "data.yaml").read_text()
+        assert old in text
+        (root / "data.yaml").write_text(text.replace(old, new))
+
+    return spoil
+
+
+def without_val(root: Path) -> None:
+    data = load_yaml(root / "data.yaml")
+    data["conditions"].pop("val")
+    save_yaml(root / "data.yaml", {key: value for key, value in data.items() if key != "val"})
+
+
+def nothing(root: Path) -> None:
+    """The set is as it should be."""
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "message"),
+    [
+        (nothing, {"method": "lcp"}, "--method lcp: task classify trains with none or wiid"),
+        (nothing, {"mosaic": 1.0}, "--mosaic: means nothing for task 'classify'"),
+        (nothing, {"batch_size": 1}, "batch norm needs at least 2"),
+        (nothing, {"mask_squares": 0.8, "mask_saliency": 0.3}, "sum to 1 at most"),
+        (nothing, {"device": "cpu,cpu"}, "trains on one device"),
+        (nothing, {"weights": "there-is-none.pt"}, "there is no such file"),
+        (edit("favoured: nights\n", ""), {"use_mmd": True}, "names no unlabelled training nights"),
+        (edit("favoured: nights\n", "favoured: test\n"), {}, "also a picture of the test split"),
+        (without_val, {}, "there is no 'val' split to choose the best epoch with"),
+        (edit("task: classify", "task: clasify"), {}, "'task: clasify' is not known"),
+    ],
+)
+def test_what_is_refused(given, spoil, options, message):
+    spoil(Path(given["data"]).parent)
+    with pytest.raises(UserError, match=message):
+        engine.train(**given | options)
+
+
+def test_without_nights_wiid_trains_without_mmd(given, capsys):
+    edit("favoured: nights\n", "")(Path(given["data"]).parent)
+    result = engine.train(**given | {"epochs": 1})
+    assert "WiiD trains without MMD" in capsys.readouterr().out and "train/mmd" not in result.rows[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "speed"}, "--task speed: means nothing for task classify"),
+        ({"iou_thres": 0.5}, "--iou-thres: means nothing for task 'classify'"),
+        ({"weights": None}, "name the classifier to measure"),
+        ({"data": "demo-codan.yaml"}, "tells 3 classes apart"),
+    ],
+)
+def test_what_validation_refuses(given, options, message, monkeypatch):
+    best = engine.train(**given | {"epochs": 1}).best
+    monkeypatch.setattr("engine.classification.shared.load_data", _without_demo)
+    with pytest.raises(UserError, match=message):
+        engine.validate(**{"data": given["data"], "weights": best, "project": given["project"], **options})
+
+
+def _without_demo(source: Any, **choices: Any) -> Any:
+    from data.config import load_data
+
+    return load_data(source, need=())

@@ -1,0 +1,345 @@
+"""The detection loop, end to end, with a detector that is made up and one that is real."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import engine
+import engine.inference.api
+import engine.inference.frame_reader
+from engine.checkpoint import save_checkpoint
+from engine.inference.api import DetectResult, detect, frame_line, stream
+from engine.inference.capture import Frame
+from engine.inference.sources import Item
+from models.detector import build
+from tests.engine.inference.live import FakeCapture, Script, picture, read_back, send_mjpeg, serve, write_video
+from tests.engine.tiny import NETWORK
+from utils.files import UserError
+
+
+class FakeDetector:
+    """Finds a cat in the middle of every picture, a dog too where it is bright. After `patience` calls, Ctrl-C."""
+
+    def __init__(self, patience: int = 10**9) -> None:
+        self.names, self.milliseconds, self.spent = {0: "cat", 1: "dog"}, 12.34, {"inference": 0.1}
+        self.shapes: list[tuple[int, int]] = []
+        self.batches: list[int] = []
+        self.patience = patience
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        if len(self.batches) == self.patience:
+            raise KeyboardInterrupt
+        self.shapes = [image.shape[:2] for image in images]
+        self.batches.append(len(images))
+        return [self.boxes(image) for image in images]
+
+    @staticmethod
+    def boxes(image: np.ndarray) -> Tensor:
+        height, width = image.shape[:2]
+        cat = [width / 4, height / 4, width * 3 / 4, height * 3 / 4, 0.9, 0]
+        return torch.tensor([cat, [0, 0, 8, 8, 0.5, 1]] if image.mean() > 100 else [cat])
+
+
+@pytest.fixture(scope="module")
+def best(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """See real_weights."""
+    return real_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    """Two pictures, one file that is none, and a video."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "bright.png"), picture(200, 40, 60))
+    cv2.imwrite(str(folder / "dark.jpg"), picture(10, 40, 60))
+    (folder / "empty.jpg").write_bytes(b"")
+    write_video(folder / "v.mp4", frames=5)
+    return folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in names(folder)}
+
+
+def frame(kind: str, **more: object) -> Frame:
+    return Frame(Item(kind, "w", "name", 2, "w"), picture(), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("one", "classes", "expected"),
+    [
+        (frame("image"), [0, 1, 0], "image 2/3 name: 24x32 2 cats, 1 dog, 12.3ms"),
+        (frame("image"), [], "image 2/3 name: 24x32 (no detections), 12.3ms"),
+        (frame("video", number=3, total=67), [7], "video 2/3 (3/67) name: 24x32 1 7, 12.3ms"),
+        (frame("stream", number=412), [1], "stream 2/3 (412) name: 24x32 1 dog, 12.3ms"),
+        (frame("camera", number=1), [0], "stream 2/3 (1) name: 24x32 1 cat, 12.3ms"),
+    ],
+)
+def test_the_line_of_a_frame(one: Frame, classes: list[int], expected: str) -> None:
+    detector = FakeDetector()
+    detector([one.image])
+    boxes = torch.tensor([[0, 0, 1, 1, 0.5, number] for number in classes]).reshape(-1, 6)
+    assert frame_line(one, 3, boxes, detector, 0) == expected
+
+
+def test_a_folder_from_end_to_end(inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(inputs)
+    result = detect(
+        detector=FakeDetector(), source=inputs, project=tmp_path / "runs", save_txt=True, save_csv=True, save_crop=True
+    )
+    assert (result.save_dir, result.frames) == (tmp_path / "runs" / "exp", 7)
+    found = names(tmp_path / "runs" / "exp")
+    assert {"bright.png", "dark.jpg", "v.mp4", "labels/bright.txt", "labels/v_5.txt", "predictions.csv"} <= set(found)
+    assert "crops/dog/bright.jpg" in found and "labels/v.txt" not in found
+    assert (tmp_path / "runs/exp/labels/dark.txt").read_text() == "0 0.500000 0.500000 0.500000 0.500000\n"
+    assert read_back(tmp_path / "runs/exp/v.mp4") == (5, 10.0, (48, 64))
+    ((dead, reason),) = result.dead
+    assert dead == str(inputs / "empty.jpg") and "not a picture" in reason
+    said = capsys.readouterr().out
+    assert f"image 1/4 {inputs / 'bright.png'}: 40x60 1 cat, 1 dog, 12.3ms" in said
+    assert "video 4/4 (5/5)" in said and f"results are in {result.save_dir}" in said
+    assert "not read, or not to the end (1):" in said and "empty.jpg: is not a picture" in said
+    assert contents(inputs) == before
+
+
+def test_runs_are_numbered_and_exist_ok_uses_the_folder_again(inputs: Path, tmp_path: Path) -> None:
+    def once(**more: object) -> str:
+        source = inputs / "dark.jpg"
+        return detect(detector=FakeDetector(), source=source, project=tmp_path / "r", **more).save_dir.name
+
+    assert [once(), once(), once(exist_ok=True), once(name="mine")] == ["exp", "exp2", "exp", "mine"]
+
+
+def test_nosave_makes_no_folder(inputs: Path, tmp_path: Path) -> None:
+    result = detect(detector=FakeDetector(), source=inputs, project=tmp_path / "runs", nosave=True)
+    assert result.save_dir is None and not (tmp_path / "runs").exists() and result.frames == 7
+
+
+def test_nosave_with_labels_makes_labels_only(inputs: Path, tmp_path: Path) -> None:
+    source = inputs / "dark.jpg"
+    result = detect(
+        detector=FakeDetector(), source=source, project=tmp_path, nosave=True, save_txt=True, save_conf=True
+    )
+    assert names(result.save_dir) == ["labels/dark.txt"]
+    assert (result.save_dir / "labels/dark.txt").read_text().split()[-1] == "0.900000"
+
+
+def test_the_generator_hands_out_boxes_and_saves_nothing(inputs: Path, tmp_path: Path) -> None:
+    before = names(tmp_path)
+    found = list(stream(detector=FakeDetector(), source=inputs / "v.mp4", vid_stride=2))
+    assert [(source, number) for source, number, _, _ in found] == [(str(inputs / "v.mp4"), n) for n in (1, 3, 5)]
+    _, _, image, boxes = found[0]
+    assert image.shape == (48, 64, 3) and boxes.tolist()[0] == pytest.approx([16, 12, 48, 36, 0.9, 0])
+    assert names(tmp_path) == before
+
+
+def test_the_generator_may_be_left_early(inputs: Path) -> None:
+    for _, number, _, _ in stream(detector=FakeDetector(), source=inputs / "v.mp4"):
+        assert number == 1
+        break
+
+
+def test_ctrl_c_completes_the_video(inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        detect(detector=FakeDetector(patience=3), source=inputs / "v.mp4", project=tmp_path)
+    assert names(tmp_path / "exp") == ["v.mp4"]
+    assert read_back(tmp_path / "exp" / "v.mp4")[0] == 3
+    assert f"stopped after 3 frames; results are in {tmp_path / 'exp'}\n" in capsys.readouterr().out
+
+
+def test_ctrl_c_without_results(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        detect(detector=FakeDetector(patience=3), source=inputs / "v.mp4", nosave=True)
+    assert capsys.readouterr().out.endswith("stopped after 3 frames\n")
+
+
+def test_results_of_sources_of_like_names_are_all_kept(tmp_path: Path) -> None:
+    """Frame 2 of the video v and the picture v_2, a cat each: 3 frames and a picture are 4 label files and 4 crops."""
+    write_video(tmp_path / "in" / "v.mp4", frames=3)
+    cv2.imwrite(str(tmp_path / "in" / "v_2.jpg"), picture(10, 40, 60))
+    result = detect(
+        detector=FakeDetector(), source=tmp_path / "in", project=tmp_path / "runs", save_txt=True, save_crop=True
+    )
+    assert result.save_dir is not None and result.detections == 4
+    stems = ["v_2", "v_3_1", "v_3_2", "v_3_3"]  # v_2 is taken, so that the video is called v_3
+    assert sorted(path.stem for path in (result.save_dir / "labels").iterdir()) == stems
+    assert sorted(path.stem for path in (result.save_dir / "crops" / "cat").iterdir()) == stems
+
+
+def test_sigterm_ends_a_run_like_ctrl_c(inputs: Path, tmp_path: Path) -> None:
+    class Terminated(FakeDetector):
+        def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+            if len(self.batches) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().__call__(images)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        detect(detector=Terminated(), source=inputs / "v.mp4", project=tmp_path)
+    assert read_back(tmp_path / "exp" / "v.mp4")[0] == 2
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"source": ""}, "--source: nothing was named"),
+        ({"source": "nowhere.jpg"}, "no such file"),
+        ({"source": "{inputs}/empty.jpg"}, "no source is left.*empty.jpg: is not a picture"),
+        ({"source": "{inputs}/*", "conf_thres": 2}, "conf_thres"),
+        ({"source": "{inputs}/*", "wieghts": 1}, "Did you mean 'weights'"),
+        ({"source": "{inputs}/*", "update": True}, "there is no such option"),
+        ({"source": "{inputs}/*", "project": "{inputs}/v.mp4"}, "a file is in the way"),
+        (
+            {"source": "{inputs}/dark.jpg", "project": "{inputs}/..", "name": "in", "exist_ok": True},
+            "holds the sources",
+        ),
+    ],
+)
+def test_mistakes_are_told_and_leave_nothing(inputs: Path, tmp_path: Path, given: dict, words: str) -> None:
+    before = contents(tmp_path)
+    given = {"project": tmp_path / "runs", **given}
+    given = {key: value.format(inputs=inputs) if isinstance(value, str) else value for key, value in given.items()}
+    with pytest.raises(UserError, match=words):
+        detect(detector=FakeDetector(), **given)
+    assert contents(tmp_path) == before and not (tmp_path / "runs" / "exp").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "--weights: no detector was named"),
+        ({"weights": "no/best.pt"}, "best.pt: there is no such file"),
+        ({"weights": "{file}"}, "{file}"),  # no checkpoint
+        ({"weights": "{best}", "classes": [2]}, "--classes 2: the detector's classes are 0 to 1"),
+        ({"weights": "{best}", "imgsz": [64, 64, 64]}, "--imgsz"),
+        ({"weights": "{best}", "device": "cuda:99"}, "--device"),
+    ],
+)
+def test_mistakes_about_the_detector(best: Path, inputs: Path, tmp_path: Path, given: dict, words: str) -> None:
+    (tmp_path / "file.pt").write_bytes(b"no checkpoint")
+    places = {"file": str(tmp_path / "file.pt"), "best": str(best)}
+    given = {key: value.format(**places) if isinstance(value, str) else value for key, value in given.items()}
+    with pytest.raises(UserError, match=words.format(**places)):
+        detect(source=inputs, project=tmp_path / "runs", **given)
+    assert not (tmp_path / "runs").exists()
+
+
+def real_weights(folder: Path) -> Path:
+    """A checkpoint of a detector that was never trained, and finds things everywhere."""
+    torch.manual_seed(0)
+    model = build({**NETWORK, "scale": "n"}, {0: "square", 1: "bar"})
+    save_checkpoint(folder / "best.pt", model, epoch=1, options={}, metrics={})
+    return folder / "best.pt"
+
+
+def test_a_real_detector_from_its_checkpoint(best: Path, inputs: Path) -> None:
+    common = {"weights": best, "imgsz": 64, "device": "cpu", "conf_thres": 0.0, "max_det": 5, "nosave": True}
+    result = engine.detect(source=inputs / "v.mp4", **common)
+    assert (result.frames, result.detections) == (5, 25)
+    seen: list[np.ndarray] = []
+
+    def darken(image: np.ndarray) -> np.ndarray:
+        seen.append(image)
+        return image // 2
+
+    found = list(stream(source=inputs / "dark.jpg", classes=[1], preprocess=darken, **common))
+    ((_, _, image, boxes),) = found
+    assert len(seen) == 1 and image.shape == (40, 60, 3) and (image // 2 != image).any()  # handed out as it came
+    assert boxes.shape[1] == 6 and set(boxes[:, 5].tolist()) <= {1.0}
+
+
+def use_captures(monkeypatch: pytest.MonkeyPatch, **captures: list[FakeCapture]) -> None:
+    """Let every camera and stream be a scripted one that never waits."""
+    real, script = engine.inference.frame_reader.Feed, Script(**captures)
+
+    def feed(sources: object, **settings: object) -> engine.inference.frame_reader.Feed:
+        return real(sources, opener=script, wait=lambda _: False, say=lambda _: None, **settings)  # type: ignore
+
+    monkeypatch.setattr(engine.inference.api, "Feed", feed)
+
+
+def test_a_lost_camera_is_an_error_that_keeps_what_was_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_captures(monkeypatch, **{"0": [FakeCapture([picture(0, 48, 64)])]})
+    with pytest.raises(UserError, match=r"no source is left. camera 0: .*The 1 frames until then are in .*exp"):
+        detect(detector=FakeDetector(), source=0, project=tmp_path)
+    assert read_back(tmp_path / "exp" / "camera_0.mp4")[0] == 1
+
+
+def test_a_camera_that_is_not_there_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_captures(monkeypatch)
+    with pytest.raises(UserError, match="no source is left. camera 7: cannot be opened. Check"):
+        detect(detector=FakeDetector(), source=7, project=tmp_path / "runs")
+    assert not (tmp_path / "runs" / "exp").exists()
+
+
+def test_streams_go_through_the_detector_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = {f"rtsp://{name}/1": [FakeCapture([picture(0, 48, 64)] * 6, total=6)] for name in ("a", "b")}
+    use_captures(monkeypatch, **whole)
+    (tmp_path / "l.streams").write_text("rtsp://a/1\nrtsp://b/1\nrtsp://dead/1\n")
+    detector = FakeDetector()
+    result = detect(detector=detector, source=tmp_path / "l.streams", project=tmp_path / "runs", retries=2)
+    assert result.frames == 12 == sum(detector.batches) and max(detector.batches) <= 2
+    assert names(result.save_dir) == ["a_1.mp4", "b_1.mp4"]
+    assert read_back(result.save_dir / "a_1.mp4")[0] == 6
+    assert result.dead == [("rtsp://dead/1", "cannot be opened, and 2 further tries did not help")]
+
+
+def test_a_network_camera_for_real(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serve(cam=send_mjpeg([picture(10, 48, 64)] * 4)) as address:
+        with_password = address.replace("http://", "http://me:secret@")
+        for source, number, _, _ in stream(detector=FakeDetector(), source=f"{with_password}/cam?token=1"):
+            assert number >= 1 and source == f"{address}/cam"
+            break
+    assert "secret" not in capsys.readouterr().out
+
+
+def test_no_display_is_said_once(
+    inputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("engine.inference.display.has_display", lambda: False)
+    result = detect(detector=FakeDetector(), source=inputs, nosave=True, view_img=True)
+    assert result.frames == 7
+    assert capsys.readouterr().err.count("--view-img: there is no display") == 1
+
+
+def test_a_window_shows_what_is_saved_and_q_ends_the_run(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[str, bool]] = []
+
+    class Window:
+        def show(self, title: str, image: np.ndarray, still: bool) -> bool:
+            assert (image != 10).any()  # boxes are on it
+            number, _, place = title.partition(": ")  # two cameras may differ in the query only, which is not shown
+            shown.append((f"{number} {Path(place).name}", still))
+            return len(shown) < 3
+
+        def close(self) -> None:
+            shown.append(("closed", False))
+
+    monkeypatch.setattr(engine.inference.api, "open_window", Window)
+    result = detect(detector=FakeDetector(), source=inputs, project=tmp_path / "runs", view_img=True)
+    assert shown == [("1 bright.png", True), ("2 dark.jpg", True), ("4 v.mp4", False), ("closed", False)]
+    assert isinstance(result, DetectResult) and result.frames == 3
+    assert read_back(result.save_dir / "v.mp4")[0] == 1
+
+
+def test_opencv_speaks_again_afterwards(inputs: Path) -> None:
+    before = cv2.utils.logging.getLogLevel()
+    detect(detector=FakeDetector(), source=inputs, nosave=True)
+    assert cv2.utils.logging.getLogLevel() == before

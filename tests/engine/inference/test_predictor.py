@@ -1,0 +1,157 @@
+"""From pictures to boxes in the pictures' own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.inference.predictor import Letterbox, Runner, choose_names, network_size
+from tests.engine.inference.live import picture
+from utils.files import UserError
+
+
+class FixedNetwork:
+    """Finds the same in every picture: rows (x, y, width, height, score of class 0, of class 1) in its pixels."""
+
+    def __init__(self, *rows: tuple[float, ...], size: tuple[int, int] | None = None, overlaps: bool = True) -> None:
+        self.names, self.stride, self.size, self.overlaps = {0: "a", 1: "b"}, 32, size, overlaps
+        self.rows = rows
+        self.batches: list[tuple[int, ...]] = []
+        self.seen: list[np.ndarray] = []
+
+    def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
+        self.batches.append((len(images), *images[0].shape))
+        self.seen.extend(images)
+        rows = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, 6)
+        return (rows.T if self.overlaps else rows).expand(len(images), -1, -1).contiguous()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size", "rectangular", "new", "corner", "whole"),
+    [
+        (720, 1280, 640, True, (360, 640), (12, 0), (384, 640)),  # 720 / 2 = 360, padded to 12 * 32 = 384
+        (720, 1280, 640, False, (360, 640), (140, 0), (640, 640)),
+        (1280, 720, 640, True, (640, 360), (0, 12), (640, 384)),
+        (640, 640, 640, True, (640, 640), (0, 0), (640, 640)),
+        (100, 100, 640, True, (640, 640), (0, 0), (640, 640)),  # small pictures grow
+        (3, 3000, 640, True, (1, 640), (15, 0), (32, 640)),  # a side never vanishes
+        (375, 500, 640, True, (480, 640), (0, 0), (480, 640)),
+    ],
+)
+def test_letterbox_by_hand(
+    height: int, width: int, size: int, rectangular: bool, new: tuple, corner: tuple, whole: tuple
+) -> None:
+    letterbox = Letterbox((size, size), 32, rectangular)
+    assert letterbox.plan(height, width) == (new, corner, whole)
+    out = letterbox(np.full((height, width, 3), 200, np.uint8))
+    assert out.shape == (*whole, 3)
+    top, left = corner
+    assert (out[top : top + new[0], left : left + new[1]] == 200).all()
+    assert (out == 114).all(2).sum() == whole[0] * whole[1] - new[0] * new[1]
+
+
+@pytest.mark.parametrize("shape", [(720, 1280), (1280, 720), (333, 517), (50, 40)])
+def test_boxes_come_back_to_where_they_were(shape: tuple[int, int]) -> None:
+    height, width = shape
+    letterbox = Letterbox((640, 640))
+    (new_height, new_width), (top, left), _ = letterbox.plan(height, width)
+    there = torch.tensor([[0.1, 0.2, 0.6, 0.9]]) * torch.tensor([width, height] * 2)
+    scaled = there * torch.tensor([new_width / width, new_height / height] * 2) + torch.tensor([left, top] * 2)
+    back = letterbox.back(torch.cat([scaled, torch.tensor([[0.9, 1.0]])], 1), height, width)
+    torch.testing.assert_close(back, torch.cat([there, torch.tensor([[0.9, 1.0]])], 1), atol=1e-3, rtol=1e-5)
+
+
+def test_boxes_are_cut_at_the_edge_of_the_picture() -> None:
+    back = Letterbox((640, 640)).back(torch.tensor([[-50.0, -50.0, 900.0, 900.0, 0.5, 0.0]]), 360, 640)
+    assert back.tolist() == [[0.0, 0.0, 640.0, 360.0, 0.5, 0.0]]
+
+
+def test_a_prediction_in_network_pixels_becomes_a_box_in_the_picture() -> None:
+    """1280 x 720 is seen at 640 x 360 with 12 rows of grey above: centre (100, 112), size (40, 20) is
+
+    x 80..120 -> 160..240, y (102 - 12)..(122 - 12) = 90..110 -> 180..220.
+    """
+    runner = Runner(FixedNetwork((100, 112, 40, 20, 0.2, 0.8)))
+    (boxes,) = runner([picture(0, 720, 1280)])
+    torch.testing.assert_close(boxes, torch.tensor([[160.0, 180.0, 240.0, 220.0, 0.8, 1.0]]))
+    assert runner.shapes == [(384, 640)] and runner.seen == 1
+    assert runner.milliseconds > 0 and all(seconds > 0 for seconds in runner.spent.values())
+
+
+A, A_NEAR, B_SAME = (100, 100, 40, 40, 0.9, 0.0), (102, 100, 40, 40, 0.8, 0.0), (100, 100, 40, 40, 0.0, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [(0.9, 0), (0.7, 1)]),  # A suppresses its neighbour (IoU 38 / 42), not the other class
+        ({"agnostic": True}, [(0.9, 0)]),
+        ({"iou": 0.95}, [(0.9, 0), (0.8, 0), (0.7, 1)]),
+        ({"conf": 0.85}, [(0.9, 0)]),
+        ({"conf": 0.95}, []),
+        ({"classes": (1,)}, [(0.7, 1)]),
+        ({"classes": (0, 1), "max_det": 1}, [(0.9, 0)]),
+    ],
+)
+def test_suppression(settings: dict, expected: list) -> None:
+    (boxes,) = Runner(FixedNetwork(A, A_NEAR, B_SAME), **settings)([picture(0, 640, 640)])
+    assert [(round(score, 2), int(number)) for score, number in boxes[:, 4:].tolist()] == expected
+
+
+def test_a_head_without_overlaps_is_only_filtered() -> None:
+    rows = (10, 10, 50, 50, 0.9, 1), (11, 10, 50, 50, 0.8, 1), (10, 10, 50, 50, 0.1, 0)  # corners, score, class
+    (boxes,) = Runner(FixedNetwork(*rows, overlaps=False))([picture(0, 640, 640)])
+    assert boxes[:, 4].tolist() == pytest.approx([0.9, 0.8])
+
+
+def test_equal_shapes_go_through_together_and_come_back_in_order() -> None:
+    network = FixedNetwork((100, 100, 40, 40, 0.9, 0))
+    runner = Runner(network)
+    found = runner([picture(1, 720, 1280), picture(2, 640, 640), picture(3, 360, 640)])
+    assert network.batches == [(2, 384, 640, 3), (1, 640, 640, 3)]
+    assert runner.shapes == [(384, 640), (640, 640), (384, 640)]
+    assert [round(boxes[0, 2].item()) for boxes in found] == [240, 120, 120]  # 120 px there: twice, once, once here
+
+
+def test_a_network_of_one_size_gets_that_size() -> None:
+    network = FixedNetwork((50, 50, 10, 10, 0.9, 0), size=(192, 320))
+    runner = Runner(network, imgsz=(640, 640))
+    runner([picture(0, 100, 400), picture(0, 400, 100)])
+    assert network.batches == [(2, 192, 320, 3)]
+
+
+def test_the_preprocess_seam_sees_the_picture_first() -> None:
+    network = FixedNetwork((50, 50, 10, 10, 0.9, 0))
+    Runner(network, preprocess=lambda image: image + 100)([picture(7, 640, 640)])
+    assert (network.seen[0] == 107).all()
+
+
+def test_no_pictures_no_boxes() -> None:
+    assert Runner(FixedNetwork())([]) == []
+
+
+@pytest.mark.parametrize(
+    ("imgsz", "expected"), [((640,), (640, 640)), ((600,), (608, 608)), ((480, 640), (480, 640)), ((33, 1), (64, 32))]
+)
+def test_network_sizes_are_whole_strides(imgsz: tuple[int, ...], expected: tuple[int, int]) -> None:
+    assert network_size(imgsz, 32) == expected
+
+
+def test_three_sizes_are_a_mistake() -> None:
+    with pytest.raises(UserError, match="--imgsz 1 2 3: expected one number, or height and width"):
+        network_size((1, 2, 3), 32)
+
+
+def test_names_of_a_data_yaml(tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text("path: nowhere\ntrain: images\nval: images\nnames: [cat, dog]\n")
+    data = str(tmp_path / "d.yaml")
+    assert choose_names({}, data) == {0: "cat", 1: "dog"}  # the pictures need not be there
+    assert choose_names({0: "x", 1: "y"}, data) == {0: "cat", 1: "dog"}
+    assert choose_names({0: "x"}, "") == {0: "x"}
+    with pytest.raises(UserError, match="names 2 classes, the detector has 3"):
+        choose_names({0: "x", 1: "y", 2: "z"}, data)

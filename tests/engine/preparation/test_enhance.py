@@ -1,0 +1,149 @@
+"""`prepare.py enhance`: same names, sizes and formats, labels beside; resumable; originals untouched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.io.manifest import MANIFEST
+from engine.enhancement.enhancer import open_enhancer
+from engine.preparation import prepare
+from engine.preparation.enhance import NOTE
+from utils.files import UserError, list_images, load_yaml
+
+
+def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {str(p): (p.read_bytes(), p.stat().st_mtime_ns) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def enhance(source: Path, out: Path, **options):
+    return prepare("enhance", source=source, out=out, **{"method": "gamma", **options})
+
+
+def write(path: Path, pixels: np.ndarray, mode: str | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(pixels)
+    (picture.convert(mode) if mode else picture).save(path)
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> Path:
+    """Dark pictures of several formats and depths, one of them damaged; two labels."""
+    home, random = tmp_path / "set", np.random.default_rng(0)
+    for name in ("a.png", "b.jpg", "deep/c.webp", "deep/d.bmp"):
+        write(home / "images" / name, random.integers(0, 60, (24, 32, 3), dtype=np.uint8))
+    write(home / "images" / "grey.png", random.integers(0, 60, (24, 32), dtype=np.uint8))
+    write(home / "images" / "clear.png", random.integers(0, 60, (24, 32, 4), dtype=np.uint8))
+    write(home / "images" / "sixteen.png", random.integers(0, 60 * 256, (24, 32), dtype=np.uint16))
+    (home / "images" / "broken.jpg").write_bytes((home / "images" / "b.jpg").read_bytes()[:300])
+    for name in ("a", "deep/c"):
+        label = home / "labels" / f"{name}.txt"
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text("0 0.5 0.5 0.2 0.2\n")
+    return home
+
+
+def test_copies_are_brighter_and_otherwise_alike(nights, capsys):
+    before = snapshot(nights)
+    out = nights.parent / "bright" / "images"
+    result = enhance(nights / "images", out)
+    assert (result.written, result.before) == (7, 0)
+    assert [path.name for path, _ in result.skipped] == ["broken.jpg"]
+    for path in list_images(out):
+        with Image.open(nights / "images" / path.relative_to(out)) as dark, Image.open(path) as bright:
+            assert (bright.size, bright.format, bright.mode) == (dark.size, dark.format, "RGB")
+            assert np.asarray(bright).mean() > 80
+    labels = sorted(path.relative_to(out.parent).as_posix() for path in out.parent.rglob("*.txt"))
+    assert labels == ["labels/a.txt", "labels/deep/c.txt"]
+    assert snapshot(nights) == before
+    said = capsys.readouterr().out
+    assert "7 pictures brightened by gamma" in said and "broken.jpg" in said
+    assert "1 grey" in said and "1 RGBA" in said and "1 16 bit" in said
+
+
+@pytest.mark.parametrize("options", [{"method": "clahe"}, {"method": "zero-dce", "scale": 2}])
+def test_a_lossless_copy_is_what_the_enhancer_makes(nights, options):
+    out = nights.parent / "bright"
+    enhance(nights / "images", out, labels=False, **options)
+    enhancer = open_enhancer(options["method"], None, options.get("scale"))
+    assert enhancer is not None
+    dark, bright = (np.asarray(Image.open(folder / "a.png")) for folder in (nights / "images", out))
+    assert (enhancer.picture(dark[..., ::-1])[..., ::-1] == bright).all()
+    note = load_yaml(out / NOTE)
+    assert note["method"] == options["method"]
+    assert (note["sha256 of the weights"] is None) == (options["method"] == "clahe")
+    assert not (nights.parent / "labels").exists()
+
+
+def test_an_interrupted_run_goes_on(nights):
+    out = nights.parent / "bright" / "images"
+    enhance(nights / "images", out)
+    whole = snapshot(out)
+    lost = out / "deep" / "d.bmp"
+    lost.unlink()
+    with (out / MANIFEST).open("a") as file:
+        file.write("x.png,,1")  # cut short by a crash
+    result = enhance(nights / "images", out)
+    assert (result.written, result.before) == (1, 6)
+    assert lost.read_bytes() == whole[str(lost)][0]
+    assert enhance(nights / "images", out).written == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "options", "message"),
+    [
+        ("images", "images/in", {}, "lies in --source"),
+        ("images", ".", {}, "or the other way round"),
+        ("images", "images/a.png", {}, "lies in --source"),
+        ("images", "../file", {}, "a file is in the way"),
+        ("nowhere", "../new", {}, "no such folder"),
+        ("images", "../full", {}, "holds something else"),
+        ("images", "../new", {"method": "none"}, "expected one of"),
+        ("images", "../new", {"scale": 4}, "only zero-dce"),
+        ("images", "../new", {"method": "zero-dce", "weights": "nowhere.pt"}, "nowhere.pt"),
+    ],
+)
+def test_mistakes_leave_nothing_behind(nights, source, out, options, message):
+    (nights.parent / "file").write_text("")
+    (nights.parent / "full").mkdir()
+    (nights.parent / "full" / "mine.txt").write_text("")
+    before = snapshot(nights.parent)
+    with pytest.raises(UserError, match=message):
+        enhance(nights / source, (nights / out).resolve(), **options)
+    assert snapshot(nights.parent) == before
+
+
+def test_labels_in_the_way_are_not_overwritten(nights):
+    taken = nights.parent / "bright" / "labels" / "a.txt"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("mine")
+    with pytest.raises(UserError, match="a.txt: is there already"):
+        enhance(nights / "images", nights.parent / "bright" / "images")
+    assert taken.read_text() == "mine"
+
+
+def test_another_method_needs_another_folder(nights):
+    out = nights.parent / "bright"
+    enhance(nights / "images", out)
+    with pytest.raises(UserError, match="method gamma, now it is clahe"):
+        enhance(nights / "images", out, method="clahe")
+
+
+def test_another_source_is_refused_and_a_changed_picture_is_done_again(nights):
+    out, again = nights.parent / "bright", nights / "images" / "a.png"
+    enhance(nights / "images", out)
+    write(nights.parent / "other" / "a.png", np.full((24, 32, 3), 9, np.uint8))
+    with pytest.raises(UserError, match="begun with source .*images, now it is .*other"):
+        enhance(nights.parent / "other", out)
+    write(again, np.full((48, 32, 3), 9, np.uint8))
+    assert enhance(nights / "images", out).written == 1
+    with Image.open(out / "a.png") as bright:
+        assert bright.size == (32, 48)
+
+
+def test_both_folders_are_needed():
+    with pytest.raises(UserError, match="--source DIR and --out DIR"):
+        prepare("enhance")

@@ -1,0 +1,175 @@
+"""`prepare.py favour`: which pictures a detector does well on, and that nothing but whole results is left."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.evaluation.evaluator import ImageResult
+from engine.options.prepare_favour import FavourOptions
+from engine.preparation import prepare
+from engine.preparation import select as prepare_favour
+from engine.preparation.select import Favoured, Judged, favour, picture_ap
+from tests.engine.inference.test_api import real_weights
+from tests.engine.tiny import write_world
+from utils.files import UserError, load_yaml, save_yaml
+from utils.tables import read_csv
+
+A, B = [0.0, 0.0, 100.0, 100.0], [200.0, 0.0, 300.0, 100.0]
+HIGH = [0.0, 0.0, 100.0, 72.0]  # IoU with A 0.72: right at 0.50, 0.55 ... 0.70, five of ten levels
+FAR = [400.0, 400.0, 500.0, 500.0]
+
+
+def result(found: list[tuple[list[float], float, int]], truth: list[tuple[list[float], int]]) -> ImageResult:
+    boxes = np.array([box for box, _, _ in found]).reshape(-1, 4)
+    targets = np.array([box for box, _ in truth]).reshape(-1, 4)
+    scores, classes = (np.array([row[column] for row in found], float) for column in (1, 2))
+    return ImageResult("a", (600, 600), boxes, scores, classes, targets, np.array([kind for _, kind in truth], float))
+
+
+@pytest.mark.parametrize(
+    ("found", "truth", "expected"),
+    [
+        ([(A, 0.9, 0)], [(A, 0)], 1.0),
+        ([], [(A, 0)], 0.0),
+        ([(HIGH, 0.9, 0)], [(A, 0)], 0.5),  # five of ten levels
+        ([(A, 0.9, 1)], [(A, 0)], 0.0),  # another class
+        ([(A, 0.9, 0)], [(A, 0), (B, 0)], 51 / 101),  # recall up to one half: 51 of 101 points
+        ([(A, 0.9, 0)], [(A, 0), (B, 1)], 0.5),  # a mean over classes 0 (1) and 1 (0)
+        ([(FAR, 0.9, 0), (A, 0.5, 0)], [(A, 0)], 0.5),  # right once in two
+        ([(A, 0.9, 0), (FAR, 0.5, 0)], [(A, 0)], 1.0),  # false alarms below the last hit cost nothing
+        ([(A, 0.9, 0), (FAR, 0.95, 1)], [(A, 0)], 1.0),  # nor do those of classes that the picture has not
+        ([(A, 0.9, 0)], [], math.nan),
+    ],
+)
+def test_ap_of_one_picture_by_hand(found: list[Any], truth: list[Any], expected: float) -> None:
+    assert picture_ap(result(found, truth)) == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector that was never trained."""
+    return real_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture
+def world(tmp_path: Path, weights: Path) -> dict[str, Any]:
+    """Six pictures to choose from, two of them in a sub-folder, and the options that judge them."""
+    data = write_world(tmp_path, pictures=6)["data"]
+    for kind, suffix in (("images", "png"), ("labels", "txt")):
+        (tmp_path / kind / "train" / "deep").mkdir()
+        for number in ("004", "005"):
+            file = tmp_path / kind / "train" / f"{number}.{suffix}"
+            file.rename(file.parent / "deep" / file.name)
+    return {"weights": weights, "data": data, "out": tmp_path / "good", "imgsz": 64, "device": "cpu"}
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, float]], None]:
+    """pretend({name: AP}) stands in for the detector's merits, 0 where nothing is said."""
+
+    def set_to(known: dict[str, float]) -> None:
+        monkeypatch.setattr(prepare_favour, "picture_ap", lambda result: known.get(Path(result.file).stem, 0.0))
+
+    return set_to
+
+
+def test_good_pictures_are_copied(
+    world: dict[str, Any], tmp_path: Path, pretend: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0.6 is enough, 0.59 is not; a picture without objects is listed and left."""
+    pretend({"001": 0.6, "002": 0.59, "003": math.nan, "005": 1.0})
+    done: Favoured = prepare("favour", **world)
+    assert [one.name for one in done.kept] == ["001.png", "deep/005.png"]
+    out = world["out"]
+    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert files == ["001.png", "deep/005.png", "favour.csv"]
+    for name in ("001.png", "deep/005.png"):
+        assert (out / name).read_bytes() == (tmp_path / "images" / "train" / name).read_bytes()
+    assert [tuple(row.values()) for row in read_csv(out / "favour.csv")] == [
+        ("000.png", "0.0", "0"),
+        ("001.png", "0.6", "1"),
+        ("002.png", "0.59", "0"),
+        ("003.png", "", "0"),
+        ("deep/004.png", "0.0", "0"),
+        ("deep/005.png", "1.0", "1"),
+    ]
+    said = capsys.readouterr().out
+    assert "2 of 6 pictures" in said and f"favoured: {out}" in said
+
+
+def test_a_real_detector_judges(world: dict[str, Any]) -> None:
+    """It has learned nothing: all have an AP, and the bar at 0 lets all of them through."""
+    done = prepare("favour", **world, min_ap=0.0)
+    assert len(done.kept) == len(done.judged) == 6
+    assert all(0 <= one.ap < 0.6 for one in done.judged)
+    assert all(isinstance(one, Judged) and one.file.is_file() for one in done.judged)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"weights": None}, "expected --weights"),
+        ({"out": None}, "expected --weights"),
+        ({"split": "test"}, "tested on"),
+        ({"split": "test2"}, "tested on"),
+        ({"split": "val"}, "also a picture of the test split"),  # this world tests on its val pictures
+        ({"split": "pair"}, "labelled split .* train, val, val2"),
+        ({"split": "extra"}, "labelled split .* train, val, val2"),
+        ({"out": "images/train/good"}, "among the pictures"),
+        ({"out": "images/val/deep/good"}, "among the pictures"),
+        ({"out": "labels"}, "is there already"),
+        ({"out": "world.yaml"}, "is there already"),
+        ({"min_ap": 0.9}, "no picture of 'train' reaches it; the best is 002.png with AP 0.400"),
+        ({"min_ap": 1.5}, "min_ap: 1.5 does not fit"),
+        ({"weights": "nothing.pt"}, "no such file"),
+    ],
+)
+def test_mistakes_leave_nothing(
+    world: dict[str, Any], tmp_path: Path, pretend: Callable[..., None], more: dict[str, Any], expected: str
+) -> None:
+    pretend({"002": 0.4})
+    given = world | more
+    if isinstance(more.get("out"), str):
+        given["out"] = tmp_path / more["out"]
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=expected):
+        prepare("favour", **given)
+    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before and path.suffix != ".cache"] == []
+
+
+def test_no_objects_at_all(world: dict[str, Any], pretend: Callable[..., None]) -> None:
+    pretend({f"{number:03}": math.nan for number in range(6)})
+    with pytest.raises(UserError, match="no picture has an object"):
+        prepare("favour", **world)
+
+
+def test_a_full_disk_leaves_nothing(
+    world: dict[str, Any], pretend: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    pretend({"001": 0.9})
+    monkeypatch.setattr(shutil, "copyfile", no_room)
+    with pytest.raises(UserError, match="No space left"):
+        prepare("favour", **world)
+    assert not world["out"].exists() and not list(world["out"].parent.glob(".good*"))
+
+
+def test_the_place_that_the_data_name_may_be_filled(
+    world: dict[str, Any], tmp_path: Path, pretend: Callable[..., None]
+) -> None:
+    """`favoured: images/good` may stand in the YAML before the folder does, or be an empty one."""
+    content = load_yaml(Path(world["data"])) | {"favoured": "images/good"}
+    save_yaml(Path(world["data"]), content)
+    pretend({"001": 0.9})
+    (tmp_path / "images" / "good").mkdir()
+    options = FavourOptions(**world | {"out": tmp_path / "images" / "good"})
+    assert len(favour(options).kept) == 1

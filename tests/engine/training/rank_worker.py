@@ -1,0 +1,43 @@
+"""Run by the distributed test on each rank: train two batches' worth and write down losses and weights."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from engine.training import distributed  # noqa: E402
+from engine.training.plan import make_plan  # noqa: E402
+from engine.training.trainer import Trainer  # noqa: E402
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    options = json.loads(sys.argv[1])
+    device = distributed.start("cpu")
+    trainer = Trainer(make_plan(options), device)
+    seen: list[list[str]] = []
+    losses: list[dict[str, float]] = []
+    step = trainer._step
+
+    def noting(run, batch):
+        items = step(run, batch)
+        seen.append(list(batch["im_file"]))
+        losses.append(distributed.average({name: float(value) for name, value in items.items()}, device))
+        return items
+
+    trainer._step = noting
+    target = getattr(trainer.plan.methods[0], "target", None)
+    trainer.run()
+    note = {
+        "seen": seen,
+        "losses": losses,
+        "model": trainer.detector.state_dict(),
+        "ema": trainer.ema.ema.state_dict(),
+        "target": target.copy.state_dict() if target else {},
+    }
+    torch.save(note, Path(options["project"]) / f"rank{distributed.WORLD.rank}of{distributed.WORLD.size}.pt")
+    distributed.stop()

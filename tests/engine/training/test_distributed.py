@@ -1,0 +1,105 @@
+"""Two ranks of B pictures are one process of 2B: same batches, same losses to fp32 noise, equal weights on both."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import engine
+from engine.training import distributed
+from engine.training.distributed import World, average, listed_devices, pick_device, shared_value
+from engine.training.resume import save_resume
+from tests.engine.tiny import write_world
+from utils.files import UserError
+
+HERE = Path(__file__).resolve().parent
+
+
+def run_ranks(options: dict[str, Any], ranks: int) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={ranks}"]
+    command += [
+        f"--master_port={distributed.free_port()}",
+        str(HERE / "rank_worker.py"),
+        json.dumps(options, default=str),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(Path(options["project"]) / f"rank{r}of{ranks}.pt", weights_only=True) for r in range(ranks)]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    root = tmp_path_factory.mktemp("ranks")
+    options = {**write_world(root, pictures=8), "epochs": 1, "noval": True, "warmup_epochs": 0, "project": root}
+    (alone,) = run_ranks({**options, "name": "one"}, 1)
+    return alone, run_ranks({**options, "name": "two"}, 2)
+
+
+def test_ranks_see_the_batches_of_one_process(runs: Any) -> None:
+    alone, ranks = runs
+    for whole, first, second in zip(alone["seen"], ranks[0]["seen"], ranks[1]["seen"], strict=True):
+        assert whole == first + second
+
+
+def test_losses_equal_the_double_batch(runs: Any) -> None:
+    alone, ranks = runs
+    assert ranks[0]["losses"] == ranks[1]["losses"]
+    assert len(alone["losses"]) == 2
+    for one, two in zip(alone["losses"], ranks[0]["losses"], strict=True):
+        assert two == pytest.approx(one, rel=2e-4)
+
+
+@pytest.mark.parametrize("part", ["model", "ema", "target"])
+def test_weights_are_equal_across_ranks_and_to_one_process(runs: Any, part: str) -> None:
+    alone, ranks = runs
+    for name, expected in alone[part].items():
+        first, second = ranks[0][part][name], ranks[1][part][name]
+        if "running" not in name or part != "target":
+            assert torch.equal(first, second) or torch.allclose(first, second, atol=1e-6), name
+        assert torch.allclose(first.float(), expected.float(), atol=2e-4, rtol=1e-3), name
+
+
+def test_one_device_needs_no_launch() -> None:
+    assert listed_devices("") == [] and listed_devices("0") == ["0"] and listed_devices("0, 1") == ["0", "1"]
+
+
+def test_device_names() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(UserError, match="--device 99"):
+        pick_device("99")
+
+
+def test_alone_everything_is_local() -> None:
+    assert World().main
+    assert average({"a": 1.0}, torch.device("cpu")) == {"a": 1.0}
+    assert shared_value(lambda: 5) == 5
+
+
+def test_listing_devices_starts_the_processes(tmp_path: Path) -> None:
+    options = {**write_world(tmp_path, pictures=8), "device": "cpu,cpu", "epochs": 1, "noval": True}
+    result = engine.train(**options)
+    assert result.best.exists() and result.save_dir == tmp_path / "runs" / "exp"
+
+
+def test_a_batch_that_does_not_divide_is_named(tmp_path: Path) -> None:
+    options = {**write_world(tmp_path, pictures=4), "device": "cpu,cpu", "batch_size": 3}
+    with pytest.raises(UserError, match="ended with code"):
+        engine.train(**options)
+
+
+def test_several_devices_go_on_in_the_run_that_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rank is given the state alone: a run that goes on takes no other name, and no second folder is made."""
+    run = tmp_path / "exp"
+    (run / "weights").mkdir(parents=True)
+    state = save_resume(run / "weights", {"options": {"task": "detect", "save_dir": str(run)}})
+    started: list[list[str]] = []
+    monkeypatch.setattr(distributed, "launch", lambda devices, argv: started.append(argv) or 0)
+    result = engine.train(resume=str(run), device="cpu,cpu", project=tmp_path, workers=0)
+    assert result.save_dir.resolve() == run.resolve() and [path.name for path in tmp_path.iterdir()] == ["exp"]
+    assert started[0][1:] == [f"resume={state}", "workers=0"]

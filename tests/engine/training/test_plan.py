@@ -1,0 +1,128 @@
+"""From options to a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from data.io.labels import Label
+from engine.options.train import TrainOptions
+from engine.training.plan import build_datasets, build_detector, make_plan, size_hints, with_hyp
+from tests.engine.tiny import write_world
+from utils.files import UserError, load_yaml, save_yaml
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> dict[str, Any]:
+    return write_world(tmp_path, pictures=4)
+
+
+def test_flags_win_over_the_hyp_file(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("lr0: 0.5\nmosaic: 0.25\nobj: 0.7\n")
+    merged, notes = with_hyp({"hyp": str(tmp_path / "my.yaml"), "mosaic": 0.5})
+    assert merged["lr0"] == 0.5 and merged["mosaic"] == 0.5
+    assert any("'obj' is ignored" in note for note in notes)
+
+
+def test_shipped_hyps_are_found_by_name_and_known() -> None:
+    for name in (
+        "hyp.scratch-low.yaml",
+        "hyp.scratch-med.yaml",
+        "hyp.scratch-high.yaml",
+        "hyp.demo.yaml",
+        "hyp.demo-tiny.yaml",
+    ):
+        merged, notes = with_hyp({"hyp": name})
+        assert merged["lr0"] > 0 and not notes
+
+
+def test_the_published_recipe_is_in_the_high_file() -> None:
+    merged, _ = with_hyp({"hyp": "hyp.scratch-high.yaml"})
+    expected = {"hsv_h": 0.015, "hsv_s": 0.7, "hsv_v": 0.4, "translate": 0.1, "scale": 0.9, "fliplr": 0.5, "mixup": 0.1}
+    assert {key: merged[key] for key in expected} == expected
+
+
+def test_a_plan_takes_the_method_of_the_data(world: dict[str, Any]) -> None:
+    plan = make_plan(world)
+    assert plan.composition == "wiid" and plan.views == {"pair"} and plan.save_dir.name == "exp"
+    assert make_plan({**world, "method": "none"}).composition == "none"
+    assert plan.given_text()["imgsz"] == 64
+
+
+def test_mistakes_make_no_folder(world: dict[str, Any]) -> None:
+    with pytest.raises(UserError):
+        make_plan({**world, "method": "nope"})
+    assert not Path(world["project"]).exists()
+
+
+def test_sizes_that_do_not_fit_the_stride_are_rounded_up(world: dict[str, Any]) -> None:
+    plan = make_plan({**world, "imgsz": 70})
+    datasets = build_datasets(plan, 32)
+    assert datasets["train"].imgsz == 96 and "70" in plan.notes[0]
+    assert set(datasets) == {"train", "val", "val2"}
+
+
+def test_native_is_for_validation_only(world: dict[str, Any]) -> None:
+    datasets = build_datasets(make_plan({**world, "native": True}), 32)
+    assert {name: part.native for name, part in datasets.items()} == {"train": False, "val": True, "val2": True}
+
+
+def test_the_network_of_a_resumed_run_wins(world: dict[str, Any]) -> None:
+    plan = make_plan({**world, "weights": "gone.pt"})
+    plan.network = build_detector(make_plan(world)).yaml
+    assert isinstance(build_detector(plan), torch.nn.Module)
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(0, 0), (3, 3)])
+def test_workers_as_asked(world: dict[str, Any], workers: int, expected: int) -> None:
+    assert make_plan({**world, "workers": workers}).workers(torch.device("cpu")) == expected
+
+
+def labels(tiny: int, large: int) -> list[Label]:
+    """One picture of 640 px with objects of 8 px and of 80 px."""
+    sides = np.array([8 / 640] * tiny + [80 / 640] * large)
+    boxes = np.stack([np.full(len(sides), 0.5)] * 2 + [sides] * 2, 1)
+    return [Label(Path("a.png"), (640, 640), np.zeros((len(sides), 1)), boxes)]
+
+
+@pytest.mark.parametrize(
+    ("tiny", "large", "finest", "composition", "expected"),
+    [
+        (3, 7, 8, "none", ["30% of the objects", "stride 8", "yolov8n-p2", "--method rfla"]),
+        (3, 7, 8, "wiid+rfla", ["30% of the objects"]),
+        (2, 8, 8, "none", None),  # a fifth is not more than a fifth
+        (9, 1, 4, "none", None),  # there is a stride-4 level
+        (0, 0, 8, "none", None),
+    ],
+)
+def test_hints(tiny: int, large: int, finest: int, composition: str, expected: list[str] | None) -> None:
+    detector = SimpleNamespace(stride=torch.tensor([finest, 32.0]))
+    found = size_hints(labels(tiny, large), detector, TrainOptions(imgsz=640), composition)
+    assert (found == []) == (expected is None)
+    for part in expected or []:
+        assert part in found[0]
+    assert composition == "none" or not found or "--method rfla" not in found[0]
+
+
+def test_sizes_are_those_in_training() -> None:
+    """80 px of 640 are 10 px at 80."""
+    detector = SimpleNamespace(stride=torch.tensor([8.0]))
+    assert size_hints(labels(0, 4), detector, TrainOptions(imgsz=80), "none")
+
+
+def test_the_data_yaml_may_name_the_teacher(world: dict[str, Any], tmp_path: Path) -> None:
+    """`teacher: cache` stands for --teacher; the flag wins. The cache is missing, so the plan fails at reading it."""
+    save_yaml(tmp_path / "world.yaml", load_yaml(tmp_path / "world.yaml") | {"teacher": "cache"})
+    for own, folder in (({}, "cache"), ({"teacher": tmp_path / "other"}, "other")):
+        with pytest.raises(UserError, match=f"{folder}: is no teacher cache"):
+            make_plan({**world, "method": "richsem", **own})
+
+
+def test_options_bring_the_long_tail_along(world: dict[str, Any]) -> None:
+    assert make_plan({**world, "method": "none", "federated": 2}).composition == "longtail"
+    assert make_plan({**world, "federated": 2}).composition == "wiid+longtail"

@@ -1,0 +1,130 @@
+"""The resume file: atomic, two kept, read without running code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.training.resume import (
+    can_resume,
+    find_resume,
+    forget_resume,
+    load_resume,
+    random_state,
+    restore_random_state,
+    run_of,
+    save_resume,
+)
+from utils.files import UserError
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    save_resume(tmp_path, {"epoch": 3, "model": {"w": torch.arange(3.0)}, "names": ["a"]})
+    state = load_resume(tmp_path / "resume.pt")
+    assert state["epoch"] == 3 and state["names"] == ["a"]
+    assert torch.equal(state["model"]["w"], torch.arange(3.0))
+
+
+def test_the_last_two_are_kept_and_the_older_one_stands_in(tmp_path: Path) -> None:
+    for epoch in (1, 2, 3):
+        save_resume(tmp_path, {"epoch": epoch})
+    assert load_resume(tmp_path / "resume.pt")["epoch"] == 3
+    (tmp_path / "resume.pt").write_bytes(b"torn")
+    assert load_resume(tmp_path / "resume.pt")["epoch"] == 2
+
+
+def test_nothing_readable_is_an_error_with_a_next_step(tmp_path: Path) -> None:
+    (tmp_path / "resume.pt").write_bytes(b"torn")
+    with pytest.raises(UserError, match="no readable resume state.*start anew"):
+        load_resume(tmp_path / "resume.pt")
+
+
+def test_code_in_a_resume_file_is_not_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple:
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    (tmp_path / "resume.pt").write_bytes(pickle.dumps(Trap()))
+    torch.save({"epoch": Trap()}, tmp_path / "resume.previous.pt")
+    with pytest.raises(UserError):
+        load_resume(tmp_path / "resume.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_newest_run_is_found(tmp_path: Path) -> None:
+    for number, run in enumerate(("exp", "exp2")):
+        (tmp_path / run / "weights").mkdir(parents=True)
+        path = save_resume(tmp_path / run / "weights", {"epoch": number})
+        os.utime(path, (number, number))
+    assert find_resume("newest", tmp_path) == tmp_path / "exp2" / "weights" / "resume.pt"
+    assert find_resume(str(tmp_path / "exp"), tmp_path) == tmp_path / "exp" / "weights" / "resume.pt"
+
+
+@pytest.mark.parametrize("wanted", ["newest", "nowhere"])
+def test_a_missing_run_is_named(tmp_path: Path, wanted: str) -> None:
+    with pytest.raises(UserError, match="--resume"):
+        find_resume(wanted, tmp_path)
+
+
+def test_generators_come_back(tmp_path: Path) -> None:
+    random.gauss(0, 1)
+    save_resume(tmp_path, {"random": random_state()})
+    expected = (random.random(), random.gauss(0, 1), np.random.rand(), torch.rand(1).item())
+    restore_random_state(load_resume(tmp_path / "resume.pt")["random"])
+    assert (random.random(), random.gauss(0, 1), np.random.rand(), torch.rand(1).item()) == expected
+
+
+def test_on_a_full_disk_both_stay(tmp_path: Path, full_disk) -> None:
+    for epoch in (1, 2):
+        save_resume(tmp_path, {"epoch": epoch})
+    full_disk(100_000)
+    with pytest.raises(UserError, match="cannot be written"):
+        save_resume(tmp_path, {"epoch": 3, "model": torch.zeros(1_000_000)})
+    assert {path.name for path in tmp_path.iterdir()} == {"resume.pt", "resume.previous.pt"}
+    assert load_resume(tmp_path / "resume.pt")["epoch"] == 2
+    assert load_resume(tmp_path / "resume.previous.pt")["epoch"] == 1
+
+
+def test_the_older_one_alone_serves_and_both_can_be_forgotten(tmp_path: Path) -> None:
+    run = tmp_path / "exp"
+    (run / "weights").mkdir(parents=True)
+    for epoch in (1, 2):
+        save_resume(run / "weights", {"epoch": epoch})
+    (run / "weights" / "resume.pt").unlink()  # the power failed between two renamings
+    assert can_resume(run)
+    for wanted in ("newest", str(run), str(run / "weights")):
+        assert load_resume(find_resume(wanted, tmp_path))["epoch"] == 1
+    forget_resume(run)
+    assert not can_resume(run)
+    with pytest.raises(UserError, match="neither a resume file nor a run folder"):
+        find_resume(str(run), tmp_path)
+
+
+def test_a_checkpoint_stands_for_the_state_beside_it(tmp_path: Path) -> None:
+    weights = tmp_path / "exp" / "weights"
+    weights.mkdir(parents=True)
+    torch.save({"w": torch.ones(1)}, weights / "last.pt")
+    with pytest.raises(UserError, match="neither a resume file nor a run folder"):
+        find_resume(str(weights / "last.pt"), tmp_path)
+    save_resume(weights, {"epoch": 1})
+    assert find_resume(str(weights / "last.pt"), tmp_path) == weights / "resume.pt"
+    torch.save({"epoch": 7}, weights / "resume.mine.pt")
+    assert find_resume(str(weights / "resume.mine.pt"), tmp_path) == weights / "resume.mine.pt"
+
+
+def test_a_run_goes_on_where_its_state_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copied, renamed, or named from another folder: what the state says of its place is of the time that it began."""
+    monkeypatch.chdir(tmp_path)
+    began = Path("runs/train/exp")
+    assert run_of(Path("runs/train/copy/weights/resume.pt"), began) == Path("runs/train/copy")
+    assert run_of(tmp_path / "runs/train/copy/weights/resume.pt", began) == Path("runs/train/copy")
+    assert run_of(Path("/else/exp/weights/resume.pt"), began) == Path("/else/exp")
+    assert run_of(Path("taken/resume.pt"), began) == began
+    monkeypatch.chdir("/")
+    assert run_of(tmp_path / "exp/weights/resume.pt", began) == (tmp_path / "exp").relative_to("/")

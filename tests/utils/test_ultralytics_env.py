@@ -1,0 +1,32 @@
+"""Ultralytics stays quiet, and the user's own settings stay the user's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from utils.ultralytics_env import contain_ultralytics, keep_freed_memory
+
+
+def test_settings_live_in_a_folder_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("YOLO_CONFIG_DIR", "YOLO_AUTOINSTALL", "YOLO_OFFLINE", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    contain_ultralytics()
+    assert "hardsight" in os.environ["YOLO_CONFIG_DIR"] and Path(os.environ["YOLO_CONFIG_DIR"]).is_dir()
+    assert Path.home() not in Path(os.environ["YOLO_CONFIG_DIR"]).parents
+    assert (os.environ["YOLO_AUTOINSTALL"], os.environ["YOLO_OFFLINE"]) == ("false", "true")
+    assert int(os.environ["OMP_NUM_THREADS"]) == os.cpu_count()
+
+
+def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "mine"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    contain_ultralytics()
+    assert os.environ["YOLO_CONFIG_DIR"] == str(tmp_path / "mine") and os.environ["OMP_NUM_THREADS"] == "3"
+
+
+def test_keeping_memory_is_harmless() -> None:
+    keep_freed_memory()
+    assert sum(bytearray(1 << 24)) == 0

@@ -1,0 +1,202 @@
+"""Options, declared once as typed dataclass fields; flags, YAML keys, --help, docs tables and args.yaml come from them.
+
+@dataclass(frozen=True)
+class Training:
+    epochs: int = option(30, "passes over the training pictures", low=1)
+
+given = parse_argv(None, [Training], "train.py", "Train a detector.")    # only what the user wrote
+(training,) = build([Training], given)                                   # checked, defaults filled in
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from utils.files import UserError, suggestion
+from utils.options.help import help_text, table_text
+from utils.options.types import Option, convert, read_type
+from utils.resource_errors import shortage
+
+_SWITCH_WORDS = {"true", "false", "yes", "no", "on", "off", "1", "0"}
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    group: str = "General",
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[Any] | None = None,
+    aliases: Sequence[str] = (),
+    metavar: str | None = None,
+    bare: str | None = None,
+) -> Any:
+    """Declare one option as a dataclass field. The annotation gives its type:
+
+    bool, int, float, str, Path, one of them `| None`, or tuple[one of them, ...].
+    `low` and `high` are inclusive. `aliases` are other names, with or without dashes in front.
+    `bare` is the value of a flag written without one (`--resume`, `--cache`).
+    """
+    facts = {"help": help, "group": group, "low": low, "high": high, "metavar": metavar, "bare": bare}
+    listed = tuple(choices) if choices is not None else None
+    spellings = tuple(_canonical(alias) for alias in aliases)
+    return dataclasses.field(default=default, metadata={**facts, "choices": listed, "aliases": spellings})
+
+
+def schema_fields(schemas: Sequence[type]) -> dict[str, Option]:
+    """All options of the schemas by name, in order. A name may stand in several schemas, of the same type in each.
+
+    Raises TypeError on an annotation that options cannot have or two types of one name: our mistakes, not the user's.
+    """
+    found: dict[str, Option] = {}
+    for schema in schemas:
+        hints = typing.get_type_hints(schema)
+        for field in dataclasses.fields(schema):
+            kind, optional, many = read_type(hints[field.name])
+            entry = Option(field.name, kind, field.default, optional, many, **field.metadata)
+            known = found.setdefault(field.name, entry)
+            if (known.kind, known.many) != (kind, many):
+                raise TypeError(f"option {field.name} has two types, {known.kind} and {kind}")
+    return found
+
+
+def build(schemas: Sequence[type], given: Mapping[str, Any]) -> tuple[Any, ...]:
+    """One frozen dataclass instance a schema, from given values (texts are converted) and defaults.
+
+    Names may carry dashes or be aliases. Raises UserError for an unknown name (nearest offered) or an unfit value.
+    """
+    options = schema_fields(schemas)
+    names = _spellings(options)
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        name = names.get(_canonical(key))
+        if name is None:
+            raise UserError(f"option {key}: there is no such option.{suggestion(key, names)} --help lists them all.")
+        values[name] = convert(options[name], value)
+    return tuple(
+        schema(**{field.name: values[field.name] for field in dataclasses.fields(schema) if field.name in values})
+        for schema in schemas
+    )
+
+
+def parse_argv(argv: Sequence[str] | None, schemas: Sequence[type], program: str, about: str) -> dict[str, Any]:
+    """Read a command line (None: this process's). Returns only what was written, by canonical name, typed and checked.
+
+    Understood: --a-b, --a_b, --flag value, --flag=value, key=value, aliases; switches --x, --x false, --no-x; lists
+    --classes 0 2 3 or 0,2,3 (a repeated list grows). -h prints the grouped help and exits with 0. Raises UserError.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = schema_fields(schemas)
+    if any(word in {"-h", "--help"} for word in words):
+        print(help_text(options.values(), program, about), end="")
+        raise SystemExit(0)
+    names = _spellings(options)
+    given: dict[str, Any] = {}
+    while words:
+        name, value = _take(words, options, names)
+        value = convert(options[name], value)
+        given[name] = (*(given.get(name) or ()), *value) if options[name].many and value is not None else value
+    return given
+
+
+def _canonical(key: str) -> str:
+    """The spelling that tables use: underscores, no leading dashes."""
+    return key.lstrip("-").replace("-", "_")
+
+
+def _spellings(options: Mapping[str, Option]) -> dict[str, str]:
+    """Every spelling of every option -> its name."""
+    aliases = {alias: name for name, entry in options.items() for alias in entry.aliases}
+    return {**aliases, **{name: name for name in options}}
+
+
+def _take(words: list[str], options: Mapping[str, Option], names: Mapping[str, str]) -> tuple[str, Any]:
+    """Take one option and its value off the front of the words."""
+    word = words.pop(0)
+    key, equals, value = word.partition("=")
+    if not word.startswith("--") and not equals:
+        hint = f" Did you mean --{word.lstrip('-')}?" if _canonical(word) in names else ""
+        raise UserError(f"{word!r} on the command line belongs to no option; write --name value or name=value.{hint}")
+    name = names.get(_canonical(key))
+    if name is None and _canonical(key).startswith("no_") and not equals:
+        switch = names.get(_canonical(key)[3:])
+        if switch is not None and options[switch].kind is bool:
+            return switch, False
+    if name is None:
+        near = suggestion(_canonical(key), names).replace("_", "-")
+        raise UserError(f"option {key}: there is no such option.{near} --help lists them all.")
+    return name, value if equals else _following(options[name], key, words, names)
+
+
+def _following(entry: Option, key: str, words: list[str], names: Mapping[str, str]) -> Any:
+    """The value of an option that was written without '='; takes it off the front of the words."""
+    if entry.many:
+        values = []
+        while _is_value(words, names):
+            values.append(words.pop(0))
+        if values:
+            return values
+    elif entry.kind is bool:
+        return words.pop(0) if words and words[0].lower() in _SWITCH_WORDS else True
+    elif _is_value(words, names):
+        return words.pop(0)
+    if entry.bare is not None:
+        return entry.bare
+    raise UserError(f"option {key}: a value must follow; expected {entry.expected}.")
+
+
+def _is_value(words: list[str], names: Mapping[str, str]) -> bool:
+    """Is the next word a value, rather than the start of the next option (--x, or x=... of a known x)?"""
+    if not words or words[0].startswith("--"):
+        return False
+    key, equals, _ = words[0].partition("=")
+    return not (equals and _canonical(key) in names)
+
+
+def markdown_table(schema: type) -> str:
+    """The options of one schema as a Markdown table, for the documentation."""
+    return table_text(schema_fields([schema]).values())
+
+
+def as_dict(*instances: Any) -> dict[str, Any]:
+    """Options as plain values that YAML and JSON can hold: paths become texts, tuples lists."""
+    return {
+        field.name: _plain(getattr(instance, field.name))
+        for instance in instances
+        for field in dataclasses.fields(instance)
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value without paths and tuples."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def run_door(main: Callable[[], Any]) -> int:
+    """Run a door's work and return its exit code: 0, 130 for Ctrl-C, 2 for what is said on one line of stderr.
+
+    That is a UserError, or that the machine ran out of disk or memory.
+    """
+    try:
+        main()
+    except UserError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as problem:
+        ran_out = shortage(problem)
+        if ran_out is None:
+            raise
+        print(f"error: {ran_out}", file=sys.stderr)
+        return 2
+    return 0
