@@ -13,7 +13,7 @@ TESTS ?= -n 2 --dist loadfile
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-demo: $(READY) ## make a night world, train in it, and see the detector find its way in the dark (about 10 minutes)
+demo: $(READY) ## make a synthetic night data set, train in it, and see the detector find its way in the dark (about 10 minutes)
 	@$(BIN)/python -m bench.demo
 
 test: lint types unit ## everything that must hold before a change goes in

@@ -1,4 +1,4 @@
-"""Find objects in pictures, videos and streams: `python detect.py --weights best.pt --source 0`."""
+"""Find objects in images, videos and streams: `python detect.py --weights best.pt --source 0`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import sys
 from collections.abc import Sequence
 
 from engine.options.detect import DetectOptions
-from utils.options import parse_argv, run_door
+from utils.options import parse_argv, run_cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and detect; returns the exit code."""
 
     def work() -> None:
-        given = parse_argv(argv, [DetectOptions], "detect.py", "Find objects in pictures, videos and streams.")
+        given = parse_argv(argv, [DetectOptions], "detect.py", "Find objects in images, videos and streams.")
         from engine.inference.api import detect  # torch is imported only once the options are right
 
         detect(**given)
 
-    return run_door(work)
+    return run_cli(work)
 
 
 if __name__ == "__main__":

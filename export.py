@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from engine.options.export import ExportOptions
-from utils.options import parse_argv, run_door
+from utils.options import parse_argv, run_cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         export(**given)
 
-    return run_door(work)
+    return run_cli(work)
 
 
 if __name__ == "__main__":

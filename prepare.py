@@ -1,4 +1,4 @@
-"""Make and convert picture sets: python prepare.py darken --source DIR --out DIR; --help lists all commands."""
+"""Make and convert image sets: python prepare.py darken --source DIR --out DIR; --help lists all commands."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from engine.preparation import prepare_argv
-from utils.options import run_door
+from utils.options import run_cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that stands first on the command line. Returns the exit code."""
-    return run_door(lambda: prepare_argv(argv))
+    return run_cli(lambda: prepare_argv(argv))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import engine
 from engine.options.train import ABOUT, TRAIN_SCHEMAS
-from utils.options import parse_argv, run_door
+from utils.options import parse_argv, run_cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = parse_argv(argv, TRAIN_SCHEMAS, "train.py", ABOUT)  # first: --help must not wait for torch
         engine.train(**given)
 
-    return run_door(work)
+    return run_cli(work)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import engine
 from engine.options.val import ABOUT, VAL_SCHEMAS
-from utils.options import parse_argv, run_door
+from utils.options import parse_argv, run_cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = parse_argv(argv, VAL_SCHEMAS, "val.py", ABOUT)  # first: --help must not wait for torch
         engine.validate(**given)
 
-    return run_door(work)
+    return run_cli(work)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def main() -> None:
         ]
         latency = table(latencies(options.weights, folder / "plain.pt", options), reference="plain")
     text = report(f"What is left after training: {options.imgsz} px", rows)
-    text += f"\nONNX operators equal: {graphs[0] == graphs[1]}\n\n" + report("Latency of one picture", latency)
+    text += f"\nONNX operators equal: {graphs[0] == graphs[1]}\n\n" + report("Latency of one image", latency)
     print(text)
     if options.out:
         options.out.write_text(text)

@@ -1,4 +1,4 @@
-"""Actions in the dark on the made-up world: what each part of WiiD is worth, and how fast clips are loaded.
+"""Actions in the dark on the synthetic data set: what each part of WiiD is worth, and how fast clips are loaded.
 
 python -m bench.arid                          # day only, the pair, WiiD without masks, WiiD; three seeds
 python -m bench.arid --split val --seeds 1    # to choose among variants
@@ -25,7 +25,7 @@ from data.synthetic.generate import night_clip
 from data.video.dataset import ClipSet, ClipShape
 from data.video.index import Split, Video
 from utils.files import atomic_write
-from utils.options import run_door
+from utils.options import run_cli
 from utils.tables import text_table
 
 UNMASKED = "front_ratio=0 back_ratio=0"
@@ -43,7 +43,7 @@ ROUNDS = 60
 
 
 def loading(out: Path) -> None:
-    """Time a clip of a made-up street at night, 320 x 240 px, against decoding its frames and no more."""
+    """Time a clip of a synthetic street at night, 320 x 240 px, against decoding its frames and no more."""
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "street.mp4"
         night_clip(video, seconds=4, size=(320, 240), progress=False)
@@ -87,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main))
+    sys.exit(run_cli(main))

@@ -3,7 +3,7 @@
 python -m bench.codan                                # the four runs, three seeds: day only, the pair, WiiD without masks, WiiD
 python -m bench.codan --split val --seeds 1          # to choose among variants
 python -m bench.codan --split val --seeds 1 --still  # WiiD whose batch norms keep no statistics of the unlabelled nights
-python -m bench.codan --enhanced                     # the same runs with pictures enhanced at test
+python -m bench.codan --enhanced                     # the same runs with images enhanced at test
 python -m bench.codan --step                         # a training step of WiiD against a plain one
 
 What --step times runs in one process, alternating, after a warm-up; medians are reported and only their ratios are claimed.
@@ -31,7 +31,7 @@ from engine.training.optim import build_optimiser
 from methods.options.wiid import WiiDOptions
 from models.classifier import build
 from utils.files import atomic_write
-from utils.options import run_door
+from utils.options import run_cli
 
 UNMASKED = "mask_squares=0 mask_saliency=0"
 RUNS = (
@@ -67,7 +67,7 @@ def keep_statistics() -> None:
 
 
 def make_batch(batch_size: int, imgsz: int, device: torch.device) -> dict[str, Any]:
-    """Random pictures in all views."""
+    """Random images in all views."""
     generator = torch.Generator().manual_seed(0)
     shape = (batch_size, 3, imgsz, imgsz)
     views = {
@@ -141,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main))
+    sys.exit(run_cli(main))

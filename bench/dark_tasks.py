@@ -1,6 +1,6 @@
-"""What WiiD is worth where pictures and clips are named: the comparison that bench/codan.py and bench/arid.py share.
+"""What WiiD is worth where images and clips are named: the comparison that bench/codan.py and bench/arid.py share.
 
-As published, training starts from weights of the day. They are made here once, from the same pictures; every run starts
+As published, training starts from weights of the day. They are made here once, from the same images; every run starts
 from them and has the same number of epochs.
 """
 
@@ -69,7 +69,7 @@ class DarkTask:
 
 
 def averaged(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Means over seeds, a row a run and enhancer."""
+    """Means over seeds, a row per run and enhancer."""
     means = []
     for run, way in dict.fromkeys((row["run"], row["enhance"]) for row in rows):
         mine = [row for row in rows if (row["run"], row["enhance"]) == (run, way)]
@@ -85,8 +85,6 @@ def add_options(parser: argparse.ArgumentParser, runs: Sequence[str]) -> None:
     parser.add_argument("--epochs", type=int, default=0, help="other than the recipe's")
     parser.add_argument("--split", choices=("test", "val"), default="test", help="val: to choose among variants")
     parser.add_argument("--runs", nargs="+", default=list(runs))
-    parser.add_argument(
-        "--enhanced", action="store_true", help="measure the runs again, with pictures enhanced at test"
-    )
+    parser.add_argument("--enhanced", action="store_true", help="measure the runs again, with images enhanced at test")
     parser.add_argument("--enhancers", nargs="+", choices=ENHANCERS, default=list(ENHANCERS), help="with --enhanced")
     parser.add_argument("--out", type=Path, default=RESULTS)

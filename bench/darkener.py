@@ -1,10 +1,10 @@
-"""A small CUT, trained in minutes on made-up streets, beside the physical darkener: a table and a picture.
+"""A small CUT, trained in minutes on synthetic streets, beside the physical darkener: a table and an image.
 
 python -m bench.darkener --out bench/results/darkener.md --sheet docs/images/darkeners.jpg
-python -m bench.darkener --worth cut          # detectors that learn from its pictures as partners; three seeds
+python -m bench.darkener --worth cut          # detectors that learn from its images as partners; three seeds
 python -m bench.darkener --worth physical     # and from the physical darkener's, by the same recipe
 
-Days are demo-night's training pictures. Nights are of its kind, from seeds of which demo-night uses none; so are the
+Days are demo-night's training images. Nights are of its kind, from seeds of which demo-night uses none; so are the
 streets that are shown and measured. Drawing them is not counted in the time.
 """
 
@@ -24,34 +24,34 @@ from numpy.typing import NDArray
 import engine
 from bench.recipe import RECIPE as RECIPE_OF_DETECTORS
 from bench.speed.timing import report
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from data.synthetic.render.lighting import day, night
 from data.synthetic.street.scene import draw, make_street
 from engine.darkening.darkener import Darkener, learned_darkener, physical_darkener
 from engine.preparation import prepare
 from utils.files import REPOSITORY, load_yaml, new_run_folder, save_yaml
-from utils.options import run_door
+from utils.options import run_cli
 
-Picture = NDArray[np.uint8]
-DAYS, WORLD, NIGHTS = Path("datasets/demo-night"), Path("datasets/demo-darkener"), 240
+Image = NDArray[np.uint8]
+DAYS, DATASET, NIGHTS = Path("datasets/demo-night"), Path("datasets/demo-darkener"), 240
 SEED = 3000  # demo-night has 0, the shipped detector's days 1000, the shipped enhancer's nights 2000
 STREETS = range(SEED * 1000 + 700, SEED * 1000 + 724)  # measured; the first ones are shown
 SIZE = (320, 240)
 RECIPE = {"width": 16, "blocks": 4, "imgsz": 112, "load": 180, "epochs": 1, "decay_epochs": 1, "lr": 5e-4}
 PARTNERS = Path("datasets/demo-night-cut")
 RUNS = ("wiid byol_weight=0 back_ratio=0", "wiid")  # the pair as augmentation, and all of WiiD
-REACH, GAP = 6, 3  # px: shifts looked at; between pictures of the sheet
+REACH, GAP = 6, 3  # px: shifts looked at; between images of the sheet
 
 
-def edges(picture: Picture) -> NDArray[np.float32]:
-    """Strength of the edges (H, W) of a picture (H, W, 3), as the root of the gradient's length: dim ones count too."""
-    grey = cv2.GaussianBlur(picture.astype(np.float32).mean(2), (0, 0), 1.0)
+def edges(image: Image) -> NDArray[np.float32]:
+    """Strength of the edges (H, W) of an image (H, W, 3), as the root of the gradient's length: dim ones count too."""
+    grey = cv2.GaussianBlur(image.astype(np.float32).mean(2), (0, 0), 1.0)
     across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
     return np.sqrt(np.hypot(across, down)).astype(np.float32)
 
 
-def agreement(before: Picture, after: Picture, reach: int = REACH) -> tuple[float, tuple[int, int]]:
-    """How well edges of one picture lie on those of another of its size: their correlation without a shift, and the
+def agreement(before: Image, after: Image, reach: int = REACH) -> tuple[float, tuple[int, int]]:
+    """How well edges of one image lie on those of another of its size: their correlation without a shift, and the
     shift (rows, columns) in px, up to `reach`, at which it would be best."""
     still, moved = edges(before), edges(after)
     centre = still[reach:-reach, reach:-reach]
@@ -62,13 +62,13 @@ def agreement(before: Picture, after: Picture, reach: int = REACH) -> tuple[floa
 
 def train(folder: Path) -> tuple[Path, float]:
     """The weights, and the processor's seconds that they took."""
-    make_world("demo-night", WORLD, seed=SEED, size=SIZE, counts={"train": 0, "val": NIGHTS, "test": 0})
-    make_world("demo-night", DAYS)
+    make_synthetic("demo-night", DATASET, seed=SEED, size=SIZE, counts={"train": 0, "val": NIGHTS, "test": 0})
+    make_synthetic("demo-night", DAYS)
     out, busy = folder / "cut.safetensors", time.process_time()
     prepare(
         "train-darkener",
         day=DAYS / "images" / "train",
-        night=WORLD / "images" / "val",  # val is the split that is night
+        night=DATASET / "images" / "val",  # val is the split that is night
         out=out,
         device="cpu",
         **RECIPE,
@@ -76,60 +76,60 @@ def train(folder: Path) -> tuple[Path, float]:
     return out, time.process_time() - busy
 
 
-def measured(days: list[Picture], make: Callable[[Picture, int], Picture]) -> tuple[dict[str, object], list[Picture]]:
-    """A row of the table, and the pictures made."""
+def measured(days: list[Image], make: Callable[[Image, int], Image]) -> tuple[dict[str, object], list[Image]]:
+    """A row of the table, and the images made."""
     busy = time.process_time()
-    made = [make(picture, number) for number, picture in enumerate(days)]
+    made = [make(image, number) for number, image in enumerate(days)]
     seconds = (time.process_time() - busy) / len(days)
     found = [agreement(before, after) for before, after in zip(days, made, strict=True)]
     still = sum(shift == (0, 0) for _, shift in found)
     row: dict[str, object] = {
-        "mean grey of 255": f"{np.mean([picture.mean() for picture in made]):.0f}",
+        "mean grey of 255": f"{np.mean([image.mean() for image in made]):.0f}",
         "edges: correlation with the day's": f"{np.mean([value for value, _ in found]):.2f}",
         "best without a shift": f"{still} of {len(found)}",
-        "ms a picture": f"{1000 * seconds:.0f}",
+        "ms per image": f"{1000 * seconds:.0f}",
     }
     return row, made
 
 
-def by(darkener: Darkener) -> Callable[[Picture, int], Picture]:
-    """One picture and its seed to the dark one."""
-    return lambda picture, seed: darkener.work(picture[None], [seed])[0][0]
+def by(darkener: Darkener) -> Callable[[Image, int], Image]:
+    """One image and its seed to the dark one."""
+    return lambda image, seed: darkener.work(image[None], [seed])[0][0]
 
 
-def sheet(columns: dict[str, list[Picture]], rows: int) -> Picture:
-    """Columns of pictures (H, W, 3) under their names, white between them."""
+def sheet(columns: dict[str, list[Image]], rows: int) -> Image:
+    """Columns of images (H, W, 3) under their names, white between them."""
     parts = []
-    for name, pictures in columns.items():
+    for name, images in columns.items():
         head = np.full((20, SIZE[0], 3), 255, np.uint8)
         cv2.putText(head, name, (2, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (20, 20, 20), 1, cv2.LINE_AA)
         gap = np.full((GAP, SIZE[0], 3), 255, np.uint8)
-        column = np.vstack([head, *(part for picture in pictures[:rows] for part in (picture, gap))])
+        column = np.vstack([head, *(part for image in images[:rows] for part in (image, gap))])
         parts += [column, np.full((len(column), GAP, 3), 255, np.uint8)]
     return np.hstack(parts)
 
 
-def compare(weights: Path) -> tuple[list[dict[str, object]], dict[str, list[Picture]]]:
+def compare(weights: Path) -> tuple[list[dict[str, object]], dict[str, list[Image]]]:
     """The table, and each column of the sheet."""
     cpu = torch.device("cpu")
     frames = [draw(make_street(number, SIZE)) for number in STREETS]
     days = [day(frame, number) for frame, number in zip(frames, STREETS, strict=True)]
     ways = {
-        "day": lambda picture, number: picture,
+        "day": lambda image, number: image,
         "physical": by(physical_darkener(None, cpu)),
         "CUT": by(learned_darkener(weights, float("inf"), cpu)),
-        "renderer's night": lambda picture, number: night(frames[number], STREETS[number]),
+        "renderer's night": lambda image, number: night(frames[number], STREETS[number]),
     }
     rows, columns = [], {}
     for name, make in ways.items():
         row, columns[name] = measured(days, make)
-        rows.append({"": name, **row, "ms a picture": row["ms a picture"] if name in {"physical", "CUT"} else ""})
+        rows.append({"": name, **row, "ms per image": row["ms per image"] if name in {"physical", "CUT"} else ""})
     return rows, columns
 
 
 def paired_with(weights: Path) -> Path:
     """A data YAML of demo-night whose partners are made by the CUT of these weights."""
-    make_world("demo-night", DAYS)
+    make_synthetic("demo-night", DAYS)
     prepare("darken", source=DAYS / "images/train", out=PARTNERS / "images/train", model="cut", weights=weights)
     facts = load_yaml(REPOSITORY / "data/demo-night.yaml")
     places = {key: f"{DAYS.name}/{facts[key]}" for key in ("train", "val", "val2", "test", "test2")}
@@ -156,10 +156,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="of an earlier run: nothing is trained")
     parser.add_argument("--out", type=Path, help="Markdown file for the table")
-    parser.add_argument("--sheet", type=Path, help="picture of the darkeners side by side")
-    parser.add_argument(
-        "--worth", choices=("cut", "physical"), help="compare detectors instead, trained on its pictures"
-    )
+    parser.add_argument("--sheet", type=Path, help="image of the darkeners side by side")
+    parser.add_argument("--worth", choices=("cut", "physical"), help="compare detectors instead, trained on its images")
     parser.add_argument("--seeds", type=int, default=3, help="with --worth")
     options = parser.parse_args()
     if options.worth:
@@ -168,7 +166,7 @@ def main() -> None:
     torch.set_num_threads(1)
     weights, busy = (options.weights, None) if options.weights else train(new_run_folder(Path("runs/darkener"), "demo"))
     rows, columns = compare(weights)
-    text = report(f"Two darkeners on {len(STREETS)} made-up streets of {SIZE[0]} x {SIZE[1]} px", rows)
+    text = report(f"Two darkeners on {len(STREETS)} synthetic streets of {SIZE[0]} x {SIZE[1]} px", rows)
     if busy is not None:
         recipe = ", ".join(f"{name} {value}" for name, value in RECIPE.items())
         text += f"\nCUT was trained in {busy / 60:.1f} minutes of one core: {recipe}.\n"
@@ -181,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main))
+    sys.exit(run_cli(main))

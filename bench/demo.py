@@ -1,4 +1,4 @@
-"""`make demo`: a made-up night world, a detector trained in it with WiiD, and what it sees by day and by night."""
+"""`make demo`: a synthetic night data set, a detector trained in it with WiiD, and what it sees by day and by night."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 import engine
 from bench.recipe import RECIPE
 from data.config import load_data
-from data.synthetic.generate import make_world, night_clip
+from data.synthetic.generate import make_synthetic, night_clip
 from engine.inference.api import stream
 from utils.draw import draw_boxes
-from utils.options import run_door
+from utils.options import run_cli
 from utils.tables import text_table
 
 CLIP = Path("datasets/demo-night.mp4")
-SHOWN = 3  # scenes in the picture
+SHOWN = 3  # scenes in the image
 CONFIDENCE = 0.35
 
 
@@ -35,14 +35,14 @@ def timed(title: str, work: Callable[[], Any]) -> Any:
 
 
 def make_data() -> None:
-    """The world and the clip, unless they are there."""
-    load_data("demo-night", make_demo=make_world)
+    """The synthetic data set and the clip, unless they are there."""
+    load_data("demo-night", make_demo=make_synthetic)
     if not CLIP.exists():
         night_clip(CLIP, seed=7)
 
 
 def seen_in(weights: Path, split: str) -> dict[str, np.ndarray]:
-    """File name -> picture with its detections, twice as large, of every picture of a split; most detections first."""
+    """File name -> image with its detections, twice as large, of every image of a split; most detections first."""
     config = load_data("demo-night")
     options: dict[str, Any] = {"weights": weights, "source": str(config.splits[split][0]), "imgsz": (RECIPE["imgsz"],)}
     found: dict[str, tuple[int, np.ndarray]] = {}
@@ -54,7 +54,7 @@ def seen_in(weights: Path, split: str) -> dict[str, np.ndarray]:
     return {name: found[name][1] for name in ordered}
 
 
-def picture(weights: Path, target: Path) -> None:
+def paint_samples(weights: Path, target: Path) -> None:
     """The same scenes by day (top) and by night (bottom), those with the most found at night."""
     night, day = seen_in(weights, "test"), seen_in(weights, "test2")
     columns = [np.concatenate([day[name], night[name]], 0) for name in list(night)[:SHOWN]]
@@ -64,8 +64,8 @@ def picture(weights: Path, target: Path) -> None:
 def demo() -> None:
     """Everything, in order, and a table at the end."""
     began = time.perf_counter()
-    timed("a made-up town, by day and by night (once)", make_data)
-    trained = timed("training with WiiD: day pictures and their darkened partners", lambda: engine.train(**RECIPE))
+    timed("a synthetic town, by day and by night (once)", make_data)
+    trained = timed("training with WiiD: day images and their darkened partners", lambda: engine.train(**RECIPE))
     if trained.interrupted:
         sys.exit(130)
     measured = timed(
@@ -77,8 +77,8 @@ def demo() -> None:
         lambda: engine.detect(weights=trained.best, source=str(CLIP), imgsz=(RECIPE["imgsz"],), conf_thres=CONFIDENCE),
     )
     image = trained.save_dir / "day_and_night.jpg"
-    picture(trained.best, image)
-    rows = [{"pictures": report.condition, **report.metrics} for report in measured.reports]
+    paint_samples(trained.best, image)
+    rows = [{"images": report.condition, **report.metrics} for report in measured.reports]
     print(f"\n{text_table(rows)}\n")
     for what, where in (
         ("detections by day and night", image),
@@ -91,4 +91,4 @@ def demo() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(demo))
+    sys.exit(run_cli(demo))

@@ -1,10 +1,10 @@
-"""LCP against plain fine-tuning where the picture is foul: in fog, under water, and on blurred, noisy blood cells.
+"""LCP against plain fine-tuning where the image is foul: in fog, under water, and on blurred, noisy blood cells.
 
 python -m bench.foul fog                          two hours of one core
 python -m bench.foul sea
 python -m bench.foul bccd --source ../shared/data/bccd --weights ../shared/data/weights/yolov5n_v6.1_coco.pt
 
-Every run of a comparison starts from the same detector, trained on clear pictures, and has the same number of epochs; in U epochs
+Every run of a comparison starts from the same detector, trained on clear images, and has the same number of epochs; in U epochs
 LCP sees no labels. A comparison that was interrupted goes on where it stopped.
 """
 
@@ -26,7 +26,7 @@ from data.detection.dataset import read_image
 from engine.comparison.api import compare
 from engine.training.api import train
 from utils.files import list_images, load_yaml, save_yaml
-from utils.options import run_door
+from utils.options import run_cli
 
 PLACE = Path("datasets")
 MODEL = "yolov5n-crux"
@@ -60,7 +60,7 @@ ONE_BY_ONE = (
 """The options of the network, each alone, held against the default."""
 SPREAD = (0.6, 2.0)  # px at a width of 320, standard deviation of the blur
 NOISE = (5.0, 25.0)  # grey levels of 255
-EVERY = 8  # every eighth training picture chooses the epoch
+EVERY = 8  # every eighth training image chooses the epoch
 
 
 def variants(folder: Path) -> dict[str, Path]:
@@ -87,35 +87,37 @@ def sea() -> tuple[str, str]:
 
 
 def bccd(source: Path, weights: Path) -> tuple[str, str]:
-    """Blood cells: one half of the training pictures as they are (favoured), the other half blurred and noisy."""
-    world = PLACE / "bccd-foul"
-    if not (world / "bccd.yaml").is_file():
-        make_bccd(source, world)
-    return str(world / "bccd.yaml"), clear_weights("bccd", str(world / "bccd-clear.yaml"), str(weights), epochs=15)
+    """Blood cells: one half of the training images as they are (favoured), the other half blurred and noisy."""
+    synthetic = PLACE / "bccd-foul"
+    if not (synthetic / "bccd.yaml").is_file():
+        make_bccd(source, synthetic)
+    return str(synthetic / "bccd.yaml"), clear_weights(
+        "bccd", str(synthetic / "bccd-clear.yaml"), str(weights), epochs=15
+    )
 
 
-def make_bccd(source: Path, world: Path) -> None:
+def make_bccd(source: Path, synthetic: Path) -> None:
     """Copy the blood cells into `world`, spoil the copies that shall be foul, and write both data YAMLs last."""
-    train_pictures, test = (list_images(source / "images" / split) for split in ("train", "val"))
-    kept = [path for number, path in enumerate(train_pictures) if number % EVERY]
-    val = train_pictures[::EVERY]
+    train_images, test = (list_images(source / "images" / split) for split in ("train", "val"))
+    kept = [path for number, path in enumerate(train_images) if number % EVERY]
+    val = train_images[::EVERY]
     parts = {"favoured": kept[::2], "train": kept[1::2], "val": val, "val_clear": val, "test": test, "test_clear": test}
-    for split, pictures in parts.items():
-        copy_split(source, world, split, pictures)
+    for split, images in parts.items():
+        copy_split(source, synthetic, split, images)
     for split in ("train", "val", "test"):
-        spoil(world / "images" / split)
-    common = {"path": str(world.resolve()), "names": load_yaml(source / "data.yaml")["names"]}
+        spoil(synthetic / "images" / split)
+    common = {"path": str(synthetic.resolve()), "names": load_yaml(source / "data.yaml")["names"]}
     splits = {"val2": "val_clear", "test2": "test_clear"} | {
         name: name for name in ("train", "favoured", "val", "test")
     }
     content = {key: f"images/{folder}" for key, folder in splits.items()}
     conditions = {"val": "foul", "val2": "clear", "test": "foul", "test2": "clear"}
-    save_yaml(world / "bccd-clear.yaml", {**common, "train": "images/favoured", "val": "images/val_clear"})
-    save_yaml(world / "bccd.yaml", {**common, **content, "conditions": conditions})
+    save_yaml(synthetic / "bccd-clear.yaml", {**common, "train": "images/favoured", "val": "images/val_clear"})
+    save_yaml(synthetic / "bccd.yaml", {**common, **content, "conditions": conditions})
 
 
 def spoil(folder: Path) -> None:
-    """Blur and noise every picture of a folder of copies, drawn from its name alone; PNG in place of JPEG."""
+    """Blur and noise every image of a folder of copies, drawn from its name alone; PNG in place of JPEG."""
     for path in list_images(folder):
         image = read_image(path)
         path.unlink()
@@ -130,7 +132,7 @@ def foul(image: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np
 
 
 def clear_weights(name: str, data: str, start: str, epochs: int) -> str:
-    """A detector trained on the clear, labelled pictures of a data YAML; made once."""
+    """A detector trained on the clear, labelled images of a data YAML; made once."""
     best = Path("runs/foul") / name / "weights" / "best.safetensors"
     if not best.is_file():
         options = {**RECIPE, "data": data, "weights": start, "epochs": epochs, "method": "none"}
@@ -151,9 +153,11 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", default=list(RUNS), help="{cheap} and others stand for the YAML of a form")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
-    if args.world == "bccd" and not (args.source and args.weights):
+    if args.synthetic == "bccd" and not (args.source and args.weights):
         parser.error("bccd: give --source and --weights")
-    data, weights = {"fog": fog, "sea": sea}[args.world]() if args.world != "bccd" else bccd(args.source, args.weights)
+    data, weights = (
+        {"fog": fog, "sea": sea}[args.synthetic]() if args.synthetic != "bccd" else bccd(args.source, args.weights)
+    )
     files = variants(Path("runs/foul"))
     options = {
         **RECIPE,
@@ -164,11 +168,11 @@ def main() -> None:
         "split": args.split,
     }
     del options["cfg"]
-    name = f"lcp-{args.world}" + ("" if args.split == "test" else "-val")
+    name = f"lcp-{args.synthetic}" + ("" if args.split == "test" else "-val")
     runs = ONE_BY_ONE if args.one_by_one else args.runs
     out = args.out / f"{name}{'-one-by-one' * args.one_by_one}"
     compare(**options, run=tuple(run.format(**files) for run in runs), name=name, exist_ok=True, out=out)
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main))
+    sys.exit(run_cli(main))

@@ -1,10 +1,10 @@
-"""Rare classes on the made-up shelf: repeated pictures, a federated loss, soft labels, coarse extra data, one after another.
+"""Rare classes on the synthetic shelf: repeated images, a federated loss, soft labels, coarse extra data, one after another.
 
 python -m bench.longtail                          two hours and a half of one core, the teacher's three minutes included
 python -m bench.longtail --split val --seeds 1    to choose among variants
 
-Each run adds one part to the one before. All see about the same number of labelled pictures (7,200): what lengthens an epoch
-shortens the run. Extra pictures come on top, a seventh of them. A comparison that was interrupted goes on where it stopped.
+Each run adds one part to the one before. All see about the same number of labelled images (7,200): what lengthens an epoch
+shortens the run. Extra images come on top, a seventh of them. A comparison that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.recipe import RECIPE
 from engine.comparison.api import compare
 from engine.preparation import prepare
-from utils.options import run_door
+from utils.options import run_cli
 
 TEACHER = Path("runs/teacher/demo-longtail")
 REPEAT = "repeat_threshold=0.1"
@@ -31,7 +31,7 @@ RUNS = (
 
 
 def make_teacher() -> Path:
-    """The cache of the demo's own CLIP, over the training pictures and the extra ones; made once."""
+    """The cache of the demo's own CLIP, over the training images and the extra ones; made once."""
     if not TEACHER.is_dir():
         prepare("teacher", data="demo-longtail", train_demo=True, extra=True, mode="crop", out=TEACHER)
     return TEACHER
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0, help="the first; another one in another process shares the work")
     parser.add_argument(
-        "--repeated", type=int, default=15, help="epochs of runs that see pictures of rare classes more often"
+        "--repeated", type=int, default=15, help="epochs of runs that see images of rare classes more often"
     )
     parser.add_argument("--split", choices=("test", "val"), default="test", help="val: to choose among variants")
     parser.add_argument("--runs", nargs="+", default=list(RUNS), help="{teacher} stands for the teacher's cache")
@@ -64,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main))
+    sys.exit(run_cli(main))

@@ -1,9 +1,9 @@
-"""AERIS on small, blurred, noisy pictures at their own size: clean training, degraded training, and the decoder on top.
+"""AERIS on small, blurred, noisy images at their own size: clean training, degraded training, and the decoder on top.
 
-python -m bench.lowres                            made-up streets, an hour of one core
+python -m bench.lowres                            synthetic streets, an hour of one core
 python -m bench.lowres bccd --source ../shared/data/bccd --weights ../shared/data/weights/yolov5n_v6.1_coco.pt
 
-Every run has the same start and the same number of epochs, and the best epoch is chosen on degraded pictures at native size.
+Every run has the same start and the same number of epochs, and the best epoch is chosen on degraded images at native size.
 A comparison that was interrupted goes on where it stopped.
 """
 
@@ -21,7 +21,7 @@ from data.detection.dataset import read_image
 from engine.comparison.api import compare
 from engine.preparation import prepare
 from utils.files import list_images, load_yaml, save_yaml
-from utils.options import run_door
+from utils.options import run_cli
 
 RUNS = ("none", "aeris restore_weight=0", "aeris", "aeris consistency_weight=1")
 SWEEP = (
@@ -31,7 +31,7 @@ SWEEP = (
     "aeris restore_weight=1",
     "aeris restore_stage=1",
 )
-WORLD = Path("datasets/bccd-lowres")
+DATASET = Path("datasets/bccd-lowres")
 
 
 def make_bccd(source: Path) -> Path:
@@ -39,25 +39,25 @@ def make_bccd(source: Path) -> Path:
 
     At half size, since what is measured at its own size must be trained at that size too.
     """
-    target = WORLD / "bccd.yaml"
+    target = DATASET / "bccd.yaml"
     if target.is_file():
         return target
-    copy_splits(source, WORLD)
-    for path in list_images(WORLD / "images"):
+    copy_splits(source, DATASET)
+    for path in list_images(DATASET / "images"):
         halve(path)
     for seed, split in ((1, "choose"), (2, "test")):
-        folder = WORLD / "images" / split
+        folder = DATASET / "images" / split
         prepare("degrade", recipe="coco-d", source=folder, out=folder.with_name(f"{split}_lowres"), seed=seed)
     folders = {"train": "train", "val": "choose_lowres", "test": "test_lowres", "test2": "test"}
     conditions = {"val": "degraded", "test": "degraded", "test2": "clear"}
     content = {key: f"images/{folder}" for key, folder in folders.items()}
     names = load_yaml(source / "data.yaml")["names"]
-    save_yaml(target, {"path": str(WORLD.resolve()), **content, "conditions": conditions, "names": names})
+    save_yaml(target, {"path": str(DATASET.resolve()), **content, "conditions": conditions, "names": names})
     return target
 
 
 def halve(path: Path) -> None:
-    """Put a picture of half the size, as PNG, in the place of a copy."""
+    """Put an image of half the size, as PNG, in the place of a copy."""
     image = read_image(path)
     path.unlink()
     size = (image.shape[1] // 2, image.shape[0] // 2)
@@ -78,16 +78,16 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", default=list(RUNS))
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
-    if args.world == "bccd" and not (args.source and args.weights):
+    if args.synthetic == "bccd" and not (args.source and args.weights):
         parser.error("bccd: give --source and --weights")
     options = {**RECIPE, "data": "demo-lowres", "imgsz": args.imgsz, "epochs": args.epochs, "seeds": args.seeds}
-    if args.world == "bccd":
+    if args.synthetic == "bccd":
         options |= {"data": str(make_bccd(args.source)), "weights": str(args.weights)}
     runs, split = (SWEEP, "val") if args.sweep else (args.runs, args.split)
-    name = f"aeris-{args.world}" + ("" if split == "test" else "-val")
+    name = f"aeris-{args.synthetic}" + ("" if split == "test" else "-val")
     out = {"name": name, "out": args.out / name, "exist_ok": True}
     compare(**options, **out, native=True, plots=False, split=split, run=tuple(runs))
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main))
+    sys.exit(run_cli(main))

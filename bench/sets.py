@@ -2,8 +2,8 @@
 
 python -m bench.sets --raccoon ../shared/data/raccoon --weights ../shared/data/weights/yolov5n_v6.1_coco.pt
 
-An eighth of the training pictures, darkened, chooses the epoch; the set's own val is the test, by day (test2) and darkened
-(test). Both runs see the same labelled pictures equally often. The darkening of the test is `prepare.py darken` with another
+An eighth of the training images, darkened, chooses the epoch; the set's own val is the test, by day (test2) and darkened
+(test). Both runs see the same labelled images equally often. The darkening of the test is `prepare.py darken` with another
 seed than that of the pairs.
 """
 
@@ -17,41 +17,41 @@ from pathlib import Path
 from engine.comparison.api import compare
 from engine.preparation import prepare
 from utils.files import list_images, save_yaml
-from utils.options import run_door
+from utils.options import run_cli
 
-WORLD = Path("datasets/raccoon-night")
-HELD_OUT = 8  # every eighth training picture chooses the epoch
+DATASET = Path("datasets/raccoon-night")
+HELD_OUT = 8  # every eighth training image chooses the epoch
 
 
-def copy_split(source: Path, world: Path, split: str, pictures: list[Path]) -> None:
-    """Copy pictures with their labels into a split of the folder `world`."""
-    for picture in pictures:
-        label = source / "labels" / picture.parent.name / f"{picture.stem}.txt"
-        for file, kind in ((picture, "images"), (label, "labels")):
-            target = world / kind / split / file.name
+def copy_split(source: Path, synthetic: Path, split: str, images: list[Path]) -> None:
+    """Copy images with their labels into a split of the folder `world`."""
+    for image in images:
+        label = source / "labels" / image.parent.name / f"{image.stem}.txt"
+        for file, kind in ((image, "images"), (label, "labels")):
+            target = synthetic / kind / split / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
 
 
-def copy_splits(source: Path, world: Path) -> None:
-    """Training pictures, every eighth of them to choose the epoch, and the set's own val as test."""
+def copy_splits(source: Path, synthetic: Path) -> None:
+    """Training images, every eighth of them to choose the epoch, and the set's own val as test."""
     train = list_images(source / "images" / "train")
-    copy_split(source, world, "train", [path for i, path in enumerate(train) if i % HELD_OUT])
-    copy_split(source, world, "choose", train[::HELD_OUT])
-    copy_split(source, world, "test", list_images(source / "images" / "val"))
+    copy_split(source, synthetic, "train", [path for i, path in enumerate(train) if i % HELD_OUT])
+    copy_split(source, synthetic, "choose", train[::HELD_OUT])
+    copy_split(source, synthetic, "test", list_images(source / "images" / "val"))
 
 
 def make_set(source: Path) -> Path:
     """The set with its dark partners. Returns its data YAML."""
-    copy_splits(source, WORLD)
+    copy_splits(source, DATASET)
     for seed, split in ((0, "train"), (1, "choose"), (2, "test")):
-        folder = WORLD / "images" / split
+        folder = DATASET / "images" / split
         prepare("darken", source=folder, out=folder.with_name(f"{split}_night"), seed=seed)
     splits = {"train": "train", "pair": "train_night", "val": "choose_night", "test": "test_night", "test2": "test"}
     content = {key: f"images/{folder}" for key, folder in splits.items()}
-    path = WORLD / "raccoon.yaml"
+    path = DATASET / "raccoon.yaml"
     conditions = {"test": "darkened", "test2": "day", "val": "darkened"}
-    save_yaml(path, {"path": str(WORLD.resolve()), **content, "conditions": conditions, "names": ["raccoon"]})
+    save_yaml(path, {"path": str(DATASET.resolve()), **content, "conditions": conditions, "names": ["raccoon"]})
     return path
 
 
@@ -84,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main))
+    sys.exit(run_cli(main))

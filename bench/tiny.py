@@ -20,7 +20,7 @@ from bench.recipe import RECIPE
 from bench.sets import copy_splits
 from engine.comparison.api import compare
 from utils.files import save_yaml
-from utils.options import run_door
+from utils.options import run_cli
 
 MODELS = ("yolov8n", "yolov8n-p2", "yolo26n", "yolo26n-p2")
 RUNS = ("none", "rfla", "rfla rfla_mode=paper")
@@ -34,11 +34,11 @@ TINY: dict[str, Any] = {
 
 def raccoon_set(source: Path) -> Path:
     """The raccoon set by day; returns its data YAML."""
-    world = Path("datasets/raccoon-plain")
-    copy_splits(source, world)
+    synthetic = Path("datasets/raccoon-plain")
+    copy_splits(source, synthetic)
     splits = {"train": "images/train", "val": "images/choose", "test": "images/test"}
-    save_yaml(world / "raccoon.yaml", {"path": str(world.resolve()), **splits, "names": ["raccoon"]})
-    return world / "raccoon.yaml"
+    save_yaml(synthetic / "raccoon.yaml", {"path": str(synthetic.resolve()), **splits, "names": ["raccoon"]})
+    return synthetic / "raccoon.yaml"
 
 
 def recipes(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -79,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main))
+    sys.exit(run_cli(main))

@@ -1,1 +1,1 @@
-"""Pictures: data YAMLs, labels, paired loading, degradations, made-up worlds, converters."""
+"""Images: data YAMLs, labels, paired loading, degradations, synthetic data sets, converters."""

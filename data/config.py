@@ -1,4 +1,4 @@
-"""Data YAMLs: where the pictures are, what the classes are called. Read safely; nothing in one is executed."""
+"""Data YAMLs: where the images are, what the classes are called. Read safely; nothing in one is executed."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class DataConfig:
     splits: dict[str, tuple[Path, ...]]  # split -> folders or .txt lists
     conditions: dict[str, str] = field(default_factory=dict)  # split -> the word that reports use for it ("night")
     method: str = "none"
-    demo: str | None = None  # the made-up world to generate where the folder is missing
+    demo: str | None = None  # the synthetic data set to generate where the folder is missing
     task: str = "detect"
     frequency: tuple[str, ...] | None = None  # of each class: r rare, c common, f frequent; None: not said
     teacher: Path | None = None  # folder of the teacher cache of the training split
-    federated: Path | None = None  # see data.verified; None: every class was looked for in every picture
+    federated: Path | None = None  # see data.verified; None: every class was looked for in every image
 
 
 def load_data(
@@ -58,8 +58,9 @@ def load_data(
     """Read and check a data YAML, given as a path or as a name in the project's data/ folder (with or without .yaml).
 
     `path` is relative to the YAML's folder, then to datasets/. `names` may also name a YAML file in that folder, which
-    then says the names and, where it is not said here, the frequency. Where the folder is missing and the file names a `demo`
-    world, `make_demo(world, folder)` is called to make it. `need`: the splits that must exist on the disk (None: all).
+    then says the names and, where it is not said here, the frequency. Where the folder is missing and the file names a
+    synthetic data set (`demo`), `make_demo(name, folder)` is called to make it. `need`: the splits that must exist on disk
+    (None: all).
     Raises UserError, naming the file and the next step, for anything missing or of the wrong kind.
     """
     file = _find(source)
@@ -168,12 +169,12 @@ def _check_presence(
 
 
 def _advice(content: dict[str, Any]) -> str:
-    """How a missing folder comes to be: the YAML's own `prepare` hint, the demo world, or a word on `path`."""
+    """How a missing folder comes to be: the YAML's own `prepare` hint, the synthetic demo data set, or a word on `path`."""
     hint = content.get("prepare")
     if isinstance(hint, list):
         hint = " && ".join(map(str, hint))
     if not hint and content.get("demo"):
-        hint = f"python prepare.py world {content['demo']}"
+        hint = f"python prepare.py synthetic {content['demo']}"
     return f"Make it with: {hint}" if hint else "Put the data there, or correct 'path' in that file."
 
 
@@ -213,7 +214,7 @@ def _frequency(file: Path, content: dict[str, Any], names: dict[int, str]) -> tu
         )
     if len(letters) != len(names):
         raise UserError(
-            f"{file}: 'frequency' has {len(letters)} letters, but 'names' has {len(names)} classes. Give one a class, "
+            f"{file}: 'frequency' has {len(letters)} letters, but 'names' has {len(names)} classes. Give one per class, "
             "in the order of their numbers."
         )
     return tuple(letters)

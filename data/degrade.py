@@ -1,4 +1,4 @@
-"""The degradation engine: every way in which this project spoils pictures, on any device, seeded picture by picture.
+"""The degradation engine: every way in which this project spoils images, on any device, seeded image by image.
 
 - AERIS's blur, resize, noise: `draw_size`, `draw_parameters`, `degrade_batch`, and by hand `gaussian_kernel` and
   `blur_resize_noise`.
@@ -19,7 +19,7 @@ from data.degradations.aeris import (
     degrade_batch,
     draw_parameters,
     draw_size,
-    picture_random,
+    image_random,
 )
 from data.degradations.coco_c import COCO_C, Corruption
 from data.degradations.common import Parameters, Range, linear_to_srgb, srgb_to_linear, to_bytes
@@ -30,6 +30,6 @@ from data.degradations.physical import DEGRADATIONS, Degradation
 __all__ = [
     "BLURS", "COCO_C", "DEGRADATIONS", "LAWS", "LOW_LIGHT_RANGES", "MODES", "SCOPES", "Corruption", "Degradation", "Draw",
     "Parameters", "Range", "blur_resize_noise", "degrade", "degrade_batch", "draw_parameters", "draw_size",
-    "gaussian_kernel", "gaussian_kernels", "linear_to_srgb", "low_light", "low_light_bytes", "picture_random", "sense",
+    "gaussian_kernel", "gaussian_kernels", "linear_to_srgb", "low_light", "low_light_bytes", "image_random", "sense",
     "srgb_to_linear", "to_bytes",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Where something moves in a clip: a background model of Gaussians for every pixel, and the union over time.
 
 The paper masks by a "temporal Gaussian mixture model" that its code does not hold; this is the natural reading (Zivkovic,
-ICPR 2004, as OpenCV has it) for a camera that stands still. On 16 frames a model that starts with the first frame takes
+ICPR 2004, as OpenCV has it) for a camera that stands still. On 16 frames per model that starts with the first frame takes
 what is there for background: it marks the place that an object leaves, and absorbs what moves slowly. So it starts with
 the median over time here.
 """
@@ -24,7 +24,7 @@ def foreground(
 ) -> NDArray[np.bool_]:
     """Pixels that something moves over in any frame but the first.
 
-    frames: (T, H, W, 3), in order. `least_area`: connected spots below this share of the picture are dropped, and so are
+    frames: (T, H, W, 3), in order. `least_area`: connected spots below this share of the image are dropped, and so are
     lines thinner than 3 px. Returns bool (H, W); all False where nothing moves, and for a single frame. Objects that
     stay in place for more than half of the clip are background there. Raises ValueError for another shape or type.
     """
@@ -57,7 +57,7 @@ def noise_variance(frames: NDArray[np.uint8], background: NDArray[np.uint8]) -> 
 
 
 def _without_specks(mask: NDArray[np.bool_], least_area: float) -> NDArray[np.bool_]:
-    """The mask without connected spots of less than `least_area` of the picture."""
+    """The mask without connected spots of less than `least_area` of the image."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     keep = stats[:, cv2.CC_STAT_AREA] >= least_area * mask.size
     keep[0] = False  # the ground

@@ -1,4 +1,4 @@
-"""In which order pictures are seen: a pure function of (seed, epoch), the same on any number of ranks."""
+"""In which order images are seen: a pure function of (seed, epoch), the same on any number of ranks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-Key = tuple[int, ...]  # (epoch, index), or (epoch, index, copy) from the second copy of a picture in an epoch on
+Key = tuple[int, ...]  # (epoch, index), or (epoch, index, copy) from the second copy of an image in an epoch on
 
 
 def _generator(seed: int, epoch: int) -> torch.Generator:
@@ -18,31 +18,31 @@ def _generator(seed: int, epoch: int) -> torch.Generator:
 
 
 def epoch_order(length: int, seed: int, epoch: int) -> list[int]:
-    """A permutation of `length` pictures that depends on seed and epoch alone."""
+    """A permutation of `length` images that depends on seed and epoch alone."""
     return torch.randperm(length, generator=_generator(seed, epoch)).tolist()
 
 
 def repeat_factors(classes_per_image: Sequence[Collection[int]], threshold: float = 0.001) -> Tensor:
-    """How often each picture should be seen in an epoch, so that rare classes are seen more often: (images,), >= 1.
+    """How often each image should be seen in an epoch, so that rare classes are seen more often: (images,), >= 1.
 
-    A class in a share f of the pictures asks for max(1, sqrt(threshold / f)); a picture gets the most that one of its
-    classes asks for, and 1 without objects. A class counts once in a picture. Raises ValueError for a threshold that is
-    no share of pictures.
+    A class in a share f of the images asks for max(1, sqrt(threshold / f)); an image gets the most that one of its
+    classes asks for, and 1 without objects. A class counts once in an image. Raises ValueError for a threshold that is
+    no share of images.
     Source: Gupta et al., LVIS (2019), appendix B.2.
 
-    >>> repeat_factors([{0}, {0}, {0}, {0, 1}], threshold=1.0)  # class 1 in a quarter of the pictures: sqrt(4)
+    >>> repeat_factors([{0}, {0}, {0}, {0, 1}], threshold=1.0)  # class 1 in a quarter of the images: sqrt(4)
     tensor([1., 1., 1., 2.])
     """
     if not 0 <= threshold <= 1:
-        raise ValueError(f"a threshold of {threshold}: expected a share of the pictures, from 0 to 1")
-    pictures = [set(classes) for classes in classes_per_image]
-    counts = Counter(number for classes in pictures for number in classes)
-    asked = {number: max(1.0, (threshold * len(pictures) / count) ** 0.5) for number, count in counts.items()}
-    return torch.tensor([max((asked[number] for number in classes), default=1.0) for classes in pictures])
+        raise ValueError(f"a threshold of {threshold}: expected a share of the images, from 0 to 1")
+    images = [set(classes) for classes in classes_per_image]
+    counts = Counter(number for classes in images for number in classes)
+    asked = {number: max(1.0, (threshold * len(images) / count) ** 0.5) for number, count in counts.items()}
+    return torch.tensor([max((asked[number] for number in classes), default=1.0) for classes in images])
 
 
 def repeated_order(factors: Tensor, seed: int, epoch: int) -> list[int]:
-    """Pictures in the order of an epoch, each as often as its factor (images,) says on average over epochs.
+    """Images in the order of an epoch, each as often as its factor (images,) says on average over epochs.
 
     A factor of 2.3 is two copies in seven epochs of ten, three in the others. Fractions are settled together, so that an
     epoch has the sum of the factors, rounded down or up, and its length hardly varies.
@@ -59,7 +59,7 @@ class EpochSampler:
     """Batches of (epoch, index) keys. Rank r of R takes its share of every batch, so that R ranks see what one would.
 
     All batches are full: the last one is filled from the front of the same order. `start` skips batches after a resume.
-    With `factors` (length,), pictures come as often as these say, and the second copy of a picture in an epoch has the
+    With `factors` (length,), images come as often as these say, and the second copy of an image in an epoch has the
     key (epoch, index, 1), the third 2, and so on, so that each can be drawn differently; every epoch has as many
     batches. Raises ValueError when the batch does not divide among the ranks, or for factors that cannot be used.
 
@@ -89,8 +89,8 @@ class EpochSampler:
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
-        pictures = self.length if self.factors is None else int(self.factors.sum().ceil())
-        return -(-pictures // self.batch_size)
+        images = self.length if self.factors is None else int(self.factors.sum().ceil())
+        return -(-images // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
         """The batches from `start` on."""
@@ -108,7 +108,7 @@ class EpochSampler:
 
 
 def numbered(order: Sequence[int], epoch: int) -> list[Key]:
-    """Keys in which no two copies of a picture are the same.
+    """Keys in which no two copies of an image are the same.
 
     >>> numbered([4, 7, 4], epoch=2)
     [(2, 4), (2, 7), (2, 4, 1)]
@@ -122,10 +122,10 @@ def numbered(order: Sequence[int], epoch: int) -> list[Key]:
 
 
 def _usable(factors: Tensor, length: int) -> Tensor:
-    """The factors in float64. Raises ValueError where they are not one finite number >= 0 a picture, and some more."""
+    """The factors in float64. Raises ValueError where they are not one finite number >= 0 per image, and some more."""
     factors = factors.detach().cpu().double()
     if factors.shape != (length,):
-        raise ValueError(f"{tuple(factors.shape)} factors for {length} pictures; expected one a picture")
+        raise ValueError(f"{tuple(factors.shape)} factors for {length} images; expected one per image")
     if not bool(factors.isfinite().all()) or bool((factors < 0).any()) or float(factors.sum()) < 1:
         raise ValueError("the factors must be finite and at least 0, and their sum at least 1")
     return factors
@@ -134,15 +134,15 @@ def _usable(factors: Tensor, length: int) -> Tensor:
 class MixedSampler:
     """Batches of a set and of an extra one beside it, whose indices follow those of the first.
 
-    main: gives the batches of an epoch and their number. length: pictures of the other set, of which `batch_size` go with
+    main: gives the batches of an epoch and their number. length: images of the other set, of which `batch_size` go with
     each batch; they are dealt on from epoch to epoch, each once before any comes twice. Their keys are
-    (epoch, main.length + index, deal). With `alternate`, a batch of extra pictures follows each ordinary one; else each
+    (epoch, main.length + index, deal). With `alternate`, a batch of extra images follows each ordinary one; else each
     batch has both. The rank takes its share of both. Raises ValueError where the extra share does not divide among ranks.
     """
 
     def __init__(self, main: EpochSampler, length: int, batch_size: int, alternate: bool = False) -> None:
         if batch_size % main.ranks or batch_size < 1 or length < 1:
-            raise ValueError(f"{batch_size} of {length} extra pictures do not divide among {main.ranks} ranks")
+            raise ValueError(f"{batch_size} of {length} extra images do not divide among {main.ranks} ranks")
         self.main, self.length, self.batch_size, self.alternate = main, length, batch_size, alternate
         self.start = 0
 
@@ -167,7 +167,7 @@ class MixedSampler:
             yield extra
 
     def _extra(self, number: int) -> list[Key]:
-        """This rank's keys of the extra pictures that go with batch `number` of the run."""
+        """This rank's keys of the extra images that go with batch `number` of the run."""
         share = self.batch_size // self.main.ranks
         first = number * self.batch_size + self.main.rank * share
         places = (divmod(position, self.length) for position in range(first, first + share))

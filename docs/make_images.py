@@ -1,4 +1,4 @@
-"""Every degradation at five severities on one made-up street, as one picture with names.
+"""Every degradation at five severities on one synthetic street, as one image with names.
 
 python -m docs.make_images --out docs/images/degradations.jpg
 """
@@ -21,14 +21,14 @@ from data.degrade import COCO_C, DEGRADATIONS, Draw, degrade, draw_parameters, t
 from data.synthetic.render.lighting import day
 from data.synthetic.street.scene import draw, make_street
 
-Picture = NDArray[np.uint8]
-GAP, HEAD, NAME = 3, 16, 14  # px between pictures, above the columns, above a row
+Image = NDArray[np.uint8]
+GAP, HEAD, NAME = 3, 16, 14  # px between images, above the columns, above a row
 
 
 def street(number: int, size: tuple[int, int]) -> Tensor:
-    """A made-up street by day, (1, 3, H, W) in [0, 1]."""
-    picture = day(draw(make_street(number, size)), number)
-    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    """A synthetic street by day, (1, 3, H, W) in [0, 1]."""
+    image = day(draw(make_street(number, size)), number)
+    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
 
 
 def aeris_rows(image: Tensor) -> dict[str, list[Tensor]]:
@@ -57,16 +57,16 @@ def coco_rows(image: Tensor, seed: int) -> dict[str, list[Tensor]]:
     return {f"COCO-C {name}": [one(image, [seed], level)[0] for level in range(1, 6)] for name, one in COCO_C.items()}
 
 
-def column(title: str, rows: dict[str, list[Tensor]], shrink: int) -> Picture:
-    """Rows of pictures under a title, white between them, (H, W, 3) RGB."""
+def column(title: str, rows: dict[str, list[Tensor]], shrink: int) -> Image:
+    """Rows of images under a title, white between them, (H, W, 3) RGB."""
     lines = [_strip(title, HEAD, rows, shrink)]
-    for name, pictures in rows.items():
-        small = [_shrunk(picture, shrink) for picture in pictures]
-        lines += [_strip(name, NAME, rows, shrink), np.hstack([_framed(picture) for picture in small])]
+    for name, images in rows.items():
+        small = [_shrunk(image, shrink) for image in images]
+        lines += [_strip(name, NAME, rows, shrink), np.hstack([_framed(image) for image in small])]
     return np.vstack(lines)
 
 
-def sheet(image: Tensor, seed: int, shrink: int) -> Picture:
+def sheet(image: Tensor, seed: int, shrink: int) -> Image:
     """AERIS and the physical models left, COCO-C right."""
     left = {**aeris_rows(image), **physical_rows(image, seed)}
     columns = [column("severity 0 to 1", left, shrink), column("severity 1 to 5", coco_rows(image, seed), shrink)]
@@ -75,17 +75,17 @@ def sheet(image: Tensor, seed: int, shrink: int) -> Picture:
     return np.hstack([filled[0], np.full((height, 4 * GAP, 3), 255, np.uint8), filled[1]])
 
 
-def _shrunk(picture: Tensor, shrink: int) -> Picture:
-    pixels = np.ascontiguousarray(to_bytes(picture)[0].permute(1, 2, 0).numpy())
+def _shrunk(image: Tensor, shrink: int) -> Image:
+    pixels = np.ascontiguousarray(to_bytes(image)[0].permute(1, 2, 0).numpy())
     small = cv2.resize(pixels, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
     return small.astype(np.uint8)
 
 
-def _framed(picture: Picture) -> Picture:
-    return cv2.copyMakeBorder(picture, 0, GAP, 0, GAP, cv2.BORDER_CONSTANT, value=(255, 255, 255, 255)).astype(np.uint8)
+def _framed(image: Image) -> Image:
+    return cv2.copyMakeBorder(image, 0, GAP, 0, GAP, cv2.BORDER_CONSTANT, value=(255, 255, 255, 255)).astype(np.uint8)
 
 
-def _strip(text: str, height: int, rows: dict[str, list[Tensor]], shrink: int) -> Picture:
+def _strip(text: str, height: int, rows: dict[str, list[Tensor]], shrink: int) -> Image:
     """A white strip as wide as a row, with text."""
     first = next(iter(rows.values()))
     strip = np.full((height, sum(p.shape[3] // shrink + GAP for p in first), 3), 255, np.uint8)

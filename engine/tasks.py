@@ -1,4 +1,4 @@
-"""Which task is served by which code. 'detect' is served where each door leads; every other task has a row here.
+"""Which task is served by which code. 'detect' is served where each script leads; every other task has a row here.
 
 A data YAML says its task (`task: classify`); train.py, val.py and compare.py look it up and hand their options over.
 Free of torch.
@@ -18,10 +18,10 @@ DETECT = "detect"
 
 
 class Task(NamedTuple):
-    """Functions as 'module:name', imported on use; an empty one says that the task has no such door.
+    """Functions as 'module:name', imported on use; an empty one says that the task has no such script.
 
     train, validate: take the options of train.py and val.py. examine: (weights, data, split, device) -> reports, for
-    compare.py. detect, export: take the options of these doors. metrics: what compare.py can compare, the usual one first.
+    compare.py. detect, export: take the options of these scripts. metrics: what compare.py can compare, the usual one first.
     """
 
     train: str = ""
@@ -51,18 +51,18 @@ TASKS: dict[str, Task] = {
 }
 
 
-def entry(door: str, task: str) -> Callable[..., Any] | None:
-    """What serves a door ('train', 'validate', 'examine', 'detect', 'export') for a task; None for 'detect'.
+def entry(script: str, task: str) -> Callable[..., Any] | None:
+    """What serves a script ('train', 'validate', 'examine', 'detect', 'export') for a task; None for 'detect'.
 
-    Raises UserError where the task has no such door.
+    Raises UserError where the task has no such script.
     """
     if task == DETECT:
         return None
-    place = getattr(TASKS.get(task, Task()), door)
+    place = getattr(TASKS.get(task, Task()), script)
     if not place:
-        served = ", ".join([DETECT, *(name for name, row in TASKS.items() if getattr(row, door))])
+        served = ", ".join([DETECT, *(name for name, row in TASKS.items() if getattr(row, script))])
         raise UserError(
-            f"task '{task}': this version cannot {door} it; it can for: {served}. Choose data or weights of one of these."
+            f"task '{task}': this version cannot {script} it; it can for: {served}. Choose data or weights of one of these."
         )
     module, _, name = place.partition(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), name)
@@ -93,7 +93,7 @@ def task_of_weights(path: Path) -> str:
 
 
 def check_weights(weights: Path, task: str, data: str | Path) -> None:
-    """UserError for weights that say that they are of another task than the data: sooner than a world is drawn."""
+    """UserError for weights that say that they are of another task than the data: sooner than a synthetic data set is drawn."""
     said = task_of_weights(weights)
     if said not in (DETECT, task):
         raise UserError(

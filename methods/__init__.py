@@ -1,1 +1,1 @@
-"""The systems that make a detector keep working when the picture is bad, one file each, over one protocol (`base.py`)."""
+"""The systems that make a detector keep working when the image is bad, one file each, over one protocol (`base.py`)."""

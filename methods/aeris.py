@@ -1,7 +1,7 @@
-"""AERIS: learn from degraded views of clean pictures, and to restore the clean one (Cui et al., ECCV 2022).
+"""AERIS: learn from degraded views of clean images, and to restore the clean one (Cui et al., ECCV 2022).
 
 Each batch is blurred, made smaller and noisy before the detector sees it; a decoder on the detector's features is asked for the
-clean picture. The decoder is dropped at the end; the detector then runs on small, bad pictures at their own size.
+clean image. The decoder is dropped at the end; the detector then runs on small, bad images at their own size.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.degrade import Draw, degrade_batch, draw_parameters, draw_size, picture_random
+from data.degrade import Draw, degrade_batch, draw_parameters, draw_size, image_random
 from methods.base import Batch, Detector, Method, Step
 from methods.options.aeris import AERISOptions
 from models.graph import first_concat
@@ -54,10 +54,10 @@ class AERIS(Method):
         return first_concat(detector, STRIDES[self.options.restore_stage])
 
     def prepare(self, batch: Batch) -> None:
-        """Put degraded views in place of the pictures, of one size a batch; the clean ones stay as `clean`."""
+        """Put degraded views in place of the images, of one size per batch; the clean ones stay as `clean`."""
         clean = batch["img"]
         views = [name for name, value in batch.items() if isinstance(value, Tensor) and value.shape == clean.shape]
-        size = draw_size(picture_random(batch["seed"][0], VIEW), clean.shape[2:], self.options.degrade_sizes)
+        size = draw_size(image_random(batch["seed"][0], VIEW), clean.shape[2:], self.options.degrade_sizes)
         draws = self._draws(batch, size, VIEW)
         if self.options.consistency_weight:
             batch["again"] = degrade_batch(clean, self._draws(batch, size, AGAIN))
@@ -66,10 +66,10 @@ class AERIS(Method):
         batch["clean"] = clean
 
     def _draws(self, batch: Batch, size: tuple[int, int], stream: int) -> list[Draw]:
-        """The draw of each picture; one kind of interpolation or blur follows from its own seed alone."""
+        """The draw of each image; one kind of interpolation or blur follows from its own seed alone."""
         shape = tuple(batch["img"].shape[2:])
         scope = self.options.degrade_scope
-        return [draw_parameters(picture_random(seed, 1 + stream), shape, size, scope) for seed in batch["seed"]]
+        return [draw_parameters(image_random(seed, 1 + stream), shape, size, scope) for seed in batch["seed"]]
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """`restore` and `consistency`, as far as they have weight; each grows with the batch, as detection losses do."""
@@ -82,4 +82,4 @@ class AERIS(Method):
             again = step.forward(step.batch["again"]).taps["aeris"]
             terms["consistency"] = self.options.consistency_weight * consistency_loss(step.taps["aeris"], again)
         step.log.update({name: term.detach() for name, term in terms.items()})
-        return {name: term * step.pictures for name, term in terms.items()}
+        return {name: term * step.images for name, term in terms.items()}

@@ -34,8 +34,8 @@ class Forward:
 class Step:
     """What a method sees of one training step.
 
-    batch["img"] and each extra view are (B, 3, H, W) RGB in [0, 1]; batch["seed"] holds one integer a picture.
-    `forward` passes another view through the detector, with the same labels. `pictures` is the batch size of all ranks
+    batch["img"] and each extra view are (B, 3, H, W) RGB in [0, 1]; batch["seed"] holds one integer per image.
+    `forward` passes another view through the detector, with the same labels. `images` is the batch size of all ranks
     together, by which detection losses are multiplied. A term is logged by its value unless the
     method puts another number under its name into `log`.
     """
@@ -43,7 +43,7 @@ class Step:
     batch: Batch
     detector: Detector
     forward: Callable[[Tensor], Forward]
-    pictures: int = 1
+    images: int = 1
     log: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property
@@ -92,7 +92,7 @@ class Run:
 class Method:
     """Base of all methods: every hook does nothing, so that a method states only what it changes.
 
-    `name` is its name in `--method`; `views` are the extra pictures it wants in a batch (`pair`, ...);
+    `name` is its name in `--method`; `views` are the extra images it wants in a batch (`pair`, ...);
     `trainable` holds modules that train with the detector and are dropped at the end (None: it has none);
     `alternates` says that parts of the detector rest in some epochs.
     """
@@ -119,7 +119,7 @@ class Method:
     def check(self, labels: Sequence[Any], names: Mapping[int, str], extra: Sequence[Any] = ()) -> None:
         """Raise UserError where the method cannot train on these labels (`data.io.labels.Label`) and class names.
 
-        extra: labels of the extra pictures, where the run has some.
+        extra: labels of the extra images, where the run has some.
         """
 
     def taps(self, detector: Detector) -> Mapping[str, int | str]:

@@ -1,7 +1,7 @@
-"""Federated class loss: of many classes, each picture's loss looks at a few only. Pure arithmetic over tensors.
+"""Federated class loss: of many classes, each image's loss looks at a few only. Pure arithmetic over tensors.
 
-In a federated set a picture is labelled for some classes; of all others nobody knows whether they are there. And where
-there are a thousand classes, a rare one is background in nearly every picture, which teaches the detector never to name
+In a federated set an image is labelled for some classes; of all others nobody knows whether they are there. And where
+there are a thousand classes, a rare one is background in nearly every image, which teaches the detector never to name
 it. Both are eased by a loss over the labelled classes and a few drawn ones.
 Source: Gupta et al., LVIS (2019), for the labels; Zhou et al., Probabilistic two-stage detection (2021), for the loss.
 """
@@ -29,7 +29,7 @@ def federated_classes(
 ) -> Tensor:
     """The classes that a loss looks at: all of `labels`, each once and ascending, then drawn ones up to `k` in all.
 
-    labels: (n,) class numbers; frequency: (C,) pictures of each class in the training set. A class is drawn with a
+    labels: (n,) class numbers; frequency: (C,) images of each class in the training set. A class is drawn with a
     probability proportional to the square root of its frequency, none twice, one of frequency 0 never: fewer than k
     come back where there are not enough. Returns (m,) int64 on the device of `frequency`; drawn on the CPU, so that a
     seed means the same everywhere. Raises ValueError for a label outside 0 ... C - 1.
@@ -47,7 +47,7 @@ def federated_classes(
 
 @dataclass(frozen=True)
 class FederatedSet:
-    """The classes that count in each of B pictures: K columns, of which some pictures use fewer.
+    """The classes that count in each of B images: K columns, of which some images use fewer.
 
     ids: (B, K) int64, class numbers, 0 where a column is not used; used: (B, K) bool; negative: (B, K) bool, whether
     points that train no object of the class count against it (never where the labels are partial).
@@ -70,49 +70,49 @@ def federated_set(
     verified: Sequence[Verified] | None = None,
     shared: bool = False,
 ) -> FederatedSet:
-    """Choose the classes of each picture: its labels, those verified to be absent, and drawn ones up to `k`.
+    """Choose the classes of each image: its labels, those verified to be absent, and drawn ones up to `k`.
 
-    labels: of each picture, (n,) class numbers; frequency: (C,); verified: of each picture, None where nothing is known
-    beyond the labels. A class with partial labels is never drawn. `shared`: all pictures look at the classes of the whole
+    labels: of each image, (n,) class numbers; frequency: (C,); verified: of each image, None where nothing is known
+    beyond the labels. A class with partial labels is never drawn. `shared`: all images look at the classes of the whole
     batch, as published; many classes are labelled in a large batch, and none is drawn then. Raises ValueError for
-    unequal numbers of pictures.
+    unequal numbers of images.
     """
     known = [Verified()] * len(labels) if verified is None else list(verified)
     if len(known) != len(labels):
-        raise ValueError(f"{len(known)} verified pictures for {len(labels)} labelled ones")
+        raise ValueError(f"{len(known)} verified images for {len(labels)} labelled ones")
     if shared and labels:
         chosen = [federated_classes(torch.cat([row.flatten() for row in labels]), frequency, k, generator)]
         chosen *= len(labels)
     else:
         pairs = zip(labels, known, strict=True)
-        chosen = [_classes_of(row, picture, frequency, k, generator) for row, picture in pairs]
+        chosen = [_classes_of(row, image, frequency, k, generator) for row, image in pairs]
     return _columns(chosen, known, frequency.device)
 
 
 def _classes_of(
-    labels: Tensor, picture: Verified, frequency: Tensor, k: int, generator: torch.Generator | None
+    labels: Tensor, image: Verified, frequency: Tensor, k: int, generator: torch.Generator | None
 ) -> Tensor:
-    """The classes (m,) of one picture."""
+    """The classes (m,) of one image."""
     chance = frequency.detach().clone()
-    chance[list(picture.partial)] = 0
-    certain = torch.cat([labels.flatten().to("cpu", torch.int64), torch.tensor(picture.absent, dtype=torch.int64)])
+    chance[list(image.partial)] = 0
+    certain = torch.cat([labels.flatten().to("cpu", torch.int64), torch.tensor(image.absent, dtype=torch.int64)])
     return federated_classes(certain, chance, k, generator)
 
 
 def _columns(chosen: Sequence[Tensor], known: Sequence[Verified], device: torch.device) -> FederatedSet:
-    """Classes of each picture (m,) side by side, padded to the most."""
+    """Classes of each image (m,) side by side, padded to the most."""
     if not chosen:
         nothing = torch.zeros(0, 0, dtype=torch.int64, device=device)
         return FederatedSet(nothing, nothing.bool(), nothing.bool())
     padded = pad_sequence([row.to(device) for row in chosen], batch_first=True, padding_value=-1)  # (B, K)
-    partial = [torch.tensor(picture.partial, dtype=torch.int64, device=device) for picture in known]
+    partial = [torch.tensor(image.partial, dtype=torch.int64, device=device) for image in known]
     surely = torch.stack([~torch.isin(row, those) for row, those in zip(padded, partial, strict=True)])  # (B, K)
     used = padded >= 0
     return FederatedSet(padded.clamp(min=0), used, used & surely)
 
 
 def gather_classes(values: Tensor, chosen: FederatedSet) -> Tensor:
-    """The columns (B, A, K) of values (B, A, C) that count in each picture; unused columns hold those of class 0."""
+    """The columns (B, A, K) of values (B, A, C) that count in each image; unused columns hold those of class 0."""
     return values.gather(2, chosen.ids[:, None].expand(-1, values.shape[1], -1))
 
 

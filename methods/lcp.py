@@ -1,7 +1,7 @@
-"""LCP: learn where the picture fails, and catch up with clear ones there (Fu et al., TCSVT 2024).
+"""LCP: learn where the image fails, and catch up with clear ones there (Fu et al., TCSVT 2024).
 
 Two learners in the network train in turn, an epoch each. U: the catch-up learner pulls the features of degraded crux
-regions towards those of clear pictures. C: everything behind it, and the crux learner, learn to detect.
+regions towards those of clear images. C: everything behind it, and the crux learner, learn to detect.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CATCH_UP, CRUX, BOTH = "U", "C", "B"
 
 
 def catch_up_loss(low_quality: Tensor, favoured: Tensor, weight: float = 100.0) -> Tensor:
-    """Pull where the features of degraded pictures have their mass towards where those of clear pictures have it.
+    """Pull where the features of degraded images have their mass towards where those of clear images have it.
 
     low_quality, favoured: (B, C, H, W), any real values. Each map is read as one categorical distribution over channel x
     row x column, so the loss ignores a constant added to a map, but not its scale. The favoured side is not
@@ -62,7 +62,7 @@ def alternation(epochs: int) -> str:
 
 
 def turns(text: str, epochs: int) -> str:
-    """One letter an epoch: the given text, repeated as often as needed, or the published order where there is none.
+    """One letter per epoch: the given text, repeated as often as needed, or the published order where there is none.
 
     Raises UserError for another letter, a text longer than the run, or an order that ends with U.
 
@@ -80,7 +80,7 @@ def turns(text: str, epochs: int) -> str:
 
 @contextmanager
 def shallow_norms(detector: Detector, training: bool) -> Iterator[None]:
-    """Inside, the batch norms of the shallow layers follow the pictures they see (training), or stay as they are."""
+    """Inside, the batch norms of the shallow layers follow the images they see (training), or stay as they are."""
     norms = [part for row in shallow_rows(detector) for part in row.modules() if isinstance(part, nn.BatchNorm2d)]
     before = [norm.training for norm in norms]
     for norm in norms:
@@ -93,7 +93,7 @@ def shallow_norms(detector: Detector, training: bool) -> Iterator[None]:
 
 
 def follow_statistics(detector: Detector, images: Tensor) -> None:
-    """Let the batch statistics of the shallow layers follow pictures (B, 3, H, W), and nothing else change."""
+    """Let the batch statistics of the shallow layers follow images (B, 3, H, W), and nothing else change."""
     with shallow_norms(detector, training=True), torch.no_grad():
         shared_features(detector, images)
 
@@ -109,7 +109,7 @@ class LCP(Method):
         self.letters = ""
 
     def settle(self, epochs: int) -> dict[str, Any]:
-        """The letters of the run. Clear pictures are asked for only where some epoch looks at them."""
+        """The letters of the run. Clear images are asked for only where some epoch looks at them."""
         self.letters = turns(self.options.lcp_turns, epochs)
         self.views = frozenset({"favoured"} if set(self.letters) & {CATCH_UP, BOTH} else ())
         return {"lcp_turns": self.letters}
@@ -129,7 +129,7 @@ class LCP(Method):
         rows = [layer.i for layer in shallow_rows(detector)]
         order = f"lcp: epochs {self.letters} (U: catch-up learner alone, C: crux learner and detector, B: both at once)"
         still = f"lcp: rows {rows[0]} to {rows[-1]} keep the weights they start with; give them --weights "
-        still += "trained on clear pictures"
+        still += "trained on clear images"
         return [order, still] if self.options.lcp_shallow == "rest" else [order]
 
     def rates(self, detector: Detector) -> dict[nn.Module, float]:
@@ -154,7 +154,7 @@ class LCP(Method):
         self.letter = letter
 
     def loss(self, step: Step) -> dict[str, Tensor]:
-        """In U and B: features of the pushed cruxes against those of clear pictures' cruxes. In C: nothing of its own."""
+        """In U and B: features of the pushed cruxes against those of clear images' cruxes. In C: nothing of its own."""
         if self.letter == CRUX:
             return {}
         low_quality, favoured = step.batch["img"], step.batch["favoured"]

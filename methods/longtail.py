@@ -1,8 +1,8 @@
-"""Long-tailed training: a class loss over few classes a picture, and pictures of which only one class is known.
+"""Long-tailed training: a class loss over few classes per image, and images of which only one class is known.
 
-In a coarse picture every object is a whole picture of its own, cut and put beside others. Where the thing is in it, nobody
+In a coarse image every object is a whole image of its own, cut and put beside others. Where the thing is in it, nobody
 knows: such an object takes the points that already see its class, gives no box loss, and says nothing about classes that
-were not chosen. Source: RichSem, NeurIPS 2023, for coarse pictures; `methods.federated` for the loss.
+were not chosen. Source: RichSem, NeurIPS 2023, for coarse images; `methods.federated` for the loss.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from methods.base import Batch, Method
 from methods.federated import FederatedSet, federated_bce, federated_set
 from methods.options.longtail import LongTailOptions
 
-COARSE_CLASSES = 50  # of a coarse picture where --federated does not say
+COARSE_CLASSES = 50  # of a coarse image where --federated does not say
 
 
 class LongTail(Method):
-    """The method `longtail`, which --federated and extra pictures bring along."""
+    """The method `longtail`, which --federated and extra images bring along."""
 
     name = "longtail"
     views = frozenset({"verified"})
@@ -33,33 +33,33 @@ class LongTail(Method):
         self.coarse: Tensor | None = None
 
     def check(self, labels: Sequence[Any], names: Mapping[int, str], extra: Sequence[Any] = ()) -> None:
-        """Count in how many pictures each class is."""
+        """Count in how many images each class is."""
         classes = [torch.from_numpy(label.classes).long().unique() for label in labels]
         self.frequency = torch.bincount(torch.cat(classes), minlength=len(names)).float()  # (C,)
 
     def notes(self, detector: Any) -> list[str]:
         """What the loss looks at, and the classes that nothing is learnt of."""
         absent = int((self.frequency == 0).sum())
-        looks = f"{self.options.federated} classes a picture" if self.options.federated else "all classes"
+        looks = f"{self.options.federated} classes per image" if self.options.federated else "all classes"
         lines = [f"longtail: the class loss looks at {looks}"]
         return lines + (
-            [f"longtail: {absent} of {len(self.frequency)} classes are in no training picture"] * (absent > 0)
+            [f"longtail: {absent} of {len(self.frequency)} classes are in no training image"] * (absent > 0)
         )
 
     def prepare(self, batch: Batch) -> None:
-        """Choose the classes of every picture, from the seed of the first one."""
-        pictures, device = len(batch["img"]), batch["img"].device
+        """Choose the classes of every image, from the seed of the first one."""
+        images, device = len(batch["img"]), batch["img"].device
         self.coarse = batch.get("coarse")
         if not self.options.federated and self.coarse is None:
             self.chosen = None
             return
         owner, classes = batch["batch_idx"].cpu(), batch["cls"].view(-1).long().cpu()
-        labels = [classes[owner == number] for number in range(pictures)]
-        whole = torch.zeros(pictures, dtype=torch.bool) if self.options.federated else ~self.coarse.cpu()  # type: ignore[union-attr]
+        labels = [classes[owner == number] for number in range(images)]
+        whole = torch.zeros(images, dtype=torch.bool) if self.options.federated else ~self.coarse.cpu()  # type: ignore[union-attr]
         self.chosen = self._choose(labels, batch, whole).to(device)
 
     def _choose(self, labels: list[Tensor], batch: Batch, whole: Tensor) -> FederatedSet:
-        """whole: (B,) bool, pictures whose loss looks at every class."""
+        """whole: (B,) bool, images whose loss looks at every class."""
         everything = torch.arange(len(self.frequency))
         return federated_set(
             [everything if all_of_them else own for own, all_of_them in zip(labels, whole.tolist(), strict=True)],
@@ -71,7 +71,7 @@ class LongTail(Method):
         )
 
     def criterion(self, branch: Any) -> None:
-        """Put the three parts of the detection loss behind ones that know coarse pictures and chosen classes."""
+        """Put the three parts of the detection loss behind ones that know coarse images and chosen classes."""
         branch.bce = ChosenClasses(self, branch.bce)
         branch.bbox_loss = FineBoxes(self, branch.bbox_loss)
         branch.assigner = CoarseAssigner(self, branch.assigner)
@@ -92,7 +92,7 @@ class ChosenClasses(nn.Module):
 
 
 class FineBoxes(nn.Module):
-    """The box loss without the objects of coarse pictures."""
+    """The box loss without the objects of coarse images."""
 
     def __init__(self, method: LongTail, stock: Any) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class FineBoxes(nn.Module):
 class CoarseAssigner(nn.Module):
     """An assigner that ranks the points in a coarse object by their score alone.
 
-    Task alignment is score^0.5 x IoU^6. The box that a coarse picture's point predicts is taken to be the object it lies in,
+    Task alignment is score^0.5 x IoU^6. The box that a coarse image's point predicts is taken to be the object it lies in,
     so that the IoU is 1: any assigner that reads predicted boxes does then what is wanted, and the best point's target is 1.
     """
 

@@ -72,7 +72,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 class Assigned(NamedTuple):
-    """What an assigner returns: for b pictures of A points each, the label (b, A), box (b, A, 4) and class targets
+    """What an assigner returns: for b images of A points each, the label (b, A), box (b, A, 4) and class targets
     (b, A, classes), whether a point is positive (b, A), and the object that it trains (b, A)."""
 
     labels: Tensor
@@ -83,7 +83,7 @@ class Assigned(NamedTuple):
 
 
 class Points(NamedTuple):
-    """All feature points of a picture: places (A, 2) px, sides (A,) px of their effective fields, and their levels."""
+    """All feature points of an image: places (A, 2) px, sides (A,) px of their effective fields, and their levels."""
 
     places: Tensor
     sides: Tensor
@@ -139,7 +139,7 @@ class RFLAssigner(nn.Module):
         mask_gt: Tensor,
         **extra: Tensor,
     ) -> Assigned:
-        """Assign b pictures of A points and at most n objects.
+        """Assign b images of A points and at most n objects.
 
         pd_scores (b, A, classes) after the sigmoid, pd_bboxes (b, A, 4), anc_points (A, 2), gt_labels (b, n, 1),
         gt_bboxes (b, n, 4), mask_gt (b, n, 1) 1 where there is an object; boxes xyxy, all in px.
@@ -202,7 +202,7 @@ class RFLAssigner(nn.Module):
         """The targets and box weights of all positive points of tiny objects, by the rules."""
         rules = self.rules
         image, point = (assigned.positive & tiny.gather(1, assigned.owners.long())).nonzero(as_tuple=True)  # (m,)
-        key = image * boxes.shape[1] + assigned.owners[image, point].long()  # (m,) one number an object
+        key = image * boxes.shape[1] + assigned.owners[image, point].long()  # (m,) one number per object
         box = _at_least_a_pixel(boxes.flatten(0, 1)[key])  # (m, 4)
         label = assigned.labels[image, point]
         stock = assigned.scores[image, point, label].float()
@@ -261,7 +261,7 @@ def _take(rfd: Tensor, near: Tensor, k: int, conflict: str, points: int) -> Tens
 
 
 def _nobody(scores: Tensor, boxes: Tensor) -> Assigned:
-    """The assignment of pictures without objects."""
+    """The assignment of images without objects."""
     none = torch.zeros(scores.shape[:2], dtype=torch.long, device=scores.device)
     return Assigned(none, torch.zeros_like(boxes), torch.zeros_like(scores), none.bool(), none.clone())
 

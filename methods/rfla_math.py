@@ -50,7 +50,7 @@ def hierarchical_assign(
 ) -> Tensor:
     """Give every object its nearest points, then another try to objects by shrunk fields.
 
-    rfd, rfd_shrunk: (n, N) nearness before and after the fields shrink; topk: points an object takes in each stage, all
+    rfd, rfd_shrunk: (n, N) nearness before and after the fields shrink; topk: points per object takes in each stage, all
     points tied with the last one included. Inside a stage the later object overwrites, the first stage beats the second.
     Points that nobody takes but whose shrunk nearness reaches `ignore_above` are ignored (None: never).
     Returns (N,) int64: 1-based object, 0 background, -1 ignored. Source: RFLA, section 3.3.
@@ -86,7 +86,7 @@ class Grid(NamedTuple):
 
 
 def grids(size: tuple[int, int], strides: Sequence[int]) -> list[Grid]:
-    """Levels of a picture of `size` = (height, width) px, in the order of the points: finest first, row by row."""
+    """Levels of an image of `size` = (height, width) px, in the order of the points: finest first, row by row."""
     found, start = [], 0
     for stride in strides:
         rows, columns = size[0] // stride, size[1] // stride

@@ -28,7 +28,7 @@ ASSIGNED = "assigned"  # entry of a branch's predictions
 
 
 class Assigned(NamedTuple):
-    """What the assigner decided for one branch of predictions: places (B, A) of each anchor's object in its picture's list,
+    """What the assigner decided for one branch of predictions: places (B, A) of each anchor's object in its image's list,
 
     which anchors have one (B, A) bool, and how good each is (B, A), the largest target score.
     """
@@ -54,7 +54,7 @@ class RichSem(Method):
         if self.options.teacher is None:
             raise UserError(
                 "--method richsem: needs the teacher cache of the training set; give --teacher FOLDER. Make one with "
-                "'python prepare.py teacher --data YAML --checkpoint FILE' (or --train-demo; and --extra for extra pictures)."
+                "'python prepare.py teacher --data YAML --checkpoint FILE' (or --train-demo; and --extra for extra images)."
             )
         return TeacherCache(self.options.teacher)
 
@@ -125,7 +125,7 @@ class RichSem(Method):
         weight = object_weights(assigned.quality[chosen], objects)
         value = self.options.semantic_weight * semantic_loss(branch(features[chosen]), teacher, weight)
         step.log["semantic"] = value.detach()
-        return {"semantic": value * step.pictures}
+        return {"semantic": value * step.images}
 
     def _embeddings(self, ids: Tensor) -> Tensor:
         """Rows (M, D) of the cache, each read from the disk once, on the device of the ids (M,)."""
@@ -134,20 +134,20 @@ class RichSem(Method):
         return torch.from_numpy(np.ascontiguousarray(rows)).to(ids.device)[places]
 
 
-def padded_rows(batch_idx: Tensor, soft_id: Tensor, pictures: int) -> Tensor:
-    """Rows (N,) of a batch's objects as (pictures, most), NO_ROW where there is none, packed as the detection loss packs.
+def padded_rows(batch_idx: Tensor, soft_id: Tensor, images: int) -> Tensor:
+    """Rows (N,) of a batch's objects as (images, most), NO_ROW where there is none, packed as the detection loss packs.
 
-    batch_idx: (N,) the picture of each object, in rising order.
+    batch_idx: (N,) the image of each object, in rising order.
 
     >>> padded_rows(torch.tensor([0.0, 0.0, 2.0]), torch.tensor([5, 6, 7]), 3).tolist()
     [[5, 6], [-1, -1], [7, -1]]
     """
     owner = batch_idx.view(-1).long()
-    counts = torch.bincount(owner, minlength=pictures)
+    counts = torch.bincount(owner, minlength=images)
     starts = counts.cumsum(0) - counts
     place = torch.arange(len(owner), device=owner.device) - starts[owner]
     most = int(counts.max()) if len(owner) else 0
-    rows = torch.full((pictures, max(most, 1)), NO_ROW, dtype=torch.long, device=owner.device)
+    rows = torch.full((images, max(most, 1)), NO_ROW, dtype=torch.long, device=owner.device)
     rows[owner, place] = soft_id.to(owner.device)
     return rows
 
@@ -155,11 +155,11 @@ def padded_rows(batch_idx: Tensor, soft_id: Tensor, pictures: int) -> Tensor:
 def labelled_anchors(assigned: Assigned, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Which anchors (B, A) bool have an object with a soft label; and of each of these the row (M,) in the cache, and a
 
-    number (M,) of the object in this batch: a picture may be in it twice.
+    number (M,) of the object in this batch: an image may be in it twice.
     """
-    pictures, most = rows.shape
+    images, most = rows.shape
     place = assigned.objects.clamp(max=most - 1)  # (B, A)
     row = rows.gather(1, place)  # (B, A)
     chosen = assigned.foreground & (row != NO_ROW)
-    number = place + most * torch.arange(pictures, device=rows.device)[:, None]  # (B, A)
+    number = place + most * torch.arange(images, device=rows.device)[:, None]  # (B, A)
     return chosen, row[chosen], number[chosen]

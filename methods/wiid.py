@@ -1,6 +1,6 @@
 """WiiD: learn one representation for a scene by day and in the dark (Watching it in Dark, ECCV 2024; detection branch).
 
-Each training picture comes with its dark partner in the same geometry. Both get the detection loss; momentum targets of
+Each training image comes with its dark partner in the same geometry. Both get the detection loss; momentum targets of
 each teach the other (BYOL, both directions), and the same cells of both are masked, so that features follow the target
 and not the light. Nothing of it is left after training.
 """
@@ -93,7 +93,7 @@ def occlusion_cells(
 
 
 def spectral_saliency(image: Tensor, size: int = 64) -> Tensor:
-    """Where a picture departs from the smooth log spectrum that pictures share.
+    """Where an image departs from the smooth log spectrum that images share.
 
     image: (B, 3, H, W) in [0, 1]. Returns (B, 1, H, W) >= 0.
     Source: Hou and Zhang, Saliency Detection: A Spectral Residual Approach (CVPR 2007).
@@ -109,7 +109,7 @@ def spectral_saliency(image: Tensor, size: int = 64) -> Tensor:
 
 
 def pixel_boxes(batch: Batch) -> list[np.ndarray]:
-    """Boxes of a batch as one (n, 4) xyxy array in pixels a picture."""
+    """Boxes of a batch as one (n, 4) xyxy array in pixels per image."""
     height, width = batch["img"].shape[2:]
     centre, size = batch["bboxes"].cpu().float().split(2, 1)  # (n, 2) each, normalised
     scale = torch.tensor([width, height, width, height])
@@ -119,16 +119,16 @@ def pixel_boxes(batch: Batch) -> list[np.ndarray]:
 
 
 def cell_mask(cells: Sequence[Sequence[tuple[int, int]]], grid: int, height: int, width: int) -> Tensor:
-    """Chosen cells of each picture as a (B, 1, H, W) boolean mask on the CPU."""
+    """Chosen cells of each image as a (B, 1, H, W) boolean mask on the CPU."""
     chosen = torch.zeros(len(cells), grid, grid, dtype=torch.bool)
-    for picture, pairs in enumerate(cells):
+    for image, pairs in enumerate(cells):
         for column, row in pairs:
-            chosen[picture, row, column] = True
+            chosen[image, row, column] = True
     return _spread(chosen[:, None], height, width)
 
 
 def _spread(cells: Tensor, height: int, width: int) -> Tensor:
-    """One value a cell to one value a pixel: (B, C, grid, grid) to (B, C, H, W), zeros in the remainder."""
+    """One value per cell to one value per pixel: (B, C, grid, grid) to (B, C, H, W), zeros in the remainder."""
     grid = cells.shape[-1]
     pixels = cells.repeat_interleave(height // grid, 2).repeat_interleave(width // grid, 3)
     return F.pad(pixels, (0, width - pixels.shape[3], 0, height - pixels.shape[2]))
@@ -149,7 +149,7 @@ class MomentumTarget:
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> list[Tensor]:
-        """image: (B, 3, H, W). Returns one normalised (B, D) vector a tap, without gradient."""
+        """image: (B, 3, H, W). Returns one normalised (B, D) vector per tap, without gradient."""
         *layers, projectors = self.copy
         features = run_layers(layers, image.detach(), self.taps)
         return [F.normalize(head(features[name]).float(), dim=1) for name, head in projectors.named_children()]
@@ -220,7 +220,7 @@ class WiiD(Method):
             for i, boxes in enumerate(pixel_boxes(batch)):
                 for x1, y1, x2, y2 in boxes.round().astype(int).clip(0):
                     keep[i, :, y1:y2, x1:x2] = 1
-                keep[i] += float(len(boxes) == 0)  # a picture without objects stays as it is
+                keep[i] += float(len(boxes) == 0)  # an image without objects stays as it is
             return keep.to(image.device)
         if self.options.highlight == "saliency":
             saliency = spectral_saliency(image)
@@ -255,7 +255,7 @@ class WiiD(Method):
         """Detection loss of the dark member, symmetric BYOL, and MMD when asked for."""
         pair = step.forward(step.batch["pair"])
         terms = {"pair": pair.loss}
-        step.log["pair"] = sum(pair.items.values(), torch.zeros(()))  # per picture, as the parts of the first member
+        step.log["pair"] = sum(pair.items.values(), torch.zeros(()))  # per image, as the parts of the first member
         if self.target is not None:
             q_day, q_dark = self._predict(step.taps), self._predict(pair.taps)
             k_day, k_dark = self.target(step.batch["img"]), self.target(step.batch["pair"])

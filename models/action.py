@@ -60,7 +60,7 @@ def normalise(clip: Tensor, name: str) -> Tensor:
 
 
 def check_clip(name: str, frames: int, size: int) -> None:
-    """Raise UserError where the network cannot take clips of so many frames and so many px a side."""
+    """Raise UserError where the network cannot take clips of so many frames and so many px per side."""
     wants = INPUTS[name]
     if wants.exact and (frames, size) != (wants.least_frames, wants.least_size):
         raise UserError(

@@ -65,7 +65,7 @@ def logits_and_features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normalise(image: Tensor) -> Tensor:
-    """Pictures (B, 3, H, W) RGB in [0, 1] to what the networks were made for; ImageNet's mean colour becomes 0."""
+    """Images (B, 3, H, W) RGB in [0, 1] to what the networks were made for; ImageNet's mean colour becomes 0."""
     mean, deviation = (image.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
     return (image - mean) / deviation
 

@@ -1,8 +1,8 @@
-"""RichSem's teacher at work: what a CLIP's picture side makes of the objects in a picture.
+"""RichSem's teacher at work: what a CLIP's image side makes of the objects in an image.
 
-roi   the whole picture through the trunk, then ROIAlign and the attention pool for each box: CLIPs with a ResNet, as published
+roi   the whole image through the trunk, then ROIAlign and the attention pool for each box: CLIPs with a ResNet, as published
 crop  each box cut out, scaled to the model's own size and encoded by itself: any CLIP
-They agree on a box that is a whole picture of the model's own size. Source: specification 2.2 and 4.3.
+They agree on a box that is a whole image of the model's own size. Source: specification 2.2 and 4.3.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from torchvision.ops import roi_align
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's, RGB in [0, 1]
 BORDER = (0.485, 0.456, 0.406)  # the detector's mean colour: the published border is 0 in its units
-STRIDE = 32  # px a cell of the trunk
+STRIDE = 32  # px per cell of the trunk
 LONGEST = 1333 / 800  # longer side, as a multiple of --short
 CHUNK = 64  # crops that are encoded together
 
 
 def is_cnn(visual: Any) -> bool:
-    """Whether a CLIP's picture side is a ResNet with an attention pool, as mode `roi` needs."""
+    """Whether a CLIP's image side is a ResNet with an attention pool, as mode `roi` needs."""
     return all(hasattr(visual, part) for part in ("stem", "layer1", "layer2", "layer3", "layer4", "attnpool"))
 
 
-def normalised(picture: Tensor) -> Tensor:
+def normalised(image: Tensor) -> Tensor:
     """(B, 3, H, W) RGB in [0, 1] to CLIP's units."""
-    return (picture - picture.new_tensor(MEAN).view(3, 1, 1)) / picture.new_tensor(STD).view(3, 1, 1)
+    return (image - image.new_tensor(MEAN).view(3, 1, 1)) / image.new_tensor(STD).view(3, 1, 1)
 
 
 def fitted_size(height: int, width: int, short: int) -> tuple[int, int]:
-    """Size of a picture once its shorter side is `short` px and its longer one at most 1333/800 of that.
+    """Size of an image once its shorter side is `short` px and its longer one at most 1333/800 of that.
 
     >>> fitted_size(480, 640, 800), fitted_size(100, 1000, 800)
     ((800, 1067), (133, 1333))
@@ -42,50 +42,50 @@ def fitted_size(height: int, width: int, short: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def fitted(picture: Tensor, short: int) -> tuple[Tensor, tuple[int, int]]:
-    """A picture (3, H, W) RGB in [0, 1] scaled and normalised, in a border up to whole cells: (1, 3, h, w), and its size.
+def fitted(image: Tensor, short: int) -> tuple[Tensor, tuple[int, int]]:
+    """An image (3, H, W) RGB in [0, 1] scaled and normalised, in a border up to whole cells: (1, 3, h, w), and its size.
 
     The size, (height, width) px, is without the border.
     """
-    size = fitted_size(picture.shape[1], picture.shape[2], short)
+    size = fitted_size(image.shape[1], image.shape[2], short)
     height, width = (-(-side // STRIDE) * STRIDE for side in size)
-    canvas = picture.new_tensor(BORDER).view(1, 3, 1, 1).repeat(1, 1, height, width)
-    canvas[..., : size[0], : size[1]] = resized(picture, size)
+    canvas = image.new_tensor(BORDER).view(1, 3, 1, 1).repeat(1, 1, height, width)
+    canvas[..., : size[0], : size[1]] = resized(image, size)
     return normalised(canvas), size
 
 
-def resized(picture: Tensor, size: tuple[int, int]) -> Tensor:
+def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
     """(3, H, W) to (1, 3, *size), smoothed where it shrinks."""
-    return F.interpolate(picture[None], size, mode="bilinear", antialias=True, align_corners=False)
+    return F.interpolate(image[None], size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def roi_embeddings(visual: Any, picture: Tensor, boxes: Tensor) -> Tensor:
-    """Embeddings (N, D), of any length, of boxes (N, 4) x1 y1 x2 y2 px in a normalised picture (1, 3, h, w)."""
-    features = visual.stem(picture)
+def roi_embeddings(visual: Any, image: Tensor, boxes: Tensor) -> Tensor:
+    """Embeddings (N, D), of any length, of boxes (N, 4) x1 y1 x2 y2 px in a normalised image (1, 3, h, w)."""
+    features = visual.stem(image)
     for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
         features = layer(features)
-    side = isqrt(len(visual.attnpool.positional_embedding) - 1)  # 7 for pictures of 224 px
+    side = isqrt(len(visual.attnpool.positional_embedding) - 1)  # 7 for images of 224 px
     regions = roi_align(features, [boxes.to(features)], side, 1 / STRIDE, 0, aligned=True)  # (N, C, side, side)
     return visual.attnpool(regions)
 
 
-def crops(picture: Tensor, boxes: Tensor, side: int) -> Tensor:
-    """Boxes (N, 4) px cut out of a picture (3, H, W) RGB in [0, 1], without enlargement: (N, 3, side, side), normalised.
+def crops(image: Tensor, boxes: Tensor, side: int) -> Tensor:
+    """Boxes (N, 4) px cut out of an image (3, H, W) RGB in [0, 1], without enlargement: (N, 3, side, side), normalised.
 
-    Edges are rounded outwards; a box outside the picture becomes its nearest pixel.
+    Edges are rounded outwards; a box outside the image becomes its nearest pixel.
     """
-    height, width = picture.shape[1:]
+    height, width = image.shape[1:]
     cut = []
     for x1, y1, x2, y2 in boxes.tolist():
         left, top = min(max(int(x1 + 1e-3), 0), width - 1), min(max(int(y1 + 1e-3), 0), height - 1)
         right, bottom = (max(-int(-(end - 1e-3) // 1), start + 1) for end, start in ((x2, left), (y2, top)))
-        cut.append(resized(picture[:, top : min(bottom, height), left : min(right, width)], (side, side)))
-    return normalised(torch.cat(cut)) if cut else picture.new_zeros(0, 3, side, side)
+        cut.append(resized(image[:, top : min(bottom, height), left : min(right, width)], (side, side)))
+    return normalised(torch.cat(cut)) if cut else image.new_zeros(0, 3, side, side)
 
 
-def crop_embeddings(model: Any, pictures: Tensor) -> Tensor:
+def crop_embeddings(model: Any, images: Tensor) -> Tensor:
     """Embeddings (N, D), of any length, of normalised crops (N, 3, S, S), N > 0; some at a time."""
-    return torch.cat([model.encode_image(part) for part in pictures.split(CHUNK)])
+    return torch.cat([model.encode_image(part) for part in images.split(CHUNK)])
 
 
 def text_embedding(model: Any, tokens: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """LCP's blocks: find the regions in which detection fails, and push their features (Fu et al., TCSVT 2024).
 
-In a crux model the picture and its crux (picture times a soft map of the failing regions) go through the same shallow
+In a crux model the image and its crux (image times a soft map of the failing regions) go through the same shallow
 layers as one batch of twice the size; a 1x1 convolution then mixes both halves (docs/methods/lcp.md).
 """
 
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from models.graph import run_layers
 
 FORMS = {"published": 1, "half": 2, "cheap": 4}
-"""Forms of the crux learner -> the factor by which the picture it looks at is shrunk."""
+"""Forms of the crux learner -> the factor by which the image it looks at is shrunk."""
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, standard deviation
 
 
 class CruxLearner(nn.Module):
-    """A small network on the picture itself that says how crucial each pixel is (specification 2.1).
+    """A small network on the image itself that says how crucial each pixel is (specification 2.1).
 
     num_blocks: at least 3; three have 4,479 parameters and see 9 x 9 px. threshold, sharpness: the heat at which the
     map is one half, and how steep it is there. Any normalisation of the input happens outside.
@@ -81,10 +81,10 @@ class CatchUpLearner(nn.Module):
 
 
 class CruxSplit(nn.Module):
-    """Row: a batch of pictures (B, 3, H, W) in [0, 1] becomes the pictures and then their cruxes, (2B, 3, H, W).
+    """Row: a batch of images (B, 3, H, W) in [0, 1] becomes the images and then their cruxes, (2B, 3, H, W).
 
-    form: one of FORMS. Where the learner looks at a smaller picture (averaged), its map is enlarged bilinearly.
-    normalize: the learner, and nothing else, sees the picture with ImageNet's mean and deviation taken out. start:
+    form: one of FORMS. Where the learner looks at a smaller image (averaged), its map is enlarged bilinearly.
+    normalize: the learner, and nothing else, sees the image with ImageNet's mean and deviation taken out. start:
     added to the heat at first, so that the map starts near sigmoid(10 (start - 0.5)): 0 as published, nearly black; 0.5 half.
     """
 
@@ -103,7 +103,7 @@ class CruxSplit(nn.Module):
         self.register_buffer("deviation", deviation, persistent=False)
 
     def mask_of(self, images: Tensor) -> Tensor:
-        """The crux map (B, 1, H, W) in [0, 1] of pictures (B, 3, H, W); H and W divisible by the shrinking factor."""
+        """The crux map (B, 1, H, W) in [0, 1] of images (B, 3, H, W); H and W divisible by the shrinking factor."""
         x = F.avg_pool2d(images, self.scale) if self.scale > 1 else images  # (B, 3, H/scale, W/scale)
         mask = self.learner.mask((x - self.mean) / self.deviation if self.normalize else x)
         if self.scale == 1:
@@ -111,7 +111,7 @@ class CruxSplit(nn.Module):
         return F.interpolate(mask, scale_factor=float(self.scale), mode="bilinear", align_corners=False)
 
     def crux(self, images: Tensor) -> Tensor:
-        """Pictures times their maps, (B, 3, H, W)."""
+        """Images times their maps, (B, 3, H, W)."""
         return images * self.mask_of(images)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class CruxSplit(nn.Module):
 
 
 class PlainHalf(nn.Module):
-    """Row: the features of the pictures themselves, (2B, C, H, W) to (B, C, H, W)."""
+    """Row: the features of the images themselves, (2B, C, H, W) to (B, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -161,7 +161,7 @@ def find_split(model: Any) -> CruxSplit | None:
 
 
 def shallow_rows(model: Any) -> list[nn.Module]:
-    """The layers that pictures and cruxes share: all between the split and the first row that takes its halves apart."""
+    """The layers that images and cruxes share: all between the split and the first row that takes its halves apart."""
     split, fuse = find_row(model, CruxSplit), find_row(model, CatchUpFuse)
     return list(model.model[split.i + 1 : max(fuse.f) + 1])
 
@@ -169,13 +169,13 @@ def shallow_rows(model: Any) -> list[nn.Module]:
 def crux_features(model: Any, images: Tensor) -> tuple[Tensor, Tensor]:
     """What the fusing row reads of the cruxes: (B, c1, 2H, 2W) and (B, c2, H, W), without the catch-up learner.
 
-    images: (B, 3, H', W') in [0, 1]. Only cruxes are computed, not the features of the pictures themselves.
+    images: (B, 3, H', W') in [0, 1]. Only cruxes are computed, not the features of the images themselves.
     """
     return shared_features(model, find_row(model, CruxSplit).crux(images))
 
 
 def shared_features(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The same of any pictures (B, 3, H', W'): cruxes, or the pictures themselves."""
+    """The same of any images (B, 3, H', W'): cruxes, or the images themselves."""
     first, second = find_row(model, CatchUpFuse).f
     rows = {"first": first, "second": second}
     features = run_layers(model.model, x, rows, start=find_row(model, CruxSplit).i + 1)

@@ -1,7 +1,7 @@
-"""CUT: translate pictures of one domain into another without pairs (Park et al., ECCV 2020); here day into night.
+"""CUT: translate images of one domain into another without pairs (Park et al., ECCV 2020); here day into night.
 
 A generator repaints, a discriminator judges patches, and PatchNCE ties each place of the output to the same place of the
-input, so that geometry - and with it every box - stays. Pictures are in [-1, 1] inside; `translate` takes [0, 1].
+input, so that geometry - and with it every box - stays. Images are in [-1, 1] inside; `translate` takes [0, 1].
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class ResidualBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """Picture to picture, (B, 3, H, W) in [-1, 1]; sides come out rounded up to a multiple of 4.
+    """Image to image, (B, 3, H, W) in [-1, 1]; sides come out rounded up to a multiple of 4.
 
     blocks: residual blocks at a quarter of the size. width: channels at full size. 11,378,179 parameters as published
     (`resnet_9blocks`, blurred resampling), whose tensors have the names used here. Source: Johnson et al., ECCV 2016, as
     in CUT. Raises ValueError for another number of channels and for sides below 8 px.
 
-    nce_layers: the rows of `model` that PatchNCE compares: the bordered picture, two convolutions, and the first and the
+    nce_layers: the rows of `model` that PatchNCE compares: the bordered image, two convolutions, and the first and the
     middle block, as published for nine. nce_channels: theirs.
     """
 
@@ -70,7 +70,7 @@ class Generator(nn.Module):
     def features(self, x: Tensor) -> list[Tensor]:
         """Outputs of `nce_layers`, computed no further than the last; x: (B, 3, H, W) in [-1, 1].
 
-        At 256 px of the published network 3 x 262 x 262 (the picture with its mirrored border), 128 x 256 x 256,
+        At 256 px of the published network 3 x 262 x 262 (the image with its mirrored border), 128 x 256 x 256,
         256 x 128 x 128, and 256 x 64 x 64 twice.
         """
         kept, x = [], _checked(x)
@@ -82,7 +82,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Picture (B, 3, H, W) to one score a patch, (B, 1, h, w): 30 x 30 for 256 px; 2,764,737 parameters.
+    """Image (B, 3, H, W) to one score a patch, (B, 1, h, w): 30 x 30 for 256 px; 2,764,737 parameters.
 
     PatchGAN of three levels with blurred downsampling: each score sees 84 px. Source: Isola et al., CVPR 2017, as in CUT.
     """
@@ -124,7 +124,7 @@ def random_places(
 
 
 def patch_nce(query: Tensor, key: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-    """Cross-entropy of finding, among the places of the same picture, the one that a vector belongs to.
+    """Cross-entropy of finding, among the places of the same image, the one that a vector belongs to.
 
     query, key: (B, P, D), of length 1; the keys are not differentiated. Returns a scalar. ln P where all are equal.
     Source: Park et al., eq. 4. The original adds a column that is exp(-10 / temperature), 0 in any float used here.
@@ -141,7 +141,7 @@ def nce_loss(
     translated: Tensor,
     rng: torch.Generator | None = None,
 ) -> Tensor:
-    """PatchNCE of a picture and its translation, mean over the maps. Both (B, 3, H, W) in [-1, 1]."""
+    """PatchNCE of an image and its translation, mean over the maps. Both (B, 3, H, W) in [-1, 1]."""
     with torch.no_grad():
         before = generator.features(source)
     places = random_places(before, rng=rng)
@@ -172,7 +172,7 @@ def generator_terms(
 ) -> dict[str, Tensor]:
     """The generator's weighted terms by name; their sum is CUT's loss.
 
-    source, target: a picture of that domain and what the generator makes of it, (B, 3, H, W) in [-1, 1]; weight: of
+    source, target: an image of that domain and what the generator makes of it, (B, 3, H, W) in [-1, 1]; weight: of
     PatchNCE. `gan`: the translation passes for the target domain. `nce`: it keeps its places. `identity`: what is of the
     target domain already stays as it is; without `target` that term is left out, and `nce` counts twice as much.
     """
@@ -210,9 +210,9 @@ def _normed(channels: int) -> tuple[nn.Module, nn.Module]:
 
 
 def _checked(x: Tensor) -> Tensor:
-    """The picture itself, where its shape will do."""
+    """The image itself, where its shape will do."""
     if x.ndim != 4 or x.shape[1] != 3 or min(x.shape[2:]) < LEAST:
-        raise ValueError(f"CUT takes RGB pictures (B, 3, H, W) with sides of {LEAST} px or more, got {tuple(x.shape)}")
+        raise ValueError(f"CUT takes RGB images (B, 3, H, W) with sides of {LEAST} px or more, got {tuple(x.shape)}")
     return x
 
 

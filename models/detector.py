@@ -148,7 +148,7 @@ def parameters(model: DetectionModel) -> int:
 
 
 def flops(model: DetectionModel, imgsz: int = 640) -> float:
-    """GFLOPs of one picture of imgsz x imgsz pixels, a multiply-add counted as two, as Ultralytics reports them."""
+    """GFLOPs of one image of imgsz x imgsz pixels, a multiply-add counted as two, as Ultralytics reports them."""
     twin = deepcopy(model).eval()  # the counter hangs hooks and buffers on the layers
     return float(get_flops(twin, imgsz))
 

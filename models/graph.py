@@ -19,12 +19,12 @@ Layer = Any
 
 
 PROBE = 128  # px: divisible by every stride in use, and 4x4 cells at stride 32
-LEVELS = {"P3": 8, "P4": 16, "P5": 32}  # px of the picture per cell
+LEVELS = {"P3": 8, "P4": 16, "P5": 32}  # px of the image per cell
 
 
 @dataclass(frozen=True)
 class LayerShape:
-    """What one layer puts out for the probe picture: channels, and pixels of the input per output cell."""
+    """What one layer puts out for the probe image: channels, and pixels of the input per output cell."""
 
     index: int
     channels: int
@@ -103,7 +103,7 @@ def descent(layers: Sequence[Layer], image: Tensor) -> list[LayerShape]:
 
 
 def _probe(model: Layer) -> Tensor:
-    """An empty picture (1, C, PROBE, PROBE) for a model, where its parameters are."""
+    """An empty image (1, C, PROBE, PROBE) for a model, where its parameters are."""
     parameter = next(model.parameters())
     return torch.zeros(1, parameter.shape[1], PROBE, PROBE, device=parameter.device, dtype=parameter.dtype)
 

@@ -1,4 +1,4 @@
-"""How much of the picture a backbone layer can see: its theoretical receptive field, read off a real forward pass.
+"""How much of the image a backbone layer can see: its theoretical receptive field, read off a real forward pass.
 
 Every tensor of the pass carries the span of input pixels that its cells depend on. Only three kinds of operation change
 a span (windows, enlarging, mixing all positions), whatever modules they come from, so no table of modules is needed.
@@ -38,7 +38,7 @@ class Field:
 
     @property
     def offset(self) -> float:
-        """Where the middle of cell 0's field lies, in pixels from the picture's edge (the first pixel's middle is 0.5)."""
+        """Where the middle of cell 0's field lies, in pixels from the image's edge (the first pixel's middle is 0.5)."""
         return (self.first + self.last + 1) / 2
 
     def window(self, kernel: int, stride: int, padding: int, dilation: int) -> Field:
@@ -118,7 +118,7 @@ def trace(model: nn.Module, imgsz: int = 640) -> dict[int, int]:
 def levels(model: Layer, imgsz: int = 640) -> dict[int, Level]:
     """Stride of the head -> the layer that stands for it: the last one before a pyramid pools or attention mixes.
 
-    Only the way down counts: behind a pyramid, or the way up, every level sees nearly the whole picture and the levels
+    Only the way down counts: behind a pyramid, or the way up, every level sees nearly the whole image and the levels
     cannot be told apart. Where all layers of a stride attend, the last one stands for it, its attention left out.
     The pass runs on torch's "meta" device: shapes only, neither weights nor statistics are read or moved.
     """

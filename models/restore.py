@@ -1,4 +1,4 @@
-"""AERIS's restoring decoder: from features of a degraded picture back to the clean one (Cui et al., ECCV 2022).
+"""AERIS's restoring decoder: from features of a degraded image back to the clean one (Cui et al., ECCV 2022).
 
 It trains beside the detector and is dropped at the end; its output has a fixed size, whatever the size of its input.
 """
@@ -26,7 +26,7 @@ class Residual(nn.Module):
 
 
 class RestorationDecoder(nn.Module):
-    """Features (B, c1, h, w) of any h and w to a picture (B, 3, *size), not clipped.
+    """Features (B, c1, h, w) of any h and w to an image (B, 3, *size), not clipped.
 
     size: (height, width), both divisible by 4. 34,736 parameters for 16 channels. Source: the arbitrary-resolution decoder
     without ratio (specification 2.4); one resize of the sum in place of two. Raises ValueError for another size.
@@ -35,9 +35,7 @@ class RestorationDecoder(nn.Module):
     def __init__(self, c1: int = 16, size: tuple[int, int] = (512, 512)) -> None:
         super().__init__()
         if any(side < FACTOR or side % FACTOR for side in size):
-            raise ValueError(
-                f"a restored picture of {size[0]} x {size[1]} px: both sides must be divisible by {FACTOR}"
-            )
+            raise ValueError(f"a restored image of {size[0]} x {size[1]} px: both sides must be divisible by {FACTOR}")
         self.size = size
         self.conv_init = nn.Conv2d(c1, WIDE, 3, padding=1)
         self.res_1, self.res_2 = Residual(), Residual()

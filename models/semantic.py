@@ -76,6 +76,6 @@ class SemanticBranch(nn.Module):
             return self.logits(self.project(features.float()))
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Embeddings (M, D) of pictures, of any length, to logits (M, C): what the teacher says of them."""
+        """Embeddings (M, D) of images, of any length, to logits (M, C): what the teacher says of them."""
         with torch.autocast(embeddings.device.type, enabled=False):
             return self.scale * F.normalize(embeddings.float(), dim=1) @ self.text.T

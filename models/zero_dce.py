@@ -1,6 +1,6 @@
-"""Zero-DCE: brighten a dark picture by curves that a small network estimates for every pixel (Guo et al., CVPR 2020).
+"""Zero-DCE: brighten a dark image by curves that a small network estimates for every pixel (Guo et al., CVPR 2020).
 
-It trains on dark pictures alone: four losses say what a well-lit picture is like, and no label or pair is needed. The
+It trains on dark images alone: four losses say what a well-lit image is like, and no label or pair is needed. The
 published weights are for non-commercial use; their tensors have the names used here, so that whoever has them may load
 them.
 """
@@ -19,9 +19,9 @@ WEIGHTS = {"smooth": 200.0, "spatial": 1.0, "colour": 5.0, "exposure": 10.0}
 
 
 class ZeroDCE(nn.Module):
-    """Picture to enhanced picture and curve maps; 79,416 parameters, any size.
+    """Image to enhanced image and curve maps; 79,416 parameters, any size.
 
-    scale: the curves are estimated on a picture so many times smaller and enlarged again (1 = as published). Curves are
+    scale: the curves are estimated on an image so many times smaller and enlarged again (1 = as published). Curves are
     smooth, so little is lost; time falls nearly with the square. Raises ValueError for a scale below 1.
 
     >>> enhanced, curves = ZeroDCE()(torch.rand(1, 3, 20, 30))
@@ -48,7 +48,7 @@ class ZeroDCE(nn.Module):
                 nn.init.normal_(layer.weight, 0.0, 0.02)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x: RGB (B, 3, H, W) in [0, 1]. Returns the enhanced picture, same shape and range, and curves (B, 24, H, W)."""
+        """x: RGB (B, 3, H, W) in [0, 1]. Returns the enhanced image, same shape and range, and curves (B, 24, H, W)."""
         curves = self.curves(x)
         return apply_curves(x, curves), curves
 
@@ -89,10 +89,10 @@ def apply_curves(x: Tensor, curves: Tensor) -> Tensor:
 
 
 def apply_small_curves(x: Tensor, curves: Tensor, at_once: int = 20_480) -> Tensor:
-    """What `apply_curves` gives with curves enlarged bilinearly to the picture's size, without gradients.
+    """What `apply_curves` gives with curves enlarged bilinearly to the image's size, without gradients.
 
     x: (B, 3, H, W) in [0, 1]; curves: (B, 3n, h, w) in [-1, 1]. Works in bands of about `at_once` px, whose curves stay
-    in a processor's cache: half the time on a CPU, and no memory for the curves of a large picture.
+    in a processor's cache: half the time on a CPU, and no memory for the curves of a large image.
     """
     batch, _, height, width = x.shape
     columns = _enlargement(curves.shape[3], width, curves)
@@ -152,9 +152,9 @@ def spatial_loss(enhanced: Tensor, image: Tensor) -> Tensor:
 
 
 def colour_loss(enhanced: Tensor) -> Tensor:
-    """The mean red, green and blue of a picture should agree (the grey-world hypothesis).
+    """The mean red, green and blue of an image should agree (the grey-world hypothesis).
 
-    (B, 3, H, W) to a scalar, the mean over pictures of sqrt((R-G)^4 + (R-B)^4 + (G-B)^4).
+    (B, 3, H, W) to a scalar, the mean over images of sqrt((R-G)^4 + (R-B)^4 + (G-B)^4).
     """
     red, green, blue = enhanced.mean((2, 3)).unbind(1)  # (B,) each
     squares = torch.stack([(red - green).square(), (red - blue).square(), (green - blue).square()])

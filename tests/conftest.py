@@ -1,4 +1,4 @@
-"""What tests share: a quiet, offline environment with few threads, tiny picture folders, real data if it exists."""
+"""What tests share: a quiet, offline environment with few threads, tiny image folders, real data if it exists."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def make_image() -> Callable[..., Path]:
 
 @pytest.fixture
 def tiny_set(tmp_path: Path, make_image: Callable[..., Path]) -> Path:
-    """The folder of a data set: 4 train pictures with night partners, 2 val, 2 classes, a box each, data.yaml."""
+    """The folder of a data set: 4 train images with night partners, 2 val, 2 classes, a box each, data.yaml."""
     folder = tmp_path / "tiny"
     for split, count in {"train": 4, "night": 4, "val": 2}.items():
         for number in range(count):

@@ -1,4 +1,4 @@
-"""A teacher cache of made-up embeddings, to time RichSem's step and to test what does not depend on their meaning."""
+"""A teacher cache of synthetic embeddings, to time RichSem's step and to test what does not depend on their meaning."""
 
 from __future__ import annotations
 

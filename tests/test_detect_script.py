@@ -84,7 +84,7 @@ def test_a_command_line_in_yolov5s_words() -> None:
         ("--conf-thres 7", "from 0"),
         ("--update", "there is no such option"),
         ("--visualize", "there is no such option"),
-        ("--source {root}", "holds no picture"),
+        ("--source {root}", "holds no image"),
     ],
 )
 def test_mistakes_give_one_line_and_code_2(

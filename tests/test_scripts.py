@@ -1,4 +1,4 @@
-"""The doors from outside: quick help without torch, exit code 2 and one paragraph for mistakes."""
+"""The scripts from outside: quick help without torch, exit code 2 and one paragraph for mistakes."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.tiny import write_world
+from tests.engine.tiny import write_dataset
 
-DOORS = ["train", "val", "detect", "export", "prepare", "compare"]
+SCRIPTS = ["train", "val", "detect", "export", "prepare", "compare"]
 
 
 def run(root: Path, *words: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *words], cwd=root, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_help_needs_no_torch(root: Path, door: str) -> None:
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_needs_no_torch(root: Path, script: str) -> None:
     code = (
         "import runpy, sys; sys.argv = [sys.argv[1], '--help']\n"
         "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "assert 'torch' not in sys.modules and 'ultralytics' not in sys.modules"
     )
-    done = run(root, "-c", code, f"{door}.py")
+    done = run(root, "-c", code, f"{script}.py")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout) > 100
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_door_does_nothing_but_open(root: Path, door: str) -> None:
-    assert len((root / f"{door}.py").read_text().splitlines()) < 60
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_does_nothing_but_open(root: Path, script: str) -> None:
+    assert len((root / f"{script}.py").read_text().splitlines()) < 60
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_mistakes_end_with_two_and_the_nearest_name(root: Path, words: list[str]
 
 
 def test_a_file_that_is_no_checkpoint(root: Path, tmp_path: Path) -> None:
-    world = write_world(tmp_path, pictures=2)
+    synthetic = write_dataset(tmp_path, images=2)
     (tmp_path / "note.pt").write_text("not a checkpoint")
-    words = [f"data={world['data']}", f"weights={tmp_path / 'note.pt'}", f"project={tmp_path / 'runs'}"]
+    words = [f"data={synthetic['data']}", f"weights={tmp_path / 'note.pt'}", f"project={tmp_path / 'runs'}"]
     done = run(root, "train.py", *words)
     assert done.returncode == 2 and "note.pt" in done.stderr and "Traceback" not in done.stderr

@@ -43,7 +43,7 @@ def test_rows_are_marked(model):
 
 
 def test_module_names_are_globals_of_tasks():
-    assert isinstance(vars(tasks)["Conv"], type), "models/parse.py asks tasks' globals which modules a row may name"
+    assert isinstance(vars(tasks)["Conv"], type), "models/parse.py asks tasks' globals which modules per row may name"
     assert tasks.Conv.__module__.startswith("ultralytics.nn.modules."), "models/parse.py knows layers by their package"
 
 
@@ -133,7 +133,7 @@ def test_the_exporter_takes_a_model():
 
 
 def test_transforms_take_six_channels():
-    """data/detection/dataset.py sends a pair through the geometry as one picture with six channels."""
+    """data/detection/dataset.py sends a pair through the geometry as one image with six channels."""
     from ultralytics.data.augment import RandomPerspective
     from ultralytics.utils.instance import Instances
 
@@ -203,7 +203,7 @@ def test_yolo26_has_two_branches_and_a_schedule():
     )
     before = criterion.o2m
     criterion.update()
-    assert criterion.o2m <= before, "engine/training/trainer.py moves the weights of the two branches once an epoch"
+    assert criterion.o2m <= before, "engine/training/trainer.py moves the weights of the two branches once per epoch"
 
 
 def test_the_moving_average_is_a_copy_with_a_count():
@@ -223,7 +223,7 @@ def test_suppression_gives_sorted_rows_and_knows_no_hurry():
     )
     rows = torch.tensor([[20.0, 20, 10, 10, 0.3], [60, 60, 10, 10, 0.9]]).T[None]  # (1, 4 + classes, boxes)
     (found,) = non_max_suppression(rows, 0.1, 0.5, max_time_img=float("inf"))
-    assert found.shape == (2, 6) and found[:, 4].tolist() == pytest.approx([0.9, 0.3]), "surest first"
+    assert found.shape == (2, 6) and found[:, 4].tolist() == pytest.approx([0.9, 0.3]), "by descending confidence"
 
 
 def test_matching_needs_only_the_levels():
@@ -239,7 +239,7 @@ def test_matching_needs_only_the_levels():
     )
 
 
-def test_metrics_take_one_picture_at_a_time():
+def test_metrics_take_one_image_at_a_time():
     from ultralytics.utils.metrics import DetMetrics
 
     metrics = DetMetrics({0: "thing"})

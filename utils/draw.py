@@ -1,4 +1,4 @@
-"""Boxes and labels on pictures. OpenCV only: no font is looked for, none is downloaded."""
+"""Boxes and labels on images. OpenCV only: no font is looked for, none is downloaded."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def text_colour(background: Colour) -> Colour:
 
 
 def line_width(shape: Sequence[int], thickness: int) -> int:
-    """Line thickness in pixels for a picture (height, width, ...).
+    """Line thickness in pixels for an image (height, width, ...).
 
-    As asked from 640 to 1920 px, thinner in smaller pictures and thicker in larger ones, which are looked at scaled.
+    As asked from 640 to 1920 px, thinner in smaller images and thicker in larger ones, which are looked at scaled.
     """
     longest = max(shape[:2])
     return max(1, round(thickness * max(min(1.0, longest / AS_ASKED[0]), longest / AS_ASKED[1])))
@@ -49,7 +49,7 @@ def draw_boxes(
     labels: bool = True,
     conf: bool = True,
 ) -> np.ndarray:
-    """Return a copy of the picture with boxes and labels: labels over boxes, the surest on top.
+    """Return a copy of the image with boxes and labels: labels over boxes, the most confident on top.
 
     image: (H, W, 3) uint8, blue-green-red. boxes: (n, 6) x1 y1 x2 y2 in pixels, confidence, class.
     """
@@ -65,7 +65,7 @@ def draw_boxes(
 
 
 def _label(image: np.ndarray, text: str, corner: tuple[int, int], paint: Colour, width: int) -> None:
-    """A filled tag at a box's upper left corner: above it, inside where there is no room, never off the picture."""
+    """A filled tag at a box's upper left corner: above it, inside where there is no room, never off the image."""
     x1, y1 = corner
     size = max(10, TEXT_OF_LINE * width)
     wide, high = text_size(text, size)

@@ -229,7 +229,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def _read_list(source: Path, root: Path | None) -> list[Path]:
-    """Paths of a .txt list, one a line, made absolute; see list_images."""
+    """Paths of a .txt list, one per line, made absolute; see list_images."""
     homes = [Path(os.path.abspath(folder)) for folder in (source.parent, root) if folder is not None]
     found = []
     for number, line in enumerate(read_lines(source), 1):
@@ -238,7 +238,7 @@ def _read_list(source: Path, root: Path | None) -> list[Path]:
         path = Path(os.path.abspath(source.parent / line.strip()))
         if root is not None and not any(path.is_relative_to(home) for home in homes):
             raise UserError(
-                f"{source}:{number}: {line.strip()!r} lies outside {root}. List pictures of this data set only."
+                f"{source}:{number}: {line.strip()!r} lies outside {root}. List images of this data set only."
             )
         found.append(path)
     return found

@@ -1,4 +1,4 @@
-"""Pictures of results. No display is needed and no font is fetched: figures are drawn straight into files."""
+"""Images of results. No display is needed and no font is fetched: figures are drawn straight into files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _draw(target: Path, size: tuple[float, float], paint: Callable[[Figure], Non
 
 
 def plot_results(source: Path, target: Path) -> None:
-    """Draw the curves of a training run: `results.csv` (any columns, one row an epoch) -> PNG.
+    """Draw the curves of a training run: `results.csv` (any columns, one row per epoch) -> PNG.
 
     Columns of one `lr/` family share a panel, every other column has its own; empty cells are bridged. Nothing is
     drawn for a file without numbers.
@@ -97,7 +97,7 @@ def _colours(count: int) -> list[tuple[float, float, float]]:
 
 
 def plot_comparison(values: Mapping[str, Mapping[str, Sequence[float]]], target: Path, metric: str = "mAP50") -> None:
-    """Draw runs side by side: condition -> run -> one value a seed. Dots are seeds, the bar is mean +- spread (sd)."""
+    """Draw runs side by side: condition -> run -> one value per seed. Dots are seeds, the bar is mean +- spread (sd)."""
     runs = list(dict.fromkeys(run for by_run in values.values() for run in by_run))
     colours = dict(zip(runs, _colours(len(runs)), strict=True))
     names = [_folded(run) for run in runs]
@@ -161,7 +161,7 @@ def _folded(text: str, width: int = 16) -> str:
 
 
 def plot_study(rows: Sequence[Mapping[str, Any]], target: Path, metric: str = "mAP50-95") -> None:
-    """Draw accuracy against time: rows with `condition`, `imgsz` (px), `ms` per picture and the metric."""
+    """Draw accuracy against time: rows with `condition`, `imgsz` (px), `ms` per image and the metric."""
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
 
     def paint(figure: Figure) -> None:
@@ -173,7 +173,7 @@ def plot_study(rows: Sequence[Mapping[str, Any]], target: Path, metric: str = "m
                 point = (row["ms"], row[metric])
                 axis.annotate(str(row["imgsz"]), point, (3, 4), textcoords="offset points", fontsize="x-small")
         axis.margins(0.08)
-        axis.set_xlabel("ms per picture")
+        axis.set_xlabel("ms per image")
         axis.set_ylabel(metric)
         axis.legend()
 
@@ -223,18 +223,18 @@ def plot_heat_map(
     _draw(target, (3.2 + 0.75 * len(columns), 1.6 + 0.34 * len(rows)), paint)
 
 
-def plot_pictures(pictures: Sequence[tuple[str, np.ndarray]], target: Path, across: int = 4) -> None:
-    """A contact sheet: (title, picture (H, W, 3) uint8 RGB) -> PNG, `across` in a row."""
-    high = math.ceil(len(pictures) / across)
-    shape = pictures[0][1].shape if pictures else (1, 1)
+def plot_images(images: Sequence[tuple[str, np.ndarray]], target: Path, across: int = 4) -> None:
+    """A contact sheet: (title, image (H, W, 3) uint8 RGB) -> PNG, `across` in a row."""
+    high = math.ceil(len(images) / across)
+    shape = images[0][1].shape if images else (1, 1)
 
     def paint(figure: Figure) -> None:
         axes = list(figure.subplots(high, across, squeeze=False).flat)
         for axis in axes:
             axis.set_axis_off()
-        for axis, (title, picture) in zip(axes, pictures, strict=False):
-            axis.imshow(picture, interpolation="antialiased")
+        for axis, (title, image) in zip(axes, images, strict=False):
+            axis.imshow(image, interpolation="antialiased")
             axis.set_title(title, fontsize="x-small")
 
-    if pictures:
+    if images:
         _draw(target, (3.2 * across, (3.2 * shape[0] / shape[1] + 0.3) * high), paint)

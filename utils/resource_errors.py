@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from utils.files import no_room
 
-_FEWER = "Take fewer pictures at a time (--batch-size) or smaller ones (--imgsz)."
+_FEWER = "Take fewer images at a time (--batch-size) or smaller ones (--imgsz)."
 _SHORTAGES = {  # what an error's text holds -> what to say; the first that fits
     "out of shared memory": "the loader's processes ran out of shared memory (/dev/shm). Give it more room (docker: "
     "--ipc=host or --shm-size 8g), or load without processes: --workers 0.",
     "out of memory": f"the accelerator's memory is too small for this. {_FEWER}",
     "can't allocate memory": f"the machine's memory is too small for this. {_FEWER}",
     "killed by signal: Killed": "the system ended one of the loader's processes, most likely for want of memory. Take fewer "
-    "of them (--workers), or keep fewer pictures in memory (--cache none).",
+    "of them (--workers), or keep fewer images in memory (--cache none).",
 }
 
 

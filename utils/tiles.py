@@ -1,4 +1,4 @@
-"""Large pictures as tiles: the windows to look through, and one list of boxes from what each of them shows.
+"""Large images as tiles: the windows to look through, and one list of boxes from what each of them shows.
 
 Looking at overlapping tiles: Akyon et al., Slicing Aided Hyper Inference (ICIP 2022, arXiv 2202.06934). How the boxes
 are put together is our own; docs/slicing.md tells why.
@@ -24,10 +24,10 @@ _ROUNDING = 1e-3  # by which equal agreements may differ
 
 
 def tile_windows(height: int, width: int, size: int, overlap: float = 0.2) -> NDArray[np.int64]:
-    """Windows of size x size px that cover a picture, (n, 4) x1 y1 x2 y2, row by row.
+    """Windows of size x size px that cover an image, (n, 4) x1 y1 x2 y2, row by row.
 
     Neighbours share at least `overlap`, in [0, 1), of a side; the last of a row or column is moved back to the border.
-    A picture's side below `size` gives windows of that side. Raises ValueError for other values.
+    An image's side below `size` gives windows of that side. Raises ValueError for other values.
 
     >>> tile_windows(100, 250, 100, 0.2).tolist()
     [[0, 0, 100, 100], [80, 0, 180, 100], [150, 0, 250, 100]]
@@ -55,12 +55,12 @@ def merge_tiles(
     max_det: int = 1000,
     agnostic: bool = False,
 ) -> Tensor:
-    """What the windows show of a picture -> its objects, each once, as (m, 6) x1 y1 x2 y2 px, confidence, class.
+    """What the windows show of an image -> its objects, each once, as (m, 6) x1 y1 x2 y2 px, confidence, class.
 
-    boxes: a (k, 6) of that form for each window, in the window's own pixels. windows: (n, 4) px of the picture, which
-    is `shape` (height, width); one may be the whole picture. how: "nmm" joins the pieces of an object that no window
-    shows whole, "nms" keeps the surest of them. threshold: in (0, 1], how much boxes of one object agree. max_det: as
-    many of the surest are returned. agnostic: boxes of different classes may be one object. Boxes of one window are
+    boxes: a (k, 6) of that form for each window, in the window's own pixels. windows: (n, 4) px of the image, which
+    is `shape` (height, width); one may be the whole image. how: "nmm" joins the pieces of an object that no window
+    shows whole, "nms" keeps the most confident of them. threshold: in (0, 1], how much boxes of one object agree. max_det: as
+    many of the most confident are returned. agnostic: boxes of different classes may be one object. Boxes of one window are
     never compared: the detector has done that. Raises ValueError where boxes and windows differ in number.
     """
     if len(boxes) != len(windows) or how not in MERGES:
@@ -79,7 +79,7 @@ def merge_tiles(
 
 @dataclass(frozen=True)
 class _Seen:
-    """All boxes, surest first. boxes: (n, 6) in px of the picture; tile: (n,) number of the window.
+    """All boxes, by descending confidence. boxes: (n, 6) in px of the image; tile: (n,) number of the window.
 
     cut: (n,) whether the object may go on beyond the window. reach: (n, 4) the boxes, cut ones continued over the
     border. windows: (w, 4), continued likewise.
@@ -120,7 +120,7 @@ def _place(boxes: Sequence[Tensor], windows: NDArray[np.int64], shape: tuple[int
 
     outward = places.new_tensor([-1.0, -1.0, 1.0, 1.0])
     ends = places.new_tensor([0, 0, shape[1], shape[0]])
-    inner = (places * outward < ends * outward)[tile]  # (n, 4) whether the picture goes on there
+    inner = (places * outward < ends * outward)[tile]  # (n, 4) whether the image goes on there
     sides = (moved[:, 2:4] - moved[:, :2]).repeat(1, 2)  # (n, 4) width, height, width, height
     near = (places[tile] - moved[:, :4]) * outward <= (sides * _EDGE_SHARE).clamp(min=_EDGE)
     cut = inner & near
@@ -219,7 +219,7 @@ def _explains(seen: _Seen, pairs: _Pairs, piece: Tensor, objects: Tensor, thresh
 
 
 def _groups(seen: _Seen, pairs: _Pairs, gone: Tensor, threshold: float) -> Tensor:
-    """(n,) of each box the surest box that shows a piece of the same object: itself, unless both are cut and agree."""
+    """(n,) of each box the most confident box that shows a piece of the same object: itself, unless both are cut and agree."""
     left = seen.cut & ~gone
     pairs = pairs[left[pairs.i] & left[pairs.j]]
     pairs = pairs[_mutual(seen, pairs) & (pairs.agreement >= threshold)]

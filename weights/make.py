@@ -1,9 +1,9 @@
-"""How `weights/yolov5n-demo-days.safetensors` was made: YOLOv5n, from scratch, on a thousand made-up days.
+"""How `weights/yolov5n-demo-days.safetensors` was made: YOLOv5n, from scratch, on a thousand synthetic days.
 
 python -m weights.make      (about a quarter of an hour on two CPU cores)
 
 The scenes are drawn from seeds that `demo-night` does not use. WiiD's published recipe starts from a detector trained on
-COCO, by day; this is its counterpart in the made-up world, and every run of a comparison starts from it.
+COCO, by day; this is its counterpart in the synthetic data set, and every run of a comparison starts from it.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from pathlib import Path
 import engine
 from bench.recipe import DAY_WEIGHTS
 from data.config import load_data
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from utils.files import load_yaml, save_yaml
-from utils.options import run_door
+from utils.options import run_cli
 
-WORLD = Path("datasets/demo-days")
+DATASET = Path("datasets/demo-days")
 SEED = 1000  # far from demo-night's 0
 COUNTS = {"train": 1000, "val": 40, "test": 1}
 
 
 def day_yaml() -> Path:
     """The data YAML of the days: train and val by day, no pairs."""
-    make_world("demo-night", WORLD, seed=SEED, counts=COUNTS)
-    names = load_yaml(load_data("demo-night", make_demo=make_world).file)["names"]
-    path = WORLD / "days.yaml"
-    save_yaml(path, {"path": str(WORLD.resolve()), "train": "images/train", "val": "images/val_day", "names": names})
+    make_synthetic("demo-night", DATASET, seed=SEED, counts=COUNTS)
+    names = load_yaml(load_data("demo-night", make_demo=make_synthetic).file)["names"]
+    path = DATASET / "days.yaml"
+    save_yaml(path, {"path": str(DATASET.resolve()), "train": "images/train", "val": "images/val_day", "names": names})
     return path
 
 
 def main() -> None:
-    """Make the world, train, and put the weights in their place."""
+    """Make the synthetic data set, train, and put the weights in their place."""
     result = engine.train(
         data=str(day_yaml()),
         method="none",
@@ -53,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main))
+    sys.exit(run_cli(main))

@@ -2,7 +2,7 @@
 
 python -m bench.speed.assigner --out bench/results/assign.md
 
-Random pictures of 640 px with tiny objects, an untrained head's boxes and scores; everything in one process, alternating.
+Random images of 640 px with tiny objects, an untrained head's boxes and scores; everything in one process, alternating.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CANDIDATES: dict[str, RFLAOptions | None] = {
 
 
 def make_batch(batch_size: int, objects: int, imgsz: int) -> dict[str, Any]:
-    """Pictures of noise, each with `objects` boxes of 3 to 20 px."""
+    """Images of noise, each with `objects` boxes of 3 to 20 px."""
     generator = torch.Generator().manual_seed(objects)
     total = batch_size * objects
     centre = torch.rand(total, 2, generator=generator)
@@ -141,7 +141,7 @@ def main() -> None:
     """Measure, print, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cfg", default="yolov8n")
-    parser.add_argument("--objects", type=int, nargs="+", default=[20, 100, 300], help="a picture")
+    parser.add_argument("--objects", type=int, nargs="+", default=[20, 100, 300], help="an image")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=7)

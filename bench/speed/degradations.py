@@ -1,9 +1,9 @@
-"""What degrading a picture costs beside a detector's forward pass: AERIS, every physical model, COCO-C.
+"""What degrading an image costs beside a detector's forward pass: AERIS, every physical model, COCO-C.
 
 python -m bench.speed.degradations --out bench/results/degrade.md
 
-Beside a forward pass of YOLOv8n (fused, one picture of 640 px), batches of pictures of 512 px are degraded on the same
-device; all numbers are a picture. AERIS takes a fresh size and fresh parameters each round, as a training does.
+Beside a forward pass of YOLOv8n (fused, one image of 640 px), batches of images of 512 px are degraded on the same
+device; all numbers are an image. AERIS takes a fresh size and fresh parameters each round, as a training does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bench.speed.timing import Timing, alternate, report
-from data.degrade import COCO_C, DEGRADATIONS, degrade_batch, draw_parameters, draw_size, picture_random
+from data.degrade import COCO_C, DEGRADATIONS, degrade_batch, draw_parameters, draw_size, image_random
 from models.detector import build
 
 FORWARD, AERIS = "YOLOv8n forward, 640 px", "AERIS blur, resize, noise"
@@ -27,24 +27,24 @@ CPU_GOAL, GPU_GOAL = 0.09, 0.1  # AERIS, share of the forward pass; a physical m
 
 
 def forward(cfg: str, imgsz: int, device: torch.device) -> Callable[[], object]:
-    """One fused forward pass of one picture."""
+    """One fused forward pass of one image."""
     model = build(cfg, {i: str(i) for i in range(80)}).to(device).eval().fuse(verbose=False)
-    picture = torch.rand(1, 3, imgsz, imgsz, device=device)
+    image = torch.rand(1, 3, imgsz, imgsz, device=device)
 
     def work() -> object:
         with torch.inference_mode():
-            return model(picture)
+            return model(image)
 
     return work
 
 
 def aeris(images: Tensor, numbers: Iterator[int]) -> Callable[[], object]:
-    """A batch as training makes it: one size, parameters of each picture's own; drawing them is counted."""
+    """A batch as training makes it: one size, parameters of each image's own; drawing them is counted."""
     shape = (images.shape[2], images.shape[3])
 
     def work() -> object:
-        size = draw_size(picture_random(0, next(numbers)), shape)
-        draws = [draw_parameters(picture_random(0, next(numbers)), shape, size) for _ in images]
+        size = draw_size(image_random(0, next(numbers)), shape)
+        draws = [draw_parameters(image_random(0, next(numbers)), shape, size) for _ in images]
         return degrade_batch(images, draws)
 
     return work
@@ -63,12 +63,12 @@ def candidates(options: argparse.Namespace, device: torch.device) -> dict[str, C
 
 
 def rows(timings: dict[str, Timing], batch: int, few: int) -> list[dict[str, Any]]:
-    """One row a candidate, all numbers a picture."""
+    """One row a candidate, all numbers per image."""
     reference, found = timings[FORWARD], []
     for name, timing in timings.items():
-        pictures = {FORWARD: 1, AERIS: batch}.get(name, few)
-        ratio = timing.ratio_to(reference) / pictures
-        found.append({"a picture": name, "median ms": 1e3 * timing.median / pictures, "ratio to forward": ratio})
+        images = {FORWARD: 1, AERIS: batch}.get(name, few)
+        ratio = timing.ratio_to(reference) / images
+        found.append({"an image": name, "median ms": 1e3 * timing.median / images, "ratio to forward": ratio})
     return found
 
 
@@ -88,11 +88,11 @@ def main() -> None:
     ways = candidates(options, torch.device(options.device))
     timings = alternate(ways, rounds=options.rounds, warm_up=1, clock=clock)
     found = rows(timings, options.batch, options.few)
-    title = f"Degrading pictures of {options.size} px on {options.device}, batch {options.batch} ({options.few} but for AERIS)"
+    title = f"Degrading images of {options.size} px on {options.device}, batch {options.batch} ({options.few} but for AERIS)"
     page = report(title + (", processor time" if options.busy else ""), found)
     page += f"\nAERIS: {found[1]['ratio to forward']:.3f} of a forward pass (goal on a CPU {CPU_GOAL}). "
     if options.device != "cpu":
-        slow = [row["a picture"] for row in found[2 : 2 + len(DEGRADATIONS)] if row["median ms"] > GPU_GOAL]
+        slow = [row["an image"] for row in found[2 : 2 + len(DEGRADATIONS)] if row["median ms"] > GPU_GOAL]
         page += f"Physical models above {GPU_GOAL} ms (the goal on a GPU): {', '.join(slow) or 'none'}."
     page = page.rstrip() + "\n"
     print(page)

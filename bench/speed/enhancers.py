@@ -3,9 +3,9 @@
 python -m bench.speed.enhancers --rounds 7 --busy --out bench/results/enhance.md --exdark ../shared/data/exdark8 \\
     --coco-weights ../shared/data/weights/yolov5n_v6.1_coco.pt
 
-Cost: one picture of 640 px through YOLOv5n (fused) and through every enhancer, alternating. Effect: mAP50 of the shipped
+Cost: one image of 640 px through YOLOv5n (fused) and through every enhancer, alternating. Effect: mAP50 of the shipped
 day-only detector on demo-night's test split by night and by day; and of YOLOv5n as published on eight photographs of
-ExDark. A sheet of pictures before and after goes to --sheet.
+ExDark. A sheet of images before and after goes to --sheet.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "zero-dce, scale 1": {"enhance": "zero-dce", "enhance_scale": 1},
 }
 EXDARK_IN_COCO = (1, 8, 39, 5, 2, 15, 56, 41, 16, 3, 0, 60)  # bicycle, boat, bottle, ... of ExDark's order
-PICTURES = (0, 7, 21)  # of demo-night's test split, on the sheet
+IMAGES = (0, 7, 21)  # of demo-night's test split, on the sheet
 
 
 def opened(way: str, device: str = "cpu") -> Enhancer | None:
@@ -56,21 +56,21 @@ def opened(way: str, device: str = "cpu") -> Enhancer | None:
 
 
 def candidates(device: torch.device) -> dict[str, Callable[[], object]]:
-    """The forward pass, and every enhancer on one picture; Zero-DCE at each scale."""
-    picture = 0.3 * torch.rand(1, 3, 640, 640, device=device)
+    """The forward pass, and every enhancer on one image; Zero-DCE at each scale."""
+    image = 0.3 * torch.rand(1, 3, 640, 640, device=device)
     makers = {f"zero-dce, scale {scale}": open_enhancer("zero-dce", None, scale, device) for scale in (1, 2, 4, 8)}
     makers |= {"clahe": open_enhancer("clahe", device=device), "gamma": open_enhancer("gamma", device=device)}
     ways = {FORWARD: forward("yolov5n", 640, device)}
     for name, enhancer in makers.items():
         assert enhancer is not None
-        ways[name] = lambda enhancer=enhancer: enhancer(picture)  # type: ignore[misc]
+        ways[name] = lambda enhancer=enhancer: enhancer(image)  # type: ignore[misc]
     return ways
 
 
 def cost_rows(timings: dict[str, Timing]) -> list[dict[str, Any]]:
     """One row a candidate: milliseconds, and how many forward passes that is."""
     return [
-        {"a picture": name, "median ms": 1e3 * timing.median, "ratio to forward": timing.ratio_to(timings[FORWARD])}
+        {"an image": name, "median ms": 1e3 * timing.median, "ratio to forward": timing.ratio_to(timings[FORWARD])}
         for name, timing in timings.items()
     ]
 
@@ -86,7 +86,7 @@ def demo_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def before_resizing(folder: Path) -> float:
-    """Night mAP50 where Zero-DCE brightens the pictures at their own size, as detect.py does."""
+    """Night mAP50 where Zero-DCE brightens the images at their own size, as detect.py does."""
     config = load_data("demo-night", need=("test",))
     place = folder / "copies" / "images"
     prepare("enhance", source=config.splits["test"][0], out=place, quality=100)
@@ -96,10 +96,10 @@ def before_resizing(folder: Path) -> float:
     return result.reports[0].metrics["mAP50"]
 
 
-def dataset_like(config: Any, pictures: Path) -> Path:
+def dataset_like(config: Any, images: Path) -> Path:
     """A data YAML whose test split is a folder of copies."""
-    path = pictures.parent / "data.yaml"
-    save_yaml(path, {"path": str(pictures.parent.resolve()), "test": "images", "names": dict(config.names)})
+    path = images.parent / "data.yaml"
+    save_yaml(path, {"path": str(images.parent.resolve()), "test": "images", "names": dict(config.names)})
     return path
 
 
@@ -116,13 +116,13 @@ def exdark_rows(folder: Path, weights: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def sheet(pictures: list[Path], height: int = 168) -> np.ndarray:
-    """Rows of one picture as it is and by each enhancer, with names above; (H, W, 3) BGR."""
+def sheet(images: list[Path], height: int = 168) -> np.ndarray:
+    """Rows of one image as it is and by each enhancer, with names above; (H, W, 3) BGR."""
     ways = [way for way in WAYS if not way.endswith("1")]
     rows = []
-    for path in pictures:
-        picture = read_image(path)
-        shown = [picture if (one := opened(way)) is None else one.picture(picture) for way in ways]
+    for path in images:
+        img = read_image(path)
+        shown = [img if (one := opened(way)) is None else one.image(img) for way in ways]
         rows.append(np.hstack([_framed(image, height) for image in shown]))
     width = max(row.shape[1] for row in rows)
     head = np.full((18, width, 3), 255, np.uint8)
@@ -133,7 +133,7 @@ def sheet(pictures: list[Path], height: int = 168) -> np.ndarray:
 
 
 def _framed(image: np.ndarray, height: int) -> np.ndarray:
-    """A picture cut to 4:3 and brought to `height` px, with a white edge."""
+    """An image cut to 4:3 and brought to `height` px, with a white edge."""
     width = min(image.shape[1], image.shape[0] * 4 // 3)
     cut = image[: width * 3 // 4, (image.shape[1] - width) // 2 :][:, :width]
     small = cv2.resize(cut, (height * 4 // 3, height), interpolation=cv2.INTER_AREA)
@@ -141,9 +141,9 @@ def _framed(image: np.ndarray, height: int) -> np.ndarray:
 
 
 def write_sheet(target: Path) -> None:
-    """Made-up nights before and after."""
+    """Synthetic nights before and after."""
     nights = list_images(load_data("demo-night", need=("test",)).splits["test"][0])
-    page = sheet([nights[number] for number in PICTURES])
+    page = sheet([nights[number] for number in IMAGES])
     if not cv2.imwrite(str(target), page, [cv2.IMWRITE_JPEG_QUALITY, 60]):
         raise SystemExit(f"{target}: cannot be written. Choose a writable place that ends in .jpg or .png.")
 
@@ -153,8 +153,8 @@ def page(options: argparse.Namespace) -> str:
     device = torch.device(options.device)
     clock = time.process_time if options.busy else time.perf_counter
     rows = cost_rows(alternate(candidates(device), rounds=options.rounds, warm_up=1, clock=clock))
-    title = f"Enhancing a picture of 640 px on {options.device}" + (", processor time" if options.busy else "")
-    met = next(row["ratio to forward"] for row in rows if row["a picture"].endswith(f"scale {GOAL_SCALE}"))
+    title = f"Enhancing an image of 640 px on {options.device}" + (", processor time" if options.busy else "")
+    met = next(row["ratio to forward"] for row in rows if row["an image"].endswith(f"scale {GOAL_SCALE}"))
     text = report(title, rows) + f"\nAt scale {GOAL_SCALE}: {met:.2f} of a forward pass (goal {GOAL}).\n"
     with tempfile.TemporaryDirectory() as folder:
         text += "\n## The day-only detector on demo-night's test split\n\n" + markdown_table(
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--busy", action="store_true", help="count processor time: for a CPU that has other work too")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--sheet", type=Path, help="picture to write, such as docs/images/enhancers.jpg")
+    parser.add_argument("--sheet", type=Path, help="image to write, such as docs/images/enhancers.jpg")
     options = parser.parse_args()
     text = page(options)
     print(text)

@@ -1,4 +1,4 @@
-"""The class loss of many classes: over all of them, and over a few a picture. Its time and its memory.
+"""The class loss of many classes: over all of them, and over a few an image. Its time and its memory.
 
 python -m bench.speed.federated_loss --out bench/results/federated.md
 
@@ -22,19 +22,19 @@ from bench.speed.timing import alternate, report, table
 from bench.speed.training_step import process_memory
 from methods.federated import FederatedSet, federated_bce, federated_set
 
-OBJECTS = 13  # a picture, LVIS's mean
+OBJECTS = 13  # an image, LVIS's mean
 ANCHORS_OF_AN_OBJECT = 10
 
 
 def inputs(args: argparse.Namespace) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Logits and targets (B, A, C), and the classes of each picture."""
+    """Logits and targets (B, A, C), and the classes of each image."""
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(args.batch_size, args.anchors, args.classes, generator=generator)
     targets = torch.zeros_like(scores)
     labels = [torch.randint(args.classes, (OBJECTS,), generator=generator) for _ in range(args.batch_size)]
-    for picture, classes in enumerate(labels):
+    for image, classes in enumerate(labels):
         places = torch.randint(args.anchors, (OBJECTS, ANCHORS_OF_AN_OBJECT), generator=generator)
-        targets[picture, places, classes[:, None]] = 0.7
+        targets[image, places, classes[:, None]] = 0.7
     return scores.requires_grad_(), targets, labels
 
 
@@ -55,7 +55,7 @@ def candidates(args: argparse.Namespace, backward: bool = True) -> dict[str, Cal
 
         return step
 
-    few = {f"{k} a picture": run(lambda k=k: federated_bce(scores, targets, chosen(k))) for k in args.k}  # type: ignore[misc]
+    few = {f"{k} an image": run(lambda k=k: federated_bce(scores, targets, chosen(k))) for k in args.k}  # type: ignore[misc]
     return {"all": run(lambda: stock(scores, targets).sum()), **few}
 
 
@@ -80,7 +80,7 @@ def main() -> None:
     """Measure, print, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--anchors", type=int, default=8400, help="of a picture of 640 px")
+    parser.add_argument("--anchors", type=int, default=8400, help="of an image of 640 px")
     parser.add_argument("--classes", type=int, default=1203)
     parser.add_argument("--k", type=int, nargs="+", default=[50, 200])
     parser.add_argument("--rounds", type=int, default=5)
@@ -99,7 +99,7 @@ def main() -> None:
         peaks = {name: peak(args, name, backward) for name in steps}
         columns = [{f"{title} MiB": value, f"{title} ratio": value / peaks["all"]} for value in peaks.values()]
         rows = [{**row, **more} for row, more in zip(rows, columns, strict=True)]
-    page = report(f"The class loss: {args.batch_size} pictures of {args.anchors} points, {args.classes} classes", rows)
+    page = report(f"The class loss: {args.batch_size} images of {args.anchors} points, {args.classes} classes", rows)
     print(page)
     if args.out:
         args.out.write_text(page)

@@ -18,7 +18,7 @@ from bench.speed.timing import report
 from data.config import load_data
 from data.degradations.corruption_sets import choose_corruptions, choose_severities
 from data.detection.dataset import build_dataset
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_detector
 from engine.evaluation.predictions import Settings
 from engine.evaluation.robustness import Plan, Sweep, sweep
@@ -33,7 +33,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     device = pick_device(options.device)
     model, _ = load_detector(options.weights, device)
     model = model.float().eval().fuse(verbose=False)
-    config = load_data(options.data, make_demo=make_world, need=(options.split,))
+    config = load_data(options.data, make_demo=make_synthetic, need=(options.split,))
     sizes: dict[str, Any] = {"imgsz": options.imgsz, "batch_size": options.batch, "stride": int(max(model.stride))}
     dataset = build_dataset(config, options.split, cache="none", **sizes)
     chosen, severities, rows = choose_corruptions(options.corruptions), choose_severities(options.severities), []
@@ -47,11 +47,11 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     return [*rows, {"corruption": "together", **shares(sweeps[1:], len(dataset), 1 + len(severities))}]
 
 
-def shares(sweeps: list[Sweep], pictures: int, passes: int) -> dict[str, float]:
-    """Milliseconds a picture and pass, and percent of them by stage."""
+def shares(sweeps: list[Sweep], images: int, passes: int) -> dict[str, float]:
+    """Milliseconds per image and pass, and percent of them by stage."""
     seconds = {stage: sum(found.seconds[stage] for found in sweeps) for stage in sweeps[0].seconds}
     total = seconds["total"]
-    row = {"ms a picture": 1e3 * total / (pictures * passes * len(sweeps))}
+    row = {"ms per image": 1e3 * total / (images * passes * len(sweeps))}
     row |= {f"{name} %": 100 * seconds[stage] / total for name, stage in STAGES.items()}
     return row | {"outside the network %": 100 * (1 - seconds["inference"] / total)}
 

@@ -1,9 +1,9 @@
-"""What cutting a large picture and joining its boxes costs beside the network: a sliced picture against its tiles, ready.
+"""What cutting a large image and joining its boxes costs beside the network: a sliced image against its tiles, ready.
 
 python -m bench.speed.slicing --out bench/results/slice.md
 
-A made-up picture of 4000 x 3000 px, a small detector, and a confidence threshold that leaves some boxes in each tile.
-Ready: the same tiles as contiguous pictures of the network's size, batch by batch through network and suppression.
+A synthetic image of 4000 x 3000 px, a small detector, and a confidence threshold that leaves some boxes in each tile.
+Ready: the same tiles as contiguous images of the network's size, batch by batch through network and suppression.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from bench.speed.timing import alternate, report, table
-from data.synthetic.aerial.scene import picture_from_above
+from data.synthetic.aerial.scene import image_from_above
 from engine.checkpoint import load_detector
 from engine.inference.backends import TorchNetwork
 from engine.inference.predictor import Runner
@@ -25,9 +25,9 @@ from engine.inference.sliced import SlicedRunner, Tiling
 GOAL = 0.85  # of the throughput of ready batches
 
 
-def make_picture(height: int, width: int) -> np.ndarray:
+def make_image(height: int, width: int) -> np.ndarray:
     """Land from above, the same piece again and again, (H, W, 3) uint8."""
-    piece, _ = picture_from_above(0, (400, 300))
+    piece, _ = image_from_above(0, (400, 300))
     across, down = -(-width // 400), -(-height // 300)
     return np.ascontiguousarray(np.tile(piece[..., ::-1], (down, across, 1))[:height, :width])
 
@@ -43,13 +43,13 @@ def make_runner(weights: Path, imgsz: int, tiles: list[np.ndarray], each: int) -
 
 def candidates(options: argparse.Namespace) -> tuple[dict[str, Callable[[], object]], SlicedRunner]:
     """The two ways, and the sliced one's counters."""
-    picture, tiling = make_picture(options.height, options.width), Tiling(options.slice, batch=options.batch)
+    image, tiling = make_image(options.height, options.width), Tiling(options.slice, batch=options.batch)
     windows = tiling.windows(options.height, options.width).tolist()
-    tiles = [np.ascontiguousarray(picture[y1:y2, x1:x2]) for x1, y1, x2, y2 in windows]
+    tiles = [np.ascontiguousarray(image[y1:y2, x1:x2]) for x1, y1, x2, y2 in windows]
     ready, sliced = (make_runner(options.weights, options.slice, tiles, options.boxes) for _ in range(2))
     batches = [tiles[start : start + options.batch] for start in range(0, len(tiles), options.batch)]
     cut = SlicedRunner(sliced, tiling)
-    return {"ready": lambda: [ready(batch) for batch in batches], "sliced": lambda: cut([picture])}, cut
+    return {"ready": lambda: [ready(batch) for batch in batches], "sliced": lambda: cut([image])}, cut
 
 
 def main() -> None:
@@ -65,10 +65,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     ways, cut = candidates(options)
-    found = len(cut([make_picture(options.height, options.width)])[0])
+    found = len(cut([make_image(options.height, options.width)])[0])
     timings = alternate(ways, rounds=options.rounds, warm_up=1)
     throughput = 1 / timings["sliced"].ratio_to(timings["ready"])
-    title = f"A sliced picture beside its tiles: {options.weights.stem}, {options.width} x {options.height} px"
+    title = f"A sliced image beside its tiles: {options.weights.stem}, {options.width} x {options.height} px"
     page = report(f"{title}, {cut.tiles[0]} tiles of {options.slice} px", table(timings, "ready"))
     shares = {stage: seconds / sum(cut.spent.values()) for stage, seconds in cut.spent.items()}
     page += f"\nThroughput of slicing: {throughput:.3f} of ready batches (goal {GOAL}); {found} boxes after merging. "

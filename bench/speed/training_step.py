@@ -28,7 +28,7 @@ from bench.speed.timing import Clock, alternate, report, table
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
 from data.io.labels import Label
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from engine.comparison.api import parse_run
 from engine.options.train import TRAIN_SCHEMAS, HyperOptions
 from engine.training.distributed import start
@@ -42,14 +42,14 @@ from tests.soft_labels import write_cache
 from utils.options import build as build_options
 
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
-OBJECTS = 5  # a picture, about what demo-night holds
+OBJECTS = 5  # an image, about what demo-night holds
 CLASSES = 6
 PLAIN = "none"
 PARTS = ("step", "memory", "loading")
 
 
 def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
-    """Random pictures with as many boxes as the demo world has, all of class 0."""
+    """Random images with as many boxes as the synthetic demo data set has, all of class 0."""
     generator = torch.Generator().manual_seed(0)
     boxes = torch.rand(batch_size * OBJECTS, 4, generator=generator) * 0.3 + 0.2
     return {
@@ -65,7 +65,7 @@ def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
 
 
 def make_labels(batch: dict[str, Any], classes: int) -> list[Label]:
-    """The batch's objects as labels, and a last picture with an object of every class."""
+    """The batch's objects as labels, and a last image with an object of every class."""
     boxes = batch["bboxes"].cpu().numpy().reshape(-1, OBJECTS, 4)
     shape, zeros = tuple(batch["img"].shape[2:]), np.zeros((OBJECTS, 1), np.float32)
     labels = [Label(Path(f"{number}.jpg"), shape, zeros, rows) for number, rows in enumerate(boxes)]
@@ -129,9 +129,9 @@ def make_methods(run: str) -> list[Method]:
     return create(composition, dict(zip(TRAIN_SCHEMAS, build_options(TRAIN_SCHEMAS, own), strict=True)))
 
 
-def loaders(folder: Path, imgsz: int, pictures: int = 64) -> dict[str, Callable[[], None]]:
-    """Loading of a whole small world, decoded pictures in memory, singly and as pairs."""
-    make_world("demo-night", folder / "demo-night", counts={"train": pictures, "val": 1, "test": 1}, progress=False)
+def loaders(folder: Path, imgsz: int, images: int = 64) -> dict[str, Callable[[], None]]:
+    """Loading of a whole small synthetic data set, decoded images in memory, singly and as pairs."""
+    make_synthetic("demo-night", folder / "demo-night", counts={"train": images, "val": 1, "test": 1}, progress=False)
     content = {
         "path": str(folder / "demo-night"),
         "train": "images/train",
@@ -220,7 +220,7 @@ def memory_rows(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def loading_rows(options: argparse.Namespace, clock: Clock) -> list[dict[str, Any]]:
-    """Pairs against single pictures."""
+    """Pairs against single images."""
     with tempfile.TemporaryDirectory() as folder:
         return table(
             alternate(loaders(Path(folder), options.imgsz), rounds=options.rounds, clock=clock), reference="single"
@@ -240,7 +240,7 @@ def main() -> None:
     pages = {
         "step": (f"A training step: {what}", lambda: step_rows(options, device, clock)),
         "memory": (f"Peak memory of stepping: {what}", lambda: memory_rows(options)),
-        "loading": (f"Loading 64 pictures at {options.imgsz} px", lambda: loading_rows(options, clock)),
+        "loading": (f"Loading 64 images at {options.imgsz} px", lambda: loading_rows(options, clock)),
     }
     text = "\n".join(report(title, rows()) for part, (title, rows) in pages.items() if part in options.parts)
     print(text)

@@ -1,7 +1,7 @@
-"""Pictures sorted into a folder a class, with their dark partners and unlabelled nights beside them.
+"""Images sorted into a folder per class, with their dark partners and unlabelled nights beside them.
 
 A split is a folder (or several) that holds `Bicycle/`, `Car/`, ...; these are the names of the data YAML. Partners match
-by class and file stem. What is drawn for a picture depends on (seed, epoch, index) alone, on any number of workers.
+by class and file stem. What is drawn for an image depends on (seed, epoch, index) alone, on any number of workers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from data.classification.transforms import Crop, centre, draw_crop, to_tensor
 from data.config import DataConfig
 from data.detection.dataset import read_image
-from data.detection.unpaired import LoosePictures, refuse_leaks
+from data.detection.unpaired import LooseImages, refuse_leaks
 from data.io.labels import unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
 from utils.files import UserError, list_images
@@ -31,7 +31,7 @@ _OTHER_MEMBER, _NIGHT = 1, 2  # what a draw is for, after (seed, epoch, index)
 
 @dataclass(frozen=True)
 class Labelled:
-    """One picture and the number of its class."""
+    """One image and the number of its class."""
 
     file: Path
     number: int
@@ -39,7 +39,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training pictures are cut: `least` share of the picture, both members of a pair alike or not."""
+    """How training images are cut: `least` share of the image, both members of a pair alike or not."""
 
     least: float = 0.5
     independent: bool = False
@@ -48,39 +48,39 @@ class Augmentation:
 class ClassFolders(Dataset):
     """A split as a dataset: items with `img` (3, S, S) uint8 RGB, `cls`, `im_file`, `seed`, and `pair` and `favoured` if any.
 
-    Without an augmentation pictures show their centre, and nothing comes along.
+    Without an augmentation images show their centre, and nothing comes along.
     """
 
     def __init__(
         self,
-        pictures: Sequence[Labelled],
+        images: Sequence[Labelled],
         imgsz: int,
         *,
         augmentation: Augmentation | None = None,
         partners: Mapping[Path, Path] | None = None,
-        nights: LoosePictures | None = None,
+        nights: LooseImages | None = None,
         seed: int = 0,
         skipped: Sequence[tuple[Path, str]] = (),
     ) -> None:
-        self.pictures, self.imgsz, self.seed = list(pictures), imgsz, seed
+        self.images, self.imgsz, self.seed = list(images), imgsz, seed
         self.augmentation, self.partners, self.nights = augmentation, partners or {}, nights
         self.skipped = list(skipped)
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
         """The item of an index, as drawn in an epoch (0 when only an index is given)."""
         epoch, index = key[:2] if isinstance(key, tuple) else (0, key)
-        picture = self.pictures[index]
-        image = read_image(picture.file)
-        item = {"cls": picture.number, "im_file": str(picture.file)}
+        img = self.images[index]
+        image = read_image(img.file)
+        item = {"cls": img.number, "im_file": str(img.file)}
         if self.augmentation is None:
             return {**item, "img": to_tensor(centre(image, self.imgsz)), "seed": index}
         crop = self._crop(image.shape, epoch, index)
         item |= {"img": to_tensor(crop(image, self.imgsz)), "seed": _number(self.seed, epoch, index)}
         if self.partners:
-            partner = read_image(self.partners[picture.file])
+            partner = read_image(self.partners[img.file])
             if self.augmentation.independent:
                 crop = self._crop(partner.shape, epoch, index, _OTHER_MEMBER)
             item[PAIR] = to_tensor(crop(partner, self.imgsz))
@@ -95,7 +95,7 @@ class ClassFolders(Dataset):
 
     @staticmethod
     def collate_fn(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Items to a batch: pictures (B, 3, S, S), `cls` (B,) int64, `im_file` and `seed` lists."""
+        """Items to a batch: images (B, 3, S, S), `cls` (B,) int64, `im_file` and `seed` lists."""
         batch: dict[str, Any] = {key: [item[key] for item in items] for key in items[0]}
         views = {key: torch.stack(batch[key]) for key in ("img", PAIR, NIGHTS) if key in batch}
         return {**batch, **views, "cls": torch.tensor(batch["cls"])}
@@ -115,20 +115,20 @@ def build_class_folders(
     views: Iterable[str] = (),
     seed: int = 0,
 ) -> ClassFolders:
-    """A split of a data YAML. views: what comes along with each picture, of `pair` and `favoured`.
+    """A split of a data YAML. views: what comes along with each image, of `pair` and `favoured`.
 
-    Pictures that cannot be read are left out, with their partners, and listed in `skipped`. Raises UserError for a split,
-    a class folder or a partner that is missing, for folders that are no class, and where training would see test pictures.
+    Images that cannot be read are left out, with their partners, and listed in `skipped`. Raises UserError for a split,
+    a class folder or a partner that is missing, for folders that are no class, and where training would see test images.
     """
-    pictures = labelled(config, split)
+    images = labelled(config, split)
     if split == "train":
-        _check_all_there(config, pictures, split)
-    partners = _partners(config, pictures, augmentation) if PAIR in views else {}
-    skipped = unreadable([picture.file for picture in pictures]) + unreadable(list(partners.values()))
+        _check_all_there(config, images, split)
+    partners = _partners(config, images, augmentation) if PAIR in views else {}
+    skipped = unreadable([image.file for image in images]) + unreadable(list(partners.values()))
     lost = {path for path, _ in skipped}
-    kept = [p for p in pictures if p.file not in lost and partners.get(p.file) not in lost]
+    kept = [p for p in images if p.file not in lost and partners.get(p.file) not in lost]
     if not kept:
-        raise UserError(f"{config.file}: none of the pictures of '{split}' can be read; the first: {skipped[0][1]}.")
+        raise UserError(f"{config.file}: none of the images of '{split}' can be read; the first: {skipped[0][1]}.")
     nights = _nights(config, imgsz, seed) if NIGHTS in views else None
     return ClassFolders(
         kept, imgsz, augmentation=augmentation, partners=partners, nights=nights, seed=seed, skipped=skipped
@@ -136,7 +136,7 @@ def build_class_folders(
 
 
 def labelled(config: DataConfig, split: str) -> list[Labelled]:
-    """The pictures of a split with their classes, by class and path. Raises UserError for folders that are no class."""
+    """The images of a split with their classes, by class and path. Raises UserError for folders that are no class."""
     sources = config.splits.get(split)
     if not sources:
         known = ", ".join(config.splits) or "none"
@@ -147,14 +147,14 @@ def labelled(config: DataConfig, split: str) -> list[Labelled]:
         for number, folder in sorted(_class_folders(config, source).items())
         for file in list_images(folder)
     ]
-    return sorted(found, key=lambda picture: (picture.number, picture.file))
+    return sorted(found, key=lambda image: (image.number, image.file))
 
 
 def _class_folders(config: DataConfig, source: Path) -> dict[int, Path]:
     """Class number -> its folder in `source`; case does not count."""
     if not source.is_dir():
         raise UserError(
-            f"{config.file}: {source} is no folder. Task {config.task} reads a folder a class: {_example(config)}."
+            f"{config.file}: {source} is no folder. Task {config.task} reads a folder per class: {_example(config)}."
         )
     numbers = {name.casefold(): number for number, name in config.names.items()}
     folders = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -162,7 +162,7 @@ def _class_folders(config: DataConfig, source: Path) -> dict[int, Path]:
     if unknown or not folders:
         what = f"the folders {', '.join(unknown[:5])}, which are no class" if unknown else "no folders"
         raise UserError(
-            f"{source}: holds {what} of {config.file}. Expected one a class: {_example(config)}. Rename the folders or "
+            f"{source}: holds {what} of {config.file}. Expected one per class: {_example(config)}. Rename the folders or "
             "correct 'names'."
         )
     return {numbers[path.name.casefold()]: path for path in folders}
@@ -173,12 +173,12 @@ def _example(config: DataConfig) -> str:
     return ", ".join(f"{name}/" for name in names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def _check_all_there(config: DataConfig, pictures: Sequence[Labelled], split: str) -> None:
+def _check_all_there(config: DataConfig, images: Sequence[Labelled], split: str) -> None:
     """UserError where a class has no folder to learn from."""
-    missing = config.names.keys() - {picture.number for picture in pictures}
+    missing = config.names.keys() - {image.number for image in images}
     if missing:
         raise UserError(
-            f"{config.file}: '{split}' has no pictures of {_words(config, missing)}. Add the folders, or take the classes out "
+            f"{config.file}: '{split}' has no images of {_words(config, missing)}. Add the folders, or take the classes out "
             "of 'names'."
         )
 
@@ -187,19 +187,19 @@ def _words(config: DataConfig, numbers: Iterable[int]) -> str:
     return ", ".join(config.names[number] for number in sorted(numbers))
 
 
-def _partners(config: DataConfig, pictures: Sequence[Labelled], augmentation: Augmentation | None) -> dict[Path, Path]:
-    """Picture -> its dark partner, of the same class and stem."""
+def _partners(config: DataConfig, images: Sequence[Labelled], augmentation: Augmentation | None) -> dict[Path, Path]:
+    """Image -> its dark partner, of the same class and stem."""
     if PAIR not in config.splits:
         raise UserError(
             f"{config.file}: this method trains with pairs, but the file has no 'pair' line. Name the folder of the dark "
             "partners ('pair: images/train_night'), made for instance by 'python prepare.py darken', or use --method none."
         )
     others = labelled(config, PAIR)
-    _check_same_classes(config, pictures, others)
+    _check_same_classes(config, images, others)
     _refuse_tests(config, PAIR, [other.file for other in others])
     matched: dict[Path, Path] = {}
     for number in config.names:
-        ours, theirs = ([p.file for p in group if p.number == number] for group in (pictures, others))
+        ours, theirs = ([p.file for p in group if p.number == number] for group in (images, others))
         matched |= dict(zip(ours, match_pairs(ours, theirs), strict=True))
     if augmentation is None or not augmentation.independent:
         check_pair_sizes(list(matched), list(matched.values()))
@@ -208,7 +208,7 @@ def _partners(config: DataConfig, pictures: Sequence[Labelled], augmentation: Au
 
 def _check_same_classes(config: DataConfig, day: Sequence[Labelled], night: Sequence[Labelled]) -> None:
     """UserError, naming the folders, where day and night have not the same classes."""
-    ours, theirs = ({picture.number for picture in group} for group in (day, night))
+    ours, theirs = ({image.number for image in group} for group in (day, night))
     if ours != theirs:
         only = {"train": ours - theirs, PAIR: theirs - ours}
         words = "; ".join(f"only '{split}' has {_words(config, extra)}" for split, extra in only.items() if extra)
@@ -218,15 +218,15 @@ def _check_same_classes(config: DataConfig, day: Sequence[Labelled], night: Sequ
         )
 
 
-def _nights(config: DataConfig, imgsz: int, seed: int) -> LoosePictures:
-    """Unlabelled night pictures to train with. Raises UserError where one of them is a test picture."""
+def _nights(config: DataConfig, imgsz: int, seed: int) -> LooseImages:
+    """Unlabelled night images to train with. Raises UserError where one of them is a test image."""
     files = [file for source in config.splits[NIGHTS] for file in list_images(source, config.root)]
     _refuse_tests(config, NIGHTS, files)
     bad = {path for path, _ in unreadable(files)}
-    return LoosePictures([file for file in files if file not in bad], imgsz, seed, read_image)
+    return LooseImages([file for file in files if file not in bad], imgsz, seed, read_image)
 
 
 def _refuse_tests(config: DataConfig, view: str, files: Sequence[Path]) -> None:
-    """UserError where a picture that training would see is also one to test with."""
+    """UserError where an image that training would see is also one to test with."""
     tests = [file for split in TESTS for source in config.splits.get(split, ()) for file in list_images(source)]
     refuse_leaks(files, tests, f"{config.file}: '{view}'")

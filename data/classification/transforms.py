@@ -1,4 +1,4 @@
-"""What happens to a picture that is classified: crops and flips drawn from a seed, the centre at test, colour by batch."""
+"""What happens to an image that is classified: crops and flips drawn from a seed, the centre at test, colour by batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import functional
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 MARGIN = 8 / 7  # at test the shorter side is this many times the side that is cut out: 256 to 224 px, as is usual
 ASPECTS = (3 / 4, 4 / 3)  # width over height of a crop
 TRIES = 10
@@ -21,7 +21,7 @@ TRIES = 10
 
 @dataclass(frozen=True)
 class Crop:
-    """A drawn part of a picture, in px, and whether it is mirrored."""
+    """A drawn part of an image, in px, and whether it is mirrored."""
 
     top: int
     left: int
@@ -29,16 +29,16 @@ class Crop:
     width: int
     mirrored: bool = False
 
-    def __call__(self, image: Picture, side: int) -> Picture:
+    def __call__(self, image: Image, side: int) -> Image:
         """The part of (H, W, C), scaled to (side, side, C)."""
         part = image[self.top : self.top + self.height, self.left : self.left + self.width]
         return _scaled(part[:, ::-1] if self.mirrored else part, (side, side))
 
 
 def draw_crop(entropy: Sequence[int], height: int, width: int, least: float) -> Crop:
-    """A crop of a share of the picture between `least` and 1, of another aspect, mirrored half of the time.
+    """A crop of a share of the image between `least` and 1, of another aspect, mirrored half of the time.
 
-    It depends on the entropy alone: whole numbers >= 0. A picture so narrow that no crop fits keeps its middle.
+    It depends on the entropy alone: whole numbers >= 0. An image so narrow that no crop fits keeps its middle.
     Source: Szegedy et al., Going Deeper with Convolutions (CVPR 2015), section 6.
     """
     rng = np.random.default_rng(list(entropy))
@@ -53,8 +53,8 @@ def draw_crop(entropy: Sequence[int], height: int, width: int, least: float) -> 
     return Crop((height - side) // 2, (width - side) // 2, side, side, mirrored)
 
 
-def centre(image: Picture, side: int) -> Picture:
-    """The middle (side, side, C) of a picture whose shorter side is scaled to 8/7 of that."""
+def centre(image: Image, side: int) -> Image:
+    """The middle (side, side, C) of an image whose shorter side is scaled to 8/7 of that."""
     height, width = image.shape[:2]
     scale = round(side * MARGIN) / min(height, width)
     scaled = _scaled(image, (max(round(height * scale), side), max(round(width * scale), side)))
@@ -62,7 +62,7 @@ def centre(image: Picture, side: int) -> Picture:
     return scaled[top : top + side, left : left + side]
 
 
-def _scaled(image: Picture, shape: tuple[int, int]) -> Picture:
+def _scaled(image: Image, shape: tuple[int, int]) -> Image:
     """To (height, width) px: averaged when it shrinks, linear when it grows."""
     if image.shape[:2] == shape:
         return image
@@ -91,6 +91,6 @@ def jittered(images: Tensor, entropy: Sequence[int], strength: float = 0.4, hue:
     return images
 
 
-def to_tensor(image: Picture) -> Tensor:
+def to_tensor(image: Image) -> Tensor:
     """BGR (H, W, 3) as files give it to RGB (3, H, W), uint8."""
     return torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1)))

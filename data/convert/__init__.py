@@ -1,4 +1,4 @@
-"""Converters: the original form of a published data set -> the YOLO layout. One module a set, each with `convert`."""
+"""Converters: the original form of a published data set -> the YOLO layout. One module per set, each with `convert`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AI-TOD and AI-TOD-v2, tiny objects in aerial pictures, to the YOLO layout. The annotations are COCO files.
+"""AI-TOD and AI-TOD-v2, tiny objects in aerial images, to the YOLO layout. The annotations are COCO files.
 
 Source: Wang et al., Tiny Object Detection in Aerial Images (ICPR 2020), github.com/jwwangchn/AI-TOD; version 2.0: Xu et
 al., Detecting Tiny Objects in Aerial Images (ISPRS 2022), chasel-tsui.github.io/AI-TOD-v2.
@@ -13,7 +13,7 @@ from data.convert.coco import Entry, read_items
 from data.convert.writer import Box, Summary, write_yolo
 from utils.files import UserError
 
-# Subset -> its other names. AI-TOD's pictures lie in one folder a subset, trainval holding those of train and val again.
+# Subset -> its other names. AI-TOD's images lie in one folder a subset, trainval holding those of train and val again.
 SUBSETS = {"train": ("training",), "val": ("validation",), "trainval": (), "test": ()}
 PIXEL = 1 - 1e-6  # an edge plus a width of 1, minus the edge, need not be 1
 FILES = {  # version -> names of its annotation files; small_ are RFLA's own copies
@@ -33,9 +33,9 @@ def convert(
     trainval: bool = False,
     version: str = "1.0",
 ) -> Summary:
-    """Convert a folder with the annotation files and the folders of pictures, both anywhere usual below `source`.
+    """Convert a folder with the annotation files and the folders of images, both anywhere usual below `source`.
 
-    images: folder that holds the folders of pictures, or the pictures. classes, link, backgrounds: see
+    images: folder that holds the folders of images, or the images. classes, link, backgrounds: see
     layout.write_yolo. trainval: train on `trainval` and validate on `test`, as published results do. version: of the
     annotations, 1.0 or 2.0. Raises UserError where nothing can be found or written.
     """
@@ -78,7 +78,7 @@ def _file(source: Path, version: str, subset: str) -> Path | None:
 
 
 def _folders(root: Path, subset: str) -> list[Path]:
-    """Where the pictures of a subset may lie. Those of train and val are also in trainval, and the other way round."""
+    """Where the images of a subset may lie. Those of train and val are also in trainval, and the other way round."""
     others = () if subset == "test" else ("trainval", "train", "val")
     names = dict.fromkeys((subset, *others))
     return [root / place for name in names for place in (f"images/{name}", f"{name}/images", name)] + [root]

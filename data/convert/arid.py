@@ -32,7 +32,7 @@ class VideoSummary(ClassSummary):
     def lines(self) -> list[str]:
         """The summary in words, one fact a line."""
         first, *rest = super().lines()
-        return [first.replace("pictures", "videos"), *rest]
+        return [first.replace("images", "videos"), *rest]
 
 
 Entry = tuple[Path, str, str, int]  # a video, its split, its folder in the result, its class
@@ -65,7 +65,7 @@ def _days(folder: Path) -> list[Entry]:
     """The day clips, most for train, every tenth of a class for val."""
     if not folder.is_dir():
         raise UserError(
-            f"{folder}: is missing. It holds the labelled day clips, a folder a class ({', '.join(NAMES[:2])}, ...); name "
+            f"{folder}: is missing. It holds the labelled day clips, a folder per class ({', '.join(NAMES[:2])}, ...); name "
             "another one with --images DIR. See docs/tasks/action.md."
         )
     groups = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -24,7 +24,7 @@ BETAS = ("0.005", "0.01", "0.02")  # 1/m, attenuation of light in fog
 
 
 class Weather(NamedTuple):
-    """Where pictures of a weather lie, how their names go on after the scene's, and whether every scene has one."""
+    """Where images of a weather lie, how their names go on after the scene's, and whether every scene has one."""
 
     folder: str
     ending: str
@@ -49,9 +49,9 @@ def convert(
     link: str = "copy",
     backgrounds: bool = False,
 ) -> Summary:
-    """Convert gtFine and the pictures of the weather `name` of WEATHERS, parts train and val, found below `source`.
+    """Convert gtFine and the images of the weather `name` of WEATHERS, parts train and val, found below `source`.
 
-    beta: density of the fog, one of BETAS. With fog and rain, the clear pictures of the training scenes become
+    beta: density of the fog, one of BETAS. With fog and rain, the clear images of the training scenes become
     images/favoured where they are there; those of validation scenes never do. Groups, objects marked deleted and other
     classes are left out and counted. classes, link, backgrounds: see layout.write_yolo. Raises UserError where nothing
     can be found or written.
@@ -61,18 +61,18 @@ def convert(
             f"--name {name} --beta {beta}: expected one of {', '.join(WEATHERS)}, and one of {', '.join(BETAS)}."
         )
     weather = WEATHERS[name]
-    truths, pictures = _folder(source, "gtFine"), _folder(source, weather.folder)
+    truths, images = _folder(source, "gtFine"), _folder(source, weather.folder)
     scenes = {split: _by_scene(truths / split, re.escape(ANNOTATION)) for split in ("train", "val")}
     ending = weather.ending.format(beta=re.escape(beta))
     summary = Summary()
     items: list[Item] = []
     for split, truth in scenes.items():
-        found = _by_scene(pictures / split, ending)
+        found = _by_scene(images / split, ending)
         summary.skipped += _lonely(truth, found, weather.whole)
         items += _items(truth, found, split, f"{name}-{split}", summary)
     if not items:
         raise UserError(
-            f"{pictures}: no picture there has an annotation in {truths}. Expected train/CITY/SCENE{_words(ending)}, and "
+            f"{images}: no image there has an annotation in {truths}. Expected train/CITY/SCENE{_words(ending)}, and "
             f"train/CITY/SCENE{ANNOTATION} there. See docs/data/cityscapes.md."
         )
     if weather is not CLEAR:
@@ -107,31 +107,31 @@ def _words(ending: str) -> str:
 
 
 def _lonely(
-    annotations: Mapping[str, list[Path]], pictures: Mapping[str, list[Path]], whole: bool
+    annotations: Mapping[str, list[Path]], images: Mapping[str, list[Path]], whole: bool
 ) -> list[tuple[Path, str]]:
     """What has no other half, with the reason. Annotations may be alone where the weather has a part of the scenes."""
-    alone = [(files[0], "its picture is missing") for scene, files in annotations.items() if scene not in pictures]
+    alone = [(files[0], "its image is missing") for scene, files in annotations.items() if scene not in images]
     return (alone if whole else []) + [
         (file, "its annotation file is missing")
-        for scene, files in pictures.items()
+        for scene, files in images.items()
         if scene not in annotations
         for file in files
     ]
 
 
 def _items(
-    annotations: Mapping[str, list[Path]], pictures: Mapping[str, list[Path]], split: str, group: str, summary: Summary
+    annotations: Mapping[str, list[Path]], images: Mapping[str, list[Path]], split: str, group: str, summary: Summary
 ) -> Iterator[Item]:
-    """One item a picture; all pictures of a scene have its boxes."""
-    shared = [scene for scene in annotations if scene in pictures]
+    """One item per image; all images of a scene have its boxes."""
+    shared = [scene for scene in annotations if scene in images]
     files = [annotations[scene][0] for scene in shared]
     for scene, file, content in zip(shared, files, in_threads(_load, files, f"reading {group}"), strict=True):
         if isinstance(content, str):
             summary.skipped.append((file, content))
             continue
         boxes, size = tuple(_boxes(content["objects"], summary)), (content["imgHeight"], content["imgWidth"])
-        for picture in pictures[scene]:
-            yield Item(picture, split, group, boxes, size)
+        for image in images[scene]:
+            yield Item(image, split, group, boxes, size)
 
 
 def _load(file: Path) -> dict[str, Any] | str:
@@ -173,7 +173,7 @@ def _box(label: str, polygon: Any) -> Box:
 
 
 def _favoured(source: Path, scenes: Mapping[str, Mapping[str, object]], summary: Summary) -> list[Item]:
-    """Clear pictures of the training scenes that are no validation scene; none, with a note, where there are none."""
+    """Clear images of the training scenes that are no validation scene; none, with a note, where there are none."""
     try:
         folder = _folder(source, CLEAR.folder)
     except UserError:

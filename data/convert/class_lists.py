@@ -68,7 +68,7 @@ SAME_THING: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 class ClassTable:
-    """Which classes a converted set has, in order, and which number a name of the original gets.
+    """Which classes a converted set has, in order, and which number per name of the original gets.
 
     choice: one of LISTS, "all" (the set's own, sorted), or its own names in the wanted order, comma-separated; or a
     list of names, which holds whatever was found, as LISTS do.

@@ -1,4 +1,4 @@
-"""Writing a converted set to classify: SPLIT/CLASS/PICTURE and data.yaml, all of it or nothing."""
+"""Writing a converted set to classify: SPLIT/CLASS/IMAGE and data.yaml, all of it or nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from utils.files import UserError, load_yaml, save_yaml
 
 
 class Classed(NamedTuple):
-    """One picture, the folder of its split, and its class, which is empty for a picture without one."""
+    """One image, the folder of its split, and its class, which is empty for an image without one."""
 
     image: Path
     split: str
@@ -34,13 +34,13 @@ class ClassSummary(Summary):
     def lines(self) -> list[str]:
         """The summary in words, one fact a line."""
         counts = ", ".join(f"{split} {count}" for split, count in self.per_split.items())
-        facts = [f"{self.images} pictures ({counts})"]
+        facts = [f"{self.images} images ({counts})"]
         facts += [f"{count} left out: {reason}" for reason, count in self.dropped.items()]
         return printable(facts + self.notes + [f"skipped {file}: {reason}" for file, reason in self.skipped])
 
 
 def write_class_folders(
-    pictures: Sequence[Classed],
+    images: Sequence[Classed],
     out: Path,
     summary: ClassSummary,
     *,
@@ -49,7 +49,7 @@ def write_class_folders(
     conditions: Mapping[str, str],
     link: str = "copy",
 ) -> ClassSummary:
-    """Write the pictures into `out` and fill the summary. They are copied or linked, never changed.
+    """Write the images into `out` and fill the summary. They are copied or linked, never changed.
 
     keys: key of data.yaml -> folder of a split; those whose folder is there are written, with their conditions. `out` may hold
     other splits of the same classes. Everything is built in a hidden folder beside `out` first. Raises UserError where
@@ -57,22 +57,20 @@ def write_class_folders(
     """
     if link not in LINKS:
         raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
-    content = _checked_yaml(out, names, {picture.split for picture in pictures})
+    content = _checked_yaml(out, names, {image.split for image in images})
     work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
     try:
         place = LINKS[link]
-        written = in_threads(
-            lambda picture: place_whole(picture.image, work / picture.place, place), pictures, "converting"
-        )
-        for picture, problem in zip(pictures, written, strict=True):
+        written = in_threads(lambda image: place_whole(image.image, work / image.place, place), images, "converting")
+        for image, problem in zip(images, written, strict=True):
             if problem:
-                summary.skipped.append((picture.image, problem))
+                summary.skipped.append((image.image, problem))
             else:
                 summary.images += 1
-                summary.per_split[picture.split] += 1
+                summary.per_split[image.split] += 1
         if not summary.images:
             first = f" The first, {summary.skipped[0][0]}: {summary.skipped[0][1]}." if summary.skipped else ""
-            raise UserError(f"{out}: no picture of a wanted class was found.{first} Check --source.")
+            raise UserError(f"{out}: no image of a wanted class was found.{first} Check --source.")
         out.mkdir(parents=True, exist_ok=True)
         for split in sorted(work.iterdir()):
             split.rename(out / split.name)

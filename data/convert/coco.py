@@ -32,10 +32,10 @@ def convert(
     difficult: bool = False,
     backgrounds: bool = False,
 ) -> Summary:
-    """Convert a COCO folder (annotations/instances_*.json and the picture folders), or one JSON file.
+    """Convert a COCO folder (annotations/instances_*.json and the image folders), or one JSON file.
 
-    images: folder of the pictures where they are not in the usual place beside the annotations. favoured: folder of
-    unlabelled pictures for images/favoured. difficult: keep objects marked `iscrowd`. The rest: see layout.write_yolo.
+    images: folder of the images where they are not in the usual place beside the annotations. favoured: folder of
+    unlabelled images for images/favoured. difficult: keep objects marked `iscrowd`. The rest: see layout.write_yolo.
     Raises UserError where nothing can be found or written.
     """
     summary = Summary()
@@ -52,33 +52,33 @@ def convert(
 def read_items(
     file: Path, folders: Sequence[Path], split: str, group: str, judge: Judge, summary: Summary
 ) -> Iterator[tuple[Item, Entry]]:
-    """Each picture of a COCO file as an item, with its own entry of the file, which may hold more than COCO's keys.
+    """Each image of a COCO file as an item, with its own entry of the file, which may hold more than COCO's keys.
 
-    folders: where the pictures may lie; the first that has one counts. Annotations that `judge` gives a reason against
-    are counted in the summary, pictures whose name leads out of the folder, or whose size is none, are listed there.
+    folders: where the images may lie; the first that has one counts. Annotations that `judge` gives a reason against
+    are counted in the summary, images whose name leads out of the folder, or whose size is none, are listed there.
     Raises UserError where the file is not in COCO's format.
     """
     content = load(file)
     boxes = boxes_of(content, judge, summary)
     for entry in content["images"]:
         try:
-            picture, size = find(folders, [str(entry["file_name"])]), size_of(entry)
+            image, size = find(folders, [str(entry["file_name"])]), size_of(entry)
         except ValueError as problem:
             summary.skipped.append((file, str(problem)))
             continue
-        yield Item(picture, split, group, tuple(boxes.get(entry["id"], ())), size), entry
+        yield Item(image, split, group, tuple(boxes.get(entry["id"], ())), size), entry
 
 
 def boxes_of(content: dict[str, list[Entry]], judge: Judge, summary: Summary) -> dict[Any, list[Box]]:
-    """The boxes of each picture id. Counted in the summary are annotations that `judge` gives a reason against, and those
-    of pictures or categories that the file does not have.
+    """The boxes of each image id. Counted in the summary are annotations that `judge` gives a reason against, and those
+    of images or categories that the file does not have.
     """
     names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
-    pictures = {entry["id"] for entry in content["images"]}
+    images = {entry["id"] for entry in content["images"]}
     boxes: dict[Any, list[Box]] = {}
     for entry in content["annotations"]:
         box = _box(names.get(entry["category_id"], ""), entry["bbox"])
-        reason = _left_out(entry, box, judge, pictures)
+        reason = _left_out(entry, box, judge, images)
         if reason:
             summary.dropped[reason] += 1
         else:
@@ -86,10 +86,10 @@ def boxes_of(content: dict[str, list[Entry]], judge: Judge, summary: Summary) ->
     return boxes
 
 
-def _left_out(entry: Entry, box: Box, judge: Judge, pictures: set[Any]) -> str | None:
+def _left_out(entry: Entry, box: Box, judge: Judge, images: set[Any]) -> str | None:
     """Why an annotation is left out; None keeps it."""
-    if entry["image_id"] not in pictures:
-        return "of a picture that is not in the file"
+    if entry["image_id"] not in images:
+        return "of an image that is not in the file"
     return judge(entry, box) or (None if box.name else "of an unknown category")
 
 
@@ -142,18 +142,18 @@ def _has(row: Any, keys: set[str]) -> bool:
 
 
 def size_of(entry: Entry) -> tuple[int, int] | None:
-    """(height, width) as stated; None where it is not. Raises ValueError for more than any picture has."""
+    """(height, width) as stated; None where it is not. Raises ValueError for more than any image has."""
     try:
         size = int(entry["height"]), int(entry["width"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     if max(size) > LARGEST_SIDE:
-        raise ValueError(f"the stated size of the picture {entry['id']!r} is over {LARGEST_SIDE} px")
+        raise ValueError(f"the stated size of the image {entry['id']!r} is over {LARGEST_SIDE} px")
     return size
 
 
 def find(folders: Sequence[Path], names: Sequence[str]) -> Path:
-    """The picture, under its first name in the first folder that has it, else the first place (and found missing later).
+    """The image, under its first name in the first folder that has it, else the first place (and found missing later).
 
     Raises ValueError for a name that leads out of the folder.
     """

@@ -1,4 +1,4 @@
-"""COCO annotation files for pictures that were resized: read with checks, scaled as floats, never floored."""
+"""COCO annotation files for images that were resized: read with checks, scaled as floats, never floored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST = 1e15  # px; also finite
 
 
 class Made(NamedTuple):
-    """A picture that was made: its new name, and (height, width) px before and after."""
+    """An image that was made: its new name, and (height, width) px before and after."""
 
     file: str
     before: tuple[int, int]
@@ -31,9 +31,9 @@ class Made(NamedTuple):
 
 
 class CocoSet:
-    """An annotation file and the pictures it names, which lie in `folder`.
+    """An annotation file and the images it names, which lie in `folder`.
 
-    pictures: file name as stated -> its path. Raises UserError where the file is not COCO's, an entry holds what could
+    images: file name as stated -> its path. Raises UserError where the file is not COCO's, an entry holds what could
     not be scaled or is of no category, or a name leads out of the folder.
     """
 
@@ -49,21 +49,21 @@ class CocoSet:
         self._items: dict[str, Item] = {str(entry["file_name"]): item for item, entry in found}
 
     @property
-    def pictures(self) -> dict[str, Path]:
-        """File name as stated -> path of the picture."""
+    def images(self) -> dict[str, Path]:
+        """File name as stated -> path of the image."""
         return {name: item.image for name, item in self._items.items()}
 
     def reason_against(self, name: str, found: tuple[int, int]) -> str:
-        """Why the entries do not fit a picture of (height, width) px, such as one turned by an EXIF mark; "" if they do."""
+        """Why the entries do not fit an image of (height, width) px, such as one turned by an EXIF mark; "" if they do."""
         height, width = self._stated(name, found)
         if abs(math.log(height / width * found[1] / found[0])) <= ASPECT_TOLERANCE + 1 / min(found):
             return ""
         return f"annotated as {width} x {height} px, but the file is {found[1]} x {found[0]}"
 
     def label_text(self, name: str, shape: tuple[int, int]) -> str:
-        """YOLO's rows of a picture, classes numbered in the order of COCO's ids, crowds left out.
+        """YOLO's rows of an image, classes numbered in the order of COCO's ids, crowds left out.
 
-        shape: (height, width) px of the picture, which counts where the file states none.
+        shape: (height, width) px of the image, which counts where the file states none.
         """
         height, width = self._stated(name, shape)
         rows = []
@@ -76,12 +76,12 @@ class CocoSet:
         return "".join(rows)
 
     def _stated(self, name: str, found: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) that the boxes are measured in: the file's own, else the picture's."""
+        """(height, width) that the boxes are measured in: the file's own, else the image's."""
         size = self._items[name].size
         return size if size and min(size) > 0 else found
 
     def scaled(self, made: Mapping[str, Made], scale_area: bool = False) -> tuple[dict[str, Any], int]:
-        """The annotations of the pictures that were made, and how many masks (RLE, which cannot be scaled) are dropped.
+        """The annotations of the images that were made, and how many masks (RLE, which cannot be scaled) are dropped.
 
         `made`: by file name as stated; those that `reason_against` speaks against are left out. Boxes, polygons and
         keypoints are scaled as floats by the sizes before and after; `area` only if asked for, as AERIS's own file seems
@@ -107,7 +107,7 @@ def _judge(file: Path) -> Any:
     def judge(entry: Entry, box: Box) -> str | None:
         if not all(map(math.isfinite, (box.left, box.top, box.right, box.bottom))):
             raise UserError(
-                f"{file}: the annotation {entry.get('id')} of picture {entry['image_id']} has the bbox "
+                f"{file}: the annotation {entry.get('id')} of image {entry['image_id']} has the bbox "
                 f"{str(entry['bbox'])[:60]}; expected [left, top, width, height]. Correct it; nothing was written."
             )
         return crowd(entry, box)
@@ -139,7 +139,7 @@ def _check(file: Path, annotations: Sequence[Entry], known: set[Any]) -> None:
         key = next((key for key, is_wrong in wrong.items() if is_wrong), None)
         if key:
             raise UserError(
-                f"{file}: the annotation {entry.get('id')} of picture {entry['image_id']} has the {key} "
+                f"{file}: the annotation {entry.get('id')} of image {entry['image_id']} has the {key} "
                 f"{str(entry[key])[:60]!r}; expected {_EXPECTED[key]}. Correct it; nothing was written."
             )
 

@@ -1,4 +1,4 @@
-"""CODaN's own folders, checked and brought into one place: SPLIT/CLASS/PICTURE.
+"""CODaN's own folders, checked and brought into one place: SPLIT/CLASS/IMAGE.
 
 Source: Lengyel et al., Zero-Shot Day-Night Domain Adaptation with a Physics Prior (ICCV 2021), and the set's page
 github.com/Attila94/CODaN.
@@ -18,17 +18,17 @@ CONDITIONS = {"val": "day", "test": "night", "test2": "day"}
 
 
 def convert(source: Path, out: Path, *, link: str = "copy") -> ClassSummary:
-    """Convert the unpacked archives train, val, test_day and test_night, each with a folder a class, anywhere below `source`.
+    """Convert the unpacked archives train, val, test_day and test_night, each with a folder per class, anywhere below `source`.
 
     link: see class_layout. Raises UserError where the folders are missing or hold other classes.
     """
     home = _home(source)
     summary = ClassSummary()
-    pictures = [picture for split in SPLITS for picture in _split(home / split, split)]
+    images = [image for split in SPLITS for image in _split(home / split, split)]
     missing = [split for split in SPLITS if not (home / split).is_dir()]
     if missing:
         summary.notes.append(f"not there, and left out: {', '.join(missing)}")
-    return write_class_folders(pictures, out, summary, names=NAMES, keys=KEYS, conditions=CONDITIONS, link=link)
+    return write_class_folders(images, out, summary, names=NAMES, keys=KEYS, conditions=CONDITIONS, link=link)
 
 
 def _home(source: Path) -> Path:
@@ -44,7 +44,7 @@ def _home(source: Path) -> Path:
 
 
 def _split(folder: Path, split: str) -> list[Classed]:
-    """The pictures of a split. Raises UserError for a folder that is no class of CODaN."""
+    """The images of a split. Raises UserError for a folder that is no class of CODaN."""
     if not folder.is_dir():
         return []
     groups = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

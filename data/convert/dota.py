@@ -1,4 +1,4 @@
-"""DOTA 1.0, 1.5 and 2.0, oriented objects in large aerial pictures, to the YOLO layout, as upright boxes.
+"""DOTA 1.0, 1.5 and 2.0, oriented objects in large aerial images, to the YOLO layout, as upright boxes.
 
 Source: Ding et al., Object Detection in Aerial Images: A Large-Scale Benchmark and Challenges (TPAMI 2021),
 captain-whu.github.io/DOTA, "Annotation format".
@@ -43,7 +43,7 @@ def convert(
     folders = {split: folder for split in SPLITS if (folder := _labels(source / split, version)) is not None}
     if not folders:
         raise UserError(
-            f"--source {source}: expected train/labelTxt-v{version} in it, with a text file a picture, and train/images. "
+            f"--source {source}: expected train/labelTxt-v{version} in it, with a text file per image, and train/images. "
             "See docs/data/dota.md."
         )
     read = partial(_read, difficult=difficult)

@@ -20,7 +20,7 @@ def convert(source: Path, out: Path, *, classes: str = "exdark", link: str = "co
     """Convert the unpacked ExDark.zip and ExDark_Annno.zip with imageclasslist.txt, all anywhere below `source`.
 
     The list gives the published splits: 3,000 train, 1,800 val, 2,563 test. classes, link: see layout.write_yolo.
-    Raises UserError where the list or the pictures are missing.
+    Raises UserError where the list or the images are missing.
     """
     listing = next(iter(sorted(source.rglob(LIST))), None) if source.is_dir() else None
     if listing is None:
@@ -34,20 +34,20 @@ def convert(source: Path, out: Path, *, classes: str = "exdark", link: str = "co
 
 
 def _items(source: Path, listing: Path, summary: Summary) -> Iterator[Item]:
-    """One item a line of the list, by file name without case: lists and folders disagree about .JPG and .jpg."""
-    pictures = {path.name.lower(): path for path in list_images(source)}
+    """One item per line of the list, by file name without case: lists and folders disagree about .JPG and .jpg."""
+    images = {path.name.lower(): path for path in list_images(source)}
     annotations = {path.name.lower(): path for path in source.rglob("*.txt") if path != listing}
     for name, split in _read_list(listing):
-        picture = pictures.get(name.lower())
-        if picture is None:
-            summary.skipped.append((source / name, "listed, but the picture is missing"))
+        image = images.get(name.lower())
+        if image is None:
+            summary.skipped.append((source / name, "listed, but the image is missing"))
             continue
         annotation = annotations.get(f"{name.lower()}.txt") or annotations.get(f"{Path(name).stem.lower()}.txt")
         if annotation is None:
-            summary.skipped.append((picture, "its annotation file is missing"))
+            summary.skipped.append((image, "its annotation file is missing"))
             continue
         try:
-            yield Item(picture, split, picture.parent.name, tuple(read_boxes(annotation)))
+            yield Item(image, split, image.parent.name, tuple(read_boxes(annotation)))
         except ValueError as problem:
             summary.skipped.append((annotation, str(problem)))
 
@@ -66,7 +66,7 @@ def _read_list(listing: Path) -> Iterator[tuple[str, str]]:
 def read_boxes(annotation: Path) -> list[Box]:
     """Objects of a bbGt file: after a first line '% bbGt version=3', rows 'Class left top width height' and flags.
 
-    Left and top are distances from the picture's edge in px. Raises ValueError, with the line, for anything else.
+    Left and top are distances from the image's edge in px. Raises ValueError, with the line, for anything else.
     """
     boxes = []
     for number, line in enumerate(annotation.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):

@@ -1,6 +1,6 @@
-"""ExDark and COCO as pictures to classify: days of COCO to learn from, ExDark's nights to test on, 12 classes.
+"""ExDark and COCO as images to classify: days of COCO to learn from, ExDark's nights to test on, 12 classes.
 
-A COCO picture has many objects, so its class is a rule of ours, `picture_class`. ExDark's own list names one class a picture.
+A COCO image has many objects, so its class is a rule of ours, `image_class`. ExDark's own list names one class per image.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ NIGHT_SPLITS = {"1": "nights", "2": "val", "3": "test"}  # ExDark's training par
 DAY_SPLITS = {"train": "train", "val": "val_day"}
 KEYS = {"train": "train", "favoured": "nights", "val": "val", "val2": "val_day", "test": "test"}
 CONDITIONS = {"val": "night", "val2": "day", "test": "night"}
-LEAST = 0.05  # of the picture: what the largest box of its class must take
+LEAST = 0.05  # of the image: what the largest box of its class must take
 OTHERS = 0.5  # of the area of its class: what no other class may exceed
 
 
 def convert(source: Path, out: Path, *, link: str = "copy") -> ClassSummary:
-    """Convert an unpacked ExDark (pictures and imageclasslist.txt) or a COCO folder (annotations/instances_*.json).
+    """Convert an unpacked ExDark (images and imageclasslist.txt) or a COCO folder (annotations/instances_*.json).
 
     Both are wanted, one after the other, with the same `out`. link: see class_layout. Raises UserError where `source` is neither.
     """
@@ -33,21 +33,21 @@ def convert(source: Path, out: Path, *, link: str = "copy") -> ClassSummary:
     listing = next(iter(sorted(source.rglob(LIST))), None) if source.is_dir() else None
     files = sorted(source.glob("annotations/instances_*.json"))
     if listing is not None:
-        pictures = list(_nights(source, listing, summary))
+        images = list(_nights(source, listing, summary))
     elif files:
-        pictures = [picture for file in files for picture in _days(file, summary)]
+        images = [image for file in files for image in _days(file, summary)]
     else:
         raise UserError(
             f"--source {source}: expected ExDark with {LIST}, or COCO with annotations/instances_*.json. See "
             "docs/tasks/classify.md."
         )
-    return write_class_folders(pictures, out, summary, names=EXDARK, keys=KEYS, conditions=CONDITIONS, link=link)
+    return write_class_folders(images, out, summary, names=EXDARK, keys=KEYS, conditions=CONDITIONS, link=link)
 
 
-def picture_class(boxes: Iterable[Box], height: int, width: int) -> int | None:
-    """The class of a picture (height, width px) with these objects, or None where it has no clear one.
+def image_class(boxes: Iterable[Box], height: int, width: int) -> int | None:
+    """The class of an image (height, width px) with these objects, or None where it has no clear one.
 
-    It is the one of the 12 whose boxes take most area together. Its largest box takes at least 0.05 of the picture, and no other
+    It is the one of the 12 whose boxes take most area together. Its largest box takes at least 0.05 of the image, and no other
     of the 12 takes more than half of that area.
     """
     table = ClassTable("exdark", ())
@@ -65,7 +65,7 @@ def picture_class(boxes: Iterable[Box], height: int, width: int) -> int | None:
 
 
 def _days(file: Path, summary: ClassSummary) -> Iterator[Classed]:
-    """The pictures of a COCO annotation file that have a clear class."""
+    """The images of a COCO annotation file that have a clear class."""
     subset = file.stem.removeprefix("instances_")  # train2017
     split = next((name for name in DAY_SPLITS if name in subset), None)
     if split is None:
@@ -73,23 +73,23 @@ def _days(file: Path, summary: ClassSummary) -> Iterator[Classed]:
     home = file.parent.parent
     found = Summary()
     for item, _ in read_items(file, [home / "images" / subset, home / subset], split, subset, crowd, found):
-        number = picture_class(item.boxes, *item.size) if item.size else None
+        number = image_class(item.boxes, *item.size) if item.size else None
         if number is None:
-            summary.dropped["COCO pictures without a clear class"] += 1
+            summary.dropped["COCO images without a clear class"] += 1
         else:
             yield Classed(item.image, DAY_SPLITS[split], EXDARK[number])
     summary.skipped += found.skipped
 
 
 def _nights(source: Path, listing: Path, summary: ClassSummary) -> Iterator[Classed]:
-    """ExDark's pictures by its own list; the training part comes without classes."""
-    pictures = {path.name.lower(): path for path in list_images(source)}
+    """ExDark's images by its own list; the training part comes without classes."""
+    images = {path.name.lower(): path for path in list_images(source)}
     for name, number, split in read_list(listing):
-        picture = pictures.get(name.lower())
-        if picture is None:
-            summary.skipped.append((source / name, "listed, but the picture is missing"))
+        image = images.get(name.lower())
+        if image is None:
+            summary.skipped.append((source / name, "listed, but the image is missing"))
         else:
-            yield Classed(picture, NIGHT_SPLITS[split], "" if NIGHT_SPLITS[split] == "nights" else EXDARK[number - 1])
+            yield Classed(image, NIGHT_SPLITS[split], "" if NIGHT_SPLITS[split] == "nights" else EXDARK[number - 1])
 
 
 def read_list(listing: Path) -> Iterator[tuple[str, int, str]]:

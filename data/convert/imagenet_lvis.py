@@ -1,4 +1,4 @@
-"""ImageNet-21k folders whose synset is an LVIS class, as image-level labels: one row `class 0.5 0.5 1 1` a picture.
+"""ImageNet-21k folders whose synset is an LVIS class, as image-level labels: one row `class 0.5 0.5 1 1` an image.
 
 Source: Zhou et al., Detecting Twenty-thousand Classes using Image-level Supervision (ECCV 2022), for the subset.
 """
@@ -46,9 +46,9 @@ def convert(
             "wnids and synset names belong to WordNet 3.0, as ImageNet's and LVIS's do?"
         )
     items = [
-        Item(picture, EXTRA, folder.name, (Box(listed.names[number], *WHOLE),))
+        Item(image, EXTRA, folder.name, (Box(listed.names[number], *WHOLE),))
         for folder, number in chosen.items()
-        for picture in _pictures(folder)
+        for image in _images(folder)
     ]
     summary = Summary()
     write_yolo(items, out, summary, classes=listed.names, link=link, backgrounds=False, about=listed.about)
@@ -115,6 +115,6 @@ def _match(folders: list[Path], classes: Classes, table: dict[str, set[str]]) ->
     return {folder: min(found) for folder, found in fits.items() if found}
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder, which may have none."""
+def _images(folder: Path) -> list[Path]:
+    """The images of a folder, which may have none."""
     return list_images(folder) if any(folder.iterdir()) else []

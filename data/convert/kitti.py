@@ -1,4 +1,4 @@
-"""KITTI's object detection benchmark (left colour pictures, label_2) to the YOLO layout.
+"""KITTI's object detection benchmark (left colour images, label_2) to the YOLO layout.
 
 Source: Geiger et al., Are We Ready for Autonomous Driving? The KITTI Vision Benchmark Suite (CVPR 2012); the format of
 its label files: the benchmark's development kit.
@@ -12,7 +12,7 @@ from pathlib import Path
 from data.convert.writer import Box, Item, Summary, write_yolo
 from utils.files import UserError, list_images, read_lines
 
-HELD_OUT_SHARE = 5  # one picture in five, where no lists say which
+HELD_OUT_SHARE = 5  # one image in five, where no lists say which
 
 
 def convert(
@@ -20,7 +20,7 @@ def convert(
 ) -> Summary:
     """Convert the labelled part, training/image_2 with training/label_2; the test part has no public labels.
 
-    Splits come from ImageSets/train.txt and val.txt (numbers of pictures, the lists that papers pass on) where they
+    Splits come from ImageSets/train.txt and val.txt (numbers of images, the lists that papers pass on) where they
     are, else the last fifth by name is for validation. classes, link, backgrounds: see layout.write_yolo. Raises
     UserError where nothing can be found or written.
     """
@@ -28,27 +28,27 @@ def convert(
     home = next((place for place in (source / "training", source) if (place / "label_2").is_dir()), None)
     if home is None or not (home / "image_2").is_dir():
         raise UserError(f"--source {source}: expected training/image_2 and training/label_2. See docs/data/coco-d.md.")
-    pictures = list_images(home / "image_2")
-    splits = _splits(source, [picture.stem for picture in pictures], summary)
+    images = list_images(home / "image_2")
+    splits = _splits(source, [image.stem for image in images], summary)
     items = []
-    for picture in pictures:
+    for image in images:
         try:
-            boxes = tuple(_boxes(home / "label_2" / f"{picture.stem}.txt", summary))
+            boxes = tuple(_boxes(home / "label_2" / f"{image.stem}.txt", summary))
         except (OSError, ValueError) as problem:
-            summary.skipped.append((picture, f"its label file cannot be used ({problem})"))
+            summary.skipped.append((image, f"its label file cannot be used ({problem})"))
             continue
-        if picture.stem in splits:
-            items.append(Item(picture, splits[picture.stem], "kitti", boxes))
+        if image.stem in splits:
+            items.append(Item(image, splits[image.stem], "kitti", boxes))
     return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
 
 
 def _splits(source: Path, stems: list[str], summary: Summary) -> dict[str, str]:
-    """Name of a picture -> train or val. Pictures that lists leave out are in neither."""
+    """Name of an image -> train or val. Images that lists leave out are in neither."""
     lists = {split: source / "ImageSets" / f"{split}.txt" for split in ("train", "val")}
     if all(file.is_file() for file in lists.values()):
         return {stem: split for split, file in lists.items() for stem in " ".join(read_lines(file)).split()}
     count = len(stems) // HELD_OUT_SHARE
-    summary.notes.append(f"no ImageSets/train.txt and val.txt: the last {count} pictures by name are for validation")
+    summary.notes.append(f"no ImageSets/train.txt and val.txt: the last {count} images by name are for validation")
     return {stem: "train" if i < len(stems) - count else "val" for i, stem in enumerate(sorted(stems))}
 
 

@@ -1,4 +1,4 @@
-"""LVIS v0.5 and v1, a thousand classes in COCO's pictures, to the YOLO layout, with what was looked for and not found.
+"""LVIS v0.5 and v1, a thousand classes in COCO's images, to the YOLO layout, with what was looked for and not found.
 
 Source: Gupta et al., LVIS: A Dataset for Large Vocabulary Instance Segmentation (CVPR 2019), lvisdataset.org.
 """
@@ -51,10 +51,10 @@ def convert(
     link: str = "copy",
     version: str | None = None,
 ) -> Summary:
-    """Convert a folder with LVIS's json files, there or in `annotations`, and COCO's pictures; or one such file.
+    """Convert a folder with LVIS's json files, there or in `annotations`, and COCO's images; or one such file.
 
     images: the folder that holds COCO's train2017 and val2017, where it is not `source`. link: see layout.write_yolo.
-    version: of the files, 1 or 0.5, where both are there. Every class and every picture is kept: one without objects
+    version: of the files, 1 or 0.5, where both are there. Every class and every image is kept: one without objects
     says which classes it does not show. Raises UserError where nothing can be found or written, or files differ in
     their classes.
     """
@@ -119,7 +119,7 @@ def _files(source: Path, version: str | None) -> dict[str, Path]:
 
 
 def _folders(source: Path) -> list[Path]:
-    """Where the folders of the pictures may lie."""
+    """Where the folders of the images may lie."""
     bases = [source.parent, source.parent.parent] if source.is_file() else [source]
     return [place for base in bases for place in (base, base / "images")]
 
@@ -127,47 +127,47 @@ def _folders(source: Path) -> list[Path]:
 def _items(
     file: Path, content: dict[str, list[Entry]], split: str, folders: Sequence[Path], summary: Summary
 ) -> Iterator[tuple[Item, Entry]]:
-    """Each picture as an item, in the group that its folder names, with its own entry."""
+    """Each image as an item, in the group that its folder names, with its own entry."""
     boxes = boxes_of(content, keep_all, summary)
     for entry in content["images"]:
         try:
-            names = picture_names(entry)
-            picture, size = find(folders, names), size_of(entry)
+            names = image_names(entry)
+            image, size = find(folders, names), size_of(entry)
         except ValueError as problem:
             summary.skipped.append((file, str(problem)))
             continue
         group = PurePosixPath(names[0]).parent.name or "lvis"
-        yield Item(picture, split, group, tuple(boxes.get(entry["id"], ())), size), entry
+        yield Item(image, split, group, tuple(boxes.get(entry["id"], ())), size), entry
 
 
-def picture_names(entry: Entry) -> list[str]:
-    """How a picture may be called, the likeliest first: COCO's folder and name, the bare name, the file's own word.
+def image_names(entry: Entry) -> list[str]:
+    """How an image may be called, the likeliest first: COCO's folder and name, the bare name, the file's own word.
 
     Raises ValueError where the entry does not name it.
 
-    >>> picture_names({"coco_url": "http://images.cocodataset.org/val2017/000000266409.jpg"})
+    >>> image_names({"coco_url": "http://images.cocodataset.org/val2017/000000266409.jpg"})
     ['val2017/000000266409.jpg', '000000266409.jpg']
     """
     texts = [entry[key] for key in ("coco_url", "file_name") if isinstance(entry.get(key), str)]
     if not texts:
-        raise ValueError(f"the picture {entry['id']!r} has neither coco_url nor file_name")
+        raise ValueError(f"the image {entry['id']!r} has neither coco_url nor file_name")
     last_two = "/".join(texts[0].split("/")[-2:]) if "coco_url" in entry else texts[0]
     return list(dict.fromkeys([last_two, last_two.split("/")[-1], *texts[1:]]))
 
 
 def _looked_for(file: Path, entry: Entry, classes: Classes) -> dict[str, list[int]]:
-    """The lists of a picture in class numbers; empty ones are left out."""
+    """The lists of an image in class numbers; empty ones are left out."""
     lists = {}
     for name, key in LISTS.items():
         try:
             lists[name] = sorted({classes.numbers[number] for number in entry[key]})
         except (KeyError, TypeError):
-            raise UserError(f"{file}: '{key}' of picture {entry['id']!r} is no list of its categories' ids.") from None
+            raise UserError(f"{file}: '{key}' of image {entry['id']!r} is no list of its categories' ids.") from None
     return {name: numbers for name, numbers in lists.items() if numbers}
 
 
 def _write_federated(file: Path, known: Mapping[str, dict[str, list[int]]]) -> None:
-    """Add pictures to the file; those of splits that were converted earlier stay."""
+    """Add images to the file; those of splits that were converted earlier stay."""
     earlier = json.loads(file.read_bytes()) if file.is_file() else {}
     atomic_write(file, json.dumps({**earlier, **known}).encode())
 

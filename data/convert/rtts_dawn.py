@@ -38,14 +38,14 @@ def convert(
     parts = _rtts(source) if name == "rtts" else _dawn(source)
     items = [
         item
-        for group, (annotations, pictures) in parts.items()
-        for item in folder_items(annotations, pictures, group, "test", difficult, summary)
+        for group, (annotations, images) in parts.items()
+        for item in folder_items(annotations, images, group, "test", difficult, summary)
     ]
     return write_yolo(items, out, summary, classes=classes or name, link=link, backgrounds=backgrounds)
 
 
 def _rtts(source: Path) -> dict[str, tuple[Path, Path]]:
-    """Group -> its annotations and its pictures, which lie in `source` or in one folder inside it."""
+    """Group -> its annotations and its images, which lie in `source` or in one folder inside it."""
     places = [source, *sorted(source.glob("*"))] if source.is_dir() else []
     for place in places:
         if (place / "Annotations").is_dir() and (place / "JPEGImages").is_dir():
@@ -56,7 +56,7 @@ def _rtts(source: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def _dawn(source: Path) -> dict[str, tuple[Path, Path]]:
-    """Group -> its folder, twice: the XML files lie in a folder among the pictures."""
+    """Group -> its folder, twice: the XML files lie in a folder among the images."""
     places = [*sorted(source.glob("*")), *sorted(source.glob("*/*"))] if source.is_dir() else []
     found = {
         weather: next((place for place in places if place.is_dir() and place.name.lower() == weather), None)

@@ -1,4 +1,4 @@
-"""Sets with one text file of rows a picture: pairing the two by stem, and reading the rows."""
+"""Sets with one text file of rows per image: pairing the two by stem, and reading the rows."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ Read = Callable[[str], Box | str | None]  # a row -> its object, the reason why 
 
 
 def paired_items(
-    pictures: Path, annotations: Iterable[Path], split: str, group: str, read: Read, form: str, summary: Summary
+    images: Path, annotations: Iterable[Path], split: str, group: str, read: Read, form: str, summary: Summary
 ) -> Iterator[Item]:
-    """One item an annotation file whose picture is anywhere in the folder `pictures`; the lonely of both are listed.
+    """One item an annotation file whose image is anywhere in the folder `images`; the lonely of both are listed.
 
     read: see `read_rows`, as `form` is. A file with a row that cannot be read is listed with the line, and passed over.
     """
-    waiting = {path.stem: path for path in list_images(pictures)}
+    waiting = {path.stem: path for path in list_images(images)}
     files = sorted(annotations)
     results = in_threads(partial(read_rows, read=read, form=form), files, f"reading {group}")
     for file, result in zip(files, results, strict=True):
-        picture = waiting.pop(file.stem, None)
-        if picture is None:
-            summary.skipped.append((file, "its picture is missing"))
+        image = waiting.pop(file.stem, None)
+        if image is None:
+            summary.skipped.append((file, "its image is missing"))
         elif isinstance(result, str):
             summary.skipped.append((file, result))
         else:
             boxes, dropped = result
             summary.dropped.update(dropped)
-            yield Item(picture, split, group, tuple(boxes))
-    summary.skipped += [(picture, "its annotation file is missing") for picture in waiting.values()]
+            yield Item(image, split, group, tuple(boxes))
+    summary.skipped += [(image, "its annotation file is missing") for image in waiting.values()]
 
 
 def read_rows(file: Path, read: Read, form: str) -> tuple[list[Box], Counter[str]] | str:

@@ -14,7 +14,7 @@ from data.convert.coco import Entry, read_items
 from data.convert.writer import Box, Item, Summary, write_yolo
 from utils.files import UserError
 
-ERASED = "erase_with_uncertain_dataset"  # the pictures again, what is not certainly a person painted over
+ERASED = "erase_with_uncertain_dataset"  # the images again, what is not certainly a person painted over
 FLAGS = ("ignore", "uncertain", "logo")
 CORNER_FILES = ("corner/tiny_set_train_sw640_sh512.json", "corner/task/tiny_set_train_sw640_sh512_all.json")
 
@@ -28,10 +28,10 @@ def convert(
     backgrounds: bool = False,
     corners: bool = False,
 ) -> Summary:
-    """Convert the unpacked tiny_set: training pictures, erased ones where they are there, and test pictures.
+    """Convert the unpacked tiny_set: training images, erased ones where they are there, and test images.
 
     classes: "tinyperson" (one class, person), or "sea_person,earth_person". link, backgrounds: see layout.write_yolo.
-    corners: cut the training pictures into the parts that the set's corner file names. Boxes with a flag of FLAGS are
+    corners: cut the training images into the parts that the set's corner file names. Boxes with a flag of FLAGS are
     left out and counted. Raises UserError where nothing can be found or written.
     """
     summary = Summary()
@@ -41,7 +41,7 @@ def convert(
         (_file(train, CORNER_FILES if corners else ("tiny_set_train.json",)), train / "train", "train"),
         (_file(source, ("tiny_set_test.json",)), source / "test", "test"),
     ]
-    items = [item for file, pictures, split in files for item in _items(file, pictures, split, summary)]
+    items = [item for file, images, split in files for item in _items(file, images, split, summary)]
     return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
 
 
@@ -57,9 +57,9 @@ def _file(root: Path, names: tuple[str, ...]) -> Path:
     return found
 
 
-def _items(file: Path, pictures: Path, split: str, summary: Summary) -> Iterator[Item]:
+def _items(file: Path, images: Path, split: str, summary: Summary) -> Iterator[Item]:
     """The items of an annotation file; of a corner file, one a part."""
-    for item, entry in read_items(file, [pictures], split, f"tinyperson-{split}", _judge, summary):
+    for item, entry in read_items(file, [images], split, f"tinyperson-{split}", _judge, summary):
         if "corner" not in entry:
             yield item
             continue

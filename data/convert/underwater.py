@@ -18,14 +18,14 @@ from data.convert.voc import folder_items
 from data.convert.writer import SPLITS, Item, Summary, write_yolo
 from utils.files import UserError
 
-HELD_OUT_SHARE = 5  # one picture in five
+HELD_OUT_SHARE = 5  # one image in five
 
 
 class Layout(NamedTuple):
-    """Where a set keeps its COCO files, and where the pictures of a split may lie."""
+    """Where a set keeps its COCO files, and where the images of a split may lie."""
 
     annotations: str
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
 
 
 SETS = {
@@ -48,7 +48,7 @@ def convert(
 ) -> Summary:
     """Convert the set `name` of SETS from its COCO files, or URPC2020 from the contest's folders of XML files.
 
-    classes: the set's own list where not given. favoured: folder of unlabelled pictures on which detectors do well, such
+    classes: the set's own list where not given. favoured: folder of unlabelled images on which detectors do well, such
     as DFUI, for images/favoured. difficult: keep what is marked so, or as a crowd. link, backgrounds: see
     layout.write_yolo. Where no part but train has labels, the last fifth of it by name becomes the test part. Raises
     UserError where nothing can be found or written.
@@ -62,7 +62,7 @@ def convert(
     if not items:
         also = ", or train/image and train/box with XML files" if name == "urpc2020" else ""
         raise UserError(
-            f"--source {source}: expected {SETS[name].annotations}/instances_train.json and its pictures in it{also}. "
+            f"--source {source}: expected {SETS[name].annotations}/instances_train.json and its images in it{also}. "
             "See docs/data/underwater.md."
         )
     items = _with_test(items, name, summary)
@@ -84,7 +84,7 @@ def _coco_items(source: Path, name: str, difficult: bool, summary: Summary) -> I
         places = [root / layout.annotations / f"instances_{split}{year}.json" for year in ("", "2017")]
         file = next((place for place in places if place.is_file()), None)
         if file is not None:
-            folders = [root / place.format(split) for place in layout.pictures]
+            folders = [root / place.format(split) for place in layout.images]
             judge = keep_all if difficult else crowd
             yield from (item for item, _ in read_items(file, folders, split, f"{name}-{split}", judge, summary))
 
@@ -93,22 +93,22 @@ def _contest_items(source: Path, difficult: bool, summary: Summary) -> Iterator[
     """The items of train/image with train/box, and of test-A-image with test-A-box and their like."""
     for root in _roots(source):
         for boxes in sorted([*root.glob("*/box"), *root.glob("*-box")]):
-            pictures = boxes.with_name(f"{boxes.name.removesuffix('box')}image")
+            images = boxes.with_name(f"{boxes.name.removesuffix('box')}image")
             part = boxes.parent.name if boxes.name == "box" else boxes.name.removesuffix("-box")
             split = next((split for split in SPLITS if part.lower().startswith(split)), None)
-            if split and boxes.is_dir() and pictures.is_dir():
-                yield from folder_items(boxes, pictures, f"urpc2020-{part}", split, difficult, summary)
+            if split and boxes.is_dir() and images.is_dir():
+                yield from folder_items(boxes, images, f"urpc2020-{part}", split, difficult, summary)
 
 
 def _with_test(items: list[Item], name: str, summary: Summary) -> list[Item]:
     """The items, the last fifth by name held out for the test where no other part has labels.
 
-    Neighbours in the order of names can be neighbours in a film: a random choice would put almost the same picture on
+    Neighbours in the order of names can be neighbours in a film: a random choice would put almost the same image on
     both sides.
     """
     count = len(items) // HELD_OUT_SHARE
     if count == 0 or any(item.split in HELD_OUT for item in items):
         return items
-    summary.notes.append(f"no other labelled part: the last {count} training pictures by name are held out as test")
+    summary.notes.append(f"no other labelled part: the last {count} training images by name are held out as test")
     ordered = sorted(items, key=lambda item: item.image.name)
     return ordered[:-count] + [replace(item, split="test", group=f"{name}-held-out") for item in ordered[-count:]]

@@ -1,4 +1,4 @@
-"""Favoured pictures of a converted set: clear ones without labels, which LCP shows beside the degraded ones."""
+"""Favoured images of a converted set: clear ones without labels, which LCP shows beside the degraded ones."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ HELD_OUT = {"val", "test"}
 
 
 def favoured_items(folder: Path, items: Iterable[Item], group: str, summary: Summary) -> list[Item]:
-    """The pictures of a folder of any depth as favoured ones, without those that show a held-out scene.
+    """The images of a folder of any depth as favoured ones, without those that show a held-out scene.
 
-    items: the labelled pictures of the set. A picture with the name of one of validation or test (clear and foggy
+    items: the labelled images of the set. An image with the name of one of validation or test (clear and foggy
     versions often share it), or with its bytes, is listed in the summary and left out. Raises UserError where the folder
     is missing or empty.
     """
-    pictures = list_images(folder)
-    leaks = leaking(pictures, [item.image for item in items if item.split in HELD_OUT])
-    summary.skipped += [(picture, "a favoured picture that is also one of validation or test") for picture in leaks]
-    return [Item(picture, FAVOURED, group, ()) for picture in pictures if picture not in leaks]
+    images = list_images(folder)
+    leaks = leaking(images, [item.image for item in items if item.split in HELD_OUT])
+    summary.skipped += [(image, "a favoured image that is also one of validation or test") for image in leaks]
+    return [Item(image, FAVOURED, group, ()) for image in images if image not in leaks]
 
 
-def leaking(pictures: Iterable[Path], held_out: Iterable[Path]) -> dict[Path, None]:
-    """Which of the pictures have the name or the bytes of a held-out one, in their order."""
+def leaking(images: Iterable[Path], held_out: Iterable[Path]) -> dict[Path, None]:
+    """Which of the images have the name or the bytes of a held-out one, in their order."""
     present = [path for path in held_out if os.path.isfile(path)]  # False, not an error, for an impossible name
     names = {path.stem.lower() for path in present}
     sizes = {path.stat().st_size for path in present}
-    pool = list(pictures)
+    pool = list(images)
     candidates = {path.stat().st_size for path in pool if path.is_file()} & sizes  # equal bytes have equal sizes
     digests = {_digest(path) for path in present if path.stat().st_size in candidates}
     return dict.fromkeys(

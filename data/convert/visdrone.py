@@ -1,4 +1,4 @@
-"""VisDrone-DET, streets seen from drones, to the YOLO layout: one text file a picture.
+"""VisDrone-DET, streets seen from drones, to the YOLO layout: one text file per image.
 
 Source: Zhu et al., Vision Meets Drones: A Challenge (2018), github.com/VisDrone/VisDrone-Dataset, Task 1.
 """

@@ -1,7 +1,7 @@
 """Pascal VOC annotation files (XML) to the YOLO layout.
 
 Understood: the VOCdevkit as published (VOC2007, VOC2012: Annotations, JPEGImages, ImageSets/Main), one of its years,
-and a plain folder of XML files with the pictures anywhere in `images`. Format: the development kit's documentation.
+and a plain folder of XML files with the images anywhere in `images`. Format: the development kit's documentation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from data.convert.writer import Box, Item, Summary, write_yolo
 from data.io.images import in_threads
 from utils.files import UserError, list_images, read_lines
 
-PICTURES = ("images", "JPEGImages")  # what folders of pictures are called
+IMAGES = ("images", "JPEGImages")  # what folders of images are called
 
 
 def convert(
@@ -35,7 +35,7 @@ def convert(
 ) -> Summary:
     """Convert `source` into `out`/{images,labels}/SPLIT/GROUP and data.yaml; returns what was done.
 
-    images: folder of the pictures, for a plain folder of XML files. classes, link, backgrounds: see layout.write_yolo.
+    images: folder of the images, for a plain folder of XML files. classes, link, backgrounds: see layout.write_yolo.
     difficult: keep objects marked so. trainval: train on the lists `trainval`, validate on `test` (the usual VOC
     protocol), instead of `train` and `val`. Raises UserError where nothing can be found or written.
     """
@@ -59,12 +59,12 @@ def _years(source: Path) -> list[Path]:
 def _year_items(year: Path, trainval: bool, difficult: bool, summary: Summary) -> Iterator[Item]:
     """The items of one year, by its lists. A list that is missing (VOC2012 has no public test) is passed over."""
     lists = {"train": "trainval", "val": "test"} if trainval else {"train": "train", "val": "val", "test": "test"}
-    pictures = _by_stem(list_images(year / "JPEGImages"))
+    images = _by_stem(list_images(year / "JPEGImages"))
     for split, name in lists.items():
         file = year / "ImageSets" / "Main" / f"{name}.txt"
         if file.is_file():
             xmls = [_listed(line, year / "Annotations") for line in read_lines(file) if line.strip()]
-            yield from _items(xmls, pictures, year.name, split, difficult, summary)
+            yield from _items(xmls, images, year.name, split, difficult, summary)
 
 
 def _listed(line: str, annotations: Path) -> Path:
@@ -74,66 +74,66 @@ def _listed(line: str, annotations: Path) -> Path:
 
 
 def _plain_items(source: Path, images: Path | None, difficult: bool, summary: Summary) -> Iterator[Item]:
-    """The items of a plain folder. A picture below a folder named train, val or test belongs to that split."""
+    """The items of a plain folder. An image below a folder named train, val or test belongs to that split."""
     xmls = sorted(source.rglob("*.xml")) if source.is_dir() else []
     if not xmls:
         raise UserError(f"--source {source}: holds neither a VOC layout (Annotations, ImageSets/Main) nor XML files.")
-    pictures = _by_stem(list_images(images or source))
-    yield from _items(xmls, pictures, "voc", None, difficult, summary)
+    imgs = _by_stem(list_images(images or source))
+    yield from _items(xmls, imgs, "voc", None, difficult, summary)
 
 
 def folder_items(
-    annotations: Path, pictures: Path, group: str, split: str, difficult: bool, summary: Summary
+    annotations: Path, images: Path, group: str, split: str, difficult: bool, summary: Summary
 ) -> Iterator[Item]:
-    """The items of a folder of XML files and a folder of pictures, both of any depth; the lonely of both are listed."""
-    found = list_images(pictures)
+    """The items of a folder of XML files and a folder of images, both of any depth; the lonely of both are listed."""
+    found = list_images(images)
     xmls = sorted(annotations.rglob("*.xml"))
     named = {xml.stem.lower() for xml in xmls}
     for item in _items(xmls, _by_stem(found), group, split, difficult, summary):
-        named.add(item.image.stem.lower())  # an XML file may name its picture inside
+        named.add(item.image.stem.lower())  # an XML file may name its image inside
         yield item
-    lonely = [picture for picture in found if picture.stem.lower() not in named]
-    summary.skipped += [(picture, "its annotation file is missing") for picture in lonely]
+    lonely = [image for image in found if image.stem.lower() not in named]
+    summary.skipped += [(image, "its annotation file is missing") for image in lonely]
 
 
-def _by_stem(pictures: Iterable[Path]) -> dict[str, list[Path]]:
-    """Pictures by stem, without case."""
+def _by_stem(images: Iterable[Path]) -> dict[str, list[Path]]:
+    """Images by stem, without case."""
     found: dict[str, list[Path]] = {}
-    for picture in pictures:
-        found.setdefault(picture.stem.lower(), []).append(picture)
+    for image in images:
+        found.setdefault(image.stem.lower(), []).append(image)
     return found
 
 
 def _items(
     xmls: list[Path],
-    pictures: dict[str, list[Path]],
+    images: dict[str, list[Path]],
     group: str,
     split: str | None,
     difficult: bool,
     summary: Summary,
 ) -> Iterator[Item]:
-    """One item an annotation file that can be read and has its picture."""
+    """One item an annotation file that can be read and has its image."""
     for xml, root in zip(xmls, in_threads(_parse, xmls, f"reading {group} {split or ''}".strip()), strict=True):
         if isinstance(root, str):
             summary.skipped.append((xml, root))
             continue
         stated = Path((root.findtext("filename") or "").replace("\\", "/")).stem
-        found = _own(xml, pictures.get(xml.stem.lower()) or pictures.get(stated.lower()) or [])
+        found = _own(xml, images.get(xml.stem.lower()) or images.get(stated.lower()) or [])
         if len(found) != 1:
-            summary.skipped.append((xml, "its picture is missing" if not found else "several pictures have its name"))
+            summary.skipped.append((xml, "its image is missing" if not found else "several images have its name"))
             continue
         boxes = tuple(_boxes(root, difficult, summary))
         yield Item(found[0], split or _split_of(found[0]), group, boxes, _size(root))
 
 
 def _own(xml: Path, found: list[Path]) -> list[Path]:
-    """Of several pictures of a name those in the annotation's folder, in a folder of pictures in it or beside it, or in
-    the folder of pictures that is called as its own; all where none lies there.
+    """Of several images of a name those in the annotation's folder, in a folder of images in it or beside it, or in
+    the folder of images that is called as its own; all where none lies there.
     """
     home, outer = xml.parent, xml.parent.parent
-    places = [home, *(place / name for place in (home, outer) for name in PICTURES)]
-    places += [outer.parent / name / home.name for name in PICTURES]
-    near = ([picture for picture in found if picture.parent == place] for place in places)
+    places = [home, *(place / name for place in (home, outer) for name in IMAGES)]
+    places += [outer.parent / name / home.name for name in IMAGES]
+    near = ([image for image in found if image.parent == place] for place in places)
     return next(filter(None, near), found)
 
 
@@ -147,9 +147,9 @@ def _parse(xml: Path) -> Any:
         return f"not a readable annotation file ({problem})"
 
 
-def _split_of(picture: Path) -> str:
+def _split_of(image: Path) -> str:
     """The nearest folder named like a split, else train."""
-    return next((part for part in reversed(picture.parts[:-1]) if part in {"train", "val", "test"}), "train")
+    return next((part for part in reversed(image.parts[:-1]) if part in {"train", "val", "test"}), "train")
 
 
 def _size(root: Any) -> tuple[int, int] | None:

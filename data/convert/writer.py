@@ -20,10 +20,10 @@ from data.io.images import Unreadable, in_threads, probe
 from utils.files import UserError, load_yaml, save_yaml
 
 SPLITS = ("train", "val", "test")
-EXTRA = "extra"  # a split of image-level labels: each box is its whole picture
-FAVOURED = "favoured"  # a split of pictures alone: no boxes, no label files
-WHOLE = (0.0, 0.0, math.inf, math.inf)  # the edges of a box that is its whole picture, of whatever size
-TAKEN = "another picture of the same name was converted already"
+EXTRA = "extra"  # a split of image-level labels: each box is its whole image
+FAVOURED = "favoured"  # a split of images alone: no boxes, no label files
+WHOLE = (0.0, 0.0, math.inf, math.inf)  # the edges of a box that is its whole image, of whatever size
+TAKEN = "another image of the same name was converted already"
 LARGEST_SIDE = 10**9  # px; a side stated as longer is a mistake
 ASPECT_TOLERANCE = 0.02  # a downscaled copy may round its sides
 LINKS: dict[str, Callable[[Path, Path], object]] = {
@@ -35,7 +35,7 @@ LINKS: dict[str, Callable[[Path, Path], object]] = {
 
 @dataclass(frozen=True)
 class Box:
-    """One object: the original's class name, and its edges in px of the picture as it was annotated."""
+    """One object: the original's class name, and its edges in px of the image as it was annotated."""
 
     name: str
     left: float
@@ -46,7 +46,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Item:
-    """One picture, or the part `crop` (left, top, right, bottom px) of it, which the boxes are then relative to.
+    """One image, or the part `crop` (left, top, right, bottom px) of it, which the boxes are then relative to.
 
     size: (height, width) px as annotated, None where the original does not say; of a part it is the part's own.
     """
@@ -60,7 +60,7 @@ class Item:
 
     @property
     def file(self) -> str:
-        """The name of the written picture: of a part with the place of its corner, so that each has its own."""
+        """The name of the written image: of a part with the place of its corner, so that each has its own."""
         where = f"_{self.crop[0]}_{self.crop[1]}" if self.crop else ""
         return f"{self.image.stem}{where}{self.image.suffix}"
 
@@ -74,24 +74,22 @@ class Summary:
     skipped: list[tuple[Path, str]] = field(default_factory=list)  # (file, reason)
     dropped: Counter[str] = field(default_factory=Counter)  # reason -> boxes left out
     clipped: int = 0  # boxes that reached over the edge
-    backgrounds: int = 0  # pictures without a wanted object that were left out
-    per_split: Counter[str] = field(default_factory=Counter)  # split -> pictures
-    favoured: int = 0  # pictures without labels, which are in none of the counts above
+    backgrounds: int = 0  # images without a wanted object that were left out
+    per_split: Counter[str] = field(default_factory=Counter)  # split -> images
+    favoured: int = 0  # images without labels, which are in none of the counts above
     notes: list[str] = field(default_factory=list)  # what else there is to know, a sentence each
 
     def lines(self) -> list[str]:
         """The summary in words, one fact a line."""
         counts = ", ".join(f"{split} {count}" for split, count in self.per_split.items())
-        facts = [
-            f"{self.images} pictures ({counts}), {self.boxes} boxes, {self.clipped} of them clipped to the picture"
-        ]
+        facts = [f"{self.images} images ({counts}), {self.boxes} boxes, {self.clipped} of them clipped to the image"]
         facts += [f"{count} boxes left out: {reason}" for reason, count in self.dropped.items()]
         if self.backgrounds:
-            facts.append(f"{self.backgrounds} pictures without a wanted object left out (--backgrounds keeps them)")
+            facts.append(f"{self.backgrounds} images without a wanted object left out (--backgrounds keeps them)")
         if self.per_split.keys() >= {"train", "test"} and "val" not in self.per_split:
-            facts.append("no validation part: where data.yaml has no other, its val is the test pictures")
+            facts.append("no validation part: where data.yaml has no other, its val is the test images")
         if self.favoured:
-            facts.append(f"{self.favoured} favoured pictures, without labels")
+            facts.append(f"{self.favoured} favoured images, without labels")
         facts += self.notes
         return printable(facts + [f"skipped {file}: {reason}" for file, reason in self.skipped])
 
@@ -119,11 +117,11 @@ def write_yolo(
     backgrounds: bool,
     about: Mapping[str, object] | None = None,
 ) -> Summary:
-    """Write the items in the YOLO layout and fill the summary. Pictures are copied or linked, never changed.
+    """Write the items in the YOLO layout and fill the summary. Images are copied or linked, never changed.
 
-    classes: see ClassTable. backgrounds: keep pictures without a wanted object. about: more keys for data.yaml.
+    classes: see ClassTable. backgrounds: keep images without a wanted object. about: more keys for data.yaml.
     `out` may hold another converted set of the same classes: groups are added to it. Everything is built in a hidden
-    folder beside `out` first. Parts of pictures are cut out and written anew. Raises UserError where nothing is left to
+    folder beside `out` first. Parts of images are cut out and written anew. Raises UserError where nothing is left to
     write or a group is there already.
     """
     if link not in LINKS:
@@ -167,7 +165,7 @@ def _nothing_found(out: Path, summary: Summary) -> UserError:
     """What to tell the user where there is nothing to write: with the first skipped file, and why most boxes went."""
     first = f" The first, {summary.skipped[0][0]}: {summary.skipped[0][1]}." if summary.skipped else ""
     most = "".join(f" {count} boxes were left out: {reason}." for reason, count in summary.dropped.most_common(1))
-    return UserError(f"{out}: no picture with a wanted object was found.{first}{most} Check --source and --classes.")
+    return UserError(f"{out}: no image with a wanted object was found.{first}{most} Check --source and --classes.")
 
 
 def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[str, object]:
@@ -185,7 +183,7 @@ def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[s
             raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
     present = {item.split for item in items}
     content.update({split: f"images/{split}" for split in (*SPLITS, EXTRA, FAVOURED) if split in present})
-    if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test pictures
+    if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test images
         content.setdefault("val", content["test"])
     return {**content, "names": names}
 
@@ -193,7 +191,7 @@ def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[s
 def _write_item(
     item: Item, work: Path, table: ClassTable, place: Callable[[Path, Path], object], backgrounds: bool
 ) -> Summary | str:
-    """Write one picture and its label; returns its own counts, or the reason why it was skipped."""
+    """Write one image and its label; returns its own counts, or the reason why it was skipped."""
     if item.split == FAVOURED:
         reason = place_whole(item.image, work / "images" / item.split / item.group / item.file, place)
         return reason or Summary(favoured=1)
@@ -219,7 +217,7 @@ def _write_item(
     if label.exists():
         return TAKEN
     try:
-        _write_picture(item, target, place)
+        _write_image(item, target, place)
     except Unreadable as problem:
         return str(problem)
     label.write_text("".join(rows))
@@ -227,7 +225,7 @@ def _write_item(
 
 
 def place_whole(image: Path, target: Path, place: Callable[[Path, Path], object]) -> str:
-    """Place a picture that has no label; returns the reason where it was skipped."""
+    """Place an image that has no label; returns the reason where it was skipped."""
     try:
         probe(image)
     except Unreadable as problem:
@@ -240,7 +238,7 @@ def place_whole(image: Path, target: Path, place: Callable[[Path, Path], object]
 
 
 def _measure(item: Item) -> tuple[int, int]:
-    """(height, width) px of what will be written. Raises Unreadable where the picture, or the part of it, is not there."""
+    """(height, width) px of what will be written. Raises Unreadable where the image, or the part of it, is not there."""
     height, width = probe(item.image)
     if item.crop is None:
         return height, width
@@ -250,22 +248,22 @@ def _measure(item: Item) -> tuple[int, int]:
     return bottom - top, right - left
 
 
-def _write_picture(item: Item, target: Path, place: Callable[[Path, Path], object]) -> None:
-    """Place the picture, or cut the part out in the picture's own format. Raises Unreadable where it does not decode."""
+def _write_image(item: Item, target: Path, place: Callable[[Path, Path], object]) -> None:
+    """Place the image, or cut the part out in the image's own format. Raises Unreadable where it does not decode."""
     if item.crop is None:
         place(item.image, target)
         return
     try:
-        with Image.open(item.image) as picture:
-            how: dict[str, Any] = {"quality": 95, "subsampling": 0} if picture.format == "JPEG" else {}
-            part = ImageOps.exif_transpose(picture).crop(item.crop)
+        with Image.open(item.image) as image:
+            how: dict[str, Any] = {"quality": 95, "subsampling": 0} if image.format == "JPEG" else {}
+            part = ImageOps.exif_transpose(image).crop(item.crop)
     except (OSError, ValueError, SyntaxError) as problem:
         raise Unreadable(str(problem)) from None
     part.save(target, **how)
 
 
 def _row(box: Box, size: tuple[int, int], table: ClassTable, counts: Summary) -> str | None:
-    """The label row of a box, clipped to the picture; None, and counted, where it is left out."""
+    """The label row of a box, clipped to the image; None, and counted, where it is left out."""
     number = table.number(box.name)
     height, width = size
     edges = (box.left, box.top, box.right, box.bottom)
@@ -280,7 +278,7 @@ def _row(box: Box, size: tuple[int, int], table: ClassTable, counts: Summary) ->
     left, right = (min(max(x, 0.0), width) for x in edges[::2])
     top, bottom = (min(max(y, 0.0), height) for y in edges[1::2])
     if right <= left or bottom <= top:
-        counts.dropped["no area inside the picture"] += 1
+        counts.dropped["no area inside the image"] += 1
         return None
     counts.clipped += (left, top, right, bottom) != edges
     x, y, w, h = (
@@ -293,7 +291,7 @@ def _row(box: Box, size: tuple[int, int], table: ClassTable, counts: Summary) ->
 
 
 def _count(total: Summary, item: Item, result: Summary | str) -> None:
-    """Add one picture's result to the summary."""
+    """Add one image's result to the summary."""
     if isinstance(result, str):
         total.skipped.append((item.image, result))
         return
@@ -308,7 +306,7 @@ def _count(total: Summary, item: Item, result: Summary | str) -> None:
 
 
 def _move_in(work: Path, out: Path) -> None:
-    """Move the finished groups into place: labels first, so that no picture is ever there without its label."""
+    """Move the finished groups into place: labels first, so that no image is ever there without its label."""
     for kind in ("labels", "images"):
         for group in sorted((work / kind).glob("*/*")):
             target = out / group.relative_to(work)

@@ -1,1 +1,1 @@
-"""Degradations of pictures, batched in torch on any device. `data/degrade.py` is the door to all of them."""
+"""Degradations of images, batched in torch on any device. `data/degrade.py` is the script to all of them."""

@@ -1,7 +1,7 @@
-"""The degradation of AERIS: blur, then resize, then noise, each picture with parameters of its own.
+"""The degradation of AERIS: blur, then resize, then noise, each image with parameters of its own.
 
 Source: Exploring Resolution and Degradation Clues as Self-supervised Signal for Low Quality Object Detection (ECCV
-2022), section 3, and its published code for the laws. Nothing here clips, rounds, or writes to the pictures it is
+2022), section 3, and its published code for the laws. Nothing here clips, rounds, or writes to the images it is
 given: they are the clean targets of the restoration.
 """
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data.degradations.common import as_pictures
+from data.degradations.common import as_images
 from data.degradations.kernels import correlate, gaussian_kernel, gaussian_kernels
 
 BLURS = ("none", "iso", "aniso")
@@ -24,16 +24,16 @@ MODES = ("nearest", "bilinear", "bicubic")
 SCOPES = ("all", "resolution", "blur-noise")
 LAWS = ("equispaced", "uniform", "tenths")
 KERNEL_SIZES = tuple(range(7, 22, 2))  # px
-STEP = 32  # px; sizes of training pictures are multiples of the detectors' largest stride
+STEP = 32  # px; sizes of training images are multiples of the detectors' largest stride
 THIRDS = (1 / 3, 1 / 3, 1 / 3)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What one picture was given. Every number is always drawn; `blur` and the scope say which of them count.
+    """What one image was given. Every number is always drawn; `blur` and the scope say which of them count.
 
     kernel_size: px. variance: of the isotropic blur, px^2. angle: radians. major, minor: variances of the anisotropic
-    blur, px^2. blur: of BLURS. mode: of MODES. sigma: deviation of the noise, pictures being in [0, 1]. size: (height,
+    blur, px^2. blur: of BLURS. mode: of MODES. sigma: deviation of the noise, images being in [0, 1]. size: (height,
     width) after resizing. seed: of the noise.
     """
 
@@ -54,7 +54,7 @@ class Draw:
         return (self.major, self.minor) if self.blur == "aniso" else (self.variance, self.variance)
 
     def kernel(self) -> Tensor | None:
-        """(K, K), sum 1; None where this picture is not blurred."""
+        """(K, K), sum 1; None where this image is not blurred."""
         return None if self.blur == "none" else gaussian_kernel(self.kernel_size, self.variances, self.angle)
 
     def as_dict(self) -> dict[str, Any]:
@@ -76,10 +76,10 @@ def blur_resize_noise(
 
     image: (B, 3, H, W), uint8 (divided by 255) or float. kernel: (K, K), K odd, or None; reflected borders. size:
     (height, width). mode: of MODES, without antialias. sigma: deviation of the noise on the scale [0, 1]. generator:
-    of the noise; one of the CPU serves pictures on a GPU too. Returns (B, 3, *size). Raises ValueError for another
+    of the noise; one of the CPU serves images on a GPU too. Returns (B, 3, *size). Raises ValueError for another
     shape, mode, size or sigma.
     """
-    clean = as_pictures(image)
+    clean = as_images(image)
     if mode not in MODES or min(size) < 1 or not sigma >= 0:
         raise ValueError(
             f"expected a mode of {MODES}, a size of at least 1 px and sigma >= 0: {mode!r}, {size}, {sigma}"
@@ -94,15 +94,15 @@ def blur_resize_noise(
 
 
 def degrade_batch(images: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """Each picture of a batch with its own draw, (B, 3, *size); all draws are of one size, as in a training batch.
+    """Each image of a batch with its own draw, (B, 3, *size); all draws are of one size, as in a training batch.
 
-    The noise comes from a generator on the pictures' device. Raises ValueError for draws of several sizes or another
+    The noise comes from a generator on the images' device. Raises ValueError for draws of several sizes or another
     number of them.
     """
     if len(draws) != len(images) or len({draw.size for draw in draws}) != 1:
         raise ValueError(f"expected {len(images)} draws of one size, got sizes {[draw.size for draw in draws]}")
-    clean = as_pictures(images)
-    if images.device.type == "cpu":  # picture by picture, which stays in the cache
+    clean = as_images(images)
+    if images.device.type == "cpu":  # image by image, which stays in the cache
         result = clean.new_empty(len(clean), 3, *draws[0].size)
         for i, draw in enumerate(draws):
             result[i] = degrade(clean[i : i + 1], draw)[0]
@@ -115,12 +115,12 @@ def degrade_batch(images: Tensor, draws: Sequence[Draw]) -> Tensor:
 
 
 def degrade(image: Tensor, draw: Draw) -> Tensor:
-    """Pictures (B, 3, H, W), most often one, degraded with one draw."""
+    """Images (B, 3, H, W), most often one, degraded with one draw."""
     return blur_resize_noise(image, draw.kernel(), draw.size, draw.mode, draw.sigma, _noise(draw, image))
 
 
-def picture_random(seed: int, index: int) -> random.Random:
-    """The generator of picture number `index` of a run: independent of batches, workers and order."""
+def image_random(seed: int, index: int) -> random.Random:
+    """The generator of image number `index` of a run: independent of batches, workers and order."""
     return random.Random(f"{seed}/{index}")
 
 
@@ -131,7 +131,7 @@ def draw_parameters(
     scope: str = "all",
     blurs: tuple[float, float, float] = THIRDS,
 ) -> Draw:
-    """One picture's draw for a picture of `shape` that is to have `size`, both (height, width).
+    """One image's draw for an image of `shape` that is to have `size`, both (height, width).
 
     scope: `all`; `resolution` (no blur, no noise); `blur-noise` (keeps its shape, noise up to twice as strong). blurs:
     chances of no, isotropic and anisotropic blur. All numbers are drawn whatever the scope and the chances, so that
@@ -155,7 +155,7 @@ def draw_parameters(
 
 
 def draw_size(rng: random.Random, shape: tuple[int, int], law: str = "equispaced") -> tuple[int, int]:
-    """(height, width) that a picture or a batch of `shape` is resized to; a training draws it once a batch.
+    """(height, width) that an image or a batch of `shape` is resized to; a training draws it once per batch.
 
     law, with S the longer side: `equispaced`, as the published code has it, l = 32 k from S / 4 to S; `uniform`, as the
     paper draws it, l = 32 round(S / (32 s)), s from U(1, 4); both resize the sides by the same l / S, to multiples of
@@ -192,7 +192,7 @@ def _noise(draw: Draw, image: Tensor) -> torch.Generator:
 
 
 def _blur_each(images: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """All blurred pictures in one correlation, kernels framed to one size; new pictures."""
+    """All blurred images in one correlation, kernels framed to one size; new images."""
     rows = [i for i, draw in enumerate(draws) if draw.blur != "none"]
     if not rows:
         return images.clone()

@@ -1,6 +1,6 @@
-"""What lens, shutter, sensor and file format do to a picture.
+"""What lens, shutter, sensor and file format do to an image.
 
-Each function takes pictures (B, 3, H, W) in [0, 1], its drawn parameters and random fields, and returns new pictures.
+Each function takes images (B, 3, H, W) in [0, 1], its drawn parameters and random fields, and returns new images.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ JPEG_SIDE = 65_500  # px, the most that libjpeg writes
 
 MOTION_RANGES = {
     "length": Range(
-        (0.002, 0.004), (0.04, 0.07), "way of the picture while the shutter is open, share of the longer side"
+        (0.002, 0.004), (0.04, 0.07), "way of the image while the shutter is open, share of the longer side"
     ),
     "angle": Range((0.0, 3.14159), (0.0, 3.14159), "of that way, radians from right towards down"),
 }
@@ -33,7 +33,7 @@ CONTRAST_RANGES = {"factor": Range((0.8, 0.95), (0.06, 0.15), "that is left of e
 
 
 def motion_blur(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
-    """A straight, even movement of the whole picture while the shutter is open, in linear light."""
+    """A straight, even movement of the whole image while the shutter is open, in linear light."""
     lengths = p["length"].flatten() * max(image.shape[2:])
     strokes = line_kernels(lengths, p["angle"].flatten(), 0.4)
     return linear_to_srgb(correlate(srgb_to_linear(image), strokes))
@@ -63,12 +63,12 @@ def impulse_noise(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
 
 
 def jpeg(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
-    """Written as JPEG and read again, picture by picture, on the CPU; colours at half the resolution (4:2:0)."""
+    """Written as JPEG and read again, image by image, on the CPU; colours at half the resolution (4:2:0)."""
     return compressed(image, p["quality"].flatten().round().clamp(1, 100).int().tolist())
 
 
 def contrast(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
-    """m + factor (x - m) on display values, m the picture's mean grey, as behind a dirty or wet pane."""
+    """m + factor (x - m) on display values, m the image's mean grey, as behind a dirty or wet pane."""
     mean = grey(image).mean((2, 3), keepdim=True)
     return mean + p["factor"] * (image - mean)
 
@@ -76,18 +76,18 @@ def contrast(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
 def compressed(image: Tensor, qualities: list[int]) -> Tensor:
     """(B, 3, H, W) in [0, 1] through JPEG of a quality each, 1 to 100. Raises Unreadable for sides above JPEG_SIDE."""
     pixels = to_bytes(image).permute(0, 2, 3, 1).flip(3).contiguous().cpu().numpy()  # BGR
-    parts = [_through_jpeg(picture, quality) for picture, quality in zip(pixels, qualities, strict=True)]
+    parts = [_through_jpeg(img, quality) for img, quality in zip(pixels, qualities, strict=True)]
     back = torch.from_numpy(np.stack(parts)).to(image.device)  # (B, H, W, 3)
     return back.flip(3).permute(0, 3, 1, 2).contiguous().to(image.dtype) / 255
 
 
-def _through_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
-    if max(picture.shape[:2]) > JPEG_SIDE:
+def _through_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    if max(image.shape[:2]) > JPEG_SIDE:
         raise Unreadable(
-            f"{picture.shape[1]} x {picture.shape[0]} px cannot become JPEG, which holds {JPEG_SIDE} px a side"
+            f"{image.shape[1]} x {image.shape[0]} px cannot become JPEG, which holds {JPEG_SIDE} px per side"
         )
-    written, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    written, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     found = cv2.imdecode(data, cv2.IMREAD_COLOR) if written else None
     if found is None:
-        raise ValueError(f"a picture of {picture.shape[1]} x {picture.shape[0]} px cannot be written as JPEG")
+        raise ValueError(f"an image of {image.shape[1]} x {image.shape[0]} px cannot be written as JPEG")
     return np.asarray(found)

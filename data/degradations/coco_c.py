@@ -1,9 +1,9 @@
 """The fifteen corruptions of COCO-C at their five published severities: the table, and the noises and digital ones.
 
 Results are values of 8 bits, cut down to whole steps (not rounded), as the published tool's are. Everything but the
-tool's own JPEG runs batched on the pictures' device. Lengths are pixels whatever the picture's size, as published.
+tool's own JPEG runs batched on the images' device. Lengths are pixels whatever the image's size, as published.
 Sources: Hendrycks and Dietterich, Benchmarking Neural Network Robustness (ICLR 2019); Michaelis et al., Benchmarking
-Robustness in Object Detection (2019), whose tool `imagecorruptions` 1.1.2 is the reference for any picture size.
+Robustness in Object Detection (2019), whose tool `imagecorruptions` 1.1.2 is the reference for any image size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from data.degradations import coco_c_blur, coco_c_weather
 from data.degradations.camera import compressed
-from data.degradations.common import Fields, Parameters, as_pictures
+from data.degradations.common import Fields, Parameters, as_images
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class Corruption:
     model: Callable[[Tensor, Any, Fields], Tensor]
 
     def __call__(self, image: Tensor, seeds: Sequence[int], severity: int) -> tuple[Tensor, list[Parameters]]:
-        """New pictures (B, 3, H, W) in whole steps of 1 / 255, and for each the severity and its published setting.
+        """New images (B, 3, H, W) in whole steps of 1 / 255, and for each the severity and its published setting.
 
-        image: uint8 or float in [0, 1], never written to. seeds: one a picture. severity: 1 to 5. Returns the image's
+        image: uint8 or float in [0, 1], never written to. seeds: one per image. severity: 1 to 5. Returns the image's
         float type, float32 for uint8. Raises ValueError for another shape, number of seeds or severity.
         """
-        pictures = as_pictures(image)
+        images = as_images(image)
         if len(seeds) != len(image) or severity not in range(1, 6):
             raise ValueError(f"expected {len(image)} seeds and severity 1 to 5, got {len(seeds)} and {severity}")
         setting = self.settings[severity - 1]
-        result = self.model(pictures.to(torch.float32), setting, Fields(seeds, image.device))
+        result = self.model(images.to(torch.float32), setting, Fields(seeds, image.device))
         steps = (result.clamp(0, 1) * 255 + 1e-3).floor() / 255  # 1e-3: whole steps stay, in spite of float32
-        return steps.to(pictures.dtype), [{"severity": severity, "setting": setting} for _ in seeds]
+        return steps.to(images.dtype), [{"severity": severity, "setting": setting} for _ in seeds]
 
 
 def gaussian_noise(image: Tensor, sigma: float, fields: Fields) -> Tensor:
@@ -87,7 +87,7 @@ def pixelate(image: Tensor, share: float, fields: Fields) -> Tensor:
 
 
 def jpeg(image: Tensor, quality: int, fields: Fields) -> Tensor:
-    """Through JPEG, picture by picture on the CPU."""
+    """Through JPEG, image by image on the CPU."""
     return compressed(image, [quality] * len(image))
 
 

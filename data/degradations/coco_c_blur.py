@@ -40,7 +40,7 @@ def motion_blur(image: Tensor, setting: tuple[int, float], fields: Fields) -> Te
 
 
 def zoom_blur(image: Tensor, setting: tuple[float, float], fields: Fields) -> Tensor:
-    """The mean of the picture and of its middle enlarged by several factors."""
+    """The mean of the image and of its middle enlarged by several factors."""
     factors = np.arange(1, *setting).tolist()
     total = image.clone()
     for factor in factors:
@@ -91,7 +91,7 @@ def trail(image: Tensor, radius: int, sigma: float, degrees: Tensor) -> Tensor:
 
 
 def zoomed(image: Tensor, factor: float) -> Tensor:
-    """The middle of pictures enlarged, bilinear, corners on corners; a little larger than the picture itself."""
+    """The middle of images enlarged, bilinear, corners on corners; a little larger than the image itself."""
     sides = [math.ceil(side / factor) for side in image.shape[2:]]
     top, left = ((side - part) // 2 for side, part in zip(image.shape[2:], sides, strict=True))
     middle = image[:, :, top : top + sides[0], left : left + sides[1]]

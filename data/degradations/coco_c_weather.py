@@ -9,17 +9,17 @@ from torch.nn import functional as F
 from data.degradations.coco_c_blur import trail, zoomed
 from data.degradations.common import Fields, grey
 
-# snow: mean and deviation of the noise, zoom, threshold, radius and deviation of the trail in px, share of the picture
+# snow: mean and deviation of the noise, zoom, threshold, radius and deviation of the trail in px, share of the image
 SNOW = (
     (0.1, 0.3, 3.0, 0.5, 10, 4, 0.8), (0.2, 0.3, 2.0, 0.5, 12, 4, 0.7), (0.55, 0.3, 4.0, 0.9, 12, 8, 0.7),
     (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65), (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
 )  # fmt: skip
-FROST = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))  # shares of the picture and of the frost
+FROST = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))  # shares of the image and of the frost
 FOG = ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))  # amount, and how fast fine detail of it fades
 
 
 def snow(image: Tensor, setting: tuple[float, float, float, float, int, float, float], fields: Fields) -> Tensor:
-    """Blobs of noise with a trail, once upright and once turned round, over a picture bleached towards grey."""
+    """Blobs of noise with a trail, once upright and once turned round, over an image bleached towards grey."""
     mean, deviation, zoom, threshold, radius, sigma, share = setting
     height, width = image.shape[2:]
     flakes = zoomed(mean + deviation * fields.normal(1, height, width), zoom)
@@ -54,7 +54,7 @@ def frost_pattern(fields: Fields, size: tuple[int, int]) -> Tensor:
 
 
 def fog(image: Tensor, setting: tuple[float, float], fields: Fields) -> Tensor:
-    """A plasma of clouds added, and the sum scaled back to the picture's brightest value."""
+    """A plasma of clouds added, and the sum scaled back to the image's brightest value."""
     amount, decay = setting
     height, width = image.shape[2:]
     side = 1 << (max(height, width) - 1).bit_length()
@@ -106,7 +106,7 @@ def _bent(fields: Fields, size: tuple[int, int], cells: int) -> Tensor:
 
 
 def _edge(size: tuple[int, int], device: torch.device) -> Tensor:
-    """(1, 1, H, W): -1 in the middle of a picture, 0.4 at the middles of its sides, 1 at its corners."""
+    """(1, 1, H, W): -1 in the middle of an image, 0.4 at the middles of its sides, 1 at its corners."""
     y, x = (torch.linspace(-1, 1, side, device=device) ** 2 for side in size)
     rows, columns = y.view(1, 1, -1, 1), x.view(1, 1, 1, -1)
     return 1.4 * torch.maximum(rows, columns) + 0.6 * torch.minimum(rows, columns) - 1

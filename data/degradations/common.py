@@ -1,7 +1,7 @@
 """What all degradations share: checks, drawn parameters, random fields, and the curve between display and light.
 
-Parameters are drawn on the CPU from a generator of the picture's own, so they are the same on every device and in every
-batch. Random fields (noise, drops, clouds) are drawn where the picture lies, from a second generator of the same seed:
+Parameters are drawn on the CPU from a generator of the image's own, so they are the same on every device and in every
+batch. Random fields (noise, drops, clouds) are drawn where the image lies, from a second generator of the same seed:
 equal on equal devices, different between a CPU and a GPU.
 """
 
@@ -47,7 +47,7 @@ def draw(
     fixed: Mapping[str, float] | None = None,
     least: float = 0.0,
 ) -> Parameters:
-    """One picture's parameters. Every name is drawn, fixed or not, so that fixing one leaves the others as they were.
+    """One image's parameters. Every name is drawn, fixed or not, so that fixing one leaves the others as they were.
 
     severity: in [0, 1]; None draws one from [least, 1].
     """
@@ -60,7 +60,7 @@ def draw(
 
 
 class Drawn:
-    """The parameters of a batch: `drawn["name"]` is a float32 (B, 1, 1, 1) on the pictures' device."""
+    """The parameters of a batch: `drawn["name"]` is a float32 (B, 1, 1, 1) on the images' device."""
 
     def __init__(self, rows: Sequence[Parameters], device: torch.device) -> None:
         self.rows = list(rows)
@@ -73,7 +73,7 @@ class Drawn:
 
 
 class Fields:
-    """Random fields of a batch on its device: picture i draws from seed i alone."""
+    """Random fields of a batch on its device: image i draws from seed i alone."""
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
         self.device = device
@@ -102,17 +102,15 @@ class Fields:
         return torch.stack(octaves).sum(0)
 
 
-def as_pictures(image: Tensor) -> Tensor:
-    """Float pictures in [0, 1] from float (kept as they are) or uint8 (divided by 255), (B, 3, H, W).
+def as_images(image: Tensor) -> Tensor:
+    """Float images in [0, 1] from float (kept as they are) or uint8 (divided by 255), (B, 3, H, W).
 
-    Raises ValueError for anything else; grey pictures and such with an alpha channel are named as what they are.
+    Raises ValueError for anything else; grey images and such with an alpha channel are named as what they are.
     """
     if image.ndim != 4 or image.shape[1] != 3 or not (image.is_floating_point() or image.dtype == torch.uint8):
         kinds = {1: " (grey: repeat the channel three times)", 4: " (RGBA: drop the fourth channel)"}
         hint = kinds.get(image.shape[1], "") if image.ndim == 4 else ""
-        raise ValueError(
-            f"expected pictures (B, 3, H, W), uint8 or float, got {image.dtype} {tuple(image.shape)}{hint}"
-        )
+        raise ValueError(f"expected images (B, 3, H, W), uint8 or float, got {image.dtype} {tuple(image.shape)}{hint}")
     return image if image.is_floating_point() else image.float() / 255
 
 
@@ -121,7 +119,7 @@ def check_request(
 ) -> None:
     """Raises ValueError for a number of seeds, a severity or a parameter name that does not fit."""
     if len(seeds) != len(image):
-        raise ValueError(f"expected {len(image)} seeds, one a picture, got {len(seeds)}")
+        raise ValueError(f"expected {len(image)} seeds, one per image, got {len(seeds)}")
     if severity is not None and not 0 <= severity <= 1:
         raise ValueError(f"severity {severity} is outside [0, 1]")
     unknown = set(fixed or {}) - set(ranges)
@@ -141,10 +139,10 @@ def linear_to_srgb(light: Tensor) -> Tensor:
 
 
 def grey(image: Tensor) -> Tensor:
-    """Luminance (B, 1, H, W) of RGB pictures (B, 3, H, W): ITU-R BT.601 on display values, as OpenCV has it."""
+    """Luminance (B, 1, H, W) of RGB images (B, 3, H, W): ITU-R BT.601 on display values, as OpenCV has it."""
     return (image * image.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def to_bytes(image: Tensor) -> Tensor:
-    """Float pictures in [0, 1] -> uint8, rounded; what lies outside is clipped."""
+    """Float images in [0, 1] -> uint8, rounded; what lies outside is clipped."""
     return (image.clamp(0, 1) * 255).round().to(torch.uint8)

@@ -1,4 +1,4 @@
-"""Which corruptions a robustness table is made of, and how they come upon a batch of letterboxed pictures.
+"""Which corruptions a robustness table is made of, and how they come upon a batch of letterboxed images.
 
 A corruption belongs to a set: `coco-c`, the fifteen published ones, or `physical`, the models of `data/degrade.py`.
 Names follow `prepare.py degrade`: a name that both sets have is the physical one, and `coco-c:NAME` the other.
@@ -17,14 +17,14 @@ from torch import Tensor
 from data.degrade import COCO_C, DEGRADATIONS, to_bytes
 from utils.files import UserError, suggestion
 
-Area = tuple[int, int, int, int]  # top, left, height, width of a picture within its padding, px
+Area = tuple[int, int, int, int]  # top, left, height, width of an image within its padding, px
 SEVERITIES = range(1, 6)
 WEATHER = ("fog", "low_light", "rain", "snow")  # the four conditions of ACDC (Sakaridis et al., ICCV 2021)
 
 
 @dataclass(frozen=True)
 class Corrupter:
-    """One corruption of a table. `work`: pictures (B, 3, H, W) uint8, seeds, severity 1 to 5 -> float in [0, 1]."""
+    """One corruption of a table. `work`: images (B, 3, H, W) uint8, seeds, severity 1 to 5 -> float in [0, 1]."""
 
     family: str
     name: str
@@ -36,9 +36,9 @@ class Corrupter:
         return f"{self.family}:{self.name}"
 
     def __call__(self, images: Tensor, areas: Sequence[Area], seeds: Sequence[int], severity: int) -> Tensor:
-        """New pictures (B, 3, H, W) uint8, rounded; padding stays what it is, and no corruption sees it.
+        """New images (B, 3, H, W) uint8, rounded; padding stays what it is, and no corruption sees it.
 
-        images: uint8, never written to. areas: where each picture lies. seeds: one a picture. Pictures of one shape are
+        images: uint8, never written to. areas: where each image lies. seeds: one per image. Images of one shape are
         corrupted together.
         """
         result = images.clone()
@@ -48,15 +48,15 @@ class Corrupter:
         for places in together.values():
             inside = torch.stack([_cut(images[place], areas[place]) for place in places])  # (k, 3, h, w)
             spoilt = to_bytes(self.work(inside, [seeds[place] for place in places], severity))
-            for place, picture in zip(places, spoilt, strict=True):
-                _cut(result[place], areas[place]).copy_(picture)
+            for place, image in zip(places, spoilt, strict=True):
+                _cut(result[place], areas[place]).copy_(image)
         return result
 
 
-def _cut(picture: Tensor, area: Area) -> Tensor:
-    """The part (3, h, w) of a picture (3, H, W), as a view."""
+def _cut(image: Tensor, area: Area) -> Tensor:
+    """The part (3, h, w) of an image (3, H, W), as a view."""
     top, left, height, width = area
-    return picture[:, top : top + height, left : left + width]
+    return image[:, top : top + height, left : left + width]
 
 
 def _published(name: str) -> Corrupter:

@@ -1,4 +1,4 @@
-"""Blur kernels, and pictures filtered with a kernel each."""
+"""Blur kernels, and images filtered with a kernel each."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def disc_kernels(radii: Tensor) -> Tensor:
 
 
 def pad(image: Tensor, amount: int, border: str = "reflect") -> Tensor:
-    """Pictures (B, C, H, W) with `amount` px more on each side; any amount, however small the picture.
+    """Images (B, C, H, W) with `amount` px more on each side; any amount, however small the image.
 
     border: reflect (c b | a b c), symmetric (b a | a b c) or replicate (a a | a b c). Raises ValueError for others.
     """
@@ -94,10 +94,10 @@ def _mirrored(side: int, amount: int, border: str) -> Tensor:
 
 
 def correlate(image: Tensor, kernels: Tensor, border: str = "reflect") -> Tensor:
-    """Each picture cross-correlated with its own kernel, channel by channel; new pictures of the same shape and type.
+    """Each image cross-correlated with its own kernel, channel by channel; new images of the same shape and type.
 
-    image: (B, C, H, W) float. kernels: (B, K, K), or (B, C, K, K) for one a channel; K odd. On a CPU picture by
-    picture, which stays in its cache.
+    image: (B, C, H, W) float. kernels: (B, K, K), or (B, C, K, K) for one per channel; K odd. On a CPU image by
+    image, which stays in its cache.
     """
     kernels = kernels.to(image.device, torch.promote_types(image.dtype, torch.float32))
     kernels = kernels.unsqueeze(1) if kernels.ndim == 3 else kernels  # (B, 1 or C, K, K)
@@ -119,7 +119,7 @@ def _direct(image: Tensor, kernels: Tensor, border: str) -> Tensor:
 
 
 def _by_fourier(image: Tensor, kernels: Tensor, border: str) -> Tensor:
-    """A product of spectra. The picture is padded first, so what wraps around lies outside of what is kept."""
+    """A product of spectra. The image is padded first, so what wraps around lies outside of what is kept."""
     padded = pad(image, kernels.shape[-1] // 2, border).to(kernels.dtype)
     size = [_fast_length(side) for side in padded.shape[2:]]
     spectrum = torch.fft.rfft2(padded, size) * torch.fft.rfft2(kernels, size).conj()

@@ -1,4 +1,4 @@
-"""Low light: a day picture as a camera at night would have taken it. docs/night-data.md explains the model."""
+"""Low light: a day image as a camera at night would have taken it. docs/night-data.md explains the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.degradations.common import (
     Fields,
     Parameters,
     Range,
-    as_pictures,
+    as_images,
     check_request,
     draw,
     linear_to_srgb,
@@ -43,18 +43,18 @@ def low_light(
     parameters: Mapping[str, float] | None = None,
     noise_on_device: bool = False,
 ) -> tuple[Tensor, list[Parameters]]:
-    """Darken day pictures as a camera at night would have taken them.
+    """Darken day images as a camera at night would have taken them.
 
     Linear light is recovered (inverse sRGB curve), lost by some stops and unevenly, tinted by the lamps, and read by
     a sensor: shot noise grows with the signal, read noise does not, a converter of few bits rounds; then comes a tone
     curve. The noise is the usual one of raw sensors (Foi et al., IEEE TIP 2008: variance = a * signal + b).
 
-    image: (B, 3, H, W), float in [0, 1] or uint8. seeds: one a picture. severity: in [0, 1]; None draws one a picture
-    from [0.65, 1]. parameters: fixes any of LOW_LIGHT_RANGES for all pictures. noise_on_device draws the noise where the
-    pictures lie: fast on a GPU, but not the noise that a CPU draws. Returns the dark pictures, same shape and type
+    image: (B, 3, H, W), float in [0, 1] or uint8. seeds: one per image. severity: in [0, 1]; None draws one per image
+    from [0.65, 1]. parameters: fixes any of LOW_LIGHT_RANGES for all images. noise_on_device draws the noise where the
+    images lie: fast on a GPU, but not the noise that a CPU draws. Returns the dark images, same shape and type
     (float32 for uint8), and what each drew. Raises ValueError for another shape, number of seeds, severity or name.
     """
-    image = as_pictures(image)
+    image = as_images(image)
     check_request(image, seeds, severity, parameters, LOW_LIGHT_RANGES)
     generators = [torch.Generator().manual_seed(int(seed) % 2**63) for seed in seeds]
     drawn = [_draw(generator, severity, parameters or {}) for generator in generators]
@@ -69,10 +69,10 @@ def low_light(
 
 
 def low_light_bytes(
-    pictures: Tensor, seeds: Sequence[int], severity: float | None = None
+    images: Tensor, seeds: Sequence[int], severity: float | None = None
 ) -> tuple[Tensor, list[Parameters]]:
-    """`low_light` for 8-bit pictures as files hold them: uint8 (B, H, W, 3), RGB, in and out."""
-    dark, drawn = low_light(pictures.permute(0, 3, 1, 2).float() / 255, seeds, severity)
+    """`low_light` for 8-bit images as files hold them: uint8 (B, H, W, 3), RGB, in and out."""
+    dark, drawn = low_light(images.permute(0, 3, 1, 2).float() / 255, seeds, severity)
     return (dark * 255).round().byte().permute(0, 2, 3, 1).contiguous(), drawn
 
 
@@ -100,7 +100,7 @@ def _toe(light: Tensor, strength: Tensor) -> Tensor:
 
 
 def _pools(generator: torch.Generator, depth: float) -> Tensor:
-    """An uneven light field (1, 9, 12) for the whole picture: smooth pools of mean 1 on a floor of 1 - depth."""
+    """An uneven light field (1, 9, 12) for the whole image: smooth pools of mean 1 on a floor of 1 - depth."""
     rows = torch.linspace(0, 1, 9).view(-1, 1)
     columns = torch.linspace(0, 1, 12).view(1, -1)
     field = torch.zeros(9, 12)
@@ -113,13 +113,13 @@ def _pools(generator: torch.Generator, depth: float) -> Tensor:
 
 
 def _noise(generators: Sequence[torch.Generator], seeds: Sequence[int], image: Tensor, on_device: bool) -> Tensor:
-    """Standard normal (B, 2, 3, H, W): of each picture for shot and for read noise."""
+    """Standard normal (B, 2, 3, H, W): of each image for shot and for read noise."""
     if on_device and image.device.type != "cpu":
         return Fields(seeds, image.device).normal(2, *image.shape[1:])
     return torch.stack([torch.randn(2, *image.shape[1:], generator=g) for g in generators]).to(image.device)
 
 
 def _draw(generator: torch.Generator, severity: float | None, fixed: Mapping[str, float]) -> Parameters:
-    """One picture's parameters; a converter has whole bits."""
+    """One image's parameters; a converter has whole bits."""
     drawn = draw(generator, LOW_LIGHT_RANGES, severity, fixed, least=LEAST)
     return {**drawn, "bits": float(math.floor(drawn["bits"] + 0.5))}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from data.degradations import camera, weather
-from data.degradations.common import Drawn, Fields, Parameters, Range, as_pictures, check_request, draw
+from data.degradations.common import Drawn, Fields, Parameters, Range, as_images, check_request, draw
 from data.degradations.low_light import LEAST, LOW_LIGHT_RANGES, low_light
 
 Model = Callable[[Tensor, Drawn, Fields], Tensor]
@@ -18,7 +18,7 @@ ModelWithDepth = Callable[[Tensor, Drawn, Fields, Tensor | None], Tensor]
 
 @dataclass(frozen=True)
 class Degradation:
-    """One model. Call it with pictures and a seed for each.
+    """One model. Call it with images and a seed for each.
 
     `with_depth` models take the distance of what each pixel shows. `ranges` names the parameters that may be fixed.
     """
@@ -37,14 +37,14 @@ class Degradation:
         parameters: Mapping[str, float] | None = None,
         depth: Tensor | None = None,
     ) -> tuple[Tensor, list[Parameters]]:
-        """New pictures (B, 3, H, W) in [0, 1], clipped as a camera would, and what each drew.
+        """New images (B, 3, H, W) in [0, 1], clipped as a camera would, and what each drew.
 
-        image: uint8 or float, never written to. seeds: one a picture. severity: in [0, 1], 0 hardly visible; None draws
-        one a picture. parameters: fixes any of `ranges` for all pictures. depth: (B, 1, H, W), for fog (metres) and
+        image: uint8 or float, never written to. seeds: one per image. severity: in [0, 1], 0 hardly visible; None draws
+        one per image. parameters: fixes any of `ranges` for all images. depth: (B, 1, H, W), for fog (metres) and
         underwater only. Returns the image's float type, float32 for uint8. Raises ValueError for another shape, number
         of seeds, severity, parameter name, or a depth that nothing can be done with.
         """
-        image = as_pictures(image)
+        image = as_images(image)
         check_request(image, seeds, severity, parameters, self.ranges)
         self._check_depth(image, depth)
         generators = [torch.Generator().manual_seed(int(seed) % 2**63) for seed in seeds]

@@ -1,6 +1,6 @@
-"""Recipes that spoil whole picture sets: what `prepare.py degrade` and the made-up world demo-lowres do to one picture.
+"""Recipes that spoil whole image sets: what `prepare.py degrade` and the synthetic data set demo-lowres do to one image.
 
-A picture's draw depends on its own seed alone, so neither order nor workers change a byte.
+An image's draw depends on its own seed alone, so neither order nor workers change a byte.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from torch import Tensor
 from data.degrade import COCO_C, DEGRADATIONS, Draw, degrade, draw_parameters, draw_size, to_bytes
 from utils.files import UserError, suggestion
 
-Picture = NDArray[np.uint8]  # (H, W, 3), RGB
+Image = NDArray[np.uint8]  # (H, W, 3), RGB
 Shape = tuple[int, int]  # (height, width) px
-STRIDE = 32  # px; a picture this small has one cell left on the detectors' coarsest grid
+STRIDE = 32  # px; an image this small has one cell left on the detectors' coarsest grid
 NOISE_SIGMA = (5 / 255, 50 / 255)  # of the recipe "noise", as in AERIS's tests of noise alone
 
 
 @dataclass(frozen=True)
 class Spoilt:
-    """A picture after its recipe: pixels (h, w, 3), every drawn parameter, and what is odd about it, if anything."""
+    """An image after its recipe: pixels (h, w, 3), every drawn parameter, and what is odd about it, if anything."""
 
-    pixels: Picture
+    pixels: Image
     parameters: dict[str, Any]
     remarks: tuple[str, ...] = ()
 
@@ -40,18 +40,18 @@ class Recipe:
 
     name: str
     severities: str
-    work: Callable[[Tensor, int, float | None], tuple[Tensor, dict[str, Any]]]  # picture (1, 3, H, W), seed, severity
+    work: Callable[[Tensor, int, float | None], tuple[Tensor, dict[str, Any]]]  # image (1, 3, H, W), seed, severity
 
-    def __call__(self, picture: Picture, seed: int, severity: float | None = None) -> Spoilt:
-        """Spoil one picture, rounded and saturated to 8 bits. severity None: the picture draws its own.
+    def __call__(self, img: Image, seed: int, severity: float | None = None) -> Spoilt:
+        """Spoil one image, rounded and saturated to 8 bits. severity None: the image draws its own.
 
-        The picture is not written to. Raises UserError for a severity that this recipe does not know.
+        The image is not written to. Raises UserError for a severity that this recipe does not know.
         """
         self.check(severity)
-        image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]  # (1, 3, H, W)
+        image = torch.from_numpy(np.ascontiguousarray(img.transpose(2, 0, 1)))[None]  # (1, 3, H, W)
         result, parameters = self.work(image, seed, severity)
         pixels = to_bytes(result)[0].permute(1, 2, 0).contiguous().numpy()
-        return Spoilt(pixels, parameters, _remarks(picture.shape[:2], pixels.shape[:2], parameters))
+        return Spoilt(pixels, parameters, _remarks(img.shape[:2], pixels.shape[:2], parameters))
 
     def check(self, severity: float | None) -> None:
         """Raises UserError unless this recipe knows the severity."""
@@ -65,10 +65,10 @@ class Recipe:
             raise UserError(f"--severity {severity:g}: for the recipe {self.name}, {expected}.")
 
 
-def picture_seed(name: str, seed: int) -> int:
-    """A picture's own seed in [0, 2**63), from its name below the source and the run's seed; the same on every machine.
+def image_seed(name: str, seed: int) -> int:
+    """An image's own seed in [0, 2**63), from its name below the source and the run's seed; the same on every machine.
 
-    >>> picture_seed("a/1.jpg", 0) == picture_seed("a/1.jpg", 0) != picture_seed("a/1.jpg", 1)
+    >>> image_seed("a/1.jpg", 0) == image_seed("a/1.jpg", 0) != image_seed("a/1.jpg", 1)
     True
     """
     return int.from_bytes(hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest(), "big") >> 1
@@ -86,7 +86,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def _remarks(before: Shape, after: Shape, parameters: dict[str, Any]) -> tuple[str, ...]:
-    """What a user should know of this picture."""
+    """What a user should know of this image."""
     remarks = []
     if parameters.get("blur", "none") != "none" and min(before) < parameters["kernel_size"]:
         remarks.append(f"smaller than its blur kernel of {parameters['kernel_size']} px")

@@ -1,7 +1,7 @@
 """Fog, rain, snow and water before the camera, in linear light.
 
-Each function takes pictures (B, 3, H, W) in [0, 1], its drawn parameters and random fields, and returns new pictures.
-Lengths are shares of the picture's longer side, so that small and large pictures look alike.
+Each function takes images (B, 3, H, W) in [0, 1], its drawn parameters and random fields, and returns new images.
+Lengths are shares of the image's longer side, so that small and large images look alike.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FOG_RANGES = {
     "horizon": Range((0.36, 0.46), (0.36, 0.46), "row of the horizon, share of the height; for the pseudo-depth"),
 }
 RAIN_RANGES = {
-    "drops": Range((0.6, 1.0), (9.0, 14.0), "streaks a thousand px of a picture 320 px wide", geometric=True),
+    "drops": Range((0.6, 1.0), (9.0, 14.0), "streaks a thousand px of an image 320 px wide", geometric=True),
     "length": Range((0.015, 0.025), (0.05, 0.10), "of a near streak"),
     "angle": Range((-0.1, 0.1), (-0.45, 0.45), "of their fall from the vertical, radians"),
     "opacity": Range((0.25, 0.35), (0.55, 0.8), "share of light that a near streak replaces"),
@@ -30,14 +30,14 @@ RAIN_RANGES = {
     "dimming": Range((0.05, 0.1), (0.4, 0.8), "stops of light that the clouds take"),
 }
 SNOW_RANGES = {
-    "flakes": Range((0.4, 0.7), (20.0, 28.0), "a thousand px of a picture 320 px wide", geometric=True),
+    "flakes": Range((0.4, 0.7), (20.0, 28.0), "a thousand px of an image 320 px wide", geometric=True),
     "flake": Range((0.003, 0.004), (0.005, 0.007), "radius of a near flake"),
     "angle": Range((-0.3, 0.3), (-0.9, 0.9), "of their fall from the vertical, radians"),
     "speed": Range((0.004, 0.008), (0.01, 0.03), "way of a near flake while the shutter is open"),
     "veil": Range((0.02, 0.06), (0.3, 0.5), "share of light that the far flakes replace"),
 }
 UNDERWATER_RANGES = {
-    "reach": Range((0.1, 0.2), (1.2, 1.8), "attenuation lengths of green light to the middle of the picture", True),
+    "reach": Range((0.1, 0.2), (1.2, 1.8), "attenuation lengths of green light to the middle of the image", True),
     "hue": Range((0.0, 1.0), (0.0, 1.0), "of the water: 0 green, 1 blue"),
     "veil": Range((0.6, 0.9), (0.7, 1.1), "brightness of the light that the water scatters back"),
     "aside": Range((0.0006, 0.001), (0.001, 0.002), "blur of light that crossed one attenuation length"),
@@ -137,7 +137,7 @@ def _tint(warmth: Tensor) -> Tensor:
 
 
 def _bright(light: Tensor) -> Tensor:
-    """How bright the picture's bright parts are, (B, 1, 1, 1): mean and two deviations of luminance, at most 0.9."""
+    """How bright the image's bright parts are, (B, 1, 1, 1): mean and two deviations of luminance, at most 0.9."""
     luminance = grey(light)
     return (luminance.mean((2, 3), keepdim=True) + 2 * luminance.std((2, 3), correction=0, keepdim=True)).clamp(
         0.15, 0.9
@@ -179,7 +179,7 @@ def _between(green: tuple[float, ...], blue: tuple[float, ...], hue: Tensor) -> 
 
 
 def _turned_aside(light: Tensor, lengths: Tensor, spread: Tensor) -> Tensor:
-    """Blur that grows with the attenuation lengths: the picture and a blurred one, mixed pixel by pixel."""
+    """Blur that grows with the attenuation lengths: the image and a blurred one, mixed pixel by pixel."""
     variances = (2 * spread.flatten()).clamp_min(0.3) ** 2
     size = 2 * math.ceil(3 * float(variances.max()) ** 0.5) + 1
     pairs = [(v, v) for v in variances.tolist()]

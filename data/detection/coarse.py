@@ -1,4 +1,4 @@
-"""A training set with extra pictures beside it, of which only the class of the main thing is known."""
+"""A training set with extra images beside it, of which only the class of the main thing is known."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from data.detection.options import AugmentOptions
 from utils.files import UserError
 
 COARSE = "coarse"
-LEAST_SIDE = 0.99  # of the picture: less is a real box
+LEAST_SIDE = 0.99  # of the image: less is a real box
 
 
-class MixedPictures(Dataset[dict[str, Any]]):
+class MixedImages(Dataset[dict[str, Any]]):
     """Items of two sets under one index: first those of `main`, then those of `extra`.
 
-    Batches tell them apart by `coarse`, (B,) bool: every object of such a picture is a whole picture of the extra set.
+    Batches tell them apart by `coarse`, (B,) bool: every object of such an image is a whole image of the extra set.
     """
 
     def __init__(self, main: ViewDataset, extra: ViewDataset) -> None:
         self.main, self.extra = main, extra
 
     def __len__(self) -> int:
-        """Pictures of both."""
+        """Images of both."""
         return len(self.main) + len(self.extra)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
@@ -44,15 +44,15 @@ class MixedPictures(Dataset[dict[str, Any]]):
 
 
 def coarse_augmentation(options: AugmentOptions) -> AugmentOptions:
-    """Extra pictures are always seen four at a time, in every epoch, and never blended."""
+    """Extra images are always seen four at a time, in every epoch, and never blended."""
     return replace(options, mosaic=1.0, mixup=0.0, close_mosaic=0)
 
 
 def check_coarse(dataset: ViewDataset, what: str) -> None:
-    """Raise UserError where a picture has anything but one object that covers it whole."""
+    """Raise UserError where an image has anything but one object that covers it whole."""
     for label in dataset.source:
         if len(label.boxes) != 1 or label.boxes[0, 2:].min() < LEAST_SIDE:
             raise UserError(
-                f"{what}: {label.image.name} has {len(label.boxes)} objects, or one that does not cover it. Extra pictures "
-                "have one label each, a row 'class 0.5 0.5 1 1'; put pictures with real boxes into 'train'."
+                f"{what}: {label.image.name} has {len(label.boxes)} objects, or one that does not cover it. Extra images "
+                "have one label each, a row 'class 0.5 0.5 1 1'; put images with real boxes into 'train'."
             )

@@ -1,7 +1,7 @@
-"""Loading training pictures together with their other views.
+"""Loading training images together with their other views.
 
-A pair travels through mosaic, mixup, affine, flips and letterbox as ONE picture with six channels, so its members cannot
-drift apart; colour is changed after the split. What is drawn for a picture depends on (seed, epoch, index) alone, so the
+A pair travels through mosaic, mixup, affine, flips and letterbox as ONE image with six channels, so its members cannot
+drift apart; colour is changed after the split. What is drawn for an image depends on (seed, epoch, index) alone, so the
 same batch comes back on any rank, with any number of workers, and after a resume.
 """
 
@@ -22,7 +22,7 @@ from data.detection.federated import Verified, read_verified, verified_of
 from data.detection.federated_views import VERIFIED
 from data.detection.options import AugmentOptions
 from data.detection.transforms import FormatViews, training_transforms
-from data.detection.unpaired import LoosePictures, refuse_leaks
+from data.detection.unpaired import LooseImages, refuse_leaks
 from data.io.labels import Label, scan, unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
 from data.soft_labels.columns import first_rows, with_rows
@@ -36,10 +36,10 @@ from ultralytics.data.dataset import YOLODataset  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 
 Key = int | tuple[int, ...]  # index, (epoch, index), or (epoch, index, copy)
-STACKED_VIEWS = frozenset({"pair"})  # views that share the geometry of the picture, three channels each
-LOOSE_VIEWS = frozenset({"favoured"})  # unlabelled pictures of their own, another one each time
+STACKED_VIEWS = frozenset({"pair"})  # views that share the geometry of the image, three channels each
+LOOSE_VIEWS = frozenset({"favoured"})  # unlabelled images of their own, another one each time
 EXTRA_VIEWS = STACKED_VIEWS | LOOSE_VIEWS
-SOFT = "soft_id"  # not a picture: the row of each object in the teacher cache
+SOFT = "soft_id"  # not an image: the row of each object in the teacher cache
 
 
 @contextmanager
@@ -60,12 +60,12 @@ def seeded(*entropy: int) -> Iterator[int]:
 
 
 class ViewDataset(YOLODataset):
-    """A split of labelled pictures with the extra views that methods asked for.
+    """A split of labelled images with the extra views that methods asked for.
 
     Items are Ultralytics' batch entries (`img`, `cls`, `bboxes`, `batch_idx`, `im_file`, ...) plus one uint8 (3, H, W)
     tensor a view and `seed`, an integer that belongs to the seed and the key: an index, (epoch, index), or (epoch, index, copy).
-    `scanned` are all labels of the split, also of pictures that were left out for their partners' sake.
-    With `native`, pictures keep their own size, see `set_rectangle`.
+    `scanned` are all labels of the split, also of images that were left out for their partners' sake.
+    With `native`, images keep their own size, see `set_rectangle`.
     """
 
     labels: list[dict[str, Any]]
@@ -77,7 +77,7 @@ class ViewDataset(YOLODataset):
         names: dict[int, str],
         *,
         partners: dict[str, dict[Path, Path]] | None = None,
-        loose: dict[str, LoosePictures] | None = None,
+        loose: dict[str, LooseImages] | None = None,
         options: AugmentOptions | None = None,
         epochs: int = 0,
         seed: int = 0,
@@ -98,8 +98,8 @@ class ViewDataset(YOLODataset):
         self.skipped: list[tuple[Path, str]] = []
         self.native = native
         self.verified = verified
-        self.rows = rows  # of the teacher cache, where each picture's objects begin
-        self.batches: list[list[int]] = []  # native: places of pictures that can go through the network together
+        self.rows = rows  # of the teacher cache, where each image's objects begin
+        self.batches: list[list[int]] = []  # native: places of images that can go through the network together
         super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **stock)
         self.cache = "ram"  # mosaic then draws from the whole set instead of from what happens to be in a buffer
         self.keep_in_memory = keep_in_memory
@@ -108,11 +108,11 @@ class ViewDataset(YOLODataset):
             self.closing_transforms = training_transforms(self, self.options, mixing=False)
 
     def get_img_files(self, img_path: str | list[str]) -> list[str]:
-        """The pictures that were scanned, in order."""
+        """The images that were scanned, in order."""
         return [str(label.image) for label in self.source]
 
     def get_labels(self) -> list[dict[str, Any]]:
-        """The scanned labels in Ultralytics' form; `first_row` is where a picture's objects begin in the teacher cache."""
+        """The scanned labels in Ultralytics' form; `first_row` is where an image's objects begin in the teacher cache."""
         first = [0] * len(self.source) if self.rows is None else self.rows
         return [
             {
@@ -144,10 +144,10 @@ class ViewDataset(YOLODataset):
         return Compose([LetterBox(new_shape=self.imgsz, scaleup=False), FormatViews([])])
 
     def set_rectangle(self) -> None:
-        """Sort pictures by shape and give each the shape that it is padded to.
+        """Sort images by shape and give each the shape that it is padded to.
 
-        Native: the next multiple of the stride, for every picture by itself, so that no result depends on its
-        neighbours; `batches` then holds pictures of one padded shape each. Else as Ultralytics does it.
+        Native: the next multiple of the stride, for every image by itself, so that no result depends on its
+        neighbours; `batches` then holds images of one padded shape each. Else as Ultralytics does it.
         """
         if not self.native:
             super().set_rectangle()
@@ -163,11 +163,11 @@ class ViewDataset(YOLODataset):
     def load_image(
         self, i: int, rect_mode: bool = True, resize_short: bool = False
     ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
-        """Picture `i` with its stacked views, (H, W, 3 * members) uint8, long side scaled to imgsz unless native; both sizes."""
+        """Image `i` with its stacked views, (H, W, 3 * members) uint8, long side scaled to imgsz unless native; both sizes."""
         if self.ims[i] is not None:
             return self.ims[i], self.im_hw0[i], self.im_hw[i]
-        picture = Path(self.im_files[i])
-        members = [read_image(file) for file in (picture, *(self.partners[view][picture] for view in self.stacked))]
+        img = Path(self.im_files[i])
+        members = [read_image(file) for file in (img, *(self.partners[view][img] for view in self.stacked))]
         original = members[0].shape[:2]
         members = [self._resized(member) for member in members]
         image = members[0] if len(members) == 1 else np.concatenate(members, 2)
@@ -191,12 +191,12 @@ class ViewDataset(YOLODataset):
         closing = epoch >= self.last_mixed_epoch
         with seeded(self.seed, epoch, index, *copy) as number:
             item = (self.closing_transforms if closing else self.transforms)(self.get_image_and_label(index))
-        others = {view: pictures(epoch, index) for view, pictures in self.loose.items()}
+        others = {view: images(epoch, index) for view, images in self.loose.items()}
         return {**item, **others, "seed": number}
 
     @staticmethod
     def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
-        """Items to a batch: pictures of every view stacked, labels concatenated, `seed` a list."""
+        """Items to a batch: images of every view stacked, labels concatenated, `seed` a list."""
         views: dict[str, Any] = {
             view: torch.stack([item.pop(view) for item in batch]) for view in EXTRA_VIEWS & batch[0].keys()
         }
@@ -219,14 +219,14 @@ def runs_of_equal(rows: np.ndarray, most: int) -> list[list[int]]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read a picture as (H, W, 3) uint8 BGR. Raises UserError when it cannot be decoded."""
+    """Read an image as (H, W, 3) uint8 BGR. Raises UserError when it cannot be decoded."""
     try:
         image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error):
         image = None
     if image is None:
         raise UserError(
-            f"{path}: the picture could be read when the data were scanned, but not now. Restore it and resume."
+            f"{path}: the image could be read when the data were scanned, but not now. Restore it and resume."
         )
     return image
 
@@ -251,10 +251,10 @@ def build_dataset(
 ) -> ViewDataset:
     """A split of a data YAML as a dataset.
 
-    views: extra views to load beside each picture (`pair`, `favoured`). cache: `ram`, `none`, or `auto` (ram when it
-    fits easily). native: not for training; every picture keeps its own size, centred in grey (114) up to the next
+    views: extra views to load beside each image (`pair`, `favoured`). cache: `ram`, `none`, or `auto` (ram when it
+    fits easily). native: not for training; every image keeps its own size, centred in grey (114) up to the next
     multiple of the stride, and imgsz does nothing. first_row: of the teacher cache, where the split's objects begin.
-    Unreadable pictures are left out and listed in `dataset.skipped`, with their partners.
+    Unreadable images are left out and listed in `dataset.skipped`, with their partners.
     Raises UserError for a missing split, a missing or mismatched partner, or labels that make no sense.
     """
     images = _split_images(config, split)
@@ -296,7 +296,7 @@ def _split_images(config: DataConfig, split: str) -> list[Path]:
         raise UserError(f"{config.file}: there is no '{split}' split. It names: {known}. Add a line '{split}: FOLDER'.")
     images = [image for source in sources for image in list_images(source, config.root)]
     if not images:
-        raise UserError(f"{config.file}: the '{split}' split holds no pictures ({', '.join(map(str, sources))}).")
+        raise UserError(f"{config.file}: the '{split}' split holds no images ({', '.join(map(str, sources))}).")
     return images
 
 
@@ -311,29 +311,29 @@ def _partners(config: DataConfig, view: str, images: list[Path]) -> dict[Path, P
     return dict(zip(images, partners, strict=True))
 
 
-def _loose(config: DataConfig, view: str, imgsz: int, seed: int) -> LoosePictures:
+def _loose(config: DataConfig, view: str, imgsz: int, seed: int) -> LooseImages:
     if view not in config.splits:
         raise UserError(
-            f"{config.file}: this method trains with clear pictures beside the labelled ones, but the file has no '{view}' "
+            f"{config.file}: this method trains with clear images beside the labelled ones, but the file has no '{view}' "
             f"line. Name a folder of them ('{view}: images/{view}'; no labels, no pairs), or use --method none."
         )
     files = _split_images(config, view)
     held_out = [path for split in ("test", "test2") if split in config.splits for path in _split_images(config, split)]
     refuse_leaks(files, held_out, f"{config.file}: '{view}'")
     bad = {path for path, _ in unreadable(files)}
-    return LoosePictures([path for path in files if path not in bad], imgsz, seed, read_image)
+    return LooseImages([path for path in files if path not in bad], imgsz, seed, read_image)
 
 
 def _verified(config: DataConfig) -> Callable[[Path], Verified] | None:
-    """Looks up what is known of a picture; None where the data YAML names no such file."""
+    """Looks up what is known of an image; None where the data YAML names no such file."""
     if config.federated is None:
         return None
     known = read_verified(config.federated, len(config.names))
-    return lambda picture: verified_of(known, config.root, picture)
+    return lambda image: verified_of(known, config.root, image)
 
 
 def _keeps(cache: str, labels: Sequence[Label], imgsz: int | None, members: int) -> bool:
-    """Whether decoded pictures stay in memory: `auto` allows an eighth of what is free. imgsz None: at their own size."""
+    """Whether decoded images stay in memory: `auto` allows an eighth of what is free. imgsz None: at their own size."""
     if cache != "auto":
         return cache == "ram"
     import psutil

@@ -1,6 +1,6 @@
-"""Federated labels: what is known of a picture besides its objects, and the file that says so.
+"""Federated labels: what is known of an image besides its objects, and the file that says so.
 
-A set of a thousand classes cannot be labelled for all of them in every picture. A federated set says for each picture
+A set of a thousand classes cannot be labelled for all of them in every image. A federated set says for each image
 which classes were looked for; of the others nobody knows whether they are there.
 Source: Gupta et al., LVIS (2019), section 2.
 """
@@ -20,7 +20,7 @@ _FORM = '{"images/train/a.jpg": {"absent": [3, 7], "partial": [2]}, ...}'
 
 @dataclass(frozen=True)
 class Verified:
-    """What is known of a picture besides its objects; class numbers from 0.
+    """What is known of an image besides its objects; class numbers from 0.
 
     absent: classes that were looked for and are not there (LVIS's neg_category_ids); partial: classes of which only some
     objects are labelled (not_exhaustive_category_ids).
@@ -31,7 +31,7 @@ class Verified:
 
 
 def merged(parts: Sequence[Verified]) -> Verified:
-    """What is known of a picture made of several.
+    """What is known of an image made of several.
 
     A class that is absent in one part only still counts as absent: it is better known than a drawn one. One that is
     partial anywhere is partial.
@@ -42,7 +42,7 @@ def merged(parts: Sequence[Verified]) -> Verified:
 
 
 def read_verified(path: Path, classes: int) -> dict[str, Verified]:
-    """A data YAML's `federated` file: picture, relative to the data set's folder -> what is known of it.
+    """A data YAML's `federated` file: image, relative to the data set's folder -> what is known of it.
 
     classes: how many the set has. Raises UserError for a file that is missing, not of the form
     {"images/train/a.jpg": {"absent": [3, 7], "partial": [2]}, ...}, or names a class that there is not.
@@ -53,32 +53,32 @@ def read_verified(path: Path, classes: int) -> dict[str, Verified]:
         raise UserError(f"{path}: cannot be read as JSON ({problem}). Expected {_FORM}.") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected {_FORM}, not a {type(content).__name__}.")
-    return {picture: _verified(path, picture, entry, classes) for picture, entry in content.items()}
+    return {image: _verified(path, image, entry, classes) for image, entry in content.items()}
 
 
-def _verified(path: Path, picture: str, entry: Any, classes: int) -> Verified:
+def _verified(path: Path, image: str, entry: Any, classes: int) -> Verified:
     """One entry of the file, checked."""
     if not isinstance(entry, dict) or not entry.keys() <= {"absent", "partial"}:
-        raise UserError(f"{path}: the entry of {picture!r} is not as expected. The form is {_FORM}.")
+        raise UserError(f"{path}: the entry of {image!r} is not as expected. The form is {_FORM}.")
     columns = {}
     for key, numbers in entry.items():
         if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
-            raise UserError(f"{path}: '{key}' of {picture!r} must be a list of class numbers. The form is {_FORM}.")
+            raise UserError(f"{path}: '{key}' of {image!r} must be a list of class numbers. The form is {_FORM}.")
         wrong = next((number for number in numbers if not 0 <= number < classes), None)
         if wrong is not None:
             raise UserError(
-                f"{path}: '{key}' of {picture!r} has the class {wrong}, but the classes run from 0 to {classes - 1}. "
+                f"{path}: '{key}' of {image!r} has the class {wrong}, but the classes run from 0 to {classes - 1}. "
                 "Correct the file, or convert the set anew."
             )
         columns[key] = tuple(numbers)
     return Verified(**columns)
 
 
-def verified_of(known: Mapping[str, Verified], root: Path, picture: str | Path) -> Verified:
-    """What is known of a picture, given by its absolute path, of the data set in `root`; nothing where it is not named.
+def verified_of(known: Mapping[str, Verified], root: Path, image: str | Path) -> Verified:
+    """What is known of an image, given by its absolute path, of the data set in `root`; nothing where it is not named.
 
     >>> verified_of({"images/a.jpg": Verified(absent=(3,))}, Path("/set"), "/set/images/a.jpg").absent
     (3,)
     """
-    path = Path(picture)
+    path = Path(image)
     return known.get(path.relative_to(root).as_posix(), Verified()) if path.is_relative_to(root) else Verified()

@@ -1,4 +1,4 @@
-"""What is known of a training picture that is made of several: the transforms that join pictures join this too."""
+"""What is known of a training image that is made of several: the transforms that join images join this too."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ GROUP = "Augmentation"
 
 @dataclass(frozen=True)
 class AugmentOptions:
-    """How a training picture is varied. The geometry is shared by all members of a pair."""
+    """How a training image is varied. The geometry is shared by all members of a pair."""
 
-    mosaic: float = option(1.0, "probability of a mosaic of four pictures", group=GROUP, low=0.0, high=1.0)
+    mosaic: float = option(1.0, "probability of a mosaic of four images", group=GROUP, low=0.0, high=1.0)
     close_mosaic: int = option(10, "last epochs without mosaic and mixup", group=GROUP, low=0)
-    mixup: float = option(0.0, "probability of blending with a second picture", group=GROUP, low=0.0, high=1.0)
+    mixup: float = option(0.0, "probability of blending with a second image", group=GROUP, low=0.0, high=1.0)
     degrees: float = option(0.0, "rotation, plus or minus degrees", group=GROUP, low=0.0, high=180.0)
     translate: float = option(0.1, "shift, plus or minus a fraction of the size", group=GROUP, low=0.0, high=1.0)
     scale: float = option(0.5, "scale, plus or minus a fraction", group=GROUP, low=0.0, high=1.0)

@@ -1,6 +1,6 @@
-"""What happens to a training picture: geometry on all its views at once, then colour and format of each.
+"""What happens to a training image: geometry on all its views at once, then colour and format of each.
 
-The stock transforms do the work; the classes here let what belongs to an object or a picture travel with it.
+The stock transforms do the work; the classes here let what belongs to an object or an image travel with it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class SplitViews:
-    """Six channels back to pictures, then colour: `img` and one entry a view, each (H, W, 3) BGR."""
+    """Six channels back to images, then colour: `img` and one entry a view, each (H, W, 3) BGR."""
 
     def __init__(self, views: Sequence[str], colour: RandomHSV | None, shared: bool) -> None:
         self.views, self.colour, self.shared = views, colour, shared
@@ -74,7 +74,7 @@ class RowMosaic(MosaicShares, KnownMosaic):
 
 
 class KnownMixUp(MixUpVerified, MixUp):
-    """The stock mixup; joins what is known of both pictures."""
+    """The stock mixup; joins what is known of both images."""
 
 
 class RowPerspective(AffineShares, RandomPerspective):
@@ -82,7 +82,7 @@ class RowPerspective(AffineShares, RandomPerspective):
 
 
 def training_transforms(dataset: ViewDataset, options: AugmentOptions, mixing: bool) -> Compose:
-    """Geometry on the stacked picture, then split, colour and format. Without `mixing`: no mosaic, no mixup."""
+    """Geometry on the stacked image, then split, colour and format. Without `mixing`: no mosaic, no mixup."""
     size = dataset.imgsz
     mosaic, perspective = (RowMosaic, RowPerspective) if dataset.rows is not None else (KnownMosaic, RandomPerspective)
     geometry = Compose(

@@ -1,4 +1,4 @@
-"""Pictures that come along with a training picture without belonging to it: unlabelled, unpaired, another one each time."""
+"""Images that come along with a training image without belonging to it: unlabelled, unpaired, another one each time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Read = Callable[[Path], NDArray[np.uint8]]
 PADDING = 114  # grey of the border, as of every letterbox here
 
 
-class LoosePictures:
-    """A pool of pictures, dealt anew each epoch: every picture comes once before any comes twice, in another order."""
+class LooseImages:
+    """A pool of images, dealt anew each epoch: every image comes once before any comes twice, in another order."""
 
     def __init__(self, files: Sequence[Path], imgsz: int, seed: int, read: Read) -> None:
-        """imgsz: px, the side that pictures are fitted into; read: a file to (H, W, 3) BGR."""
+        """imgsz: px, the side that images are fitted into; read: a file to (H, W, 3) BGR."""
         self.files, self.imgsz, self.seed, self.read = list(files), imgsz, seed, read
 
     def chosen(self, epoch: int, index: int) -> Path:
-        """The picture that goes with item `index` of an epoch."""
+        """The image that goes with item `index` of an epoch."""
         deal, place = divmod(index, len(self.files))
         return self.files[_order(len(self.files), self.seed, epoch, deal)[place]]
 
@@ -43,7 +43,7 @@ def _order(count: int, *entropy: int) -> tuple[int, ...]:
 
 
 def letterboxed(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) with its longer side scaled to `side` px, in the middle of a grey square of that side."""
+    """An image (H, W, 3) with its longer side scaled to `side` px, in the middle of a grey square of that side."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -54,7 +54,7 @@ def letterboxed(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def refuse_leaks(pool: Iterable[Path], held_out: Iterable[Path], what: str) -> None:
-    """Raise UserError where a picture of the pool is also a held-out one: the same file, or a copy of its bytes."""
+    """Raise UserError where an image of the pool is also a held-out one: the same file, or a copy of its bytes."""
     tests = {path.resolve() for path in held_out}
     sizes = {path.stat().st_size for path in tests}
     digests = None
@@ -73,5 +73,5 @@ def _digest(path: Path) -> bytes:
 
 def _leak(what: str, path: Path) -> UserError:
     return UserError(
-        f"{what}: {path} is also a picture of the test split, and training must not see it. Take it out of the folder."
+        f"{what}: {path} is also an image of the test split, and training must not see it. Take it out of the folder."
     )

@@ -1,4 +1,4 @@
-"""A picture's size, and whether all of it is there, from its header and its last bytes: no decoding, never a write."""
+"""An image's size, and whether all of it is there, from its header and its last bytes: no decoding, never a write."""
 
 from __future__ import annotations
 
@@ -24,41 +24,39 @@ _CHUNK = 64  # enough to tell waiting from working
 
 
 class Unreadable(Exception):
-    """A picture that cannot be used; the message is the reason."""
+    """An image that cannot be used; the message is the reason."""
 
 
 def probe(path: Path) -> tuple[int, int]:
-    """Return (height, width) in px of the picture as it will be decoded, EXIF rotation included.
+    """Return (height, width) in px of the image as it will be decoded, EXIF rotation included.
 
     Truncation is told by the format's end marker; only files without it in its place are decoded to be sure.
     Raises Unreadable with the reason. The file is opened for reading only.
     """
     try:
-        with path.open("rb") as file, Image.open(file) as picture:
-            if picture.format not in _FORMATS:
-                raise Unreadable(f"a {picture.format} file named {path.suffix}")
-            width, height = picture.size
-            if _lies_on_side(picture):
+        with path.open("rb") as file, Image.open(file) as image:
+            if image.format not in _FORMATS:
+                raise Unreadable(f"a {image.format} file named {path.suffix}")
+            width, height = image.size
+            if _lies_on_side(image):
                 width, height = height, width
-            _check_end(file, picture.format)
+            _check_end(file, image.format)
     except FileNotFoundError:
         raise Unreadable("there is no such file") from None
     except (UnidentifiedImageError, ImportError):  # Ultralytics replaces Image.open; its own asks for a missing package
-        raise Unreadable("not a picture, or damaged at its start" if path.stat().st_size else "an empty file") from None
+        raise Unreadable("not an image, or damaged at its start" if path.stat().st_size else "an empty file") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
         raise Unreadable(str(problem) or type(problem).__name__) from None
     return height, width
 
 
-def _lies_on_side(picture: Image.Image) -> bool:
+def _lies_on_side(image: Image.Image) -> bool:
     """EXIF orientation 5 to 8. TIFF is turned by the library already."""
-    return (
-        "exif" in picture.info and picture.format != "TIFF" and picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-    )
+    return "exif" in image.info and image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
 
 
 def _check_end(file: BinaryIO, kind: str) -> None:
-    """Raise Unreadable unless the whole picture is in the file. Bytes after its end are harmless."""
+    """Raise Unreadable unless the whole image is in the file. Bytes after its end are harmless."""
     size = file.seek(0, os.SEEK_END)
     if kind in _ENDS:
         file.seek(max(0, size - 16))
@@ -73,12 +71,12 @@ def _check_end(file: BinaryIO, kind: str) -> None:
     content = file.read()
     if kind in _ENDS and _ENDS[kind] not in content:
         raise Unreadable("truncated: its end marker is missing")
-    with Image.open(io.BytesIO(content)) as picture:
-        picture.load()  # OSError where data are missing
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()  # OSError where data are missing
 
 
 def try_probe(path: Path) -> tuple[int, int] | str:
-    """(height, width), or the reason why the picture cannot be used."""
+    """(height, width), or the reason why the image cannot be used."""
     try:
         return probe(path)
     except Unreadable as problem:

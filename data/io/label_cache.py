@@ -14,11 +14,11 @@ from utils.files import UserError, atomic_write
 LOGGER = logging.getLogger("hardsight")
 VERSION = 1
 Entry = tuple[tuple[int, int], np.ndarray]  # (height, width), rows (n, 5)
-Stamp = tuple[int, int, int, int]  # size and time of change of picture and label file; -1 where there is none
+Stamp = tuple[int, int, int, int]  # size and time of change of image and label file; -1 where there is none
 
 
 class LabelCache:
-    """Scans by picture. Without a file nothing is kept; an unreadable or foreign cache file counts as empty."""
+    """Scans by image. Without a file nothing is kept; an unreadable or foreign cache file counts as empty."""
 
     def __init__(self, file: Path | None, classes: int) -> None:
         self.file, self.classes = file, classes
@@ -29,7 +29,7 @@ class LabelCache:
             self._load(file)
 
     def get(self, image: Path, label: Path) -> Entry | None:
-        """The entry of a picture, where neither it nor its label file has changed."""
+        """The entry of an image, where neither it nor its label file has changed."""
         if self.file is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Labels in the YOLO layout: which pictures are usable, which boxes belong to each. Nothing is written beside them."""
+"""Labels in the YOLO layout: which images are usable, which boxes belong to each. Nothing is written beside them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ TOLERANCE = 0.01  # rounding of other tools: a coordinate of 1.003 is meant as 1
 
 @dataclass
 class Label:
-    """The objects of one picture. shape: (height, width) px as decoded; classes float32 (n, 1); boxes float32 (n, 4),
+    """The objects of one image. shape: (height, width) px as decoded; classes float32 (n, 1); boxes float32 (n, 4),
 
-    xywh as fractions of the picture, xy the centre.
+    xywh as fractions of the image, xy the centre.
     """
 
     image: Path
@@ -37,14 +37,14 @@ class Label:
 
 @dataclass
 class Scan:
-    """What a split holds: labels of the usable pictures, in order, and (picture, reason) of the others."""
+    """What a split holds: labels of the usable images, in order, and (image, reason) of the others."""
 
     labels: list[Label] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def share_below(labels: Sequence[Label], side: float, imgsz: int) -> float:
-    """Share of the objects whose sqrt(area) is under `side` px once the longer side of each picture is imgsz px."""
+    """Share of the objects whose sqrt(area) is under `side` px once the longer side of each image is imgsz px."""
     sides = [
         np.sqrt(label.boxes[:, 2:].prod(1) * label.shape[0] * label.shape[1]) * imgsz / max(label.shape)
         for label in labels
@@ -54,14 +54,14 @@ def share_below(labels: Sequence[Label], side: float, imgsz: int) -> float:
 
 
 def scan(images: Sequence[Path], classes: int, *, cache: Path | None = None, what: str = "train") -> Scan:
-    """Read the headers and labels of a split's pictures.
+    """Read the headers and labels of a split's images.
 
-    `classes`: how many there are. `cache`: a file that spares the next scan unchanged pictures (never put there by
-    itself). An unreadable or truncated picture is listed in `skipped`; a picture without a label file is background.
-    Raises UserError for an empty split, no usable picture, or a label that makes no sense, naming file and line.
+    `classes`: how many there are. `cache`: a file that spares the next scan unchanged images (never put there by
+    itself). An unreadable or truncated image is listed in `skipped`; an image without a label file is background.
+    Raises UserError for an empty split, no usable image, or a label that makes no sense, naming file and line.
     """
     if not images:
-        raise UserError(f"the '{what}' split is empty. Put pictures in its folder or correct the data YAML.")
+        raise UserError(f"the '{what}' split is empty. Put images in its folder or correct the data YAML.")
     known = LabelCache(cache, classes)
     work = partial(_read, classes=classes, known=known)
     result = Scan()
@@ -74,19 +74,19 @@ def scan(images: Sequence[Path], classes: int, *, cache: Path | None = None, wha
             known.add(image, shape, rows)
     if not result.labels:
         image, reason = result.skipped[0]
-        raise UserError(f"the '{what}' split has no usable picture of {len(images)}; the first, {image}: {reason}.")
+        raise UserError(f"the '{what}' split has no usable image of {len(images)}; the first, {image}: {reason}.")
     known.save()
     return result
 
 
 def unreadable(images: Sequence[Path]) -> list[tuple[Path, str]]:
-    """The pictures that cannot be used, each with the reason; for partners, which have no labels of their own."""
-    found = in_threads(try_probe, images, "checking pictures")
+    """The images that cannot be used, each with the reason; for partners, which have no labels of their own."""
+    found = in_threads(try_probe, images, "checking images")
     return [(image, result) for image, result in zip(images, found, strict=True) if isinstance(result, str)]
 
 
 def _read(image: Path, classes: int, known: LabelCache) -> tuple[tuple[int, int], np.ndarray] | str:
-    """(shape, rows of class and box) of one picture, or the reason why it is unusable."""
+    """(shape, rows of class and box) of one image, or the reason why it is unusable."""
     label = label_path(image)
     cached = known.get(image, label)
     if cached is not None:
@@ -96,17 +96,17 @@ def _read(image: Path, classes: int, known: LabelCache) -> tuple[tuple[int, int]
 
 
 def unlabelled(labels: Sequence[Label], split: str) -> list[str]:
-    """A line where no picture of a split has a box: most likely they are looked for in the wrong place."""
+    """A line where no image of a split has a box: most likely they are looked for in the wrong place."""
     if not labels or any(len(label.boxes) for label in labels):
         return []
     first = label_path(labels[0].image)
     return [
-        f"note: none of the {len(labels)} pictures of '{split}' has a label; the first one's is looked for at {first}"
+        f"note: none of the {len(labels)} images of '{split}' has a label; the first one's is looked for at {first}"
     ]
 
 
 def label_path(image: Path) -> Path:
-    """The label file of a picture: the last folder named `images` becomes `labels`; else it lies beside the picture.
+    """The label file of an image: the last folder named `images` becomes `labels`; else it lies beside the image.
 
     >>> label_path(Path("set/images/train/1.jpg")).as_posix()
     'set/labels/train/1.txt'
@@ -160,7 +160,7 @@ def parse_row(words: Sequence[str], classes: int) -> tuple[float, float, float, 
     if values[0] != int(values[0]) or not 0 <= values[0] < classes:
         raise ValueError(f"class {values[0]:g} is out of range; there are {classes} classes, 0 to {classes - 1}")
     if min(values[1:]) < -TOLERANCE or max(values[1:]) > 1 + TOLERANCE:
-        raise ValueError("a coordinate is outside 0 to 1; boxes are fractions of the picture")
+        raise ValueError("a coordinate is outside 0 to 1; boxes are fractions of the image")
     box = values[1:] if len(values) == 5 else _box_of(values[1:])
     if min(box[2:]) < 0:
         raise ValueError("a width or height is negative")

@@ -1,4 +1,4 @@
-"""The record of a picture set that is being made: which recipe, which pictures are done. It makes a run resumable."""
+"""The record of an image set that is being made: which recipe, which images are done. It makes a run resumable."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from utils.files import UserError, atomic_write, load_yaml, save_yaml
 
 MANIFEST = "manifest.csv"
-STAMP = "source_stamp"  # the column that tells whether a source picture is still the same file
+STAMP = "source_stamp"  # the column that tells whether a source image is still the same file
 SOURCE = "source"  # of the recipe; folders of older versions lack it, as their manifests lack the column
 
 
 class Manifest:
-    """manifest.csv in `out`, a row a picture; and the file `note` beside it, which keeps the recipe.
+    """manifest.csv in `out`, a row per image; and the file `note` beside it, which keeps the recipe.
 
-    sources: file below `out` -> the picture that it is made from. `rows`: file -> its row, as text, of all pictures that
+    sources: file below `out` -> the image that it is made from. `rows`: file -> its row, as text, of all images that
     are surely done: listed, there, and of a source that did not change since. Raises UserError where `out` was begun
     with another recipe, or holds anything without having one.
     """
@@ -49,7 +49,7 @@ class Manifest:
                 )
 
     def _read(self, out: Path) -> dict[str, dict[str, str]]:
-        """The rows. Lines without a picture, of another source picture, or cut short, are taken off the file."""
+        """The rows. Lines without an image, of another source image, or cut short, are taken off the file."""
         if not self.file.is_file():
             return {}
         header, *lines = self.file.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
@@ -75,7 +75,7 @@ class Manifest:
         return not now or row.get(STAMP) == now
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Append a picture that is written; its first value is the file below `out`. Raises OSError on a full disk."""
+        """Append an image that is written; its first value is the file below `out`. Raises OSError on a full disk."""
         written = {key: _text(value) for key, value in row.items()}
         if self._stamps:
             written[STAMP] = self._stamps.get(next(iter(written.values())), "")

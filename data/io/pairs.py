@@ -1,4 +1,4 @@
-"""Pairs of pictures: same scene and geometry, other light. They match by file stem, and any doubt is an error."""
+"""Pairs of images: same scene and geometry, other light. They match by file stem, and any doubt is an error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOGGER = logging.getLogger("hardsight")
 
 
 def match_pairs(images: Sequence[Path], partners: Iterable[Path]) -> list[Path]:
-    """Return the partner of each picture, in order: of the same stem; among several, the one whose folders agree most.
+    """Return the partner of each image, in order: of the same stem; among several, the one whose folders agree most.
 
     `a/1.jpg` finds `night/a/1.png` rather than `night/b/1.png`. Partners that belong to none are noted, not used.
     Raises UserError, naming the file, for a missing partner, two equally good ones, or one that two would share.
@@ -27,11 +27,11 @@ def match_pairs(images: Sequence[Path], partners: Iterable[Path]) -> list[Path]:
         if owners.setdefault(partner, image) != image:
             raise UserError(
                 f"{partner} would be the partner of both {owners[partner]} and {image}. "
-                "Give each picture its own, with the same folders and stem."
+                "Give each image its own, with the same folders and stem."
             )
     extra = sum(map(len, by_stem.values())) - len(owners)
     if extra > 0:
-        LOGGER.info("%d partner pictures belong to no picture and are not used", extra)
+        LOGGER.info("%d partner images belong to no image and are not used", extra)
     return [matched[image] for image in images]
 
 
@@ -40,7 +40,7 @@ def _match(image: Path, candidates: Sequence[Path]) -> Path:
     if not candidates:
         raise UserError(
             f"{image}: no partner is named {image.stem!r}. Make it ('python prepare.py darken'), "
-            "or take the picture out of the split."
+            "or take the image out of the split."
         )
     ranked = sorted(candidates, key=lambda path: -_agreement(image, path))
     if len(ranked) > 1 and _agreement(image, ranked[0]) == _agreement(image, ranked[1]):
@@ -61,7 +61,7 @@ def _agreement(image: Path, partner: Path) -> int:
 
 
 def check_pair_sizes(images: Sequence[Path], partners: Sequence[Path]) -> None:
-    """Raise UserError, naming both files, where a picture and its partner differ in size.
+    """Raise UserError, naming both files, where an image and its partner differ in size.
 
     Pairs with an unreadable member are passed over: they are left out of the training elsewhere.
     """
@@ -70,5 +70,5 @@ def check_pair_sizes(images: Sequence[Path], partners: Sequence[Path]) -> None:
         if isinstance(ours, tuple) and isinstance(theirs, tuple) and ours != theirs:
             raise UserError(
                 f"{partner} is {theirs[1]} x {theirs[0]} px but its partner {image} is {ours[1]} x {ours[0]}. "
-                "A pair must have the same size: make the partner again from the picture as it is now."
+                "A pair must have the same size: make the partner again from the image as it is now."
             )

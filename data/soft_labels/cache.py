@@ -1,11 +1,11 @@
-"""The teacher cache: what a frozen picture-and-text model makes of every object of a training set, kept on the disk.
+"""The teacher cache: what a frozen image-and-text model makes of every object of a training set, kept on the disk.
 
 A folder of four files:
-emb.npy      (N, D) float16, a unit row an object, in the order of the labels; memory-mapped
-offsets.npy  (pictures + 1,) int64: objects of picture i are the rows offsets[i] .. offsets[i + 1]
+emb.npy      (N, D) float16, a unit row per object, in the order of the labels; memory-mapped
+offsets.npy  (images + 1,) int64: objects of image i are the rows offsets[i] .. offsets[i + 1]
 text.npy     (C, D) float32, the mean embedding of each class's prompts, not normalised
 meta.json    which labels, model, checkpoint, prompts and mode it was made from, and the scale of its logits
-While it is being made it is a hidden folder beside its place, with a byte a picture in done.npy.
+While it is being made it is a hidden folder beside its place, with a byte per image in done.npy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WHAT = {  # entry of meta.json -> what an error calls it
     "model": "model",
     "checkpoint": "checkpoint",
     "mode": "mode",
-    "short": "size of the pictures",
+    "short": "size of the images",
 }
 
 
@@ -41,7 +41,7 @@ class Meta:
     """What a cache was made from.
 
     labels, prompts, checkpoint: sha256, as hexadecimal text, labels of several splits joined by '+'; model: its open_clip
-    name; mode: `roi` or `crop`; short: px, the shorter side that pictures are scaled to (0: does not matter); spaces:
+    name; mode: `roi` or `crop`; short: px, the shorter side that images are scaled to (0: does not matter); spaces:
     whether underscores of names are read as spaces; scale: the teacher's exp(logit_scale).
     """
 
@@ -56,7 +56,7 @@ class Meta:
 
 
 def label_hash(labels: Sequence[Label]) -> str:
-    """A hash of the names, sizes, classes and boxes of a split's pictures, in order; folders do not count.
+    """A hash of the names, sizes, classes and boxes of a split's images, in order; folders do not count.
 
     The set may be moved to another place, but neither changed nor ordered otherwise.
     """
@@ -108,7 +108,7 @@ class TeacherCache:
     def check(self, parts: Sequence[Sequence[Label]], names: Sequence[str]) -> None:
         """Raise UserError, naming what differs, where the cache belongs to other labels, class names or prompts.
 
-        parts: labels of the training split, and of the extra pictures where the run has some. A cache of both serves a
+        parts: labels of the training split, and of the extra images where the run has some. A cache of both serves a
         run with the first alone.
         """
         hashes = [label_hash(part) for part in parts]
@@ -125,7 +125,7 @@ class TeacherCache:
 
 
 class CacheWriter:
-    """Fill a cache picture by picture; what is done stays done when the run is broken off.
+    """Fill a cache image by image; what is done stays done when the run is broken off.
 
     with CacheWriter(out, meta, labels, text) as writer:
         for place in writer.missing(): writer.put(place, embeddings)
@@ -172,21 +172,21 @@ class CacheWriter:
         atomic_write(self.work / META, json.dumps(asdict(meta), indent=1).encode())
 
     def missing(self) -> list[int]:
-        """Places of the pictures that are still to do."""
+        """Places of the images that are still to do."""
         return np.flatnonzero(self.done == 0).tolist()
 
     def put(self, place: int, embeddings: NDArray[np.floating[Any]]) -> None:
-        """Embeddings (objects, D) of a picture, of any length. Raises ValueError for another number, 0 or nan."""
+        """Embeddings (objects, D) of an image, of any length. Raises ValueError for another number, 0 or nan."""
         first, last = int(self.offsets[place]), int(self.offsets[place + 1])
         wide = np.asarray(embeddings, np.float32)
         lengths = np.linalg.norm(wide, axis=-1, keepdims=True)
         if wide.shape != (last - first, self.embeddings.shape[1]) or not (np.isfinite(lengths) & (lengths > 0)).all():
-            raise ValueError(f"picture {place}: embeddings {wide.shape} for {last - first} objects, or not finite")
+            raise ValueError(f"image {place}: embeddings {wide.shape} for {last - first} objects, or not finite")
         self.embeddings[first:last] = wide / lengths
         self.done[place] = 1
 
     def skip(self, place: int) -> None:
-        """Note that a picture has no objects."""
+        """Note that an image has no objects."""
         self.put(place, np.zeros((0, self.embeddings.shape[1]), np.float32))
 
     def keep(self) -> None:
@@ -196,9 +196,9 @@ class CacheWriter:
                 array.flush()
 
     def finish(self) -> TeacherCache:
-        """Give the folder its name. Raises ValueError while pictures are missing."""
+        """Give the folder its name. Raises ValueError while images are missing."""
         if left := len(self.missing()):
-            raise ValueError(f"{left} pictures are still to do")
+            raise ValueError(f"{left} images are still to do")
         self.keep()
         self.embeddings = self.done = np.zeros(0, np.uint8)  # some systems keep mapped files from being removed
         (self.work / DONE).unlink()

@@ -19,7 +19,7 @@ MOST_ROWS = 1 << 24  # float32 counts exactly up to here
 
 
 def first_rows(counts: Sequence[int]) -> NDArray[np.int64]:
-    """The first row of each picture, and the number of all rows, from the objects of each: (n + 1,).
+    """The first row of each image, and the number of all rows, from the objects of each: (n + 1,).
 
     Raises ValueError for more rows than float32 can count.
 

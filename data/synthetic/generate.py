@@ -1,4 +1,4 @@
-"""Making a world of data/synthetic/registry.py: its pictures, labels and films, drawn from a seed in several processes.
+"""Generate a synthetic data set: its images, labels and films, drawn from a seed in several processes.
 
 Scenes of different splits have different seeds; the same seed gives the same bytes on one version of numpy and OpenCV.
 """
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.io.video_files import settle_video
-from data.synthetic.registry import DARK, LOWRES, WORLDS, Picture, World, find_world
+from data.synthetic.registry import DARK, LOWRES, SYNTHETIC, Image, SyntheticSet, find_synthetic
 from data.synthetic.render.lighting import night, night_exposure, night_light
 from data.synthetic.street.scene import draw, make_street
 from utils.files import UserError
@@ -30,14 +30,14 @@ from utils.progress import progress as shown
 
 VERSION = 1  # counts up when the same seed begins to give other bytes
 MARKER = "world.json"  # written last: a folder that holds it is whole
-QUALITY = 95  # of the JPEG pictures
-_MANY = 200_000  # scenes a split can have at most: the seeds of splits lie this far apart
+QUALITY = 95  # of the JPEG images
+_MANY = 200_000  # scenes per split can have at most: the seeds of splits lie this far apart
 
 
 class _Job(NamedTuple):
-    """One scene to draw: its world and split, seed, size, file stem, and folder -> look."""
+    """One scene to draw: its synthetic data set and split, seed, size, file stem, and folder -> look."""
 
-    world: str
+    synthetic: str
     split: str
     seed: int
     size: tuple[int, int]
@@ -45,7 +45,7 @@ class _Job(NamedTuple):
     folders: Mapping[str, str]
 
 
-def make_world(
+def make_synthetic(
     name: str,
     root: Path,
     *,
@@ -55,24 +55,26 @@ def make_world(
     workers: int | None = None,
     progress: bool = True,
 ) -> None:
-    """Draw the world `name` into the folder `root`: images/SPLIT/*.jpg and labels/SPLIT/*.txt in YOLO's layout.
+    """Draw the synthetic data set `name` into the folder `root`: images/SPLIT/*.jpg and labels/SPLIT/*.txt in YOLO's layout.
 
-    size: (width, height) in pixels, multiples of 4, at least 64; counts: scenes a split (default: the world's own);
-    workers: processes (default: one a core). The folder appears whole or not at all. A whole world that stands there
+    size: (width, height) in pixels, multiples of 4, at least 64; counts: scenes per split (default: the data set's own);
+    workers: processes (default: one a core). The folder appears whole or not at all. A whole synthetic data set that stands there
     already is left alone. Raises UserError for an unknown name, counts or size, and where `root` holds something else.
     """
-    world = find_world(name)
-    plan = _plan(world, seed, size, counts)
+    synthetic = find_synthetic(name)
+    plan = _plan(synthetic, seed, size, counts)
     root = Path(root)
     if is_complete(root):
         _same_or_error(root, plan, given=size is not None or counts is not None or seed != 0)
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise UserError(f"{root}: is there already and is no made-up world. Choose another folder, or move it away.")
+        raise UserError(
+            f"{root}: is there already and is no synthetic data set. Choose another folder, or move it away."
+        )
     partial = root.with_name(f".{root.name}.{uuid.uuid4().hex[:8]}.partial")
     _sweep(root)
     try:
-        _build(partial, world, plan, workers, progress)
+        _build(partial, synthetic, plan, workers, progress)
         _settle(partial, root)
     except OSError as problem:
         raise UserError(
@@ -91,57 +93,61 @@ def _sweep(root: Path) -> None:
 
 
 def is_complete(root: Path) -> bool:
-    """Whether a whole made-up world stands in `root`."""
+    """Whether a whole synthetic data set stands in `root`."""
     return (Path(root) / MARKER).is_file()
 
 
-def _plan(world: World, seed: int, size: tuple[int, int] | None, counts: Mapping[str, int] | None) -> dict[str, Any]:
+def _plan(
+    synthetic: SyntheticSet, seed: int, size: tuple[int, int] | None, counts: Mapping[str, int] | None
+) -> dict[str, Any]:
     """What the marker file will say: all that decides a world's bytes."""
-    size = size or world.size
+    size = size or synthetic.size
     if min(size) < 64 or any(side % 4 for side in size):
         raise UserError(f"size {size[0]}x{size[1]}: expected width and height of at least 64 pixels, multiples of 4.")
-    chosen = {split: world.splits[split].scenes for split in world.splits}
+    chosen = {split: synthetic.splits[split].scenes for split in synthetic.splits}
     for split, count in (counts or {}).items():
         if split not in chosen or not 0 <= count <= _MANY:
             raise UserError(f"counts {split}={count}: expected {', '.join(chosen)} with 0 to {_MANY} scenes each.")
         chosen[split] = count
     if not 0 <= seed < 10_000:
         raise UserError(f"seed {seed}: expected 0 to 9999.")
-    return {"world": world.name, "version": VERSION, "seed": seed, "size": list(size), "counts": chosen}
+    return {"world": synthetic.name, "version": VERSION, "seed": seed, "size": list(size), "counts": chosen}
 
 
 def _same_or_error(root: Path, plan: Mapping[str, Any], given: bool) -> None:
-    """A standing world serves unless the caller asked for another one in so many words."""
+    """A standing synthetic data set serves unless the caller asked for another one in so many words."""
     stands = json.loads((root / MARKER).read_text())
     if stands.get("world") == plan["world"] and stands.get("version") != plan["version"]:
         raise UserError(f"{root}: was drawn by another version of this program. Delete it to have it drawn again.")
     if stands.get("world") != plan["world"] or (given and stands != plan):
         shown = ", ".join(f"{key} {value}" for key, value in stands.items())
-        raise UserError(f"{root}: holds another made-up world ({shown}). Choose another folder, or delete that one.")
+        raise UserError(
+            f"{root}: holds another synthetic data set ({shown}). Choose another folder, or delete that one."
+        )
 
 
-def _jobs(world: World, plan: Mapping[str, Any]) -> list[_Job]:
+def _jobs(synthetic: SyntheticSet, plan: Mapping[str, Any]) -> list[_Job]:
     """All scenes; split number k of seed s draws from s * 1,000,000 + k * 200,000 on."""
     jobs = []
-    for k, (split, parts) in enumerate(world.splits.items()):
+    for k, (split, parts) in enumerate(synthetic.splits.items()):
         first = plan["seed"] * 1_000_000 + k * _MANY
         width, height = parts.size or plan["size"]
         jobs += [
-            _Job(world.name, split, first + i, (width, height), f"{split}{i:05d}", parts.folders)
+            _Job(synthetic.name, split, first + i, (width, height), f"{split}{i:05d}", parts.folders)
             for i in range(plan["counts"][split])
         ]
     return jobs
 
 
-def _build(folder: Path, world: World, plan: Mapping[str, Any], workers: int | None, progress: bool) -> None:
+def _build(folder: Path, synthetic: SyntheticSet, plan: Mapping[str, Any], workers: int | None, progress: bool) -> None:
     """Draw everything into `folder`, the marker last."""
-    jobs = _jobs(world, plan)
-    for name in {name for split in world.splits.values() for name in split.folders}:
-        for kind in (folder,) if world.writer else (folder / "images", folder / "labels"):
+    jobs = _jobs(synthetic, plan)
+    for name in {name for split in synthetic.splits.values() for name in split.folders}:
+        for kind in (folder,) if synthetic.writer else (folder / "images", folder / "labels"):
             (kind / name).mkdir(parents=True)
     chunks = [jobs[i : i + 6] for i in range(0, len(jobs), 6)]
     stems = _in_processes(_draw_scenes, [(folder, chunk) for chunk in chunks], workers)
-    for _ in shown(stems, len(jobs), f"drawing {world.name}") if progress else stems:
+    for _ in shown(stems, len(jobs), f"drawing {synthetic.name}") if progress else stems:
         pass
     _darken(folder, jobs, progress)
     _lower(folder, jobs, plan["seed"], progress)
@@ -149,7 +155,7 @@ def _build(folder: Path, world: World, plan: Mapping[str, Any], workers: int | N
 
 
 def _settle(partial: Path, root: Path) -> None:
-    """Put the finished folder in place; if another process was faster, its world (the same bytes) stays."""
+    """Put the finished folder in place; if another process was faster, its synthetic data set (the same bytes) stays."""
     if root.is_dir() and not any(root.iterdir()):
         root.rmdir()
     try:
@@ -189,38 +195,38 @@ def _draw_scenes(task: tuple[Path, Sequence[_Job]]) -> list[str]:
     folder, jobs = task
     cv2.setNumThreads(1)  # one process a core is enough
     for job in jobs:
-        write = WORLDS[job.world].writer
+        write = SYNTHETIC[job.synthetic].writer
         if write is None:
-            _write_pictures(folder, job)
+            _write_images(folder, job)
         else:
             write(folder, job.seed, job.size, job.stem, job.folders)
     return [job.stem for job in jobs]
 
 
-def _write_pictures(folder: Path, job: _Job) -> None:
+def _write_images(folder: Path, job: _Job) -> None:
     """The looks of a labelled scene that are not made afterwards, and the labels of all."""
-    scene = WORLDS[job.world].splits[job.split].scene or WORLDS[job.world].scene
+    scene = SYNTHETIC[job.synthetic].splits[job.split].scene or SYNTHETIC[job.synthetic].scene
     assert scene is not None
     looks, labels = scene(job.seed, job.size, set(job.folders.values()) - {DARK, LOWRES})
     for name, look in job.folders.items():
         if look in looks:
-            write_picture(folder / "images" / name / f"{job.stem}.jpg", looks[look])
+            write_image(folder / "images" / name / f"{job.stem}.jpg", looks[look])
         (folder / "labels" / name / f"{job.stem}.txt").write_text(_label_text(labels))
 
 
 def _label_text(labels: NDArray[np.float32]) -> str:
-    """Rows `class x y width height`, fractions of the picture."""
+    """Rows `class x y width height`, fractions of the image."""
     return "".join(f"{int(row[0])} " + " ".join(f"{v:.6f}" for v in row[1:]) + "\n" for row in labels)
 
 
-def write_picture(path: Path, picture: Picture, quality: int = QUALITY) -> None:
-    """Write an RGB picture (H, W, 3); raises OSError where OpenCV cannot."""
-    if not cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]):
+def write_image(path: Path, image: Image, quality: int = QUALITY) -> None:
+    """Write an RGB image (H, W, 3); raises OSError where OpenCV cannot."""
+    if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]):
         raise OSError(f"{path} could not be written")
 
 
-def _read_picture(path: Path) -> Picture:
-    """Read an RGB picture (H, W, 3)."""
+def _read_image(path: Path) -> Image:
+    """Read an RGB image (H, W, 3)."""
     found = cv2.imread(str(path))
     if found is None:
         raise OSError(f"{path} cannot be read")
@@ -228,7 +234,7 @@ def _read_picture(path: Path) -> Picture:
 
 
 def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
-    """Fill the folders of look DARK from the day pictures of the same scenes."""
+    """Fill the folders of look DARK from the day images of the same scenes."""
     pairs = _pairs(jobs, DARK)
     if not pairs:
         return
@@ -237,11 +243,11 @@ def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
     from data.degrade import low_light_bytes
 
     batches = [pairs[i : i + 16] for i in range(0, len(pairs), 16)]
-    for batch in shown(batches, len(batches), "darkening the day pictures") if progress else batches:
-        pictures = np.stack([_read_picture(folder / "images" / light / f"{job.stem}.jpg") for job, _, light in batch])
-        dark, _ = low_light_bytes(torch.from_numpy(pictures), [job.seed for job, _, _ in batch])
-        for (job, name, _), picture in zip(batch, dark.numpy(), strict=True):
-            write_picture(folder / "images" / name / f"{job.stem}.jpg", picture)
+    for batch in shown(batches, len(batches), "darkening the day images") if progress else batches:
+        images = np.stack([_read_image(folder / "images" / light / f"{job.stem}.jpg") for job, _, light in batch])
+        dark, _ = low_light_bytes(torch.from_numpy(images), [job.seed for job, _, _ in batch])
+        for (job, name, _), image in zip(batch, dark.numpy(), strict=True):
+            write_image(folder / "images" / name / f"{job.stem}.jpg", image)
 
 
 def _lower(folder: Path, jobs: Sequence[_Job], seed: int, progress: bool) -> None:
@@ -249,13 +255,13 @@ def _lower(folder: Path, jobs: Sequence[_Job], seed: int, progress: bool) -> Non
     pairs = _pairs(jobs, LOWRES)
     if not pairs:
         return
-    from data.degradations.recipes import find_recipe, picture_seed
+    from data.degradations.recipes import find_recipe, image_seed
 
     recipe = find_recipe("coco-d")
-    for job, low, light in shown(pairs, len(pairs), "degrading the day pictures") if progress else pairs:
+    for job, low, light in shown(pairs, len(pairs), "degrading the day images") if progress else pairs:
         name = f"{job.stem}.jpg"
-        picture = recipe(_read_picture(folder / "images" / light / name), picture_seed(name, seed)).pixels
-        write_picture(folder / "images" / low / name, picture)
+        image = recipe(_read_image(folder / "images" / light / name), image_seed(name, seed)).pixels
+        write_image(folder / "images" / low / name, image)
 
 
 def _pairs(jobs: Sequence[_Job], wanted: str) -> list[tuple[_Job, str, str]]:
@@ -274,7 +280,7 @@ def night_clip(
     workers: int | None = None,
     progress: bool = True,
 ) -> None:
-    """Film a made-up street at night as .mp4: traffic drives, people and dogs walk; only the noise differs by frame.
+    """Film a synthetic street at night as .mp4: traffic drives, people and dogs walk; only the noise differs by frame.
 
     size: (width, height), multiples of 4. The file appears whole or not at all. Raises UserError where it cannot be
     written.
@@ -302,7 +308,7 @@ def night_clip(
         partial.unlink(missing_ok=True)
 
 
-def _film(task: tuple[int, tuple[int, int], int, Sequence[int]]) -> list[Picture]:
+def _film(task: tuple[int, tuple[int, int], int, Sequence[int]]) -> list[Image]:
     """Some frames of a clip, all exposed as its first one would be."""
     seed, size, fps, numbers = task
     cv2.setNumThreads(1)

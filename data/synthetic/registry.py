@@ -1,7 +1,7 @@
-"""Made-up worlds: labelled picture sets drawn from a seed, to try everything where nothing can be downloaded.
+"""Synthetic data sets: labelled image sets drawn from a seed, to try everything where nothing can be downloaded.
 
-A world is a table: which splits it has, how many scenes each, and which look of a scene goes to which folder.
-Adding a world is adding a row to WORLDS; data/synthetic/generate.py makes it.
+A synthetic data set is a table: which splits it has, how many scenes each, and which look of a scene goes to which folder.
+Adding a synthetic data set is adding a row to WORLDS; data/synthetic/generate.py makes it.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from data.synthetic.underwater import scene as sea
 from data.synthetic.underwater import water
 from utils.files import UserError, suggestion
 
-DARK = "dark"  # a look that is made afterwards, from the day picture, by data.degrade.low_light
+DARK = "dark"  # a look that is made afterwards, from the day image, by data.degrade.low_light
 LOWRES = "lowres"  # another one: small, blurred and noisy, by the recipe coco-d of data.degradations.recipes
 
-Picture = NDArray[np.uint8]
-Labels = NDArray[np.float32]  # (n, 5) class, centre x, centre y, width, height as fractions of the picture
-Scene = Callable[[int, tuple[int, int], Collection[str]], tuple[dict[str, Picture], Labels]]
-"""Draws scene number `seed` for a picture of (width, height) in some looks: look -> picture, and the labels of all."""
+Image = NDArray[np.uint8]
+Labels = NDArray[np.float32]  # (n, 5) class, centre x, centre y, width, height as fractions of the image
+Scene = Callable[[int, tuple[int, int], Collection[str]], tuple[dict[str, Image], Labels]]
+"""Draws scene number `seed` for an image of (width, height) in some looks: look -> image, and the labels of all."""
 Writer = Callable[[Path, int, tuple[int, int], str, Mapping[str, str]], None]
 """Writes scene number `seed` of (width, height) px under a stem into the folders (name -> look) below a path."""
 
 
-def _street_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], Labels]:
+def _street_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Image], Labels]:
     """A street by day, by night, in fog, or several of them."""
     frame, lights = draw(make_street(seed, size)), {"day": day, "night": night, "fog": foggy}
     return {look: lights[look](frame, seed) for look in looks}, frame.labels
 
 
-def _sea_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], Labels]:
+def _sea_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Image], Labels]:
     """A sea floor in clear water, in murky water, or both."""
     floor, waters = sea.draw_sea(seed, size), {"clear": water.clear, "murky": water.murky}
     return {look: waters[look](floor, seed) for look in looks}, floor.labels
 
 
-def _plain(draw: Callable[[int, tuple[int, int]], tuple[Picture, Labels]]) -> Scene:
+def _plain(draw: Callable[[int, tuple[int, int]], tuple[Image, Labels]]) -> Scene:
     """Scenes that have one look only."""
 
-    def scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], Labels]:
-        picture, labels = draw(seed, size)
-        return dict.fromkeys(looks, picture), labels
+    def scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Image], Labels]:
+        image, labels = draw(seed, size)
+        return dict.fromkeys(looks, image), labels
 
     return scene
 
@@ -74,11 +74,11 @@ class Split(NamedTuple):
 
 
 @dataclass(frozen=True)
-class World:
-    """A made-up data set: class names in label order, picture size (width, height), and its splits in seed order.
+class SyntheticSet:
+    """A synthetic data set: class names in label order, image size (width, height), and its splits in seed order.
 
-    `scene` draws one scene of it. A world that is no set of labelled pictures has a `writer` instead: it draws a scene and
-    writes it, below FOLDER/NAME for each folder.
+    `scene` draws one scene of it. Other sets have a `writer` instead: it draws a scene and writes it,
+    below FOLDER/NAME for each folder.
     """
 
     name: str
@@ -90,7 +90,7 @@ class World:
 
 
 def _degraded(bad: str, good: str) -> dict[str, Split]:
-    """Splits of a world of bad pictures: `favoured` are good ones of other scenes, labelled, to learn from first."""
+    """Splits of a synthetic data set of bad images: `favoured` are good ones of other scenes, labelled, to learn from first."""
     return {
         "train": Split(240, {"train": bad}),
         "favoured": Split(240, {"favoured": good}),
@@ -99,8 +99,8 @@ def _degraded(bad: str, good: str) -> dict[str, Split]:
     }
 
 
-WORLDS: dict[str, World] = {
-    "demo-night": World(
+SYNTHETIC: dict[str, SyntheticSet] = {
+    "demo-night": SyntheticSet(
         name="demo-night",
         names=NAMES,
         size=(320, 240),
@@ -111,13 +111,13 @@ WORLDS: dict[str, World] = {
         },
         scene=_street_scene,
     ),
-    "demo-fog": World(
+    "demo-fog": SyntheticSet(
         name="demo-fog", names=NAMES, size=(320, 240), splits=_degraded("fog", "day"), scene=_street_scene
     ),
-    "demo-sea": World(
+    "demo-sea": SyntheticSet(
         name="demo-sea", names=sea.NAMES, size=(320, 240), splits=_degraded("murky", "clear"), scene=_sea_scene
     ),
-    "demo-lowres": World(
+    "demo-lowres": SyntheticSet(
         name="demo-lowres",
         names=NAMES,
         size=(320, 240),
@@ -128,21 +128,21 @@ WORLDS: dict[str, World] = {
         },
         scene=_street_scene,
     ),
-    "demo-tiny": World(
+    "demo-tiny": SyntheticSet(
         name="demo-tiny",
         names=aerial.NAMES,
         size=(160, 160),
         splits={split: Split(scenes, {split: "day"}) for split, scenes in (("train", 320), ("val", 60), ("test", 120))},
-        scene=_plain(aerial.picture_from_above),
+        scene=_plain(aerial.image_from_above),
     ),
-    "demo-specks": World(
+    "demo-specks": SyntheticSet(
         name="demo-specks",
         names=specks.NAMES,
         size=(160, 160),
         splits={split: Split(scenes, {split: "day"}) for split, scenes in (("train", 320), ("val", 60), ("test", 120))},
         scene=_plain(specks.specks),
     ),
-    "demo-longtail": World(
+    "demo-longtail": SyntheticSet(
         name="demo-longtail",
         names=shelf.NAMES,
         size=(320, 240),
@@ -154,7 +154,7 @@ WORLDS: dict[str, World] = {
         },
         scene=_plain(shelf.even_shelf),
     ),
-    "demo-codan": World(
+    "demo-codan": SyntheticSet(
         name="demo-codan",
         names=codan_scenes.NAMES,
         size=(96, 96),
@@ -164,9 +164,9 @@ WORLDS: dict[str, World] = {
             "val": Split(150, {"val": "night", "val_day": "day"}),
             "test": Split(300, {"test": "night", "test_day": "day"}),
         },
-        writer=codan_scenes.write_pictures,
+        writer=codan_scenes.write_images,
     ),
-    "demo-arid": World(
+    "demo-arid": SyntheticSet(
         name="demo-arid",
         names=motions.NAMES,
         size=(64, 64),
@@ -180,10 +180,10 @@ WORLDS: dict[str, World] = {
 }
 
 
-def find_world(name: str) -> World:
-    """A world by its name. Raises UserError with the nearest one where there is none."""
-    if name not in WORLDS:
+def find_synthetic(name: str) -> SyntheticSet:
+    """A synthetic data set by its name. Raises UserError with the nearest one where there is none."""
+    if name not in SYNTHETIC:
         raise UserError(
-            f"world {name!r}: there is no such world; known are {', '.join(WORLDS)}.{suggestion(name, WORLDS)}"
+            f"synthetic data set {name!r}: there is no such set; known are {', '.join(SYNTHETIC)}.{suggestion(name, SYNTHETIC)}"
         )
-    return WORLDS[name]
+    return SYNTHETIC[name]

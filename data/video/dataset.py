@@ -25,9 +25,9 @@ from data.video.index import Split, Video
 from data.video.low_light import darken_clip
 from utils.files import UserError
 
-Picture = NDArray[np.uint8]  # (S, S, 3), BGR
+Image = NDArray[np.uint8]  # (S, S, 3), BGR
 Clip = NDArray[np.uint8]  # (T, S, S, 3), RGB
-ZOOM, ASPECT = 288 / 224, 1.25  # a training window is up to so many times smaller than the picture, and wider than high
+ZOOM, ASPECT = 288 / 224, 1.25  # a training window is up to so many times smaller than the image, and wider than high
 CENTRE = 224 / 256  # of the shorter side: what a test window shows
 CACHE_LIMIT = 2 * 2**30  # bytes of decoded videos that "auto" keeps
 SHRINK = 2.5  # times from which on a window is averaged down; below, the quicker way shows no more noise
@@ -36,7 +36,7 @@ MOST_FRAMES = 100_000  # of one video in the cache
 
 @dataclass(frozen=True)
 class ClipShape:
-    """frames: of a clip; interval: from one to the next, in frames of the video; size: px a side."""
+    """frames: of a clip; interval: from one to the next, in frames of the video; size: px per side."""
 
     frames: int = 16
     interval: int = 2
@@ -62,7 +62,7 @@ class ClipShape:
 
 
 class Window(NamedTuple):
-    """The part of a picture that becomes a clip, px, and whether it is mirrored."""
+    """The part of an image that becomes a clip, px, and whether it is mirrored."""
 
     top: int
     left: int
@@ -166,7 +166,7 @@ def _bytes(videos: Sequence[Video]) -> int:
 
 
 def random_window(size: tuple[int, int], rng: np.random.Generator, fliplr: float = 0.5) -> Window:
-    """A window of a picture of (height, width) px: its shorter side over 1 to ZOOM, of an aspect up to ASPECT.
+    """A window of an image of (height, width) px: its shorter side over 1 to ZOOM, of an aspect up to ASPECT.
 
     Source: the action branch of Similarity Min-Max (ICCV 2023), which WiiD builds on: 224 px out of 224 to 288.
     """
@@ -180,22 +180,22 @@ def random_window(size: tuple[int, int], rng: np.random.Generator, fliplr: float
 
 
 def centre_window(size: tuple[int, int]) -> Window:
-    """The square in the middle of a picture of (height, width) px whose side is CENTRE of the shorter one."""
+    """The square in the middle of an image of (height, width) px whose side is CENTRE of the shorter one."""
     side = max(1, round(CENTRE * min(size)))
     return Window((size[0] - side) // 2, (size[1] - side) // 2, side, side)
 
 
-def cut(frame: Frame, window: Window, size: int) -> Picture:
-    """The window of a frame, scaled to `size` px a side, still in BGR."""
+def cut(frame: Frame, window: Window, size: int) -> Image:
+    """The window of a frame, scaled to `size` px per side, still in BGR."""
     top, left, height, width, flip = window
     how = cv2.INTER_AREA if min(height, width) > SHRINK * size else cv2.INTER_LINEAR
     part = cv2.resize(frame[top : top + height, left : left + width], (size, size), interpolation=how)
     return np.asarray(cv2.flip(part, 1) if flip else part, np.uint8)
 
 
-def assemble(pictures: Sequence[Picture], frames: int) -> Clip:
-    """An RGB clip of so many frames; fewer pictures (BGR) come again from the first."""
-    clip = np.stack([pictures[number % len(pictures)] for number in range(frames)])
+def assemble(images: Sequence[Image], frames: int) -> Clip:
+    """An RGB clip of so many frames; fewer images (BGR) come again from the first."""
+    clip = np.stack([images[number % len(images)] for number in range(frames)])
     tall = clip.reshape(-1, clip.shape[2], 3)  # (T*S, S, 3), of the same memory
     cv2.cvtColor(tall, cv2.COLOR_BGR2RGB, dst=tall)
     return clip

@@ -31,9 +31,9 @@ def darken_clip(frames: NDArray[np.uint8], seed: int, severity: float | None = N
     return np.ascontiguousarray((dark * 255).round().byte().permute(0, 2, 3, 1).numpy())
 
 
-def _night(picture: Tensor, seed: int, severity: float | None) -> tuple[Tensor, dict[str, float]]:
+def _night(image: Tensor, seed: int, severity: float | None) -> tuple[Tensor, dict[str, float]]:
     """The light of a night (1, 3, H, W), 2**-HEADROOM on average, and the camera's parameters, which make up for that."""
-    white = torch.ones_like(picture)
+    white = torch.ones_like(image)
     _, (drawn,) = low_light(white[..., :1, :1], [seed], severity)
     camera = {name: value for name, value in drawn.items() if name in LOW_LIGHT_RANGES}
     seen, _ = low_light(white, [seed], parameters={**FAULTLESS, "pool": camera["pool"]})

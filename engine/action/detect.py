@@ -38,14 +38,14 @@ from utils.tables import save_csv
 def detect(**options: Any) -> DetectResult:
     """Name the actions in videos and streams, with the options of detect.py; `detections` counts the stretches found.
 
-    Prints a line a clip and a timeline a source; writes the videos with the label and a bar of the labels so far, and
+    Prints a line per clip and a timeline a source; writes the videos with the label and a bar of the labels so far, and
     timeline.csv, also after Ctrl-C. Raises UserError for what the user can mend.
     """
     given = own_names(options, [DetectOptions])
     check_meaning(given, DETECT_OPTIONS, TASK)
     (chosen,) = build([DetectOptions], given)
     sources = plan(chosen.source)
-    _refuse_pictures(sources)
+    _refuse_images(sources)
     classifier, names = _classifier(chosen)
     classify = Classifying(classifier, names, enhancer_of(chosen, pick_device(chosen.device)), chosen.half)
     result = DetectResult(None if chosen.nosave and not chosen.save_csv else run_folder(chosen, sources))
@@ -64,13 +64,11 @@ def detect(**options: Any) -> DetectResult:
     return result
 
 
-def _refuse_pictures(sources: Plan) -> None:
-    """Raise UserError where a source is a picture: nothing moves in it."""
+def _refuse_images(sources: Plan) -> None:
+    """Raise UserError where a source is an image: nothing moves in it."""
     still = next((item for item in sources.items if item.kind == "image"), None)
     if still is not None:
-        raise UserError(
-            f"--source {still.shown}: is a picture, and actions are seen in videos. Name videos or streams."
-        )
+        raise UserError(f"--source {still.shown}: is an image, and actions are seen in videos. Name videos or streams.")
 
 
 def _classifier(options: DetectOptions) -> tuple[ClipClassifier, dict[int, str]]:
@@ -131,7 +129,7 @@ def _run(
             timeline = timelines.setdefault(frame.item, Timeline(frame.fps or DEFAULT_RATE))
             timeline.add(seen)
             rows = np.array([[0, 0, frame.image.shape[1], frame.image.shape[0], seen.confidence, seen.label]])
-            drawn = timeline.paint(looks(frame.image, rows), frame.total) if window or outputs.pictures else None
+            drawn = timeline.paint(looks(frame.image, rows), frame.total) if window or outputs.images else None
             if outputs.any:
                 saver.put(frame, rows, drawn)
             if window and drawn is not None and not window.show(frame.item.title, drawn, still=False):
@@ -139,7 +137,7 @@ def _run(
 
 
 def _labelled(feed: Feed, classify: Classifying, stride: int) -> Iterator[Seen]:
-    """Every frame with its label; prints a line a clip. A video's last frames are settled when another begins.
+    """Every frame with its label; prints a line per clip. A video's last frames are settled when another begins.
 
     Ctrl-C settles what was seen until then.
     """

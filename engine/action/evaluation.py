@@ -37,7 +37,7 @@ def evaluate_clips(
 
     batch_size: clips that go through it together, at least the clips of one video. enhance: brightens frames (B, 3, S, S)
     in [0, 1] before. confusion_to: a folder for the confusion matrix. half: float16 on CUDA. The probabilities of a
-    video are the mean over its clips; speed is ms a video.
+    video are the mean over its clips; speed is ms per video.
     """
     videos = max(1, batch_size // dataset.tests)
     workers = workers_that_fit(workers, dataset, videos)
@@ -49,7 +49,7 @@ def evaluate_clips(
 
 
 def probabilities(network: nn.Module, name: str, clips: Tensor, enhance: Enhance | None = None) -> Tensor:
-    """clips: uint8 (B, K, 3, T, S, S), K clips a video. Returns (B, classes): softmax, averaged over the clips."""
+    """clips: uint8 (B, K, 3, T, S, S), K clips per video. Returns (B, classes): softmax, averaged over the clips."""
     every = clips.flatten(0, 1).float() / 255  # (B*K, 3, T, S, S)
     if enhance is not None:
         every = brightened(every, enhance)
@@ -58,6 +58,6 @@ def probabilities(network: nn.Module, name: str, clips: Tensor, enhance: Enhance
 
 
 def brightened(clips: Tensor, enhance: Enhance) -> Tensor:
-    """Every frame of clips (B, 3, T, S, S) in [0, 1] through a function of pictures."""
+    """Every frame of clips (B, 3, T, S, S) in [0, 1] through a function of images."""
     frames = clips.transpose(1, 2)  # (B, T, 3, S, S)
     return enhance(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)

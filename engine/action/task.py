@@ -12,7 +12,7 @@ import torch
 from data.config import load_data
 from data.detection.options import AugmentOptions
 from data.detection.unpaired import refuse_leaks
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from data.video.dataset import ClipSet, ClipShape
 from data.video.index import list_videos, load_split
 from engine.action.learners import DayClips, PairedClips
@@ -58,7 +58,7 @@ class ActionPlan(Plan):
 
 
 def make_plan(options: Mapping[str, Any]) -> ActionPlan:
-    """Check the options and decide the run. Makes the run folder, and a demo world when the data YAML names one."""
+    """Check the options and decide the run. Makes the run folder, and a synthetic demo data set when the data YAML names one."""
     given, chosen = ActionPlan.choose(options)
     train, action = chosen[TrainOptions], chosen[ActionOptions]
     if train.batch_size < 2:
@@ -66,7 +66,7 @@ def make_plan(options: Mapping[str, Any]) -> ActionPlan:
     network = train.cfg or (_named(train) if train.weights else "") or DEFAULT_NETWORK
     if network in INPUTS and "imgsz" not in given:
         chosen[TrainOptions] = train = replace(train, imgsz=INPUTS[network].size)
-    data = load_data(train.data, make_demo=make_world)
+    data = load_data(train.data, make_demo=make_synthetic)
     build(network, len(data.names))  # a wrong name must not wait for the run folder
     check_clip(network, action.frames, train.imgsz)
     method = method_of(train, data, TASK)

@@ -41,25 +41,25 @@ class Watcher:
     def __init__(self, classify: Classify, shape: ClipShape) -> None:
         self.classify, self.shape = classify, shape
         self.step = max(1, shape.span // 2)
-        self.pictures: deque[np.ndarray] = deque(maxlen=shape.span)
+        self.images: deque[np.ndarray] = deque(maxlen=shape.span)
         self.waiting: list[Frame] = []
 
     def add(self, frame: Frame) -> list[Seen]:
         """Take the next frame; returns those that are settled now, in order."""
-        if self.pictures and frame.image.shape != self.pictures[-1].shape:
-            height, width = self.pictures[-1].shape[:2]
-            self.pictures.append(cv2.resize(frame.image, (width, height)))
+        if self.images and frame.image.shape != self.images[-1].shape:
+            height, width = self.images[-1].shape[:2]
+            self.images.append(cv2.resize(frame.image, (width, height)))
         else:
-            self.pictures.append(frame.image)
+            self.images.append(frame.image)
         self.waiting.append(frame)
-        whole = len(self.pictures) == self.shape.span
+        whole = len(self.images) == self.shape.span
         return self.rest() if whole and len(self.waiting) >= self.step else []
 
     def rest(self) -> list[Seen]:
         """The frames that are not settled yet, by the last clip, shorter than usual where there were fewer frames."""
         if not self.waiting:
             return []
-        scores = self.classify(list(self.pictures)[:: self.shape.interval])
+        scores = self.classify(list(self.images)[:: self.shape.interval])
         label = int(scores.argmax())
         done = [Seen(frame, label, float(scores[label])) for frame in self.waiting]
         self.waiting.clear()
@@ -92,20 +92,20 @@ class Timeline:
                 group.append(entry)
         return found
 
-    def paint(self, picture: np.ndarray, total: int) -> np.ndarray:
-        """Draw a bar of the labels so far along the lower edge of a picture (H, W, 3), in place.
+    def paint(self, image: np.ndarray, total: int) -> np.ndarray:
+        """Draw a bar of the labels so far along the lower edge of an image (H, W, 3), in place.
 
         total: frames of the source; 0 where it does not say: the bar then shows the last RECENT ones.
         """
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         top, last = height - max(3, height // 40), self.labels[-1][0]
         first, length = (0, max(total, last)) if total else (max(0, last - RECENT), RECENT)
-        cv2.rectangle(picture, (0, top), (width, height), (40, 40, 40), cv2.FILLED)
+        cv2.rectangle(image, (0, top), (width, height), (40, 40, 40), cv2.FILLED)
         shown = [entry for entry in self.labels if entry[0] > first]
         for (number, label, _), (following, *_) in zip(shown, [*shown[1:], (last + 1,)], strict=True):
             left, right = (round(width * (place - 1 - first) / length) for place in (number, following))
-            cv2.rectangle(picture, (left, top), (max(left, right - 1), height), colour(label), cv2.FILLED)
-        return picture
+            cv2.rectangle(image, (left, top), (max(left, right - 1), height), colour(label), cv2.FILLED)
+        return image
 
     def text(self, names: Mapping[int, str]) -> str:
         """'0.0-2.1 s Walk 0.93, 2.1-3.0 s Sit 0.71'."""

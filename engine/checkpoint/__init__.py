@@ -90,7 +90,7 @@ def _placeholders(names: dict[int, str]) -> bool:
 
 
 def _class_keys(model: DetectionModel) -> set[str]:
-    """Names of the tensors with one row a class: the last layer of each classification branch."""
+    """Names of the tensors with one row per class: the last layer of each classification branch."""
     last = len(model.model) - 1
     head = model.model[last]
     return {

@@ -36,7 +36,7 @@ class Recogniser:
 
 @dataclass(frozen=True)
 class Classifier(Recogniser):
-    """A network for pictures, and their size in px."""
+    """A network for images, and their size in px."""
 
     imgsz: int
 

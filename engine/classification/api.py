@@ -1,4 +1,4 @@
-"""Task classify behind train.py, val.py and compare.py: what is particular to pictures, and what engine/tasks.py names."""
+"""Task classify behind train.py, val.py and compare.py: what is particular to images, and what engine/tasks.py names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _evaluate(classifier: Classifier, dataset: ClassFolders, names: Mapping[int,
     return evaluate_classifier(classifier.network, dataset, names, **how)
 
 
-PICTURES = Recognition(
+IMAGES = Recognition(
     task=TASK,
     val_options=VAL_OPTIONS,
     trainer=ClassTrainer,
@@ -31,4 +31,4 @@ PICTURES = Recognition(
     described=lambda classifier: f"{classifier.name} at {classifier.imgsz} px",
     resized=lambda classifier, imgsz: replace(classifier, imgsz=imgsz),
 )
-train, validate, examine = PICTURES.train, PICTURES.validate, PICTURES.examine
+train, validate, examine = IMAGES.train, IMAGES.validate, IMAGES.examine

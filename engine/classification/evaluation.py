@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data.classification.dataset import ClassFolders
-from engine.evaluation.evaluator import PictureStats, Report
+from engine.evaluation.evaluator import ImageStats, Report
 from engine.training.dataloader import workers_that_fit
 from models.classifier import normalise
 from utils.progress import progress
@@ -47,7 +47,7 @@ def evaluate_classifier(
     """Measure `network`, which lies on `device` and stays as it was. See `report_of` for the report.
 
     confusion_to: a folder for the confusion matrix, as counts and as shares. half: float16 on CUDA. enhance: brightens
-    pictures (B, 3, S, S) in [0, 1] before the network sees them.
+    images (B, 3, S, S) in [0, 1] before the network sees them.
     """
     workers = workers_that_fit(workers, dataset, batch_size)
     loader: DataLoader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=dataset.collate_fn)
@@ -59,8 +59,8 @@ def evaluate_classifier(
 
 def probabilities(network: nn.Module, images: Tensor, enhance: Enhance | None = None) -> Tensor:
     """images: uint8 (B, 3, S, S). Returns (B, classes): softmax."""
-    pictures = images.float() / 255
-    logits: Tensor = network(normalise(enhance(pictures) if enhance else pictures))
+    imgs = images.float() / 255
+    logits: Tensor = network(normalise(enhance(imgs) if enhance else imgs))
     return logits.float().softmax(1)
 
 
@@ -111,13 +111,13 @@ def report_of(
 ) -> Report:
     """A report of (n, classes) probabilities and (n,) class numbers.
 
-    metrics: top1, top5, fractions of 1. In `pictures`, column 0 of tp says whether the best guess is right, the others
+    metrics: top1, top5, fractions of 1. In `images`, column 0 of tp says whether the best guess is right, the others
     whether the truth is among the first five.
     """
     ranked = probability.topk(min(FIVE, probability.shape[1]), dim=1).indices  # (n, 5)
     first, among = (ranked[:, 0] == target).numpy(), (ranked == target[:, None]).any(1).numpy()
-    pictures = tuple(
-        PictureStats(
+    images = tuple(
+        ImageStats(
             file,
             np.array([[right] + [near] * 9], dtype=bool),
             np.array([float(probability[i].max())]),
@@ -130,11 +130,11 @@ def report_of(
     rows = [{"class": name, **_shares(first, among, truth == number)} for number, name in names.items()]
     whole = {key: float(value) for key, value in _shares(first, among, truth >= 0).items() if key in METRICS}
     rows = [row for row in rows if row["images"]]
-    return Report(condition, split, len(files), len(files), whole, rows, dict(speed), pictures)
+    return Report(condition, split, len(files), len(files), whole, rows, dict(speed), images)
 
 
 def _shares(first: np.ndarray, among: np.ndarray, mine: np.ndarray) -> dict[str, Any]:
-    """Pictures of a part, and its top-1 and top-5."""
+    """Images of a part, and its top-1 and top-5."""
     count = int(mine.sum())
     means = [float(right[mine].mean()) if count else 0.0 for right in (first, among)]
     return {"images": count, **dict(zip(METRICS, means, strict=True))}
@@ -150,7 +150,7 @@ def plot_confusion(probability: Tensor, target: Tensor, names: Mapping[int, str]
 
 
 def table(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """The rows of metrics.csv: for each report one of all classes, then one a class."""
+    """The rows of metrics.csv: for each report one of all classes, then one per class."""
     rows = []
     for report in reports:
         head = {"condition": report.condition, "split": report.split}

@@ -24,14 +24,14 @@ from models.classifier import VectorProjector, head, logits_and_features, normal
 
 NIGHTS = "favoured"
 VIEWS = ("img", "pair", NIGHTS)
-SIDES = (32, 63)  # px of a square in a picture of SIDE_OF px
+SIDES = (32, 63)  # px of a square in an image of SIDE_OF px
 SIDE_OF = 224
 SHARES = (0.5, 0.6)  # what the squares would cover if none overlapped
 _MASKS = len(VIEWS)  # what a draw is for, after (seed, iteration): a view's colours, or the masks
 
 
 class DayLearner(nn.Module):
-    """The plain run: cross-entropy of the labelled pictures."""
+    """The plain run: cross-entropy of the labelled images."""
 
     views: tuple[str, ...] = ()
 
@@ -40,7 +40,7 @@ class DayLearner(nn.Module):
         self.network, self.options, self.seed = network, options, seed
 
     def prepare(self, batch: Mapping[str, Any], iteration: int) -> dict[str, Any]:
-        """The batch with its pictures in new colours and normalised: uint8 (B, 3, S, S) in, float out.
+        """The batch with its images in new colours and normalised: uint8 (B, 3, S, S) in, float out.
 
         iteration: of the run; with the seed it decides all that is drawn here.
         """
@@ -133,7 +133,7 @@ class PairLearner(DayLearner):
         return super()._coloured({**batch, NIGHTS: batch[NIGHTS][:wanted]}, iteration)
 
     def _keep(self, day: Tensor, seeds: Sequence[int], rng: np.random.Generator) -> Tensor | None:
-        """Pixels to keep, (B, 1, S, S) of zeros and ones; one kind of mask a batch, None for none."""
+        """Pixels to keep, (B, 1, S, S) of zeros and ones; one kind of mask per batch, None for none."""
         draw, size = rng.random(), day.shape[-1]
         if draw < self.options.mask_squares:
             side = round(int(rng.integers(SIDES[0], SIDES[1] + 1)) * size / SIDE_OF)
@@ -157,7 +157,7 @@ class PairLearner(DayLearner):
         return terms
 
     def _night_features(self, nights: Tensor) -> Tensor:
-        """Pooled features (B, D) of the unlabelled nights, as they are: what the darkened pictures shall come to lie among."""
+        """Pooled features (B, D) of the unlabelled nights, as they are: what the darkened images shall come to lie among."""
         with torch.no_grad():
             return logits_and_features(self.network, nights)[1].float()
 
@@ -181,7 +181,7 @@ class PairLearner(DayLearner):
 
 
 def square_count(size: int, side: int, share: float) -> int:
-    """How many squares of `side` px are thrown on a picture of `size` px: as many as would cover `share` side by side.
+    """How many squares of `side` px are thrown on an image of `size` px: as many as would cover `share` side by side.
 
     >>> square_count(224, 32, 0.5), square_count(224, 63, 0.6)
     (24, 7)
@@ -190,17 +190,17 @@ def square_count(size: int, side: int, share: float) -> int:
 
 
 def squares(seeds: Sequence[int], size: int, side: int, share: float) -> Tensor:
-    """Zeros in squares at random places, which may overlap, ones elsewhere: (B, 1, size, size). seeds: one a picture."""
+    """Zeros in squares at random places, which may overlap, ones elsewhere: (B, 1, size, size). seeds: one per image."""
     keep = torch.ones(len(seeds), 1, size, size)
-    for picture, seed in enumerate(seeds):
+    for image, seed in enumerate(seeds):
         corners = np.random.default_rng(seed).integers(0, size - side, (square_count(size, side, share), 2))
         for top, left in corners.tolist():
-            keep[picture, :, top : top + side, left : left + side] = 0
+            keep[image, :, top : top + side, left : left + side] = 0
     return keep
 
 
 def salient(image: Tensor, quantile: float) -> Tensor:
-    """Ones where a picture's spectral-residual saliency is at or above that quantile of itself: (B, 1, H, W).
+    """Ones where an image's spectral-residual saliency is at or above that quantile of itself: (B, 1, H, W).
 
     image: (B, 3, H, W) in [0, 1]; quantile: the share of pixels that go, in [0, 1].
     """

@@ -1,4 +1,4 @@
-"""What classifying pictures and classifying clips share behind train.py, val.py and compare.py."""
+"""What classifying images and classifying clips share behind train.py, val.py and compare.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from data.config import DataConfig, load_data
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from engine.checkpoint.classifier import Recogniser
 from engine.classification.evaluation import table
 from engine.classification.task import Plan
@@ -78,11 +78,11 @@ class Recognition(Generic[Network]):
     def validate(self, **options: Any) -> ValResult:
         """Measure a network with the options of val.py: prints tables, writes metrics.csv and confusion matrices.
 
-        It sees what it was trained with: pictures of that size, unless --imgsz is given, or clips. Raises UserError.
+        It sees what it was trained with: images of that size, unless --imgsz is given, or clips. Raises UserError.
         """
         given = own_names(options, [ValOptions])
         chosen, weights = self._understood(given)
-        config = load_data(chosen.data, make_demo=make_world)
+        config = load_data(chosen.data, make_demo=make_synthetic)
         splits = present_splits(config, chosen.task)
         device = distributed.pick_device(chosen.device)
         file = find_weights(weights)
@@ -118,8 +118,8 @@ class Recognition(Generic[Network]):
         return chosen, chosen.weights
 
     def examine(self, weights: Path, data: str, task: str, device: str = "") -> list[Report]:
-        """One report a split, for compare.py. task: `test` takes test and test2, `val` takes val and val2."""
-        config, place = load_data(data, make_demo=make_world), distributed.pick_device(device)
+        """One report per split, for compare.py. task: `test` takes test and test2, `val` takes val and val2."""
+        config, place = load_data(data, make_demo=make_synthetic), distributed.pick_device(device)
         network = self.load(weights, place, False)
         check_names(network, config, weights)
         return self._measure(network, config, present_splits(config, task), place)
@@ -128,7 +128,7 @@ class Recognition(Generic[Network]):
         self, network: Network, config: DataConfig, splits: Sequence[str], device: torch.device,
         plots_to: Path | None = None, *, batch_size: int = 32, **how: Any,
     ) -> list[Report]:  # fmt: skip
-        """One report a split of the data; with `plots_to`, confusion matrices go into a folder a split in it."""
+        """One report per split of the data; with `plots_to`, confusion matrices go into a folder per split in it."""
         reports = []
         for split in splits:
             condition = config.conditions.get(split, split)

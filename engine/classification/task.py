@@ -13,7 +13,7 @@ from torch import nn
 
 from data.classification.dataset import NIGHTS, PAIR, Augmentation, ClassFolders, build_class_folders
 from data.config import DataConfig, load_data
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from engine.checkpoint.classifier import TASK, described, start_from
 from engine.checkpoint.weights import Weights, load_weights
 from engine.classification.learners import DayLearner, PairLearner
@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def views(self) -> list[str]:
-        """What comes along with each training picture."""
+        """What comes along with each training image."""
         if self.method == "none":
             return []
         return [PAIR, *([NIGHTS] if self.wiid.use_mmd and self.wiid.mmd_weight > 0 else [])]
@@ -90,7 +90,7 @@ class Plan:
 
 
 def make_plan(options: Mapping[str, Any]) -> Plan:
-    """Check the options and decide the run. Makes the run folder, and a demo world when the data YAML names one."""
+    """Check the options and decide the run. Makes the run folder, and a synthetic demo data set when the data YAML names one."""
     given, chosen = Plan.choose(options)
     train, own = chosen[TrainOptions], chosen[ClassifyOptions]
     if own.mask_squares + own.mask_saliency > 1:
@@ -99,8 +99,8 @@ def make_plan(options: Mapping[str, Any]) -> Plan:
             "two may overlap. Lower one, so that they sum to 1 at most."
         )
     if train.batch_size < 2:
-        raise UserError("--batch-size 1: batch norm needs at least 2 pictures. Give more.")
-    data = load_data(train.data, make_demo=make_world)
+        raise UserError("--batch-size 1: batch norm needs at least 2 images. Give more.")
+    data = load_data(train.data, make_demo=make_synthetic)
     method = method_of(train, data, TASK)
     chosen[WiiDOptions], notes = _nights(data, chosen[WiiDOptions], method, asked=bool(given.get("use_mmd")))
     check_select(data, own)

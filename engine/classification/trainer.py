@@ -42,7 +42,7 @@ class Steps(Schedule):
 
 
 class ClassTrainer:
-    """One training run, in this process, on one device. What is particular to pictures is in the methods at the end."""
+    """One training run, in this process, on one device. What is particular to images is in the methods at the end."""
 
     noun = "Classifier"
 
@@ -76,7 +76,7 @@ class ClassTrainer:
             with stopped_by_sigterm():
                 self._epochs()
         except KeyboardInterrupt:
-            print(f"stopped; go on with: python train.py --resume {self.plan.save_dir}", flush=True)
+            print(f"stopped; resume: python train.py --resume {self.plan.save_dir}", flush=True)
             return TrainResult(self.plan.save_dir, self._best_file, rows=self.rows, interrupted=True)
         finally:
             self.over.value = 1
@@ -104,11 +104,13 @@ class ClassTrainer:
         notes += [f"left out: {path} ({why})" for dataset in self.datasets.values() for path, why in dataset.skipped]
         millions = sum(parameter.numel() for parameter in self.network.parameters()) / 1e6
         sizes = ", ".join(f"{len(dataset)} {split}" for split, dataset in self.datasets.items())
-        head = f"{plan.data.file.name}: {plan.network}, method {plan.method}, {millions:.2f} M parameters, {sizes} pictures"
+        head = (
+            f"{plan.data.file.name}: {plan.network}, method {plan.method}, {millions:.2f} M parameters, {sizes} images"
+        )
         print("\n".join([*notes, head, f"results in {plan.save_dir}"]), flush=True)
 
     def _epoch(self, epoch: int) -> None:
-        """Train on every picture once, measure, and write what is left of it."""
+        """Train on every image once, measure, and write what is left of it."""
         start = time.perf_counter()
         losses = self._batches(epoch)
         seconds = round(time.perf_counter() - start, 2)
@@ -168,7 +170,7 @@ class ClassTrainer:
         return terms
 
     def _measure(self, plots: bool = False) -> list[Report]:
-        """One report a split; with plots, the confusion matrices of the first go into the run folder."""
+        """One report per split; with plots, the confusion matrices of the first go into the run folder."""
         return [
             self._evaluate(
                 self.datasets[split], batch_size=self.plan.train.batch_size, device=self.device, split=split,

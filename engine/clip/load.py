@@ -30,7 +30,7 @@ NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size"}  # numbers th
 
 @dataclass(frozen=True)
 class Clip:
-    """model: encodes pictures and tokens; tokenise: texts to tokens (n, context); side: px of the pictures it was made for."""
+    """model: encodes images and tokens; tokenise: texts to tokens (n, context); side: px of the images it was made for."""
 
     model: Any
     tokenise: Any

@@ -1,9 +1,9 @@
-"""A CLIP of our own: very small, trained in minutes on drawn things and made-up sentences, for where no weights are.
+"""A CLIP of our own: very small, trained in minutes on drawn things and synthetic sentences, for where no weights are.
 
 It is an open_clip model like any other: a ResNet with an attention pool that sees 64 px, and a transformer that reads.
 It learns from shelves and close-ups that no split of `demo-longtail` holds: 12 forms in 11 surfaces, of which the
 set's 40 names are a part, each shown under a sentence of data/soft_labels/prompts.py, with underscores or spaces. The loss is
-CLIP's, except that pictures of one name in a batch do not repel each other's sentences.
+CLIP's, except that images of one name in a batch do not repel each other's sentences.
 Source: Radford et al., Learning Transferable Visual Models From Natural Language Supervision (ICML 2021).
 """
 
@@ -33,16 +33,16 @@ SIDE, BORDER = (
     OWN[DEMO]["vision_cfg"]["image_size"],
     4,
 )  # px that the model sees, and px around them that shifted views come from
-SHELVES, PORTRAITS = 300, 800  # pictures that are drawn; a shelf gives about eleven things
+SHELVES, PORTRAITS = 300, 800  # images that are drawn; a shelf gives about eleven things
 STEPS, WARM, BATCH = 500, 40, 128
 RATE, DECAY = 2e-3, 0.05
 EVERY_NAME = tuple(f"{surface}_{form}" for form in EVERY_FORM for surface in EVERY_SURFACE)
 
 
 class Shown(NamedTuple):
-    """Pictures (N, 3, SIDE + 2 BORDER, same) uint8 RGB, and the number in EVERY_NAME of what each shows (N,)."""
+    """Images (N, 3, SIDE + 2 BORDER, same) uint8 RGB, and the number in EVERY_NAME of what each shows (N,)."""
 
-    pictures: Tensor
+    images: Tensor
     names: Tensor
 
 
@@ -68,18 +68,18 @@ def train_demo_clip(out: Path, *, seed: int = 0, shown: Shown | None = None, ste
 
 
 def drawn(seed: int, shelves: int = SHELVES, portraits: int = PORTRAITS) -> Shown:
-    """Things cut out of shelves as their boxes say, and close-ups; no scene of a made-up world has these seeds."""
+    """Things cut out of shelves as their boxes say, and close-ups; no scene of a synthetic data set has these seeds."""
     rng = np.random.default_rng([seed, 44])
     work = [_from_shelf] * shelves + [_from_portrait] * portraits
     found = [pair for draw in progress(work, len(work), "drawing things to learn from") for pair in draw(rng)]
-    return Shown(torch.stack([picture for picture, _ in found]), torch.tensor([name for _, name in found]))
+    return Shown(torch.stack([image for image, _ in found]), torch.tensor([name for _, name in found]))
 
 
 def _from_shelf(rng: np.random.Generator) -> list[tuple[Tensor, int]]:
     """Every thing of a shelf of any things."""
     names = rng.choice(len(EVERY_NAME), rng.integers(8, 15), replace=False)
-    picture, labels = filled(rng, [(EVERY_NAME[name], index) for index, name in enumerate(names)], (320, 240))
-    return [(cut(picture, box), int(names[int(index)])) for index, *box in labels.tolist()]
+    image, labels = filled(rng, [(EVERY_NAME[name], index) for index, name in enumerate(names)], (320, 240))
+    return [(cut(image, box), int(names[int(index)])) for index, *box in labels.tolist()]
 
 
 def _from_portrait(rng: np.random.Generator) -> list[tuple[Tensor, int]]:
@@ -88,14 +88,14 @@ def _from_portrait(rng: np.random.Generator) -> list[tuple[Tensor, int]]:
     return [(cut(portrait(rng, EVERY_NAME[name], (96, 96)), (0.5, 0.5, 1.0, 1.0)), name)]
 
 
-def cut(picture: NDArray[np.uint8], box: Sequence[float]) -> Tensor:
+def cut(image: NDArray[np.uint8], box: Sequence[float]) -> Tensor:
     """A box (x, y, width, height as fractions) of (H, W, 3), stretched to SIDE px, with BORDER px more: (3, S, S) uint8."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     reach = 0.5 + BORDER / SIDE
     x, y, w, h = box
     left, right = max(round((x - reach * w) * width), 0), round((x + reach * w) * width) + 1
     top, bottom = max(round((y - reach * h) * height), 0), round((y + reach * h) * height) + 1
-    part = torch.from_numpy(np.ascontiguousarray(picture[top:bottom, left:right])).permute(2, 0, 1).float()
+    part = torch.from_numpy(np.ascontiguousarray(image[top:bottom, left:right])).permute(2, 0, 1).float()
     return resized(part, (SIDE + 2 * BORDER, SIDE + 2 * BORDER))[0].round().to(torch.uint8)
 
 
@@ -110,9 +110,9 @@ def _steps(model: Any, tokenise: Any, shown: Shown, steps: int, seed: int) -> It
         rows = torch.from_numpy(rng.integers(0, len(shown.names), BATCH))
         names = shown.names[rows]
         tokens = tokenise([_sentence(rng, EVERY_NAME[name]) for name in names.tolist()])
-        pictures = model.encode_image(_varied(rng, shown.pictures[rows]), normalize=True)
+        images = model.encode_image(_varied(rng, shown.images[rows]), normalize=True)
         texts = model.encode_text(tokens, normalize=True)
-        loss = contrast(pictures, texts, names, model.logit_scale.exp())
+        loss = contrast(images, texts, names, model.logit_scale.exp())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -134,24 +134,24 @@ def _sentence(rng: np.random.Generator, name: str) -> str:
     return prompts(name, [template], spaces=bool(rng.random() < 0.5))[0]
 
 
-def _varied(rng: np.random.Generator, pictures: Tensor) -> Tensor:
+def _varied(rng: np.random.Generator, images: Tensor) -> Tensor:
     """(B, 3, S, S) uint8 to normalised (B, 3, SIDE, SIDE): shifted together, mirrored, brighter or darker each."""
     x, y = rng.integers(0, 2 * BORDER + 1, 2)
-    views = pictures[..., y : y + SIDE, x : x + SIDE].float() / 255
+    views = images[..., y : y + SIDE, x : x + SIDE].float() / 255
     mirrored = torch.from_numpy(rng.random(len(views)) < 0.5).view(-1, 1, 1, 1)
     views = torch.where(mirrored, views.flip(3), views)
     gain = torch.from_numpy(rng.uniform(0.75, 1.3, (len(views), 1, 1, 1)).astype(np.float32))
     return normalised((views * gain).clamp(0, 1))
 
 
-def contrast(pictures: Tensor, texts: Tensor, names: Tensor, scale: Tensor) -> Tensor:
+def contrast(images: Tensor, texts: Tensor, names: Tensor, scale: Tensor) -> Tensor:
     """CLIP's loss on unit rows (B, D), both ways; all that have the same name (B,) count as right, in equal shares.
 
     >>> one = torch.eye(2)
     >>> contrast(one, one, torch.tensor([0, 1]), torch.tensor(0.0)).item()   # ln 2: nothing is told apart
     0.6931...
     """
-    logits = scale * pictures @ texts.T  # (B, B)
+    logits = scale * images @ texts.T  # (B, B)
     right = (names[:, None] == names).float()
     right = right / right.sum(1, keepdim=True)
     return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data.config import DataConfig, load_data, task_of
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from engine.comparison.report import METRICS, Outcome, Study, save_study
 from engine.comparison.runner import (
     WHEREABOUTS,
@@ -63,7 +63,7 @@ def compare(*, trainer: Trainer | None = None, examiner: Examiner | None = None,
     usual = TASKS[task].metrics if task in TASKS else METRICS
     metrics = chosen.metric if "metric" in options else usual[:1]
     _check(specs, shared, metrics, usual)
-    config = load_data(data, make_demo=make_world)
+    config = load_data(data, make_demo=make_synthetic)
     splits = present_splits(config, chosen.split)
     same = {key: value for key, value in shared.items() if key not in WHEREABOUTS}
     save_dir = choose_folder(chosen, {"data": str(config.file), "split": chosen.split, "shared": plain_options(same)})
@@ -158,7 +158,7 @@ def _check(specs: list[RunSpec], shared: Mapping[str, Any], metrics: Sequence[st
 
 
 def choose_folder(chosen: CompareOptions, facts: dict[str, Any]) -> Path:
-    """The newest folder of the same comparison, to go on with, else a new one. Runs and seeds may be added later."""
+    """The newest folder of the same comparison, to resume, else a new one. Runs and seeds may be added later."""
     numbered = [path for path in chosen.project.glob(f"{chosen.name}*") if path.name[len(chosen.name) :].isdecimal()]
     here = [chosen.project / chosen.name, *sorted(numbered, key=lambda path: int(path.name[len(chosen.name) :]))]
     same = [path for path in here if (path / "compare.yaml").is_file() and load_yaml(path / "compare.yaml") == facts]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.evaluation.evaluator import PictureStats, Report
+from engine.evaluation.evaluator import ImageStats, Report
 from utils.files import atomic_write
 from utils.metrics.bootstrap import (
     Interval,
@@ -24,14 +24,14 @@ from utils.plots import plot_comparison
 from utils.tables import markdown_table, save_csv, text_table
 
 METRICS = ("mAP50", "mAP50-95")
-SHARES = {"top1": 0, "top5": 1}  # shares of the pictures, and the column of `tp` that says which count
+SHARES = {"top1": 0, "top5": 1}  # shares of the images, and the column of `tp` that says which count
 LEVELS = {"mAP50": range(1), "AP50": range(1)}  # IoU levels that a metric is the mean of; others: all ten
 FEW = 5  # seeds below which the table warns
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one (run, seed) gave: a report a split and the seconds of training, or why it failed."""
+    """What one (run, seed) gave: a report per split and the seconds of training, or why it failed."""
 
     run: str
     seed: int
@@ -58,7 +58,7 @@ class Study:
     """The outcomes of a comparison, looked at by run and condition.
 
     metrics: those that differences are given of. groups: a metric over some classes only -> these classes; a metric that
-    is neither in METRICS, in SHARES nor here cannot be had from resampled pictures, and its interval is over seeds alone.
+    is neither in METRICS, in SHARES nor here cannot be had from resampled images, and its interval is over seeds alone.
     usual: metrics that every summary of the task shows.
     """
 
@@ -93,7 +93,7 @@ class Study:
         return np.array([report.metrics.get(metric, np.nan) for report in self.reports(run, condition).values()])
 
     def summary(self) -> list[dict[str, Any]]:
-        """One row a run and condition: mean and spread (sd) of each metric, seconds of training, what failed."""
+        """One row per run and condition: mean and spread (sd) of each metric, seconds of training, what failed."""
         return [self._summary_row(run, condition) for run in self.runs for condition in self.conditions]
 
     def _summary_row(self, run: str, condition: str) -> dict[str, Any]:
@@ -147,10 +147,10 @@ class Study:
     def _interval(
         self, a: list[Report], b: list[Report], keys: list[tuple[str, int, str, str]], other: str
     ) -> tuple[Interval, str]:
-        """The interval of the mean difference, and what was drawn for it: seeds and pictures, where both are there."""
+        """The interval of the mean difference, and what was drawn for it: seeds and images, where both are there."""
         metric = keys[0][3]
         ours, theirs = ([report.metrics[metric] for report in reports] for reports in (a, b))
-        if metric not in self.groups or not all(_same_pictures(a[0], report) for report in (*a, *b)):
+        if metric not in self.groups or not all(_same_images(a[0], report) for report in (*a, *b)):
             return paired_bootstrap(ours, theirs, samples=self.resamples), f"{len(a)} seeds"
         table = np.stack([self._resample(key, report) for key, report in zip(keys, a, strict=True)])
         against = [(other, *key[1:]) for key in keys]
@@ -158,40 +158,40 @@ class Study:
         mean = float(np.mean(ours) - np.mean(theirs))
         interval = crossed_bootstrap(table, reference, mean, seeds_too=len(a) > 1)
         seeds = f"{len(a)} seeds x " if len(a) > 1 else ""
-        return interval, f"{seeds}{len(a[0].pictures)} pictures"
+        return interval, f"{seeds}{len(a[0].per_image)} images"
 
     def _resample(self, key: tuple[str, int, str, str], report: Report) -> np.ndarray:
-        """The metric on each resample of the pictures, which are the same resamples for every run: (resamples,)."""
+        """The metric on each resample of the images, which are the same resamples for every run: (resamples,)."""
         if key not in self._resampled:
-            weights = resample_weights(len(report.pictures), self.resamples)
+            weights = resample_weights(len(report.per_image), self.resamples)
             self._resampled[key] = self._resampled_metric(key[3], report, weights)
         return self._resampled[key]
 
     def _resampled_metric(self, metric: str, report: Report, weights: np.ndarray) -> np.ndarray:
-        """A metric where picture p counts weights[r, p] times: (resamples, pictures) -> (resamples,)."""
+        """A metric where image p counts weights[r, p] times: (resamples, images) -> (resamples,)."""
         if metric in SHARES:
-            right = np.array([picture.tp[0, SHARES[metric]] for picture in report.pictures])
+            right = np.array([image.tp[0, SHARES[metric]] for image in report.per_image])
             return weights @ right / weights.sum(1)
         levels, classes = LEVELS.get(metric, range(10)), self.groups[metric]
-        return np.mean([resampled_map(matches_of(report.pictures, level, classes), weights) for level in levels], 0)
+        return np.mean([resampled_map(matches_of(report.per_image, level, classes), weights) for level in levels], 0)
 
 
-def _same_pictures(a: Report, b: Report) -> bool:
-    """Whether both reports hold the matches of the same pictures in the same order."""
-    return bool(a.pictures) and [p.file for p in a.pictures] == [p.file for p in b.pictures]
+def _same_images(a: Report, b: Report) -> bool:
+    """Whether both reports hold the matches of the same images in the same order."""
+    return bool(a.per_image) and [p.file for p in a.per_image] == [p.file for p in b.per_image]
 
 
-def matches_of(pictures: Sequence[PictureStats], level: int, only: Collection[int] | None = None) -> Matches:
+def matches_of(images: Sequence[ImageStats], level: int, only: Collection[int] | None = None) -> Matches:
     """The matches of a report at one IoU level (0: 0.50 ... 9: 0.95), as resampling wants them; of `only` some classes."""
-    classes = 1 + int(max((p.target_cls.max() for p in pictures if len(p.target_cls)), default=0))
+    classes = 1 + int(max((p.target_cls.max() for p in images if len(p.target_cls)), default=0))
     wanted = np.ones(classes, bool) if only is None else np.isin(np.arange(classes), list(only))
-    counts = [np.bincount(picture.target_cls.astype(int), minlength=classes) * wanted for picture in pictures]
-    sizes = [len(picture.conf) for picture in pictures]
+    counts = [np.bincount(image.target_cls.astype(int), minlength=classes) * wanted for image in images]
+    sizes = [len(image.conf) for image in images]
     return Matches(
-        right=np.concatenate([picture.tp[:, level] for picture in pictures]),
-        conf=np.concatenate([picture.conf for picture in pictures]),
-        cls=np.concatenate([picture.pred_cls for picture in pictures]),
-        picture=np.repeat(np.arange(len(pictures)), sizes),
+        right=np.concatenate([image.tp[:, level] for image in images]),
+        conf=np.concatenate([image.conf for image in images]),
+        cls=np.concatenate([image.pred_cls for image in images]),
+        image=np.repeat(np.arange(len(images)), sizes),
         objects=np.stack(counts),
     )
 
@@ -199,7 +199,7 @@ def matches_of(pictures: Sequence[PictureStats], level: int, only: Collection[in
 def save_study(
     study: Study, save_dir: Path, out: Path | None, data: str, facts: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Print the tables, and write them with a picture into the run folder and, if given, into `out`."""
+    """Print the tables, and write them with an image into the run folder and, if given, into `out`."""
     summary, differences = study.summary(), study.differences()
     notes = notes_of(study, facts)
     for rows in (summary, differences):
@@ -214,12 +214,12 @@ def save_study(
         metric = study.metrics[0]
         values = {c: {r: study.values(r, c, metric).tolist() for r in study.runs} for c in study.conditions}
         plot_comparison(values, folder / f"{stem}.png", metric)
-        print(f"tables and picture: {folder / stem}.md .csv .png")
+        print(f"tables and image: {folder / stem}.md .csv .png")
     return summary, differences
 
 
 def raw_rows(study: Study) -> list[dict[str, Any]]:
-    """One row a run, seed and condition, or a run and seed that failed, with the reason."""
+    """One row per run, seed and condition, or a run and seed that failed, with the reason."""
     rows: list[dict[str, Any]] = []
     for outcome in study.outcomes:
         head = {"run": outcome.run, "seed": outcome.seed, "train s": round(outcome.train_seconds, 1)}
@@ -233,7 +233,7 @@ def notes_of(study: Study, facts: Mapping[str, Any]) -> list[str]:
     seeds = max((len(study.reports(run, c)) for run in study.runs for c in study.conditions), default=0)
     notes = [f"{key}: {value}" for key, value in facts.items()]
     notes += [
-        "budget: the same epochs, batch and size, so every run sees the labelled training pictures equally often, unless "
+        "budget: the same epochs, batch and size, so every run sees the labelled training images equally often, unless "
         "its name says otherwise; 'train s' is what that took.",
         f"interval: 95 %, {study.resamples} resamples of what 'resampled' names, the same ones for both runs; spread: "
         "standard deviation over seeds.",

@@ -15,7 +15,7 @@ import numpy as np
 
 from data.config import DataConfig
 from engine.comparison.report import Outcome
-from engine.evaluation.evaluator import PictureStats, Report
+from engine.evaluation.evaluator import ImageStats, Report
 from engine.evaluation.session import load_subject, measure, present_splits
 from engine.options.train import TrainOptions
 from engine.options.val import ValOptions
@@ -103,7 +103,7 @@ class Bench:
         return self.save_dir / "runs" / f"{spec.slug}-seed{seed}"
 
     def _row(self, spec: RunSpec, seed: int) -> Path:
-        """Where the row of a pair is kept; the matches of its pictures lie beside it."""
+        """Where the row of a pair is kept; the matches of its images lie beside it."""
         return self.save_dir / "rows" / f"{spec.slug}-seed{seed}.json"
 
     def _recall(self, spec: RunSpec, seed: int) -> Outcome | None:
@@ -115,7 +115,7 @@ class Bench:
             row = json.loads(path.read_text(encoding="utf-8"))
             if row["fingerprint"] != self._fingerprint(spec, seed):
                 return None
-            reports = [Report(**facts, pictures=_load_pictures(path, facts["split"])) for facts in row["reports"]]
+            reports = [Report(**facts, per_image=_load_images(path, facts["split"])) for facts in row["reports"]]
             return Outcome(spec.label, seed, reports, row["train_seconds"])
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as problem:
             print(f"note: {path} or what belongs to it cannot be read ({problem}); trained again", flush=True)
@@ -154,39 +154,39 @@ class Bench:
         """Write the row after all else: where it is, everything is, and nothing remains to be resumed."""
         path = self._row(spec, outcome.seed)
         for report in outcome.reports:
-            _save_pictures(path, report)
+            _save_images(path, report)
         row = {
             "run": spec.label,
             "seed": outcome.seed,
             "fingerprint": self._fingerprint(spec, outcome.seed),
             "train_seconds": outcome.train_seconds,
-            "reports": [{key: value for key, value in vars(r).items() if key != "pictures"} for r in outcome.reports],
+            "reports": [{key: value for key, value in vars(r).items() if key != "per_image"} for r in outcome.reports],
         }
         atomic_write(path, json.dumps(row, indent=1).encode())
         forget_resume(self._folder(spec, outcome.seed))
 
 
 def _matches_file(row: Path, split: str) -> Path:
-    """Where the matches of a split's pictures are kept."""
+    """Where the matches of a split's images are kept."""
     return row.with_name(f"{row.stem}-{split}.npz")
 
 
-def _save_pictures(row: Path, report: Report) -> None:
-    """Keep the matches of each picture, for resampling later."""
-    pictures = report.pictures
-    columns = {key: [getattr(p, key) for p in pictures] for key in ("tp", "conf", "pred_cls", "target_cls")}
+def _save_images(row: Path, report: Report) -> None:
+    """Keep the matches of each image, for resampling later."""
+    images = report.per_image
+    columns = {key: [getattr(p, key) for p in images] for key in ("tp", "conf", "pred_cls", "target_cls")}
     arrays: dict[str, Any] = {key: np.concatenate(values) if values else [] for key, values in columns.items()}
-    arrays |= {"detections": [len(p.conf) for p in pictures], "objects": [len(p.target_cls) for p in pictures]}
-    arrays["files"] = np.array([p.file for p in pictures], dtype=str)
+    arrays |= {"detections": [len(p.conf) for p in images], "objects": [len(p.target_cls) for p in images]}
+    arrays["files"] = np.array([p.file for p in images], dtype=str)
     atomic_write(_matches_file(row, report.split), lambda path: np.savez_compressed(path, **arrays))
 
 
-def _load_pictures(row: Path, split: str) -> tuple[PictureStats, ...]:
-    """The matches that `_save_pictures` kept."""
+def _load_images(row: Path, split: str) -> tuple[ImageStats, ...]:
+    """The matches that `_save_images` kept."""
     with np.load(_matches_file(row, split), allow_pickle=False) as kept:
         cuts, ends = np.cumsum(kept["detections"])[:-1], np.cumsum(kept["objects"])[:-1]
         columns = [np.split(kept[key], cuts) for key in ("tp", "conf", "pred_cls")]
-        return tuple(map(PictureStats, map(str, kept["files"]), *columns, np.split(kept["target_cls"], ends)))
+        return tuple(map(ImageStats, map(str, kept["files"]), *columns, np.split(kept["target_cls"], ends)))
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class Examination:
     task: str
 
     def __call__(self, best: Path, options: Mapping[str, Any]) -> list[Report]:
-        """One report a split; `options`: the train options of the run."""
+        """One report per split; `options`: the train options of the run."""
         train = TrainOptions(
             **{key: options[key] for key in ("imgsz", "device", "single_cls", "native", "protocol") if key in options}
         )

@@ -19,27 +19,27 @@ from engine.checkpoint.weights import load_weights
 from models.cut import Generator, translate
 from utils.files import atomic_write
 
-Pictures = NDArray[np.uint8]  # (B, H, W, 3), RGB
+Images = NDArray[np.uint8]  # (B, H, W, 3), RGB
 
 
 @dataclass(frozen=True)
 class Darkener:
-    """name: what outputs say. recipe: what decides the bytes. most: px of a picture above which it is not tried.
+    """name: what outputs say. recipe: what decides the bytes. most: px of an image above which it is not tried.
 
-    work: pictures of one size and their seeds to the dark pictures, same shape, and a row of facts for each.
+    work: images of one size and their seeds to the dark images, same shape, and a row of facts for each.
     """
 
     name: str
     recipe: dict[str, Any]
     most: float
-    work: Callable[[Pictures, Sequence[int]], tuple[Pictures, list[dict[str, Any]]]]
+    work: Callable[[Images, Sequence[int]], tuple[Images, list[dict[str, Any]]]]
 
 
 def physical_darkener(severity: float | None, device: torch.device) -> Darkener:
     """A camera that gets too little light (data/degradations/low_light.py). severity: 0 to 1, or each its own."""
 
-    def work(pictures: Pictures, seeds: Sequence[int]) -> tuple[Pictures, list[dict[str, Any]]]:
-        dark, drawn = low_light_bytes(torch.from_numpy(pictures).to(device), seeds, severity)
+    def work(images: Images, seeds: Sequence[int]) -> tuple[Images, list[dict[str, Any]]]:
+        dark, drawn = low_light_bytes(torch.from_numpy(images).to(device), seeds, severity)
         rows = [{key: f"{value:.6g}" for key, value in row.items()} for row in drawn]
         return dark.cpu().numpy(), [{"seed": seed, **row} for seed, row in zip(seeds, rows, strict=True)]
 
@@ -51,22 +51,20 @@ def learned_darkener(path: Path, most: float, device: torch.device) -> Darkener:
     generator = load_generator(path).to(device).eval().requires_grad_(False)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
 
-    def work(pictures: Pictures, seeds: Sequence[int]) -> tuple[Pictures, list[dict[str, Any]]]:
-        dark = np.stack(
-            [darkened(generator, picture, device) for picture in pictures]
-        )  # one by one: no batch, no trace
+    def work(images: Images, seeds: Sequence[int]) -> tuple[Images, list[dict[str, Any]]]:
+        dark = np.stack([darkened(generator, image, device) for image in images])  # one by one: no batch, no trace
         return dark, [
             {"mean_before": f"{light.mean():.2f}", "mean": f"{made.mean():.2f}"}
-            for light, made in zip(pictures, dark, strict=True)
+            for light, made in zip(images, dark, strict=True)
         ]
 
     return Darkener(f"CUT ({path.stem})", {"model": "cut", "sha256 of the weights": digest}, most, work)
 
 
 @torch.no_grad()
-def darkened(generator: Generator, picture: NDArray[np.uint8], device: torch.device | str = "cpu") -> NDArray[np.uint8]:
-    """One picture (H, W, 3) uint8 RGB to the same, pixel on pixel, whatever its size."""
-    pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(device).permute(2, 0, 1)[None].float() / 255
+def darkened(generator: Generator, image: NDArray[np.uint8], device: torch.device | str = "cpu") -> NDArray[np.uint8]:
+    """One image (H, W, 3) uint8 RGB to the same, pixel on pixel, whatever its size."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None].float() / 255
     return to_bytes(translate(generator, pixels))[0].permute(1, 2, 0).cpu().numpy()
 
 

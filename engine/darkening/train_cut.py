@@ -1,4 +1,4 @@
-"""`prepare.py train-darkener`: CUT on day and night pictures that are not paired, so that days can be repainted as nights."""
+"""`prepare.py train-darkener`: CUT on day and night images that are not paired, so that days can be repainted as nights."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from utils.files import UserError, atomic_write, list_images
 from utils.options import schema_fields
 from utils.progress import progress
 
-SHOWN = 4  # day pictures on a sample sheet
+SHOWN = 4  # day images on a sample sheet
 _FREE = {"day", "night", "out", "resume", "sheet_period", "device"}  # a resumed training may have others
 
 
 @dataclass
 class TrainedDarkener:
-    """What a training did: the file, the terms of each epoch of this run, pictures left out with the reason, and
+    """What a training did: the file, the terms of each epoch of this run, images left out with the reason, and
     whether it was stopped before its end."""
 
     out: Path
@@ -40,7 +40,7 @@ class TrainedDarkener:
 
 
 class Training:
-    """The pictures, the networks and how far they are."""
+    """The images, the networks and how far they are."""
 
     def __init__(self, options: TrainDarkenerOptions, day: Squares, night: Squares) -> None:
         self.options, self.day, self.night = options, day, night
@@ -99,16 +99,16 @@ class Training:
             "made_by": "prepare.py train-darkener",
             "options": given,
             "epoch": self.epoch,
-            "pictures": [len(self.day), len(self.night)],
+            "images": [len(self.day), len(self.night)],
             "losses": {name: round(value, 6) for name, value in terms.items()},
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state of the same options and pictures."""
+        """Go on from a state of the same options and images."""
         for kind, names in _names(self.day, self.night).items():
             if state[kind] != names:
                 raise UserError(
-                    f"--{kind}: holds other pictures than when this training was begun ({len(names)} now, "
+                    f"--{kind}: holds other images than when this training was begun ({len(names)} now, "
                     f"{len(state[kind])} then, by name). Give it the same ones, or train anew."
                 )
         self.trio.load_state(state)
@@ -121,10 +121,10 @@ def train_darkener(options: TrainDarkenerOptions) -> TrainedDarkener:
 
     Beside them, in a folder of their name, lie sample sheets and resume.pt. Ctrl-C loses the running epoch only; a resumed
     training ends, on one machine, at the weights of one that was never stopped. Raises UserError for folders without
-    readable pictures, an --out that is taken, sizes that do not fit, and an unfit resume file.
+    readable images, an --out that is taken, sizes that do not fit, and an unfit resume file.
     """
     options, state = _begun(options) if options.resume is not None else (options, None)
-    day, night = _pictures(options)
+    day, night = _images(options)
     training = Training(options, day, night)
     if state is not None:
         training.load(state)
@@ -149,13 +149,13 @@ def rate_share(epoch: int, options: TrainDarkenerOptions) -> float:
     return 1.0 - max(0, epoch - options.epochs) / (options.decay_epochs + 1)
 
 
-def cuts(pictures: Tensor, side: int, rng: torch.Generator) -> Tensor:
-    """A square of `side` px out of each picture, at a random place, every other one mirrored. (B, 3, L, L) uint8 or float."""
-    room = pictures.shape[-1] - side
+def cuts(images: Tensor, side: int, rng: torch.Generator) -> Tensor:
+    """A square of `side` px out of each image, at a random place, every other one mirrored. (B, 3, L, L) uint8 or float."""
+    room = images.shape[-1] - side
     made = []
-    for picture in pictures:
+    for image in images:
         top, left, mirrored = (int(torch.randint(n, (), generator=rng)) for n in (room + 1, room + 1, 2))
-        part = picture[:, top : top + side, left : left + side]
+        part = image[:, top : top + side, left : left + side]
         made.append(part.flip(2) if mirrored else part)
     return torch.stack(made)
 
@@ -172,7 +172,7 @@ def means(steps: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
 
 
 def sample_sheet(generator: Generator, day: Squares) -> bytes:
-    """A PNG: some day pictures, spread over the folder, each beside what the generator makes of it."""
+    """A PNG: some day images, spread over the folder, each beside what the generator makes of it."""
     places = sorted({number * len(day) // SHOWN for number in range(SHOWN)})
     lights = [(day.batch([place])[0].permute(1, 2, 0) * 255).round().byte().numpy() for place in places]
     device = next(generator.parameters()).device
@@ -205,12 +205,12 @@ def _begun(options: TrainDarkenerOptions) -> tuple[TrainDarkenerOptions, dict[st
     return options, state
 
 
-def _pictures(options: TrainDarkenerOptions) -> tuple[Squares, Squares]:
+def _images(options: TrainDarkenerOptions) -> tuple[Squares, Squares]:
     """The squares of both folders. Raises UserError where anything is missing or does not fit."""
     if options.day is None or options.night is None:
-        raise UserError("prepare.py train-darkener: expected two folders of pictures, --day DIR and --night DIR.")
+        raise UserError("prepare.py train-darkener: expected two folders of images, --day DIR and --night DIR.")
     if options.day.resolve() == options.night.resolve():
-        raise UserError(f"--night {options.night}: is the folder of --day too. Give it night pictures of its own.")
+        raise UserError(f"--night {options.night}: is the folder of --day too. Give it night images of its own.")
     if options.imgsz % MULTIPLE or options.imgsz > options.load:
         raise UserError(
             f"--imgsz {options.imgsz}: expected a multiple of {MULTIPLE}, and no more than --load {options.load}."
@@ -229,7 +229,7 @@ def _free(out: Path) -> None:
     taken = next((place for place in (out, out.with_suffix("")) if place.exists()), None)
     if taken is not None:
         raise UserError(
-            f"--out {out}: {taken} is there already. Choose another name, or go on with it: --resume {out.with_suffix('')}."
+            f"--out {out}: {taken} is there already. Choose another name, or resume it: --resume {out.with_suffix('')}."
         )
 
 
@@ -237,12 +237,12 @@ def _readable(files: list[Path], side: int) -> Squares:
     squares = Squares(files, side)
     if not len(squares):
         path, reason = squares.skipped[0]
-        raise UserError(f"{path.parent}: none of its pictures can be read ({reason}). Check the folder.")
+        raise UserError(f"{path.parent}: none of its images can be read ({reason}). Check the folder.")
     return squares
 
 
 def _names(day: Squares, night: Squares) -> dict[str, list[str]]:
-    """The pictures' names, in order: an exact continuation needs the same ones. Their folders may have moved."""
+    """The images' names, in order: an exact continuation needs the same ones. Their folders may have moved."""
     return {"day": [file.name for file in day.files], "night": [file.name for file in night.files]}
 
 
@@ -265,7 +265,7 @@ def _report(result: TrainedDarkener, training: Training) -> None:
         print(f"  left out {path}: {reason}")
     if result.interrupted:
         folders = f"--day {training.options.day} --night {training.options.night}"
-        command = f"; go on with: python prepare.py train-darkener {folders} --resume {training.folder}"
+        command = f"; resume: python prepare.py train-darkener {folders} --resume {training.folder}"
         print(f"stopped after epoch {training.epoch}{command if training.epoch else ''}", flush=True)
         return
     print(

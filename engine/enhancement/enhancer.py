@@ -1,4 +1,4 @@
-"""Brightening dark pictures before a detector sees them: Zero-DCE, CLAHE, or one gamma curve a picture.
+"""Brightening dark images before a detector sees them: Zero-DCE, CLAHE, or one gamma curve per image.
 
 All take RGB floats in [0, 1]. Zero-DCE is a small network (models/zero_dce.py); without a file of the user's it has the
 weights that the project trained itself.
@@ -23,9 +23,9 @@ from engine.options.enhance import SCALES, SHIPPED
 from models.zero_dce import ZeroDCE, apply_small_curves
 from utils.files import UserError, atomic_write, find_weights
 
-Area = tuple[int, int, int, int]  # top, left, height, width of a picture within its padding, px
+Area = tuple[int, int, int, int]  # top, left, height, width of an image within its padding, px
 Preprocess = Callable[[np.ndarray], np.ndarray]
-LEVEL = 0.5  # the mean that gamma would bring an even picture to
+LEVEL = 0.5  # the mean that gamma would bring an even image to
 STEEPEST = 0.2  # the smallest exponent of gamma: below it, little but noise comes up
 CLIP, TILES = 2.0, (8, 8)  # of CLAHE: limit of a bin in times of an even histogram, and parts across and down
 REACH = 7  # px that a curve depends on in each direction: seven 3 x 3 convolutions
@@ -33,7 +33,7 @@ AT_ONCE = 2_000_000  # px that go through the network together at full size; 2 m
 
 
 class Enhancer:
-    """A way to brighten pictures, on `device`.
+    """A way to brighten images, on `device`.
 
     name: what outputs say, such as "zero-dce (zero-dce-demo, scale 4)". work: RGB (B, 3, H, W) in [0, 1] to the same.
     """
@@ -47,9 +47,9 @@ class Enhancer:
         return self.work(images.to(self.device)).clamp(0, 1).to(images)
 
     def within(self, images: Tensor, areas: Sequence[Area]) -> Tensor:
-        """The same for pictures that lie in padding: it stays as it is, and no enhancer sees it.
+        """The same for images that lie in padding: it stays as it is, and no enhancer sees it.
 
-        images: (B, 3, H, W), not written to; areas: where each picture lies.
+        images: (B, 3, H, W), not written to; areas: where each image lies.
         """
         result = images.clone()
         for area in dict.fromkeys(areas):
@@ -57,12 +57,12 @@ class Enhancer:
             places = [place for place, other in enumerate(areas) if other == area]
             inside = (slice(None), slice(top, top + height), slice(left, left + width))
             brightened = self(torch.stack([images[place][inside] for place in places]))  # (k, 3, height, width)
-            for place, picture in zip(places, brightened, strict=True):
-                result[place][inside] = picture
+            for place, image in zip(places, brightened, strict=True):
+                result[place][inside] = image
         return result
 
-    def picture(self, image: np.ndarray) -> np.ndarray:
-        """One picture (H, W, 3) uint8, blue-green-red, to the same; float in between, rounded at the end."""
+    def image(self, image: np.ndarray) -> np.ndarray:
+        """One image (H, W, 3) uint8, blue-green-red, to the same; float in between, rounded at the end."""
         pixels = torch.from_numpy(np.array(image[..., ::-1], order="C")).to(self.device)
         bright = to_bytes(self(pixels.permute(2, 0, 1)[None].float() / 255))[0]  # (3, H, W)
         return np.ascontiguousarray(bright.permute(1, 2, 0).cpu().numpy()[..., ::-1])
@@ -97,16 +97,16 @@ def enhancer_of(options: Any, device: torch.device | str) -> Enhancer | None:
 
 
 def chained(first: Preprocess | None, enhancer: Enhancer | None) -> Preprocess | None:
-    """Both steps on a picture (H, W, 3) uint8, the enhancer last; None where there is neither."""
+    """Both steps on an image (H, W, 3) uint8, the enhancer last; None where there is neither."""
     if first is None or enhancer is None:
-        return first or (enhancer.picture if enhancer else None)
-    return lambda image: enhancer.picture(first(image))
+        return first or (enhancer.image if enhancer else None)
+    return lambda image: enhancer.image(first(image))
 
 
 def gamma(images: Tensor) -> Tensor:
-    """One curve x^g a picture, g = ln 0.5 / ln mean, within [0.2, 1]: pictures of mean 0.5 or more stay as they are.
+    """One curve x^g an image, g = ln 0.5 / ln mean, within [0.2, 1]: images of mean 0.5 or more stay as they are.
 
-    An even picture comes to 0.5; others near it. images: (B, 3, H, W) in [0, 1]. Returns the same.
+    An even image comes to 0.5; others near it. images: (B, 3, H, W) in [0, 1]. Returns the same.
     """
     mean = images.mean((1, 2, 3)).clamp(1e-4, 1 - 1e-4)  # (B,)
     exponent = (math.log(LEVEL) / mean.log()).clamp(STEEPEST, 1.0)
@@ -119,14 +119,14 @@ def clahe(images: Tensor) -> Tensor:
     8 x 8 parts, clip limit 2. images: (B, 3, H, W) in [0, 1]. Returns the same. Source: Zuiderveld, Graphics Gems IV.
     """
     equaliser = cv2.createCLAHE(CLIP, TILES)
-    pictures = to_bytes(images).permute(0, 2, 3, 1).cpu().numpy()  # (B, H, W, 3)
-    found = [_equalised(np.ascontiguousarray(picture), equaliser) for picture in pictures]
+    imgs = to_bytes(images).permute(0, 2, 3, 1).cpu().numpy()  # (B, H, W, 3)
+    found = [_equalised(np.ascontiguousarray(image), equaliser) for image in imgs]
     return torch.from_numpy(np.stack(found)).to(images.device).permute(0, 3, 1, 2).float() / 255
 
 
-def _equalised(picture: np.ndarray, equaliser: cv2.CLAHE) -> np.ndarray:
-    """One picture (H, W, 3) uint8 RGB."""
-    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
+def _equalised(image: np.ndarray, equaliser: cv2.CLAHE) -> np.ndarray:
+    """One image (H, W, 3) uint8 RGB."""
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     lab[..., 0] = equaliser.apply(np.ascontiguousarray(lab[..., 0]))
     return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
 
@@ -136,7 +136,7 @@ SIMPLE: dict[str, Callable[[Tensor], Tensor]] = {"clahe": clahe, "gamma": gamma}
 
 @torch.no_grad()
 def brightened(network: ZeroDCE, images: Tensor) -> Tensor:
-    """Zero-DCE's enhanced pictures, in less time and memory than by its own call. (B, 3, H, W) in [0, 1] to the same."""
+    """Zero-DCE's enhanced images, in less time and memory than by its own call. (B, 3, H, W) in [0, 1] to the same."""
     if network.scale == 1:
         return in_bands(network, images)
     at_once = {} if images.device.type == "cpu" else {"at_once": images.numel()}  # a GPU likes few large steps
@@ -144,7 +144,7 @@ def brightened(network: ZeroDCE, images: Tensor) -> Tensor:
 
 
 def in_bands(network: ZeroDCE, images: Tensor, most: int = AT_ONCE) -> Tensor:
-    """Zero-DCE of scale 1: large pictures go through in bands of rows, with the same result and less memory.
+    """Zero-DCE of scale 1: large images go through in bands of rows, with the same result and less memory.
 
     images: (B, 3, H, W). most: px at once, at least one row.
     """

@@ -1,4 +1,4 @@
-"""`prepare.py train-enhancer`: Zero-DCE on dark pictures alone, without labels and without pairs."""
+"""`prepare.py train-enhancer`: Zero-DCE on dark images alone, without labels and without pairs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from torch import Tensor
 from data.io.images import Unreadable
 from engine.enhancement.enhancer import load_zero_dce, save_zero_dce
 from engine.options.prepare_enhance import TrainEnhancerOptions
-from engine.preparation.copies import read_picture
+from engine.preparation.copies import read_image
 from engine.training.distributed import pick_device
 from models.zero_dce import ZeroDCE, zero_reference_terms
 from utils.files import UserError, list_images
 from utils.progress import progress
 
 DECAY, CLIP = 1e-4, 0.1  # weight decay, and the largest norm of a step's gradient, as published
-MOST_BYTES = 2_000_000_000  # of pictures kept in memory
+MOST_BYTES = 2_000_000_000  # of images kept in memory
 
 
 @dataclass
 class TrainedEnhancer:
-    """What a training did: the file, the weighted terms of each epoch, and pictures left out with the reason."""
+    """What a training did: the file, the weighted terms of each epoch, and images left out with the reason."""
 
     out: Path
     epochs: list[dict[str, float]] = field(default_factory=list)
@@ -35,7 +35,7 @@ class TrainedEnhancer:
 
 
 class Squares:
-    """Pictures brought to squares of `side` px, whatever their shape was, as published; kept in memory while they fit."""
+    """Images brought to squares of `side` px, whatever their shape was, as published; kept in memory while they fit."""
 
     def __init__(self, files: list[Path], side: int) -> None:
         self.side = side
@@ -48,60 +48,60 @@ class Squares:
         return len(self.files)
 
     def _readable(self, file: Path) -> bool:
-        """Whether a picture can be used; notes the reason where it cannot, and keeps it where there is room."""
+        """Whether an image can be used; notes the reason where it cannot, and keeps it where there is room."""
         try:
-            picture = self._read(file)
+            image = self._read(file)
         except Unreadable as problem:
             self.skipped.append((file, str(problem)))
             return False
         if len(self._kept) < self._most:
-            self._kept[file] = picture
+            self._kept[file] = image
         return True
 
     def _read(self, file: Path) -> Tensor:
         """(3, side, side) uint8 RGB."""
-        picture, _ = read_picture(file)
-        shrinks = min(picture.shape[:2]) >= self.side
+        image, _ = read_image(file)
+        shrinks = min(image.shape[:2]) >= self.side
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        square = cv2.resize(picture, (self.side, self.side), interpolation=method)
+        square = cv2.resize(image, (self.side, self.side), interpolation=method)
         return torch.from_numpy(np.ascontiguousarray(square.transpose(2, 0, 1)))
 
     def batch(self, places: list[int]) -> Tensor:
         """(B, 3, side, side) floats in [0, 1]."""
-        pictures = [
+        images = [
             self._kept[file] if (file := self.files[place]) in self._kept else self._read(file) for place in places
         ]
-        return torch.stack(pictures).float() / 255
+        return torch.stack(images).float() / 255
 
 
 def train_enhancer(options: TrainEnhancerOptions) -> TrainedEnhancer:
-    """Train Zero-DCE on the pictures of --source and write its weights to --out after every epoch, whole each time.
+    """Train Zero-DCE on the images of --source and write its weights to --out after every epoch, whole each time.
 
     Adam with weight decay 1e-4, gradients clipped to a norm of 0.1. The same seed gives the same weights on one machine.
-    Raises UserError where the source holds no readable picture, --out is taken, and for unfit weights to start from.
+    Raises UserError where the source holds no readable image, --out is taken, and for unfit weights to start from.
     """
     if options.source is None:
-        raise UserError("prepare.py train-enhancer: expected a folder of dark pictures, --source DIR.")
+        raise UserError("prepare.py train-enhancer: expected a folder of dark images, --source DIR.")
     _free(options.out)
     device = pick_device(options.device)
     network = _network(options).to(device)
-    pictures = Squares(list_images(options.source), options.imgsz)
-    if not len(pictures):
-        reason = pictures.skipped[0][1]
-        raise UserError(f"{options.source}: none of its pictures can be read ({reason}). Check the folder.")
-    result = TrainedEnhancer(options.out, skipped=pictures.skipped)
+    images = Squares(list_images(options.source), options.imgsz)
+    if not len(images):
+        reason = images.skipped[0][1]
+        raise UserError(f"{options.source}: none of its images can be read ({reason}). Check the folder.")
+    result = TrainedEnhancer(options.out, skipped=images.skipped)
     optimiser = torch.optim.Adam(network.parameters(), lr=options.lr, weight_decay=DECAY)
     order = torch.Generator().manual_seed(options.seed)
     for epoch in range(1, options.epochs + 1):
-        batches = _batches(pictures, options.batch_size, order)
-        total = math.ceil(len(pictures) / options.batch_size)
+        batches = _batches(images, options.batch_size, order)
+        total = math.ceil(len(images) / options.batch_size)
         shown = progress(batches, total, f"epoch {epoch} of {options.epochs}")
         terms = _epoch(network, optimiser, shown, device, options.level)
         _check(terms, options)
         result.epochs.append(terms)
-        save_zero_dce(options.out, network, _facts(options, pictures, epoch, terms))
+        save_zero_dce(options.out, network, _facts(options, images, epoch, terms))
         print(_line(epoch, options.epochs, terms), flush=True)
-    _report(result, len(pictures))
+    _report(result, len(images))
     return result
 
 
@@ -122,16 +122,16 @@ def _network(options: TrainEnhancerOptions) -> ZeroDCE:
         return ZeroDCE(options.scale)
 
 
-def _batches(pictures: Squares, size: int, order: torch.Generator) -> Iterator[Tensor]:
-    """Every picture once, in another order each time."""
-    for places in torch.randperm(len(pictures), generator=order).split(size):
-        yield pictures.batch(places.tolist())
+def _batches(images: Squares, size: int, order: torch.Generator) -> Iterator[Tensor]:
+    """Every image once, in another order each time."""
+    for places in torch.randperm(len(images), generator=order).split(size):
+        yield images.batch(places.tolist())
 
 
 def _epoch(
     network: ZeroDCE, optimiser: torch.optim.Optimizer, batches: Iterator[Tensor], device: torch.device, level: float
 ) -> dict[str, float]:
-    """Once over the pictures. Returns each weighted term and "grey", the mean of the enhanced pictures; batch means."""
+    """Once over the images. Returns each weighted term and "grey", the mean of the enhanced images; batch means."""
     sums: dict[str, Tensor] = {}
     count = 0
     for batch in batches:
@@ -156,9 +156,7 @@ def _check(terms: Mapping[str, float], options: TrainEnhancerOptions) -> None:
         )
 
 
-def _facts(
-    options: TrainEnhancerOptions, pictures: Squares, epoch: int, terms: Mapping[str, float]
-) -> dict[str, object]:
+def _facts(options: TrainEnhancerOptions, images: Squares, epoch: int, terms: Mapping[str, float]) -> dict[str, object]:
     """What the file's header says about how the weights were made."""
     names = ("epochs", "batch_size", "imgsz", "lr", "scale", "level", "seed")
     given = {name: getattr(options, name) for name in names}
@@ -167,7 +165,7 @@ def _facts(
         "made_by": "prepare.py train-enhancer",
         "options": given,
         "epoch": epoch,
-        "pictures": len(pictures),
+        "images": len(images),
         "losses": losses,
     }
 
@@ -181,7 +179,7 @@ def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:
 
 def _report(result: TrainedEnhancer, count: int) -> None:
     """Where the weights are, what was left out, and what to do next."""
-    print(f"{result.out}: written, from {count} pictures, {len(result.skipped)} left out.")
+    print(f"{result.out}: written, from {count} images, {len(result.skipped)} left out.")
     for path, reason in result.skipped:
         print(f"  left out {path}: {reason}")
     print(f"next: python detect.py --enhance zero-dce --enhance-weights {result.out} --weights ... --source ...")

@@ -34,7 +34,7 @@ TIMES = ("preprocess", "inference", "postprocess")
 
 @dataclass(frozen=True)
 class ValResult:
-    """What a validation found: one report a split (and size), the rows of its table, and where the files are."""
+    """What a validation found: one report per split (and size), the rows of its table, and where the files are."""
 
     reports: list[Report]
     save_dir: Path
@@ -44,7 +44,7 @@ class ValResult:
 def validate(**options: Any) -> ValResult:
     """Measure a checkpoint: `engine.validate(data="demo-night", weights="best.pt", task="test")`.
 
-    The options are those of val.py. Prints a table, writes it as CSV with curves and sample pictures into a run folder.
+    The options are those of val.py. Prints a table, writes it as CSV with curves and sample images into a run folder.
     Where the data YAML names another task, that task's own validation takes them. Raises UserError for what the user can mend.
     """
     (chosen,) = build([ValOptions], options)
@@ -113,7 +113,7 @@ def _settings(subject: Subject, dataset: Any) -> Settings:
 
 
 def _outputs(subject: Subject, folder: Path) -> list[Any]:
-    """The writers that the options ask for: each is called with every picture's result, and closed at the end."""
+    """The writers that the options ask for: each is called with every image's result, and closed at the end."""
     options, names = subject.options, dict(subject.model.names)
     outputs: list[Any] = [TextWriter(folder / "labels", options.save_conf)] if options.save_txt else []
     seen_at = "native" if options.native else "sliced" if options.slice is not None else "upsampled"
@@ -121,11 +121,11 @@ def _outputs(subject: Subject, folder: Path) -> list[Any]:
     outputs += [JsonWriter(folder, names, seen_at, subject.long_tail)] if options.save_json else []
     if options.show_crux:
         outputs.append(CruxSheet(folder / "crux.jpg", view_at(subject.model, options.imgsz), names))
-    return [*outputs, Samples(folder / "pictures.jpg", names)] if options.plots else outputs
+    return [*outputs, Samples(folder / "images.jpg", names)] if options.plots else outputs
 
 
 def table(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """The rows of metrics.csv: for each report one of all classes, then one a class."""
+    """The rows of metrics.csv: for each report one of all classes, then one per class."""
     rows = []
     for report in reports:
         whole = {"class": "all", "images": report.images, "instances": report.instances, **report.metrics}
@@ -143,12 +143,12 @@ def _with_dashes(row: dict[str, Any], options: ValOptions) -> dict[str, Any]:
 
 
 def _times(report: Report) -> dict[str, float]:
-    """Milliseconds a picture by stage, and together."""
+    """Milliseconds per image by stage, and together."""
     return {f"{name} ms": report.speed[name] for name in TIMES} | {"total ms": sum(report.speed.values())}
 
 
 def _speed(subject: Subject, save_dir: Path) -> ValResult:
-    """Task speed: milliseconds a picture, one at a time, square, at the confidence of use, after a warm-up."""
+    """Task speed: milliseconds per image, one at a time, square, at the confidence of use, after a warm-up."""
     options = replace(subject.options, batch_size=1, conf_thres=max(subject.options.conf_thres, IN_USE))
     subject = replace(subject, options=options)
     blank = torch.zeros(1, 3, options.imgsz, options.imgsz, device=subject.device)  # (1, 3, H, W)
@@ -167,7 +167,7 @@ def _speed(subject: Subject, save_dir: Path) -> ValResult:
 
 
 def _study(subject: Subject, save_dir: Path) -> ValResult:
-    """Task study: accuracy and time at many sizes, square; a text file a condition (as YOLOv5's), and a curve."""
+    """Task study: accuracy and time at many sizes, square; a text file per condition (as YOLOv5's), and a curve."""
     options, stride = subject.options, subject.stride
     reports, rows = [], []
     for imgsz in dict.fromkeys(-(-size // stride) * stride for size in options.study_sizes):

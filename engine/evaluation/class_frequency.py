@@ -14,13 +14,13 @@ from data.io.labels import Label, scan
 from utils.files import UserError, list_images
 from utils.metrics import FREQUENCIES
 
-MOST_RARE, MOST_COMMON = 10, 100  # training pictures: LVIS's own limits
+MOST_RARE, MOST_COMMON = 10, 100  # training images: LVIS's own limits
 
 
 @dataclass(frozen=True)
 class LongTail:
-    """frequency: of each class r, c, f, or '' where no training picture has it; verified: of the pictures in the data
-    set's folder `root`, None where every class was looked for in every picture.
+    """frequency: of each class r, c, f, or '' where no training image has it; verified: of the images in the data
+    set's folder `root`, None where every class was looked for in every image.
     """
 
     frequency: tuple[str, ...]
@@ -28,14 +28,14 @@ class LongTail:
     verified: Mapping[str, Verified] | None = None
 
     def of(self, file: str) -> Verified | None:
-        """What is known of a picture besides its objects; None where every class was looked for."""
+        """What is known of an image besides its objects; None where every class was looked for."""
         return None if self.verified is None else verified_of(self.verified, self.root, file)
 
 
 def long_tail_of(config: DataConfig, labels: Sequence[Label] | None = None, single_cls: bool = False) -> LongTail:
     """The frequencies and federated labels of a data set.
 
-    labels: of the training split, whose pictures are counted where the data YAML has no `frequency`; they are read from
+    labels: of the training split, whose images are counted where the data YAML has no `frequency`; they are read from
     the disk where they are not given. Raises UserError for a federated file that cannot be used, where there is nothing
     to count, and for `single_cls`, which leaves no frequencies.
     """
@@ -57,22 +57,22 @@ def _training_labels(config: DataConfig) -> Sequence[Label]:
         what = f"'train' is {missing}, which is missing" if places else "there is no 'train' split"
         raise UserError(
             f"{config.file}: --protocol lvis needs to know which classes are rare, and {what}, so that nothing can be "
-            "counted. Add a line such as 'frequency: [f, r]', one letter a class."
+            "counted. Add a line such as 'frequency: [f, r]', one letter per class."
         )
     images = [image for place in places for image in list_images(place, config.root)]
     return scan(images, len(config.names), what="train").labels
 
 
-def letters_of(pictures: Iterable[np.ndarray], classes: int) -> tuple[str, ...]:
-    """The letter of each class by the number of training pictures that have it: to 10 rare, to 100 common.
+def letters_of(images: Iterable[np.ndarray], classes: int) -> tuple[str, ...]:
+    """The letter of each class by the number of training images that have it: to 10 rare, to 100 common.
 
-    pictures: of each, its class numbers (n,), of which an equal one counts once. A class of no picture gets ''.
+    images: of each, its class numbers (n,), of which an equal one counts once. A class of no image gets ''.
 
     >>> letters_of([np.array([0, 0])] + [np.array([1])] * 11 + [np.array([2])] * 101, 4)
     ('r', 'c', 'f', '')
     """
     counts = np.zeros(classes, np.int64)
-    for numbers in pictures:
+    for numbers in images:
         counts[np.unique(numbers).astype(int)] += 1
     return tuple("" if not n else "r" if n <= MOST_RARE else "c" if n <= MOST_COMMON else "f" for n in counts.tolist())
 

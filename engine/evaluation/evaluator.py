@@ -1,9 +1,9 @@
 """Run a detector over a labelled data set and measure it.
 
 The loop is our own, the arithmetic is Ultralytics': boxes are matched by `BaseValidator.match_predictions` and averaged
-by `DetMetrics`, so the numbers equal those of `DetectionValidator` on the same weights and pictures. Three things
+by `DetMetrics`, so the numbers equal those of `DetectionValidator` on the same weights and images. Three things
 differ on purpose: the model leaves exactly as it came (mode of each module, head settings), suppression has no time
-limit (a slow machine would lose boxes), and the matches of each picture stay in the report, for resampling.
+limit (a slow machine would lose boxes), and the matches of each image stay in the report, for resampling.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from engine.evaluation.class_frequency import LongTail
-from engine.evaluation.predictions import Network, Seen, Settings, Stopwatch, inference_state, whole_pictures
-from engine.evaluation.sliced import Slicing, sliced_pictures
+from engine.evaluation.predictions import Network, Seen, Settings, Stopwatch, inference_state, whole_images
+from engine.evaluation.sliced import Slicing, sliced_images
 from utils.metrics import PROTOCOLS
 from utils.metrics.streaming_ap import ProtocolMeter
 from utils.plots import plot_precision_recall
@@ -33,13 +33,13 @@ from ultralytics.nn.tasks import DetectionModel  # noqa: E402
 from ultralytics.utils.metrics import ConfusionMatrix, DetMetrics, box_iou  # noqa: E402
 
 METRICS = ("precision", "recall", "mAP50", "mAP50-95")
-FEW, HUNDRED = 300, 100  # detections kept of a picture at least, and the step beyond
+FEW, HUNDRED = 300, 100  # detections kept of an image at least, and the step beyond
 IOU_LEVELS = torch.linspace(0.5, 0.95, 10)
 
 
 @dataclass(frozen=True)
-class PictureStats:
-    """What one picture adds to the metrics: n detections in descending confidence, m objects.
+class ImageStats:
+    """What one image adds to the metrics: n detections in descending confidence, m objects.
 
     tp: (n, 10) bool, right at IoU 0.50, 0.55 ... 0.95; conf: (n,) in [0, 1]; pred_cls: (n,); target_cls: (m,).
     """
@@ -53,9 +53,9 @@ class PictureStats:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What `on_image` receives: boxes (n, 4) and targets (m, 4) are xyxy in pixels of the original picture.
+    """What `on_image` receives: boxes (n, 4) and targets (m, 4) are xyxy in pixels of the original image.
 
-    scores: (n,) in [0, 1]; classes: (n,); target_classes: (m,); shape: (height, width) of the original picture.
+    scores: (n,) in [0, 1]; classes: (n,); target_classes: (m,); shape: (height, width) of the original image.
     """
 
     file: str
@@ -71,12 +71,12 @@ class ImageResult:
 class Report:
     """The measurement of one split.
 
-    condition: what the pictures are like ("night", "day"); split: the data YAML's key; metrics: precision, recall (both
+    condition: what the images are like ("night", "day"); split: the data YAML's key; metrics: precision, recall (both
     at the best F1), mAP50, mAP50-95, then those of a protocol (AP, AP50, ... by size, nan without objects, or by
-    frequency, not there without objects), fractions of 1; per_class: one row a class with objects; speed: ms per picture by
-    stage; pictures: the raw matches of each picture, in the data set's order; resolution: "native" where pictures kept
+    frequency, not there without objects), fractions of 1; per_class: one row per class with objects; speed: ms per image by
+    stage; images: the raw matches of each image, in the data set's order; resolution: "native" where images kept
     their own size, "upsampled" where their longer side was brought to one size, "sliced" where tiles were; enhanced: by
-    what pictures were brightened, if they were.
+    what images were brightened, if they were.
     """
 
     condition: str
@@ -86,7 +86,7 @@ class Report:
     metrics: dict[str, float]
     per_class: list[dict[str, Any]]
     speed: dict[str, float]
-    pictures: tuple[PictureStats, ...] = field(default=(), repr=False, compare=False)
+    per_image: tuple[ImageStats, ...] = field(default=(), repr=False, compare=False)
     resolution: str = "upsampled"
     enhanced: str = ""
 
@@ -128,9 +128,9 @@ def evaluate_detector(
     and acts on CUDA only; the weights are not changed. `end2end` asks for the NMS-free head where the model has one;
     otherwise every model goes through suppression, as in Ultralytics. With `plots`, curves and confusion matrices go to
     `save_dir`. Without `max_det`, it follows the data, see `enough`. `protocol`: "coco", "aitod" or "lvis" adds its numbers to
-    the metrics, over boxes in pixels of the original pictures; "lvis" needs `long_tail`. With `slicing`, pictures larger
-    than a slice go through the network in tiles. `enhance`: pictures (B, 3, H, W) in [0, 1] and their batch to the
-    pictures that the network sees; not with `slicing`.
+    the metrics, over boxes in pixels of the original images; "lvis" needs `long_tail`. With `slicing`, images larger
+    than a slice go through the network in tiles. `enhance`: images (B, 3, H, W) in [0, 1] and their batch to the
+    images that the network sees; not with `slicing`.
     """
     device = torch.device(device)
     if max_det is None:
@@ -139,42 +139,42 @@ def evaluate_detector(
     tally = Tally(model.names, settings, confusion=plots, protocol=protocol, long_tail=long_tail)
     watch = Stopwatch(device)
     network = Network(model, device, settings, watch)
-    title = f"{condition} {'pictures' if slicing else 'batches'}" if progress else ""
+    title = f"{condition} {'images' if slicing else 'batches'}" if progress else ""
     common = (batch_size, workers, title)
-    seen = sliced_pictures(network, dataset, slicing, *common) if slicing else whole_pictures(network, dataset, *common)
+    seen = sliced_images(network, dataset, slicing, *common) if slicing else whole_images(network, dataset, *common)
     with inference_state(model, settings):
-        for picture in seen:
-            tally.add(picture, on_image)
+        for image in seen:
+            tally.add(image, on_image)
     seen_at = "sliced" if slicing else resolution(dataset)
     return replace(tally.report(condition, split, watch, save_dir if plots else None), resolution=seen_at)
 
 
 def fullest(dataset: Any) -> int:
-    """The number of objects of the picture with most of them."""
+    """The number of objects of the image with most of them."""
     return max((len(label.classes) for label in dataset.source), default=0)
 
 
 def resolution(dataset: Any) -> str:
-    """How large the network sees the pictures, in a word: `native` or `upsampled`."""
+    """How large the network sees the images, in a word: `native` or `upsampled`."""
     return "native" if getattr(dataset, "native", False) else "upsampled"
 
 
 def enough(objects: int, protocol: str | None = None) -> int:
-    """Detections to keep of a picture, where the fullest has so many objects: whole hundreds from 300.
+    """Detections to keep of an image, where the fullest has so many objects: whole hundreds from 300.
 
-    AI-TOD's protocol wants at least 1500; LVIS's scores 300 of a picture, and no more.
+    AI-TOD's protocol wants at least 1500; LVIS's scores 300 of an image, and no more.
 
     >>> enough(12), enough(301), enough(12, "aitod"), enough(2667, "aitod"), enough(301, "lvis")
     (300, 400, 1500, 2700, 300)
     """
     rules = PROTOCOLS[protocol] if protocol else None
-    if rules is not None and rules.most_in_picture is not None:
-        return rules.most_in_picture
+    if rules is not None and rules.most_in_image is not None:
+        return rules.most_in_image
     return max(FEW, rules.most if rules else 0, -(-objects // HUNDRED) * HUNDRED)
 
 
 class Tally:
-    """Collects the matches of each picture and turns them into a report."""
+    """Collects the matches of each image and turns them into a report."""
 
     def __init__(
         self,
@@ -190,13 +190,13 @@ class Tally:
             )
         self.names = {0: "object"} if settings.single_cls else dict(names)
         self.settings = settings
-        self.pictures: list[PictureStats] = []
+        self.images: list[ImageStats] = []
         self.confusion = ConfusionMatrix(names=self.names) if confusion else None
         self.long_tail = long_tail
         self.meter = ProtocolMeter(protocol, long_tail.frequency if long_tail else ()) if protocol else None
 
     def add(self, seen: Seen, on_image: Callable[[ImageResult], None] | None = None) -> None:
-        """Match the detections of one picture with its labels."""
+        """Match the detections of one image with its labels."""
         target = {"cls": seen.classes, "bboxes": seen.boxes}  # (m,), (m, 4)
         detected = {
             "bboxes": seen.found[:, :4],
@@ -206,8 +206,8 @@ class Tally:
         if self.settings.single_cls:
             target["cls"], detected["cls"] = torch.zeros_like(target["cls"]), torch.zeros_like(detected["cls"])
         columns = (detected["conf"], detected["cls"], target["cls"])
-        stats = PictureStats(seen.file, match(detected, target), *(c.cpu().numpy() for c in columns))
-        self.pictures.append(stats)
+        stats = ImageStats(seen.file, match(detected, target), *(c.cpu().numpy() for c in columns))
+        self.images.append(stats)
         if self.confusion is not None:
             self.confusion.process_batch(detected, target, conf=0.25)
         if on_image is not None or self.meter is not None:
@@ -225,7 +225,7 @@ class Tally:
 
     def report(self, condition: str, split: str, watch: Stopwatch, plots_to: Path | None = None) -> Report:
         """Average everything that was added; with `plots_to`, draw the curves there."""
-        metrics = average(self.pictures, self.names, plots_to)
+        metrics = average(self.images, self.names, plots_to)
         means = dict(zip(METRICS, map(float, metrics.mean_results()), strict=True))
         rows = per_class(metrics, self.names)
         if self.meter is not None:
@@ -234,9 +234,9 @@ class Tally:
             rows = [{**row, **by_class[int(number)]} for row, number in zip(rows, metrics.ap_class_index, strict=True)]
         if plots_to is not None:
             self._draw(metrics, means, plots_to)
-        instances = sum(len(picture.target_cls) for picture in self.pictures)
-        images = len(self.pictures)
-        return Report(condition, split, images, instances, means, rows, watch.per_image(images), tuple(self.pictures))
+        instances = sum(len(image.target_cls) for image in self.images)
+        images = len(self.images)
+        return Report(condition, split, images, instances, means, rows, watch.per_image(images), tuple(self.images))
 
     def _draw(self, metrics: DetMetrics, means: Mapping[str, float], folder: Path) -> None:
         """Confusion matrices, and the precision-recall curve anew where a protocol's numbers belong on it."""
@@ -261,8 +261,8 @@ def match(detected: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> np.nd
     return BaseValidator.match_predictions(levels, detected["cls"], target["cls"], iou).numpy()
 
 
-def original_pixels(seen: Seen, stats: PictureStats) -> ImageResult:
-    """The same picture in its own pixels, clipped to it."""
+def original_pixels(seen: Seen, stats: ImageStats) -> ImageResult:
+    """The same image in its own pixels, clipped to it."""
     found, truth = seen.original(seen.found[:, :4]), seen.original(seen.boxes)
     return ImageResult(stats.file, seen.shape, found, stats.conf, stats.pred_cls, truth, stats.target_cls)
 
@@ -275,18 +275,18 @@ def label_areas(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, 2:] - boxes[:, :2]).astype(float).round(2).prod(1)
 
 
-def average(pictures: list[PictureStats], names: Mapping[int, str], plots_to: Path | None = None) -> DetMetrics:
-    """Ultralytics' precision, recall and average precision over pictures (at least one)."""
+def average(images: list[ImageStats], names: Mapping[int, str], plots_to: Path | None = None) -> DetMetrics:
+    """Ultralytics' precision, recall and average precision over images (at least one)."""
     metrics = DetMetrics(names=dict(names))
-    for picture in pictures:
-        columns = {key: getattr(picture, key) for key in ("tp", "conf", "pred_cls", "target_cls")}
-        metrics.update_stats({**columns, "target_img": np.unique(picture.target_cls), "im_name": picture.file})
+    for image in images:
+        columns = {key: getattr(image, key) for key in ("tp", "conf", "pred_cls", "target_cls")}
+        metrics.update_stats({**columns, "target_img": np.unique(image.target_cls), "im_name": image.file})
     metrics.process(save_dir=plots_to or Path(), plot=plots_to is not None)
     return metrics
 
 
 def per_class(metrics: DetMetrics, names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """One row a class with objects: class, images, instances and the four metrics."""
+    """One row per class with objects: class, images, instances and the four metrics."""
     return [
         {
             "class": names[int(c)],

@@ -1,4 +1,4 @@
-"""Where the detections of an evaluation come from: a network, and each picture of a data set through it."""
+"""Where the detections of an evaluation come from: a network, and each image of a data set through it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ STAGES = ("preprocess", "inference", "postprocess")
 
 @dataclass(frozen=True)
 class Settings:
-    """How predictions become detections; `conf`, `iou` in [0, 1], `max_det` detections a picture.
+    """How predictions become detections; `conf`, `iou` in [0, 1], `max_det` detections per image.
 
-    enhance: what is done to pictures (B, 3, H, W) in [0, 1] of a batch before the network sees them.
+    enhance: what is done to images (B, 3, H, W) in [0, 1] of a batch before the network sees them.
     """
 
     conf: float = 0.001
@@ -45,10 +45,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Seen:
-    """One picture with what was found and what there is, in the pixels in which the two are compared.
+    """One image with what was found and what there is, in the pixels in which the two are compared.
 
-    found: (n, 6) xyxy, confidence in [0, 1], class, surest first; boxes: (m, 4) xyxy; classes: (m,); shape: (height,
-    width) of the original picture; ratio_pad: ((gain y, gain x), (pad x, pad y)) from its pixels to these.
+    found: (n, 6) xyxy, confidence in [0, 1], class, by descending confidence; boxes: (m, 4) xyxy; classes: (m,); shape: (height,
+    width) of the original image; ratio_pad: ((gain y, gain x), (pad x, pad y)) from its pixels to these.
     """
 
     file: str
@@ -59,7 +59,7 @@ class Seen:
     ratio_pad: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 1.0), (0.0, 0.0))
 
     def original(self, boxes: Tensor) -> np.ndarray:
-        """boxes (n, 4) in pixels of the original picture, clipped to it."""
+        """boxes (n, 4) in pixels of the original image, clipped to it."""
         return ops.scale_boxes(self.shape, boxes.clone(), self.shape, self.ratio_pad).cpu().numpy()
 
 
@@ -80,13 +80,13 @@ class Stopwatch:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
     def per_image(self, images: int) -> dict[str, float]:
-        """Milliseconds per picture by stage."""
+        """Milliseconds per image by stage."""
         return {stage: 1e3 * seconds / max(images, 1) for stage, seconds in self.seconds.items()}
 
 
 @dataclass(frozen=True)
 class Network:
-    """A model that lies on `device`, as a function from pictures to detections; `watch` takes its times."""
+    """A model that lies on `device`, as a function from images to detections; `watch` takes its times."""
 
     model: DetectionModel
     device: torch.device
@@ -143,14 +143,14 @@ def inference_state(model: DetectionModel, settings: Settings) -> Iterator[None]
                 setattr(head, name, kept[name])
 
 
-def whole_pictures(network: Network, dataset: Any, batch_size: int, workers: int, progress: str = "") -> Iterator[Seen]:
-    """Each picture as the data set letterboxes it, in its order, compared in network pixels.
+def whole_images(network: Network, dataset: Any, batch_size: int, workers: int, progress: str = "") -> Iterator[Seen]:
+    """Each image as the data set letterboxes it, in its order, compared in network pixels.
 
     progress: what a progress line calls the batches; empty for none.
     """
     loader = load(dataset, batch_size, workers, network.device)
     for batch in show_progress(loader, len(loader), progress) if progress else loader:
-        yield from pictures_of(network, batch)
+        yield from images_of(network, batch)
 
 
 def load(dataset: Any, batch_size: int, workers: int, device: torch.device) -> DataLoader[Any]:
@@ -162,17 +162,17 @@ def load(dataset: Any, batch_size: int, workers: int, device: torch.device) -> D
     return DataLoader(dataset, **size, num_workers=workers, collate_fn=dataset.collate_fn, pin_memory=pinned)
 
 
-def pictures_of(network: Network, batch: dict[str, Any]) -> Iterator[Seen]:
-    """The pictures of one batch, with what the network finds in each."""
+def images_of(network: Network, batch: dict[str, Any]) -> Iterator[Seen]:
+    """The images of one batch, with what the network finds in each."""
     found = network(batch["img"], batch)
     with network.watch("postprocess"):
-        together = torch.cat(found).cpu()  # once a batch: matching takes many small steps, each a wait on a GPU
+        together = torch.cat(found).cpu()  # once per batch: matching takes many small steps, each a wait on a GPU
     for index, detections in enumerate(together.split([len(boxes) for boxes in found])):
         yield _of_batch(detections, batch, index)
 
 
 def _of_batch(found: Tensor, batch: dict[str, Any], index: int) -> Seen:
-    """Picture `index` of a batch."""
+    """Image `index` of a batch."""
     mine = batch["batch_idx"] == index
     height, width = batch["img"].shape[2:]
     scale = torch.tensor((width, height, width, height), device=found.device)

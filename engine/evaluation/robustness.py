@@ -1,8 +1,8 @@
-"""The robustness table: a detector measured on clean pictures and under every corruption and severity.
+"""The robustness table: a detector measured on clean images and under every corruption and severity.
 
-Pictures are loaded and letterboxed once a split and kept as bytes; corruptions are made on the detector's device, batch
-by batch, just before the network. They come upon the picture as the network sees it (its size after letterboxing,
-without the padding), as in COCO-C with pictures that are brought to `imgsz` first.
+Images are loaded and letterboxed once per split and kept as bytes; corruptions are made on the detector's device, batch
+by batch, just before the network. They come upon the image as the network sees it (its size after letterboxing,
+without the padding), as in COCO-C with images that are brought to `imgsz` first.
 Source of mPC and rPC: Michaelis et al., Benchmarking Robustness in Object Detection (2019), section 3.3.
 """
 
@@ -21,9 +21,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from data.degradations.corruption_sets import Area, Corrupter, labels_of
-from data.degradations.recipes import picture_seed
+from data.degradations.recipes import image_seed
 from engine.evaluation.evaluator import Report, Tally, resolution
-from engine.evaluation.predictions import Network, Settings, Stopwatch, inference_state, load, pictures_of
+from engine.evaluation.predictions import Network, Settings, Stopwatch, images_of, inference_state, load
 from utils.files import atomic_write
 from utils.plots import plot_heat_map
 from utils.progress import progress as show_progress
@@ -31,12 +31,12 @@ from utils.tables import cell, save_csv, text_table
 
 Batch = dict[str, Any]
 STAGES = ("loading", "corruptions", "preprocess", "inference", "postprocess")  # as the stopwatch calls them
-KEPT = 0.5  # share of the free memory that letterboxed pictures may take
+KEPT = 0.5  # share of the free memory that letterboxed images may take
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep measures and how. `root`: the folder that pictures' names, and with them their seeds, start at."""
+    """What a sweep measures and how. `root`: the folder that images' names, and with them their seeds, start at."""
 
     corrupters: Sequence[Corrupter]
     severities: Sequence[int]
@@ -84,7 +84,7 @@ class Sweep:
         return 1 - self.seconds.get("inference", 0.0) / max(self.seconds.get("total", 0.0), 1e-9)
 
 
-class Pictures:
+class Images:
     """The letterboxed batches of a data set, loaded once where they fit in memory, else anew in every pass."""
 
     def __init__(self, dataset: Any, plan: Plan) -> None:
@@ -112,22 +112,22 @@ class Pictures:
 def sweep(model: Any, dataset: Any, plan: Plan, *, split: str = "val", condition: str = "val") -> Sweep:
     """Measure `model`, which lies on the plan's device, clean and corrupted; a line is printed for each corruption.
 
-    A picture's seed is that of its name, so that results depend neither on batches nor on their order; every severity
+    An image's seed is that of its name, so that results depend neither on batches nor on their order; every severity
     of a corruption starts from the same seed.
     """
-    pictures, labels = Pictures(dataset, plan), labels_of(plan.corrupters)
+    images, labels = Images(dataset, plan), labels_of(plan.corrupters)
     width = max(len(label) for label in [*labels.values(), "corruption"])
     names = {"condition": condition, "split": split}
     start = time.perf_counter()
-    clean, seconds = _pass(model, pictures, plan, names)
+    clean, seconds = _pass(model, images, plan, names)
     found = Sweep(plan, replace(clean, resolution=resolution(dataset)), seconds=seconds)
     print(
-        f"{condition}, {resolution(dataset)}: {plan.measures[0]} {cell(clean.metrics[plan.measures[0]])} on clean pictures"
+        f"{condition}, {resolution(dataset)}: {plan.measures[0]} {cell(clean.metrics[plan.measures[0]])} on clean images"
     )
     print(_line("corruption", [f"{step}" for step in plan.severities], "mean", width), flush=True)
     for one in plan.corrupters:
         for step in plan.severities:
-            report, seconds = _pass(model, pictures, plan, names, one, step)
+            report, seconds = _pass(model, images, plan, names, one, step)
             found.reports[one, step] = replace(report, resolution=found.clean.resolution)
             found.seconds = {stage: found.seconds[stage] + spent for stage, spent in seconds.items()}
         scores = [found.score(one, step) for step in plan.severities]
@@ -142,25 +142,25 @@ def _line(label: str, cells: Iterable[str], mean: str, width: int) -> str:
 
 def _pass(
     model: Any,
-    pictures: Pictures,
+    images: Images,
     plan: Plan,
     names: Mapping[str, str],
     corrupter: Corrupter | None = None,
     severity: int = 0,
 ) -> tuple[Report, dict[str, float]]:
-    """Once over all pictures. Returns the report and the seconds by stage."""
+    """Once over all images. Returns the report and the seconds by stage."""
     watch = Stopwatch(plan.device)
     watch.seconds |= dict.fromkeys(STAGES, 0.0)
     network = Network(model, plan.device, plan.settings, watch)
     tally = Tally(model.names, plan.settings, protocol=plan.protocol)
     title = f"{names['condition']}, {corrupter.name} {severity}" if corrupter else names["condition"]
-    batches = _timed(iter(pictures), watch)
+    batches = _timed(iter(images), watch)
     with inference_state(model, plan.settings):
-        for batch in show_progress(batches, len(pictures), title) if plan.progress else batches:
+        for batch in show_progress(batches, len(images), title) if plan.progress else batches:
             if corrupter is not None:
                 with watch("corruptions"):
                     batch = {**batch, "img": corrupted(batch, corrupter, severity, plan)}
-            for seen in pictures_of(network, batch):
+            for seen in images_of(network, batch):
                 tally.add(seen)
     return tally.report(names["condition"], names["split"], watch), watch.seconds
 
@@ -176,19 +176,19 @@ def _timed(batches: Iterator[Batch], watch: Stopwatch) -> Iterator[Batch]:
 
 
 def corrupted(batch: Batch, corrupter: Corrupter, severity: int, plan: Plan) -> torch.Tensor:
-    """The pictures (B, 3, H, W) uint8 of a batch, corrupted on the plan's device."""
-    seeds = [picture_seed(name_below(file, plan.root), 0) for file in batch["im_file"]]
+    """The images (B, 3, H, W) uint8 of a batch, corrupted on the plan's device."""
+    seeds = [image_seed(name_below(file, plan.root), 0) for file in batch["im_file"]]
     return corrupter(batch["img"].to(plan.device, non_blocking=True), areas(batch), seeds, severity)
 
 
 def name_below(file: str, root: Path) -> str:
-    """A picture's name from the data set's folder on, with forward slashes; its bare name where it lies elsewhere."""
+    """An image's name from the data set's folder on, with forward slashes; its bare name where it lies elsewhere."""
     path = Path(file)
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
 def areas(batch: Batch) -> list[Area]:
-    """Where each picture of a batch lies within its padding."""
+    """Where each image of a batch lies within its padding."""
     found = []
     for (height, width), ((gain_y, gain_x), (left, top)) in zip(batch["ori_shape"], batch["ratio_pad"], strict=True):
         found.append((int(top), int(left), round(height * gain_y), round(width * gain_x)))
@@ -196,7 +196,7 @@ def areas(batch: Batch) -> list[Area]:
 
 
 def summary(found: Sweep) -> list[dict[str, Any]]:
-    """One row a set of corruptions: clean AP, mPC (mean AP over corruptions and severities) and rPC (mPC / clean AP).
+    """One row per set of corruptions: clean AP, mPC (mean AP over corruptions and severities) and rPC (mPC / clean AP).
 
     Two sets are not averaged together: their severities have nothing to do with each other.
     """
@@ -236,7 +236,7 @@ def time_line(found: Sweep) -> str:
 
 
 def write(sweeps: Sequence[Sweep], folder: Path, plots: bool = True) -> list[dict[str, Any]]:
-    """corruptions.csv, corruptions.json and, with `plots`, a heat map a split; prints the summary. Returns all rows."""
+    """corruptions.csv, corruptions.json and, with `plots`, a heat map per split; prints the summary. Returns all rows."""
     every = [row for found in sweeps for row in rows(found)]
     totals = [row for found in sweeps for row in summary(found)]
     save_csv(folder / "corruptions.csv", every)
@@ -261,7 +261,7 @@ def _without_nan(content: Any) -> Any:
 
 
 def heat_map(found: Sweep, target: Path) -> None:
-    """AP by corruption and severity as a picture, the mean over severities beside it."""
+    """AP by corruption and severity as an image, the mean over severities beside it."""
     plan, table = found.plan, found.table()
     columns = [*map(str, plan.severities), *(["mean"] if len(plan.severities) > 1 else [])]
     values = np.column_stack((table, table.mean(1))) if len(plan.severities) > 1 else table

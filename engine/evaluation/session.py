@@ -14,7 +14,7 @@ from data.config import DataConfig, load_data
 from data.degradations.corruption_sets import choose_corruptions, choose_severities
 from data.detection.dataset import build_dataset
 from data.io.labels import unlabelled
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_detector
 from engine.enhancement.enhancer import Enhancer, enhancer_of
 from engine.evaluation.class_frequency import LongTail, absent_groups, long_tail_of
@@ -53,12 +53,12 @@ class Subject:
 
     @property
     def enhance(self) -> Callable[[Tensor, dict[str, Any]], Tensor] | None:
-        """What brightens the pictures of a batch, as the network is about to see them; padding stays grey."""
+        """What brightens the images of a batch, as the network is about to see them; padding stays grey."""
         enhancer = self.enhancer
         return (lambda images, batch: enhancer.within(images, areas(batch))) if enhancer else None
 
     def named(self, report: Report) -> Report:
-        """The report with what brightened its pictures."""
+        """The report with what brightened its images."""
         return replace(report, enhanced=self.enhancer.name) if self.enhancer else report
 
 
@@ -66,7 +66,7 @@ def load_subject(chosen: ValOptions) -> Subject:
     """Load data and detector, and check that they belong together. Raises UserError where they do not."""
     weights_of(chosen)
     check_togetherness(chosen)
-    config = load_data(chosen.data, make_demo=make_world, need=splits_of(chosen.task))
+    config = load_data(chosen.data, make_demo=make_synthetic, need=splits_of(chosen.task))
     present_splits(config, chosen.task)
     return subject_of(chosen, config)
 
@@ -86,7 +86,7 @@ def subject_of(chosen: ValOptions, config: DataConfig) -> Subject:
     size = -(-chosen.imgsz // int(max(model.stride))) * int(max(model.stride))
     if chosen.native:
         print(
-            f"native: every picture at its own size, in grey up to multiples of {int(max(model.stride))} px; --imgsz rests"
+            f"native: every image at its own size, in grey up to multiples of {int(max(model.stride))} px; --imgsz rests"
         )
     elif size != chosen.imgsz:
         print(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
@@ -94,10 +94,10 @@ def subject_of(chosen: ValOptions, config: DataConfig) -> Subject:
         print("note: --half acts on GPUs only; float32 is used")
     long_tail = long_tail_of(config, single_cls=chosen.single_cls) if chosen.protocol == "lvis" else None
     if long_tail and (unseen := long_tail.frequency.count("")):
-        print(f"note: {unseen} classes have no training picture: they count in AP, but are in no group")
+        print(f"note: {unseen} classes have no training image: they count in AP, but are in no group")
     enhancer = enhancer_of(chosen, device)
     if enhancer is not None:
-        print(f"every picture is brightened by {enhancer.name} before the detector sees it")
+        print(f"every image is brightened by {enhancer.name} before the detector sees it")
     return Subject(model, config, replace(chosen, imgsz=size), device, long_tail, enhancer)
 
 
@@ -117,11 +117,11 @@ def check_togetherness(chosen: ValOptions) -> None:
                 f"{name}: --task {chosen.task} measures squares of --imgsz. Choose --task val, test or train."
             )
         if chosen.slice is not None:
-            raise UserError(f"{name}: --slice looks at pictures in tiles of its own. Leave one of the two options out.")
+            raise UserError(f"{name}: --slice looks at images in tiles of its own. Leave one of the two options out.")
     apart = {"--slice": chosen.slice is not None, "--show-crux": chosen.show_crux}
     for name in (name for name, on in apart.items() if on and chosen.enhance != "none"):
         raise UserError(
-            f"--enhance: {name} reads pictures in a way of its own, unenhanced. Leave one of the two options out, or "
+            f"--enhance: {name} reads images in a way of its own, unenhanced. Leave one of the two options out, or "
             "measure a copy made by prepare.py enhance."
         )
     if chosen.native and chosen.show_crux:
@@ -134,7 +134,7 @@ def check_togetherness(chosen: ValOptions) -> None:
         choose_corruptions(chosen.corruptions)
         choose_severities(chosen.severities)
         if chosen.show_crux:
-            raise UserError("--corruptions: writes a table, no pictures. Leave out --show-crux, or --corruptions.")
+            raise UserError("--corruptions: writes a table, no images. Leave out --show-crux, or --corruptions.")
     if chosen.corruptions is not None or chosen.task in {"speed", "study"}:
         whole = "--corruptions" if chosen.corruptions is not None else f"--task {chosen.task}"
         wanted = {"--save-txt": chosen.save_txt, "--save-json": chosen.save_json}
@@ -146,7 +146,7 @@ def check_crux(model: Any, chosen: ValOptions) -> None:
     """UserError where there is no crux map to show."""
     split_of(model)
     if chosen.task in {"speed", "study"}:
-        raise UserError(f"--show-crux: --task {chosen.task} draws no pictures. Choose --task val, test or train.")
+        raise UserError(f"--show-crux: --task {chosen.task} draws no images. Choose --task val, test or train.")
     if chosen.slice is not None:
         raise UserError("--show-crux: every tile of --slice has a map of its own. Leave one of the two options out.")
 
@@ -186,7 +186,7 @@ def measure(
     rect: bool = True,
     progress: bool = True,
 ) -> Report:
-    """Measure one split as the options say. Curves go to `folder`; each listener gets every picture's result."""
+    """Measure one split as the options say. Curves go to `folder`; each listener gets every image's result."""
     options = subject.options
     dataset = dataset_of(subject, split, rect)
     heard = list(listeners)
@@ -233,7 +233,7 @@ def dataset_of(subject: Subject, split: str, rect: bool = True) -> Any:
 
 
 def _slicing(subject: Subject) -> Slicing | None:
-    """How pictures are cut into tiles, if they are."""
+    """How images are cut into tiles, if they are."""
     chosen = subject.options
     if chosen.slice is None:
         return None
@@ -241,13 +241,13 @@ def _slicing(subject: Subject) -> Slicing | None:
 
 
 def mention(dataset: Any, report: Report, options: ValOptions) -> None:
-    """Say what the numbers do not: pictures that were left out, and pictures with more objects than detections."""
+    """Say what the numbers do not: images that were left out, and images with more objects than detections."""
     for path, reason in dataset.skipped:
         print(f"note: left out {path}: {reason}")
     for line in unlabelled(dataset.source, report.split):
         print(line)
-    most = max((len(picture.target_cls) for picture in report.pictures), default=0)
+    most = max((len(image.target_cls) for image in report.per_image), default=0)
     if options.max_det is not None and most > options.max_det:
-        print(f"note: a picture of {report.split} has {most} objects, more than --max-det {options.max_det} can find")
+        print(f"note: an image of {report.split} has {most} objects, more than --max-det {options.max_det} can find")
     if options.protocol == "lvis" and (groups := absent_groups(report.metrics)):
         print(f"note: {report.split} has no object of a class that is {' or '.join(groups)}: no AP of these")

@@ -1,4 +1,4 @@
-"""Large pictures measured slice by slice: tiles go through the network, and their boxes become the picture's."""
+"""Large images measured slice by slice: tiles go through the network, and their boxes become the image's."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from ultralytics.utils import ops  # noqa: E402
 
 @dataclass(frozen=True)
 class Slicing:
-    """Tiles of `size` px a side that share `overlap` of it, and how their boxes are joined ("nmm" or "nms").
+    """Tiles of `size` px per side that share `overlap` of it, and how their boxes are joined ("nmm" or "nms").
 
-    imgsz, stride: each tile is fitted into imgsz px, padded to whole strides, as a picture would be.
+    imgsz, stride: each tile is fitted into imgsz px, padded to whole strides, as an image would be.
     """
 
     size: int
@@ -41,7 +41,7 @@ class Slicing:
 
 @dataclass(frozen=True)
 class Tiles:
-    """One picture ready for the network: images (k, 3, h, w) uint8, and the part of the picture that each shows.
+    """One image ready for the network: images (k, 3, h, w) uint8, and the part of the image that each shows.
 
     windows: (k, 4) x1 y1 x2 y2 px; ratio_pad: from a tile's pixels to the network's, as in `Seen`.
     """
@@ -51,8 +51,8 @@ class Tiles:
     ratio_pad: Any
 
 
-class TiledPictures(Dataset[Tiles]):
-    """The pictures of a data set as tiles; one that is no larger than a tile is the data set's own item."""
+class TiledImages(Dataset[Tiles]):
+    """The images of a data set as tiles; one that is no larger than a tile is the data set's own item."""
 
     def __init__(self, dataset: Any, slicing: Slicing) -> None:
         self.dataset, self.slicing = dataset, slicing
@@ -68,8 +68,8 @@ class TiledPictures(Dataset[Tiles]):
         if len(windows) == 1:
             item = self.dataset[index]
             return Tiles(item["img"][None], windows, item["ratio_pad"])
-        picture = read_image(label.image)
-        return self._fitted([picture[y1:y2, x1:x2] for x1, y1, x2, y2 in windows], windows)
+        image = read_image(label.image)
+        return self._fitted([image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows], windows)
 
     def _fitted(self, tiles: list[np.ndarray], windows: np.ndarray) -> Tiles:
         """Tiles (h, w, 3) BGR of one shape, letterboxed."""
@@ -81,17 +81,17 @@ class TiledPictures(Dataset[Tiles]):
         return Tiles(torch.from_numpy(np.ascontiguousarray(images)), windows, (gains, (plan["left"], plan["top"])))
 
 
-def sliced_pictures(
+def sliced_images(
     network: Network, dataset: Any, slicing: Slicing, batch_size: int, workers: int, progress: str = ""
 ) -> Iterator[Seen]:
-    """Each picture of the data set through its tiles, `batch_size` at a time, compared in the picture's own pixels.
+    """Each image of the data set through its tiles, `batch_size` at a time, compared in the image's own pixels.
 
-    progress: what a progress line calls the pictures; empty for none.
+    progress: what a progress line calls the images; empty for none.
     """
-    tiled = TiledPictures(dataset, slicing)
+    tiled = TiledImages(dataset, slicing)
     loader: DataLoader[Any] = DataLoader(tiled, batch_size=None, num_workers=workers_that_fit(workers, tiled))
-    pictures = show_progress(loader, len(tiled), progress) if progress else loader
-    for label, tiles in zip(tiled.labels, pictures, strict=True):
+    images = show_progress(loader, len(tiled), progress) if progress else loader
+    for label, tiles in zip(tiled.labels, images, strict=True):
         found = [boxes for part in tiles.images.split(batch_size) for boxes in network(part)]
         with network.watch("postprocess"):
             merged = joined(found, tiles, label.shape, slicing, network.settings)
@@ -99,7 +99,7 @@ def sliced_pictures(
 
 
 def _seen(found: Tensor, label: Label) -> Seen:
-    """Detections of a picture beside its labels, all in its own pixels."""
+    """Detections of an image beside its labels, all in its own pixels."""
     height, width = label.shape
     scale = torch.tensor((width, height, width, height), device=found.device)
     boxes = ops.xywh2xyxy(torch.as_tensor(label.boxes, device=found.device)) * scale  # (m, 4)
@@ -107,7 +107,7 @@ def _seen(found: Tensor, label: Label) -> Seen:
 
 
 def joined(found: list[Tensor], tiles: Tiles, shape: tuple[int, int], slicing: Slicing, settings: Settings) -> Tensor:
-    """Detections (k, 6) of each tile, in network pixels -> (n, 6) of the picture (height, width), in its own."""
+    """Detections (k, 6) of each tile, in network pixels -> (n, 6) of the image (height, width), in its own."""
     (gain_y, gain_x), (pad_x, pad_y) = tiles.ratio_pad
     offset = torch.tensor((pad_x, pad_y, pad_x, pad_y), device=found[0].device)
     gain = torch.tensor((gain_x, gain_y, gain_x, gain_y), device=found[0].device)

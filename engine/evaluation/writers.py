@@ -1,4 +1,4 @@
-"""What a validation can write beside its table: label files, COCO JSON, sample pictures."""
+"""What a validation can write beside its table: label files, COCO JSON, sample images."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from engine.evaluation.evaluator import ImageResult, label_areas
 from utils.draw import draw_boxes
 from utils.files import atomic_write
 from utils.metrics import evaluate
-from utils.plots import plot_pictures
+from utils.plots import plot_images
 
-SAMPLES = 8  # pictures on the contact sheet
+SAMPLES = 8  # images on the contact sheet
 SURE = 0.25  # confidence from which a detection is drawn
-READABLE = 640  # smaller pictures are drawn larger, so that their tags do not cover them; pixels of the longer side
+READABLE = 640  # smaller images are drawn larger, so that their tags do not cover them; pixels of the longer side
 
 
 class TextWriter:
-    """Detections as YOLO label files, one a picture: class, centre x, centre y, width, height (fractions), confidence.
+    """Detections as YOLO label files, one per image: class, centre x, centre y, width, height (fractions), confidence.
 
-    Files are named by the picture's path below the pictures' common folder, so equal names in two folders stay apart.
+    Files are named by the image's path below the images' common folder, so equal names in two folders stay apart.
     """
 
     def __init__(self, folder: Path, confidence: bool) -> None:
@@ -35,7 +35,7 @@ class TextWriter:
         self.texts: dict[str, str] = {}
 
     def __call__(self, result: ImageResult) -> None:
-        """Note one picture's detections."""
+        """Note one image's detections."""
         height, width = result.shape
         x1, y1, x2, y2 = result.boxes.T.reshape(4, -1) / np.array([width, height, width, height])[:, None]
         columns = [result.classes, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
@@ -44,7 +44,7 @@ class TextWriter:
         self.texts[result.file] = "".join(line + "\n" for line in lines)
 
     def close(self) -> None:
-        """Write the files; pictures without a detection get none."""
+        """Write the files; images without a detection get none."""
         folder = os.path.commonpath([os.path.dirname(file) for file in self.texts]) if self.texts else ""
         for file, text in self.texts.items():
             if text:
@@ -55,7 +55,7 @@ class TextWriter:
 class JsonWriter:
     """`predictions.json` and `labels.json` in COCO's form, and the COCO protocol's numbers over the two.
 
-    A picture is numbered by its file name where that is a number (as COCO's are) and no other picture has it, else by
+    An image is numbered by its file name where that is a number (as COCO's are) and no other image has it, else by
     its place. Classes are numbered from 1, in the data YAML's order. With `long_tail`, the labels say all that LVIS's
     protocol needs.
     """
@@ -74,7 +74,7 @@ class JsonWriter:
         self.results: list[ImageResult] = []
 
     def __call__(self, result: ImageResult) -> None:
-        """Note one picture."""
+        """Note one image."""
         self.results.append(result)
 
     def close(self) -> dict[str, float]:
@@ -87,14 +87,14 @@ class JsonWriter:
         return evaluate({**self.labels}, self.predictions)
 
     def _numbers(self) -> list[int]:
-        """One number a picture, none twice."""
+        """One number per image, none twice."""
         stems = [Path(result.file).stem for result in self.results]
         if all(stem.isdecimal() for stem in stems) and len({int(stem) for stem in stems}) == len(stems):
             return [int(stem) for stem in stems]
         return list(range(1, len(stems) + 1))
 
     def _add(self, number: int, result: ImageResult) -> None:
-        """The entries of one picture."""
+        """The entries of one image."""
         height, width = result.shape
         image = {"id": number, "file_name": Path(result.file).name, "height": height, "width": width}
         self.labels["images"].append(image | self._federated(result))
@@ -107,7 +107,7 @@ class JsonWriter:
             self.predictions.append({**entry, "bbox": [round(side, 3) for side in box], "score": float(f"{score:.6g}")})
 
     def _federated(self, result: ImageResult) -> dict[str, list[int]]:
-        """LVIS's lists of a picture: classes looked for in vain (all others, in a set that knows no such lists)."""
+        """LVIS's lists of an image: classes looked for in vain (all others, in a set that knows no such lists)."""
         if self.long_tail is None:
             return {}
         known = self.long_tail.of(result.file)
@@ -122,35 +122,35 @@ def _corner_size(boxes: np.ndarray) -> list[list[float]]:
     return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1).tolist()
 
 
-def magnified(picture: np.ndarray) -> tuple[np.ndarray, float]:
-    """A picture (H, W, 3), enlarged where it is small, and the factor."""
-    scale = max(1.0, READABLE / max(picture.shape[:2]))
-    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), scale
+def magnified(image: np.ndarray) -> tuple[np.ndarray, float]:
+    """An image (H, W, 3), enlarged where it is small, and the factor."""
+    scale = max(1.0, READABLE / max(image.shape[:2]))
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), scale
 
 
 def sure_boxes(result: ImageResult, scale: float) -> np.ndarray:
-    """The detections worth drawing on a picture `scale` times as large: (n, 6) xyxy px, confidence, class."""
+    """The detections worth drawing on an image `scale` times as large: (n, 6) xyxy px, confidence, class."""
     return np.column_stack((scale * result.boxes, result.scores, result.classes))[result.scores > SURE]
 
 
 class Samples:
-    """A contact sheet: the first pictures, with their labels and, beside it, with what was detected."""
+    """A contact sheet: the first images, with their labels and, beside it, with what was detected."""
 
     def __init__(self, target: Path, names: Mapping[int, str]) -> None:
         self.target, self.names = target, names
         self.cells: list[tuple[str, np.ndarray]] = []
 
     def __call__(self, result: ImageResult) -> None:
-        """Draw one picture, as long as there is room."""
+        """Draw one image, as long as there is room."""
         if len(self.cells) >= 2 * SAMPLES:
             return
-        (picture, scale), name = magnified(read_image(Path(result.file))), Path(result.file).name
+        (image, scale), name = magnified(read_image(Path(result.file))), Path(result.file).name
         labels = np.column_stack((scale * result.targets, np.ones(len(result.targets)), result.target_classes))
         found = sure_boxes(result, scale)
         for title, boxes, conf in ((f"{name}: labels", labels, False), (f"{name}: detections", found, True)):
-            drawn = draw_boxes(picture, boxes, self.names, conf=conf)
+            drawn = draw_boxes(image, boxes, self.names, conf=conf)
             self.cells.append((title, drawn[..., ::-1]))
 
     def close(self) -> None:
         """Write the sheet."""
-        plot_pictures(self.cells, self.target)
+        plot_images(self.cells, self.target)

@@ -35,7 +35,7 @@ class Ready(nn.Module):
         self.network, self.normalise = network, normalise
 
     def forward(self, seen: Tensor) -> Tensor:
-        """seen: RGB pictures (B, 3, S, S) or clips (B, 3, T, S, S)."""
+        """seen: RGB images (B, 3, S, S) or clips (B, 3, T, S, S)."""
         scores: Tensor = self.network(self.normalise(seen)).softmax(1)
         return scores
 

@@ -150,7 +150,7 @@ def _comparable(options: ExportOptions) -> bool:
 def compare(
     detector: DetectionModel, file: Path, kind: str, size: tuple[int, int], batch_size: int = 1
 ) -> float | None:
-    """Largest difference between an exported network and its detector on one picture of noise (B, 3, H, W).
+    """Largest difference between an exported network and its detector on one image of noise (B, 3, H, W).
 
     Values above 1 (pixels) count relative to themselves. None for a format that cannot be run here.
     """

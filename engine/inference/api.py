@@ -47,12 +47,12 @@ class Detector(Protocol):
     """What the loop asks of a detector; `engine.inference.predictor.Runner` is one."""
 
     names: Mapping[int, str]
-    shapes: list[tuple[int, int]]  # (height, width) of each picture of the last call, as the network saw it
-    milliseconds: float  # inference time of the last call, a picture
+    shapes: list[tuple[int, int]]  # (height, width) of each image of the last call, as the network saw it
+    milliseconds: float  # inference time of the last call, an image
     spent: dict[str, float]  # seconds by stage, over all calls
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
-        """Boxes (n, 6) of each picture."""
+        """Boxes (n, 6) of each image."""
         ...
 
 
@@ -69,9 +69,9 @@ class DetectResult:
 def stream(
     *, detector: Detector | None = None, preprocess: Preprocess | None = None, **options: Any
 ) -> Iterator[tuple[str, int, np.ndarray, Tensor]]:
-    """Yield (source, frame number from 1, picture, boxes) of every frame, with the options of detect.py. Saves nothing.
+    """Yield (source, frame number from 1, image, boxes) of every frame, with the options of detect.py. Saves nothing.
 
-    detector: used in place of `weights`. preprocess: a picture (H, W, 3) uint8 to another, before detection. Raises
+    detector: used in place of `weights`. preprocess: an image (H, W, 3) uint8 to another, before detection. Raises
     UserError for wrong options, and at the end where every source failed.
     """
     (chosen,) = build([DetectOptions], options)
@@ -85,9 +85,9 @@ def stream(
 
 
 def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = None, **options: Any) -> DetectResult:
-    """Run a detector over sources, with the options of detect.py; print a line a frame, save what was asked for.
+    """Run a detector over sources, with the options of detect.py; print a line per frame, save what was asked for.
 
-    detector: used in place of `weights`. preprocess: a picture (H, W, 3) uint8 to another, before detection. Videos
+    detector: used in place of `weights`. preprocess: an image (H, W, 3) uint8 to another, before detection. Videos
     are complete also after Ctrl-C. Raises UserError for wrong options, and where every source failed.
     Weights of another task go to that task's own detection, which takes the same options.
     """
@@ -122,7 +122,7 @@ def _task(options: DetectOptions) -> str:
 
 
 def _before(options: DetectOptions, preprocess: Preprocess | None) -> Preprocess | None:
-    """What happens to a whole picture before it is scaled: the caller's step, then --enhance."""
+    """What happens to a whole image before it is scaled: the caller's step, then --enhance."""
     return chained(preprocess, enhancer_of(options, pick_device(options.device)))
 
 

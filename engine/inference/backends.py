@@ -76,7 +76,7 @@ class TorchNetwork:
         return (output[0] if isinstance(output, (tuple, list)) else output).float()
 
     def _batch(self, images: Sequence[np.ndarray]) -> Tensor:
-        """Pictures as a network takes them: (B, 3, H, W), red-green-blue, in [0, 1]."""
+        """Images as a network takes them: (B, 3, H, W), red-green-blue, in [0, 1]."""
         if self.device.type == "cpu":
             return torch.from_numpy(_blob(images))
         bytes_ = torch.from_numpy(np.stack(images)).to(self.device)  # a quarter of the traffic of floats
@@ -163,12 +163,12 @@ def load_network(weights: Path, options: Any) -> Network:
 
 
 def _blob(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures as a network takes them: float32 (B, 3, H, W), red-green-blue, in [0, 1]."""
+    """Images as a network takes them: float32 (B, 3, H, W), red-green-blue, in [0, 1]."""
     return cv2.dnn.blobFromImages(list(images), 1 / 255, swapRB=True)
 
 
 def _parts(blob: np.ndarray, single: bool) -> list[np.ndarray]:
-    """The batch, cut into single pictures where the file takes no more."""
+    """The batch, cut into single images where the file takes no more."""
     return [blob[i : i + 1] for i in range(len(blob))] if single else [blob]
 
 
@@ -195,7 +195,7 @@ def _refuse_other_tasks(path: Path, stored: Mapping[str, str], shape: Sequence[A
     if task == DETECT and len(shape) == 4:
         return
     what = (
-        f"is of task '{task}'" if task != DETECT else f"takes no pictures: its input has {len(shape)} dimensions, not 4"
+        f"is of task '{task}'" if task != DETECT else f"takes no images: its input has {len(shape)} dimensions, not 4"
     )
     raise UserError(
         f"--weights {path}: {what}, and of .onnx files only detectors are run here. A classifier's .pt or .safetensors "
@@ -204,7 +204,7 @@ def _refuse_other_tasks(path: Path, stored: Mapping[str, str], shape: Sequence[A
 
 
 def _fixed(shape: Sequence[Any]) -> tuple[bool, tuple[int, int] | None]:
-    """Of an input shape (B, 3, H, W): whether it takes single pictures only, and (H, W) where that is fixed."""
+    """Of an input shape (B, 3, H, W): whether it takes single images only, and (H, W) where that is fixed."""
     height, width = shape[2:4]
     fixed = isinstance(height, int) and isinstance(width, int)
     return shape[0] == 1, (height, width) if fixed else None

@@ -1,4 +1,4 @@
-"""Reading one source: a picture, a video, or a camera or stream that is connected to again when it falls silent."""
+"""Reading one source: an image, a video, or a camera or stream that is connected to again when it falls silent."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Capture(Protocol):
         ...
 
     def retrieve(self) -> tuple[bool, Any]:
-        """Decode the frame that was grabbed: (done, picture)."""
+        """Decode the frame that was grabbed: (done, image)."""
         ...
 
     def get(self, what: int) -> float:
@@ -51,7 +51,7 @@ class Capture(Protocol):
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a source. `image` is (H, W, 3) uint8, blue-green-red."""
+    """One image of a source. `image` is (H, W, 3) uint8, blue-green-red."""
 
     item: Item
     image: np.ndarray = field(repr=False)
@@ -78,7 +78,7 @@ def open_capture(item: Item) -> Capture:
 
 
 def fetch(item: Item) -> bytes:
-    """The bytes of a picture, from disk or from an http(s) address. Raises SourceLost."""
+    """The bytes of an image, from disk or from an http(s) address. Raises SourceLost."""
     try:
         return b"".join(_chunks(item)) if "://" in item.where else Path(item.where).read_bytes()
     except (OSError, ValueError, HTTPException) as problem:
@@ -127,14 +127,14 @@ def _request(address: str) -> urllib.request.Request:
 
 
 def read_image(item: Item) -> Iterator[Frame]:
-    """The one frame of a picture. Raises SourceLost where it is missing, cut off or no picture."""
+    """The one frame of an image. Raises SourceLost where it is missing, cut off or no image."""
     data = fetch(item)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error:
         image = None
     if image is None:
-        raise SourceLost("is not a picture that can be read: damaged, cut off, or of another format than its name says")
+        raise SourceLost("is not an image that can be read: damaged, cut off, or of another format than its name says")
     yield Frame(item, image)
 
 
@@ -221,7 +221,7 @@ class LiveReader:
 
 
 def _grab(capture: Capture, stride: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
-    """(number from `start` + 1, picture) of every `stride`-th frame, the first one included; others are not decoded."""
+    """(number from `start` + 1, image) of every `stride`-th frame, the first one included; others are not decoded."""
     number = start
     with suppress(cv2.error):  # some drivers say so when a camera is pulled out
         while capture.grab():

@@ -22,10 +22,10 @@ def has_display() -> bool:
 
 
 class Window:
-    """Shows pictures, one window a source. Only the main thread may call it."""
+    """Shows images, one window per source. Only the main thread may call it."""
 
     def show(self, title: str, image: np.ndarray, still: bool) -> bool:
-        """Show a picture (H, W, 3) uint8; a still one until a key is pressed. Returns whether to go on."""
+        """Show an image (H, W, 3) uint8; a still one until a key is pressed. Returns whether to go on."""
         cv2.imshow(title, image)
         key = cv2.waitKey(1)
         while still and key < 0 and cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1:

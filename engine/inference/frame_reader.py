@@ -1,6 +1,6 @@
 """Frames of a plan of sources, read ahead in threads, so that decoding overlaps with detection.
 
-Pictures and videos lose no frame: their thread waits when it is a few frames ahead. Cameras and streams each have a
+Images and videos lose no frame: their thread waits when it is a few frames ahead. Cameras and streams each have a
 thread that holds the latest frame only. A source that ends or dies never ends another.
 """
 

@@ -1,4 +1,4 @@
-"""From pictures to boxes: letterbox, network, suppression, and back to the picture's own pixels."""
+"""From images to boxes: letterbox, network, suppression, and back to the image's own pixels."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from ultralytics.utils.nms import non_max_suppression  # noqa: E402
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 STAGES = ("pre-process", "inference", "suppression")
-BORDER = (114, 114, 114)  # the grey that pictures are padded with in training too
+BORDER = (114, 114, 114)  # the grey that images are padded with in training too
 
 
 class Letterbox:
-    """Scale a picture into a size and fill up with grey, keeping its aspect; map boxes back.
+    """Scale an image into a size and fill up with grey, keeping its aspect; map boxes back.
 
     size: (height, width) to fit into; stride: with `rectangular`, padding ends at the next multiple of it.
     """
@@ -36,14 +36,14 @@ class Letterbox:
         self.size, self.stride, self.rectangular = size, stride, rectangular
 
     def plan(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-        """((new height, new width), (top, left), (padded height, padded width)) of a picture, in pixels."""
+        """((new height, new width), (top, left), (padded height, padded width)) of an image, in pixels."""
         scale = min(self.size[0] / height, self.size[1] / width)
         new = max(1, round(height * scale)), max(1, round(width * scale))
         whole = tuple(-(-side // self.stride) * self.stride for side in new) if self.rectangular else self.size
         return new, ((whole[0] - new[0]) // 2, (whole[1] - new[1]) // 2), (whole[0], whole[1])
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """image: (H, W, 3) uint8. Returns the padded picture: the same one where nothing is to do."""
+        """image: (H, W, 3) uint8. Returns the padded image: the same one where nothing is to do."""
         (height, width), (top, left), whole = self.plan(*image.shape[:2])
         if image.shape[:2] != (height, width):
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -53,7 +53,7 @@ class Letterbox:
         return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=BORDER)
 
     def back(self, boxes: Tensor, height: int, width: int) -> Tensor:
-        """boxes: (n, 6) x1 y1 x2 y2 in padded pixels, ... Returns them in pixels of the (height, width) picture."""
+        """boxes: (n, 6) x1 y1 x2 y2 in padded pixels, ... Returns them in pixels of the (height, width) image."""
         (new_height, new_width), (top, left), _ = self.plan(height, width)
         boxes = boxes.clone()
         boxes[:, 0:4:2] = ((boxes[:, 0:4:2] - left) * (width / new_width)).clamp(0, width)
@@ -62,14 +62,14 @@ class Letterbox:
 
 
 class Runner:
-    """A detector as a function of pictures.
+    """A detector as a function of images.
 
-    imgsz: (height, width) that pictures are fitted into, in pixels; a network made for one size keeps its own.
-    conf, iou: in [0, 1]. classes: numbers to keep, () = all. preprocess: a picture (H, W, 3) uint8 blue-green-red to
+    imgsz: (height, width) that images are fitted into, in pixels; a network made for one size keeps its own.
+    conf, iou: in [0, 1]. classes: numbers to keep, () = all. preprocess: an image (H, W, 3) uint8 blue-green-red to
     another of the same shape, before all else.
 
-    After a call, `shapes` holds (height, width) as the network saw each picture, `milliseconds` its inference time a
-    picture; `spent` sums seconds by stage over all calls and `seen` counts pictures.
+    After a call, `shapes` holds (height, width) as the network saw each image, `milliseconds` its inference time a
+    image; `spent` sums seconds by stage over all calls and `seen` counts images.
     """
 
     def __init__(
@@ -97,24 +97,24 @@ class Runner:
     def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
         """images: (H, W, 3) uint8 each, blue-green-red, of any shapes.
 
-        Returns float32 (n, 6) on the CPU for each: x1 y1 x2 y2 in its own pixels, confidence, class; surest first.
+        Returns float32 (n, 6) on the CPU for each: x1 y1 x2 y2 in its own pixels, confidence, class; by descending confidence.
         """
         before = self.spent["inference"]
         with self._timed("pre-process"):
             ready = [self.letterbox(self.preprocess(image) if self.preprocess else image) for image in images]
-        self.shapes = [picture.shape[:2] for picture in ready]
+        self.shapes = [img.shape[:2] for img in ready]
         found = self._detect(ready)
         self.seen += len(images)
         self.milliseconds = 1000 * (self.spent["inference"] - before) / max(1, len(images))
         return [self.letterbox.back(boxes, *image.shape[:2]) for boxes, image in zip(found, images, strict=True)]
 
-    def _detect(self, pictures: Sequence[np.ndarray]) -> list[Tensor]:
-        """Boxes in padded pixels; pictures of equal shape go through the network together."""
-        found: list[Tensor] = [torch.zeros(0, 6)] * len(pictures)
+    def _detect(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        """Boxes in padded pixels; images of equal shape go through the network together."""
+        found: list[Tensor] = [torch.zeros(0, 6)] * len(images)
         for shape in dict.fromkeys(self.shapes):
             group = [index for index, other in enumerate(self.shapes) if other == shape]
             with self._timed("inference"):
-                predictions = self.network([pictures[index] for index in group])
+                predictions = self.network([images[index] for index in group])
                 if predictions.is_cuda:
                     torch.cuda.synchronize(predictions.device)
             with self._timed("suppression"):
@@ -123,7 +123,7 @@ class Runner:
         return found
 
     def _suppress(self, predictions: Tensor) -> list[Tensor]:
-        """Detections of each picture, (n, 6), surest first."""
+        """Detections of each image, (n, 6), by descending confidence."""
         return non_max_suppression(
             predictions,
             classes=self.classes,

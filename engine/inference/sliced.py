@@ -1,9 +1,9 @@
-"""Detection in tiles: a large picture goes through the detector piece by piece, so that its small objects stay large.
+"""Detection in tiles: a large image goes through the detector piece by piece, so that its small objects stay large.
 
     from engine.inference.predictor import Runner
     from engine.inference.sliced import SlicedRunner, Tiling
     find = SlicedRunner(Runner(network), Tiling(640))
-    (boxes,) = find([picture])          # (n, 6) in the picture's own pixels, as from the Runner itself
+    (boxes,) = find([image])          # (n, 6) in the image's own pixels, as from the Runner itself
 
 Source: Akyon et al., Slicing Aided Hyper Inference (ICIP 2022, arXiv 2202.06934). See docs/slicing.md.
 """
@@ -31,10 +31,10 @@ MERGING = "merging"  # the stage that slicing adds
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a picture is looked at: tiles of size x size px, of which neighbours share `overlap` of a side, in [0, 0.9].
+    """How an image is looked at: tiles of size x size px, of which neighbours share `overlap` of a side, in [0, 0.9].
 
     how: "nmm" or "nms", see utils.tiles.merge_tiles. batch: tiles that go through the network together, also of several
-    pictures. whole: look at the whole picture too. max_det: boxes kept of a picture, after merging; each tile may give
+    images. whole: look at the whole image too. max_det: boxes kept of an image, after merging; each tile may give
     as many as the runner keeps. agnostic: boxes of different classes may be one object.
     """
 
@@ -47,12 +47,12 @@ class Tiling:
     agnostic: bool = False
 
     def windows(self, height: int, width: int) -> NDArray[np.int64]:
-        """(n, 4) x1 y1 x2 y2 px: what is looked at of such a picture; one that is no larger than a tile, as it is."""
+        """(n, 4) x1 y1 x2 y2 px: what is looked at of such an image; one that is no larger than a tile, as it is."""
         tiles = tile_windows(height, width, self.size, self.overlap)
         return np.concatenate([tiles, [[0, 0, width, height]]]) if self.whole and len(tiles) > 1 else tiles
 
     def merge(self, found: Sequence[Tensor], windows: NDArray[np.int64], shape: tuple[int, int]) -> Tensor:
-        """The picture's boxes (m, 6) from those of its windows, (k, 6) each in the window's own pixels."""
+        """The image's boxes (m, 6) from those of its windows, (k, 6) each in the window's own pixels."""
         return merge_tiles(found, windows, shape, how=self.how, max_det=self.max_det, agnostic=self.agnostic)
 
 
@@ -63,7 +63,7 @@ def tiling_of(options: DetectOptions, stride: int) -> Tiling | None:
     """
     if options.slice is None:
         if options.slice_whole:
-            raise UserError("--slice-whole: adds the whole picture to its tiles. Give their side, such as --slice 640.")
+            raise UserError("--slice-whole: adds the whole image to its tiles. Give their side, such as --slice 640.")
         return None
     if options.slice < stride:
         raise UserError(
@@ -82,10 +82,10 @@ def tiling_of(options: DetectOptions, stride: int) -> Tiling | None:
 
 
 class SlicedRunner:
-    """A `Runner` that looks at pictures in tiles; called like it, and with its counters.
+    """A `Runner` that looks at images in tiles; called like it, and with its counters.
 
-    preprocess: as the Runner's, but given the whole picture (the runner's own would see tiles). After a call, `tiles`
-    holds how many each picture was cut into, and `shapes` (height, width) of its first as the network saw it.
+    preprocess: as the Runner's, but given the whole image (the runner's own would see tiles). After a call, `tiles`
+    holds how many each image was cut into, and `shapes` (height, width) of its first as the network saw it.
     """
 
     def __init__(
@@ -103,18 +103,18 @@ class SlicedRunner:
     def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
         """images: (H, W, 3) uint8 each, blue-green-red, of any shapes. Returns what a Runner returns."""
         before = self.spent["inference"]
-        pictures = [self.preprocess(image) for image in images] if self.preprocess else images
-        windows = [self.tiling.windows(*picture.shape[:2]) for picture in pictures]
+        imgs = [self.preprocess(image) for image in images] if self.preprocess else images
+        windows = [self.tiling.windows(*img.shape[:2]) for img in imgs]
         self.tiles = [len(places) for places in windows]
-        looks = [cut for picture, places in zip(pictures, windows, strict=True) for cut in _cut(picture, places)]
+        looks = [cut for img, places in zip(imgs, windows, strict=True) for cut in _cut(img, places)]
         found = self._detect(looks)
-        merged = list(self._merge(found, pictures, windows))
+        merged = list(self._merge(found, imgs, windows))
         self.seen += len(images)
         self.milliseconds = 1000 * (self.spent["inference"] - before) / max(1, len(images))
         return merged
 
     def _detect(self, tiles: Sequence[np.ndarray]) -> list[Tensor]:
-        """Boxes (k, 6) of each tile in its own pixels; `shapes` becomes those of the pictures."""
+        """Boxes (k, 6) of each tile in its own pixels; `shapes` becomes those of the images."""
         found: list[Tensor] = []
         shapes: list[tuple[int, int]] = []
         for start in range(0, len(tiles), self.tiling.batch):
@@ -124,16 +124,16 @@ class SlicedRunner:
         return found
 
     def _merge(
-        self, found: list[Tensor], pictures: Sequence[np.ndarray], windows: Sequence[NDArray[np.int64]]
+        self, found: list[Tensor], images: Sequence[np.ndarray], windows: Sequence[NDArray[np.int64]]
     ) -> Iterator[Tensor]:
-        """The boxes of each picture, from those of its tiles."""
+        """The boxes of each image, from those of its tiles."""
         start, rest = time.perf_counter(), iter(found)
-        for picture, places in zip(pictures, windows, strict=True):
-            height, width = picture.shape[:2]
+        for image, places in zip(images, windows, strict=True):
+            height, width = image.shape[:2]
             yield self.tiling.merge([next(rest) for _ in places], places, (height, width))
         self.spent[MERGING] += time.perf_counter() - start
 
 
-def _cut(picture: np.ndarray, windows: NDArray[np.int64]) -> list[np.ndarray]:
-    """Views of the picture (H, W, 3), nothing is copied."""
-    return [picture[y1:y2, x1:x2] for x1, y1, x2, y2 in windows.tolist()]
+def _cut(image: np.ndarray, windows: NDArray[np.int64]) -> list[np.ndarray]:
+    """Views of the image (H, W, 3), nothing is copied."""
+    return [image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows.tolist()]

@@ -1,4 +1,4 @@
-"""What `--source` names: cameras, pictures, videos, folders, patterns, lists, streams; as a plan of items to read."""
+"""What `--source` names: cameras, images, videos, folders, patterns, lists, streams; as a plan of items to read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from utils.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, UserError, suggestion
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "tcp", "udp")
 LISTS = (".txt", ".streams")
 EXAMPLES = (
-    "a camera number such as 0, a picture, a video, a folder, 'a/pattern*.jpg', a .txt or .streams list, "
+    "a camera number such as 0, an image, a video, a folder, 'a/pattern*.jpg', a .txt or .streams list, "
     "or an rtsp:// or http:// address"
 )
 
@@ -122,11 +122,11 @@ def _from_entry(text: str) -> list[Item]:
 
 
 def _file(path: Path) -> Item:
-    """A picture or video in a file; UserError for another suffix."""
+    """An image or video in a file; UserError for another suffix."""
     kind = _kind(path.name)
     if kind is None:
         known = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
-        raise UserError(f"--source {path}: neither a picture nor a video by its name. Known are {known}.")
+        raise UserError(f"--source {path}: neither an image nor a video by its name. Known are {known}.")
     return Item(kind, str(path), str(path))
 
 
@@ -137,25 +137,25 @@ def _kind(name: str) -> str | None:
 
 
 def _from_folder(folder: Path) -> list[Item]:
-    """Pictures, then videos, directly in a folder."""
-    items = _pictures_first(path for path in folder.iterdir() if not path.name.startswith("."))
+    """Images, then videos, directly in a folder."""
+    items = _images_first(path for path in folder.iterdir() if not path.name.startswith("."))
     if items:
         return items
     deeper = any(_kind(name) for _, _, names in os.walk(folder) for name in names)
     hint = f" There are some further down: try --source '{folder}/**/*'." if deeper else ""
-    raise UserError(f"--source {folder}: the folder holds no picture and no video.{hint}")
+    raise UserError(f"--source {folder}: the folder holds no image and no video.{hint}")
 
 
 def _from_pattern(pattern: str) -> list[Item]:
-    """Pictures, then videos, that match a pattern; ** stands for any folders."""
-    items = _pictures_first(Path(name) for name in glob.glob(pattern, recursive=True))
+    """Images, then videos, that match a pattern; ** stands for any folders."""
+    items = _images_first(Path(name) for name in glob.glob(pattern, recursive=True))
     if not items:
-        raise UserError(f"--source {pattern}: no picture and no video matches this pattern. Is it in quotation marks?")
+        raise UserError(f"--source {pattern}: no image and no video matches this pattern. Is it in quotation marks?")
     return items
 
 
-def _pictures_first(paths: Iterable[Path]) -> list[Item]:
-    """Items of the paths that are pictures or videos, in YOLOv5's order: pictures by name, then videos by name."""
+def _images_first(paths: Iterable[Path]) -> list[Item]:
+    """Items of the paths that are images or videos, in YOLOv5's order: images by name, then videos by name."""
     found = [_file(path) for path in sorted(paths) if _kind(path.name) and not path.is_dir()]
     return sorted(found, key=lambda item: item.kind)  # stable, and "image" < "video"
 
@@ -193,7 +193,7 @@ def _listed(line: str, folder: Path) -> list[Item]:
 def _named(items: Iterable[Item]) -> list[Item]:
     """Number the items and name their outputs: a file's stem, with a number where another item has it already.
 
-    Pictures choose first. Frames of a video are named STEM_FRAME, so its stem may not be that of a picture STEM_7 either.
+    Images choose first. Frames of a video are named STEM_FRAME, so its stem may not be that of an image STEM_7 either.
     """
     taken: set[str] = set()
     framed: set[str] = set()

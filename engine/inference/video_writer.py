@@ -10,13 +10,13 @@ import numpy as np
 from data.io.video_files import settle_video
 from utils.files import UserError
 
-LONGEST_GAP = 2.0  # seconds of a still picture that stand for a live source's silence, at most
+LONGEST_GAP = 2.0  # seconds of a still image that stand for a live source's silence, at most
 
 
 class VideoFile:
     """An .mp4 that appears under its name when it is complete, `NAME.part.mp4` until then.
 
-    A change of picture size begins another file, NAME_2.mp4: one file can hold one size only.
+    A change of image size begins another file, NAME_2.mp4: one file can hold one size only.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
@@ -29,9 +29,9 @@ class VideoFile:
         self._out: cv2.VideoWriter | None = None
 
     def write(self, image: np.ndarray, seconds: float | None = None) -> None:
-        """Add a picture (H, W, 3) uint8.
+        """Add an image (H, W, 3) uint8.
 
-        `seconds` since the first one are given of a live source. The video then keeps real time: a picture is repeated
+        `seconds` since the first one are given of a live source. The video then keeps real time: an image is repeated
         when it came late, and left out when it came too soon.
         """
         size = (image.shape[1], image.shape[0])
@@ -64,7 +64,7 @@ class VideoFile:
         return self._complete.with_suffix(f".part{self.path.suffix}")
 
     def _begin(self, size: tuple[int, int]) -> None:
-        """Start a file for pictures of (width, height)."""
+        """Start a file for images of (width, height)."""
         self.close()
         self._files, self._size, self._before = self._files + 1, size, self.written
         code = cv2.VideoWriter.fourcc(*"mp4v")  # the one .mp4 encoder that every build of OpenCV carries

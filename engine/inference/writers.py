@@ -1,4 +1,4 @@
-"""What a detection run leaves behind: pictures, videos, label files, a table, crops. Inputs are never touched."""
+"""What a detection run leaves behind: images, videos, label files, a table, crops. Inputs are never touched."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from utils.draw import draw_boxes
 from utils.files import UserError, atomic_write
 
 COLUMNS = ("Image Name", "Prediction", "Confidence", "Frame", "X1", "Y1", "X2", "Y2")  # the first three are YOLOv5's
-KEPT_FORMATS = frozenset({".bmp", ".png", ".tif", ".tiff", ".webp"})  # other pictures are written as .jpg
+KEPT_FORMATS = frozenset({".bmp", ".png", ".tif", ".tiff", ".webp"})  # other images are written as .jpg
 DEFAULT_RATE = 30.0  # frames a second of a source that does not state them
 CROP_MARGIN = (1.02, 10)  # factor and pixels by which a crop is larger than its box
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What to write. `pictures` stands for annotated pictures and videos."""
+    """What to write. `images` stands for annotated images and videos."""
 
-    pictures: bool = True
+    images: bool = True
     labels: bool = False
     confidences: bool = False
     table: bool = False
@@ -37,12 +37,12 @@ class Outputs:
     @property
     def any(self) -> bool:
         """Whether anything is written at all."""
-        return self.pictures or self.labels or self.table or self.crops
+        return self.images or self.labels or self.table or self.crops
 
 
 @dataclass(frozen=True)
 class Looks:
-    """How boxes are drawn, see utils.draw.draw_boxes; `paint` makes the picture that they are drawn on of the frame."""
+    """How boxes are drawn, see utils.draw.draw_boxes; `paint` makes the image that they are drawn on of the frame."""
 
     names: Mapping[int, str]
     thickness: int = 3
@@ -51,7 +51,7 @@ class Looks:
     paint: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __call__(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """The annotated picture, (H, W, 3) uint8; boxes: (n, 6)."""
+        """The annotated image, (H, W, 3) uint8; boxes: (n, 6)."""
         image = self.paint(image) if self.paint else image
         return draw_boxes(image, boxes, self.names, thickness=self.thickness, labels=self.labels, conf=self.conf)
 
@@ -72,9 +72,9 @@ class Writer:
 
     def save(self, frame: Frame, boxes: np.ndarray, drawn: np.ndarray | None = None) -> None:
         """Write what was asked for. boxes: (n, 6) x1 y1 x2 y2 in pixels, confidence, class; drawn: if drawn already."""
-        if self.outputs.pictures:
+        if self.outputs.images:
             drawn = self.looks(frame.image, boxes) if drawn is None else drawn
-            self._save_picture(frame, drawn) if frame.item.kind == "image" else self._save_video(frame, drawn)
+            self._save_image(frame, drawn) if frame.item.kind == "image" else self._save_video(frame, drawn)
         if self.outputs.labels and len(boxes):
             text = label_text(boxes, frame.image.shape, self.outputs.confidences)
             atomic_write(self.folder / "labels" / f"{numbered(frame)}.txt", text.encode())
@@ -94,13 +94,13 @@ class Writer:
         while self._videos:
             self._videos.popitem()[1].close()
 
-    def _save_picture(self, frame: Frame, drawn: np.ndarray) -> None:
-        """A picture keeps its format where that is one to write."""
+    def _save_image(self, frame: Frame, drawn: np.ndarray) -> None:
+        """An image keeps its format where that is one to write."""
         suffix = Path(frame.item.shown).suffix.lower()
-        write_picture(self.folder / f"{frame.item.stem}{suffix if suffix in KEPT_FORMATS else '.jpg'}", drawn)
+        write_image(self.folder / f"{frame.item.stem}{suffix if suffix in KEPT_FORMATS else '.jpg'}", drawn)
 
     def _save_video(self, frame: Frame, drawn: np.ndarray) -> None:
-        """One video a source; a file's is finished when the next begins."""
+        """One video per source; a file's is finished when the next begins."""
         stem = frame.item.stem
         if stem not in self._videos:
             if not self.together:
@@ -116,7 +116,7 @@ class Writer:
         self._table.flush()
 
     def _save_crops(self, frame: Frame, boxes: np.ndarray) -> None:
-        """One picture a detection: crops/CLASS/NAME.jpg, NAME_2.jpg, ..., whichever is the next that is not there yet."""
+        """One image a detection: crops/CLASS/NAME.jpg, NAME_2.jpg, ..., whichever is the next that is not there yet."""
         counts: dict[Path, int] = {}
         for box in boxes.tolist():
             piece = crop(frame.image, box)
@@ -127,11 +127,11 @@ class Writer:
             while path.exists():  # a_2.jpg may be the second of a.jpg, or the first of a_2.jpg
                 counts[folder] = counts.get(folder, 1) + 1
                 path = folder / f"{numbered(frame)}_{counts[folder]}.jpg"
-            write_picture(path, piece)
+            write_image(path, piece)
 
 
 def numbered(frame: Frame) -> str:
-    """Name of a frame's own files: the source's, with the frame's number unless it is a picture."""
+    """Name of a frame's own files: the source's, with the frame's number unless it is an image."""
     return frame.item.stem if frame.item.kind == "image" else f"{frame.item.stem}_{frame.number}"
 
 
@@ -146,7 +146,7 @@ def safe_name(name: str) -> str:
 
 
 def label_text(boxes: np.ndarray, shape: Sequence[int], confidences: bool = False) -> str:
-    """Rows `class x y width height [confidence]`, centre and size as fractions of the picture (height, width, ...)."""
+    """Rows `class x y width height [confidence]`, centre and size as fractions of the image (height, width, ...)."""
     height, width = shape[:2]
     rows = []
     for x1, y1, x2, y2, score, number in boxes.tolist():
@@ -164,7 +164,7 @@ def table_rows(frame: Frame, boxes: np.ndarray, names: Mapping[int, str]) -> Ite
 
 
 def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
-    """The piece of a picture (H, W, 3) inside a box x1 y1 x2 y2 and a small margin, cut at the picture's edge."""
+    """The piece of an image (H, W, 3) inside a box x1 y1 x2 y2 and a small margin, cut at the image's edge."""
     factor, pixels = CROP_MARGIN
     x1, y1, x2, y2 = box[:4]
     half_width, half_height = ((x2 - x1) * factor + pixels) / 2, ((y2 - y1) * factor + pixels) / 2
@@ -172,14 +172,14 @@ def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
     return image[top : round((y1 + y2) / 2 + half_height), left : round((x1 + x2) / 2 + half_width)]
 
 
-def write_picture(path: Path, image: np.ndarray) -> None:
-    """Write a picture (H, W, 3) uint8, blue-green-red, whole or not at all, in the format of the path's suffix."""
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write an image (H, W, 3) uint8, blue-green-red, whole or not at all, in the format of the path's suffix."""
     done = False
     with suppress(cv2.error):
         done, data = cv2.imencode(path.suffix, image)
     if not done:
         size = f"{image.shape[1]} x {image.shape[0]}"
-        raise UserError(f"{path}: a picture of {size} pixels does not fit into this format. Try --nosave.")
+        raise UserError(f"{path}: an image of {size} pixels does not fit into this format. Try --nosave.")
     atomic_write(path, data.tobytes())
 
 

@@ -1,1 +1,1 @@
-"""Options of each door, as frozen dataclasses. Free of torch, so that --help answers at once."""
+"""Options of each script, as frozen dataclasses. Free of torch, so that --help answers at once."""

@@ -1,4 +1,4 @@
-"""Options of `task: action`, and which options of the doors that task understands. Free of torch."""
+"""Options of `task: action`, and which options of the scripts that task understands. Free of torch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "epochs": 10,
     "pair_colour": "independent",
 }
-_DOOR = (
+_SCRIPT = (
     "data weights cfg method trust epochs batch_size imgsz seed patience noval device workers amp project name exist_ok "
     "resume save_period plots"
 )
@@ -47,7 +47,7 @@ _RECIPE = (
 )
 _VIEWS = "fliplr hsv_h hsv_s hsv_v pair_colour"
 _WIID = "byol_weight byol_momentum front_ratio back_ratio num_blocks"
-TRAIN_OPTIONS = frozenset(f"{_DOOR} {_RECIPE} {_VIEWS} {_WIID}".split()) | {*ActionOptions.__dataclass_fields__}
+TRAIN_OPTIONS = frozenset(f"{_SCRIPT} {_RECIPE} {_VIEWS} {_WIID}".split()) | {*ActionOptions.__dataclass_fields__}
 VAL_OPTIONS = frozenset(
     "data weights task trust batch_size device workers half enhance enhance_weights enhance_scale verbose plots "
     "project name exist_ok".split()

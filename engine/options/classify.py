@@ -1,4 +1,4 @@
-"""Options of `task: classify`, and which options of the doors that task understands. Free of torch."""
+"""Options of `task: classify`, and which options of the scripts that task understands. Free of torch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ClassifyOptions:
         "shared", "cut both members of a pair alike, or each by itself (as published)", group=GROUP,
         choices=("shared", "independent"),
     )  # fmt: skip
-    least_crop: float = option(0.5, "least share of a picture that a crop keeps", group=GROUP, low=0.05, high=1.0)
+    least_crop: float = option(0.5, "least share of an image that a crop keeps", group=GROUP, low=0.05, high=1.0)
     colour_jitter: float = option(
         0.4, "how far brightness, contrast and saturation of a batch may change", group=GROUP, low=0.0, high=1.0
     )
@@ -45,7 +45,7 @@ class ClassifyOptions:
     )
     mmd_share: float = option(
         0.25,
-        "with wiid: unlabelled nights of a batch, as a share of its labelled pictures",
+        "with wiid: unlabelled nights of a batch, as a share of its labelled images",
         group=GROUP,
         low=0.0,
         high=1.0,

@@ -32,8 +32,8 @@ class CompareOptions:
         "top1 (its default) or top5",
         group=GROUP,
     )
-    resamples: int = option(1000, "resamples of seeds and pictures", group=GROUP, low=100)
-    out: Path | None = option(None, "also write the tables and the picture here, such as bench/results", group=GROUP)
+    resamples: int = option(1000, "resamples of seeds and images", group=GROUP, low=100)
+    out: Path | None = option(None, "also write the tables and the image here, such as bench/results", group=GROUP)
     restart: bool = option(False, "train everything anew instead of going on with finished runs", group=GROUP)
     project: Path = option(Path("runs/compare"), "folder of the comparisons", group=GROUP)
     name: str = option("exp", "name of the comparison; numbered if another one has it", group=GROUP)

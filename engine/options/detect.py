@@ -21,7 +21,7 @@ class DetectOptions:
     )
     source: str = option(
         "",
-        "what to look at (needed): a camera number, picture, video, folder, 'pattern*', .txt or .streams list, "
+        "what to look at (needed): a camera number, image, video, folder, 'pattern*', .txt or .streams list, "
         "rtsp://, rtmp:// or http(s):// address",
         group=_WHAT,
     )
@@ -33,7 +33,7 @@ class DetectOptions:
 
     imgsz: tuple[int, ...] = option(
         (640,),
-        "size that pictures are fitted into, px: one number, or height and width",
+        "size that images are fitted into, px: one number, or height and width",
         group=_BOXES,
         low=32,
         aliases=("img", "img-size"),
@@ -42,10 +42,10 @@ class DetectOptions:
     iou_thres: float = option(
         0.45, "overlap (IoU) at which the weaker box is dropped", group=_BOXES, low=0.0, high=1.0, aliases=("iou",)
     )
-    max_det: int = option(1000, "detections kept of a picture", group=_BOXES, low=1)
+    max_det: int = option(1000, "detections kept of an image", group=_BOXES, low=1)
     classes: tuple[int, ...] = option((), "numbers of the classes to keep; none given: all", group=_BOXES, low=0)
     agnostic_nms: bool = option(False, "let boxes of different classes suppress each other", group=_BOXES)
-    augment: bool = option(False, "add a smaller and a mirrored view of each picture", group=_BOXES)
+    augment: bool = option(False, "add a smaller and a mirrored view of each image", group=_BOXES)
     end2end: bool = option(False, "use the suppression-free head of models that have one", group=_BOXES)
 
     enhance: str = enhance_option(_LIGHT)
@@ -54,7 +54,7 @@ class DetectOptions:
 
     slice: int | None = option(
         None,
-        "cut pictures into tiles of this side in pixels, detect in each, and join the boxes",
+        "cut images into tiles of this side in pixels, detect in each, and join the boxes",
         group=_SLICES,
         low=32,
     )
@@ -67,30 +67,30 @@ class DetectOptions:
     )
     merge: str = option(
         "nmm",
-        "with --slice: the pieces of a larger object become their union (nmm) or the surest of them (nms)",
+        "with --slice: the pieces of a larger object become their union (nmm) or the most confident of them (nms)",
         group=_SLICES,
         choices=("nmm", "nms"),
     )
     slice_batch: int = option(16, "with --slice: tiles that go through the network together", group=_SLICES, low=1)
     slice_whole: bool = option(
-        False, "with --slice: look at the whole picture too, for objects larger than a tile", group=_SLICES
+        False, "with --slice: look at the whole image too, for objects larger than a tile", group=_SLICES
     )
 
-    nosave: bool = option(False, "write no pictures and no videos", group=_SAVING)
+    nosave: bool = option(False, "write no images and no videos", group=_SAVING)
     save_txt: bool = option(False, "write labels/NAME.txt (of videos NAME_FRAME.txt) in YOLO format", group=_SAVING)
     save_conf: bool = option(False, "with the confidence as last number of each row", group=_SAVING)
     save_csv: bool = option(False, "write predictions.csv, a row a detection", group=_SAVING)
-    save_crop: bool = option(False, "write each detection as a picture, crops/CLASS/NAME.jpg", group=_SAVING)
+    save_crop: bool = option(False, "write each detection as an image, crops/CLASS/NAME.jpg", group=_SAVING)
     project: Path = option(Path("runs/detect"), "folder of the runs", group=_SAVING)
     name: str = option("exp", "folder of this run; numbered if taken", group=_SAVING)
     exist_ok: bool = option(False, "write into this run's folder even if it is taken", group=_SAVING)
 
-    view_img: bool = option(False, "show pictures in a window (q ends the run)", group=_LOOKS)
+    view_img: bool = option(False, "show images in a window (q ends the run)", group=_LOOKS)
     line_thickness: int = option(
-        3, "lines, px, in pictures of 640 to 1920 px; others in proportion", group=_LOOKS, low=1, high=100
+        3, "lines, px, in images of 640 to 1920 px; others in proportion", group=_LOOKS, low=1, high=100
     )
     show_crux: bool = option(
-        False, "paint the map of a crux model (method lcp) over the pictures, below the boxes", group=_LOOKS
+        False, "paint the map of a crux model (method lcp) over the images, below the boxes", group=_LOOKS
     )
     hide_labels: bool = option(False, "draw boxes without names", group=_LOOKS)
     hide_conf: bool = option(False, "draw names without confidence", group=_LOOKS)

@@ -1,4 +1,4 @@
-"""What detect.py, val.py and prepare.py enhance say alike about brightening dark pictures. Free of torch."""
+"""What detect.py, val.py and prepare.py enhance say alike about brightening dark images. Free of torch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def enhance_option(group: str, default: str = "none", choices: tuple[str, ...] =
     """Which enhancer."""
     return option(
         default,
-        "brighten dark pictures: zero-dce (curves by a small network), clahe (contrast by parts of the picture) or gamma "
-        "(one curve a picture)",
+        "brighten dark images: zero-dce (curves by a small network), clahe (contrast by parts of the image) or gamma "
+        "(one curve per image)",
         group=group,
         choices=choices,
     )
@@ -28,10 +28,10 @@ def weights_option(group: str) -> Any:
 
 
 def scale_option(group: str) -> Any:
-    """How much smaller the network's look at the picture is."""
+    """How much smaller the network's look at the image is."""
     return option(
         None,
-        "of zero-dce: curves are estimated on a picture so many times smaller, which is faster; left out, as the weights "
+        "of zero-dce: curves are estimated on an image so many times smaller, which is faster; left out, as the weights "
         "were trained (shipped: 4, published: 1)",
         group=group,
         choices=SCALES,

@@ -25,7 +25,7 @@ class ExportOptions:
     imgsz: tuple[int, ...] = option(
         (640,), "input size, px: one number, or height and width", group=_NETWORK, low=32, aliases=("img", "img-size")
     )
-    batch_size: int = option(1, "pictures per call", group=_NETWORK, low=1, aliases=("batch",))
+    batch_size: int = option(1, "images per call", group=_NETWORK, low=1, aliases=("batch",))
     dynamic: bool = option(False, "leave batch, height and width open (ONNX, OpenVINO)", group=_NETWORK)
     half: bool = option(False, "float16 weights and arithmetic", group=_NETWORK)
     opset: int | None = option(
@@ -47,4 +47,4 @@ class ExportOptions:
         high=1.0,
         aliases=("iou",),
     )
-    max_det: int = option(300, "with --nms or --end2end: detections kept of a picture", group=_BOXES, low=1)
+    max_det: int = option(300, "with --nms or --end2end: detections kept of an image", group=_BOXES, low=1)

@@ -14,15 +14,13 @@ _WHAT, _NETWORK, _TRAINING, _RUN = "What", "Network", "Training", "Run"
 class TrainDarkenerOptions:
     """Which days and nights the darkener learns from, its size, how long, and where its weights go."""
 
-    day: Path | None = option(
-        None, "folder of day pictures, of any depth, or a .txt list of them (needed)", group=_WHAT
-    )
+    day: Path | None = option(None, "folder of day images, of any depth, or a .txt list of them (needed)", group=_WHAT)
     night: Path | None = option(
-        None, "the same of night pictures (needed); other places, other things: nothing is paired", group=_WHAT
+        None, "the same of night images (needed); other places, other things: nothing is paired", group=_WHAT
     )
     out: Path = option(Path("runs/darkener/cut.safetensors"), "new file for the weights", group=_WHAT)
     resume: Path | None = option(
-        None, "go on with a training that was stopped: its folder beside the weights, or resume.pt in it", group=_WHAT
+        None, "resume a training that was stopped: its folder beside the weights, or resume.pt in it", group=_WHAT
     )
 
     width: int = option(64, "channels at full size; 64 is published", group=_NETWORK, low=2, high=256)
@@ -34,9 +32,9 @@ class TrainDarkenerOptions:
         256, "side of the square that is cut out, px; a multiple of 4", group=_TRAINING, low=32, aliases=("img",)
     )
     load: int = option(
-        286, "side of the square that pictures are brought to before, px; at least --imgsz", group=_TRAINING, low=32
+        286, "side of the square that images are brought to before, px; at least --imgsz", group=_TRAINING, low=32
     )
-    batch_size: int = option(1, "pictures of each kind a step", group=_TRAINING, low=1, aliases=("batch",))
+    batch_size: int = option(1, "images of each kind a step", group=_TRAINING, low=1, aliases=("batch",))
     lr: float = option(2e-4, "learning rate of Adam", group=_TRAINING, low=1e-7, high=1.0)
     lambda_nce: float = option(
         1.0, "weight of PatchNCE, which holds every place to its own", group=_TRAINING, low=0.0, high=100.0

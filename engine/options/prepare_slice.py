@@ -12,11 +12,11 @@ _WHAT, _TILES = "What", "Tiles"
 
 @dataclass(frozen=True)
 class SliceOptions:
-    """Which labelled pictures are cut, into what, and where the tiles go."""
+    """Which labelled images are cut, into what, and where the tiles go."""
 
     data: str = option("", "data YAML whose splits are cut (needed, or --source)", group=_WHAT)
     source: Path | None = option(
-        None, "instead of --data: folder of pictures or .txt list of them, with labels where there are any", group=_WHAT
+        None, "instead of --data: folder of images or .txt list of them, with labels where there are any", group=_WHAT
     )
     out: Path | None = option(None, "folder for images/, labels/ and data.yaml (needed)", group=_WHAT)
     quality: int = option(95, "of JPEG and WebP files; other formats stay as they are", group=_WHAT, low=1, high=100)

@@ -26,9 +26,9 @@ class TrainOptions:
     hyp: str = option("", "YAML of hyper-parameters; flags given beside it win")
     trust: bool = option(False, "load --weights the ordinary, code-running way")
 
-    epochs: int = option(100, "passes over the training pictures", group=RECIPE, low=1)
+    epochs: int = option(100, "passes over the training images", group=RECIPE, low=1)
     batch_size: int = option(
-        16, "pictures a batch, over all devices together", group=RECIPE, low=1, aliases=("--batch",)
+        16, "images per batch, over all devices together", group=RECIPE, low=1, aliases=("--batch",)
     )
     imgsz: int = option(640, "training size, px", group=RECIPE, low=32, aliases=("--img", "--img-size"))
     seed: int = option(0, "seed of everything that is drawn", group=RECIPE, low=0)
@@ -38,7 +38,7 @@ class TrainOptions:
     multi_scale: bool = option(False, "vary the size of each batch by up to a half", group=RECIPE)
     native: bool = option(
         False,
-        "validate with every picture at its own size, padded to the stride; training stays at --imgsz",
+        "validate with every image at its own size, padded to the stride; training stays at --imgsz",
         group=RECIPE,
     )
     noval: bool = option(False, "validate after the last epoch only", group=RECIPE)
@@ -52,16 +52,14 @@ class TrainOptions:
 
     device: str = option("", "cpu, 0, or 0,1,2 for several GPUs; empty: the best there is", group=RUN)
     workers: int = option(-1, "loader processes a rank; -1: what is fastest here", group=RUN, low=-1)
-    cache: str = option(
-        "auto", "keep decoded pictures in memory", group=RUN, choices=("auto", "ram", "none"), bare="ram"
-    )
+    cache: str = option("auto", "keep decoded images in memory", group=RUN, choices=("auto", "ram", "none"), bare="ram")
     amp: bool = option(True, "mixed precision on GPUs", group=RUN)
     sync_bn: bool = option(True, "batch norm over all ranks, when there are several", group=RUN)
     project: Path = option(Path("runs/train"), "folder of the runs", group=RUN)
     name: str = option("exp", "name of the run", group=RUN)
     exist_ok: bool = option(False, "write into an existing run folder", group=RUN)
     resume: str = option(
-        "", "go on with a run: its folder or resume.pt; without a value the newest", group=RUN, bare="newest"
+        "", "resume a run: its folder or resume.pt; without a value the newest", group=RUN, bare="newest"
     )
     save_period: int = option(-1, "also keep a checkpoint every N epochs; -1: none", group=RUN, low=-1)
     save_steps: int = option(0, "also save resume.pt every N batches; 0: at the end of each epoch", group=RUN, low=0)

@@ -11,7 +11,7 @@ from utils.options import option
 
 @dataclass(frozen=True)
 class ValOptions:
-    """What is measured, how pictures become detections, and what is written."""
+    """What is measured, how images become detections, and what is written."""
 
     data: str = option("demo-night", "data YAML, or the name of one in data/", group="What")
     weights: Path | None = option(
@@ -19,32 +19,32 @@ class ValOptions:
     )
     task: str = option(
         "val",
-        "split to measure (val takes val and val2, test takes test and test2), or speed: milliseconds one picture at "
+        "split to measure (val takes val and val2, test takes test and test2), or speed: milliseconds one image at "
         "a time, or study: the val splits at many sizes",
         group="What",
         choices=("train", "val", "test", "speed", "study"),
     )
     trust: bool = option(False, "load the checkpoint the ordinary way, which runs the code inside it", group="What")
 
-    batch_size: int = option(32, "pictures in a batch", group="Pictures", low=1, aliases=("batch",))
+    batch_size: int = option(32, "images in a batch", group="Images", low=1, aliases=("batch",))
     imgsz: int = option(
         640,
         "longer side in pixels; rounded up to the detector's stride",
-        group="Pictures",
+        group="Images",
         low=32,
         aliases=("img", "img-size"),
     )
     native: bool = option(
         False,
-        "every picture at its own size, padded to a multiple of the stride, instead of brought to --imgsz",
-        group="Pictures",
+        "every image at its own size, padded to a multiple of the stride, instead of brought to --imgsz",
+        group="Images",
     )
     study_sizes: tuple[int, ...] = option(
-        tuple(range(256, 1537, 128)), "sizes of --task study in pixels", group="Pictures", low=32
+        tuple(range(256, 1537, 128)), "sizes of --task study in pixels", group="Images", low=32
     )
-    device: str = option("", "cpu, or a GPU's number; empty takes the first GPU if there is one", group="Pictures")
+    device: str = option("", "cpu, or a GPU's number; empty takes the first GPU if there is one", group="Images")
     workers: int | None = option(
-        None, "loader processes; left out, 8 beside a GPU and none on the CPU", group="Pictures", low=0
+        None, "loader processes; left out, 8 beside a GPU and none on the CPU", group="Images", low=0
     )
 
     conf_thres: float = option(
@@ -55,13 +55,13 @@ class ValOptions:
     )
     max_det: int | None = option(
         None,
-        "detections kept of a picture; left out, it follows the data: as many as the fullest picture has objects, in "
+        "detections kept of an image; left out, it follows the data: as many as the fullest image has objects, in "
         "whole hundreds, at least 300, and 1500 with --protocol aitod; with --protocol lvis it is 300",
         group="Detections",
         low=1,
     )
     single_cls: bool = option(False, "treat all classes as one", group="Detections")
-    augment: bool = option(False, "add a smaller and a mirrored view of each picture", group="Detections")
+    augment: bool = option(False, "add a smaller and a mirrored view of each image", group="Detections")
     half: bool = option(False, "float16 arithmetic (GPU only)", group="Detections")
     end2end: bool = option(False, "use the suppression-free head of models that have one", group="Detections")
 
@@ -88,7 +88,7 @@ class ValOptions:
 
     slice: int | None = option(
         None,
-        "cut pictures into tiles of this side in pixels, detect in each, and join the boxes",
+        "cut images into tiles of this side in pixels, detect in each, and join the boxes",
         group="Slices",
         low=32,
     )
@@ -103,10 +103,10 @@ class ValOptions:
     )
 
     verbose: bool = option(False, "print every class", group="Output")
-    plots: bool = option(True, "draw curves, confusion matrices and sample pictures", group="Output")
+    plots: bool = option(True, "draw curves, confusion matrices and sample images", group="Output")
     show_crux: bool = option(
         False,
-        "write crux.jpg: the map of a crux model (method lcp) over up to 16 pictures of each split",
+        "write crux.jpg: the map of a crux model (method lcp) over up to 16 images of each split",
         group="Output",
     )
     save_txt: bool = option(False, "write detections as label files", group="Output")

@@ -26,12 +26,12 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "darken": Command(
-        "Make the dark partner of any picture set: by a physical low-light model, or by one that learned it.",
+        "Make the dark partner of any image set: by a physical low-light model, or by one that learned it.",
         "engine.options.prepare:DarkenOptions",
         "engine.preparation.darken:darken",
     ),
     "train-darkener": Command(
-        "Train CUT on days and nights that are not paired, to darken pictures with it.",
+        "Train CUT on days and nights that are not paired, to darken images with it.",
         "engine.options.prepare_darkener:TrainDarkenerOptions",
         "engine.darkening.train_cut:train_darkener",
     ),
@@ -42,23 +42,23 @@ COMMANDS: dict[str, Command] = {
         first="recipe",
     ),
     "enhance": Command(
-        "Make a brightened copy of dark pictures: by Zero-DCE, CLAHE or gamma.",
+        "Make a brightened copy of dark images: by Zero-DCE, CLAHE or gamma.",
         "engine.options.prepare_enhance:EnhanceOptions",
         "engine.preparation.enhance:enhance",
     ),
     "train-enhancer": Command(
-        "Train Zero-DCE on dark pictures alone: no labels, no pairs.",
+        "Train Zero-DCE on dark images alone: no labels, no pairs.",
         "engine.options.prepare_enhance:TrainEnhancerOptions",
         "engine.enhancement.train:train_enhancer",
     ),
-    "world": Command(
-        "Draw a made-up world, such as demo-night: labelled pictures that need no download.",
-        "engine.options.prepare:WorldOptions",
-        "engine.preparation.datasets:world",
+    "synthetic": Command(
+        "Draw a synthetic data set, such as demo-night: labelled images that need no download.",
+        "engine.options.prepare:SyntheticOptions",
+        "engine.preparation.datasets:synthetic",
         first="name",
     ),
     "clip": Command(
-        "Film a made-up street at night.",
+        "Film a synthetic street at night.",
         "engine.options.prepare:ClipOptions",
         "engine.preparation.datasets:clip",
     ),
@@ -69,13 +69,13 @@ COMMANDS: dict[str, Command] = {
         first="name",
     ),
     "slice": Command(
-        "Cut a labelled set of large pictures into tiles.",
+        "Cut a labelled set of large images into tiles.",
         "engine.options.prepare_slice:SliceOptions",
         "engine.preparation.slice:slice_set",
         first="data",
     ),
     "favour": Command(
-        "Pick the pictures of a labelled set on which a detector does well: a favoured set for LCP.",
+        "Pick the images of a labelled set on which a detector does well: a favoured set for LCP.",
         "engine.options.prepare_favour:FavourOptions",
         "engine.preparation.select:favour",
     ),
@@ -86,11 +86,14 @@ COMMANDS: dict[str, Command] = {
         first="data",
     ),
     "explain-assignment": Command(
-        "Draw which feature points train which object of one picture: the stock rule beside RFLA.",
+        "Draw which feature points train which object of one image: the stock rule beside RFLA.",
         "engine.options.prepare_explain:ExplainOptions",
         "engine.preparation.show_assignment:explain",
     ),
 }
+
+OLD_NAMES = {"world": "synthetic"}
+"""Former names of commands, which keep working."""
 
 
 def prepare(command: str, **options: Any) -> Any:
@@ -126,6 +129,9 @@ def overview() -> str:
 
 
 def _find(name: str) -> Command:
+    if name in OLD_NAMES:
+        print(f"note: prepare.py {name} is now called {OLD_NAMES[name]}", file=sys.stderr)
+        name = OLD_NAMES[name]
     if name not in COMMANDS:
         raise UserError(
             f"prepare.py {name}: there is no such command; known are {', '.join(COMMANDS)}.{suggestion(name, COMMANDS)}"

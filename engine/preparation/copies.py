@@ -1,4 +1,4 @@
-"""A copy of a picture tree: the same names in another folder, labels beside it, the originals only ever read."""
+"""A copy of an image tree: the same names in another folder, labels beside it, the originals only ever read."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SIDES = {".jpg": JPEG_SIDE, ".jpeg": JPEG_SIDE, ".webp": 16_383, ".png": 1_000_
 
 @dataclass
 class Copied:
-    """What was done: pictures written now, done before, and left out with the reason.
+    """What was done: images written now, done before, and left out with the reason.
 
-    kinds: how many pictures were not RGB of 8 bits, by what they were.
+    kinds: how many images were not RGB of 8 bits, by what they were.
     """
 
     out: Path
@@ -41,14 +41,14 @@ class Copied:
         """A line of what was done, such as "brightened by gamma", and one of the kinds that there are."""
         before = f", {self.before} were done before" if self.before else ""
         left_out = f"{len(self.skipped)} left out; see {MANIFEST}."
-        lines = [f"{self.out}: {self.written} pictures {done}{before}, {left_out}"]
+        lines = [f"{self.out}: {self.written} images {done}{before}, {left_out}"]
         if self.kinds:
             kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
             lines.append(f"  read as RGB of 8 bits: {kinds}")
         return lines
 
     def print_skipped(self) -> None:
-        """A line for each picture left out."""
+        """A line for each image left out."""
         for path, reason in self.skipped:
             print(f"  left out {path}: {reason}")
 
@@ -57,7 +57,7 @@ def interrupted(problem: Exception, done: int, total: int) -> UserError:
     """What to raise when a disk is full, or a format cannot be written: how far it came, and how to go on."""
     reason = str(problem) if isinstance(problem, UserError) else f"{problem.args[-1]}."
     return UserError(
-        f"{reason} {done} of {total} pictures are done; once that is put right, the same command goes on from there."
+        f"{reason} {done} of {total} images are done; once that is put right, the same command goes on from there."
     )
 
 
@@ -85,45 +85,43 @@ def _nested(one: Path, other: Path) -> bool:
 
 
 def home_of(source: Path) -> Path:
-    """The folder that names of pictures start at: of a list, the one that it lies in. Absolute; links keep their place."""
+    """The folder that names of images start at: of a list, the one that it lies in. Absolute; links keep their place."""
     return Path(os.path.abspath(source if source.is_dir() else source.parent))
 
 
 def relative(path: Path, home: Path) -> str:
-    """A picture's name below the source, with forward slashes. Raises UserError where it lies elsewhere."""
+    """An image's name below the source, with forward slashes. Raises UserError where it lies elsewhere."""
     try:
         return Path(os.path.abspath(path)).relative_to(home).as_posix()
     except ValueError:
-        raise UserError(
-            f"{path}: lies outside {home}. List pictures of that folder only, or give its folder."
-        ) from None
+        raise UserError(f"{path}: lies outside {home}. List images of that folder only, or give its folder.") from None
 
 
 def names_below(source: Path) -> dict[Path, str]:
-    """The pictures of a folder or a list, each with its name below the source. Raises UserError as `relative` does."""
+    """The images of a folder or a list, each with its name below the source. Raises UserError as `relative` does."""
     home = home_of(source)
     return {path: relative(path, home) for path in list_images(source)}
 
 
 def begin(
-    source: Path, out: Path, note: str, recipe: Mapping[str, Any], pictures: Mapping[str, Path], labels: bool = True
+    source: Path, out: Path, note: str, recipe: Mapping[str, Any], images: Mapping[str, Path], labels: bool = True
 ) -> Manifest:
-    """The record of a copy that is begun or gone on with. pictures: name of the copy -> the picture that it is made from.
+    """The record of a copy that is begun or gone on with. images: name of the copy -> the image that it is made from.
 
     labels: whether labels will be written beside the copies. Raises UserError as `Manifest` does, and where a label stands
     already in the place of a new copy's.
     """
     if not (out / note).is_file():
-        taken = next((place for name in pictures if labels and (place := label_path(out / name)).exists()), None)
+        taken = next((place for name in images if labels and (place := label_path(out / name)).exists()), None)
         if taken is not None:
             raise UserError(
                 f"{taken}: is there already, and would be overwritten. Choose another --out, or move it away."
             )
-    return Manifest(out, note, {**recipe, SOURCE: str(home_of(source).resolve())}, pictures)
+    return Manifest(out, note, {**recipe, SOURCE: str(home_of(source).resolve())}, images)
 
 
-def read_picture(path: Path) -> tuple[NDArray[np.uint8], str]:
-    """A picture as 8-bit RGB, turned as its EXIF mark says, and what it was if not that: "grey", "16 bit", "palette" ...
+def read_image(path: Path) -> tuple[NDArray[np.uint8], str]:
+    """An image as 8-bit RGB, turned as its EXIF mark says, and what it was if not that: "grey", "16 bit", "palette" ...
 
     Raises Unreadable with the reason.
     """
@@ -131,8 +129,8 @@ def read_picture(path: Path) -> tuple[NDArray[np.uint8], str]:
     try:
         content = path.read_bytes()
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        with Image.open(path) as picture:
-            mode = picture.mode
+        with Image.open(path) as image:
+            mode = image.mode
     except (OSError, cv2.error) as problem:
         raise Unreadable(str(problem)) from None
     if pixels is None:
@@ -142,27 +140,27 @@ def read_picture(path: Path) -> tuple[NDArray[np.uint8], str]:
     return np.ascontiguousarray(pixels[..., ::-1]).astype(np.uint8, copy=False), kind
 
 
-def encode_as(target: Path, picture: NDArray[np.uint8], quality: int) -> bytes:
-    """A picture (H, W, 3) uint8 RGB as the bytes of a file named like `target`. quality: of JPEG and WebP.
+def encode_as(target: Path, image: NDArray[np.uint8], quality: int) -> bytes:
+    """An image (H, W, 3) uint8 RGB as the bytes of a file named like `target`. quality: of JPEG and WebP.
 
-    Raises Unreadable for a picture that is too large for its format, UserError for one that OpenCV cannot write here.
+    Raises Unreadable for an image that is too large for its format, UserError for one that OpenCV cannot write here.
     """
     suffix = {".mpo": ".jpg"}.get(target.suffix.lower(), target.suffix.lower())
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if max(height, width) > (most := _SIDES.get(suffix, height + width)):
         raise Unreadable(
-            f"its copy of {width} x {height} px does not fit a {suffix} file, which holds {most} px a side"
+            f"its copy of {width} x {height} px does not fit a {suffix} file, which holds {most} px per side"
         )
     flag = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".jpeg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}
     settings = [flag[suffix], quality] if suffix in flag else []
-    fine, coded = cv2.imencode(suffix, np.ascontiguousarray(picture[..., ::-1]), settings)
+    fine, coded = cv2.imencode(suffix, np.ascontiguousarray(image[..., ::-1]), settings)
     if not fine:
         raise UserError(f"{target}: OpenCV cannot write {suffix} files here. Convert the source to .png or .jpg first.")
     return coded.tobytes()
 
 
-def copy_label(picture: Path, target: Path) -> None:
-    """Give the copy `target` the label of `picture`, where it has one."""
-    label = label_path(picture)
+def copy_label(image: Path, target: Path) -> None:
+    """Give the copy `target` the label of `image`, where it has one."""
+    label = label_path(image)
     if label.is_file():
         atomic_write(label_path(target), label.read_bytes())

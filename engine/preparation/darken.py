@@ -1,4 +1,4 @@
-"""`prepare.py darken`: the dark partner of a picture set, resumable, originals untouched."""
+"""`prepare.py darken`: the dark partner of an image set, resumable, originals untouched."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from engine.preparation.copies import (
     encode_as,
     interrupted,
     names_below,
-    read_picture,
+    read_image,
     two_folders,
 )
 from engine.training.distributed import pick_device
@@ -36,8 +36,8 @@ _MOST_PIXELS = 16_000_000  # in one batch; floats of this many take about 2 GB o
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """One picture read: where from, its name below the source, its seed, its pixels (H, W, 3) in RGB, and what it was if
+class _Image:
+    """One image read: where from, its name below the source, its seed, its pixels (H, W, 3) in RGB, and what it was if
     not that: "grey", "16 bit" ..."""
 
     path: Path
@@ -48,28 +48,28 @@ class _Picture:
 
 
 def darken(options: DarkenOptions) -> Copied:
-    """Write the dark partner of every picture of --source to --out: same relative name, format and size.
+    """Write the dark partner of every image of --source to --out: same relative name, format and size.
 
-    What manifest.csv lists and is there is not done again, unless its source changed. Unreadable pictures are left out
+    What manifest.csv lists and is there is not done again, unless its source changed. Unreadable images are left out
     and listed at the end. Raises UserError for folders that are missing, nested, or hold the result of another recipe or
     of another source, and for unfit weights.
     """
     source, out = two_folders("darken", options.source, options.out, "_night")
     names = names_below(source)
     darkener = _darkener(options)
-    pictures = {name: path for path, name in names.items()}
-    manifest = begin(source, out, RECIPE, _recipe(out, darkener, options), pictures, options.labels)
+    images = {name: path for path, name in names.items()}
+    manifest = begin(source, out, RECIPE, _recipe(out, darkener, options), images, options.labels)
     todo = [path for path, name in names.items() if name not in manifest.rows]
     result = Copied(out, before=len(names) - len(todo))
     batches = _batches(_read(todo, names, options.seed, darkener, result), options.batch_size)
     try:
-        for picture, dark, row in progress(_darkened(batches, darkener), len(todo), "darkening"):
+        for image, dark, row in progress(_darkened(batches, darkener), len(todo), "darkening"):
             try:
-                _write(picture, dark, options, result)
+                _write(image, dark, options, result)
             except Unreadable as problem:  # too large for its format
-                result.skipped.append((picture.path, str(problem)))
+                result.skipped.append((image.path, str(problem)))
             else:
-                manifest.add({"file": picture.name, **row})
+                manifest.add({"file": image.name, **row})
     except (OSError, UserError) as problem:
         raise interrupted(problem, len(manifest.rows), len(names)) from None
     print("\n".join(result.headlines(f"darkened by {darkener.name}")))
@@ -109,11 +109,11 @@ def _recipe(out: Path, darkener: Darkener, options: DarkenOptions) -> dict[str, 
 
 def _read(
     todo: Sequence[Path], names: dict[Path, str], seed: int, darkener: Darkener, result: Copied
-) -> Iterator[_Picture]:
-    """The pictures one after the other; what cannot be read, or is too large, is noted in `result`."""
+) -> Iterator[_Image]:
+    """The images one after the other; what cannot be read, or is too large, is noted in `result`."""
     for path in todo:
         try:
-            pixels, kind = read_picture(path)
+            pixels, kind = read_image(path)
         except Unreadable as problem:
             result.skipped.append((path, str(problem)))
             continue
@@ -122,11 +122,11 @@ def _read(
             reason = f"{size / 1e6:.2f} million px, more than --most-megapixels {darkener.most / 1e6:g}"
             result.skipped.append((path, reason))
             continue
-        yield _Picture(path, names[path], _seed_of(names[path], seed), pixels, kind)
+        yield _Image(path, names[path], _seed_of(names[path], seed), pixels, kind)
 
 
 def _seed_of(name: str, seed: int) -> int:
-    """A picture's own seed, from its name below the source and --seed: the same on every machine, in every order.
+    """An image's own seed, from its name below the source and --seed: the same on every machine, in every order.
 
     >>> _seed_of("a/1.jpg", 0) == _seed_of("a/1.jpg", 0) != _seed_of("a/1.jpg", 1)
     True
@@ -134,12 +134,12 @@ def _seed_of(name: str, seed: int) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest(), "big") >> 1
 
 
-def _batches(pictures: Iterator[_Picture], batch_size: int) -> Iterator[list[_Picture]]:
-    """Group pictures of one size; no batch is larger than asked for or than memory likes, and few wait for company."""
-    waiting: dict[tuple[int, ...], list[_Picture]] = defaultdict(list)
-    for picture in pictures:
-        shape = picture.pixels.shape
-        waiting[shape].append(picture)
+def _batches(images: Iterator[_Image], batch_size: int) -> Iterator[list[_Image]]:
+    """Group images of one size; no batch is larger than asked for or than memory likes, and few wait for company."""
+    waiting: dict[tuple[int, ...], list[_Image]] = defaultdict(list)
+    for image in images:
+        shape = image.pixels.shape
+        waiting[shape].append(image)
         if len(waiting[shape]) >= min(batch_size, max(1, _MOST_PIXELS // (shape[0] * shape[1]))):
             yield waiting.pop(shape)
         elif sum(p.pixels.size for group in waiting.values() for p in group) > 6 * _MOST_PIXELS:
@@ -148,21 +148,21 @@ def _batches(pictures: Iterator[_Picture], batch_size: int) -> Iterator[list[_Pi
 
 
 def _darkened(
-    batches: Iterator[list[_Picture]], darkener: Darkener
-) -> Iterator[tuple[_Picture, NDArray[np.uint8], dict[str, Any]]]:
-    """Each picture with its dark pixels and its facts for the manifest."""
+    batches: Iterator[list[_Image]], darkener: Darkener
+) -> Iterator[tuple[_Image, NDArray[np.uint8], dict[str, Any]]]:
+    """Each image with its dark pixels and its facts for the manifest."""
     for batch in batches:
-        stacked = np.stack([picture.pixels for picture in batch])  # (B, H, W, 3)
-        yield from zip(batch, *darkener.work(stacked, [picture.seed for picture in batch]), strict=True)
+        stacked = np.stack([image.pixels for image in batch])  # (B, H, W, 3)
+        yield from zip(batch, *darkener.work(stacked, [image.seed for image in batch]), strict=True)
 
 
-def _write(picture: _Picture, dark: NDArray[np.uint8], options: DarkenOptions, result: Copied) -> None:
-    """The dark picture and its label; the caller's line in the manifest comes last: what is listed is surely done."""
-    target = result.out / picture.name
+def _write(image: _Image, dark: NDArray[np.uint8], options: DarkenOptions, result: Copied) -> None:
+    """The dark image and its label; the caller's line in the manifest comes last: what is listed is surely done."""
+    target = result.out / image.name
     coded = encode_as(target, dark, options.quality)
     if options.labels:
-        copy_label(picture.path, target)
+        copy_label(image.path, target)
     atomic_write(target, coded)
     result.written += 1
-    if picture.kind:
-        result.kinds[picture.kind] += 1
+    if image.kind:
+        result.kinds[image.kind] += 1

@@ -1,4 +1,4 @@
-"""`prepare.py world`, `clip` and `convert`: sets that are drawn or brought into the YOLO layout."""
+"""`prepare.py synthetic`, `clip` and `convert`: sets that are drawn or brought into the YOLO layout."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from pathlib import Path
 
 from data.convert import run as run_converter
 from data.convert.writer import Summary
-from data.synthetic.generate import is_complete, make_world, night_clip
-from engine.options.prepare import ClipOptions, ConvertOptions, WorldOptions
+from data.synthetic.generate import is_complete, make_synthetic, night_clip
+from engine.options.prepare import ClipOptions, ConvertOptions, SyntheticOptions
 from utils.files import UserError
 
 
-def world(options: WorldOptions) -> Path:
-    """Draw a made-up world; returns its folder. Raises UserError for unusable options or a folder that is taken."""
+def synthetic(options: SyntheticOptions) -> Path:
+    """Draw a synthetic data set; returns its folder. Raises UserError for unusable options or a folder that is taken."""
     home = Path("datasets") / options.name
     out = options.out or home
     stood = is_complete(out)
     size = _pair(options.size) if options.size else None
     counts = dict(map(_count, options.counts)) or None
-    make_world(options.name, out, seed=options.seed, size=size, counts=counts, workers=options.workers)
+    make_synthetic(options.name, out, seed=options.seed, size=size, counts=counts, workers=options.workers)
     way = f"python train.py --data {options.name}"
     if out.absolute() != home.absolute():
         way = f"a copy of data/{options.name}.yaml whose 'path' is {out.absolute()}"
@@ -27,7 +27,7 @@ def world(options: WorldOptions) -> Path:
 
 
 def clip(options: ClipOptions) -> Path:
-    """Film a made-up street at night; returns the file. Raises UserError where it cannot be written."""
+    """Film a synthetic street at night; returns the file. Raises UserError where it cannot be written."""
     size, out = _pair(options.size), options.out
     night_clip(out, seconds=options.seconds, fps=options.fps, size=size, seed=options.seed, workers=options.workers)
     print(f"{out} is ready. Look for things in it with: python detect.py --weights best.pt --source {out}")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from data.convert.coco_rescale import CocoSet, Made
-from data.degradations.recipes import Recipe, find_recipe, picture_seed
+from data.degradations.recipes import Recipe, find_recipe, image_seed
 from data.io.images import Unreadable
 from data.io.labels import label_path, read_label
 from data.io.manifest import MANIFEST, Manifest
@@ -28,7 +28,7 @@ from engine.preparation.copies import (
     home_of,
     interrupted,
     names_below,
-    read_picture,
+    read_image,
     two_folders,
 )
 from utils.files import UserError, atomic_write, load_yaml
@@ -36,19 +36,19 @@ from utils.progress import progress
 
 NOTE = "degrade.yaml"
 VERSION = 1  # counts up when the same seed begins to give other bytes
-LISTED = 10  # pictures of each kind that the last lines name; the manifest has all
+LISTED = 10  # images of each kind that the last lines name; the manifest has all
 
 
 @dataclass
 class Degraded(Copied):
-    """What was done, and the manifest's rows of all pictures."""
+    """What was done, and the manifest's rows of all images."""
 
     rows: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One picture: where it is, its name below the source, the name of the copy, and where its labels come from."""
+    """One image: where it is, its name below the source, the name of the copy, and where its labels come from."""
 
     path: Path
     name: str
@@ -56,9 +56,9 @@ class _Job:
     coco: CocoSet | None
 
     def label(self, shape: tuple[int, int]) -> bytes | None:
-        """The label file of a picture of (height, width) px, None where it has none.
+        """The label file of an image of (height, width) px, None where it has none.
 
-        Raises Unreadable where the COCO file is about a picture of another shape.
+        Raises Unreadable where the COCO file is about an image of another shape.
         """
         if self.coco is not None:
             if reason := self.coco.reason_against(self.name, shape):
@@ -69,10 +69,10 @@ class _Job:
 
 
 def degrade(options: DegradeOptions) -> Degraded:
-    """Write a degraded copy of every picture of --source to --out, with its labels; what is there is not done again.
+    """Write a degraded copy of every image of --source to --out, with its labels; what is there is not done again.
 
-    Label rows are fractions and copied as they are; a COCO json is scaled. A picture whose file changed since is done
-    again. Unreadable pictures are left out and listed. Raises UserError for folders that are missing, nested, of another
+    Label rows are fractions and copied as they are; a COCO json is scaled. An image whose file changed since is done
+    again. Unreadable images are left out and listed. Raises UserError for folders that are missing, nested, of another
     source or hold something else, an unknown recipe or severity, names
     that would collide, and a full disk, saying how far it came.
     """
@@ -93,9 +93,9 @@ def degrade(options: DegradeOptions) -> Degraded:
 
 
 def _jobs(source: Path, options: DegradeOptions) -> list[_Job]:
-    """The pictures by name. Raises UserError where two would get one name, or one lies outside the source."""
+    """The images by name. Raises UserError where two would get one name, or one lies outside the source."""
     coco = CocoSet(options.annotations, home_of(source)) if options.annotations else None
-    named = {path: name for name, path in coco.pictures.items()} if coco else None
+    named = {path: name for name, path in coco.images.items()} if coco else None
     if named is None:
         named = names_below(source)
     jobs = [
@@ -141,14 +141,14 @@ def _cores() -> int:
 
 
 def _degrade_one(job: _Job, options: DegradeOptions, recipe: Recipe) -> dict[str, Any] | str:
-    """Write one picture and its label; returns the manifest's row, or the reason why the picture cannot be used."""
-    seed = picture_seed(job.name, options.seed)
+    """Write one image and its label; returns the manifest's row, or the reason why the image cannot be used."""
+    seed = image_seed(job.name, options.seed)
     target = options.out / job.file if options.out else Path(job.file)
     try:
-        picture, kind = read_picture(job.path)
-        before = picture.shape[:2]
+        image, kind = read_image(job.path)
+        before = image.shape[:2]
         label = job.label((before[0], before[1]))
-        spoilt = recipe(picture, seed, options.severity)
+        spoilt = recipe(image, seed, options.severity)
         coded = encode_as(target, spoilt.pixels, options.quality)
     except Unreadable as problem:
         return str(problem)
@@ -165,7 +165,7 @@ def _degrade_one(job: _Job, options: DegradeOptions, recipe: Recipe) -> dict[str
 
 
 def _vanished(label: Path, shape: tuple[int, ...]) -> int | str:
-    """Boxes narrower or lower than a pixel in a picture of (height, width); words where the labels make no sense."""
+    """Boxes narrower or lower than a pixel in an image of (height, width); words where the labels make no sense."""
     try:
         boxes = read_label(label, classes=10**6)[:, 3:5] * np.array([shape[1], shape[0]])
     except UserError:
@@ -209,7 +209,7 @@ def _copy_data_yaml(source: Path, jobs: Sequence[_Job], out: Path) -> str:
 
 
 def _copy_federated(source: Path, name: str, jobs: Sequence[_Job], out: Path) -> str:
-    """What is known of the pictures, under the names of their copies. Returns the reason where it cannot be copied."""
+    """What is known of the images, under the names of their copies. Returns the reason where it cannot be copied."""
     if not _below(source, name):
         return f"its federated is {name}, which lies elsewhere"
     try:
@@ -217,9 +217,9 @@ def _copy_federated(source: Path, name: str, jobs: Sequence[_Job], out: Path) ->
     except (OSError, ValueError, RecursionError) as problem:
         return f"its federated is {name}, which cannot be read as JSON ({problem})"
     if not isinstance(known, dict):
-        return f"its federated is {name}, which does not list pictures by name"
+        return f"its federated is {name}, which does not list images by name"
     files = {job.name: job.file for job in jobs}
-    renamed = {files.get(picture, picture): entry for picture, entry in known.items()}
+    renamed = {files.get(image, image): entry for image, entry in known.items()}
     atomic_write(out / name, json.dumps(renamed).encode())
     return ""
 
@@ -230,7 +230,7 @@ def _below(folder: Path, name: str) -> bool:
 
 
 def _report(result: Degraded, note: str) -> None:
-    """What was done, what was not RGB of 8 bits, and what is odd about single pictures."""
+    """What was done, what was not RGB of 8 bits, and what is odd about single images."""
     result.kinds = Counter(row["kind"] for row in result.rows.values() if row["kind"])
     print("\n".join(result.headlines("degraded")))
     if note:

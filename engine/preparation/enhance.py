@@ -1,4 +1,4 @@
-"""`prepare.py enhance`: a brightened copy of any picture set, resumable, originals untouched."""
+"""`prepare.py enhance`: a brightened copy of any image set, resumable, originals untouched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.preparation.copies import (
     encode_as,
     interrupted,
     names_below,
-    read_picture,
+    read_image,
     two_folders,
 )
 from engine.training.distributed import pick_device
@@ -31,9 +31,9 @@ NOTE = "enhance.yaml"
 
 
 def enhance(options: EnhanceOptions) -> Copied:
-    """Write a brightened copy of every picture of --source to --out: same relative name, format and size.
+    """Write a brightened copy of every image of --source to --out: same relative name, format and size.
 
-    What manifest.csv lists and is there is not done again, unless its source changed. Unreadable pictures are left out
+    What manifest.csv lists and is there is not done again, unless its source changed. Unreadable images are left out
     and listed at the end. Raises UserError for folders that are missing, nested, or hold the result of other options or
     of another source, and for unfit weights.
     """
@@ -42,8 +42,8 @@ def enhance(options: EnhanceOptions) -> Copied:
     enhancer = open_enhancer(options.method, options.weights, options.scale, pick_device(options.device))
     if enhancer is None:
         raise UserError("--method none: there is nothing to do. Choose zero-dce, clahe or gamma.")
-    pictures = {name: path for path, name in names.items()}
-    manifest = begin(source, out, NOTE, _deciding(options), pictures, options.labels)
+    images = {name: path for path, name in names.items()}
+    manifest = begin(source, out, NOTE, _deciding(options), images, options.labels)
     todo = {path: name for path, name in names.items() if name not in manifest.rows}
     result = Copied(out, before=len(names) - len(todo))
     try:
@@ -69,11 +69,11 @@ def _deciding(options: EnhanceOptions) -> dict[str, Any]:
 def _enhance_one(
     path: Path, name: str, enhancer: Enhancer, options: EnhanceOptions, manifest: Manifest, result: Copied
 ) -> None:
-    """The picture, its label, and last its line in the manifest: only what is listed is surely done."""
+    """The image, its label, and last its line in the manifest: only what is listed is surely done."""
     target = result.out / name
     try:
-        picture, kind = read_picture(path)
-        bright = enhancer.picture(picture[..., ::-1])[..., ::-1]
+        image, kind = read_image(path)
+        bright = enhancer.image(image[..., ::-1])[..., ::-1]
         coded = encode_as(target, bright, options.quality)
     except Unreadable as problem:
         result.skipped.append((path, str(problem)))
@@ -81,13 +81,13 @@ def _enhance_one(
     if options.labels:
         copy_label(path, target)
     atomic_write(target, coded)
-    means = {"mean_before": round(float(picture.mean()), 2), "mean": round(float(bright.mean()), 2)}
+    means = {"mean_before": round(float(image.mean()), 2), "mean": round(float(bright.mean()), 2)}
     manifest.add({"file": name, "kind": kind, **means})
     result.written += 1
 
 
 def _report(result: Copied, manifest: Manifest, enhancer: Enhancer) -> None:
-    """What was done, how much brighter it became, and a line for each picture left out."""
+    """What was done, how much brighter it became, and a line for each image left out."""
     rows = list(manifest.rows.values())
     result.kinds = Counter(row["kind"] for row in rows if row["kind"])
     print("\n".join(result.headlines(f"brightened by {enhancer.name}")))

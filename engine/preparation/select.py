@@ -1,6 +1,6 @@
-"""`prepare.py favour`: the pictures of a labelled set on which a detector does well, as a favoured set for LCP.
+"""`prepare.py favour`: the images of a labelled set on which a detector does well, as a favoured set for LCP.
 
-Source: DFUI, the favoured set of Fu et al. (TCSVT 2024): training pictures on which a detector reaches AP 60.
+Source: DFUI, the favoured set of Fu et al. (TCSVT 2024): training images on which a detector reaches AP 60.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from data.config import DataConfig, load_data
 from data.detection.unpaired import refuse_leaks
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from engine.evaluation.evaluator import ImageResult, label_areas
 from engine.evaluation.session import measure, subject_of
 from engine.options.prepare_favour import FavourOptions
@@ -31,7 +31,7 @@ TOLERANCE = 1e-9  # a mean of 101 equal numbers may lie this much below them
 
 @dataclass(frozen=True)
 class Judged:
-    """One picture: its name below the split's folder, and its AP, a fraction of 1, nan without objects."""
+    """One image: its name below the split's folder, and its AP, a fraction of 1, nan without objects."""
 
     file: Path
     name: str
@@ -48,10 +48,10 @@ class Favoured:
 
 
 def favour(options: FavourOptions) -> Favoured:
-    """Judge every picture of a split, copy the good ones to --out with a table of all; all of it or nothing.
+    """Judge every image of a split, copy the good ones to --out with a table of all; all of it or nothing.
 
-    Raises UserError for missing data, a test split or a picture of one, an --out that is taken or lies among the
-    pictures, and where no picture is good enough.
+    Raises UserError for missing data, a test split or an image of one, an --out that is taken or lies among the
+    images, and where no image is good enough.
     """
     if options.weights is None or not options.data or options.out is None:
         raise UserError("prepare.py favour: expected --weights CHECKPOINT, --data YAML and --out DIR.")
@@ -67,8 +67,8 @@ def favour(options: FavourOptions) -> Favoured:
     return result
 
 
-def picture_ap(result: ImageResult) -> float:
-    """COCO's AP over IoU 0.50:0.95 of one picture alone, a mean over the classes that it has; nan without objects."""
+def image_ap(result: ImageResult) -> float:
+    """COCO's AP over IoU 0.50:0.95 of one image alone, a mean over the classes that it has; nan without objects."""
     meter = ProtocolMeter("coco")
     truth = (result.targets, label_areas(result.targets), result.target_classes)
     meter.add(result.boxes, result.scores, result.classes, *truth)
@@ -76,12 +76,12 @@ def picture_ap(result: ImageResult) -> float:
 
 
 def _data_of(options: FavourOptions) -> DataConfig:
-    """The data set. Raises UserError for a split that is held out, has no labels or shares pictures with a test split."""
+    """The data set. Raises UserError for a split that is held out, has no labels or shares images with a test split."""
     if options.split in HELD_OUT:
         raise UserError(
-            f"--split {options.split}: training would see pictures that it is tested on. Choose from --split train."
+            f"--split {options.split}: training would see images that it is tested on. Choose from --split train."
         )
-    config = load_data(options.data, make_demo=make_world, need=[options.split])
+    config = load_data(options.data, make_demo=make_synthetic, need=[options.split])
     if options.split not in LABELLED or options.split not in config.splits:
         known = ", ".join(split for split in LABELLED if split in config.splits) or "none"
         raise UserError(f"--split {options.split}: expected a labelled split of {config.file}, which has: {known}.")
@@ -97,18 +97,18 @@ def _data_of(options: FavourOptions) -> DataConfig:
 
 
 def _free(out: Path, config: DataConfig) -> Path:
-    """--out as an absolute path. Raises UserError where something is there, or where it lies among the pictures."""
+    """--out as an absolute path. Raises UserError where something is there, or where it lies among the images."""
     folder = out.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"--out {out}: is there already. Remove it to choose again, or name another folder.")
     for place in (place for places in config.splits.values() for place in places):
         if place.is_dir() and place.resolve() in folder.resolve().parents:
-            raise UserError(f"--out {out}: lies in {place}, among the pictures. Choose a folder elsewhere.")
+            raise UserError(f"--out {out}: lies in {place}, among the images. Choose a folder elsewhere.")
     return folder
 
 
 def _judge(options: FavourOptions, config: DataConfig) -> tuple[Judged, ...]:
-    """Every readable picture with its AP, by name."""
+    """Every readable image with its AP, by name."""
     chosen = ValOptions(
         data=options.data,
         weights=options.weights,
@@ -122,7 +122,7 @@ def _judge(options: FavourOptions, config: DataConfig) -> tuple[Judged, ...]:
     measure(
         subject_of(chosen, config),
         options.split,
-        listeners=[lambda result: found.update({Path(result.file): picture_ap(result)})],
+        listeners=[lambda result: found.update({Path(result.file): image_ap(result)})],
     )
     home = os.path.commonpath([file.parent for file in found])  # what is below it cannot be called the same twice
     return tuple(Judged(file, file.relative_to(home).as_posix(), found[file]) for file in sorted(found))
@@ -132,10 +132,10 @@ def _none_kept(options: FavourOptions, judged: Sequence[Judged]) -> str:
     """Why there is nothing to keep, and what to do."""
     with_objects = [one for one in judged if not math.isnan(one.ap)]
     if not with_objects:
-        return f"--split {options.split}: no picture has an object, so none can be judged. Check its label files."
+        return f"--split {options.split}: no image has an object, so none can be judged. Check its label files."
     best = max(with_objects, key=lambda one: one.ap)
     return (
-        f"--min-ap {options.min_ap:g}: no picture of '{options.split}' reaches it; the best is {best.name} with AP "
+        f"--min-ap {options.min_ap:g}: no image of '{options.split}' reaches it; the best is {best.name} with AP "
         f"{best.ap:.3f}. Give a lower --min-ap, or a detector that is better on this set."
     )
 
@@ -162,7 +162,7 @@ def _report(result: Favoured, options: FavourOptions) -> None:
     """How many were kept, and the next step."""
     best = max(one.ap for one in result.kept)
     print(
-        f"{result.out}: {len(result.kept)} of {len(result.judged)} pictures of '{options.split}' have AP "
+        f"{result.out}: {len(result.kept)} of {len(result.judged)} images of '{options.split}' have AP "
         f"{options.min_ap:g} or more, the best {best:.3f}; {TABLE} has all.\n"
         f"Name it in the data YAML, 'favoured: {result.out}', and train a crux model with --method lcp."
     )

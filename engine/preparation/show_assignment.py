@@ -1,4 +1,4 @@
-"""`prepare.py explain-assignment`: which feature points train which object, stock beside RFLA, on one picture."""
+"""`prepare.py explain-assignment`: which feature points train which object, stock beside RFLA, on one image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_detector
 from engine.options.prepare_explain import ExplainOptions
 from engine.training.module import TrainingModel, criterion_branches
@@ -27,10 +27,10 @@ from models.detector import build
 from models.graph import evaluating
 from utils.draw import colour
 from utils.files import UserError
-from utils.plots import plot_pictures
+from utils.plots import plot_images
 from utils.tables import text_table
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=1)
 FORMATS = (".jpg", ".pdf", ".png", ".svg", ".webp")  # that it can be drawn in
 FAINT = (150, 150, 150)  # of points that train nothing
@@ -38,7 +38,7 @@ FAINT = (150, 150, 150)  # of points that train nothing
 
 @dataclass(frozen=True)
 class Explained:
-    """One rule's assignment of one picture. objects (n, 4) px; places (A, 2) px and sides (A,) px of the points' fields;
+    """One rule's assignment of one image. objects (n, 4) px; places (A, 2) px and sides (A,) px of the points' fields;
     owner (A,) 1-based object or 0; target (A,) class target."""
 
     rule: str
@@ -50,21 +50,21 @@ class Explained:
 
 
 def explain(options: ExplainOptions) -> Path:
-    """Draw the picture; returns the file. Raises UserError for data, a picture or a detector that is not there."""
+    """Draw the image; returns the file. Raises UserError for data, an image or a detector that is not there."""
     if options.out.suffix.lower() not in FORMATS:
         raise UserError(f"--out {options.out}: expected a name that ends in one of {', '.join(FORMATS)}.")
-    config = load_data(options.data, make_demo=make_world, need=[options.split])
+    config = load_data(options.data, make_demo=make_synthetic, need=[options.split])
     detector = _detector(options, config.names)
     dataset = build_dataset(config, options.split, imgsz=options.imgsz, stride=int(max(detector.stride)))
-    batch = ViewDataset.collate_fn([dataset[_chosen(dataset, options.picture)]])
+    batch = ViewDataset.collate_fn([dataset[_chosen(dataset, options.image)]])
     if not len(batch["bboxes"]):
-        raise UserError(f"--picture {options.picture}: has no object. Choose one that has.")
+        raise UserError(f"--image {options.image}: has no object. Choose one that has.")
     image = np.ascontiguousarray(batch["img"][0].permute(1, 2, 0).numpy())
     batch["img"] = batch["img"].float() / 255
     found = assignments(detector, batch, RFLAOptions(rf=options.rf))
     part = densest(found[0].objects, image.shape[:2], options.window)
     cells = [(title(each), draw(image, each, part, options.zoom)) for each in found]
-    plot_pictures(cells, options.out, across=len(cells))
+    plot_images(cells, options.out, across=len(cells))
     print(text_table([row(each) for each in found]))
     print(
         f"{options.out} is ready: lines join each point to its object; the larger the dot, the higher the class target."
@@ -73,7 +73,7 @@ def explain(options: ExplainOptions) -> Path:
 
 
 def assignments(detector: Detector, batch: Batch, options: RFLAOptions) -> list[Explained]:
-    """What the stock rule and each mode of RFLA make of the first picture of a batch, from one and the same forward."""
+    """What the stock rule and each mode of RFLA make of the first image of a batch, from one and the same forward."""
     model = TrainingModel(detector, create("rfla", {RFLAOptions: options}), GAINS)
     model.build_criterion()
     branch = criterion_branches(model.criterion)[0]
@@ -107,7 +107,7 @@ def _detector(options: ExplainOptions, names: dict[int, str]) -> Detector:
 
 
 def _chosen(dataset: ViewDataset, name: str) -> int:
-    """Index of the picture with this name or stem, or of the one with the most objects."""
+    """Index of the image with this name or stem, or of the one with the most objects."""
     counts = [len(label.boxes) for label in dataset.source]
     if not name:
         return int(np.argmax(counts))
@@ -115,7 +115,7 @@ def _chosen(dataset: ViewDataset, name: str) -> int:
         if name in {label.image.name, label.image.stem}:
             return index
     raise UserError(
-        f"--picture {name}: this split has no picture of that name; it has, for one, {dataset.source[0].image.name}."
+        f"--image {name}: this split has no image of that name; it has, for one, {dataset.source[0].image.name}."
     )
 
 
@@ -130,8 +130,8 @@ def densest(objects: NDArray[np.float32], shape: tuple[int, int], side: int) -> 
     return int(left), int(top), int(left) + side, int(top) + side
 
 
-def draw(image: Picture, found: Explained, part: tuple[int, int, int, int], zoom: int) -> Picture:
-    """A part of the picture (H, W, 3) RGB, enlarged: objects, points, and one field (that of the central object)."""
+def draw(image: Image, found: Explained, part: tuple[int, int, int, int], zoom: int) -> Image:
+    """A part of the image (H, W, 3) RGB, enlarged: objects, points, and one field (that of the central object)."""
     left, top, right, bottom = part
     canvas = cv2.resize(image[top:bottom, left:right], None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST).astype(
         np.uint8
@@ -152,7 +152,7 @@ def draw(image: Picture, found: Explained, part: tuple[int, int, int, int], zoom
             end, size = dots(found.places[point]), zoom * (0.2 + 0.45 * float(found.target[point]) ** 0.5)
             cv2.line(canvas, dots((box[:2] + box[2:]) / 2), end, paint, max(1, zoom // 10), cv2.LINE_AA)  # type: ignore[call-overload]
             cv2.circle(canvas, end, round(size), paint, -1, cv2.LINE_AA)  # type: ignore[call-overload]
-        if len(mine) and number == central:  # the fields of all would hide the picture
+        if len(mine) and number == central:  # the fields of all would hide the image
             best = mine[found.target[mine].argmax()]
             half = found.sides[best] / 2
             field = dots(np.concatenate([found.places[best] - half, found.places[best] + half]))
@@ -161,20 +161,20 @@ def draw(image: Picture, found: Explained, part: tuple[int, int, int, int], zoom
 
 
 def row(found: Explained) -> dict[str, Any]:
-    """Numbers of one assignment: points an object, objects without one, best target and sum of targets an object."""
+    """Numbers of one assignment: points per object, objects without one, best target and sum of targets per object."""
     objects = range(1, len(found.objects) + 1)
     best = [float(found.target[found.owner == number].max(initial=0)) for number in objects]
     return {
         "rule": found.rule,
         "objects": len(best),
-        "points an object": float((found.owner > 0).sum() / len(best)),
+        "points per object": float((found.owner > 0).sum() / len(best)),
         "objects without": sum(not (found.owner == number).any() for number in objects),
         "median best target": f"{np.median(best):.2g}",
-        "targets an object": f"{found.target.sum() / len(best):.2g}",
+        "targets per object": f"{found.target.sum() / len(best):.2g}",
     }
 
 
 def title(found: Explained) -> str:
     """The heading of a drawing."""
     facts = row(found)
-    return f"{found.rule}: {facts['points an object']:.1f} points an object, median best target {facts['median best target']}"
+    return f"{found.rule}: {facts['points per object']:.1f} points per object, median best target {facts['median best target']}"

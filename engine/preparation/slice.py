@@ -1,4 +1,4 @@
-"""`prepare.py slice`: a labelled set of large pictures, cut into tiles with their share of the labels."""
+"""`prepare.py slice`: a labelled set of large images, cut into tiles with their share of the labels."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ from utils.tiles import tile_windows
 
 THINNED = {"train": 0.1, "extra": 0.1}  # split -> share of its tiles without an object that is kept by default
 _ANY_CLASS = 1_000_000  # --source comes without class names
-_SUFFIXES, _FORMATS = {"MPO": ".jpg"}, {"MPO": "JPEG"}  # of several pictures in a file the first is cut
+_SUFFIXES, _FORMATS = {"MPO": ".jpg"}, {"MPO": "JPEG"}  # of several images in a file the first is cut
 
 
 @dataclass
 class Sliced:
-    """What became of one split. boxes and parts: objects in the pictures, and boxes in the tiles."""
+    """What became of one split. boxes and parts: objects in the images, and boxes in the tiles."""
 
     split: str
-    pictures: int = 0
+    images: int = 0
     tiles: int = 0
     empty: int = 0  # tiles without an object among them
     left_out: int = 0  # tiles without an object that were not kept
     boxes: int = 0
     parts: int = 0
-    skipped: list[tuple[Path, str]] = field(default_factory=list)  # (picture, reason)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)  # (image, reason)
 
     def line(self) -> str:
         """The counts in words."""
         return (
-            f"{self.split}: {self.pictures} pictures became {self.tiles} tiles, {self.empty} of them without an object "
+            f"{self.split}: {self.images} images became {self.tiles} tiles, {self.empty} of them without an object "
             f"({self.left_out} more were left out); {self.boxes} objects became {self.parts} boxes"
         )
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One picture to cut. `target`: where below images/ and labels/ its tiles go, their common stem as last part.
+    """One image to cut. `target`: where below images/ and labels/ its tiles go, their common stem as last part.
 
-    partner: another picture that is cut at the same places, and the place of its tiles.
+    partner: another image that is cut at the same places, and the place of its tiles.
     """
 
     label: Label
@@ -63,16 +63,16 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Tile:
-    """A part of a picture: (x1, y1, x2, y2) px, and its label rows (n, 5) class x y w h, fractions of the part."""
+    """A part of an image: (x1, y1, x2, y2) px, and its label rows (n, 5) class x y w h, fractions of the part."""
 
     window: tuple[int, int, int, int]
     rows: NDArray[np.float64]
 
 
 def slice_set(options: SliceOptions) -> list[Sliced]:
-    """Cut every split of --data, or the pictures of --source, and write --out; all of it or nothing.
+    """Cut every split of --data, or the images of --source, and write --out; all of it or nothing.
 
-    Raises UserError for missing or unreadable data, an --out that is taken or lies among the pictures.
+    Raises UserError for missing or unreadable data, an --out that is taken or lies among the images.
     """
     config, out = _data_of(options), _free(options.out)
     _check_apart(out, config)
@@ -82,7 +82,7 @@ def slice_set(options: SliceOptions) -> list[Sliced]:
         if config.names:
             save_yaml(work / "data.yaml", _yaml_content(config))
             if config.federated:
-                print(f"note: {config.federated.name} is of whole pictures; on tiles every class counts as looked for")
+                print(f"note: {config.federated.name} is of whole images; on tiles every class counts as looked for")
         work.rename(out)
     except OSError as problem:
         raise UserError(f"{out}: cannot be written ({problem.strerror}). Choose a writable place with room.") from None
@@ -93,7 +93,7 @@ def slice_set(options: SliceOptions) -> list[Sliced]:
 
 
 def _data_of(options: SliceOptions) -> DataConfig:
-    """The pictures by split; --source is a split without a name, in a set without classes."""
+    """The images by split; --source is a split without a name, in a set without classes."""
     if (options.source is None) == (not options.data) or options.out is None:
         raise UserError("prepare.py slice: expected --out DIR and either --data YAML or --source DIR.")
     if options.source is not None:
@@ -118,10 +118,10 @@ def _free(out: Path | None) -> Path:
 
 
 def _check_apart(out: Path, config: DataConfig) -> None:
-    """Raise UserError where the tiles would land among the pictures and be cut with them the next time."""
+    """Raise UserError where the tiles would land among the images and be cut with them the next time."""
     for place in (place for places in config.splits.values() for place in places):
         if place.is_dir() and out.resolve().is_relative_to(place.resolve()):
-            raise UserError(f"--out {out}: lies in {place}, among the pictures. Choose a folder elsewhere.")
+            raise UserError(f"--out {out}: lies in {place}, among the images. Choose a folder elsewhere.")
 
 
 def _yaml_content(config: DataConfig) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _slice_split(config: DataConfig, split: str, work: Path, options: SliceOptio
     partners = _partners(config, found.labels) if split == "train" else {}
     jobs = [_Work(label, targets[label.image], partners.get(label.image)) for label in found.labels]
     share = THINNED.get(split, 1.0) if options.empty is None else options.empty
-    written = in_threads(partial(_slice_picture, work=work, share=share, options=options), jobs, f"cutting {split}")
+    written = in_threads(partial(_slice_image, work=work, share=share, options=options), jobs, f"cutting {split}")
     for job, tiles in zip(jobs, written, strict=True):
         _count(result, job, tiles)
     if not result.tiles:
@@ -151,7 +151,7 @@ def _slice_split(config: DataConfig, split: str, work: Path, options: SliceOptio
 
 
 def _targets(config: DataConfig, split: str) -> dict[Path, Path]:
-    """Picture -> where its tiles go: SPLIT, its folders below the split's own, and its stem."""
+    """Image -> where its tiles go: SPLIT, its folders below the split's own, and its stem."""
     targets: dict[Path, Path] = {}
     owners: dict[Path, Path] = {}
     places = config.splits[split]
@@ -169,7 +169,7 @@ def _targets(config: DataConfig, split: str) -> dict[Path, Path]:
 
 
 def _partners(config: DataConfig, labels: Sequence[Label]) -> dict[Path, tuple[Path, Path]]:
-    """Train picture -> its partner of the `pair` split, and where the partner's tiles go."""
+    """Train image -> its partner of the `pair` split, and where the partner's tiles go."""
     if "pair" not in config.splits:
         return {}
     targets, images = _targets(config, "pair"), [label.image for label in labels]
@@ -178,8 +178,8 @@ def _partners(config: DataConfig, labels: Sequence[Label]) -> dict[Path, tuple[P
     return {image: (partner, targets[partner]) for image, partner in zip(images, partners, strict=True)}
 
 
-def _slice_picture(job: _Work, work: Path, share: float, options: SliceOptions) -> list[_Tile | None]:
-    """Write the tiles of a picture; None stands for one without an object that is not kept."""
+def _slice_image(job: _Work, work: Path, share: float, options: SliceOptions) -> list[_Tile | None]:
+    """Write the tiles of an image; None stands for one without an object that is not kept."""
     tiles: list[_Tile | None] = []
     for tile in cut_label(job.label, options.slice, options.overlap, options.min_visible):
         name = _named(job.target, tile, "").as_posix()
@@ -194,7 +194,7 @@ def _slice_picture(job: _Work, work: Path, share: float, options: SliceOptions) 
 
 
 def cut_label(label: Label, size: int, overlap: float, min_visible: float) -> Iterator[_Tile]:
-    """The tiles of a picture with the boxes that they show, clipped to them.
+    """The tiles of an image with the boxes that they show, clipped to them.
 
     A tile counts an object of which it shows at least `min_visible` of the area, or no less than every other tile.
     """
@@ -228,26 +228,26 @@ def _chance(name: str) -> float:
 
 
 def _write_parts(source: Path, home: Path, target: Path, tiles: Sequence[_Tile], quality: int) -> None:
-    """Cut the tiles out of a picture, in its own format. A picture that is a single tile is copied as it is."""
+    """Cut the tiles out of an image, in its own format. An image that is a single tile is copied as it is."""
     if not tiles:
         return
     (home / target).parent.mkdir(parents=True, exist_ok=True)
-    picture, kind = _decoded(source)
+    image, kind = _decoded(source)
     for tile in tiles:
         file = home / _named(target, tile, _SUFFIXES.get(kind, source.suffix))
-        if tile.window == (0, 0, *picture.size) and kind not in _SUFFIXES:
+        if tile.window == (0, 0, *image.size) and kind not in _SUFFIXES:
             shutil.copyfile(source, file)
         else:
-            picture.crop(tile.window).save(file, format=_FORMATS.get(kind, kind), **_settings(kind, quality))
+            image.crop(tile.window).save(file, format=_FORMATS.get(kind, kind), **_settings(kind, quality))
 
 
 def _decoded(source: Path) -> tuple[Image.Image, str]:
-    """A picture, turned as its EXIF mark says, and its format. Raises UserError where it cannot be decoded."""
+    """An image, turned as its EXIF mark says, and its format. Raises UserError where it cannot be decoded."""
     try:
-        with Image.open(source) as picture:
-            return ImageOps.exif_transpose(picture), picture.format or ""
+        with Image.open(source) as image:
+            return ImageOps.exif_transpose(image), image.format or ""
     except (OSError, ValueError, SyntaxError) as problem:
-        raise UserError(f"{source}: cannot be decoded ({problem}). Take the picture out, or replace it.") from None
+        raise UserError(f"{source}: cannot be decoded ({problem}). Take the image out, or replace it.") from None
 
 
 def _settings(kind: str, quality: int) -> dict[str, Any]:
@@ -257,7 +257,7 @@ def _settings(kind: str, quality: int) -> dict[str, Any]:
 
 
 def _write_labels(home: Path, target: Path, tiles: Sequence[_Tile]) -> None:
-    """One label file a tile, an empty one where there is no object."""
+    """One label file per tile, an empty one where there is no object."""
     for tile in tiles:
         file = home / _named(target, tile, ".txt")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -268,9 +268,9 @@ def _write_labels(home: Path, target: Path, tiles: Sequence[_Tile]) -> None:
 
 
 def _count(result: Sliced, job: _Work, tiles: Sequence[_Tile | None]) -> None:
-    """Add one picture's tiles."""
+    """Add one image's tiles."""
     kept = [tile for tile in tiles if tile]
-    result.pictures += 1
+    result.images += 1
     result.tiles += len(kept)
     result.empty += sum(not len(tile.rows) for tile in kept)
     result.left_out += len(tiles) - len(kept)
@@ -279,7 +279,7 @@ def _count(result: Sliced, job: _Work, tiles: Sequence[_Tile | None]) -> None:
 
 
 def _report(results: Sequence[Sliced], out: Path, trainable: bool) -> None:
-    """A line a split, a line for each picture left out, and the next step."""
+    """A line per split, a line for each image left out, and the next step."""
     for result in results:
         print(result.line())
         for path, reason in result.skipped:

@@ -19,7 +19,7 @@ from data.detection.dataset import read_image
 from data.io.labels import Label, scan
 from data.soft_labels.cache import CacheWriter, Meta, TeacherCache, file_hash, label_hash
 from data.soft_labels.prompts import prompt_hash, prompts
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from engine.clip.load import DEMO, Clip, load_clip, open_clip_package
 from engine.clip.train_demo import train_demo_clip
 from engine.options.prepare_teacher import TeacherOptions
@@ -33,7 +33,7 @@ SOME = 4096  # objects that are compared with all class names at once
 KEEP_EVERY = 20.0  # seconds of work that a broken run may lose
 
 Look = tuple[int, Tensor, Tensor]
-"""Place of a picture, its pixels as the teacher wants them, and its boxes in them (crop: none)."""
+"""Place of an image, its pixels as the teacher wants them, and its boxes in them (crop: none)."""
 
 
 def teacher(options: TeacherOptions) -> TeacherCache:
@@ -45,7 +45,7 @@ def teacher(options: TeacherOptions) -> TeacherCache:
         raise UserError("prepare.py teacher: expected --data YAML and --checkpoint FILE (or --train-demo).")
     if options.train_demo:
         check_demo(options)
-    config = load_data(options.data, make_demo=make_world, need=[options.split, *["extra"] * options.extra])
+    config = load_data(options.data, make_demo=make_synthetic, need=[options.split, *["extra"] * options.extra])
     parts = [_labels(config, split) for split in (options.split, *["extra"] * options.extra)]
     if options.train_demo:
         options = with_demo(options)
@@ -65,7 +65,7 @@ def teacher(options: TeacherOptions) -> TeacherCache:
 
 
 def check_demo(options: TeacherOptions) -> None:
-    """Raise UserError where --train-demo cannot be: before its world is drawn."""
+    """Raise UserError where --train-demo cannot be: before its synthetic data set is drawn."""
     if options.checkpoint is not None or options.model != TeacherOptions().model:
         raise UserError("--train-demo: trains a model and weights of its own. Leave --model and --checkpoint out.")
     open_clip_package()
@@ -78,7 +78,7 @@ def with_demo(options: TeacherOptions) -> TeacherOptions:
         print(f"{file}: was trained before; it is used as it is.")
     else:
         train_demo_clip(file, seed=options.seed)
-    mode = "crop" if options.mode == "auto" else options.mode  # it has seen single things only, no whole pictures
+    mode = "crop" if options.mode == "auto" else options.mode  # it has seen single things only, no whole images
     return replace(options, model=DEMO, checkpoint=file, mode=mode)
 
 
@@ -125,14 +125,14 @@ def _texts(clip: Clip, names: Sequence[str], spaces: bool, device: torch.device)
 
 
 class LookedAt(Dataset[Look]):
-    """The pictures that are still to do, read and scaled as the teacher wants them."""
+    """The images that are still to do, read and scaled as the teacher wants them."""
 
     def __init__(self, labels: Sequence[Label], places: Sequence[int], mode: str, size: int) -> None:
-        """size: px, the shorter side of whole pictures (roi) or the side of the crops."""
+        """size: px, the shorter side of whole images (roi) or the side of the crops."""
         self.labels, self.places, self.mode, self.size = labels, places, mode, size
 
     def __len__(self) -> int:
-        """Pictures that have objects."""
+        """Images that have objects."""
         return len(self.places)
 
     def __getitem__(self, index: int) -> Look:
@@ -140,15 +140,15 @@ class LookedAt(Dataset[Look]):
         place = self.places[index]
         label = self.labels[place]
         pixels = np.ascontiguousarray(read_image(label.image)[..., ::-1].transpose(2, 0, 1))
-        picture = torch.from_numpy(pixels).float() / 255  # (3, H, W) RGB
+        image = torch.from_numpy(pixels).float() / 255  # (3, H, W) RGB
         if self.mode == "crop":
-            return place, crops(picture, corners(label.boxes, picture.shape[1:]), self.size), torch.zeros(0, 4)
-        fit, size = fitted(picture, self.size)
+            return place, crops(image, corners(label.boxes, image.shape[1:]), self.size), torch.zeros(0, 4)
+        fit, size = fitted(image, self.size)
         return place, fit, corners(label.boxes, size)
 
 
 def corners(boxes: NDArray[np.float32], size: Sequence[int]) -> Tensor:
-    """Boxes (n, 4) xywh, fractions, as x1 y1 x2 y2 px of a picture of size (height, width)."""
+    """Boxes (n, 4) xywh, fractions, as x1 y1 x2 y2 px of an image of size (height, width)."""
     centre, half = torch.from_numpy(boxes[:, :2]), torch.from_numpy(boxes[:, 2:]) / 2
     scale = torch.tensor([size[1], size[0]] * 2, dtype=torch.float32)
     return torch.cat([centre - half, centre + half], 1) * scale
@@ -165,7 +165,7 @@ def _look(
     wanted = LookedAt(labels, places, mode, options.short if mode == "roi" else clip.side)
     looks = DataLoader(wanted, batch_size=None, num_workers=workers_that_fit(min(options.workers, len(places)), wanted))
     kept = time.monotonic()
-    for place, embeddings in progress(_embedded(clip, looks, mode, device), len(places), "looking at pictures"):
+    for place, embeddings in progress(_embedded(clip, looks, mode, device), len(places), "looking at images"):
         writer.put(place, embeddings)
         if time.monotonic() - kept > KEEP_EVERY:
             writer.keep()
@@ -174,7 +174,7 @@ def _look(
 
 @torch.no_grad()
 def _embedded(clip: Clip, looks: Any, mode: str, device: torch.device) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """(place, embeddings (n, D)) of each picture."""
+    """(place, embeddings (n, D)) of each image."""
     for place, pixels, boxes in looks:
         pixels = pixels.to(device)
         if mode == "roi":
@@ -188,7 +188,7 @@ def _report(cache: TeacherCache, labels: Sequence[Label]) -> None:
     """How much there is, what the teacher alone would make of it, and the next step."""
     rows, dimensions = cache.embeddings.shape
     print(
-        f"{cache.folder}: {rows} objects in {len(cache.offsets) - 1} pictures and {len(cache.text)} class names, "
+        f"{cache.folder}: {rows} objects in {len(cache.offsets) - 1} images and {len(cache.text)} class names, "
         f"{dimensions} numbers each ({rows * dimensions * 2 / 1e6:.1f} MB)."
     )
     if rows:

@@ -62,7 +62,7 @@ def _guarded(trainer: Trainer) -> TrainResult:
     try:
         return trainer.run()
     except Interrupted:
-        trainer.records.say(f"stopped; go on with: python train.py --resume {folder}")
+        trainer.records.say(f"stopped; resume: python train.py --resume {folder}")
         return TrainResult(folder, folder / "weights" / "best.pt", rows=trainer.records.rows, interrupted=True)
 
 

@@ -1,6 +1,6 @@
 """Several processes, on one machine or many: NCCL on GPUs, gloo on CPUs, started by torchrun or by `--device 0,1`.
 
-N ranks of B pictures are one process of N * B pictures: the normaliser of the detection loss and the statistics of every
+N ranks of B images are one process of N * B images: the normaliser of the detection loss and the statistics of every
 batch norm are taken over all ranks.
 """
 
@@ -225,7 +225,7 @@ def _update_running(layer: nn.modules.batchnorm._BatchNorm, mean: Tensor, varian
 
 
 class SynchronisedBatchNorm1d(nn.BatchNorm1d):
-    """Batch norm over the pictures of all ranks. torch.nn.SyncBatchNorm needs a GPU; this runs on any backend."""
+    """Batch norm over the images of all ranks. torch.nn.SyncBatchNorm needs a GPU; this runs on any backend."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, C, ...). Statistics of this rank alone outside training."""

@@ -47,8 +47,8 @@ class TrainingModel(nn.Module):
         """
         for method in self.methods:
             method.prepare(batch)
-        pictures = len(batch["img"]) * WORLD.size
-        step = Step(batch, self.detector, lambda image: self._detect(image, batch), pictures)
+        images = len(batch["img"]) * WORLD.size
+        step = Step(batch, self.detector, lambda image: self._detect(image, batch), images)
         parts, items = ([step.first.loss], dict(step.first.items)) if detects else ([], {})
         for method in self.methods:
             for name, term in method.loss(step).items():

@@ -77,7 +77,7 @@ def accumulation(hyper: HyperOptions, batch_size: int) -> int:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate and momentum at every iteration; `batches` are the batches an epoch."""
+    """Learning rate and momentum at every iteration; `batches` are the batches per epoch."""
 
     hyper: HyperOptions
     epochs: int

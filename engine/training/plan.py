@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from data.config import DataConfig, load_data
-from data.detection.coarse import MixedPictures, check_coarse, coarse_augmentation
+from data.detection.coarse import MixedImages, check_coarse, coarse_augmentation
 from data.detection.dataset import STACKED_VIEWS, ViewDataset, build_dataset
 from data.detection.options import AugmentOptions
 from data.detection.sampling_options import SamplingOptions
 from data.io.labels import Label, share_below
 from data.sampling import EpochSampler, MixedSampler, repeat_factors
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_weights, transfer
 from engine.options.hyp import load_hyp
 from engine.options.train import DETECT_SCHEMAS, HyperOptions, TrainOptions
@@ -78,12 +78,12 @@ class Plan:
 
 
 def make_plan(given: Mapping[str, Any]) -> Plan:
-    """Check the options and decide the run. Makes the run folder, and a demo world when the data YAML names one."""
+    """Check the options and decide the run. Makes the run folder, and a synthetic demo data set when the data YAML names one."""
     (first, *_) = build_options(DETECT_SCHEMAS, given)  # mistakes first, before any file is read
-    split_names(first.method)  # a misspelt method must not wait for a world to be drawn
+    split_names(first.method)  # a misspelt method must not wait for a synthetic data set to be drawn
     merged, notes = with_hyp(given)
     build_options(DETECT_SCHEMAS, merged)
-    data = shared_value(lambda: load_data(first.data, make_demo=make_world))
+    data = shared_value(lambda: load_data(first.data, make_demo=make_synthetic))
     named = {"teacher": data.teacher} if data.teacher else {}
     instances = build_options(DETECT_SCHEMAS, {**named, **merged})
     train, hyper, augment, sampling, *_ = instances
@@ -173,14 +173,14 @@ def build_datasets(plan: Plan, stride: int) -> dict[str, ViewDataset]:
 
 
 def build_extra(plan: Plan, common: Mapping[str, Any], scanned: Sequence[Label]) -> ViewDataset:
-    """The extra pictures of the data YAML. scanned: the labels of the training split, whose rows in a teacher cache come first.
+    """The extra images of the data YAML. scanned: the labels of the training split, whose rows in a teacher cache come first.
 
     Raises UserError where the YAML names none, or a method wants partners, which they do not have.
     """
     paired = sorted(plan.views & STACKED_VIEWS)
     if paired:
         raise UserError(
-            f"--extra-ratio: extra pictures have no '{paired[0]}', which --method {plan.composition} trains with. "
+            f"--extra-ratio: extra images have no '{paired[0]}', which --method {plan.composition} trains with. "
             "Leave out one of the two."
         )
     options, first_row = coarse_augmentation(plan.augment), sum(len(label.classes) for label in scanned)
@@ -192,34 +192,34 @@ def build_extra(plan: Plan, common: Mapping[str, Any], scanned: Sequence[Label])
     return extra
 
 
-def training_pictures(
+def training_images(
     plan: Plan, datasets: Mapping[str, ViewDataset]
-) -> tuple[ViewDataset | MixedPictures, EpochSampler | MixedSampler]:
+) -> tuple[ViewDataset | MixedImages, EpochSampler | MixedSampler]:
     """What an epoch trains on, and in which order, by the sampling options."""
     train, sampling, wanted = datasets["train"], plan.sampling, plan.train.batch_size
     factors = None
     if sampling.repeat_threshold:
         classes = [set(label.classes.ravel().astype(int).tolist()) for label in train.source]
         factors = repeat_factors(classes, sampling.repeat_threshold)
-        plan.notes.append(f"repeat factors: {len(factors)} pictures are seen {float(factors.sum()):.0f} times an epoch")
+        plan.notes.append(f"repeat factors: {len(factors)} images are seen {float(factors.sum()):.0f} times per epoch")
     extra = extra_share(plan) if "extra" in datasets else 0
     size = wanted if sampling.extra_alternate else wanted - extra
     sampler = EpochSampler(len(train), size, plan.train.seed, WORLD.rank, WORLD.size, factors)
     if not extra:
         return train, sampler
-    mixed = MixedPictures(train, datasets["extra"])
+    mixed = MixedImages(train, datasets["extra"])
     return mixed, MixedSampler(sampler, len(mixed.extra), extra, sampling.extra_alternate)
 
 
 def extra_share(plan: Plan) -> int:
-    """Extra pictures of a batch: at least one a rank, and so that both shares divide among ranks. Raises UserError."""
+    """Extra images of a batch: at least one per rank, and so that both shares divide among ranks. Raises UserError."""
     wanted, ratio = plan.train.batch_size, plan.sampling.extra_ratio
     if plan.sampling.extra_alternate:
         return wanted
     share = max(WORLD.size, round(ratio * wanted / WORLD.size) * WORLD.size)
     if share >= wanted:
         raise UserError(
-            f"--extra-ratio {ratio}: a batch of {wanted} has no room for ordinary pictures beside {share} extra ones. "
+            f"--extra-ratio {ratio}: a batch of {wanted} has no room for ordinary images beside {share} extra ones. "
             "Raise --batch-size, or give --extra-alternate."
         )
     return share

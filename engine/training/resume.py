@@ -111,7 +111,7 @@ def resumed(
     if wrong is not None:
         allowed = ", ".join(f"--{name.replace('_', '-')}" for name in may_change)
         raise UserError(
-            f"--resume {file}: the run goes on with its own options, so --{wrong.replace('_', '-')} cannot change. Beside "
+            f"--resume {file}: the run resumes its own options, so --{wrong.replace('_', '-')} cannot change. Beside "
             f"--resume, only these may: {allowed}."
         )
     kept = {key: value for key, value in saved.items() if key not in {"save_dir", "task", "hyp"}}

@@ -1,4 +1,4 @@
-"""What a run writes and says: results.csv, checkpoints, args.yaml, one line an epoch."""
+"""What a run writes and says: results.csv, checkpoints, args.yaml, one line per epoch."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class Records:
             f"{self.plan.data.file.name}: method {self.plan.composition}, {millions:.2f} M parameters, "
             f"{flops(detector, train.imgsz):.1f} GFLOPs at {train.imgsz} px; "
             + ", ".join(f"{len(dataset)} {split}" for split, dataset in datasets.items())
-            + " pictures"
+            + " images"
         )
         self.say(f"results in {self.plan.save_dir}")
         self.skipped = [entry for dataset in datasets.values() for entry in dataset.skipped]
         if self.skipped:
-            self.say(f"{len(self.skipped)} pictures cannot be read and are left out; they are listed at the end")
+            self.say(f"{len(self.skipped)} images cannot be read and are left out; they are listed at the end")
 
     @contextlib.contextmanager
     def progress(self, epoch: int, batches: int, first: int) -> Iterator[Callable[..., None]]:
@@ -125,7 +125,7 @@ class Records:
             )  # fmt: skip
 
     def sample(self, batch: dict[str, Any]) -> None:
-        """Save the first pictures of a batch with their boxes, a row a view, as the network saw them."""
+        """Save the first images of a batch with their boxes, a row a view, as the network saw them."""
         if not (WORLD.main and self.plan.train.plots):
             return
         views = [view for view in ("img", *sorted(self.plan.views & EXTRA_VIEWS)) if view in batch]
@@ -135,7 +135,7 @@ class Records:
         cv2.imwrite(str(self.plan.save_dir / f"train_batch{len(self.rows)}.jpg"), np.concatenate(rows, 0))
 
     def _drawn(self, batch: dict[str, Any], view: str, index: int) -> np.ndarray:
-        """One picture of a view, (H, W, 3) BGR uint8, with its boxes."""
+        """One image of a view, (H, W, 3) BGR uint8, with its boxes."""
         image = (batch[view][index].detach().clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()[..., ::-1]
         height, width = image.shape[:2]
         own = batch["batch_idx"] == index

@@ -25,7 +25,7 @@ from engine.training.dataloader import leave_signals_to_the_run, workers_that_fi
 from engine.training.distributed import WORLD
 from engine.training.module import TrainingModel, set_modes
 from engine.training.optim import Schedule, build_optimiser, check_numbers, learning_rates
-from engine.training.plan import Plan, build_datasets, build_detector, row_hints, size_hints, training_pictures
+from engine.training.plan import Plan, build_datasets, build_detector, row_hints, size_hints, training_images
 from engine.training.resume import random_state, restore_random_state, save_resume
 from engine.training.run_log import Records
 from engine.visual.heatmap import save_mosaic
@@ -41,7 +41,7 @@ CLIP_NORM = 10.0
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run left: its folder, its best checkpoint, the final reports and one row an epoch."""
+    """What a run left: its folder, its best checkpoint, the final reports and one row per epoch."""
 
     save_dir: Path
     best: Path
@@ -78,7 +78,7 @@ class Trainer:
         self._freeze()
         self._join_ranks()
         self.model.build_criterion()
-        self.pictures, self.sampler = training_pictures(plan, self.datasets)
+        self.images, self.sampler = training_images(plan, self.datasets)
         self.long_tail = None
         if self.options.protocol == "lvis":
             self.long_tail = long_tail_of(plan.data, self.datasets["train"].scanned, self.options.single_cls)
@@ -92,7 +92,7 @@ class Trainer:
         self.over = multiprocessing.RawValue("b", 0)
 
     def _extra_labels(self) -> list[Label]:
-        """Labels of the extra pictures, as scanned; none without them."""
+        """Labels of the extra images, as scanned; none without them."""
         return self.datasets["extra"].scanned if "extra" in self.datasets else []
 
     @property
@@ -182,17 +182,17 @@ class Trainer:
         size = self.options.batch_size // WORLD.size
         workers = workers_that_fit(self.plan.workers(self.device), self.datasets["train"], size)
         return DataLoader(
-            self.pictures,
+            self.images,
             batch_sampler=self.sampler,
             num_workers=workers,
-            collate_fn=self.pictures.collate_fn,
+            collate_fn=self.images.collate_fn,
             pin_memory=self.device.type == "cuda",
             persistent_workers=workers > 0,
             worker_init_fn=functools.partial(leave_signals_to_the_run, self.over),
         )
 
     def _prepare(self, batch: dict[str, Any], run: Run) -> dict[str, Any]:
-        """Batch to the device, pictures to [0, 1]."""
+        """Batch to the device, images to [0, 1]."""
         on_device = {
             name: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
             for name, value in batch.items()
@@ -262,7 +262,7 @@ class Trainer:
                 signal.signal(number, handler)
 
     def _validate(self, split: str, detector: nn.Module | None = None, plots: bool = False) -> Report:
-        """Pictures that stay in memory are read by this process, for no other's memory outlives an epoch."""
+        """Images that stay in memory are read by this process, for no other's memory outlives an epoch."""
         kept = self.datasets[split].keep_in_memory
         return evaluate_detector(
             detector or self.ema.ema,
@@ -286,8 +286,8 @@ class Trainer:
         detector = detector.to(self.device).float()
         splits = [split for split in ("val", "val2") if split in self.datasets]
         if self.options.plots:
-            pictures = [Path(file) for file in self.datasets["val"].im_files]
-            save_mosaic(detector, pictures, self.plan.save_dir / "crux.png", self.options.imgsz)
+            images = [Path(file) for file in self.datasets["val"].im_files]
+            save_mosaic(detector, images, self.plan.save_dir / "crux.png", self.options.imgsz)
         return [self._validate(split, detector, plots=self.options.plots and split == "val") for split in splits]
 
     def _save_resume(self, epoch: int, batch: int) -> None:

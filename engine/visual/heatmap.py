@@ -1,4 +1,4 @@
-"""The crux map of a detector with LCP's rows, painted over pictures: which regions it pushes (`--show-crux`)."""
+"""The crux map of a detector with LCP's rows, painted over images: which regions it pushes (`--show-crux`)."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from models.crux import CruxSplit, find_split
 from utils.draw import draw_boxes
 from utils.files import UserError
 from utils.heat import paint_heat
-from utils.plots import plot_pictures
+from utils.plots import plot_images
 
-Picture = NDArray[np.uint8]
-SHOWN = 16  # pictures on a sheet
+Image = NDArray[np.uint8]
+SHOWN = 16  # images on a sheet
 
 
 @dataclass(frozen=True)
 class CruxView:
-    """Paints the crux map of a model over pictures, in the pictures' own pixels.
+    """Paints the crux map of a model over images, in the images' own pixels.
 
-    letterbox, preprocess: how a picture becomes what the network sees; the map is of that, without the padding.
+    letterbox, preprocess: how an image becomes what the network sees; the map is of that, without the padding.
     """
 
     split: CruxSplit
@@ -39,7 +39,7 @@ class CruxView:
     preprocess: Callable[[np.ndarray], np.ndarray] | None = None
 
     @torch.inference_mode()
-    def map_of(self, image: Picture) -> NDArray[np.float32]:
+    def map_of(self, image: Image) -> NDArray[np.float32]:
         """image (H, W, 3) uint8, blue-green-red -> its map (H, W) in [0, 1]."""
         height, width = image.shape[:2]
         seen = self.letterbox(self.preprocess(image) if self.preprocess else image)
@@ -50,8 +50,8 @@ class CruxView:
         inner = mask[top : top + new_height, left : left + new_width]
         return np.asarray(cv2.resize(inner, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
-    def __call__(self, image: Picture) -> Picture:
-        """A new picture: `image` (H, W, 3) uint8, blue-green-red, below the colours of its map."""
+    def __call__(self, image: Image) -> Image:
+        """A new image: `image` (H, W, 3) uint8, blue-green-red, below the colours of its map."""
         return paint_heat(image, self.map_of(image))
 
 
@@ -67,7 +67,7 @@ def split_of(model: Any) -> CruxSplit:
 
 
 def view_of(detector: Any) -> CruxView:
-    """The view for a detector of the detection loop. Raises UserError where it has no map for a whole picture."""
+    """The view for a detector of the detection loop. Raises UserError where it has no map for a whole image."""
     if isinstance(detector, SlicedRunner):
         raise UserError("--show-crux: every tile of --slice has a map of its own. Leave one of the two options out.")
     model = getattr(getattr(detector, "network", None), "model", None)
@@ -80,49 +80,49 @@ def view_of(detector: Any) -> CruxView:
 
 
 def view_at(model: Any, imgsz: int) -> CruxView:
-    """The view for a model that sees pictures fitted into imgsz px. Raises UserError for one without crux rows."""
+    """The view for a model that sees images fitted into imgsz px. Raises UserError for one without crux rows."""
     return CruxView(split_of(model), Letterbox((imgsz, imgsz), int(max(model.stride))))
 
 
 class CruxSheet:
-    """A contact sheet of a validation: the first pictures below their crux maps, with what was detected."""
+    """A contact sheet of a validation: the first images below their crux maps, with what was detected."""
 
     def __init__(self, target: Path, view: CruxView, names: Mapping[int, str]) -> None:
         self.target, self.view, self.names = target, view, names
         self.cells: list[tuple[str, np.ndarray]] = []
 
     def __call__(self, result: ImageResult) -> None:
-        """Draw one picture, as long as there is room."""
+        """Draw one image, as long as there is room."""
         if len(self.cells) >= SHOWN:
             return
-        picture = read_image(Path(result.file))
-        heat = self.view.map_of(picture)
-        painted, scale = magnified(paint_heat(picture, heat))
+        image = read_image(Path(result.file))
+        heat = self.view.map_of(image)
+        painted, scale = magnified(paint_heat(image, heat))
         drawn = draw_boxes(painted, sure_boxes(result, scale), self.names)
         self.cells.append((_title(Path(result.file), heat), drawn[..., ::-1]))
 
     def close(self) -> None:
         """Write the sheet."""
-        plot_pictures(self.cells, self.target)
+        plot_images(self.cells, self.target)
 
 
 def save_mosaic(model: Any, images: Sequence[Path], target: Path, imgsz: int = 640) -> None:
-    """Write a PNG of up to 16 of the pictures, evenly spaced, each above its painted map; nothing without crux rows.
+    """Write a PNG of up to 16 of the images, evenly spaced, each above its painted map; nothing without crux rows.
 
-    model: a detector in any mode, on any device, left as it is. imgsz: px, what the network fits pictures into.
+    model: a detector in any mode, on any device, left as it is. imgsz: px, what the network fits images into.
     """
     if find_split(model) is None or not images:
         return
     view = view_at(model, imgsz)
     chosen = np.unique(np.linspace(0, len(images) - 1, SHOWN).round().astype(int))
-    plot_pictures([_cell(view, images[index]) for index in chosen], target)
+    plot_images([_cell(view, images[index]) for index in chosen], target)
 
 
-def _cell(view: CruxView, file: Path) -> tuple[str, Picture]:
-    """Title and picture (2H, W, 3) RGB: as it is, and below it painted."""
-    picture = read_image(file)
-    heat = view.map_of(picture)
-    return _title(file, heat), np.concatenate([picture, paint_heat(picture, heat)])[..., ::-1]
+def _cell(view: CruxView, file: Path) -> tuple[str, Image]:
+    """Title and image (2H, W, 3) RGB: as it is, and below it painted."""
+    image = read_image(file)
+    heat = view.map_of(image)
+    return _title(file, heat), np.concatenate([image, paint_heat(image, heat)])[..., ::-1]
 
 
 def _title(file: Path, heat: NDArray[np.float32]) -> str:

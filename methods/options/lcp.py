@@ -27,7 +27,7 @@ class LCPOptions:
         low=0.0,
     )
     lcp_shallow: str = option(
-        "rest", "the shallow layers that picture and crux share: rest, as published; steady: train in C epochs with the "
+        "rest", "the shallow layers that image and crux share: rest, as published; steady: train in C epochs with the "
         "batch statistics they started with; train", group=GROUP, choices=("rest", "steady", "train"),
     )  # fmt: skip
     train_catch_up: bool = option(
@@ -36,6 +36,6 @@ class LCPOptions:
         group=GROUP,
     )
     adapt_statistics: bool = option(
-        False, "in U epochs, let the batch statistics of the shallow layers follow the low-quality pictures; published: never",
+        False, "in U epochs, let the batch statistics of the shallow layers follow the low-quality images; published: never",
         group=GROUP,
     )  # fmt: skip

@@ -50,7 +50,7 @@ class RFLAOptions:
         None, "best stock target at which the floor is gone", group=GROUP, low=0.001, high=1.0
     )
     rfla_topk: tuple[int, ...] | None = option(
-        None, "points an object takes in the two stages of hierarchy", group=GROUP, low=1
+        None, "points per object takes in the two stages of hierarchy", group=GROUP, low=1
     )
     rfla_shrink: float | None = option(
         None, "factor on the fields between the two stages", group=GROUP, low=0.1, high=1.0

@@ -19,9 +19,9 @@ class WiiDOptions:
     )
     front_ratio: float = option(0.0, "share of the cells on objects that are masked", group=GROUP, low=0.0, high=1.0)
     back_ratio: float = option(0.3, "share of the background cells that are masked", group=GROUP, low=0.0, high=1.0)
-    num_blocks: int = option(5, "cells a side of the occlusion grid", group=GROUP, low=1, high=64)
+    num_blocks: int = option(5, "cells per side of the occlusion grid", group=GROUP, low=1, high=64)
     mask_token: str = option(
-        "zero", "what fills a masked cell: zero pixels, or a learned RGB token a cell", group=GROUP,
+        "zero", "what fills a masked cell: zero pixels, or a learned RGB token per cell", group=GROUP,
         choices=("zero", "learned"),
     )  # fmt: skip
     highlight: str = option(

@@ -93,7 +93,7 @@ def test_names_are_sorted_by_number(tmp_path):
             "Make it with: python prepare.py convert exdark",
         ),
         (NAMES + "val: b\nprepare: [one, two]\n", "Make it with: one && two"),
-        (NAMES + "val: b\ndemo: demo-night\n", "Make it with: python prepare.py world demo-night"),
+        (NAMES + "val: b\ndemo: demo-night\n", "Make it with: python prepare.py synthetic demo-night"),
     ],
 )
 def test_wrong_files(tmp_path, text, message):
@@ -128,11 +128,11 @@ def test_foreign_keys_of_other_tools_do_no_harm(tmp_path):
     load_data(write(tmp_path, NAMES + "val: a\nroboflow: {version: 3}\n", "a"))
 
 
-def test_a_missing_demo_world_is_made_once(tmp_path):
+def test_a_missing_demo_synthetic_is_made_once(tmp_path):
     made = []
 
-    def make(world: str, root: Path) -> None:
-        made.append((world, root))
+    def make(synthetic: str, root: Path) -> None:
+        made.append((synthetic, root))
         (root / "images/val").mkdir(parents=True)
 
     file = write(tmp_path, NAMES + "path: world\nval: images/val\ndemo: demo-night\n")
@@ -161,7 +161,7 @@ def test_a_long_tail_by_its_letters_and_its_file(tmp_path):
 
 
 def test_names_may_stand_in_a_file_of_the_set(tmp_path):
-    """As they do in data/lvis.yaml: the converter writes names and frequency beside the pictures."""
+    """As they do in data/lvis.yaml: the converter writes names and frequency beside the images."""
     (tmp_path / "set").mkdir()
     (tmp_path / "set/data.yaml").write_text("names: {0: b, 1: a}\nfrequency: [f, r]\nval: elsewhere\n")
     data = load_data(write(tmp_path, "path: set\nval: a\nnames: data.yaml\n", "set/a"))

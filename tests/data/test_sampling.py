@@ -1,4 +1,4 @@
-"""The order of pictures is a function of seed and epoch, whoever asks."""
+"""The order of images is a function of seed and epoch, whoever asks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_ranks_share_what_one_process_would_see() -> None:
 
 
 def test_the_last_batch_is_filled_from_the_front() -> None:
-    """5 pictures in batches of 2: three batches, the sixth place goes to the first picture of the order."""
+    """5 images in batches of 2: three batches, the sixth place goes to the first image of the order."""
     batches = list(EpochSampler(5, 2, seed=0))
     assert [len(batch) for batch in batches] == [2, 2, 2]
     assert batches[2][1] == batches[0][0]
@@ -49,20 +49,20 @@ def test_a_batch_must_divide_among_ranks() -> None:
         EpochSampler(10, 5, seed=0, ranks=2)
 
 
-def test_repeated_pictures_get_a_number_of_their_own() -> None:
-    """Factors 1, 1, 2: four places an epoch, the second copy of picture 2 has another key."""
+def test_repeated_images_get_a_number_of_their_own() -> None:
+    """Factors 1, 1, 2: four places per epoch, the second copy of image 2 has another key."""
     sampler = EpochSampler(3, 2, seed=0, factors=torch.tensor([1.0, 1.0, 2.0]))
     keys = [key for batch in sampler for key in batch]
     assert len(sampler) == 2 and sorted(keys) == [(0, 0), (0, 1), (0, 2), (0, 2, 1)]
 
 
 def mixed(**options: Any) -> MixedSampler:
-    """Four pictures in batches of 2, with 3 extra ones."""
+    """Four images in batches of 2, with 3 extra ones."""
     return MixedSampler(EpochSampler(4, 2, seed=0), length=3, **options)
 
 
-def test_every_batch_has_its_share_of_extra_pictures() -> None:
-    """Two epochs of two batches of one extra picture: four places, so the three are dealt once and one a second time."""
+def test_every_batch_has_its_share_of_extra_images() -> None:
+    """Two epochs of two batches of one extra image: four places, so the three are dealt once and one a second time."""
     sampler = mixed(batch_size=1)
     seen = []
     for epoch in range(2):
@@ -91,7 +91,7 @@ def test_a_mixed_epoch_goes_on_from_a_batch(alternate: bool, start: int) -> None
     assert list(sampler) == whole[start:]
 
 
-def test_ranks_share_extra_pictures_too() -> None:
+def test_ranks_share_extra_images_too() -> None:
     one = MixedSampler(EpochSampler(6, 4, seed=1), 5, batch_size=2)
     two = [MixedSampler(EpochSampler(6, 4, seed=1, rank=rank, ranks=2), 5, batch_size=2) for rank in (0, 1)]
     for whole, *shares in zip(one, *two, strict=True):

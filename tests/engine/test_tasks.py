@@ -1,4 +1,4 @@
-"""The table of tasks: where doors lead, and which options mean something."""
+"""The table of tasks: where scripts lead, and which options mean something."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from engine.tasks import TASKS, Task, check_meaning, check_weights, entry, own_n
 from utils.files import UserError, save_yaml
 from utils.options import schema_fields
 
-DOORS = ("train", "validate", "examine", "export")
+SCRIPTS = ("train", "validate", "examine", "export")
 
 
 @pytest.mark.parametrize(
-    ("task", "door"), [(task, door) for task in TASKS for door in DOORS if getattr(TASKS[task], door)]
+    ("task", "script"), [(task, script) for task in TASKS for script in SCRIPTS if getattr(TASKS[task], script)]
 )
-def test_every_row_leads_somewhere(task: str, door: str):
-    assert task in KNOWN and callable(entry(door, task)) and TASKS[task].metrics
+def test_every_row_leads_somewhere(task: str, script: str):
+    assert task in KNOWN and callable(entry(script, task)) and TASKS[task].metrics
 
 
 def test_detect_stays_where_it_is():
-    assert all(entry(door, "detect") is None for door in DOORS)
+    assert all(entry(script, "detect") is None for script in SCRIPTS)
 
 
-def test_a_door_that_a_task_lacks(monkeypatch):
+def test_a_script_that_a_task_lacks(monkeypatch):
     monkeypatch.setitem(TASKS, "half", Task(train="engine.classification.api:train"))
     with pytest.raises(UserError, match="task 'half': this version cannot export it; it can for: detect, classify"):
         entry("export", "half")

@@ -55,12 +55,12 @@ CRUX_NETWORK = {
 QUICK = {"batch_size": 4, "imgsz": 64, "nbs": 4, "plots": False, "device": "cpu", "workers": 0, "lr0": 0.01}
 
 
-def write_world(root: Path, pictures: int = 16, side: int = 64) -> dict[str, Any]:
+def write_dataset(root: Path, images: int = 16, side: int = 64) -> dict[str, Any]:
     """A paired set of squares and bars with its YAMLs. Returns the options that train on it."""
     generator = np.random.default_rng(0)
     for split in ("train", "val", "val_day"):
         (root / "labels" / split).mkdir(parents=True, exist_ok=True)
-        for number in range(pictures if split == "train" else 4):
+        for number in range(images if split == "train" else 4):
             image, rows = draw(generator, side)
             dark = (image // 6).astype(np.uint8)
             folders = (
@@ -68,9 +68,9 @@ def write_world(root: Path, pictures: int = 16, side: int = 64) -> dict[str, Any
                 if split == "train"
                 else {split: dark if split == "val" else image}
             )
-            for folder, picture in folders.items():
+            for folder, img in folders.items():
                 (root / "images" / folder).mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(root / "images" / folder / f"{number:03}.png"), picture)
+                cv2.imwrite(str(root / "images" / folder / f"{number:03}.png"), img)
             (root / "labels" / split / f"{number:03}.txt").write_text("\n".join(rows))
     names = {0: "square", 1: "bar"}
     data = {"path": str(root), "train": "images/train", "pair": "images/train_night", "val": "images/val"}
@@ -87,9 +87,9 @@ def write_world(root: Path, pictures: int = 16, side: int = 64) -> dict[str, Any
     return {"data": str(root / "world.yaml"), "cfg": str(root / "tiny8n.yaml"), "project": root / "runs", **QUICK}
 
 
-def write_crux_world(root: Path, pictures: int = 16) -> dict[str, Any]:
-    """The same set, its dark partners as the low-quality pictures and the clear ones as favoured. Trains `lcp`."""
-    options = write_world(root, pictures)
+def write_crux_dataset(root: Path, images: int = 16) -> dict[str, Any]:
+    """The same set, its dark partners as the low-quality images and the clear ones as favoured. Trains `lcp`."""
+    options = write_dataset(root, images)
     data = load_yaml(Path(options["data"])) | {
         "train": "images/train_night",
         "favoured": "images/train",
@@ -102,7 +102,7 @@ def write_crux_world(root: Path, pictures: int = 16) -> dict[str, Any]:
 
 
 def draw(generator: np.random.Generator, side: int) -> tuple[np.ndarray, list[str]]:
-    """A noisy picture with one square and one bar, and their label rows."""
+    """A noisy image with one square and one bar, and their label rows."""
     image = generator.integers(60, 120, (side, side, 3), dtype=np.uint8)
     rows = []
     for kind, (width, height) in enumerate(((14, 14), (8, 24))):

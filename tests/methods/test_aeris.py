@@ -16,21 +16,21 @@ from methods.aeris import AERIS, consistency_loss, restoration_loss
 from methods.options.aeris import AERISOptions
 from models.detector import build, parameters
 from models.graph import first_concat
-from tests.engine.tiny import NETWORK, write_world
+from tests.engine.tiny import NETWORK, write_dataset
 from utils.tables import read_csv
 
 NAMES = {0: "square", 1: "bar"}
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=1)
 
 
-def batch_of(side: int = 128, pictures: int = 2) -> dict[str, Any]:
-    boxes = torch.tensor([[0.5, 0.5, 0.4, 0.4]] * pictures)
+def batch_of(side: int = 128, images: int = 2) -> dict[str, Any]:
+    boxes = torch.tensor([[0.5, 0.5, 0.4, 0.4]] * images)
     return {
-        "img": torch.rand(pictures, 3, side, side, generator=torch.Generator().manual_seed(0)),
+        "img": torch.rand(images, 3, side, side, generator=torch.Generator().manual_seed(0)),
         "bboxes": boxes,
-        "cls": torch.zeros(pictures, 1),
-        "batch_idx": torch.arange(pictures).float(),
-        "seed": list(range(pictures)),
+        "cls": torch.zeros(images, 1),
+        "batch_idx": torch.arange(images).float(),
+        "seed": list(range(images)),
     }
 
 
@@ -119,7 +119,7 @@ def test_degradation_alone_has_no_decoder() -> None:
 
 
 def test_training_leaves_a_plain_detector(tmp_path: Path) -> None:
-    options = {**write_world(tmp_path, pictures=8), "method": "aeris", "epochs": 1, "consistency_weight": 1.0}
+    options = {**write_dataset(tmp_path, images=8), "method": "aeris", "epochs": 1, "consistency_weight": 1.0}
     result = engine.train(**options)
     (row,) = read_csv(result.save_dir / "results.csv")
     assert float(row["train/restore"]) > 0 and float(row["train/consistency"]) >= 0 and "val/restore" not in row

@@ -15,7 +15,7 @@ from methods.lcp import LCP, turns
 from methods.options.lcp import LCPOptions
 from models.crux import find_split
 from models.detector import build
-from tests.engine.tiny import CRUX_NETWORK, NETWORK, write_crux_world
+from tests.engine.tiny import CRUX_NETWORK, NETWORK, write_crux_dataset
 from tests.engine.training.test_distributed import run_ranks
 from utils.files import UserError, load_yaml
 from utils.tables import read_csv
@@ -35,8 +35,8 @@ def part_of(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return write_crux_world(tmp_path_factory.mktemp("lcp"), pictures=8)
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return write_crux_dataset(tmp_path_factory.mktemp("lcp"), images=8)
 
 
 def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
@@ -48,7 +48,7 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
     }
 
 
-def epochs_moved(world: dict[str, Any], **options: Any) -> list[set[str]]:
+def epochs_moved(synthetic: dict[str, Any], **options: Any) -> list[set[str]]:
     """What moved in each epoch of a training."""
     states: list[dict[str, torch.Tensor]] = []
 
@@ -62,44 +62,44 @@ def epochs_moved(world: dict[str, Any], **options: Any) -> list[set[str]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("methods.lcp.LCP", Watched)
-        engine.train(**world, **options, weight_decay=0.01, noval=True)
+        engine.train(**synthetic, **options, weight_decay=0.01, noval=True)
     return [moved(a, b) for a, b in zip(states, states[1:], strict=False)]
 
 
-def test_each_letter_moves_its_own_parts_and_nothing_else(world: dict[str, Any]) -> None:
+def test_each_letter_moves_its_own_parts_and_nothing_else(synthetic: dict[str, Any]) -> None:
     """Weight decay and momentum are on; a resting tensor stays as it is to the bit, statistics included."""
-    steps = epochs_moved(world, epochs=4, lcp_turns="CUUC", name="moves")
+    steps = epochs_moved(synthetic, epochs=4, lcp_turns="CUUC", name="moves")
     assert steps == [{"crux", "rest"}, {"catch-up"}, {"catch-up"}, {"crux", "rest"}]
 
 
 @pytest.mark.parametrize(("shallow", "statistics"), [("steady", set()), ("train", {"statistics"})])
 def test_shallow_layers_and_catch_up_learner_may_train_in_c(
-    world: dict[str, Any], shallow: str, statistics: set[str]
+    synthetic: dict[str, Any], shallow: str, statistics: set[str]
 ) -> None:
     """Steady layers train, but their batch statistics do not move."""
     options = {"lcp_shallow": shallow, "train_catch_up": True, "name": shallow}
-    (crux, catch_up) = epochs_moved(world, epochs=2, lcp_turns="CC", **options)
+    (crux, catch_up) = epochs_moved(synthetic, epochs=2, lcp_turns="CC", **options)
     assert crux == catch_up == {"crux", "shallow", "catch-up", "rest"} | statistics
 
 
-def test_both_learners_train_at_once_in_b(world: dict[str, Any]) -> None:
-    """The catch-up loss is there beside the detection loss, and the shallow layers' statistics do not see favoured pictures."""
+def test_both_learners_train_at_once_in_b(synthetic: dict[str, Any]) -> None:
+    """The catch-up loss is there beside the detection loss, and the shallow layers' statistics do not see favoured images."""
     options = {"lcp_shallow": "steady", "name": "both"}
-    (moved,) = epochs_moved(world, epochs=1, lcp_turns="B", **options)
+    (moved,) = epochs_moved(synthetic, epochs=1, lcp_turns="B", **options)
     assert moved == {"crux", "shallow", "catch-up", "rest"}
-    result = engine.train(**world, epochs=1, lcp_turns="B", name="both-terms", noval=True)
+    result = engine.train(**synthetic, epochs=1, lcp_turns="B", name="both-terms", noval=True)
     (row,) = result.rows
     assert row["train/catch_up"] > 0 and row["train/box_loss"] > 0
 
 
-def test_statistics_may_follow_the_low_quality_pictures_in_u(world: dict[str, Any]) -> None:
-    catch_up, crux = epochs_moved(world, epochs=2, lcp_turns="UC", adapt_statistics=True, name="follow")
+def test_statistics_may_follow_the_low_quality_images_in_u(synthetic: dict[str, Any]) -> None:
+    catch_up, crux = epochs_moved(synthetic, epochs=2, lcp_turns="UC", adapt_statistics=True, name="follow")
     assert catch_up == {"catch-up", "statistics"} and crux == {"crux", "rest"}
 
 
 @pytest.fixture(scope="module")
-def finished(world: dict[str, Any]) -> Any:
-    return engine.train(**world, epochs=4, name="whole")
+def finished(synthetic: dict[str, Any]) -> Any:
+    return engine.train(**synthetic, epochs=4, name="whole")
 
 
 def test_letters_stand_in_the_files(finished: Any) -> None:
@@ -110,8 +110,8 @@ def test_letters_stand_in_the_files(finished: Any) -> None:
     assert [bool(row["train/box_loss"]) for row in rows] == [False, True, False, True]
 
 
-def test_maps_are_painted_at_the_end(world: dict[str, Any]) -> None:
-    result = engine.train(**world | {"plots": True}, epochs=1, lcp_turns="C", name="maps")
+def test_maps_are_painted_at_the_end(synthetic: dict[str, Any]) -> None:
+    result = engine.train(**synthetic | {"plots": True}, epochs=1, lcp_turns="C", name="maps")
     assert (result.save_dir / "crux.png").is_file()
 
 
@@ -122,7 +122,7 @@ def test_nothing_is_measured_before_the_first_crux_epoch(finished: Any) -> None:
     assert find_split(detector) is not None
 
 
-def test_resume_goes_on_with_the_right_letter(world: dict[str, Any], finished: Any, monkeypatch: Any) -> None:
+def test_resume_goes_on_with_the_right_letter(synthetic: dict[str, Any], finished: Any, monkeypatch: Any) -> None:
     original, seen = LCP.on_epoch, []
 
     def interrupting(self: LCP, run: Run) -> None:
@@ -133,15 +133,15 @@ def test_resume_goes_on_with_the_right_letter(world: dict[str, Any], finished: A
 
     monkeypatch.setattr(LCP, "on_epoch", interrupting)
     with pytest.raises(KeyboardInterrupt):
-        engine.train(**world, epochs=4, name="broken")
-    result = engine.train(resume=str(Path(world["project"]) / "broken"))
+        engine.train(**synthetic, epochs=4, name="broken")
+    result = engine.train(resume=str(Path(synthetic["project"]) / "broken"))
     assert seen == list("UCU") + list("UC")
     whole, resumed = (load_detector(run.save_dir / "weights" / "last.pt")[0].state_dict() for run in (finished, result))
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
 
 
-def test_two_ranks_train_through_both_letters(world: dict[str, Any], tmp_path: Path) -> None:
-    options = {**world, "epochs": 2, "lcp_turns": "UC", "noval": True, "project": tmp_path, "name": "two"}
+def test_two_ranks_train_through_both_letters(synthetic: dict[str, Any], tmp_path: Path) -> None:
+    options = {**synthetic, "epochs": 2, "lcp_turns": "UC", "noval": True, "project": tmp_path, "name": "two"}
     first, second = run_ranks(options, 2)
     assert first["model"].keys() == second["model"].keys()
     for name, tensor in first["model"].items():
@@ -153,8 +153,8 @@ def test_a_plain_model_is_told_which_one_to_use() -> None:
         LCP().attach(build("yolov8n", NAMES))
 
 
-def test_a_crux_model_trains_plainly_and_says_so(world: dict[str, Any], capsys: Any) -> None:
-    engine.train(**world | {"method": "none"}, epochs=1, name="plain", noval=True)
+def test_a_crux_model_trains_plainly_and_says_so(synthetic: dict[str, Any], capsys: Any) -> None:
+    engine.train(**synthetic | {"method": "none"}, epochs=1, name="plain", noval=True)
     assert "has the rows of lcp, and trains plainly; --method lcp" in capsys.readouterr().out
 
 
@@ -172,7 +172,7 @@ def test_impossible_turns(text: str, epochs: int) -> None:
         turns(text, epochs)
 
 
-def test_without_catch_up_epochs_no_clear_pictures_are_asked_for() -> None:
+def test_without_catch_up_epochs_no_clear_images_are_asked_for() -> None:
     method = LCP(LCPOptions(lcp_turns="C"))
     assert method.settle(3) == {"lcp_turns": "CCC"} and method.views == frozenset()
     assert LCP().settle(4) == {"lcp_turns": "UCUC"}

@@ -1,4 +1,4 @@
-"""Coarse pictures and chosen classes in the detection loss."""
+"""Coarse images and chosen classes in the detection loss."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def counted(federated: int) -> LongTail:
 
 
 def batch(**more: Any) -> dict[str, Any]:
-    """Two pictures: an ordinary object in the first, a quarter of the second for the other."""
+    """Two images: an ordinary object in the first, a quarter of the second for the other."""
     return {
         "img": torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)),
         "bboxes": torch.tensor([[0.5, 0.5, 0.4, 0.4], [0.25, 0.25, 0.5, 0.5]]),
@@ -63,14 +63,14 @@ def loss_of(method: LongTail | None, given: dict[str, Any], cfg: str = "yolov8n"
 
 
 @pytest.mark.parametrize("cfg", ["yolov8n", "yolo26n"])
-def test_all_classes_of_fine_pictures_give_the_stock_loss(cfg: str) -> None:
+def test_all_classes_of_fine_images_give_the_stock_loss(cfg: str) -> None:
     plain, _, _ = loss_of(None, batch(), cfg)
     for federated in (0, CLASSES):
         assert torch.allclose(loss_of(counted(federated), batch(), cfg)[0], plain, rtol=1e-6)
 
 
 def test_classes_that_were_not_chosen_take_no_gradient() -> None:
-    """Two classes a picture: its own and one drawn; four of six columns stay."""
+    """Two classes per image: its own and one drawn; four of six columns stay."""
     _, _, gradient = loss_of(counted(2), batch())
     columns = gradient.abs().amax(2) > 0  # (B, C)
     assert columns.sum(1).tolist() == [2, 2] and columns[0, 1] and columns[1, 4]
@@ -83,12 +83,12 @@ def test_coarse_objects_give_no_box_loss_and_one_target_of_one() -> None:
     assert all(not part.weight.grad.any() for branch in detector.model[-1].cv2 for part in branch[-1:])
 
 
-def test_one_coarse_picture_leaves_the_other_its_box_loss() -> None:
-    """The stock parts are divided by the sum of targets, which a coarse object raises: the first picture alone counts."""
+def test_one_coarse_image_leaves_the_other_its_box_loss() -> None:
+    """The stock parts are divided by the sum of targets, which a coarse object raises: the first image alone counts."""
     both, _, gradient = loss_of(counted(0), batch(coarse=torch.tensor([False, True])))
     assert both[0] > 0
     columns = gradient.abs().amax(2) > 0
-    assert columns[0].all(), "an ordinary picture looks at every class"
+    assert columns[0].all(), "an ordinary image looks at every class"
 
 
 def test_a_coarse_object_takes_the_points_that_see_its_class_best() -> None:
@@ -121,7 +121,7 @@ def test_the_object_of_each_point_by_hand() -> None:
 
 
 def test_what_is_known_to_be_absent_counts_and_what_is_labelled_in_part_does_not() -> None:
-    """Two classes of the first picture are known to be absent: with its own they are the three that are looked at."""
+    """Two classes of the first image are known to be absent: with its own they are the three that are looked at."""
     from methods.federated import Verified
 
     known = [Verified(absent=(0, 5)), Verified(partial=(4,))]

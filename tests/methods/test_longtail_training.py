@@ -1,4 +1,4 @@
-"""The long-tail options in a training run: repeated pictures, extra pictures, chosen classes, and their mistakes."""
+"""The long-tail options in a training run: repeated images, extra images, chosen classes, and their mistakes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import engine
-from tests.engine.tiny import write_world
+from tests.engine.tiny import write_dataset
 from utils.files import UserError, load_yaml, save_yaml
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> dict[str, Any]:
-    """The tiny set without its pairs, and five extra pictures with one label each."""
-    options = write_world(tmp_path, pictures=8)
+def synthetic(tmp_path: Path) -> dict[str, Any]:
+    """The tiny set without its pairs, and five extra images with one label each."""
+    options = write_dataset(tmp_path, images=8)
     generator = np.random.default_rng(1)
     for folder in ("images", "labels"):
         (tmp_path / folder / "extra").mkdir()
@@ -31,10 +31,10 @@ def world(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("own", "batches"), [({"extra_ratio": 0.25}, 3), ({"extra_alternate": True}, 4)])
-def test_extra_pictures_are_trained_on(
-    world: dict[str, Any], own: dict[str, Any], batches: int, monkeypatch: pytest.MonkeyPatch
+def test_extra_images_are_trained_on(
+    synthetic: dict[str, Any], own: dict[str, Any], batches: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight pictures in batches of 4: with one extra in each, three batches; in turn, two of each kind."""
+    """Eight images in batches of 4: with one extra in each, three batches; in turn, two of each kind."""
     from methods.longtail import LongTail
 
     seen: list[list[bool]] = []
@@ -42,19 +42,19 @@ def test_extra_pictures_are_trained_on(
     monkeypatch.setattr(
         LongTail, "prepare", lambda self, batch: (seen.append(batch["coarse"].tolist()), prepare(self, batch))
     )
-    result = engine.train(**world, **own)
+    result = engine.train(**synthetic, **own)
     assert load_yaml(result.save_dir / "args.yaml")["method"] == "longtail"
     wanted = [[False] * 3 + [True]] * 3 if "extra_ratio" in own else [[False] * 4, [True] * 4] * 2
     assert seen == wanted and len(seen) == batches
 
 
-def test_repeated_pictures_lengthen_the_epoch(world: dict[str, Any], capsys: Any) -> None:
-    """One class of a picture of eight at a threshold of 1/2: sqrt(0.5 x 8) = 2 copies, so nine pictures, three batches."""
-    labels = Path(world["data"]).parent / "labels" / "train"
+def test_repeated_images_lengthen_the_epoch(synthetic: dict[str, Any], capsys: Any) -> None:
+    """One class of an image of eight at a threshold of 1/2: sqrt(0.5 x 8) = 2 copies, so nine images, three batches."""
+    labels = Path(synthetic["data"]).parent / "labels" / "train"
     for file in sorted(labels.iterdir())[1:]:
         file.write_text(file.read_text().splitlines()[0])
-    engine.train(**world, repeat_threshold=0.5)
-    assert "repeat factors: 8 pictures are seen 9 times an epoch" in capsys.readouterr().out
+    engine.train(**synthetic, repeat_threshold=0.5)
+    assert "repeat factors: 8 images are seen 9 times per epoch" in capsys.readouterr().out
 
 
 def spoil_label(root: Path) -> None:
@@ -75,12 +75,12 @@ def with_pairs(root: Path) -> None:
     [
         (spoil_label, {"extra_ratio": 0.25}, "3.png has 1 objects, or one that does not cover it"),
         (no_extra, {"extra_ratio": 0.25}, "there is no 'extra' split"),
-        (with_pairs, {"extra_ratio": 0.25, "method": "wiid"}, "extra pictures have no 'pair'"),
-        (lambda root: None, {"extra_ratio": 0.25, "batch_size": 1}, "no room for ordinary pictures"),
+        (with_pairs, {"extra_ratio": 0.25, "method": "wiid"}, "extra images have no 'pair'"),
+        (lambda root: None, {"extra_ratio": 0.25, "batch_size": 1}, "no room for ordinary images"),
         (lambda root: None, {"extra_ratio": 0.95}, "extra_ratio: 0.95 does not fit"),
     ],
 )
-def test_mistakes(world: dict[str, Any], spoil: Any, own: dict[str, Any], message: str) -> None:
-    spoil(Path(world["data"]).parent)
+def test_mistakes(synthetic: dict[str, Any], spoil: Any, own: dict[str, Any], message: str) -> None:
+    spoil(Path(synthetic["data"]).parent)
     with pytest.raises(UserError, match=message):
-        engine.train(**{**world, **own})
+        engine.train(**{**synthetic, **own})

@@ -28,7 +28,7 @@ def training_model(cfg: str, options: RFLAOptions | None = None) -> TrainingMode
 
 
 def batch(side: float, size: int = 128) -> dict[str, Any]:
-    """Two pictures with three square objects of `side` px each."""
+    """Two images with three square objects of `side` px each."""
     centre = torch.tensor([[0.2, 0.3], [0.52, 0.61], [0.8, 0.4]] * 2)
     return {
         "img": torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1)),

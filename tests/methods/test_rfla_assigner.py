@@ -17,7 +17,7 @@ STOCK: dict[str, Any] = {"topk": 10, "num_classes": 3, "alpha": 0.5, "beta": 6.0
 
 
 def points(size: tuple[int, int], strides: list[int]) -> tuple[Tensor, Tensor]:
-    """Places (A, 2) and strides (A,) of all cells of a picture (height, width)."""
+    """Places (A, 2) and strides (A,) of all cells of an image (height, width)."""
     places, each = [], []
     for stride in strides:
         y, x = torch.meshgrid(*(torch.arange(side // stride) + 0.5 for side in size), indexing="ij")
@@ -38,11 +38,11 @@ def scene(
     return torch.full((*predicted.shape[:2], 3), 0.01), predicted, places, labels.float(), boxes, mask
 
 
-def some_boxes(seed: int, low: float, high: float, pictures: int = 2, n: int = 9) -> Tensor:
+def some_boxes(seed: int, low: float, high: float, images: int = 2, n: int = 9) -> Tensor:
     """Random boxes with sides in low..high px inside 192 x 128 px."""
     generator = torch.Generator().manual_seed(seed)
-    side = low + (high - low) * torch.rand(pictures, n, 2, generator=generator)
-    centre = side / 2 + torch.rand(pictures, n, 2, generator=generator) * (torch.tensor([192.0, 128.0]) - side)
+    side = low + (high - low) * torch.rand(images, n, 2, generator=generator)
+    centre = side / 2 + torch.rand(images, n, 2, generator=generator) * (torch.tensor([192.0, 128.0]) - side)
     return torch.cat([centre - side / 2, centre + side / 2], -1)
 
 
@@ -119,7 +119,7 @@ def test_how_far_it_has_yielded(best: float) -> None:
 
 
 def one_point(place: int, points: int, target: float, box: Tensor) -> Assigned:
-    """An assignment of one picture in which one point trains object 0 of class 0."""
+    """An assignment of one image in which one point trains object 0 of class 0."""
     scores, positive = torch.zeros(1, points, 3), torch.zeros(1, points, dtype=torch.bool)
     scores[0, place, 0], positive[0, place] = target, True
     none = torch.zeros(1, points, dtype=torch.long)
@@ -150,13 +150,13 @@ def test_nearest_on_the_one_to_one_branch_serves_only_objects_without_a_point() 
 @pytest.mark.parametrize("strides", [(8, 16, 32), (4, 8, 16, 32), (16, 32)])
 @pytest.mark.parametrize("topk2", [None, 1])
 def test_every_tiny_object_has_something_to_learn(half: float, strides: tuple[int, ...], topk2: int | None) -> None:
-    boxes = some_boxes(4, 6, 14, pictures=1, n=5)
+    boxes = some_boxes(4, 6, 14, images=1, n=5)
     boxes = boxes + torch.arange(5)[None, :, None] * 1e-3
     mine = assigner(strides=strides, topk2=topk2)(*scene(boxes, half=half, strides=strides))
     best = torch.zeros(5).scatter_reduce(0, mine.owners[mine.positive], mine.scores.amax(-1)[mine.positive], "amax")
     assert (best[mine.owners[mine.positive].unique()] > 0.187).all(), "max(t, 0.5 - t / 0.6) is least at t = 0.1875"
     if topk2 == 1:
-        assert torch.bincount(mine.owners[mine.positive]).max() == 1, "one point an object"
+        assert torch.bincount(mine.owners[mine.positive]).max() == 1, "one point per object"
 
 
 # ------------------------------------------------------------------ box weights
@@ -200,13 +200,13 @@ def test_paper_mode_is_the_published_assignment(strides: tuple[int, ...], metric
     mine = ours(*scene(boxes, strides=strides))
     places, each = points((128, 192), list(strides))
     sides = torch.tensor([PUBLISHED_FIELDS[int(stride)] for stride in each])[:, None]
-    for picture, gt in enumerate(boxes):
+    for image, gt in enumerate(boxes):
         near, shrunk = (
             receptive_field_distance(gt, torch.cat([places - half, places + half], 1), metric)
             for half in (sides / 2, 0.45 * sides)
         )
         expected = hierarchical_assign(near, shrunk).clamp_min(0)
-        taken = torch.where(mine.positive[picture], mine.owners[picture] + 1, 0)
+        taken = torch.where(mine.positive[image], mine.owners[image] + 1, 0)
         assert torch.equal(taken, expected)
     assert torch.equal(mine.scores.sum(-1), mine.positive.float())
     assert torch.equal(mine.boxes[mine.positive], boxes[mine.positive.nonzero()[:, 0], mine.owners[mine.positive]])
@@ -262,11 +262,11 @@ def test_hierarchy_for_tiny_objects_only() -> None:
     "boxes",
     [
         torch.zeros(2, 0, 4),  # no object in the batch
-        torch.cat([some_boxes(0, 3, 9, pictures=1), torch.zeros(1, 9, 4)]),  # none in one picture
+        torch.cat([some_boxes(0, 3, 9, images=1), torch.zeros(1, 9, 4)]),  # none in one image
         torch.tensor([[[50.0, 50, 50, 50], [30, 30, 30, 40]]]),  # no size, no width
         torch.tensor([[[-40.0, 20, -30, 30], [190, 120, 230, 160], [500, 500, 506, 506]]]),  # outside
         torch.tensor([[[math.nan, 3, 9, 9], [20, 20, 26, 26]]]),
-        some_boxes(0, 0.2, 2, pictures=1, n=40),  # thinner than a pixel
+        some_boxes(0, 0.2, 2, images=1, n=40),  # thinner than a pixel
         torch.full((1, 3, 4), 1.0) + torch.tensor([0.0, 0, 6, 6]),  # three at one place
     ],
 )
@@ -278,9 +278,9 @@ def test_odd_boxes(mode: str, boxes: Tensor) -> None:
 
 @pytest.mark.parametrize("mode", ["hybrid", "paper"])
 def test_more_objects_than_points_and_thousands(mode: str) -> None:
-    few = scene(some_boxes(0, 3, 9, pictures=1, n=60) / 6, size=(32, 32))  # 16 + 4 + 1 points
+    few = scene(some_boxes(0, 3, 9, images=1, n=60) / 6, size=(32, 32))  # 16 + 4 + 1 points
     assert assigner(mode)(*few).positive.sum() <= 21
-    many = assigner(mode)(*scene(some_boxes(1, 3, 9, pictures=1, n=3000)))
+    many = assigner(mode)(*scene(some_boxes(1, 3, 9, images=1, n=3000)))
     assert many.positive.any() and many.scores.isfinite().all()
 
 

@@ -108,7 +108,7 @@ def test_level_boundaries() -> None:
         assert torch.allclose(*divergence(box, levels).unbind())
 
 
-def test_grids_follow_the_points_of_a_picture() -> None:
+def test_grids_follow_the_points_of_an_image() -> None:
     """64 x 32 px: 4 x 8 cells of stride 8 (0..31), then 2 x 4 of stride 16 (32..39)."""
     assert [tuple(grid) for grid in grids((32, 64), [8, 16])] == [(8, 4, 8, 0), (16, 2, 4, 32)]
 
@@ -266,8 +266,8 @@ def test_reference_regression_targets(reference: dict[str, Any]) -> None:
             )
 
 
-def test_reference_defect_of_the_second_picture(reference: dict[str, Any]) -> None:
-    """The published code shrinks its fields in place: 0.9 for the first picture, 0.9^2 from the second one on (0.81)."""
+def test_reference_defect_of_the_second_image(reference: dict[str, Any]) -> None:
+    """The published code shrinks its fields in place: 0.9 for the first image, 0.9^2 from the second one on (0.81)."""
     rf, scene = places(reference)["p3"], "s01"
     gt = torch.from_numpy(reference[f"{scene}_gt"])
     first, second = ((shrunk(rf, factor), shrunk(rf, 0.9 * factor)) for factor in (1.0, 0.9))

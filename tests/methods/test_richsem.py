@@ -40,7 +40,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def batch() -> dict[str, Any]:
-    """Two pictures of two objects; the second object of the second one is cut off too much."""
+    """Two images of two objects; the second object of the second one is cut off too much."""
     boxes = torch.from_numpy(np.concatenate([label.boxes for label in labels()]))
     return {
         "img": torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)),
@@ -77,7 +77,7 @@ def one_step(model: str, cache: Path, given: dict[str, Any]) -> tuple[RichSem, S
         loss, items = criterion(predictions, given)
         return Forward(loss.sum(), items, taps, predictions)
 
-    return method, Step(given, detector, forward, pictures=2), detector
+    return method, Step(given, detector, forward, images=2), detector
 
 
 @pytest.mark.parametrize("model", ["yolov8n", "yolo26n"])
@@ -89,12 +89,12 @@ def test_the_term(cache: Path, model: str) -> None:
     features = torch.cat([tap.flatten(2) for tap in step.taps.values()], 2).transpose(1, 2)
     branch: Any = method.trainable
     terms = []
-    for picture, place, row in [(0, 0, 0), (0, 1, 1), (1, 0, 2)]:
-        anchors = assigned.foreground[picture] & (assigned.objects[picture] == place)
+    for image, place, row in [(0, 0, 0), (0, 1, 1), (1, 0, 2)]:
+        anchors = assigned.foreground[image] & (assigned.objects[image] == place)
         if anchors.any():
             teacher = branch.logits(torch.from_numpy(method.cache.rows(np.array([row]))).float())
-            quality = assigned.quality[picture][anchors].clamp(min=1e-9)
-            student = branch(features[picture][anchors])
+            quality = assigned.quality[image][anchors].clamp(min=1e-9)
+            student = branch(features[image][anchors])
             terms.append(semantic_loss(student, teacher.expand_as(student), quality))
     assert len(terms) == 3
     assert value.item() == pytest.approx(2 * 0.5 * (sum(terms) / 3).item(), rel=1e-4)
@@ -154,7 +154,7 @@ def test_a_later_assigner_is_the_one_that_counts(cache: Path) -> None:
 
 
 def test_anchors_by_hand() -> None:
-    """Rows 5 and none in picture 0, 5 again in picture 1 (it is in the batch twice): two objects, not one."""
+    """Rows 5 and none in image 0, 5 again in image 1 (it is in the batch twice): two objects, not one."""
     rows = torch.tensor([[5, NO_ROW], [5, NO_ROW]])
     foreground = torch.tensor([[True, True, False], [True, True, False]])
     assigned = Assigned(

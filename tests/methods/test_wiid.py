@@ -113,15 +113,15 @@ def test_saliency_finds_the_odd_one_out() -> None:
     assert 16 <= peak // 64 <= 32 and 32 <= peak % 64 <= 48
 
 
-def make_batch(size: int = 64, pictures: int = 2) -> dict:
+def make_batch(size: int = 64, images: int = 2) -> dict:
     generator = torch.Generator().manual_seed(0)
     return {
-        "img": torch.rand(pictures, 3, size, size, generator=generator),
-        "pair": torch.rand(pictures, 3, size, size, generator=generator),
-        "bboxes": torch.tensor([[0.5, 0.5, 0.25, 0.25]] * pictures),
-        "cls": torch.zeros(pictures, 1),
-        "batch_idx": torch.arange(pictures).float(),
-        "seed": list(range(pictures)),
+        "img": torch.rand(images, 3, size, size, generator=generator),
+        "pair": torch.rand(images, 3, size, size, generator=generator),
+        "bboxes": torch.tensor([[0.5, 0.5, 0.25, 0.25]] * images),
+        "cls": torch.zeros(images, 1),
+        "batch_idx": torch.arange(images).float(),
+        "seed": list(range(images)),
     }
 
 
@@ -139,7 +139,7 @@ def test_both_members_lose_the_same_cells() -> None:
     assert torch.equal(batch["img"][:, :, 24:40, 24:40], before[:, :, 24:40, 24:40])  # cells on the object stay
 
 
-def test_masks_depend_on_the_pictures_own_seed() -> None:
+def test_masks_depend_on_the_images_own_seed() -> None:
     first, second = make_batch(), make_batch()
     second["seed"] = [0, 7]
     for batch in (first, second):
@@ -196,7 +196,7 @@ def test_byol_alone_reaches_layers_0_to_10_only(detector: torch.nn.Module) -> No
 
 
 def test_fresh_heads_disagree(detector: torch.nn.Module) -> None:
-    """A fresh net on identical pictures is not at 0: predictor and target differ. Both directions, weight 1: about 2 * 2."""
+    """A fresh net on identical images is not at 0: predictor and target differ. Both directions, weight 1: about 2 * 2."""
     method = attached(detector, byol_weight=1.0)
     batch = make_batch()
     batch["pair"] = batch["img"].clone()
@@ -250,7 +250,7 @@ def test_mmd_term_pulls_on_the_network(detector: torch.nn.Module) -> None:
     assert gradient is not None and gradient.abs().sum() > 0
 
 
-def test_learned_token_takes_a_gradient_through_the_picture(detector: torch.nn.Module) -> None:
+def test_learned_token_takes_a_gradient_through_the_image(detector: torch.nn.Module) -> None:
     method = attached(detector, byol_weight=0.0, mask_token="learned", back_ratio=0.5)
     batch = make_batch()
     method.prepare(batch)

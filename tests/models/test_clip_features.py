@@ -1,4 +1,4 @@
-"""What the teacher sees: sizes, borders and crops by hand; a box that is the whole picture is the picture."""
+"""What the teacher sees: sizes, borders and crops by hand; a box that is the whole image is the image."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def test_fitted_size(size: tuple[int, int], short: int, expected: tuple[int, int
 
 
 def test_a_border_of_the_mean_colour() -> None:
-    """40 x 60 px, short side 40: a canvas of 64 x 64, black where the picture is, ZERO around it."""
+    """40 x 60 px, short side 40: a canvas of 64 x 64, black where the image is, ZERO around it."""
     canvas, size = fitted(torch.zeros(3, 40, 60), 40)
     assert canvas.shape == (1, 3, 64, 64) and size == (40, 60)
     torch.testing.assert_close(canvas[0, :, 63, 63], torch.tensor(ZERO), atol=1e-6, rtol=0)
     torch.testing.assert_close(canvas[..., :40, :60], normalised(torch.zeros(1, 3, 40, 60)))
 
 
-def test_a_box_that_is_the_whole_picture_is_the_picture() -> None:
+def test_a_box_that_is_the_whole_image_is_the_image() -> None:
     """ROIAlign over 7 x 7 cells of 7 x 7 takes each cell as it is (specification 7.6); roi and crop then agree."""
-    clip, picture = tiny_clip(), torch.rand(3, SIDE, SIDE)
+    clip, image = tiny_clip(), torch.rand(3, SIDE, SIDE)
     whole = torch.tensor([[0.0, 0.0, SIDE, SIDE]])
-    canvas, _ = fitted(picture, SIDE)
-    expected = clip.model.encode_image(normalised(picture[None]))
+    canvas, _ = fitted(image, SIDE)
+    expected = clip.model.encode_image(normalised(image[None]))
     torch.testing.assert_close(roi_embeddings(clip.model.visual, canvas, whole), expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(crop_embeddings(clip.model, crops(picture, whole, SIDE)), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(crop_embeddings(clip.model, crops(image, whole, SIDE)), expected, atol=1e-5, rtol=0)
 
 
 def test_the_same_with_a_real_resnet() -> None:
@@ -59,31 +59,31 @@ def test_the_same_with_a_real_resnet() -> None:
     visual = networks.ModifiedResNet((3, 4, 6, 3), output_dim=1024, heads=32, image_size=SIDE).eval()
     for block in visual.layer4:
         torch.nn.init.ones_(block.bn3.weight)  # they start at 0: nothing would come through
-    picture = torch.rand(3, SIDE, SIDE)
+    image = torch.rand(3, SIDE, SIDE)
     with torch.no_grad():
-        found = roi_embeddings(visual, fitted(picture, SIDE)[0], torch.tensor([[0.0, 0.0, SIDE, SIDE]]))
-        expected = visual(normalised(picture[None]))
+        found = roi_embeddings(visual, fitted(image, SIDE)[0], torch.tensor([[0.0, 0.0, SIDE, SIDE]]))
+        expected = visual(normalised(image[None]))
     assert found.shape == (1, 1024) and expected.std() > 1e-3
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_boxes_have_their_own_embeddings_wherever_the_border_is() -> None:
-    """A box over the left half differs from one over the right half; pixels beyond the picture change neither."""
-    clip, picture = tiny_clip(), torch.rand(3, 100, 200)
+    """A box over the left half differs from one over the right half; pixels beyond the image change neither."""
+    clip, image = tiny_clip(), torch.rand(3, 100, 200)
     boxes = torch.tensor([[0.0, 0.0, 64.0, 64.0], [128.0, 0.0, 192.0, 64.0]])
-    left, right = roi_embeddings(clip.model.visual, fitted(picture, 100)[0], boxes)
+    left, right = roi_embeddings(clip.model.visual, fitted(image, 100)[0], boxes)
     assert not torch.allclose(left, right, atol=1e-3)
-    assert roi_embeddings(clip.model.visual, fitted(picture, 100)[0], torch.zeros(0, 4)).shape == (0, 8)
+    assert roi_embeddings(clip.model.visual, fitted(image, 100)[0], torch.zeros(0, 4)).shape == (0, 8)
 
 
 def test_crops_by_hand() -> None:
-    """A picture whose red is its column / 8. Columns 2 and 3 average to 2.5 / 8; a box between pixels takes both."""
-    picture = torch.zeros(3, 8, 8)
-    picture[0] = torch.arange(8) / 8
+    """An image whose red is its column / 8. Columns 2 and 3 average to 2.5 / 8; a box between pixels takes both."""
+    image = torch.zeros(3, 8, 8)
+    image[0] = torch.arange(8) / 8
     boxes = torch.tensor([[2.0, 0, 4, 8], [2.5, 0, 3.5, 8], [9.0, 9, 12, 12], [3.0, 3, 3, 3]])
-    red = crops(picture, boxes, 16)[:, 0].mean((1, 2)) * 0.26862954 + 0.48145466
+    red = crops(image, boxes, 16)[:, 0].mean((1, 2)) * 0.26862954 + 0.48145466
     torch.testing.assert_close(red, torch.tensor([2.5, 2.5, 7.0, 3.0]) / 8)
-    assert crops(picture, torch.zeros(0, 4), 16).shape == (0, 3, 16, 16)
+    assert crops(image, torch.zeros(0, 4), 16).shape == (0, 3, 16, 16)
 
 
 def test_text_is_the_mean_of_unnormalised_embeddings() -> None:

@@ -191,7 +191,7 @@ def test_the_answer_does_not_depend_on_the_batch() -> None:
 
 
 @pytest.mark.parametrize("form", ["published", "half", "cheap"])
-def test_map_lies_on_the_picture(form: str) -> None:
+def test_map_lies_on_the_image(form: str) -> None:
     split = CruxSplit(form)
     images = torch.rand(2, 3, 32, 64)
     mask = split.mask_of(images)
@@ -199,8 +199,8 @@ def test_map_lies_on_the_picture(form: str) -> None:
     assert torch.equal(split(images), torch.cat([images, images * mask]))
 
 
-def test_a_smaller_picture_gives_the_map_of_a_flat_one_exactly() -> None:
-    """A picture of one colour is the same at every size, away from the border that padding reaches (4 px, and 4 times)."""
+def test_a_smaller_image_gives_the_map_of_a_flat_one_exactly() -> None:
+    """An image of one colour is the same at every size, away from the border that padding reaches (4 px, and 4 times)."""
     torch.manual_seed(0)
     published = CruxSplit("published")
     cheap = CruxSplit("cheap")
@@ -210,7 +210,7 @@ def test_a_smaller_picture_gives_the_map_of_a_flat_one_exactly() -> None:
 
 
 def test_normalisation_reaches_the_learner_only() -> None:
-    """A picture of ImageNet's mean colour is zero to the learner."""
+    """An image of ImageNet's mean colour is zero to the learner."""
     split = CruxSplit("published", normalize=True)
     images = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(1, 3, 16, 16)
     assert torch.equal(split.mask_of(images), split.learner.mask(torch.zeros(1, 3, 16, 16)))

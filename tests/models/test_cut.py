@@ -65,10 +65,10 @@ def test_sizes_of_the_discriminator_and_of_the_small_networks():
 
 def test_shapes_at_256_px(published):
     """Without a value computed: the meta device knows shapes only."""
-    generator, picture = copy.deepcopy(published).to("meta"), torch.empty(1, 3, 256, 256, device="meta")
-    assert generator(picture).shape == picture.shape
-    assert Discriminator(8).to("meta")(picture).shape == (1, 1, 30, 30)
-    maps = [tuple(part.shape[1:]) for part in generator.features(picture)]
+    generator, image = copy.deepcopy(published).to("meta"), torch.empty(1, 3, 256, 256, device="meta")
+    assert generator(image).shape == image.shape
+    assert Discriminator(8).to("meta")(image).shape == (1, 1, 30, 30)
+    maps = [tuple(part.shape[1:]) for part in generator.features(image)]
     assert maps == [(3, 262, 262), (128, 256, 256), (256, 128, 128), (256, 64, 64), (256, 64, 64)]
 
 
@@ -93,9 +93,9 @@ def test_sides_come_out_rounded_up_to_a_multiple_of_4(small, size, expected):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 16, 16), (1, 4, 16, 16), (3, 16, 16), (1, 3, 16, 7)])
-def test_other_pictures_are_refused(small, shape):
+def test_other_images_are_refused(small, shape):
     for work in (small, small.features):
-        with pytest.raises(ValueError, match="RGB pictures"):
+        with pytest.raises(ValueError, match="RGB images"):
             work(torch.zeros(shape))
 
 
@@ -117,10 +117,10 @@ def test_a_score_sees_84_px():
             judge.model[int(name.split(".")[1])] = torch.nn.Identity()
         elif isinstance(layer, torch.nn.Conv2d):
             torch.nn.init.ones_(layer.weight)
-    picture = torch.ones(1, 3, 160, 160, requires_grad=True)
-    scores = judge(picture)
+    image = torch.ones(1, 3, 160, 160, requires_grad=True)
+    scores = judge(image)
     scores[0, 0, 9, 9].backward()
-    seen = picture.grad[0, 0].ne(0)
+    seen = image.grad[0, 0].ne(0)
     assert (int(seen.any(0).sum()), int(seen.any(1).sum())) == (84, 84)
 
 
@@ -169,7 +169,7 @@ def test_lsgan_by_hand(scores, real, expected):
 
 
 def test_the_discriminator_s_loss_stays_with_it():
-    """A judge that always says 3: 0.5 * (3^2 + (3-1)^2) = 6.5; nothing reaches the picture that was made."""
+    """A judge that always says 3: 0.5 * (3^2 + (3-1)^2) = 6.5; nothing reaches the image that was made."""
     judge = Discriminator(2)
     torch.nn.init.zeros_(judge.model[-1].weight)
     torch.nn.init.constant_(judge.model[-1].bias, 3.0)
@@ -198,20 +198,20 @@ def test_terms_are_weighted_as_published(small):
 
 
 @pytest.mark.parametrize("size", [(16, 24), (17, 22), (5, 3), (1, 1), (9, 40)])
-def test_translated_pictures_lie_pixel_on_pixel(size):
+def test_translated_images_lie_pixel_on_pixel(size):
     """A generator that hands on what it gets, and insists on sizes that it keeps."""
 
-    def same(picture: torch.Tensor) -> torch.Tensor:
-        assert all(side >= 8 and side % 4 == 0 for side in picture.shape[2:])
-        assert picture.min() >= -1 and picture.max() <= 1
-        return picture
+    def same(img: torch.Tensor) -> torch.Tensor:
+        assert all(side >= 8 and side % 4 == 0 for side in img.shape[2:])
+        assert img.min() >= -1 and img.max() <= 1
+        return img
 
     image = torch.rand(2, 3, *size)
     assert torch.allclose(translate(same, image), image, atol=1e-6)
 
 
 def test_the_border_is_a_mirror():
-    """Columns 0 to 5 go on with 4, 3."""
+    """Columns 0 to 5 resume 4, 3."""
     seen = []
-    translate(lambda picture: seen.append(picture) or picture, torch.arange(6.0).expand(1, 3, 8, 6) / 10)
+    translate(lambda image: seen.append(image) or image, torch.arange(6.0).expand(1, 3, 8, 6) / 10)
     assert ((seen[0][0, 0, 0] + 1) * 5).round().tolist() == [0, 1, 2, 3, 4, 5, 4, 3]

@@ -42,7 +42,7 @@ def test_layer_input(source, expected):
 
 
 def test_run_layers_by_hand():
-    """A picture of ones: pooling and enlarging keep ones, the join of rows 2 and 0 adds them up to twos."""
+    """An image of ones: pooling and enlarging keep ones, the join of rows 2 and 0 adds them up to twos."""
     kept = run_layers(list(toy()), torch.ones(1, 1, 8, 8), {"small": 1, "joined": 3})
     assert kept["small"].shape == (1, 1, 2, 2)
     assert torch.equal(kept["joined"], torch.full((1, 1, 4, 4), 2.0))
@@ -63,7 +63,7 @@ def test_run_layers_names_rows_that_are_not_there(keep):
 def test_run_layers_passes_gradients():
     image = torch.ones(1, 1, 8, 8, requires_grad=True)
     run_layers(list(toy()), image, {"P": 3})["P"].sum().backward()
-    # 16 cells of weight 1 from row 0, and as much again from row 2; each pools 4 pixels: 32 / 64 a pixel
+    # 16 cells of weight 1 from row 0, and as much again from row 2; each pools 4 pixels: 32 / 64 per pixel
     assert torch.allclose(image.grad, torch.full((1, 1, 8, 8), 0.5))
 
 

@@ -16,7 +16,7 @@ NAMES = {0: "cat", 1: "dog"}
 
 
 class Scale(nn.Module):
-    """A toy block of one input: multiplies by one learned number a channel, on batch-normalised values."""
+    """A toy block of one input: multiplies by one learned number per channel, on batch-normalised values."""
 
     def __init__(self, channels: int, start: float) -> None:
         super().__init__()

@@ -48,7 +48,7 @@ def test_where_every_layer_of_a_stride_attends_the_last_one_stands_for_it() -> N
 
 
 @pytest.mark.parametrize("imgsz", [64, 100, 320])
-def test_the_size_of_the_picture_does_not_matter(imgsz: int) -> None:
+def test_the_size_of_the_image_does_not_matter(imgsz: int) -> None:
     assert trace(build("yolov8n", {0: "thing"}), imgsz) == TABLE["yolov8n"]
 
 

@@ -22,7 +22,7 @@ from models.zero_dce import (
 
 
 def even(*levels: float, side: int = 64) -> Tensor:
-    """One picture (1, 3, side, side) of one colour; a single level is grey."""
+    """One image (1, 3, side, side) of one colour; a single level is grey."""
     return torch.tensor(levels * (3 // len(levels))).view(1, 3, 1, 1).repeat(1, 1, side, side)
 
 
@@ -77,8 +77,8 @@ def test_any_size_at_any_scale_stays_in_range(scale, shape):
     assert enhanced.min() >= -1e-6 and enhanced.max() <= 1 + 1e-6
 
 
-def test_a_reduced_scale_agrees_where_the_picture_is_even(filled):
-    """In the middle of an even picture every scale sees the same: 7 px from the border at a quarter are 28."""
+def test_a_reduced_scale_agrees_where_the_image_is_even(filled):
+    """In the middle of an even image every scale sees the same: 7 px from the border at a quarter are 28."""
     image = torch.full((1, 3, 96, 96), 0.25, dtype=torch.float64)
     whole, _ = filled(image)
     filled.scale = 4
@@ -123,7 +123,7 @@ def test_smoothness_by_hand(channels, expected):
     """arange(16) as 4 x 4: 12 steps down of 4, 12 across of 1: 2 * (12 * 16 / 12 + 12 * 1 / 12) = 34; 24 times, 816."""
     curves = torch.arange(16.0).view(1, 1, 4, 4).expand(1, channels, 4, 4)
     assert smoothness_loss(curves).item() == pytest.approx(expected)
-    assert smoothness_loss(curves.repeat(3, 1, 1, 1)).item() == pytest.approx(expected)  # a mean over pictures
+    assert smoothness_loss(curves.repeat(3, 1, 1, 1)).item() == pytest.approx(expected)  # a mean over images
 
 
 def test_colour_by_hand():
@@ -154,7 +154,7 @@ def test_terms_are_weighted_as_published():
     }  # fmt: skip
 
 
-def test_training_brightens_dark_pictures():
+def test_training_brightens_dark_images():
     torch.manual_seed(0)
     network, image = ZeroDCE(), 0.2 * torch.rand(2, 3, 32, 32)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)

@@ -36,8 +36,8 @@ class Visual(nn.Module):
         self.layer2, self.layer3, self.layer4 = (nn.Conv2d(WIDTH, WIDTH, 2, stride=2) for _ in range(3))
         self.attnpool = Pool()
 
-    def forward(self, picture: Tensor) -> Tensor:
-        return self.attnpool(self.layer4(self.layer3(self.layer2(self.layer1(self.stem(picture))))))
+    def forward(self, image: Tensor) -> Tensor:
+        return self.attnpool(self.layer4(self.layer3(self.layer2(self.layer1(self.stem(image))))))
 
 
 class TinyClip(nn.Module):
@@ -47,8 +47,8 @@ class TinyClip(nn.Module):
         self.words = nn.Embedding(256, DIMENSIONS)
         self.logit_scale = nn.Parameter(torch.tensor(100.0).log())
 
-    def encode_image(self, pictures: Tensor) -> Tensor:
-        return self.visual(pictures)
+    def encode_image(self, images: Tensor) -> Tensor:
+        return self.visual(images)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         return self.words(tokens).mean(1)

@@ -1,4 +1,4 @@
-"""Boxes and labels on pictures."""
+"""Boxes and labels on images."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def test_text_stands_out(background: tuple[int, int, int], expected: tuple[int, 
         (3840, 3, 6),  # 3 * 3840 / 1920
     ],
 )
-def test_lines_fit_the_picture(longest: int, thickness: int, expected: int) -> None:
+def test_lines_fit_the_image(longest: int, thickness: int, expected: int) -> None:
     assert line_width((longest // 2, longest, 3), thickness) == expected
     assert line_width((longest, longest // 2, 3), thickness) == expected
 
 
-def test_the_picture_itself_is_left_alone() -> None:
+def test_the_image_itself_is_left_alone() -> None:
     image = grey()
     drawn = draw_boxes(image, boxes((50, 80, 150, 160, 0.9, 0)), NAMES)
     assert (image == 90).all() and drawn.shape == image.shape and (drawn != image).any()
@@ -97,7 +97,7 @@ def painted(image: np.ndarray) -> tuple[int, int, int, int]:
         ((280, 190, 299, 199), True),
     ],
 )
-def test_labels_stay_on_the_picture(box: tuple[float, ...], above: bool) -> None:
+def test_labels_stay_on_the_image(box: tuple[float, ...], above: bool) -> None:
     image = grey()
     alone = draw_boxes(image, boxes((*box, 0.5, 1)), NAMES, labels=False)
     labelled = draw_boxes(image, boxes((*box, 0.5, 1)), NAMES)

@@ -1,4 +1,4 @@
-"""Maps over pictures."""
+"""Maps over images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_colours_rise_from_dark_to_light() -> None:
 @pytest.mark.parametrize(
     ("opacity", "expected"),
     [
-        (0.0, [128, 128, 128]),  # nothing but the greys of the picture
+        (0.0, [128, 128, 128]),  # nothing but the greys of the image
         (1.0, [4, 0, 0]),  # nothing but the colour of 0
         (0.25, [97, 96, 96]),  # 0.25 x 4 + 0.75 x 128 = 97; 0.75 x 128 = 96
     ],

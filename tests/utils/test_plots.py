@@ -1,4 +1,4 @@
-"""Pictures of results: that they are drawn, from any columns, and that nothing global is touched."""
+"""Images of results: that they are drawn, from any columns, and that nothing global is touched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from utils.plots import (
     _panels,
     plot_comparison,
     plot_heat_map,
-    plot_pictures,
+    plot_images,
     plot_precision_recall,
     plot_results,
     plot_study,
@@ -68,8 +68,8 @@ def test_wide_conditions_are_drawn_below_each_other(tmp_path):
     """Twelve runs of 1.5 inches are 18: two conditions would take 36. 18 x 6.8 inches at 150 points are 2,700 x 1,020."""
     values = {condition: {f"run {n}": [0.1 * n] for n in range(12)} for condition in ("night", "day")}
     plot_comparison(values, tmp_path / "compare.png")
-    with Image.open(tmp_path / "compare.png") as picture:
-        assert picture.size == (2700, 1020)
+    with Image.open(tmp_path / "compare.png") as image:
+        assert image.size == (2700, 1020)
 
 
 def test_study(tmp_path):
@@ -95,10 +95,10 @@ def test_precision_recall(tmp_path, classes):
 def test_contact_sheet_keeps_the_colours(tmp_path):
     red = np.zeros((40, 60, 3), np.uint8)
     red[..., 0] = 255
-    plot_pictures([("one", red), ("two", red)], tmp_path / "sheet.png", across=2)
+    plot_images([("one", red), ("two", red)], tmp_path / "sheet.png", across=2)
     pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).reshape(-1, 3)
     assert (pixels == [255, 0, 0]).all(1).mean() > 0.3
-    plot_pictures([], tmp_path / "none.png")
+    plot_images([], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
 
@@ -118,7 +118,7 @@ def test_the_callers_style_stays(tmp_path):
 
 @pytest.mark.parametrize("top", [0.6, 0.0])
 def test_heat_map_of_any_shape(tmp_path, top):
-    """Also where nothing was found on clean pictures."""
+    """Also where nothing was found on clean images."""
     values = np.array([[0.5, 0.25, 0.1], [0.4, np.nan, 0.0]])
     plot_heat_map(values, ["fog", "rain"], ["1", "3", "mean"], tmp_path / "heat.png", title="night", top=top)
     assert 0.1 < inked(tmp_path / "heat.png") < 0.9

@@ -1,4 +1,4 @@
-"""Tiles of a picture, and its objects from what the tiles show, each once and none cut."""
+"""Tiles of an image, and its objects from what the tiles show, each once and none cut."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_windows_by_hand(height: int, width: int, size: int, overlap: float, exp
     assert tile_windows(height, width, size, overlap).tolist() == expected
 
 
-def test_windows_of_a_large_picture() -> None:
+def test_windows_of_a_large_image() -> None:
     """Step 512: 4000 px take 0, 512 ... 3072 and 3360, eight; 3000 px take 0 ... 2048 and 2360, six."""
     windows = tile_windows(3000, 4000, 640)
     assert windows.shape == (48, 4)
@@ -56,7 +56,7 @@ def test_windows_that_make_no_sense(wrong: tuple) -> None:
 
 
 def in_windows(*rows: tuple[int, list[float]], windows: np.ndarray = TWO) -> list[Tensor]:
-    """(window, x1 y1 x2 y2 confidence class in px of the picture) -> a tensor a window, in its own pixels."""
+    """(window, x1 y1 x2 y2 confidence class in px of the image) -> a tensor a window, in its own pixels."""
     found: list[list[list[float]]] = [[] for _ in windows]
     for number, (x1, y1, x2, y2, *rest) in rows:
         left, top = windows[number, :2]
@@ -118,7 +118,7 @@ def test_windows_that_only_touch() -> None:
     assert merge_tiles(found, windows, (10, 20)).tolist() == [[4, 2, 17, 8, pytest.approx(0.9), 0]]
 
 
-def test_the_whole_picture_as_one_more_window() -> None:
+def test_the_whole_image_as_one_more_window() -> None:
     windows = np.concatenate([TWO, [[0, 0, 180, 100]]])
     found = in_windows(*LARGE, (2, [58, 9, 151, 31, 0.7, 0]), windows=windows)
     torch.testing.assert_close(merge_tiles(found, windows, (100, 180)), torch.tensor([[58, 9, 151, 31, 0.7, 0.0]]))
@@ -148,7 +148,7 @@ def perfect(objects: Tensor, windows: np.ndarray, noise: float = 0.0, seed: int 
 
 
 def scattered(seed: int, count: int, low: float, high: float, classes: int = 2) -> Tensor:
-    """Objects in a picture of 1000 x 800 px with sides from low to high; none has IoU 0.4 or more with another."""
+    """Objects in an image of 1000 x 800 px with sides from low to high; none has IoU 0.4 or more with another."""
     generator, kept = np.random.default_rng(seed), np.zeros((0, 6))
     for _ in range(count):
         sides = generator.uniform(low, high, 2)
@@ -162,7 +162,7 @@ def scattered(seed: int, count: int, low: float, high: float, classes: int = 2) 
 
 
 def assert_same(found: Tensor, objects: Tensor, tolerance: float = 1e-2) -> None:
-    """The same boxes, surest first."""
+    """The same boxes, by descending confidence."""
     expected = objects[objects[:, 4].argsort(descending=True)]
     assert len(found) == len(expected)
     torch.testing.assert_close(found, expected, atol=tolerance, rtol=0)
@@ -179,7 +179,7 @@ def test_objects_below_the_overlap_come_out_exactly(seed: int, size: int, overla
 
 @pytest.mark.parametrize("seed", range(3))
 def test_objects_above_the_overlap_become_their_union(seed: int) -> None:
-    """One object a cell of 250 x 266 px, 120 to 240 px large; windows of 200 px share 40."""
+    """One object per cell of 250 x 266 px, 120 to 240 px large; windows of 200 px share 40."""
     generator = np.random.default_rng(seed)
     rows = []
     for left in range(0, 1000, 250):

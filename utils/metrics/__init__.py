@@ -27,13 +27,13 @@ class Protocol:
     """What one protocol counts.
 
     sizes: name -> smallest and largest area in square pixels, both included; most: detections scored of one class in
-    one picture (COCO's maxDets counts so, and AI-TOD's tool with it); most_in_picture: detections scored of all classes
+    one image (COCO's maxDets counts so, and AI-TOD's tool with it); most_in_image: detections scored of all classes
     together; long_tail: federated labels, classes by frequency.
     """
 
     sizes: Mapping[str, tuple[float, float]]
     most: int
-    most_in_picture: int | None = None
+    most_in_image: int | None = None
     long_tail: bool = False
 
 
@@ -43,7 +43,7 @@ _AITOD_SIZES = {"vt": (0, 8**2), "t": (8**2, 16**2), "s": (16**2, 32**2), "m": (
 PROTOCOLS: dict[str, Protocol] = {
     "coco": Protocol(_COCO_SIZES, most=100),
     "aitod": Protocol(_AITOD_SIZES, most=1500),
-    "lvis": Protocol({"": (0, ANY_SIZE)}, most=300, most_in_picture=300, long_tail=True),  # by frequency, not by size
+    "lvis": Protocol({"": (0, ANY_SIZE)}, most=300, most_in_image=300, long_tail=True),  # by frequency, not by size
 }
 
 
@@ -57,10 +57,10 @@ def evaluate(
     Returns fractions of 1: AP (mean over IoU 0.50:0.05:0.95), AP50, AP75 and, by protocol, "coco": APs, APm, APl (areas
     below 32^2, to 96^2, above); "aitod": APvt, APt, APs, APm (below 8^2, to 16^2, to 32^2, above; an area on a border
     counts on both sides); "lvis": APr, APc, APf (rare, common, frequent classes). A size without objects is nan, a
-    frequency without objects is not there at all. LVIS scores the best 300 detections of a picture, drops those of
+    frequency without objects is not there at all. LVIS scores the best 300 detections of an image, drops those of
     classes that were not looked for in it, and ignores surplus ones of classes that were not labelled exhaustively.
     Inputs are not changed. Raises UserError for an unreadable file, a missing column, a detection of an unknown
-    picture, or an unknown protocol.
+    image, or an unknown protocol.
     Source: Lin et al., Microsoft COCO (2014); Wang et al., AI-TOD (2020); Gupta et al., LVIS (2019).
     """
     rules = PROTOCOLS.get(protocol)
@@ -69,19 +69,19 @@ def evaluate(
             f"protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}.{suggestion(protocol, PROTOCOLS)}"
         )
     truth, found = _labels(ground_truth, rules), _detections(predictions)
-    _check_pictures(truth, found)
-    if rules.most_in_picture is not None:
-        found = best_of_each_picture(found, rules.most_in_picture)
+    _check_images(truth, found)
+    if rules.most_in_image is not None:
+        found = best_of_each_image(found, rules.most_in_image)
     precision, columns = _match(truth, found, rules)
     return summarise(precision, columns, rules)
 
 
-def best_of_each_picture(found: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """The `most` highest-scored detections of each picture; ties keep their order."""
-    pictures: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+def best_of_each_image(found: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """The `most` highest-scored detections of each image; ties keep their order."""
+    images: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for detection in found:
-        pictures[detection["image_id"]].append(detection)
-    ranked = (sorted(rows, key=lambda row: -row["score"])[:most] for rows in pictures.values())
+        images[detection["image_id"]].append(detection)
+    ranked = (sorted(rows, key=lambda row: -row["score"])[:most] for rows in images.values())
     return [row for rows in ranked for row in rows]
 
 
@@ -125,12 +125,12 @@ def _detections(source: Path | list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{column: row[column] for column in columns} for row in found]
 
 
-def _check_pictures(truth: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse detections of pictures that the labels do not know: they belong to another set."""
+def _check_images(truth: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse detections of images that the labels do not know: they belong to another set."""
     known = {image["id"] for image in truth["images"]}
     stranger = next((row["image_id"] for row in found if row["image_id"] not in known), None)
     if stranger is not None:
-        raise UserError(f"detections: image_id {stranger!r} is not in the labels. Do both belong to the same pictures?")
+        raise UserError(f"detections: image_id {stranger!r} is not in the labels. Do both belong to the same images?")
 
 
 def _called(source: Any) -> str:

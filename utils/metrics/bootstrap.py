@@ -1,6 +1,6 @@
-"""Is one run better than another? Paired bootstrap over seeds, and over seeds and test pictures together.
+"""Is one run better than another? Paired bootstrap over seeds, and over seeds and test images together.
 
-Paired: the same seed, and the same resample of pictures, for both runs. What both share (an easy picture, a lucky
+Paired: the same seed, and the same resample of images, for both runs. What both share (an easy image, a lucky
 initialisation) cancels in the difference.
 """
 
@@ -44,7 +44,7 @@ def paired_bootstrap(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """Percentile interval of the mean of `a - b` over pairs (one a seed, or one a picture).
+    """Percentile interval of the mean of `a - b` over pairs (one per seed, or one per image).
 
     One pair has no spread, so its interval is everything. With n pairs the widest possible interval reaches from the
     smallest to the largest difference: three seeds that all differ in one direction always leave zero out, which chance
@@ -63,10 +63,10 @@ def crossed_bootstrap(
     a: np.ndarray, b: np.ndarray, mean: float, *, seed: int = 0, level: float = 0.95, seeds_too: bool = True
 ) -> Interval:
     """Percentile interval of the mean of `a - b`, where column r holds both runs' metric on the r-th resample of
-    pictures.
+    images.
 
-    a, b: (seeds, resamples). The seeds are resampled as well, once for each column; all seeds saw the same pictures, so
-    seeds and pictures are crossed, not nested. mean: the difference on the pictures as they are. With `seeds_too` off,
+    a, b: (seeds, resamples). The seeds are resampled as well, once for each column; all seeds saw the same images, so
+    seeds and images are crossed, not nested. mean: the difference on the images as they are. With `seeds_too` off,
     the seeds stay as they are: the interval then speaks of these trained detectors only.
     Source: Owen, The pigeonhole bootstrap (2007).
     """
@@ -98,31 +98,31 @@ def _interval(mean: float, resampled: np.ndarray, units: int, level: float) -> I
 
 @dataclass(frozen=True)
 class Matches:
-    """The detections of a test set at one IoU level, pictures numbered from 0.
+    """The detections of a test set at one IoU level, images numbered from 0.
 
-    right: (n,) bool; conf: (n,); cls: (n,); picture: (n,) ints; objects: (pictures, classes) counts of labels.
+    right: (n,) bool; conf: (n,); cls: (n,); image: (n,) ints; objects: (images, classes) counts of labels.
     """
 
     right: np.ndarray
     conf: np.ndarray
     cls: np.ndarray
-    picture: np.ndarray
+    image: np.ndarray
     objects: np.ndarray
 
 
 def resampled_map(matches: Matches, weights: np.ndarray) -> np.ndarray:
-    """Mean average precision when picture p counts weights[r, p] times: (resamples, pictures) -> (resamples,).
+    """Mean average precision when image p counts weights[r, p] times: (resamples, images) -> (resamples,).
 
     Classes without an object in a resample are left out of its mean. Weights of one give the ordinary mAP.
     """
     order = np.argsort(-matches.conf, kind="stable")
-    right, cls, picture = matches.right[order], matches.cls[order], matches.picture[order]
+    right, cls, image = matches.right[order], matches.cls[order], matches.image[order]
     objects = weights @ matches.objects  # (resamples, classes)
     precision = np.zeros(objects.shape)
     for number in np.flatnonzero(matches.objects.any(0)):
         mine = cls == number
         for block in np.array_split(np.arange(len(weights)), 1 + len(weights) // BLOCK):
-            counts = weights[np.ix_(block, picture[mine])]  # how often each detection of this class appears
+            counts = weights[np.ix_(block, image[mine])]  # how often each detection of this class appears
             precision[block, number] = average_precision(right[mine], counts, objects[block, number])
     present = objects > 0
     return precision.sum(1) / np.maximum(present.sum(1), 1)
@@ -149,7 +149,7 @@ def average_precision(right: np.ndarray, counts: np.ndarray, objects: np.ndarray
     return np.trapezoid(curves, RECALL_STEPS, axis=1)
 
 
-def resample_weights(pictures: int, samples: int, seed: int = 0) -> np.ndarray:
-    """How often each picture is drawn in each resample: (samples, pictures) ints, each row summing to `pictures`."""
-    drawn = np.random.default_rng(seed).integers(0, pictures, (samples, pictures))
-    return np.stack([np.bincount(row, minlength=pictures) for row in drawn])
+def resample_weights(images: int, samples: int, seed: int = 0) -> np.ndarray:
+    """How often each image is drawn in each resample: (samples, images) ints, each row summing to `images`."""
+    drawn = np.random.default_rng(seed).integers(0, images, (samples, images))
+    return np.stack([np.bincount(row, minlength=images) for row in drawn])

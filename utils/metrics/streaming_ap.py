@@ -1,7 +1,7 @@
-"""Average precision by the COCO, AI-TOD and LVIS protocols, a picture at a time, without JSON.
+"""Average precision by the COCO, AI-TOD and LVIS protocols, an image at a time, without JSON.
 
 `utils.metrics.evaluate` is the measure of files. It keeps two to three kilobytes for each detection: the 14,018 test
-pictures of AI-TOD with five hundred each would take some twenty gigabytes. The meter here keeps thirty bytes.
+images of AI-TOD with five hundred each would take some twenty gigabytes. The meter here keeps thirty bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RECALL_STEPS = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True)
 class _Matched:
-    """One picture: n detections, surest first, and m objects, over A size ranges (the first is all) and T IoU levels.
+    """One image: n detections, by descending confidence, and m objects, over A size ranges (the first is all) and T IoU levels.
 
     right, counted: (n, A, T) packed to bits along the last two; objects: (m, A), whether the range has the object.
     """
@@ -38,7 +38,7 @@ class _Matched:
 
 
 class ProtocolMeter:
-    """What `evaluate(..., protocol)` says of the same boxes; the order of the pictures breaks ties.
+    """What `evaluate(..., protocol)` says of the same boxes; the order of the images breaks ties.
 
     frequency: for "lvis", the letter of each class (r rare, c common, f frequent; any other: in none of the groups).
     """
@@ -48,7 +48,7 @@ class ProtocolMeter:
         self.frequency = tuple(frequency)
         sizes = [limits for name, limits in self.rules.sizes.items() if name]
         self.ranges = np.array([(0, ANY_SIZE), *sizes], float)  # (A, 2) square pixels
-        self.pictures: list[_Matched] = []
+        self.images: list[_Matched] = []
 
     def add(
         self,
@@ -62,7 +62,7 @@ class ProtocolMeter:
         absent: Collection[int] | None = None,
         partial: Collection[int] = (),
     ) -> None:
-        """Match one picture: boxes (n, 4) and targets (m, 4) are xyxy in pixels of the original picture.
+        """Match one image: boxes (n, 4) and targets (m, 4) are xyxy in pixels of the original image.
 
         scores: (n,) in [0, 1]; classes: (n,); areas: (m,) square pixels, which decide the size range; target_classes:
         (m,). absent: classes that were looked for and are not there; detections of classes that are neither among these
@@ -80,11 +80,11 @@ class ProtocolMeter:
         surplus = ~self._in_range((boxes[:, 2:] - boxes[:, :2]).prod(1))  # (n, A)
         surplus |= np.isin(classes, list(partial))[:, None]
         counted = right | ~(outside | surplus[:, :, None])
-        self.pictures.append(_Matched(scores, classes, _packed(right), _packed(counted), target_classes, valid))
+        self.images.append(_Matched(scores, classes, _packed(right), _packed(counted), target_classes, valid))
 
     def _scored(self, scores: Floats, classes: NDArray) -> NDArray[np.int64]:
-        """The detections that are scored, surest first."""
-        order = np.argsort(-scores, kind="stable")[: self.rules.most_in_picture]
+        """The detections that are scored, by descending confidence."""
+        order = np.argsort(-scores, kind="stable")[: self.rules.most_in_image]
         return order[_rank_in_class(classes[order]) < self.rules.most]
 
     def _in_range(self, areas: Floats) -> Bools:
@@ -102,7 +102,7 @@ class ProtocolMeter:
 
     def _classes(self) -> list[int]:
         """Classes with objects, ascending."""
-        return sorted({int(number) for picture in self.pictures for number in np.unique(picture.target_classes)})
+        return sorted({int(number) for image in self.images for number in np.unique(image.target_classes)})
 
     def _precision(self) -> Floats:
         """(T, 101, classes with objects, A), -1 where a range has no object of the class."""
@@ -116,16 +116,16 @@ class ProtocolMeter:
 
     def _objects(self, classes: Sequence[int]) -> NDArray[np.int64]:
         """Objects (classes, A) of each class in each size range."""
-        numbers = np.concatenate([picture.target_classes for picture in self.pictures])
-        inside = np.concatenate([picture.objects for picture in self.pictures])
+        numbers = np.concatenate([image.target_classes for image in self.images])
+        inside = np.concatenate([image.objects for image in self.images])
         counts = np.zeros((len(classes), len(self.ranges)), np.int64)
         np.add.at(counts, np.searchsorted(classes, numbers), inside)
         return counts
 
     def _detections(self, classes: Sequence[int]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-        """For each class, `right` and `counted` of its detections in all pictures, surest first."""
+        """For each class, `right` and `counted` of its detections in all images, by descending confidence."""
         names = ("scores", "classes", "right", "counted")
-        scores, numbers, right, counted = (np.concatenate([getattr(p, name) for p in self.pictures]) for name in names)
+        scores, numbers, right, counted = (np.concatenate([getattr(p, name) for p in self.images]) for name in names)
         order = np.lexsort((-scores, numbers))  # stable
         numbers = numbers[order]
         ends = zip(np.searchsorted(numbers, classes), np.searchsorted(numbers, classes, "right"), strict=True)
@@ -134,7 +134,7 @@ class ProtocolMeter:
             yield right[rows], counted[rows]
 
     def _precision_of(self, right: NDArray[np.uint8], counted: NDArray[np.uint8], objects: NDArray[np.int64]) -> Floats:
-        """(T, 101, A) of one class, from its detections (n, bytes), surest first, and its objects (A,)."""
+        """(T, 101, A) of one class, from its detections (n, bytes), by descending confidence, and its objects (A,)."""
         precision = np.empty((len(IOU_LEVELS), len(RECALL_STEPS), len(self.ranges)))
         for place, (size, level) in enumerate(np.ndindex(len(self.ranges), len(IOU_LEVELS))):
             flags = _column(right, place)[_column(counted, place)]
@@ -172,7 +172,7 @@ def box_iou(boxes: Floats, targets: Floats) -> Floats:
 
 
 def match(iou: Floats, valid: Bools) -> tuple[Bools, Bools]:
-    """Greedy matching of n detections, surest first, with m objects, for A size ranges and T IoU levels at once.
+    """Greedy matching of n detections, by descending confidence, with m objects, for A size ranges and T IoU levels at once.
 
     iou: (n, m), 0 between different classes; valid: (A, m), the objects of each range. Each detection takes the free
     object that it overlaps most, one of the range before any other; of equal ones the last. Returns two (n, A, T):
@@ -195,7 +195,7 @@ def match(iou: Floats, valid: Bools) -> tuple[Bools, Bools]:
 
 
 def precision_at_recall(right: Bools, objects: int) -> Floats:
-    """(101,) highest precision at recall 0, 0.01 ... 1 or more, of detections (n,), surest first; -1 without objects."""
+    """(101,) highest precision at recall 0, 0.01 ... 1 or more, of detections (n,), most confident first; -1 without objects."""
     if not objects:
         return np.full(len(RECALL_STEPS), -1.0)
     hits = right.cumsum()

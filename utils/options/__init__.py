@@ -2,7 +2,7 @@
 
 @dataclass(frozen=True)
 class Training:
-    epochs: int = option(30, "passes over the training pictures", low=1)
+    epochs: int = option(30, "passes over the training images", low=1)
 
 given = parse_argv(None, [Training], "train.py", "Train a detector.")    # only what the user wrote
 (training,) = build([Training], given)                                   # checked, defaults filled in
@@ -180,8 +180,8 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def run_door(main: Callable[[], Any]) -> int:
-    """Run a door's work and return its exit code: 0, 130 for Ctrl-C, 2 for what is said on one line of stderr.
+def run_cli(main: Callable[[], Any]) -> int:
+    """Run a script's work and return its exit code: 0, 130 for Ctrl-C, 2 for what is said on one line of stderr.
 
     That is a UserError, or that the machine ran out of disk or memory.
     """

@@ -1,7 +1,7 @@
-"""Short films of one made-up person who does one thing, by day or under lamps at night, by a camera that stands still.
+"""Short films of one synthetic person who does one thing, by day or under lamps at night, by a camera that stands still.
 
-Flat pictures: a wall, a floor, props and a body of thick strokes, as reflectances in linear light. The light is a field
-over the picture, and the camera of render/lighting.py turns it into 8 bits: one exposure a film, other noise in every frame.
+Flat images: a wall, a floor, props and a body of thick strokes, as reflectances in linear light. The light is a field
+over the image, and the camera of render/lighting.py turns it into 8 bits: one exposure a film, other noise in every frame.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Film = NDArray[np.uint8]  # (T, H, W, 3), RGB
 FRAMES, RATE = 36, 15  # of a film, and a second
 CODEC = "FFV1"  # without loss: what is faint in a night does not survive the others
 DARKENED = "darkened"  # a look that is made from the day's film, by data.video.low_light
-FINE = 3  # the drawing is this many times finer than the picture
-HEIGHT = 2.9  # metres that the picture shows from bottom to top
+FINE = 3  # the drawing is this many times finer than the image
+HEIGHT = 2.9  # metres that the image shows from bottom to top
 FLOOR = 0.62  # metres of floor below the feet
 WALLS = [srgb(190, 180, 165), srgb(140, 150, 160), srgb(170, 120, 95), srgb(120, 135, 110), srgb(210, 205, 195)]
 FLOORS = [srgb(130, 125, 120), srgb(110, 90, 70), srgb(90, 95, 100), srgb(150, 140, 120)]
@@ -43,7 +43,7 @@ STROKES = {  # (joint, joint): (radius in m at an adult's size, part of the dres
 
 @dataclass(frozen=True)
 class Person:
-    """Who is filmed, where (metres from the middle of the picture), how large, and in what (linear colours)."""
+    """Who is filmed, where (metres from the middle of the image), how large, and in what (linear colours)."""
 
     place: float
     size: float
@@ -62,7 +62,7 @@ class Crate(NamedTuple):
 
 @dataclass(frozen=True)
 class Stage:
-    """What does not move: reflectance (H, W, 3) at FINE times the picture's size, and px a metre there."""
+    """What does not move: reflectance (H, W, 3) at FINE times the image's size, and px a metre there."""
 
     ground: Array
     scale: float
@@ -140,9 +140,9 @@ def _crate(rng: np.random.Generator) -> Crate:
 
 
 def _frame(stage: Stage, person: Person, body: Moment, crate: Crate, size: tuple[int, int]) -> Array:
-    """Reflectances (H, W, 3) of one moment, at the picture's size."""
-    picture = stage.ground.copy()
-    view = _View(picture, stage.scale)
+    """Reflectances (H, W, 3) of one moment, at the image's size."""
+    image = stage.ground.copy()
+    view = _View(image, stage.scale)
     forward = math.cos(body.yaw)
     middle = person.place + body.along * (1 if forward >= 0 else -1)
     view.shade(middle, 0.34)
@@ -152,7 +152,7 @@ def _frame(stage: Stage, person: Person, body: Moment, crate: Crate, size: tuple
     elif not math.isnan(crate.rest):
         view.block(crate.rest - crate.wide / 2, crate.rest + crate.wide / 2, crate)
     _body(view, person, body, middle)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _body(view: _View, person: Person, body: Moment, middle: float) -> None:
@@ -192,17 +192,17 @@ def _trunk(view: _View, person: Person, flat: dict[str, Spot], middle: float, *,
 
 
 def _flat(spot: Spot, yaw: float, size: float) -> Spot:
-    """(forward, up, right) to (to the right of the picture, up, away from the camera), metres."""
+    """(forward, up, right) to (to the right of the image, up, away from the camera), metres."""
     forward, up, right = (size * part for part in spot)
     return forward * math.cos(yaw) + right * math.sin(yaw), up, -forward * math.sin(yaw) + right * math.cos(yaw)
 
 
 class _View:
-    """Strokes in metres onto a picture; x is 0 in its middle, y 0 on the floor."""
+    """Strokes in metres onto an image; x is 0 in its middle, y 0 on the floor."""
 
-    def __init__(self, picture: Array, scale: float) -> None:
-        self.picture, self.scale = picture, scale
-        self.origin = picture.shape[1] / 2, picture.shape[0] - FLOOR * scale
+    def __init__(self, image: Array, scale: float) -> None:
+        self.image, self.scale = image, scale
+        self.origin = image.shape[1] / 2, image.shape[0] - FLOOR * scale
 
     def _pixel(self, x: float, y: float) -> tuple[int, int]:
         """In sixteenths of a pixel."""
@@ -213,20 +213,20 @@ class _View:
         ends = self._pixel(middle + a[0], a[1]), self._pixel(middle + b[0], b[1])
         for share, tone in ((1.0, 0.8), (0.6, 1.15)):
             thickness = max(1, round(2 * share * radius * self.scale))
-            cv2.line(self.picture, *ends, triple(tone * floats(colour)), thickness, cv2.LINE_AA, 4)
+            cv2.line(self.image, *ends, triple(tone * floats(colour)), thickness, cv2.LINE_AA, 4)
 
     def block(self, x1: float, x2: float, crate: Crate) -> None:
         """A crate with an edge, from x1 to x2."""
         low, high = (tuple(v // 16 for v in self._pixel(*spot)) for spot in ((x1, -0.05), (x2, crate.high)))
-        cv2.rectangle(self.picture, low, high, crate.colour, -1)
-        cv2.rectangle(self.picture, low, high, triple(0.6 * floats(crate.colour)), FINE)
+        cv2.rectangle(self.image, low, high, crate.colour, -1)
+        cv2.rectangle(self.image, low, high, triple(0.6 * floats(crate.colour)), FINE)
 
     def shade(self, x: float, half: float) -> None:
         """Contact shadow on the floor."""
         centre = tuple(v // 16 for v in self._pixel(x, -0.04))
-        mask = np.zeros(self.picture.shape[:2], np.float32)
+        mask = np.zeros(self.image.shape[:2], np.float32)
         cv2.ellipse(mask, centre, (round(half * self.scale), round(0.25 * half * self.scale)), 0, 0, 360, 1.0, -1)
-        self.picture *= 1 - 0.5 * cv2.blur(mask, (2 * FINE + 1, 2 * FINE + 1))[..., None]
+        self.image *= 1 - 0.5 * cv2.blur(mask, (2 * FINE + 1, 2 * FINE + 1))[..., None]
 
 
 def _by_day(seen: list[Array], seed: int) -> Film:

@@ -1,7 +1,7 @@
-"""A canvas for pictures from straight above: surfaces, shadows, what is taken, and the boxes of what was put down.
+"""A canvas for images from straight above: surfaces, shadows, what is taken, and the boxes of what was put down.
 
-Everything is painted four times as large, with a margin around the picture, and measured there. Places and lengths
-are in px of the finished picture.
+Everything is painted four times as large, with a margin around the image, and measured there. Places and lengths
+are in px of the finished image.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Corners = NDArray[np.int32]  # (n, 2) in 1/16 dots of the canvas
-Place = tuple[float, float]  # px of the finished picture
+Place = tuple[float, float]  # px of the finished image
 Polygon = Sequence[Place]  # px, around the middle of a thing, x to its front
 Colour = tuple[float, float, float]  # red, green, blue reflectance, 0 to 1
 
-FINER = 4  # drawn at this many dots a pixel
-MARGIN = 32  # px drawn around the picture, so that shadows and cut objects come in
+FINER = 4  # drawn at this many dots per pixel
+MARGIN = 32  # px drawn around the image, so that shadows and cut objects come in
 LEAST_SHARE, LEAST_SIDE = 0.4, 2.0  # an object that shows less of its area, or fewer px, is not drawn
 
 
 class Ground:
-    """A picture in the making: dots (H, W, 3), labels so far, and what is taken."""
+    """An image in the making: dots (H, W, 3), labels so far, and what is taken."""
 
     def __init__(self, seed: int, size: tuple[int, int], names: Sequence[str], surfaces: Sequence[Colour]) -> None:
-        """size: (width, height) of the finished picture, px; names: of the classes, in label order.
+        """size: (width, height) of the finished image, px; names: of the classes, in label order.
 
         surfaces: one of them lies under everything.
         """
@@ -110,9 +110,9 @@ class Ground:
         return None
 
     def add(self, name: str, outline: Polygon, place: Place, angle: float) -> bool:
-        """Note an object if enough of it lies in the picture; tells whether to draw it.
+        """Note an object if enough of it lies in the image; tells whether to draw it.
 
-        Its box is that of the dots inside `outline` that lie in the picture, so to a quarter of a px.
+        Its box is that of the dots inside `outline` that lie in the image, so to a quarter of a px.
         """
         rows, columns, whole = self._inside(self._corners(outline, place, angle))
         y, x = np.nonzero(whole)
@@ -129,7 +129,7 @@ class Ground:
         return True
 
     def photograph(self) -> NDArray[np.uint8]:
-        """The picture (H, W, 3) RGB: light of the day, the lens' blur, the sensor's noise."""
+        """The image (H, W, 3) RGB: light of the day, the lens' blur, the sensor's noise."""
         rng, edge, spare = self.rng, MARGIN * FINER, 16  # the blur reaches less far than the spare dots
         dots = self.dots[edge - spare : spare - edge, edge - spare : spare - edge]
         light = dots * np.asarray(rng.uniform(0.92, 1.08, 3), np.float32) * np.float32(rng.uniform(0.75, 1.1))

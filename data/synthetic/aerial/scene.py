@@ -1,4 +1,4 @@
-"""Made-up pictures from straight above: land, water and roads with vehicles, ships, tanks, people, pools and aeroplanes.
+"""Synthetic images from straight above: land, water and roads with vehicles, ships, tanks, people, pools and aeroplanes.
 
 Drawn four times as large with a sun that throws shadows, then seen through a lens and a noisy sensor. Most objects are
 5 to 16 pixels long. Boxes are those of the visible part of an object, without its shadow, to a quarter of a pixel.
@@ -256,10 +256,10 @@ def _lay_out(ground: Ground) -> None:
     _scatter(ground, tree, int(rng.integers(3, 14)), 5, dry)
 
 
-def picture_from_above(seed: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Array]:
-    """Aerial scene number `seed`: the picture (H, W, 3) RGB for `size` = (width, height) px, and its labels.
+def image_from_above(seed: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Array]:
+    """Aerial scene number `seed`: the image (H, W, 3) RGB for `size` = (width, height) px, and its labels.
 
-    Labels (n, 5): class (an index of NAMES), centre x, centre y, width, height as fractions of the picture.
+    Labels (n, 5): class (an index of NAMES), centre x, centre y, width, height as fractions of the image.
     """
     ground = land(seed, size)
     _lay_out(ground)

@@ -1,4 +1,4 @@
-"""Made-up pictures of specks: a few plain shapes of 5 to 11 pixels on a cloudy ground, and nothing larger.
+"""Synthetic images of specks: a few plain shapes of 5 to 11 pixels on a cloudy ground, and nothing larger.
 
 The plainest case of a detector that never sees an object of ordinary size.
 """
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 NAMES = ("circle", "square", "triangle")
-FINER = 4  # drawn at this many dots a pixel
+FINER = 4  # drawn at this many dots per pixel
 SIDES = (5.0, 11.0)  # px
 CONTRAST = 70.0  # of 255: how far a shape's colour stands off the ground, in one channel at least
 
 
 def specks(seed: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Array]:
-    """Picture number `seed`, (H, W, 3) RGB for `size` = (width, height) px, and its labels.
+    """Image number `seed`, (H, W, 3) RGB for `size` = (width, height) px, and its labels.
 
-    Labels (n, 5): class, centre x, centre y, width, height as fractions of the picture. 4 to 11 shapes on 160 x 160 px,
+    Labels (n, 5): class, centre x, centre y, width, height as fractions of the image. 4 to 11 shapes on 160 x 160 px,
     as many a pixel on other sizes, none upon another.
     """
     rng = np.random.default_rng([seed, 31])

@@ -1,7 +1,7 @@
 """Light for drawn scenes: a day of sun and sky, a night of lamps, and the camera that turns light into 8 bits.
 
 All sums are in linear light (float32), in units where 1 is white paper in full daylight (day) or white ground lit by a
-lamp of power 1 at 1 m (night). Day and night read the same buffers, so their pictures are registered exactly.
+lamp of power 1 at 1 m (night). Day and night read the same buffers, so their images are registered exactly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REACH = 45.0  # metres; lamps farther away shine but light nothing
 
 @dataclass(frozen=True)
 class Exposure:
-    """How the camera turns light into a picture.
+    """How the camera turns light into an image.
 
     `gain` lifts light to the sensor's white at 1.0, which holds `electrons` of charge; `read` is the read noise in
     electrons; `balance` multiplies RGB; `toe` darkens shadows in the tone curve (0 = plain sRGB).
@@ -51,13 +51,13 @@ def encode(linear: Array, toe: float = 0.0) -> Array:
 
 
 def shrink(fine: Array) -> Array:
-    """Average the fine picture down to the picture's own pixels."""
+    """Average the fine image down to the image's own pixels."""
     height, width = fine.shape[:2]
     return cv2.resize(fine, (width // SUPERSAMPLE, height // SUPERSAMPLE), interpolation=cv2.INTER_AREA)
 
 
 def expose(light: Array, exposure: Exposure, seed: Sequence[int]) -> NDArray[np.uint8]:
-    """Light (H, W, 3) -> an 8-bit RGB picture, with shot noise (variance = charge) and read noise."""
+    """Light (H, W, 3) -> an 8-bit RGB image, with shot noise (variance = charge) and read noise."""
     rng = np.random.default_rng(list(seed))
     signal = np.minimum(light * exposure.gain, 1.2)
     deviation = np.sqrt(signal / exposure.electrons + (exposure.read / exposure.electrons) ** 2)
@@ -165,7 +165,7 @@ def _day_sky(shape: tuple[int, ...], sky: Array, overcast: bool, rng: np.random.
 
 
 def _develop_day(light: Array, seed: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Expose for the middle of the picture, with a little noise and an imperfect white balance."""
+    """Expose for the middle of the image, with a little noise and an imperfect white balance."""
     gain = rng.uniform(0.19, 0.27) / float(luminance(light).mean())
     balance = triple(rng.uniform(0.95, 1.05, 3))
     return expose(light, Exposure(gain, 6000.0, 4.0, balance, 0.0), (seed, 22))
@@ -194,7 +194,7 @@ def night_light(frame: Frame, seed: int) -> Array:
 def _lamplight(frame: Frame) -> Array:
     """The lamps' light that falls on every surface (H, W, 3).
 
-    Computed once a picture pixel, and once a fine pixel only where faces meet: elsewhere neighbours get the same.
+    Computed once per image pixel, and once a fine pixel only where faces meet: elsewhere neighbours get the same.
     """
     buffers = frame.buffers
     lamps = [lamp for lamp in frame.lamps if lamp.place[2] > -9 and np.linalg.norm(lamp.place) < REACH]
@@ -213,7 +213,7 @@ def _lamplight(frame: Frame) -> Array:
 
 
 def _edges(faces: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Fine pixels (H, W) that show another face than the first fine pixel of their picture pixel."""
+    """Fine pixels (H, W) that show another face than the first fine pixel of their image pixel."""
     first = faces[::SUPERSAMPLE, ::SUPERSAMPLE].repeat(SUPERSAMPLE, 0).repeat(SUPERSAMPLE, 1)
     return faces != first
 
@@ -282,7 +282,7 @@ def _veil(light: Array) -> Array:
 
 
 def _blurred(image: Array, sigma: float) -> Array:
-    """Gaussian blur; a wide one is done on a reduced picture, which nobody can tell."""
+    """Gaussian blur; a wide one is done on a reduced image, which nobody can tell."""
     step = 2 ** max(0, int(np.log2(max(sigma, 1) / 2)))
     if step == 1:
         return cv2.GaussianBlur(image, (0, 0), sigma)
@@ -294,7 +294,7 @@ def _blurred(image: Array, sigma: float) -> Array:
 def night_exposure(light: Array, seed: int, mean: float | None = None) -> Exposure:
     """What an automatic camera picks at night: much gain, few electrons, a colour cast.
 
-    mean: the picture's mean grey of 255 to aim at; left out, one between 19 and 42 is drawn.
+    mean: the image's mean grey of 255 to aim at; left out, one between 19 and 42 is drawn.
     """
     rng = np.random.default_rng([seed, 32])
     drawn, toe = rng.uniform(19, 42), rng.uniform(0.0, 0.6)

@@ -1,4 +1,4 @@
-"""Building blocks of made-up things: colours, extruded bodies with painted faces, wheels and limbs, and moving lamps.
+"""Building blocks of synthetic things: colours, extruded bodies with painted faces, wheels and limbs, and moving lamps.
 
 A model stands in its own frame: (forward, up, right) in metres, its middle over the origin, the ground at up = 0.
 """

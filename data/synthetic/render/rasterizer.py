@@ -1,8 +1,8 @@
 """A small deferred renderer: flat faces and tubes in metres become per-pixel albedo, normal, position and owner.
 
-Everything is painted far to near into ONE integer picture of face numbers; what a face looks like stands in tables.
+Everything is painted far to near into ONE integer image of face numbers; what a face looks like stands in tables.
 So the geometry of a scene is drawn once, and any light (sun, street lamps, fog) is computed afterwards from the same
-buffers: pictures of one scene under different light are registered exactly, and the labels belong to all of them.
+buffers: images of one scene under different light are registered exactly, and the labels belong to all of them.
 
 Frame: x right, y up from the ground, z forward, metres. Colours are linear-light albedo in RGB. numpy and OpenCV only.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]  # of float32 where nothing else is said
-SUPERSAMPLE = 2  # the buffers are this many times finer than the picture
+SUPERSAMPLE = 2  # the buffers are this many times finer than the image
 NEAR = 1.0  # metres; nothing closer is drawn
 FAR = 400.0
 _SUBPIXEL_BITS = 3  # OpenCV's fixed-point coordinates, 1/8 pixel
@@ -95,7 +95,7 @@ SKY = Material((0.0, 0.0, 0.0), 0.0)
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera, held level. `width`, `height`, `focal`, `horizon` (row) in picture pixels; `yaw` in radians."""
+    """A pinhole camera, held level. `width`, `height`, `focal`, `horizon` (row) in image pixels; `yaw` in radians."""
 
     width: int
     height: int
@@ -125,7 +125,7 @@ class Camera:
         return np.stack([column, row], axis=-1) * scale - 0.5
 
     def rays(self, scale: int = SUPERSAMPLE) -> tuple[Array, Array]:
-        """Slopes x/z (W,) of the columns and (y - camera height)/z (H,) of the rows of the fine picture."""
+        """Slopes x/z (W,) of the columns and (y - camera height)/z (H,) of the rows of the fine image."""
         column = (np.arange(self.width * scale, dtype=np.float32) + 0.5) / scale
         row = (np.arange(self.height * scale, dtype=np.float32) + 0.5) / scale
         return (column - self.width / 2) / self.focal, (self.horizon - row) / self.focal
@@ -202,7 +202,7 @@ class Canvas:
         return int(np.count_nonzero(self.faces >= mark))
 
     def inside(self) -> float:
-        """Share of the bounding box of what was drawn since `begin` that lies inside the picture."""
+        """Share of the bounding box of what was drawn since `begin` that lies inside the image."""
         low, high = self._reach[:2], self._reach[2:]
         if not np.isfinite(low).all():
             return 0.0

@@ -1,6 +1,6 @@
-"""Which of the shelf's 40 classes stand in which picture: a long tail to learn from, equal shares to measure with.
+"""Which of the shelf's 40 classes stand in which image: a long tail to learn from, equal shares to measure with.
 
-A law fixes this for a number of pictures at once, so that the counts are exact and not a matter of luck: in as many
+A law fixes this for a number of images at once, so that the counts are exact and not a matter of luck: in as many
 scenes in a row as the law is long, each class is in exactly as many as its quota says.
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 
 from data.synthetic.shelf.objects import FORMS, NAMES, SURFACES
 
-THINGS = (6, 12)  # the fewest and the most objects a picture is meant to have
-MOST_RARE, MOST_COMMON = 10, 100  # pictures: LVIS's borders of its three groups
-TAIL = (  # pictures in which the first, second, ... class is; rank against count falls as Zipf's law does, in its steep part
+THINGS = (6, 12)  # the fewest and the most objects per image is meant to have
+MOST_RARE, MOST_COMMON = 10, 100  # images: LVIS's borders of its three groups
+TAIL = (  # images in which the first, second, ... class is; rank against count falls as Zipf's law does, in its steep part
     *(250, 233, 218, 205, 192, 181, 171, 162, 153, 145, 137, 129, 121, 112),
     *(88, 76, 66, 57, 50, 44, 39, 34, 30, 26, 22, 19, 16, 14),
     *(9, 8, 7, 6, 5, 5, 4, 3, 3, 2, 2, 1),
@@ -24,9 +24,9 @@ TAIL = (  # pictures in which the first, second, ... class is; rank against coun
 
 
 class Law(NamedTuple):
-    """In `pictures` scenes in a row, class c is in quotas[c]."""
+    """In `images` scenes in a row, class c is in quotas[c]."""
 
-    pictures: int
+    images: int
     quotas: tuple[int, ...]
 
 
@@ -44,23 +44,23 @@ def _ranked() -> tuple[int, ...]:
 TRAINING = Law(360, _ranked())
 EVEN = Law(20, (4,) * len(NAMES))
 FREQUENCY = tuple("r" if n <= MOST_RARE else "c" if n <= MOST_COMMON else "f" for n in TRAINING.quotas)
-SCARCE = tuple(number for number, letter in enumerate(FREQUENCY) if letter != "f")  # classes that have extra pictures
+SCARCE = tuple(number for number, letter in enumerate(FREQUENCY) if letter != "f")  # classes that have extra images
 
 
 @lru_cache(maxsize=4)
 def _rota(law: Law) -> tuple[tuple[int, ...], ...]:
-    """The classes of each picture; pictures have room for THINGS objects, and fill up as far as the quotas go."""
-    rng = np.random.default_rng([law.pictures, 41])
-    room = rng.integers(THINGS[0], THINGS[1] + 1, law.pictures).astype(float)
-    found: list[list[int]] = [[] for _ in range(law.pictures)]
+    """The classes of each image; images have room for THINGS objects, and fill up as far as the quotas go."""
+    rng = np.random.default_rng([law.images, 41])
+    room = rng.integers(THINGS[0], THINGS[1] + 1, law.images).astype(float)
+    found: list[list[int]] = [[] for _ in range(law.images)]
     for number in np.argsort(law.quotas, kind="stable")[::-1]:
-        keys = np.log(np.maximum(room, 0.02)) + rng.gumbel(size=law.pictures)  # drawn by room, none twice
-        for picture in np.argsort(keys)[::-1][: law.quotas[number]]:
-            found[picture].append(int(number))
-            room[picture] -= 1
+        keys = np.log(np.maximum(room, 0.02)) + rng.gumbel(size=law.images)  # drawn by room, none twice
+        for image in np.argsort(keys)[::-1][: law.quotas[number]]:
+            found[image].append(int(number))
+            room[image] -= 1
     return tuple(tuple(numbers) for numbers in found)
 
 
 def classes_of(law: Law, seed: int) -> Sequence[int]:
     """The classes that stand in scene number `seed`."""
-    return _rota(law)[seed % law.pictures]
+    return _rota(law)[seed % law.images]

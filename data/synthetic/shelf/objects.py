@@ -1,4 +1,4 @@
-"""Forms and surfaces of what stands on the made-up shelf: a thing is one form in one surface, and its name says both."""
+"""Forms and surfaces of what stands on the synthetic shelf: a thing is one form in one surface, and its name says both."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def candle(rng: np.random.Generator) -> Parts:
 
 
 def frame(rng: np.random.Generator) -> Parts:
-    """A picture in a frame; in no class."""
+    """An image in a frame; in no class."""
     wide, rim = rng.uniform(0.7, 1.3), rng.uniform(0.09, 0.14)
     inner = Panel((rim, rim), (wide - 2 * rim, 0), (0, 1 - 2 * rim), (wide, 1.0), (0, 0, 1), bare=True)
     return Panel((0, 0), (wide, 0), (0, 1), (wide, 1.0), (0, 0.1, 1)), inner

@@ -1,4 +1,4 @@
-"""Parts of the things on the made-up shelf: bodies turned on a wheel, rings, limbs, balls, panels, seen from the front.
+"""Parts of the things on the synthetic shelf: bodies turned on a wheel, rings, limbs, balls, panels, seen from the front.
 
 A part stands in a frame of its own: x to the right, y up from the board, z to the eye, in any unit. Each tells which
 places of a grid it covers, which way it faces there, and where on its surface a place lies, so that a pattern follows
@@ -150,7 +150,7 @@ class Limb(NamedTuple):
 
 
 class Ball(NamedTuple):
-    """A ball; `axis` is the angle by which its poles lean, in the picture and to the eye."""
+    """A ball; `axis` is the angle by which its poles lean, in the image and to the eye."""
 
     centre: Point
     radius: float

@@ -1,8 +1,8 @@
-"""The made-up shelf: boards with jugs, lamps, boxes and the like seen from the front, and close-ups of single things.
+"""The synthetic shelf: boards with jugs, lamps, boxes and the like seen from the front, and close-ups of single things.
 
 40 classes, each a form in a surface (objects.py), by the counts of class_counts.py. Plates, candles, frames,
 cones and things of other colours stand among them and are in no class. Drawn twice as large in linear light with
-one lamp a picture, then seen through a lens and a noisy sensor. Boxes hold the visible part of an object.
+one lamp per image, then seen through a lens and a noisy sensor. Boxes hold the visible part of an object.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from data.synthetic.shelf.objects import (
     draw_thing,
 )
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Labels = NDArray[np.float32]
 Spot = tuple[float, float]  # dots: middle of the foot, column and row
 
-FINER = 2  # drawn at this many dots a pixel
-SIDES = (18.0, 60.0)  # px of a picture 320 px wide: the longer side of a thing
+FINER = 2  # drawn at this many dots per pixel
+SIDES = (18.0, 60.0)  # px of an image 320 px wide: the longer side of a thing
 CLOSE = (0.62, 0.95)  # how much of a close-up its thing fills
 LEAST_SEEN = 0.2  # an object that shows less of itself has no label
 WALLS = ((0.42, 0.40, 0.35), (0.30, 0.34, 0.36), (0.20, 0.23, 0.19), (0.52, 0.44, 0.38), (0.14, 0.15, 0.19))
@@ -39,12 +39,12 @@ WOODS = ((0.30, 0.18, 0.09), (0.15, 0.08, 0.04), (0.44, 0.32, 0.19), (0.55, 0.54
 
 
 class _Stage:
-    """A picture in the making, in dots: linear light, and which object shows where."""
+    """An image in the making, in dots: linear light, and which object shows where."""
 
     def __init__(self, rng: np.random.Generator, size: tuple[int, int]) -> None:
         """size: (width, height) px."""
         self.rng, self.size = rng, size
-        self.unit = FINER * size[0] / 320  # dots a px of a picture 320 px wide
+        self.unit = FINER * size[0] / 320  # dots a px of an image 320 px wide
         shape = (size[1] * FINER, size[0] * FINER)
         side, high = rng.uniform(-0.75, 0.75), rng.uniform(0.15, 0.75)
         self.lamp = floats([side, high, 0.75]) / math.hypot(side, high, 0.75)  # where light comes from
@@ -97,7 +97,7 @@ class _Stage:
                 rows.append((number, (x + w / 2) / width, (y + h / 2) / height, w / width, h / height))
         return np.array(rows, np.float32).reshape(-1, 5)
 
-    def seen(self) -> Picture:
+    def seen(self) -> Image:
         """Through a lens, averaged to pixels, tinted, exposed, noisy, sRGB (H, W, 3)."""
         rng = self.rng
         sharp = cv2.GaussianBlur(self.light, (0, 0), FINER * rng.uniform(0.25, 0.7))
@@ -109,10 +109,10 @@ class _Stage:
         return np.round(255 * coded).astype(np.uint8)
 
 
-def shelf(law: Law) -> Callable[[int, tuple[int, int]], tuple[Picture, Labels]]:
-    """Draws shelf number `seed` for a picture of (width, height) px: the classes of the law, and up to four others."""
+def shelf(law: Law) -> Callable[[int, tuple[int, int]], tuple[Image, Labels]]:
+    """Draws shelf number `seed` for an image of (width, height) px: the classes of the law, and up to four others."""
 
-    def draw(seed: int, size: tuple[int, int]) -> tuple[Picture, Labels]:
+    def draw(seed: int, size: tuple[int, int]) -> tuple[Image, Labels]:
         rng = np.random.default_rng([seed, 42])
         others = [(other_name(rng), -1) for _ in range(rng.integers(0, 5))]
         return filled(rng, [(NAMES[number], number) for number in classes_of(law, seed)] + others, size)
@@ -120,10 +120,8 @@ def shelf(law: Law) -> Callable[[int, tuple[int, int]], tuple[Picture, Labels]]:
     return draw
 
 
-def filled(
-    rng: np.random.Generator, things: Sequence[tuple[str, int]], size: tuple[int, int]
-) -> tuple[Picture, Labels]:
-    """A shelf with these things (name, class or -1 for none), in any order, for a picture of (width, height) px."""
+def filled(rng: np.random.Generator, things: Sequence[tuple[str, int]], size: tuple[int, int]) -> tuple[Image, Labels]:
+    """A shelf with these things (name, class or -1 for none), in any order, for an image of (width, height) px."""
     stage = _Stage(rng, size)
     feet, room = _boards(stage, len(things))
     order = rng.permutation(len(things))
@@ -137,14 +135,14 @@ def filled(
 train_shelf, even_shelf = shelf(TRAINING), shelf(EVEN)
 
 
-def close_up(seed: int, size: tuple[int, int]) -> tuple[Picture, Labels]:
-    """Picture number `seed` of one thing of a rare or common class, in turn; its label is the whole picture."""
+def close_up(seed: int, size: tuple[int, int]) -> tuple[Image, Labels]:
+    """Image number `seed` of one thing of a rare or common class, in turn; its label is the whole image."""
     number = SCARCE[seed % len(SCARCE)]
     return portrait(np.random.default_rng([seed, 43]), NAMES[number], size), floats([[number, 0.5, 0.5, 1, 1]])
 
 
-def portrait(rng: np.random.Generator, name: str, size: tuple[int, int]) -> Picture:
-    """A picture of (width, height) px that a thing called `name` nearly fills, before a wall, on a table or among others."""
+def portrait(rng: np.random.Generator, name: str, size: tuple[int, int]) -> Image:
+    """An image of (width, height) px that a thing called `name` nearly fills, before a wall, on a table or among others."""
     stage = _Stage(rng, size)
     stage.unit = FINER * min(size) / 160
     width, height = size[0] * FINER, size[1] * FINER
@@ -207,7 +205,7 @@ def _places(rng: np.random.Generator, feet: list[tuple[float, int]], width: int)
 def _window(
     shape: tuple[int, ...], top: int, left: int, size: tuple[int, ...]
 ) -> tuple[slice, slice, tuple[slice, slice]]:
-    """Rows and columns of the picture under a grid of `size` at (top, left), and the part of the grid that lies in it."""
+    """Rows and columns of the image under a grid of `size` at (top, left), and the part of the grid that lies in it."""
     rows = slice(min(max(top, 0), shape[0]), max(min(top + size[0], shape[0]), 0))
     columns = slice(min(max(left, 0), shape[1]), max(min(left + size[1], shape[1]), 0))
     return rows, columns, (slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left))
@@ -223,7 +221,7 @@ def _cloudy(rng: np.random.Generator, shape: tuple[int, int], rough: float) -> A
 
 
 def _falling(rng: np.random.Generator, size: tuple[int, int]) -> Array:
-    """How light falls off across a picture (H, W, 1)."""
+    """How light falls off across an image (H, W, 1)."""
     x, y = np.linspace(-1, 1, size[0]), np.linspace(-1, 1, size[1])[:, None]
     slope = rng.uniform(-0.3, 0.3, 2)
     return np.maximum(1 + slope[0] * x + slope[1] * y - 0.12 * (x**2 + y**2), 0.2)[..., None].astype(np.float32)

@@ -1,4 +1,4 @@
-"""Standing things of the made-up street that carry no label: buildings, street lamps, trees, bins, bollards, signs."""
+"""Standing things of the synthetic street that carry no label: buildings, street lamps, trees, bins, bollards, signs."""
 
 from __future__ import annotations
 

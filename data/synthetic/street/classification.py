@@ -1,4 +1,4 @@
-"""Made-up pictures to classify, by day and by night: one thing of the made-up street in the middle of each.
+"""Synthetic images to classify, by day and by night: one thing of the synthetic street in the middle of each.
 
 The ten classes are things that vehicles.py, people.py and buildings.py draw; houses and lamps stand around
 them as in scene.py, and day and night are those of render/lighting.py. numpy and OpenCV only, but for darkened copies.
@@ -23,7 +23,7 @@ from data.synthetic.street.people import dog, person
 from data.synthetic.street.scene import Street, draw, make_street
 from data.synthetic.street.vehicles import BUILDERS
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Build = Callable[[np.random.Generator, bool], Model]
 THINGS: dict[str, Build] = {  # in the order of the labels; `lit` lights what has lamps
     "Bench": lambda rng, lit: bench(rng),
@@ -38,27 +38,27 @@ THINGS: dict[str, Build] = {  # in the order of the labels; `lit` lights what ha
     "Tree": lambda rng, lit: tree(rng),
 }
 NAMES = tuple(THINGS)
-FILLS = (0.5, 0.95)  # share of the picture's side that the longer side of a thing takes
+FILLS = (0.5, 0.95)  # share of the image's side that the longer side of a thing takes
 NEAREST = (3.5, 6.0)  # metres to a thing of no size; a large one stands further away
-HORIZON = (0.15, 0.6)  # share of the picture above it
+HORIZON = (0.15, 0.6)  # share of the image above it
 LOWEST = 0.25  # metres: no camera is held lower
 LIGHTS = {"day": day, "night": night}
-DARKENED = "darkened"  # a look that is made from the day's picture, by data.degrade.low_light
+DARKENED = "darkened"  # a look that is made from the day's image, by data.degrade.low_light
 WIDE = 5.0  # metres: what is deeper is a house
-QUALITY = 95  # of the JPEG pictures
+QUALITY = 95  # of the JPEG images
 
 
-def thing_in_street(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Picture], int]:
-    """Picture number `seed` of (width, height) px, RGB, in each look (`day`, `night`): look -> picture, and the class.
+def thing_in_street(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Image], int]:
+    """Image number `seed` of (width, height) px, RGB, in each look (`day`, `night`): look -> image, and the class.
 
-    Classes take turns: picture number n is of class n % 10.
+    Classes take turns: image number n is of class n % 10.
     """
     frame = draw(_street(seed, size))
     return {look: LIGHTS[look](frame, seed) for look in looks}, seed % len(NAMES)
 
 
-def write_pictures(folder: Path, seed: int, size: tuple[int, int], stem: str, folders: Mapping[str, str]) -> None:
-    """Write picture number `seed` once a folder, FOLDER/CLASS/STEM.jpg; folders: name -> `day`, `night` or DARKENED.
+def write_images(folder: Path, seed: int, size: tuple[int, int], stem: str, folders: Mapping[str, str]) -> None:
+    """Write image number `seed` once a folder, FOLDER/CLASS/STEM.jpg; folders: name -> `day`, `night` or DARKENED.
 
     Raises OSError where OpenCV cannot.
     """
@@ -73,13 +73,13 @@ def write_pictures(folder: Path, seed: int, size: tuple[int, int], stem: str, fo
             raise OSError(f"{path} could not be written")
 
 
-def _darkened(picture: Picture, seed: int) -> Picture:
+def _darkened(image: Image, seed: int) -> Image:
     """A day as a camera at night would have taken it, by a model that has nothing to do with the lamps of this street."""
     import torch  # only here, so that the other looks start fast
 
     from data.degrade import low_light_bytes
 
-    dark: Picture = low_light_bytes(torch.from_numpy(picture)[None], [seed])[0][0].numpy()
+    dark: Image = low_light_bytes(torch.from_numpy(image)[None], [seed])[0][0].numpy()
     return dark
 
 
@@ -99,7 +99,7 @@ def _street(seed: int, size: tuple[int, int]) -> Street:
 
 
 def _aimed(rng: np.random.Generator, camera: Camera, thing: Model, away: float) -> Camera:
-    """The street's camera with the thing, `away` metres ahead, near the middle of the picture and large in it."""
+    """The street's camera with the thing, `away` metres ahead, near the middle of the image and large in it."""
     length, height, width = thing.size
     across = max(0.75 * length, width, height)
     focal = rng.uniform(*FILLS) * min(camera.width, camera.height) * away / across

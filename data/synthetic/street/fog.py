@@ -2,7 +2,7 @@
 
 Koschmieder's law in linear light, at the renderer's fine pixels: I = J t + A (1 - t) with t = exp(-beta d), where d is
 the way from the camera to the surface in metres. Under fog there is no sun: what lights the street comes from all
-around, so J is drawn anew and is not the day picture.
+around, so J is drawn anew and is not the day image.
 Source: Koschmieder, Theorie der horizontalen Sichtweite (1924); Sakaridis et al., Semantic Foggy Scene Understanding
 (IJCV 2018), for the same law on true depth.
 """
@@ -26,7 +26,7 @@ CONTRAST = 0.05  # what is left of a black thing's contrast at that distance (th
 
 @dataclass(frozen=True)
 class Fog:
-    """One picture's fog: visibility in metres, colour of its light (linear RGB, mean about 1), and how patchy it is.
+    """One image's fog: visibility in metres, colour of its light (linear RGB, mean about 1), and how patchy it is.
 
     `patches` is the standard deviation of its density along neighbouring lines of sight, relative to the mean.
     """
@@ -103,7 +103,7 @@ def _airlight(frame: Frame, fog: Fog) -> Array:
 
 
 def _develop(light: Array, seed: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Exposed for the fog, which fills the picture, by a camera that has less light than on a clear day."""
+    """Exposed for the fog, which fills the image, by a camera that has less light than on a clear day."""
     gain = rng.uniform(0.3, 0.44) / float(luminance(light).mean())
     balance = triple(rng.uniform(0.97, 1.03, 3))
     return expose(light, Exposure(gain, rng.uniform(1200, 3000), 4.0, balance, 0.0), (seed, 42))

@@ -1,4 +1,4 @@
-"""People and dogs of the made-up street, posed: walking, standing, or riding."""
+"""People and dogs of the synthetic street, posed: walking, standing, or riding."""
 
 from __future__ import annotations
 

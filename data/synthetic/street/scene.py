@@ -1,4 +1,4 @@
-"""The made-up street: where things stand, how they move, and one drawn frame of it with labels.
+"""The synthetic street: where things stand, how they move, and one drawn frame of it with labels.
 
 A layout is fixed by its seed and drawn for a time in seconds, so stills are frames at time 0 and clips are many frames.
 World frame: the street runs along z, the middle of the road is x = 0, right-hand traffic.
@@ -84,11 +84,11 @@ class Frame:
     buffers: Buffers
     lamps: tuple[Lamp, ...]  # places and aims as (x, y, z) of the camera's frame
     casters: tuple[Caster, ...]
-    labels: NDArray[np.float32]  # (n, 5) class, centre x, centre y, width, height as fractions of the picture
+    labels: NDArray[np.float32]  # (n, 5) class, centre x, centre y, width, height as fractions of the image
 
 
 def make_street(seed: int, size: tuple[int, int] = (320, 240), moving: bool = False) -> Street:
-    """Lay out street number `seed` for a picture of `size` (width, height). `moving` spreads traffic for a clip."""
+    """Lay out street number `seed` for an image of `size` (width, height). `moving` spreads traffic for a clip."""
     rng = np.random.default_rng([seed, 11])
     road, pavement = rng.uniform(3.4, 5.2), rng.uniform(2.6, 4.2)
     camera = _camera(rng, size, road, at_kerb=moving)

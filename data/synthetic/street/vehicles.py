@@ -1,4 +1,4 @@
-"""Cars, buses, motorbikes, bicycles of the made-up street. A builder takes a generator for its looks, and `lit`."""
+"""Cars, buses, motorbikes, bicycles of the synthetic street. A builder takes a generator for its looks, and `lit`."""
 
 from __future__ import annotations
 

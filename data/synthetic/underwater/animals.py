@@ -1,4 +1,4 @@
-"""What lies on the made-up sea floor: the four animals of URPC, and the stones and weed that are mistaken for them.
+"""What lies on the synthetic sea floor: the four animals of URPC, and the stones and weed that are mistaken for them.
 
 Each is drawn on a grid of places (u, v) in half lengths, u along the thing, the middle at 0, and tells which places it
 covers, how high it rises there and of what colour it is. numpy only.

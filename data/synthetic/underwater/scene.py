@@ -1,6 +1,6 @@
-"""The made-up sea floor: sand or rock seen straight down or obliquely, with URPC's four animals, stones and weed.
+"""The synthetic sea floor: sand or rock seen straight down or obliquely, with URPC's four animals, stones and weed.
 
-A picture in 2.5 dimensions: every dot has a reflectance, a height above the floor in metres and an owner. Light and
+An image in 2.5 dimensions: every dot has a reflectance, a height above the floor in metres and an owner. Light and
 water are computed afterwards (data/synthetic/underwater/water.py) from the same scene, so its looks are registered exactly.
 """
 
@@ -21,8 +21,8 @@ Spot = tuple[float, float]  # column and row, dots
 NAMES = tuple(KINDS)
 SHARES = (0.3, 0.22, 0.24, 0.24)  # how often each is meant to come
 BURY = {"echinus": 0.1, "holothurian": 0.25, "scallop": 0.5, "starfish": 0.3}  # how often sand lies on it
-FINER = 3  # drawn at this many dots a pixel
-SIDES = (11.0, 62.0)  # px of a picture 320 px wide: how long an animal may be
+FINER = 3  # drawn at this many dots per pixel
+SIDES = (11.0, 62.0)  # px of an image 320 px wide: how long an animal may be
 LEAST_SEEN = 0.3  # an animal that shows less of itself has no label
 BURIED = 0.4  # the most of an animal's length that is under the sand
 SANDS = ((0.44, 0.37, 0.27), (0.36, 0.33, 0.27), (0.28, 0.24, 0.18), (0.50, 0.45, 0.36))
@@ -70,11 +70,11 @@ class View:
 
 @dataclass(frozen=True)
 class SeaFloor:
-    """A drawn scene at the picture's own pixels.
+    """A drawn scene at the image's own pixels.
 
     reflected: (H, W, 3) linear light of the surfaces under white light from above; distance: (H, W) metres along the ray;
     ripple: (H, W) how waves gather sunlight, mean 0, deviation about 1; labels: (n, 5) class, centre x, centre y, width,
-    height as fractions of the picture.
+    height as fractions of the image.
     """
 
     reflected: Array
@@ -84,7 +84,7 @@ class SeaFloor:
 
 
 class _Scene:
-    """A picture in the making, in dots."""
+    """An image in the making, in dots."""
 
     def __init__(self, seed: int, size: tuple[int, int]) -> None:
         self.rng = np.random.default_rng([seed, 51])
@@ -96,7 +96,7 @@ class _Scene:
         self.whole: list[int] = []  # dots that each would show if nothing lay upon it
 
     def somewhere(self, margin: float = 0.0) -> Spot:
-        """A dot (column, row), at least `margin` dots inside the picture."""
+        """A dot (column, row), at least `margin` dots inside the image."""
         height, width = self.height.shape
         return self.rng.uniform(margin, width - margin), self.rng.uniform(margin, height - margin)
 
@@ -150,7 +150,7 @@ class _Scene:
 
 
 def draw_sea(seed: int, size: tuple[int, int]) -> SeaFloor:
-    """Scene number `seed` for a picture of `size` (width, height) px: 3 to 12 animals among stones and weed."""
+    """Scene number `seed` for an image of `size` (width, height) px: 3 to 12 animals among stones and weed."""
     scene = _Scene(seed, size)
     _scatter_stones(scene)
     for spot, kind, length in _animals(scene):
@@ -258,7 +258,7 @@ def _edge(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def _span(at: float, half: float, end: int) -> slice:
-    """Dots within `half` of a place, inside the picture."""
+    """Dots within `half` of a place, inside the image."""
     first = min(max(math.floor(at - half), 0), end - 1)
     return slice(first, max(min(math.ceil(at + half) + 1, end), first + 1))
 
@@ -291,6 +291,6 @@ def _shade(scene: _Scene) -> Array:
 
 
 def _pixels(fine: Array) -> Array:
-    """Average dots down to the picture's pixels."""
+    """Average dots down to the image's pixels."""
     height, width = fine.shape[:2]
     return cv2.resize(fine, (width // FINER, height // FINER), interpolation=cv2.INTER_AREA)

@@ -29,11 +29,11 @@ TYPES: dict[str, tuple[Channels, Channels, Channels]] = {
 
 @dataclass(frozen=True)
 class Water:
-    """One picture's water.
+    """One image's water.
 
     attenuation: a metre, of each channel; veil: the water's own light, linear RGB where white paper on the floor is
     about 1; lamp: colour of the light that reaches the floor; waves: contrast (deviation) of the sunlight's ripples;
-    aside: blur in px (of a picture 320 px wide) of light that crossed one attenuation length; snow: specks a picture;
+    aside: blur in px (of an image 320 px wide) of light that crossed one attenuation length; snow: specks an image;
     electrons: of a full pixel.
     """
 
@@ -102,7 +102,7 @@ def through_water(lit: Array, distance: Array, water: Water) -> Array:
 
 
 def _turned_aside(lit: Array, lengths: Array, aside: float) -> Array:
-    """Blur that grows with the attenuation lengths (H, W) that light crossed: two blurred pictures, mixed by pixel."""
+    """Blur that grows with the attenuation lengths (H, W) that light crossed: two blurred images, mixed by pixel."""
     unit = aside * lit.shape[1] / 320
     soft, softer = (cv2.GaussianBlur(lit, (0, 0), max(0.3, times * unit)) for times in (1.0, 3.0))
     near, far = np.clip(lengths, 0, 1)[..., None], np.clip((lengths - 1) / 2, 0, 1)[..., None]

@@ -1,4 +1,4 @@
-"""data.classification.dataset: classes by folder, partners by class and stem, nights that are never test pictures."""
+"""data.classification.dataset: classes by folder, partners by class and stem, nights that are never test images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_classes_are_numbered_by_the_yaml_not_by_the_alphabet(root: Path):
 
 
 def test_both_members_share_crop_and_flip(root: Path):
-    """The darkened picture is a fifth of the day: a fifth of the day's view is the night's view, to rounding."""
+    """The darkened image is a fifth of the day: a fifth of the day's view is the night's view, to rounding."""
     dataset = build(root, augmentation=Augmentation(0.5), views=VIEWS)
     for index in range(len(dataset)):
         item = dataset[(3, index)]
@@ -65,10 +65,10 @@ def test_a_batch(root: Path):
 
 
 def test_a_damaged_member_takes_its_partner_along(root: Path):
-    (root / "train_night" / "Bar" / "1.png").write_bytes(b"no picture")
+    (root / "train_night" / "Bar" / "1.png").write_bytes(b"no image")
     dataset = build(root, augmentation=Augmentation(), views=VIEWS)
     assert len(dataset) == 11 and dataset.skipped[0][0].name == "1.png"
-    assert root / "train" / "Bar" / "1.png" not in [picture.file for picture in dataset.pictures]
+    assert root / "train" / "Bar" / "1.png" not in [image.file for image in dataset.images]
 
 
 def rename(root: Path, old: str, new: str) -> None:
@@ -90,12 +90,12 @@ def replace(root: Path, old: str, new: str) -> None:
     [
         (lambda r: rename(r, "train_night/Bar", "train_night/Bra"), "Bra, which are no class"),
         (lambda r: shutil.rmtree(r / "train_night" / "Ring"), "differ: only 'train' has Ring"),
-        (lambda r: shutil.rmtree(r / "train" / "Ring"), "'train' has no pictures of Ring"),
+        (lambda r: shutil.rmtree(r / "train" / "Ring"), "'train' has no images of Ring"),
         (lambda r: rename(r, "train_night/Bar/1.png", "train_night/Bar/one.png"), "no partner is named '1'"),
         (lambda r: replace(r, "pair: train_night", "pair: nights"), "holds no folders of"),
-        (lambda r: replace(r, "favoured: nights", "favoured: test"), "also a picture of the test split"),
-        (lambda r: replace(r, "pair: train_night", "pair: test"), "also a picture of the test split"),
-        (lambda r: copy_into(r, "test/Bar/0.png", "nights/new.png"), "also a picture of the test split"),
+        (lambda r: replace(r, "favoured: nights", "favoured: test"), "also an image of the test split"),
+        (lambda r: replace(r, "pair: train_night", "pair: test"), "also an image of the test split"),
+        (lambda r: copy_into(r, "test/Bar/0.png", "nights/new.png"), "also an image of the test split"),
         (lambda r: replace(r, "pair: train_night\n", ""), "no 'pair' line"),
         (lambda r: replace(r, "train: train\n", ""), "there is no 'train' split"),
     ],

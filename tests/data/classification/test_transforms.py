@@ -43,7 +43,7 @@ def test_centre_by_hand():
 
 
 def test_colours_change_once_for_the_whole_batch():
-    """Two equal pictures stay equal, another entropy gives another picture, and no strength changes nothing."""
+    """Two equal images stay equal, another entropy gives another image, and no strength changes nothing."""
     images = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)).repeat(2, 1, 1, 1)
     changed = jittered(images, (0, 5))
     assert torch.equal(changed[0], changed[1]) and changed.min() >= 0 and changed.max() <= 1

@@ -20,15 +20,15 @@ def note(box: list, category: int = 6, **more: object) -> dict:
     return {"id": 1, "image_id": 1, "category_id": category, "bbox": box, "iscrowd": 0, **more}
 
 
-def annotate(file: Path, picture: str, *annotations: dict) -> None:
+def annotate(file: Path, image: str, *annotations: dict) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    images = [{"id": 1, "file_name": picture, "width": 80, "height": 80}]
+    images = [{"id": 1, "file_name": image, "width": 80, "height": 80}]
     file.write_text(json.dumps({"images": images, "annotations": annotations, "categories": CATEGORIES}))
 
 
 @pytest.fixture
 def source(tmp_path, make_image) -> Path:
-    """One picture of 80 x 80 px in each of train, val and test; trainval holds the first two again in the release."""
+    """One image of 80 x 80 px in each of train, val and test; trainval holds the first two again in the release."""
     folder = tmp_path / "AI-TOD"
     for subset in ("train", "val", "test"):
         make_image(folder / "images" / subset / f"{subset}__1_0.png", width=80, height=80)
@@ -57,7 +57,7 @@ def test_the_published_layout(source, tmp_path):
         (note([8, 8, 8, 0.9], area=7.2), "under 1 px wide or high, or without area"),
         (note([8, 8, 8, 8], area=0), "under 1 px wide or high, or without area"),
         (note([8, 8, -8, 8], area=64), "under 1 px wide or high, or without area"),
-        (note([100.3, 8, 8, 8], area=64), "no area inside the picture"),
+        (note([100.3, 8, 8, 8], area=64), "no area inside the image"),
         (note([float("nan"), 8, 8, 8], area=64), "not a number"),
         (note([8, 8, 8], area=64), "not a number"),
         (note([8, 8, 8, 8], category=9, area=64), "of an unknown category"),
@@ -74,7 +74,7 @@ def test_which_boxes_stay(source, tmp_path, annotation, reason):
 
 
 @pytest.mark.parametrize("names", ["aitod_{}.json", "aitod_{}_v1_1.0.json", "small_{}_v1_1.0.json"])
-def test_trainval_is_made_of_the_pictures_of_train(source, tmp_path, names):
+def test_trainval_is_made_of_the_images_of_train(source, tmp_path, names):
     for file in (source / "annotations").iterdir():
         file.unlink()
     annotate(source / names.format("trainval"), "train__1_0.png", note([8, 16, 4, 8]))
@@ -86,7 +86,7 @@ def test_trainval_is_made_of_the_pictures_of_train(source, tmp_path, names):
 
 
 @pytest.mark.parametrize("folder", ["train", "train/images", "images/trainval", "."])
-def test_other_places_of_the_pictures(source, tmp_path, folder):
+def test_other_places_of_the_images(source, tmp_path, folder):
     (source / folder).mkdir(parents=True, exist_ok=True)
     (source / "images/train/train__1_0.png").rename(source / folder / "train__1_0.png")
     assert convert(source, tmp_path / "out").images == 3

@@ -31,7 +31,7 @@ def annotate(source: Path, split: str, scene: str, *objects: dict) -> Path:
     return file
 
 
-def picture(source: Path, make_image, split: str, scene: str, weather: str, seed: int = 0) -> Path:
+def image(source: Path, make_image, split: str, scene: str, weather: str, seed: int = 0) -> Path:
     """weather: what follows leftImg8bit in the name; its first word names the folder."""
     folder = "_".join(["leftImg8bit", *weather.split("_")[:1]]).rstrip("_")
     name = f"{scene}_leftImg8bit{'_' if weather else ''}{weather}.png"
@@ -47,7 +47,7 @@ def source(tmp_path, make_image) -> Path:
             annotate(folder, split, scene, CAR, thing("road", (0, 20), (40, 20), (40, 30)))
             weathers = ["", "foggy_beta_0.01", "foggy_beta_0.02", *(RAIN.format(n) for n in (1, 2) if number == 0)]
             for seed, weather in enumerate(weathers):
-                picture(folder, make_image, split, scene, weather, seed)
+                image(folder, make_image, split, scene, weather, seed)
     return folder
 
 
@@ -56,7 +56,7 @@ def source(tmp_path, make_image) -> Path:
     [
         ("cityscapes", {"train": 2, "val": 1}, 0),
         ("foggy-cityscapes", {"train": 2, "val": 1}, 2),
-        ("rainy-cityscapes", {"train": 2, "val": 2}, 2),  # two patterns a scene; clear ones of all training scenes
+        ("rainy-cityscapes", {"train": 2, "val": 2}, 2),  # two patterns per scene; clear ones of all training scenes
     ],
 )
 def test_the_published_layout(source, tmp_path, name, per_split, favoured):
@@ -75,7 +75,7 @@ def test_the_published_layout(source, tmp_path, name, per_split, favoured):
 def test_clear_versions_of_validation_scenes_are_never_favoured(source, tmp_path, make_image, name):
     """Neither the usual ones, nor one that lies in the training folder, nor one annotated in both parts."""
     held_out = SCENES["val"][0]
-    picture(source, make_image, "train", held_out, "")
+    image(source, make_image, "train", held_out, "")
     annotate(source, "train", held_out, CAR)
     convert(source, tmp_path / "out", name=name)
     names = sorted(path.name for path in list_images(tmp_path / "out/images/favoured"))
@@ -85,7 +85,7 @@ def test_clear_versions_of_validation_scenes_are_never_favoured(source, tmp_path
 def test_the_density_of_the_fog(source, tmp_path):
     run("foggy-cityscapes", source, tmp_path / "out", beta="0.01")
     assert {path.stem[-4:] for path in list_images(tmp_path / "out/images/val")} == {"0.01"}
-    with pytest.raises(UserError, match="no picture there has an annotation.*_leftImg8bit_foggy_beta_0.005.png"):
+    with pytest.raises(UserError, match="no image there has an annotation.*_leftImg8bit_foggy_beta_0.005.png"):
         run("foggy-cityscapes", source, tmp_path / "again", beta="0.005")
     with pytest.raises(UserError, match="--beta means nothing"):
         run("rainy-cityscapes", source, tmp_path / "again", beta="0.01")
@@ -100,8 +100,8 @@ def test_the_density_of_the_fog(source, tmp_path):
         (thing("car", (1, 1), (9, 1), (9, 9), deleted=1), 3, {"marked deleted": 1}),
         (thing("trailer", (1, 1), (9, 1), (9, 9)), 3, {"another class": 1}),
         (thing("sky", (1, 1), (9, 1), (9, 9)), 3, {}),
-        (thing("person", (1, 1), (1, 9)), 3, {"no area inside the picture": 1}),
-        (thing("person", (50, 1), (59, 9)), 3, {"no area inside the picture": 1}),
+        (thing("person", (1, 1), (1, 9)), 3, {"no area inside the image": 1}),
+        (thing("person", (50, 1), (59, 9)), 3, {"no area inside the image": 1}),
         (thing("person"), 3, {"not a number": 1}),
         (thing("person", (1, 1, 1)), 3, {"not a number": 1}),
         (thing("person", ("x", 1)), 3, {"not a number": 1}),
@@ -147,15 +147,15 @@ def test_annotation_files_that_are_none(source, tmp_path, text, reason):
 
 
 def test_the_lonely_are_listed(source, tmp_path, make_image):
-    """Rain has a part of the scenes only, so there an annotation may be alone; a picture may not."""
+    """Rain has a part of the scenes only, so there an annotation may be alone; an image may not."""
     annotate(source, "train", "ulm_000000_000019", CAR)
-    alone = picture(source, make_image, "train", "jena_000000_000019", RAIN.format(1))
+    alone = image(source, make_image, "train", "jena_000000_000019", RAIN.format(1))
     assert run("rainy-cityscapes", source, tmp_path / "rain").skipped == [(alone, "its annotation file is missing")]
     ((file, reason),) = run("foggy-cityscapes", source, tmp_path / "fog").skipped
-    assert (file.name[:3], reason) == ("ulm", "its picture is missing")
+    assert (file.name[:3], reason) == ("ulm", "its image is missing")
 
 
-def test_archives_unpacked_each_into_its_folder_and_no_clear_pictures(source, tmp_path):
+def test_archives_unpacked_each_into_its_folder_and_no_clear_images(source, tmp_path):
     for number, folder in enumerate(("gtFine", "leftImg8bit_foggy")):
         (source / f"archive{number}").mkdir()
         (source / folder).rename(source / f"archive{number}" / folder)

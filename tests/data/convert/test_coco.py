@@ -23,7 +23,7 @@ def note(image: int | str, category: int, box: object, crowd: int = 0) -> dict:
     return {"id": 1, "image_id": image, "category_id": category, "bbox": box, "iscrowd": crowd, "area": 1.0}
 
 
-def picture(number: int, name: str, width: int = 40, height: int = 30) -> dict:
+def image(number: int, name: str, width: int = 40, height: int = 30) -> dict:
     return {"id": number, "file_name": name, "width": width, "height": height}
 
 
@@ -40,8 +40,8 @@ def source(tmp_path, make_image) -> Path:
     for subset, name in (("train2017", "1.jpg"), ("train2017", "2.jpg"), ("val2017", "3.jpg")):
         make_image(folder / subset / name, width=40, height=30)
     notes = [note(1, 1, [4, 6, 16, 16]), note(1, 4, [0, 0, 40, 30]), note(1, 18, [1, 1, 9, 9], crowd=1)]
-    write(folder, "train2017", [picture(1, "1.jpg"), picture(2, "2.jpg")], [*notes, note(2, 90, [1, 1, 5, 5])])
-    write(folder, "val2017", [picture(3, "3.jpg")], [note(3, 67, [10, 10, 10, 10])])
+    write(folder, "train2017", [image(1, "1.jpg"), image(2, "2.jpg")], [*notes, note(2, 90, [1, 1, 5, 5])])
+    write(folder, "val2017", [image(3, "3.jpg")], [note(3, 67, [10, 10, 10, 10])])
     return folder
 
 
@@ -74,13 +74,13 @@ def test_one_file_and_its_own_classes(source, tmp_path):
     assert (summary.images, summary.boxes) == (2, 2)
 
 
-def test_flat_folders_of_foggy_and_clear_pictures_of_the_same_names(tmp_path, make_image):
+def test_flat_folders_of_foggy_and_clear_images_of_the_same_names(tmp_path, make_image):
     """As LCP's authors keep them: of the clear ones, that of the test scene is left out."""
     for name in ("1.jpg", "2.jpg"):
         for seed, weather in enumerate(("foggy", "clear")):
             make_image(tmp_path / "set" / weather / name, width=40, height=30, seed=seed)
-    write(tmp_path / "set", "trainval2017", [picture(1, "1.jpg")], [note(1, 1, [4, 6, 16, 16])])
-    write(tmp_path / "set", "test2017", [picture(2, "2.jpg")], [note(2, 1, [4, 6, 16, 16])])
+    write(tmp_path / "set", "trainval2017", [image(1, "1.jpg")], [note(1, 1, [4, 6, 16, 16])])
+    write(tmp_path / "set", "test2017", [image(2, "2.jpg")], [note(2, 1, [4, 6, 16, 16])])
     folders = {"images": tmp_path / "set/foggy", "favoured": tmp_path / "set/clear"}
     summary = convert(tmp_path / "set", tmp_path / "out", classes="cityscapes", **folders)
     assert (summary.per_split, summary.favoured) == ({"test": 1, "train": 1}, 1)
@@ -88,9 +88,9 @@ def test_flat_folders_of_foggy_and_clear_pictures_of_the_same_names(tmp_path, ma
 
 
 @pytest.mark.parametrize("folder", ["images/train2017", "images"])
-def test_other_usual_places_of_the_pictures(tmp_path, make_image, folder):
+def test_other_usual_places_of_the_images(tmp_path, make_image, folder):
     make_image(tmp_path / "set" / folder / "1.jpg", width=40, height=30)
-    write(tmp_path / "set", "train2017", [picture(1, "1.jpg")], [note(1, 1, [4, 6, 16, 16])])
+    write(tmp_path / "set", "train2017", [image(1, "1.jpg")], [note(1, 1, [4, 6, 16, 16])])
     assert convert(tmp_path / "set", tmp_path / "out").images == 1
 
 
@@ -99,7 +99,7 @@ def test_other_usual_places_of_the_pictures(tmp_path, make_image, folder):
 )
 def test_names_that_lead_out_of_the_folder(source, tmp_path, make_image, name):
     make_image(tmp_path / "secret.jpg", width=40, height=30)
-    images = [picture(1, "1.jpg"), picture(9, name)]
+    images = [image(1, "1.jpg"), image(9, name)]
     write(source, "train2017", images, [note(1, 1, [4, 6, 16, 16]), note(9, 1, [4, 6, 16, 16])])
     summary = convert(source, tmp_path / "out")
     assert [reason for _, reason in summary.skipped] == [f"the name {name!r} leads out of the data set's folder"]
@@ -109,9 +109,9 @@ def test_names_that_lead_out_of_the_folder(source, tmp_path, make_image, name):
 @pytest.mark.parametrize(
     ("box", "reason"),
     [
-        ([5, 5, 0, 9], "no area inside the picture"),
-        ([5, 5, -3, 9], "no area inside the picture"),
-        ([50, 50, 9, 9], "no area inside the picture"),
+        ([5, 5, 0, 9], "no area inside the image"),
+        ([5, 5, -3, 9], "no area inside the image"),
+        ([50, 50, 9, 9], "no area inside the image"),
         ([5, 5, 9], "not a number"),
         ("wide", "not a number"),
         (None, "not a number"),
@@ -120,26 +120,26 @@ def test_names_that_lead_out_of_the_folder(source, tmp_path, make_image, name):
     ],
 )
 def test_boxes_that_are_none_are_counted(source, tmp_path, box, reason):
-    write(source, "train2017", [picture(1, "1.jpg")], [note(1, 1, box), note(1, 1, [1, 1, 5, 5])])
+    write(source, "train2017", [image(1, "1.jpg")], [note(1, 1, box), note(1, 1, [1, 1, 5, 5])])
     summary = convert(source, tmp_path / "out")
     assert summary.dropped == {reason: 1}
 
 
 @pytest.mark.parametrize("width", [None, "wide", float("inf"), 0])
 def test_a_stated_size_that_is_none(source, tmp_path, width):
-    write(source, "train2017", [{**picture(1, "1.jpg"), "width": width}], [note(1, 1, [4, 6, 16, 16])])
+    write(source, "train2017", [{**image(1, "1.jpg"), "width": width}], [note(1, 1, [4, 6, 16, 16])])
     assert convert(source, tmp_path / "out").images == 2
 
 
-def test_a_stated_size_beyond_all_pictures(source, tmp_path):
-    write(source, "train2017", [picture(1, "1.jpg", height=10**400)], [note(1, 1, [4, 6, 16, 16])])
+def test_a_stated_size_beyond_all_images(source, tmp_path):
+    write(source, "train2017", [image(1, "1.jpg", height=10**400)], [note(1, 1, [4, 6, 16, 16])])
     summary = convert(source, tmp_path / "out")
-    assert [reason for _, reason in summary.skipped] == ["the stated size of the picture 1 is over 1000000000 px"]
+    assert [reason for _, reason in summary.skipped] == ["the stated size of the image 1 is over 1000000000 px"]
 
 
 @pytest.mark.parametrize(("name", "reason"), [(300 * "a" + ".jpg", "no such file"), ("\ud800.jpg", "surrogates")])
 def test_names_that_no_disk_takes(source, tmp_path, name, reason):
-    write(source, "val2017", [picture(3, name)], [note(3, 1, [4, 6, 16, 16])])
+    write(source, "val2017", [image(3, name)], [note(3, 1, [4, 6, 16, 16])])
     summary = convert(source, tmp_path / "out", favoured=source / "train2017")
     assert (summary.images, summary.favoured) == (1, 2)
     assert reason in summary.skipped[0][1]
@@ -150,25 +150,25 @@ def test_names_that_no_disk_takes(source, tmp_path, name, reason):
     ("annotation", "reason"),
     [
         (note(1, 99, [4, 6, 16, 16]), "of an unknown category"),
-        (note(7, 1, [4, 6, 16, 16]), "of a picture that is not in the file"),
-        (note("1", 1, [4, 6, 16, 16]), "of a picture that is not in the file"),
+        (note(7, 1, [4, 6, 16, 16]), "of an image that is not in the file"),
+        (note("1", 1, [4, 6, 16, 16]), "of an image that is not in the file"),
     ],
 )
 def test_annotations_of_what_is_not_there_are_counted(source, tmp_path, annotation, reason):
     """The classes of the other annotations, dining table and person, keep their numbers."""
-    write(source, "train2017", [picture(1, "1.jpg")], [note(1, 1, [4, 6, 16, 16]), annotation])
+    write(source, "train2017", [image(1, "1.jpg")], [note(1, 1, [4, 6, 16, 16]), annotation])
     summary = convert(source, tmp_path / "out", classes="all")
     assert summary.dropped == {reason: 1}
     assert load_yaml(tmp_path / "out/data.yaml")["names"] == {0: "dining table", 1: "person"}
 
 
 def test_ids_of_two_kinds(source, tmp_path):
-    file = write(source, "train2017", [picture(1, "1.jpg")], 2 * [note("1", 1, [4, 6, 16, 16])])
-    with pytest.raises(UserError, match="2 boxes were left out: of a picture that is not in the file"):
+    file = write(source, "train2017", [image(1, "1.jpg")], 2 * [note("1", 1, [4, 6, 16, 16])])
+    with pytest.raises(UserError, match="2 boxes were left out: of an image that is not in the file"):
         convert(file, tmp_path / "out", classes="all")
 
 
-def test_missing_pictures_are_listed(source, tmp_path):
+def test_missing_images_are_listed(source, tmp_path):
     (source / "train2017/1.jpg").unlink()
     summary = convert(source, tmp_path / "out")
     assert [(path.name, reason) for path, reason in summary.skipped] == [("1.jpg", "there is no such file")]

@@ -18,7 +18,7 @@ def coco(folder: Path, **change) -> Path:
     content = {
         "images": [
             {"id": 7, "file_name": "a.jpg", "width": 90, "height": 60, "coco_url": "x"},
-            {"id": 8, "file_name": "b.jpg", "width": 100, "height": 100},  # annotated at twice the picture's size
+            {"id": 8, "file_name": "b.jpg", "width": 100, "height": 100},  # annotated at twice the image's size
             {"id": 9, "file_name": "c.jpg", "width": 5, "height": 5},
         ],
         "annotations": [box, {**box, "id": 2, "image_id": 8}, {**box, "id": 3, "image_id": 9}],
@@ -71,7 +71,7 @@ def test_label_rows_number_classes_by_id(tmp_path):
     ("change", "expected"),
     [
         ({"iscrowd": 1}, ""),
-        ({"bbox": [-9, -6, 18, 12]}, "1 0.050000 0.050000 0.100000 0.100000\n"),  # cut at the picture's corner
+        ({"bbox": [-9, -6, 18, 12]}, "1 0.050000 0.050000 0.100000 0.100000\n"),  # cut at the image's corner
         ({"bbox": [95, 0, 5, 5]}, ""),  # wholly outside
     ],
 )
@@ -81,7 +81,7 @@ def test_labels_of_odd_boxes(tmp_path, change, expected):
 
 @pytest.mark.parametrize("box", [[1, 2, 3], ["a", 2, 3, 4], None, [1, 2, float("nan"), 4]])
 def test_boxes_that_are_none(tmp_path, box):
-    with pytest.raises(UserError, match="annotation 1 of picture 7.*nothing was written"):
+    with pytest.raises(UserError, match="annotation 1 of image 7.*nothing was written"):
         CocoSet(coco(tmp_path, bbox=box), tmp_path)
 
 
@@ -105,9 +105,7 @@ def test_names_stay_in_the_folder(tmp_path):
     ],
 )
 def test_entries_that_could_not_be_scaled(tmp_path, change, message):
-    with pytest.raises(
-        UserError, match=f"a.json: the annotation 1 of picture 7 has the {message}.*nothing was written"
-    ):
+    with pytest.raises(UserError, match=f"a.json: the annotation 1 of image 7 has the {message}.*nothing was written"):
         CocoSet(coco(tmp_path, **change), tmp_path)
 
 
@@ -137,7 +135,7 @@ def test_ids_of_categories_are_of_one_kind(tmp_path):
         ((60, 80), "annotated as 90 x 60 px, but the file is 80 x 60"),  # ln(90 / 80) = 0.118, allowed 0.037
     ],
 )
-def test_pictures_of_another_shape_are_told(tmp_path, shape, reason):
+def test_images_of_another_shape_are_told(tmp_path, shape, reason):
     found = CocoSet(coco(tmp_path), tmp_path)
     assert found.reason_against("a.jpg", shape) == reason
     images = found.scaled({"a.jpg": Made("a.png", shape, (10, 10))})[0]["images"]

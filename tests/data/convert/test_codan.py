@@ -1,4 +1,4 @@
-"""data.convert.codan and exdark_cls: miniatures in the layouts of the published archives, and the rule for COCO pictures."""
+"""data.convert.codan and exdark_cls: miniatures in the layouts of the published archives, and the rule for COCO images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data.config import load_data
 from data.convert import run
 from data.convert.class_writer import ClassSummary
 from data.convert.codan import NAMES
-from data.convert.exdark_cls import picture_class
+from data.convert.exdark_cls import image_class
 from data.convert.writer import Box
 from utils.files import UserError, list_images
 
@@ -27,13 +27,13 @@ def codan(tmp_path, make_image) -> Path:
 
 
 def test_codan(codan, tmp_path):
-    (codan / "data" / "train" / "Cup" / "bad.jpg").write_bytes(b"no picture")
+    (codan / "data" / "train" / "Cup" / "bad.jpg").write_bytes(b"no image")
     summary = run("codan", codan, tmp_path / "codan")
     assert isinstance(summary, ClassSummary) and summary.images == 8 and len(summary.skipped) == 1
-    assert summary.lines()[0] == "8 pictures (train 2, val 2, test_day 2, test_night 2)"
+    assert summary.lines()[0] == "8 images (train 2, val 2, test_day 2, test_night 2)"
     data = load_data(tmp_path / "codan")
     assert data.names == load_data("codan", need=()).names == dict(enumerate(NAMES)) and data.task == "classify"
-    assert [picture.number for picture in labelled(data, "test")] == [0, 8]
+    assert [image.number for image in labelled(data, "test")] == [0, 8]
     assert data.conditions == {"train": "train", "val": "day", "test": "night", "test2": "day"}
 
 
@@ -75,13 +75,13 @@ def box(name: str, width: float, height: float) -> Box:
         ([], None),
     ],
 )
-def test_the_class_of_a_coco_picture(boxes, expected):
-    """Pictures of 100 x 100 px."""
-    assert picture_class(boxes, 100, 100) == expected
+def test_the_class_of_a_coco_image(boxes, expected):
+    """Images of 100 x 100 px."""
+    assert image_class(boxes, 100, 100) == expected
 
 
 def write_coco(source: Path, make_image) -> None:
-    """A dog in a training picture, a bus too small, and a cat in a validation picture."""
+    """A dog in a training image, a bus too small, and a cat in a validation image."""
     names = {17: "cat", 18: "dog", 6: "bus"}
     objects = {
         "train2017": [("d.jpg", 18, [0, 0, 16, 12]), ("b.jpg", 6, [0, 0, 3, 3])],
@@ -107,11 +107,11 @@ def test_coco_and_exdark_become_one_set(tmp_path, make_image):
     (tmp_path / "ExDark" / "imageclasslist.txt").write_text("\n".join([*rows, "2015_9.jpg 1 2 1 3"]))
     days = run("exdark-cls", tmp_path / "coco", tmp_path / "out")
     nights = run("exdark-cls", tmp_path / "ExDark", tmp_path / "out")
-    assert days.dropped == {"COCO pictures without a clear class": 1} and days.per_split == {"train": 1, "val_day": 1}
+    assert days.dropped == {"COCO images without a clear class": 1} and days.per_split == {"train": 1, "val_day": 1}
     assert nights.per_split == {"nights": 1, "val": 1, "test": 1} and nights.skipped[0][0].name == "2015_9.jpg"
     data = load_data(tmp_path / "out")
     assert data.names == load_data("exdark-cls", need=()).names
-    found = {split: [picture.number for picture in labelled(data, split)] for split in ("train", "val", "val2", "test")}
+    found = {split: [image.number for image in labelled(data, split)] for split in ("train", "val", "val2", "test")}
     assert found == {"train": [8], "val": [5], "val2": [5], "test": [11]}
     assert [path.name for path in list_images(data.splits["favoured"][0])] == ["2015_0.JPG"]
 

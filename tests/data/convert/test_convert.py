@@ -88,10 +88,10 @@ def test_two_sets_become_one(tmp_path, make_image):
     assert len(list_images(data.splits["train"][0])) == 2
 
 
-def test_two_pictures_of_one_name_are_not_mixed_up(tmp_path, make_image):
+def test_two_images_of_one_name_are_not_mixed_up(tmp_path, make_image):
     summary = write([one_item(make_image(tmp_path / f"{n}/1.png")) for n in "ab"], tmp_path / "out")
     assert summary.images == 1
-    assert summary.skipped[0][1] == "another picture of the same name was converted already"
+    assert summary.skipped[0][1] == "another image of the same name was converted already"
 
 
 def test_an_interrupted_conversion_leaves_nothing(tmp_path, make_image, monkeypatch):
@@ -130,8 +130,8 @@ def test_a_place_that_takes_nothing(tmp_path, make_image, monkeypatch, number, m
     with pytest.raises(UserError, match=message):
         write([one_item(make_image(tmp_path / "a/1.png"))], tmp_path / "out")
     with pytest.raises(UserError, match=message):
-        pictures = [Classed(tmp_path / "a/1.png", "train", "dog")]
-        write_class_folders(pictures, tmp_path / "out", ClassSummary(), names=["dog"], keys={}, conditions={})
+        images = [Classed(tmp_path / "a/1.png", "train", "dog")]
+        write_class_folders(images, tmp_path / "out", ClassSummary(), names=["dog"], keys={}, conditions={})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 
 
@@ -139,14 +139,14 @@ def test_where_nothing_is_left_the_most_frequent_reason_is_said(tmp_path, make_i
     """Two boxes without area, one not a number."""
     boxes = [Box("dog", 5, 5, 5, 9), Box("dog", 5, 5, 9, 5), Box("dog", math.nan, 5, 9, 9)]
     items = [Item(make_image(tmp_path / "a/1.png"), "train", "g", tuple(boxes))]
-    with pytest.raises(UserError, match=r"was found\. 2 boxes were left out: no area inside the picture\. Check"):
+    with pytest.raises(UserError, match=r"was found\. 2 boxes were left out: no area inside the image\. Check"):
         write(items, tmp_path / "out")
 
 
 @pytest.mark.parametrize("classes", ["all", "dog", "exdark"])
 def test_where_no_object_was_read_the_first_skipped_file_is_named(tmp_path, classes):
-    summary = Summary(skipped=[(Path("a.xml"), "its picture is missing")])
-    with pytest.raises(UserError, match=r"was found\. The first, a\.xml: its picture is missing\. Check"):
+    summary = Summary(skipped=[(Path("a.xml"), "its image is missing")])
+    with pytest.raises(UserError, match=r"was found\. The first, a\.xml: its image is missing\. Check"):
         write_yolo([], tmp_path / "out", summary, classes=classes, link="copy", backgrounds=False)
 
 

@@ -22,7 +22,7 @@ def label(folder: Path, text: str = HEADINGS + ROWS, name: str = "P0001") -> Pat
 
 @pytest.fixture
 def source(tmp_path, make_image) -> Path:
-    """The pictures alone, 100 x 50 px, in the folders that the archives of 1.0 (images) and 2.0 (part4) make."""
+    """The images alone, 100 x 50 px, in the folders that the archives of 1.0 (images) and 2.0 (part4) make."""
     make_image(tmp_path / "DOTA/train/images/images/P0001.png", width=100, height=50)
     make_image(tmp_path / "DOTA/val/images/part4/P0001.png", width=100, height=50)
     return tmp_path / "DOTA"
@@ -75,8 +75,8 @@ def test_versions_side_by_side(source, tmp_path):
         ("1 1 9 1 9 9 1 9 helipad 0", {}, 0, {"another class": 1}),  # a class of version 2.0
         ("1 1 9 1 9 9 1 9 ship 0", {"classes": "plane"}, 0, {"another class": 1}),
         ("1 1 9 1 nan 9 1 9 ship 0", {}, 0, {"not a number": 1}),
-        ("9 1 9 1 9 9 9 9 ship 0", {}, 0, {"no area inside the picture": 1}),
-        ("101 1 109 1 109 9 101 9 ship 0", {}, 0, {"no area inside the picture": 1}),
+        ("9 1 9 1 9 9 9 9 ship 0", {}, 0, {"no area inside the image": 1}),
+        ("101 1 109 1 109 9 101 9 ship 0", {}, 0, {"no area inside the image": 1}),
     ],
 )
 def test_which_boxes_stay(source, tmp_path, row, choices, boxes, dropped):
@@ -97,7 +97,7 @@ def test_a_row_that_makes_no_sense(source, tmp_path, row):
 
 
 @pytest.mark.parametrize("text", ["", HEADINGS])
-def test_pictures_without_objects(source, tmp_path, text):
+def test_images_without_objects(source, tmp_path, text):
     label(source / "val/labelTxt")
     label(source / "train/labelTxt", text)
     assert convert(source, tmp_path / "out").backgrounds == 1
@@ -107,10 +107,10 @@ def test_pictures_without_objects(source, tmp_path, text):
 def test_the_lonely_are_listed(source, tmp_path, make_image):
     label(source / "train/labelTxt")
     text = label(source / "train/labelTxt", name="P0002")
-    picture = make_image(source / "train/images/P0003.png")
+    image = make_image(source / "train/images/P0003.png")
     assert convert(source, tmp_path / "out").skipped == [
-        (text, "its picture is missing"),
-        (picture, "its annotation file is missing"),
+        (text, "its image is missing"),
+        (image, "its annotation file is missing"),
     ]
 
 

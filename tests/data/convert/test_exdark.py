@@ -23,7 +23,7 @@ def annotate(source: Path, folder: str, name: str, *rows: str) -> None:
 
 @pytest.fixture
 def source(tmp_path, make_image) -> Path:
-    """One picture a split, 200 x 100 px."""
+    """One image per split, 200 x 100 px."""
     source = tmp_path / "original"
     for name, number in {"Bicycle/2015_00001.png": 1, "Motorbike/2015_00002.JPG": 2, "Table/2015_00003.jpg": 3}.items():
         make_image(source / "ExDark" / name, width=200, height=100, seed=number)
@@ -47,7 +47,7 @@ def test_the_published_layout(source, tmp_path):
     assert (labels / "val/Motorbike/2015_00002.txt").read_text() == "9 0.050000 0.100000 0.100000 0.200000\n"
     assert (labels / "test/Table/2015_00003.txt").read_text() == "11 0.975000 0.950000 0.050000 0.100000\n"
     assert (summary.images, summary.boxes, summary.clipped) == (3, 4, 1)
-    assert summary.dropped == {"no area inside the picture": 1, "another class": 1}
+    assert summary.dropped == {"no area inside the image": 1, "another class": 1}
     assert summary.per_split == {"train": 1, "val": 1, "test": 1}
 
 
@@ -67,7 +67,7 @@ def test_the_archives_may_lie_anywhere_below_the_source(source, tmp_path):
 
 
 @pytest.mark.parametrize("link", ["copy", "hard", "symbolic"])
-def test_pictures_are_copied_or_linked_and_never_changed(source, tmp_path, link):
+def test_images_are_copied_or_linked_and_never_changed(source, tmp_path, link):
     original = source / "ExDark/Bicycle/2015_00001.png"
     content = original.read_bytes()
     convert(source, tmp_path / "out", link=link)
@@ -84,12 +84,12 @@ def test_what_is_missing_or_broken_is_listed(source, tmp_path):
         file.write("2015_09999.jpg 1 1 1 1\n")
     summary = convert(source, tmp_path / "out")
     assert {path.name: reason for path, reason in summary.skipped} == {
-        "2015_00002.JPG": "listed, but the picture is missing",
+        "2015_00002.JPG": "listed, but the image is missing",
         "2015_00003.jpg.txt": "line 2 is not 'Class left top width height ...'",
-        "2015_09999.jpg": "listed, but the picture is missing",
+        "2015_09999.jpg": "listed, but the image is missing",
     }
     (source / "ExDark_Annno/Bicycle/2015_00001.png.txt").unlink()
-    with pytest.raises(UserError, match="no picture with a wanted object was found. The first"):
+    with pytest.raises(UserError, match="no image with a wanted object was found. The first"):
         convert(source, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

@@ -22,7 +22,7 @@ SENSES = (  # WordNet 3.0's index.sense: one line a word; two words of one synse
 
 @pytest.fixture
 def source(tmp_path, make_image) -> Path:
-    """Folders of aerosol cans (2 pictures), oxen, which are no class, and yaks (1 picture), and a folder of no synset."""
+    """Folders of aerosol cans (2 images), oxen, which are no class, and yaks (1 image), and a folder of no synset."""
     for name in ("n02682922/n02682922_1", "n02682922/n02682922_2", "n02403003/n02403003_1", "n02437136/n02437136_7"):
         make_image(tmp_path / "imagenet" / f"{name}.JPEG", width=50, height=30)
     (tmp_path / "imagenet/notes").mkdir()
@@ -32,7 +32,7 @@ def source(tmp_path, make_image) -> Path:
 
 
 @pytest.mark.parametrize("table", [TABLE, SENSES])
-def test_whole_pictures_of_the_classes(source, tmp_path, table):
+def test_whole_images_of_the_classes(source, tmp_path, table):
     """Aerosol cans are class 0, yaks class 2; 1 of 3 classes has no folder."""
     (tmp_path / "table.txt").write_text(table)
     choices = {"classes": str(tmp_path / "lvis.json"), "synsets": tmp_path / "table.txt"}

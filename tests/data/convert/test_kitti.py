@@ -15,7 +15,7 @@ ROW = "{} 0.00 0 -1.57 {} 1.5 1.6 3.7 2.0 1.5 9.0 -1.5\n"
 
 @pytest.fixture
 def kitti(tmp_path: Path, make_image) -> Path:
-    """Five pictures of 40 x 20 px, each with a car, a van and an area not to care about."""
+    """Five images of 40 x 20 px, each with a car, a van and an area not to care about."""
     home = tmp_path / "kitti/training"
     (home / "label_2").mkdir(parents=True)
     for number in range(5):
@@ -32,7 +32,7 @@ def test_boxes_and_splits(kitti, tmp_path):
     assert dict(summary.dropped) == {"marked as DontCare": 5}
     label = tmp_path / "out/labels/val/kitti/000004.txt"
     assert label.read_text().splitlines()[0].split() == ["0", "0.200000", "0.500000", "0.200000", "0.500000"]
-    assert any("last 1 pictures by name" in line for line in summary.lines())
+    assert any("last 1 images by name" in line for line in summary.lines())
 
 
 def test_the_lists_decide(kitti, tmp_path):

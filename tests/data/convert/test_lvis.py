@@ -10,7 +10,7 @@ import pytest
 
 from data.config import load_data
 from data.convert import run
-from data.convert.lvis import convert, picture_names, read_classes
+from data.convert.lvis import convert, image_names, read_classes
 from data.detection.federated import Verified, read_verified, verified_of
 from utils.files import UserError, load_yaml
 
@@ -22,7 +22,7 @@ CATEGORIES = [  # out of order: ids from 1 are classes from 0
 ]
 
 
-def picture(number: int, folder: str, absent: tuple = (), partial: tuple = (), **more: Any) -> dict[str, Any]:
+def image(number: int, folder: str, absent: tuple = (), partial: tuple = (), **more: Any) -> dict[str, Any]:
     where = {"coco_url": f"{URL}{folder}/{number}.png", "width": 80, "height": 40}
     return {
         "id": number,
@@ -45,13 +45,13 @@ def annotate(file: Path, images: list, annotations: list, categories: Any = CATE
 
 @pytest.fixture
 def source(tmp_path, make_image) -> Path:
-    """Two training pictures, the second without objects, and a validation picture from train2017, as v1 has them."""
+    """Two training images, the second without objects, and a validation image from train2017, as v1 has them."""
     folder = tmp_path / "coco"
     for number, place in ((1, "train2017"), (2, "train2017"), (3, "train2017")):
         make_image(folder / place / f"{number}.png", width=80, height=40)
-    train = [picture(1, "train2017", absent=(3,), partial=(1,)), picture(2, "train2017", absent=(2, 1))]
+    train = [image(1, "train2017", absent=(3,), partial=(1,)), image(2, "train2017", absent=(2, 1))]
     annotate(folder / "annotations/lvis_v1_train.json", train, [note(1, 1, [8, 4, 16, 8]), note(1, 2, [0, 0, 80, 40])])
-    annotate(folder / "annotations/lvis_v1_val.json", [picture(3, "train2017")], [note(3, 3, [40, 20, 40, 20])])
+    annotate(folder / "annotations/lvis_v1_val.json", [image(3, "train2017")], [note(3, 3, [40, 20, 40, 20])])
     return folder
 
 
@@ -67,12 +67,12 @@ def test_both_splits_and_what_was_looked_for(source, tmp_path):
     assert data.names == {0: "aerosol_can", 1: "air_conditioner", 2: "yak"}
     assert data.frequency == ("c", "f", "r") and data.federated is not None
     known = read_verified(data.federated, classes=3)
-    pictures = [verified_of(known, data.root, data.root / f"images/train/train2017/{n}.png") for n in (1, 2)]
-    assert pictures == [Verified(absent=(2,), partial=(0,)), Verified(absent=(0, 1))]
+    images = [verified_of(known, data.root, data.root / f"images/train/train2017/{n}.png") for n in (1, 2)]
+    assert images == [Verified(absent=(2,), partial=(0,)), Verified(absent=(0, 1))]
 
 
 def test_one_file_after_the_other(source, tmp_path):
-    """The validation part may come later: its pictures join those that are there."""
+    """The validation part may come later: its images join those that are there."""
     for split in ("train", "val"):
         run("lvis", source / f"annotations/lvis_v1_{split}.json", tmp_path / "out", link="hard")
     assert load_yaml(tmp_path / "out/data.yaml")["val"] == "images/val"
@@ -83,25 +83,25 @@ def test_one_file_after_the_other(source, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["val2017/5.png", "images/val2017/5.png", "5.png", "images/COCO_val2014_5.png"])
-def test_version_05_names_its_pictures_twice(tmp_path, make_image, where):
+def test_version_05_names_its_images_twice(tmp_path, make_image, where):
     make_image(tmp_path / "coco" / where, width=80, height=40)
-    entry = picture(5, "val2017", file_name="COCO_val2014_5.png")
+    entry = image(5, "val2017", file_name="COCO_val2014_5.png")
     annotate(tmp_path / "coco/lvis_v0.5_val.json", [entry], [note(5, 1, [8, 4, 16, 8])])
     annotate(tmp_path / "coco/lvis_v1_val.json", [], [])
     convert(tmp_path / "coco", tmp_path / "out", version="0.5")
     assert len(list((tmp_path / "out/images/val/val2017").iterdir())) == 1
 
 
-def test_pictures_that_are_missing_or_lead_astray_are_listed(source, tmp_path):
-    images = [picture(1, "train2017"), picture(9, "train2017"), picture(4, "..")]
-    images += [picture(6, 300 * "a"), picture(7, "train2017", height=10**400)]
+def test_images_that_are_missing_or_lead_astray_are_listed(source, tmp_path):
+    images = [image(1, "train2017"), image(9, "train2017"), image(4, "..")]
+    images += [image(6, 300 * "a"), image(7, "train2017", height=10**400)]
     images.append({"id": 8, "neg_category_ids": [], "not_exhaustive_category_ids": []})
     annotate(source / "annotations/lvis_v1_train.json", images, [])
     reasons = [reason for _, reason in convert(source, tmp_path / "out").skipped]
     assert reasons == [
         "the name '../4.png' leads out of the data set's folder",
-        "the stated size of the picture 7 is over 1000000000 px",
-        "the picture 8 has neither coco_url nor file_name",
+        "the stated size of the image 7 is over 1000000000 px",
+        "the image 8 has neither coco_url nor file_name",
         "there is no such file",
         reasons[-1],
     ]
@@ -115,8 +115,8 @@ def changed(key: str, value: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("images", "categories", "message"),
     [
-        ([picture(1, "train2017", absent=(9,))], CATEGORIES, "'neg_category_ids' of picture 1 is no list of its categ"),
-        ([picture(1, "train2017", partial=([],))], CATEGORIES, "'not_exhaustive_category_ids' of picture 1 is no"),
+        ([image(1, "train2017", absent=(9,))], CATEGORIES, "'neg_category_ids' of image 1 is no list of its categ"),
+        ([image(1, "train2017", partial=([],))], CATEGORIES, "'not_exhaustive_category_ids' of image 1 is no"),
         ([{"id": 1}], CATEGORIES, "a list with id, neg_category_ids, not_exhaustive_category_ids in each entry"),
         ([], changed("frequency", "x"), "'frequency' of 'yak' is 'x'; expected r, c or f"),
         ([], changed("id", "abc"), "the ids of its categories are not all whole numbers .*'abc'"),
@@ -148,7 +148,7 @@ def test_the_sample_has_classes_and_names_as_expected(shared):
     classes = read_classes(file, content)
     assert [classes.frequency.count(letter) for letter in "rcf"] == [454, 461, 315]
     assert (classes.names[0], classes.synsets[0], classes.numbers[1230]) == ("acorn", "acorn.n.01", 1229)
-    assert picture_names(content["images"][0]) == [
+    assert image_names(content["images"][0]) == [
         "val2017/000000266409.jpg",
         "000000266409.jpg",
         "COCO_val2014_000000266409.jpg",
@@ -156,11 +156,11 @@ def test_the_sample_has_classes_and_names_as_expected(shared):
 
 
 def test_the_sample_converts(shared, tmp_path, make_image):
-    """Its first two pictures, drawn at a quarter of their size; boxes are fractions all the same."""
+    """Its first two images, drawn at a quarter of their size; boxes are fractions all the same."""
     content = json.loads((shared / "data" / "lvis_sample" / "lvis_val_100.json").read_text())
     images = content["images"][:2]
     for entry in images:
-        make_image(tmp_path / "coco" / picture_names(entry)[0], entry["width"] // 4, entry["height"] // 4)
+        make_image(tmp_path / "coco" / image_names(entry)[0], entry["width"] // 4, entry["height"] // 4)
     ids = {entry["id"] for entry in images}
     rows = [row for row in content["annotations"] if row["image_id"] in ids]
     annotate(tmp_path / "coco/lvis_v0.5_val.json", images, rows, content["categories"])
@@ -168,5 +168,5 @@ def test_the_sample_converts(shared, tmp_path, make_image):
     assert (summary.images, summary.boxes) == (2, len(rows))
     data = load_data(tmp_path / "out")
     known = read_verified(tmp_path / "out/federated.json", classes=1230)
-    absent = verified_of(known, data.root, data.root / "images/val" / picture_names(images[0])[0]).absent
+    absent = verified_of(known, data.root, data.root / "images/val" / image_names(images[0])[0]).absent
     assert absent == tuple(sorted(number - 1 for number in images[0]["neg_category_ids"]))

@@ -18,8 +18,8 @@ OBJECT = (
 )
 
 
-def write(xml: Path, picture: Path, make_image, *objects: tuple[str, int]) -> None:
-    make_image(picture, width=40, height=30)
+def write(xml: Path, image: Path, make_image, *objects: tuple[str, int]) -> None:
+    make_image(image, width=40, height=30)
     xml.parent.mkdir(parents=True, exist_ok=True)
     inner = "".join(OBJECT.format(*entry) for entry in objects)
     xml.write_text(f"<annotation><size><width>40</width><height>30</height></size>{inner}</annotation>")
@@ -36,7 +36,7 @@ def rtts(tmp_path, make_image) -> Path:
 
 @pytest.fixture
 def dawn(tmp_path, make_image) -> Path:
-    """A picture a weather; the XML files lie in a folder among the pictures."""
+    """An image a weather; the XML files lie in a folder among the images."""
     folder = tmp_path / "DAWN"
     for weather, name in (("Fog", "foggy-001"), ("Rain", "rain_storm-001"), ("Sand", "haze-001"), ("Snow", "snow-001")):
         xml = folder / weather / f"{weather}_PASCAL_VOC" / f"{name}.xml"
@@ -92,7 +92,7 @@ def test_the_lonely_are_listed(dawn, tmp_path, make_image):
     summary = run("dawn", dawn, tmp_path / "out")
     assert {(path.name, reason) for path, reason in summary.skipped} == {
         ("mist-002.jpg", "its annotation file is missing"),
-        ("rain_storm-001.xml", "its picture is missing"),
+        ("rain_storm-001.xml", "its image is missing"),
         ("rain_storm-002.jpg", "its annotation file is missing"),
     }
 

@@ -1,4 +1,4 @@
-"""data.convert.text_annotations: text files beside pictures, with a reader of 'name left top right bottom' rows."""
+"""data.convert.text_annotations: text files beside images, with a reader of 'name left top right bottom' rows."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def test_rows(tmp_path, text, expected):
     assert read_rows(file, read, "name edges") == expected
 
 
-def test_pictures_lie_anywhere_below_and_annotations_are_matched_by_stem(tmp_path, make_image):
+def test_images_lie_anywhere_below_and_annotations_are_matched_by_stem(tmp_path, make_image):
     images = tmp_path / "images"
-    pictures = [make_image(images / "part1/a.png"), make_image(images / "part2/deep/b.jpg")]
+    imgs = [make_image(images / "part1/a.png"), make_image(images / "part2/deep/b.jpg")]
     for name in "ba":
         (tmp_path / f"{name}.txt").write_text(f"ghost\n{name} 1 2 3 4\n")
     summary = Summary()
     items = list(paired_items(images, tmp_path.glob("*.txt"), "val", "set-val", read, "name edges", summary))
     assert [(item.image, item.split, item.group, item.boxes[0].name) for item in items] == [
-        (pictures[0], "val", "set-val", "a"),
-        (pictures[1], "val", "set-val", "b"),
+        (imgs[0], "val", "set-val", "a"),
+        (imgs[1], "val", "set-val", "b"),
     ]
     assert (summary.dropped, summary.skipped) == ({"ghost": 2}, [])
 
 
-def test_no_pictures_at_all(tmp_path):
+def test_no_images_at_all(tmp_path):
     with pytest.raises(UserError, match="there is no such folder"):
         list(paired_items(tmp_path / "images", [], "val", "set-val", read, "name edges", Summary()))

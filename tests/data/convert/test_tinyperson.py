@@ -28,7 +28,7 @@ def write(file: Path, images: list[dict], annotations: list[dict], categories: l
     file.write_text(json.dumps(content))
 
 
-def picture(name: str = "labeled_images/a.png", number: int = 0, **more: object) -> dict:
+def image(name: str = "labeled_images/a.png", number: int = 0, **more: object) -> dict:
     return {"file_name": name, "height": 30, "width": 40, "id": number, **more}
 
 
@@ -38,7 +38,7 @@ def source(tmp_path, make_image) -> Path:
     for seed, subset in enumerate(("train", "test")):
         make_image(folder / subset / "labeled_images/a.png", width=40, height=30, seed=seed)
         notes = [note([8, 12, 16, 6]), note([0, 0, 4, 3], 2), note([1, 1, 9, 9], ignore=True, logo=True)]
-        write(folder / f"annotations/tiny_set_{subset}.json", [picture()], [*notes, note([1, 1, 9, 9], uncertain=True)])
+        write(folder / f"annotations/tiny_set_{subset}.json", [image()], [*notes, note([1, 1, 9, 9], uncertain=True)])
     return folder
 
 
@@ -62,9 +62,9 @@ def test_two_classes(source, tmp_path):
     assert "\n1 0.05" in (tmp_path / "out/labels/train/tinyperson-train/a.txt").read_text()
 
 
-def test_erased_pictures_are_taken_for_training(source, tmp_path, make_image):
+def test_erased_images_are_taken_for_training(source, tmp_path, make_image):
     erased = make_image(source / ERASED / "train/labeled_images/a.png", width=40, height=30, seed=7)
-    write(source / ERASED / "annotations/tiny_set_train.json", [picture()], [note([8, 12, 16, 6])])
+    write(source / ERASED / "annotations/tiny_set_train.json", [image()], [note([8, 12, 16, 6])])
     convert(source, tmp_path / "out")
     images = tmp_path / "out/images"
     assert (images / "train/tinyperson-train/a.png").read_bytes() == erased.read_bytes()
@@ -82,8 +82,8 @@ def test_parts_are_cut_by_the_corner_file(source, tmp_path, name):
     The first, 20 x 30 px, has a box from -3 to 1, clipped to 0..1: x = .5/20, w = 1/20, y = 2/30, h = 4/30.
     """
     parts = (
-        picture(corner=[0, 0, 20, 30], width=20),
-        picture(number=1, corner=[20, 10, 40, 30], width=20, height=20),
+        image(corner=[0, 0, 20, 30], width=20),
+        image(number=1, corner=[20, 10, 40, 30], width=20, height=20),
     )
     corner_file(source, *parts, name=name)
     summary = convert(source, tmp_path / "out", corners=True, link="symbolic")
@@ -99,7 +99,7 @@ def test_parts_are_cut_by_the_corner_file(source, tmp_path, name):
 
 def test_parts_of_a_jpeg_are_jpegs(source, tmp_path, make_image):
     original = make_image(source / "train/b.jpg", width=40, height=30)
-    corner_file(source, picture("b.jpg", corner=[8, 0, 24, 16], width=16, height=16))
+    corner_file(source, image("b.jpg", corner=[8, 0, 24, 16], width=16, height=16))
     convert(source, tmp_path / "out", corners=True)
     part = cv2.imread(str(tmp_path / "out/images/train/tinyperson-train/b_8_0.jpg"))
     assert np.abs(part.astype(int) - cv2.imread(str(original))[:16, 8:24]).mean() < 3  # noise, the worst case, at 95
@@ -117,26 +117,26 @@ def test_parts_of_a_jpeg_are_jpegs(source, tmp_path, make_image):
     ],
 )
 def test_corners_that_make_no_sense(source, tmp_path, corner, reason):
-    corner_file(source, picture(corner=corner, width=20))
+    corner_file(source, image(corner=corner, width=20))
     summary = convert(source, tmp_path / "out", corners=True)
     assert [found for _, found in summary.skipped] == [reason]
     assert summary.per_split == {"test": 1}
 
 
-def test_a_part_of_a_damaged_picture(source, tmp_path):
+def test_a_part_of_a_damaged_image(source, tmp_path):
     path = source / "train/labeled_images/a.png"
     content = bytearray(path.read_bytes())
     content[200:1200] = bytes(1000)
     path.write_bytes(content)
-    corner_file(source, picture(corner=[0, 0, 20, 30], width=20))
+    corner_file(source, image(corner=[0, 0, 20, 30], width=20))
     summary = convert(source, tmp_path / "out", corners=True)
     assert [file for file, _ in summary.skipped] == [path]
 
 
 @pytest.mark.parametrize("name", ["../../secret.png", "/secret.png", "labeled_images/gone.png"])
-def test_pictures_that_are_missing_or_outside(source, tmp_path, make_image, name):
+def test_images_that_are_missing_or_outside(source, tmp_path, make_image, name):
     make_image(tmp_path / "secret.png", width=40, height=30)
-    write(source / "annotations/tiny_set_train.json", [picture(name)], [note([8, 12, 16, 6])])
+    write(source / "annotations/tiny_set_train.json", [image(name)], [note([8, 12, 16, 6])])
     summary = convert(source, tmp_path / "out")
     assert (len(summary.skipped), summary.per_split) == (1, {"test": 1})
 

@@ -13,7 +13,7 @@ from data.convert.class_lists import LISTS
 from data.convert.underwater import convert
 from utils.files import UserError, load_yaml
 
-XML = (  # the contest's files name no picture
+XML = (  # the contest's files name no image
     "<annotation><frame>{0}</frame><object><name>{1}</name><bndbox><xmin>8</xmin><ymin>12</ymin><xmax>24</xmax>"
     "<ymax>18</ymax></bndbox></object><object><name>waterweeds</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax>"
     "<ymax>9</ymax></bndbox></object></annotation>"
@@ -25,19 +25,19 @@ FOLDERS = {
 }
 
 
-def contest(folder: Path, make_image, count: int, pictures: str = "train/image", boxes: str = "train/box") -> Path:
+def contest(folder: Path, make_image, count: int, images: str = "train/image", boxes: str = "train/box") -> Path:
     (folder / boxes).mkdir(parents=True)
     for number in range(count):
-        make_image(folder / pictures / f"{number:06}.jpg", width=40, height=30, seed=number)
+        make_image(folder / images / f"{number:06}.jpg", width=40, height=30, seed=number)
         (folder / boxes / f"{number:06}.xml").write_text(XML.format(number, "scallop"))
     return folder
 
 
 def coco(folder: Path, make_image, name: str, splits: tuple[str, ...] = ("train", "test")) -> Path:
-    """A file a split, with one picture and one starfish; the numbers of the classes are not those of the list."""
-    annotations, pictures = FOLDERS[name]
+    """A file per split, with one image and one starfish; the numbers of the classes are not those of the list."""
+    annotations, images = FOLDERS[name]
     for number, split in enumerate(splits):
-        make_image(folder / pictures.format(split) / f"{split}.jpg", width=40, height=30, seed=number)
+        make_image(folder / images.format(split) / f"{split}.jpg", width=40, height=30, seed=number)
         content = {
             "images": [{"id": 1, "file_name": f"{split}.jpg", "width": 40, "height": 30}],
             "annotations": [
@@ -59,21 +59,21 @@ def test_the_coco_files(tmp_path, make_image, name):
     for split in ("train", "test"):
         label = (tmp_path / f"out/labels/{split}/{name}-{split}/{split}.txt").read_text()
         assert label == "3 0.400000 0.500000 0.400000 0.200000\n"
-    assert summary.dropped == {"no area inside the picture": 2, "another class": 2}
+    assert summary.dropped == {"no area inside the image": 2, "another class": 2}
     data = load_data(tmp_path / "out")
     assert data.names == load_data(f"{name}.yaml", need=()).names == dict(enumerate(LISTS[name]))
     assert data.splits["val"] == data.splits["test"]
 
 
 def test_the_contest_archive_holds_out_its_last_fifth(tmp_path, make_image):
-    """Ten pictures, two of them held out: 000008 and 000009. Scallop: 8..24 of 40, 12..18 of 30, as above."""
+    """Ten images, two of them held out: 000008 and 000009. Scallop: 8..24 of 40, 12..18 of 30, as above."""
     summary = convert(contest(tmp_path / "set", make_image, 10), tmp_path / "out")
     assert summary.per_split == {"train": 8, "test": 2}
     held_out = sorted((tmp_path / "out/labels/test/urpc2020-held-out").iterdir())
     assert [path.stem for path in held_out] == ["000008", "000009"]
     assert held_out[0].read_text() == "2 0.400000 0.500000 0.400000 0.200000\n"
     assert summary.dropped == {"another class": 10}
-    assert "no other labelled part: the last 2 training pictures by name are held out as test" in summary.lines()
+    assert "no other labelled part: the last 2 training images by name are held out as test" in summary.lines()
 
 
 @pytest.mark.parametrize("outer", ["", "train-and-test"])
@@ -94,11 +94,11 @@ def test_the_lonely_and_the_broken_are_listed(tmp_path, make_image):
     summary = convert(source, tmp_path / "out")
     reasons = {path.name: reason for path, reason in summary.skipped}
     assert "EntitiesForbidden" in reasons.pop("000000.xml")
-    assert reasons == {"000001.jpg": "its annotation file is missing", "000002.xml": "its picture is missing"}
+    assert reasons == {"000001.jpg": "its annotation file is missing", "000002.xml": "its image is missing"}
     assert summary.images == 1
 
 
-def test_favoured_pictures_come_along_without_labels(tmp_path, make_image):
+def test_favoured_images_come_along_without_labels(tmp_path, make_image):
     source = coco(tmp_path / "set", make_image, "urpc2020")
     for name in ("u000001.jpg", "u000002.jpg", "test.jpg"):
         make_image(tmp_path / "dfui/images" / name, seed=7)
@@ -121,7 +121,7 @@ def test_names_that_lead_out_of_the_folder(tmp_path, make_image, file_name):
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_nothing_there(tmp_path, name):
-    with pytest.raises(UserError, match="instances_train.json and its pictures.*docs/data/underwater.md"):
+    with pytest.raises(UserError, match="instances_train.json and its images.*docs/data/underwater.md"):
         run(name, tmp_path, tmp_path.parent / "out")
 
 

@@ -1,4 +1,4 @@
-"""data.convert.unlabelled: which pictures may be shown without labels, and what write_yolo makes of them."""
+"""data.convert.unlabelled: which images may be shown without labels, and what write_yolo makes of them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def item(image: Path, split: str) -> Item:
 
 
 @pytest.fixture
-def pictures(tmp_path, make_image) -> Path:
-    """One picture in train and one in test; favoured: another one, copies of both, and one with the test one's name."""
+def images(tmp_path, make_image) -> Path:
+    """One image in train and one in test; favoured: another one, copies of both, and one with the test one's name."""
     for number, name in enumerate(("train/a.png", "test/b.png", "pool/c.png", "pool/B.jpg")):
         make_image(tmp_path / name, seed=number)
     for source, target in (("train/a.png", "pool/deep/d.png"), ("test/b.png", "pool/deep/e.png")):
@@ -29,11 +29,11 @@ def pictures(tmp_path, make_image) -> Path:
     return tmp_path
 
 
-def test_held_out_scenes_are_left_out_and_listed(pictures):
-    """Left are c, which is new, and d, a copy of a training picture. B has the name of b, e its bytes."""
+def test_held_out_scenes_are_left_out_and_listed(images):
+    """Left are c, which is new, and d, a copy of a training image. B has the name of b, e its bytes."""
     summary = Summary()
-    items = [item(pictures / "train/a.png", "train"), item(pictures / "test/b.png", "test")]
-    found = favoured_items(pictures / "pool", items, "g", summary)
+    items = [item(images / "train/a.png", "train"), item(images / "test/b.png", "test")]
+    found = favoured_items(images / "pool", items, "g", summary)
     assert [(one.image.name, one.split, one.boxes) for one in found] == [
         ("c.png", FAVOURED, ()),
         ("d.png", FAVOURED, ()),
@@ -42,49 +42,49 @@ def test_held_out_scenes_are_left_out_and_listed(pictures):
 
 
 @pytest.mark.parametrize(("held_out", "expected"), [("test/b.png", 2), ("train/a.png", 1), ("test/gone.png", 0)])
-def test_leaking(pictures, held_out, expected):
-    assert len(leaking(sorted((pictures / "pool").rglob("*.*")), [pictures / held_out])) == expected
+def test_leaking(images, held_out, expected):
+    assert len(leaking(sorted((images / "pool").rglob("*.*")), [images / held_out])) == expected
 
 
-def test_favoured_pictures_have_no_labels(pictures):
-    (pictures / "pool/bad.png").write_bytes(b"none")
+def test_favoured_images_have_no_labels(images):
+    (images / "pool/bad.png").write_bytes(b"none")
     summary = Summary()
-    items = [item(pictures / "train/a.png", "train")]
-    items += favoured_items(pictures / "pool", items, "pool", summary)
-    write_yolo(items, pictures / "out", summary, classes="exdark", link="copy", backgrounds=False)
-    data = load_data(pictures / "out", need=("train", "favoured"))
+    items = [item(images / "train/a.png", "train")]
+    items += favoured_items(images / "pool", items, "pool", summary)
+    write_yolo(items, images / "out", summary, classes="exdark", link="copy", backgrounds=False)
+    data = load_data(images / "out", need=("train", "favoured"))
     assert sorted(path.name for path in (data.splits["favoured"][0] / "pool").iterdir()) == [
         "B.jpg", "c.png", "d.png", "e.png",
     ]  # fmt: skip
-    assert not (pictures / "out/labels/favoured").exists()
+    assert not (images / "out/labels/favoured").exists()
     assert (summary.images, summary.favoured, summary.boxes, summary.backgrounds) == (1, 4, 1, 0)
     assert [path.name for path, _ in summary.skipped] == ["bad.png"]
-    assert "4 favoured pictures, without labels" in summary.lines()
+    assert "4 favoured images, without labels" in summary.lines()
 
 
-def test_two_favoured_pictures_of_one_name(pictures, make_image):
-    make_image(pictures / "pool/deep/c.png", seed=9)
+def test_two_favoured_images_of_one_name(images, make_image):
+    make_image(images / "pool/deep/c.png", seed=9)
     summary = Summary()
-    items = [item(pictures / "train/a.png", "train")]
-    items += favoured_items(pictures / "pool", items, "pool", summary)
-    write_yolo(items, pictures / "out", summary, classes="exdark", link="copy", backgrounds=False)
-    assert [reason for _, reason in summary.skipped] == ["another picture of the same name was converted already"]
+    items = [item(images / "train/a.png", "train")]
+    items += favoured_items(images / "pool", items, "pool", summary)
+    write_yolo(items, images / "out", summary, classes="exdark", link="copy", backgrounds=False)
+    assert [reason for _, reason in summary.skipped] == ["another image of the same name was converted already"]
 
 
-def test_favoured_pictures_alone_are_no_set(pictures):
-    items = favoured_items(pictures / "pool", [], "pool", Summary())
-    with pytest.raises(UserError, match="no picture with a wanted object"):
-        write_yolo(items, pictures / "out", Summary(), classes="exdark", link="copy", backgrounds=False)
-    assert not (pictures / "out").exists()
+def test_favoured_images_alone_are_no_set(images):
+    items = favoured_items(images / "pool", [], "pool", Summary())
+    with pytest.raises(UserError, match="no image with a wanted object"):
+        write_yolo(items, images / "out", Summary(), classes="exdark", link="copy", backgrounds=False)
+    assert not (images / "out").exists()
 
 
 @pytest.mark.parametrize(("folder", "message"), [("gone", "no such folder"), ("empty", "holds no image")])
-def test_a_folder_that_holds_none(pictures, folder, message):
-    (pictures / "empty").mkdir()
+def test_a_folder_that_holds_none(images, folder, message):
+    (images / "empty").mkdir()
     with pytest.raises(UserError, match=message):
-        favoured_items(pictures / folder, [], "g", Summary())
+        favoured_items(images / folder, [], "g", Summary())
 
 
-def test_sets_without_a_favoured_part_say_so(pictures):
+def test_sets_without_a_favoured_part_say_so(images):
     with pytest.raises(UserError, match="--favoured means nothing"):
-        run("rtts", pictures, pictures.parent / "elsewhere", favoured=pictures / "pool")
+        run("rtts", images, images.parent / "elsewhere", favoured=images / "pool")

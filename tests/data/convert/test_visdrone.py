@@ -44,8 +44,8 @@ def test_the_published_layout(source, tmp_path):
         ("1,1,9,9,1,0,0,0", "an ignored region"),
         ("1,1,9,9,1,11,0,0", "of the category others"),
         ("1,1,9,9,0,4,0,0", "of score 0, not to be considered"),
-        ("1,1,0,9,1,4,0,0", "no area inside the picture"),
-        ("40,1,9,9,1,4,0,0", "no area inside the picture"),
+        ("1,1,0,9,1,4,0,0", "no area inside the image"),
+        ("40,1,9,9,1,4,0,0", "no area inside the image"),
         ("nan,1,9,9,1,4,0,0", "not a number"),
     ],
 )
@@ -59,7 +59,7 @@ def test_boxes_that_are_left_out_are_counted(source, tmp_path, row, reason):
     "row", ["1,1,9,9,1", "1,1,9,9,1,car,0,0", "1 1 9 9 1 4 0 0", "1,1,9,9,1,12,0,0", "1,1,9,9,1,nan"]
 )
 def test_a_row_that_makes_no_sense(source, tmp_path, row):
-    """Its picture is left out: an object of it would be background. What it left out before does not count."""
+    """Its image is left out: an object of it would be background. What it left out before does not count."""
     file = source / "VisDrone2019-DET-train/annotations/a.txt"
     file.write_text(f"1,1,9,9,0,0,0,0\n{row}\n{ROWS}")
     summary = convert(source, tmp_path / "out")
@@ -67,7 +67,7 @@ def test_a_row_that_makes_no_sense(source, tmp_path, row):
     assert (summary.images, summary.dropped) == (2, {})
 
 
-def test_pictures_without_objects(source, tmp_path):
+def test_images_without_objects(source, tmp_path):
     (source / "VisDrone2019-DET-val/annotations/a.txt").write_text("")
     assert convert(source, tmp_path / "out").backgrounds == 1
     assert convert(source, tmp_path / "all", backgrounds=True).images == 3
@@ -80,7 +80,7 @@ def test_the_lonely_are_listed(source, tmp_path, make_image):
     (train / "annotations/c.txt").write_text(ROWS)
     summary = convert(source, tmp_path / "out")
     assert summary.skipped == [
-        (train / "annotations/c.txt", "its picture is missing"),
+        (train / "annotations/c.txt", "its image is missing"),
         (train / "images/b.jpg", "its annotation file is missing"),
     ]
 

@@ -30,7 +30,7 @@ def annotation(name: str, objects: list[tuple], size: tuple[int, int] = (40, 30)
 
 @pytest.fixture
 def devkit(tmp_path, make_image) -> Path:
-    """VOC2007 with three pictures: 000001 train, 000002 val, 000003 test."""
+    """VOC2007 with three images: 000001 train, 000002 val, 000003 test."""
     year = tmp_path / "VOCdevkit" / "VOC2007"
     for folder in ("Annotations", "ImageSets/Main"):
         (year / folder).mkdir(parents=True)
@@ -56,7 +56,7 @@ def tree(folder: Path) -> list[str]:
 def test_the_devkit_becomes_voco(devkit, tmp_path):
     """Person (5,7)-(20,22), counted from 1 with the last pixel inside, is 4..20 x 6..22 of 40 x 30:
 
-    x = 12/40 = .3, y = 14/30 = .466667, w = 16/40 = .4, h = 16/30 = .533333. The motorbike fills the picture.
+    x = 12/40 = .3, y = 14/30 = .466667, w = 16/40 = .4, h = 16/30 = .533333. The motorbike fills the image.
     """
     before = {path: path.read_bytes() for path in devkit.rglob("*") if path.is_file()}
     summary = convert(devkit, tmp_path / "voco")
@@ -73,7 +73,7 @@ def test_the_devkit_becomes_voco(devkit, tmp_path):
     assert (tmp_path / "voco/labels/val/VOC2007/000002.txt").read_text() == "11 0.375000 0.500000 0.250000 0.333333\n"
     assert (summary.images, summary.boxes, summary.clipped, summary.backgrounds) == (2, 3, 0, 1)
     assert summary.dropped == {"another class": 2, "marked difficult (--difficult keeps them)": 1}
-    assert "1 pictures without a wanted object left out (--backgrounds keeps them)" in summary.lines()
+    assert "1 images without a wanted object left out (--backgrounds keeps them)" in summary.lines()
     content = load_yaml(tmp_path / "voco/data.yaml")
     assert (content["path"], content["train"], content["names"][10]) == (".", "images/train", "people")
     assert {path: path.read_bytes() for path in devkit.rglob("*") if path.is_file()} == before
@@ -150,9 +150,9 @@ def test_boxes_by_hand(tmp_path, make_image, box, size, row):
 @pytest.mark.parametrize(
     ("box", "reason"),
     [
-        ((20, 6, 20, 22), "no area inside the picture"),
-        ((20, 6, 4, 22), "no area inside the picture"),
-        ((50, 6, 60, 22), "no area inside the picture"),
+        ((20, 6, 20, 22), "no area inside the image"),
+        ((20, 6, 4, 22), "no area inside the image"),
+        ((50, 6, 60, 22), "no area inside the image"),
         (("nan", 6, 4, 22), "not a number"),
         (("inf", 6, 4, 22), "not a number"),
         (("x", 6, 4, 22), "not a number"),
@@ -166,7 +166,7 @@ def test_boxes_that_are_none_are_counted(tmp_path, make_image, box, reason):
 
 
 @pytest.mark.parametrize(
-    ("xml", "picture"),
+    ("xml", "image"),
     [
         ("{}/1.xml", "{}/1.png"),
         ("{}/1.xml", "{}/images/1.png"),
@@ -174,10 +174,10 @@ def test_boxes_that_are_none_are_counted(tmp_path, make_image, box, reason):
         ("Annotations/{}/1.xml", "JPEGImages/{}/1.png"),
     ],
 )
-def test_splits_may_repeat_names(tmp_path, make_image, xml, picture):
-    """The cat is in the picture of train, the dog in that of val."""
+def test_splits_may_repeat_names(tmp_path, make_image, xml, image):
+    """The cat is in the image of train, the dog in that of val."""
     for seed, (split, kind) in enumerate((("train", "cat"), ("val", "dog"))):
-        make_image(tmp_path / "set" / picture.format(split), width=40, height=30, seed=seed)
+        make_image(tmp_path / "set" / image.format(split), width=40, height=30, seed=seed)
         file = tmp_path / "set" / xml.format(split)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(annotation("1.png", [(kind, (4, 6, 20, 22), 0)]))
@@ -185,15 +185,15 @@ def test_splits_may_repeat_names(tmp_path, make_image, xml, picture):
     assert (summary.per_split, summary.skipped) == ({"train": 1, "val": 1}, [])
     for split, number in (("train", "0"), ("val", "1")):
         assert (tmp_path / f"out/labels/{split}/voc/1.txt").read_text()[0] == number
-        original = tmp_path / "set" / picture.format(split)
+        original = tmp_path / "set" / image.format(split)
         assert (tmp_path / f"out/images/{split}/voc/1.png").read_bytes() == original.read_bytes()
 
 
-def test_pictures_that_cannot_be_told_apart(tmp_path, make_image):
+def test_images_that_cannot_be_told_apart(tmp_path, make_image):
     for place in ("a", "b"):
         make_image(tmp_path / "set" / place / "1.png", width=40, height=30)
     (tmp_path / "set/1.xml").write_text(annotation("1.png", [("cat", (4, 6, 20, 22), 0)]))
-    with pytest.raises(UserError, match=r"1\.xml: several pictures have its name"):
+    with pytest.raises(UserError, match=r"1\.xml: several images have its name"):
         convert(tmp_path / "set", tmp_path / "out", classes="all")
 
 
@@ -224,7 +224,7 @@ def test_bad_files_are_skipped_and_listed(tmp_path, make_image):
     assert "EntitiesForbidden" in reasons["c"]
     assert "truncated" in reasons["e"]
     assert "foo-99" in reasons["h"]
-    assert reasons["f"] == "its picture is missing"
+    assert reasons["f"] == "its image is missing"
     assert reasons["g"] == "annotated as 30 x 40 px, but the file is 40 x 30"
     assert any("skipped" in line and "e.png" in line for line in summary.lines())
 
@@ -236,7 +236,7 @@ def test_what_cannot_start(tmp_path, make_image, devkit):
     with pytest.raises(UserError, match="zebra cannot be used; the set has aeroplane, car"):
         convert(devkit, tmp_path / "out", classes="zebra", difficult=True)
     source = plain(tmp_path / "set", make_image, a=annotation("a.png", [("sheep", (1, 1, 9, 9), 0)]))
-    with pytest.raises(UserError, match="no picture with a wanted object"):
+    with pytest.raises(UserError, match="no image with a wanted object"):
         convert(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".*"))
@@ -262,7 +262,7 @@ def test_real_voc_files_give_the_known_labels(shared, tmp_path, name, classes, i
         "voc", source / "voc_xml", tmp_path / "out", images=source / "images", classes=classes, link="symbolic"
     )
     assert (summary.images, summary.boxes, summary.skipped) == (images, boxes, [])
-    assert summary.dropped["no area inside the picture"] == without_area
+    assert summary.dropped["no area inside the image"] == without_area
     count = len(classes.split(","))
     for converted in list_images(tmp_path / "out/images"):
         split = converted.relative_to(tmp_path / "out/images").parts[0]

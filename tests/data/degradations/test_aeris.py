@@ -19,13 +19,13 @@ from data.degradations.aeris import (
     degrade_batch,
     draw_parameters,
     draw_size,
-    picture_random,
+    image_random,
 )
 from data.degradations.kernels import gaussian_kernel
 
 
 def draws(count: int, **options: object) -> list[Draw]:
-    return [draw_parameters(picture_random(0, i), (512, 512), (256, 256), **options) for i in range(count)]  # type: ignore[arg-type]
+    return [draw_parameters(image_random(0, i), (512, 512), (256, 256), **options) for i in range(count)]  # type: ignore[arg-type]
 
 
 def test_replay_of_the_published_draws():
@@ -36,7 +36,7 @@ def test_replay_of_the_published_draws():
     assert numbers == pytest.approx((0.7156574823, 2.4157477413, 1.9660459689, 1.7292847007, 13.4050510009), abs=1e-9)
 
 
-def test_replay_of_the_published_picture():
+def test_replay_of_the_published_image():
     image = (torch.arange(3 * 512 * 512) % 251).float().view(1, 3, 512, 512) / 250
     noise = torch.Generator().manual_seed(123)
     result = blur_resize_noise(image, None, (192, 192), "bilinear", 13.405051 / 255, noise)
@@ -134,7 +134,7 @@ def test_resizing_by_hand(side, mode, rows):
 
 
 def test_boxes_follow_as_fractions():
-    """(10, 20, 110, 220) of a picture of 512 px at l = 160: times 160 / 512 = 0.3125."""
+    """(10, 20, 110, 220) of an image of 512 px at l = 160: times 160 / 512 = 0.3125."""
     assert [v * 160 / 512 for v in (10, 20, 110, 220)] == [3.125, 6.25, 34.375, 68.75]
 
 
@@ -153,7 +153,7 @@ def test_the_clean_target_is_never_written_to_nor_handed_back(kernel, sigma, siz
 def test_a_batch_leaves_its_input(scope):
     image = torch.rand(4, 3, 64, 64)
     before = image.clone()
-    degrade_batch(image, [draw_parameters(picture_random(1, i), (64, 64), (32, 32), scope) for i in range(4)]).add_(1)
+    degrade_batch(image, [draw_parameters(image_random(1, i), (64, 64), (32, 32), scope) for i in range(4)]).add_(1)
     assert torch.equal(image, before)
 
 
@@ -177,7 +177,7 @@ def test_noise_alone_and_blur_alone():
 def test_scopes_draw_the_same_numbers():
     """Only what counts differs: `resolution` without blur and noise, `blur-noise` at full size with twice the noise."""
     one, small, full = (
-        [draw_parameters(picture_random(3, i), (96, 64), (48, 32), s) for i in range(30)] for s in aeris.SCOPES
+        [draw_parameters(image_random(3, i), (96, 64), (48, 32), s) for i in range(30)] for s in aeris.SCOPES
     )
     for a, b, c in zip(one, small, full, strict=True):
         assert b == replace(a, blur="none", sigma=0.0)
@@ -192,18 +192,18 @@ def test_chances_of_blur_move_nothing_else():
     assert sum(one.blur == "iso" for one in some) / 600 == pytest.approx(0.8, abs=0.08)
 
 
-def test_a_picture_does_not_depend_on_its_batch():
+def test_an_image_does_not_depend_on_its_batch():
     images = torch.rand(3, 3, 40, 56, generator=torch.Generator().manual_seed(0))
-    each = [draw_parameters(picture_random(7, i), (40, 56), (32, 32)) for i in range(3)]
+    each = [draw_parameters(image_random(7, i), (40, 56), (32, 32)) for i in range(3)]
     together = degrade_batch(images, each)
     assert torch.equal(together[1:2], degrade_batch(images[1:2], each[1:2]))
     assert torch.equal(together[2:], degrade(images[2:], each[2]))
 
 
-def test_grouped_work_gives_what_picture_by_picture_does():
+def test_grouped_work_gives_what_image_by_image_does():
     """The way of a GPU, tried on the CPU: all but the noise."""
     images = torch.rand(9, 3, 40, 56, generator=torch.Generator().manual_seed(0))
-    each = [replace(draw_parameters(picture_random(2, i), (40, 56), (32, 32)), sigma=0.0) for i in range(9)]
+    each = [replace(draw_parameters(image_random(2, i), (40, 56), (32, 32)), sigma=0.0) for i in range(9)]
     assert {one.mode for one in each} == set(aeris.MODES) and {one.blur for one in each} == set(aeris.BLURS)
     grouped = aeris._resize_each(aeris._blur_each(images, each), each)
     assert torch.allclose(grouped, degrade_batch(images, each), atol=2e-6)
@@ -211,7 +211,7 @@ def test_grouped_work_gives_what_picture_by_picture_does():
 
 def test_bytes_count_as_fractions():
     image = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-    each = [draw_parameters(picture_random(0, i), (32, 32), (32, 32)) for i in range(2)]
+    each = [draw_parameters(image_random(0, i), (32, 32), (32, 32)) for i in range(2)]
     assert torch.equal(degrade_batch(image, each), degrade_batch(image.float() / 255, each))
 
 

@@ -1,4 +1,4 @@
-"""Lens, shutter, sensor, file: each model by hand on plain pictures."""
+"""Lens, shutter, sensor, file: each model by hand on plain images."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def test_defocus_makes_even_discs():
 
 
 @pytest.mark.parametrize("name", ["motion_blur", "defocus_blur"])
-def test_blur_leaves_plain_pictures(name):
+def test_blur_leaves_plain_images(name):
     image = plain(0.6, 40)
     assert torch.allclose(DEGRADATIONS[name](image, [1], 1.0)[0], image, atol=1e-4)
 
 
-def test_jpeg_of_each_picture_at_its_quality():
+def test_jpeg_of_each_image_at_its_quality():
     coarse = torch.rand(1, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     image = torch.nn.functional.interpolate(coarse, (32, 40), mode="bicubic").clamp(0, 1).repeat(2, 1, 1, 1)
     good, bad = (compressed(image, [95, 5]) - image).abs().mean((1, 2, 3)).tolist()

@@ -86,8 +86,8 @@ def test_contrast_by_hand():
 def test_pixelate_is_what_pillow_does(severity):
     pixels = torch.randint(0, 256, (1, 3, 50, 70), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     share = COCO_C["pixelate"].settings[severity - 1]
-    picture = Image.fromarray(pixels[0].permute(1, 2, 0).numpy())
-    small = picture.resize((int(70 * share), int(50 * share)), Image.Resampling.BOX)
+    image = Image.fromarray(pixels[0].permute(1, 2, 0).numpy())
+    small = image.resize((int(70 * share), int(50 * share)), Image.Resampling.BOX)
     expected = np.asarray(small.resize((70, 50), Image.Resampling.NEAREST)).astype(int)
     ours = (pixelate(pixels.float() / 255, share, Fields([0], CPU)) * 255).round()[0].permute(1, 2, 0).numpy()
     assert np.abs(ours - expected).max() <= 1
@@ -95,7 +95,7 @@ def test_pixelate_is_what_pillow_does(severity):
 
 
 @pytest.mark.parametrize("name", COCO_C)
-def test_a_picture_depends_on_nothing_but_its_seed(name):
+def test_an_image_depends_on_nothing_but_its_seed(name):
     image, entry = smooth(2), COCO_C[name]
     before, state = image.clone(), torch.get_rng_state()
     together, drawn = entry(image, [7, 8], 3)
@@ -107,7 +107,7 @@ def test_a_picture_depends_on_nothing_but_its_seed(name):
 
 @pytest.mark.parametrize("name", COCO_C)
 def test_steps_shape_and_severity(name):
-    """Severity 5 is further from the picture than severity 1; values are whole steps of bytes within [0, 1]."""
+    """Severity 5 is further from the image than severity 1; values are whole steps of bytes within [0, 1]."""
     image = (smooth() * 255).byte()
     mild, strong = (COCO_C[name](image, [3], severity)[0] for severity in (1, 5))
     assert mild.shape == image.shape and mild.dtype == torch.float32
@@ -118,7 +118,7 @@ def test_steps_shape_and_severity(name):
 
 @pytest.mark.parametrize("name", COCO_C)
 @pytest.mark.parametrize("size", [(1, 1), (7, 33)])
-def test_pictures_smaller_than_the_kernels(name, size):
+def test_images_smaller_than_the_kernels(name, size):
     result, _ = COCO_C[name](torch.rand(1, 3, *size), [1], 5)
     assert result.shape == (1, 3, *size) and result.isfinite().all()
 

@@ -1,4 +1,4 @@
-"""What degradations share: ranges and draws by hand, fields that belong to a picture, the curve of displays."""
+"""What degradations share: ranges and draws by hand, fields that belong to an image, the curve of displays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data.degradations.common import (
     Drawn,
     Fields,
     Range,
-    as_pictures,
+    as_images,
     check_request,
     draw,
     grey,
@@ -65,7 +65,7 @@ def test_drawn_columns():
     assert drawn["x"].flatten().tolist() == [1.0, 2.5]
 
 
-def test_fields_belong_to_their_picture():
+def test_fields_belong_to_their_image():
     both, second = Fields([3, 4], CPU), Fields([4], CPU)
     for fields in ("normal", "uniform"):
         assert torch.equal(getattr(both, fields)(2, 5)[1:], getattr(second, fields)(2, 5))
@@ -96,10 +96,10 @@ def test_bytes_and_grey_by_hand():
     assert to_bytes(torch.tensor([-0.2, 0.4, 1.3])).tolist() == [0, 102, 255]
 
 
-def test_pictures_are_kept_or_scaled():
+def test_images_are_kept_or_scaled():
     image = torch.rand(1, 3, 2, 2).half()
-    assert as_pictures(image) is image
-    assert as_pictures(torch.full((1, 3, 1, 1), 51, dtype=torch.uint8)).flatten().tolist() == pytest.approx([0.2] * 3)
+    assert as_images(image) is image
+    assert as_images(torch.full((1, 3, 1, 1), 51, dtype=torch.uint8)).flatten().tolist() == pytest.approx([0.2] * 3)
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_pictures_are_kept_or_scaled():
     [
         (torch.zeros(1, 1, 8, 8), "grey: repeat"),
         (torch.zeros(1, 4, 8, 8), "RGBA: drop"),
-        (torch.zeros(3, 8, 8), "expected pictures"),
+        (torch.zeros(3, 8, 8), "expected images"),
         (torch.zeros(1, 3, 8, 8, dtype=torch.int32), "int32"),  # 16-bit files are read as such
     ],
 )
-def test_what_is_no_picture(image, match):
+def test_what_is_no_image(image, match):
     with pytest.raises(ValueError, match=match):
-        as_pictures(image)
+        as_images(image)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Names, severities, and corruptions that keep to the picture within its padding."""
+"""Names, severities, and corruptions that keep to the image within its padding."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def brighter(images: Tensor, seeds: object, severity: int) -> Tensor:
     )
 
 
-def test_padding_stays_and_every_picture_has_its_own_seed():
+def test_padding_stays_and_every_image_has_its_own_seed():
     """Severity 5 and seed 100 make 0.05 + 0.1 = 0.15 of 255: 38; seed 200 makes 0.25: 64 (63.75 rounded)."""
     images = torch.full((3, 3, 8, 12), 114, dtype=torch.uint8)
     areas = [(1, 2, 6, 8), (0, 0, 8, 12), (1, 2, 6, 8)]
@@ -92,14 +92,14 @@ def test_padding_stays_and_every_picture_has_its_own_seed():
 
 @pytest.mark.parametrize("name", ["gaussian_noise", "coco-c:fog", "contrast", "rain"])
 def test_nothing_depends_on_the_batch_or_the_padding(name: str):
-    """Alone and without padding a picture becomes what it becomes between others within theirs."""
-    pictures = torch.randint(0, 256, (3, 3, 24, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    """Alone and without padding an image becomes what it becomes between others within theirs."""
+    images = torch.randint(0, 256, (3, 3, 24, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     padded = torch.full((3, 3, 32, 64), 114, dtype=torch.uint8)
-    padded[..., 4:28, 16:48] = pictures
+    padded[..., 4:28, 16:48] = images
     together = KNOWN[name](padded, [(4, 16, 24, 32)] * 3, [7, 8, 9], 3)[..., 4:28, 16:48]
-    alone = KNOWN[name](pictures[1:2], [(0, 0, 24, 32)], [8], 3)
+    alone = KNOWN[name](images[1:2], [(0, 0, 24, 32)], [8], 3)
     assert (together[1].int() - alone[0].int()).abs().max() <= 1
-    assert (alone != pictures[1:2]).any()
+    assert (alone != images[1:2]).any()
 
 
 def test_physical_severities_go_up_to_the_models_own_worst():

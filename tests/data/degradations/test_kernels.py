@@ -124,7 +124,7 @@ def test_disc_by_hand():
         ("reflect", 2, [2, 1, 0, 1, 2, 1, 0]),
         ("symmetric", 2, [1, 0, 0, 1, 2, 2, 1]),
         ("replicate", 2, [0, 0, 0, 1, 2, 2, 2]),
-        ("reflect", 4, [0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2]),  # wider than the picture: to and fro
+        ("reflect", 4, [0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2]),  # wider than the image: to and fro
         ("symmetric", 4, [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0]),
     ],
 )
@@ -159,13 +159,13 @@ def test_both_ways_of_filtering_agree(side, border):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (5, 30)])
-def test_pictures_smaller_than_the_kernel_keep_their_mean_colour(size):
+def test_images_smaller_than_the_kernel_keep_their_mean_colour(size):
     image = torch.full((1, 3, *size), 0.4)
     assert torch.allclose(correlate(image, gaussian_kernel(21, (6.0, 6.0))[None]), image, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.float32, torch.float64])
-def test_the_type_is_kept_and_the_picture_not_written_to(kind):
+def test_the_type_is_kept_and_the_image_not_written_to(kind):
     image = torch.rand(2, 3, 12, 12).to(kind)
     before = image.clone()
     result = correlate(image, gaussian_kernel(11, (2.0, 2.0)).expand(2, -1, -1))

@@ -1,4 +1,4 @@
-"""The low-light model: its pieces by hand, and what must hold for any picture and seed."""
+"""The low-light model: its pieces by hand, and what must hold for any image and seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTHING = {
 }  # fmt: skip
 
 
-def picture(batch: int = 2, height: int = 24, width: int = 32, seed: int = 0) -> torch.Tensor:
+def noise(batch: int = 2, height: int = 24, width: int = 32, seed: int = 0) -> torch.Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
@@ -67,8 +67,8 @@ def test_pools_have_mean_one_and_a_floor(depth):
     assert field.min().item() >= 1 - depth - 1e-6
 
 
-def test_with_everything_off_the_picture_stays():
-    image = picture()
+def test_with_everything_off_the_image_stays():
+    image = noise()
     dark, drawn = low_light(image, [1, 2], parameters=NOTHING)
     assert (dark - image).abs().max() < 1 / 255  # the converter's 12 bits, coarse in the shadows
     assert {key: drawn[0][key] for key in NOTHING} == NOTHING
@@ -83,7 +83,7 @@ def test_exposure_halves_light_by_the_stop(stops, lift):
 
 
 def test_noise_follows_the_sensor():
-    """Variance at level x: x / electrons + (read / electrons)^2, for two levels of one picture."""
+    """Variance at level x: x / electrons + (read / electrons)^2, for two levels of one image."""
     image = torch.cat([torch.full((1, 3, 64, 64), 0.5), torch.full((1, 3, 64, 64), 0.8)], dim=3)
     dark, _ = low_light(image, [5], parameters={**NOTHING, "electrons": 500.0, "read": 6.0})
     light = srgb_to_linear(dark.double())
@@ -95,8 +95,8 @@ def test_noise_follows_the_sensor():
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**63 - 1), severity=st.floats(0, 1), size=st.tuples(st.integers(1, 40), st.integers(1, 40)))
-def test_any_picture_stays_a_picture(seed, severity, size):
-    image = picture(1, *size)
+def test_any_image_stays_an_image(seed, severity, size):
+    image = noise(1, *size)
     dark, (drawn,) = low_light(image, [seed], severity)
     assert dark.shape == image.shape
     assert dark.min() >= 0 and dark.max() <= 1
@@ -105,8 +105,8 @@ def test_any_picture_stays_a_picture(seed, severity, size):
         assert min(ends) - 1 <= drawn[name] <= max(ends) + 1
 
 
-def test_a_picture_does_not_depend_on_its_batch():
-    image = picture(3)
+def test_an_image_does_not_depend_on_its_batch():
+    image = noise(3)
     together, drawn = low_light(image, [7, 8, 9])
     alone, (parameters,) = low_light(image[1:2], [8])
     turned, _ = low_light(image.flip(0), [9, 8, 7])
@@ -115,15 +115,15 @@ def test_a_picture_does_not_depend_on_its_batch():
     assert drawn[1] == parameters
 
 
-def test_equal_seeds_give_equal_pictures_and_others_do_not():
-    image = picture(1)
+def test_equal_seeds_give_equal_images_and_others_do_not():
+    image = noise(1)
     first, again, other = (low_light(image, [seed])[0] for seed in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
 def test_the_input_is_not_written_to():
-    image = picture()
+    image = noise()
     before = image.clone()
     low_light(image, [1, 2])
     assert torch.equal(image, before)
@@ -132,12 +132,12 @@ def test_the_input_is_not_written_to():
 def test_global_randomness_is_neither_used_nor_moved():
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    low_light(picture(), [1, 2])
+    low_light(noise(), [1, 2])
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_fixing_a_parameter_leaves_the_others():
-    image = picture(1)
+    image = noise(1)
     _, (free,) = low_light(image, [6], 0.8)
     _, (fixed,) = low_light(image, [6], 0.8, {"stops": 3.25})
     assert fixed["stops"] == 3.25
@@ -145,13 +145,13 @@ def test_fixing_a_parameter_leaves_the_others():
 
 
 def test_severity_darkens():
-    image = picture(8, seed=3)
+    image = noise(8, seed=3)
     means = [low_light(image, range(8), severity)[0].mean().item() for severity in (0.0, 0.5, 1.0)]
     assert means[0] > 1.3 * means[1] > 1.3 * means[2]
 
 
-def test_without_severity_each_picture_draws_its_own_night():
-    _, drawn = low_light(picture(16), range(16))
+def test_without_severity_each_image_draws_its_own_night():
+    _, drawn = low_light(noise(16), range(16))
     levels = [p["severity"] for p in drawn]
     assert 0.65 <= min(levels) < max(levels) <= 1
     assert len(set(levels)) == 16
@@ -159,7 +159,7 @@ def test_without_severity_each_picture_draws_its_own_night():
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.float16])
 def test_the_type_is_kept(kind):
-    dark, _ = low_light(picture(1).to(kind), [1])
+    dark, _ = low_light(noise(1).to(kind), [1])
     assert dark.dtype == kind
 
 
@@ -170,7 +170,7 @@ def test_the_bytes_of_before_are_kept():
 
 
 def test_bytes_are_the_same_model():
-    pixels = (picture(2) * 255).round().byte().permute(0, 2, 3, 1)
+    pixels = (noise(2) * 255).round().byte().permute(0, 2, 3, 1)
     before = pixels.clone()
     dark, _ = low_light_bytes(pixels, [1, 2])
     expected, _ = low_light(pixels.permute(0, 3, 1, 2).float() / 255, [1, 2])
@@ -182,8 +182,8 @@ def test_bytes_are_the_same_model():
 @pytest.mark.parametrize(
     ("image", "seeds", "severity", "parameters", "match"),
     [
-        (torch.zeros(3, 8, 8), [1], None, None, "expected pictures"),
-        (torch.zeros(1, 1, 8, 8), [1], None, None, "expected pictures"),
+        (torch.zeros(3, 8, 8), [1], None, None, "expected images"),
+        (torch.zeros(1, 1, 8, 8), [1], None, None, "expected images"),
         (torch.zeros(1, 3, 8, 8, dtype=torch.int16), [1], None, None, "int16"),
         (torch.zeros(1, 3, 8, 8), [1, 2], None, None, "expected 1 seeds"),
         (torch.zeros(1, 3, 8, 8), [1], 1.5, None, "outside"),

@@ -12,14 +12,14 @@ from data.degradations.physical import DEGRADATIONS
 NAMES = list(DEGRADATIONS)
 
 
-def pictures(batch: int = 2, height: int = 24, width: int = 32) -> torch.Tensor:
+def images(batch: int = 2, height: int = 24, width: int = 32) -> torch.Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(9))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_picture_depends_on_nothing_but_its_seed(name):
+def test_an_image_depends_on_nothing_but_its_seed(name):
     """Not on its batch, not on global randomness, which is not moved either; and the input stays."""
-    image, model = pictures(3), DEGRADATIONS[name]
+    image, model = images(3), DEGRADATIONS[name]
     before, state = image.clone(), torch.get_rng_state()
     together, drawn = model(image, [7, 8, 9], 0.8)
     alone, (parameters,) = model(image[1:2], [8], 0.8)
@@ -32,7 +32,7 @@ def test_a_picture_depends_on_nothing_but_its_seed(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_more_severe_is_further_away(name):
-    image = torch.nn.functional.interpolate(pictures(4, 6, 8), (48, 64), mode="bicubic").clamp(0, 1)
+    image = torch.nn.functional.interpolate(images(4, 6, 8), (48, 64), mode="bicubic").clamp(0, 1)
     distances = [
         (DEGRADATIONS[name](image, range(4), level)[0] - image).abs().mean().item() for level in (0.0, 0.5, 1.0)
     ]
@@ -41,7 +41,7 @@ def test_more_severe_is_further_away(name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "low_light"])
 def test_severity_nought_hardly_shows(name):
-    image = torch.nn.functional.interpolate(pictures(4, 6, 8), (48, 64), mode="bicubic").clamp(0, 1)
+    image = torch.nn.functional.interpolate(images(4, 6, 8), (48, 64), mode="bicubic").clamp(0, 1)
     assert (DEGRADATIONS[name](image, range(4), 0.0)[0] - image).abs().mean() < 0.06
 
 
@@ -51,13 +51,13 @@ def test_every_parameter_may_be_fixed_and_is_kept(name):
     middle = {key: limits.at(0.5, 0.5) for key, limits in model.ranges.items()}
     if name == "low_light":
         middle["bits"] = 10.0
-    _, (drawn,) = model(pictures(1), [1], 0.3, middle)
+    _, (drawn,) = model(images(1), [1], 0.3, middle)
     assert drawn == {"severity": 0.3, **middle}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_kinds_of_numbers(name):
-    image = (pictures(1) * 255).round()
+    image = (images(1) * 255).round()
     model = DEGRADATIONS[name]
     from_bytes, _ = model(image.byte(), [1], 0.5)
     from_floats, _ = model(image / 255, [1], 0.5)
@@ -71,8 +71,8 @@ def test_kinds_of_numbers(name):
     name=st.sampled_from(NAMES), seed=st.integers(0, 2**63 - 1), severity=st.none() | st.floats(0, 1),
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
 )  # fmt: skip
-def test_any_picture_stays_a_picture(name, seed, severity, size):
-    result, (drawn,) = DEGRADATIONS[name](pictures(1, *size), [seed], severity)
+def test_any_image_stays_an_image(name, seed, severity, size):
+    result, (drawn,) = DEGRADATIONS[name](images(1, *size), [seed], severity)
     assert result.shape == (1, 3, *size)
     assert result.min() >= 0 and result.max() <= 1
     assert 0 <= drawn["severity"] <= 1

@@ -5,26 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.degradations.recipes import RECIPES, find_recipe, picture_seed
+from data.degradations.recipes import RECIPES, find_recipe, image_seed
 from data.degrade import COCO_C, DEGRADATIONS
 from utils.files import UserError
 
 FAST = ("coco-d", "down2", "down4", "noise", "blur", "contrast", "jpeg", "brightness", "coco-c:contrast")
 
 
-def picture(height: int = 40, width: int = 56) -> np.ndarray:
+def image(height: int = 40, width: int = 56) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("name", FAST)
-def test_the_seed_makes_the_picture(name):
-    clean = picture()
+def test_the_seed_makes_the_image(name):
+    clean = image()
     recipe = find_recipe(name)
     once, again = recipe(clean, 3), recipe(clean, 3)
     assert once.pixels.dtype == np.uint8
     assert (once.pixels == again.pixels).all() and once.parameters == again.parameters
     assert any(recipe(clean, seed).parameters != once.parameters for seed in range(4, 12))
-    assert (clean == picture()).all()
+    assert (clean == image()).all()
 
 
 def test_every_degradation_has_its_recipe():
@@ -33,8 +33,8 @@ def test_every_degradation_has_its_recipe():
 
 def test_a_shared_name_is_the_physical_one():
     """COCO-C's contrast has factors 0.4, 0.3, ...; the physical one draws between 0.06 and 0.95."""
-    assert "factor" in find_recipe("contrast")(picture(), 1).parameters
-    assert find_recipe("coco-c:contrast")(picture(), 1, 3).parameters == {"severity": 3, "setting": 0.2}
+    assert "factor" in find_recipe("contrast")(image(), 1).parameters
+    assert find_recipe("coco-c:contrast")(image(), 1, 3).parameters == {"severity": 3, "setting": 0.2}
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_a_shared_name_is_the_physical_one():
     ],
 )
 def test_sizes(name, shape, expected):
-    assert find_recipe(name)(picture(*shape), 0).pixels.shape[:2] == expected
+    assert find_recipe(name)(image(*shape), 0).pixels.shape[:2] == expected
 
 
 def test_ratios_of_coco_d_are_tenths():
     """Sides of 400 px and a ratio of n / 10 give 4000 // n px, n from 10 to 40: 31 sizes, about as likely each."""
-    sizes = {find_recipe("coco-d")(picture(400, 40), seed).pixels.shape[0] for seed in range(40)}
+    sizes = {find_recipe("coco-d")(image(400, 40), seed).pixels.shape[0] for seed in range(40)}
     assert sizes <= {4000 // n for n in range(10, 41)}
     assert len(sizes) > 15  # 40 draws of 31
 
@@ -68,7 +68,7 @@ def test_noise_alone():
     assert spoilt.pixels.astype(float).std() / 255 == pytest.approx(sigma, rel=0.05)
 
 
-def test_blur_alone_keeps_a_flat_picture():
+def test_blur_alone_keeps_a_flat_image():
     flat = np.full((40, 40, 3), 77, np.uint8)
     for seed in range(6):
         spoilt = find_recipe("blur")(flat, seed)
@@ -93,7 +93,7 @@ def test_what_leaves_the_range_is_saturated():
     ],
 )
 def test_remarks(name, shape, words):
-    remarks = find_recipe(name)(picture(*shape), 0).remarks
+    remarks = find_recipe(name)(image(*shape), 0).remarks
     assert len(remarks) == len(words)
     assert all(word in remark for word, remark in zip(words, remarks, strict=True))
 
@@ -109,7 +109,7 @@ def test_remarks(name, shape, words):
 )
 def test_severities_of_another_kind(name, severity, message):
     with pytest.raises(UserError, match=message):
-        find_recipe(name)(picture(), 0, severity)
+        find_recipe(name)(image(), 0, severity)
 
 
 @pytest.mark.parametrize(("name", "message"), [("foog", "mean 'fog'"), ("", r"\(none\).*Known are coco-d, down2")])
@@ -120,10 +120,10 @@ def test_unknown_recipes(name, message):
 
 def test_seeds_come_from_names():
     names = [(name, seed) for name in ("a.png", "b.png", "d/a.png") for seed in (0, 1)]
-    assert len({picture_seed(*one) for one in names}) == 6
-    assert all(0 <= picture_seed(str(n), 0) < 2**63 for n in range(50))
+    assert len({image_seed(*one) for one in names}) == 6
+    assert all(0 <= image_seed(str(n), 0) < 2**63 for n in range(50))
 
 
-def test_without_a_severity_each_picture_draws_its_own():
-    drawn = {find_recipe("brightness")(picture(8, 8), seed).parameters["severity"] for seed in range(30)}
+def test_without_a_severity_each_image_draws_its_own():
+    drawn = {find_recipe("brightness")(image(8, 8), seed).parameters["severity"] for seed in range(30)}
     assert drawn == {1, 2, 3, 4, 5}

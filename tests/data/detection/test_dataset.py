@@ -1,4 +1,4 @@
-"""Pairs stay pairs: whatever happens to a picture happens to its partner."""
+"""Pairs stay pairs: whatever happens to an image happens to its partner."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PAIR = frozenset({"pair"})
 
 
 def write_set(root: Path, partner: Callable[[np.ndarray], np.ndarray], count: int = 6) -> DataConfig:
-    """Pictures of 48 x 64 px with a bright square each, labels, and partners made by `partner`."""
+    """Images of 48 x 64 px with a bright square each, labels, and partners made by `partner`."""
     generator = np.random.default_rng(0)
     for number in range(count):
         image = generator.integers(0, 90, (48, 64, 3), dtype=np.uint8)
         left, top = 8 + 5 * number, 10
         image[top : top + 16, left : left + 16] = (40, 220, 250)
-        for folder, picture in (("train", image), ("dark", partner(image)), ("val", image)):
+        for folder, img in (("train", image), ("dark", partner(image)), ("val", image)):
             (root / "images" / folder).mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(root / "images" / folder / f"{number}.png"), picture)
+            cv2.imwrite(str(root / "images" / folder / f"{number}.png"), img)
         for folder in ("train", "val"):
             (root / "labels" / folder).mkdir(parents=True, exist_ok=True)
             box = f"0 {(left + 8) / 64} {(top + 8) / 48} {16 / 64} {16 / 48}\n"
@@ -65,7 +65,7 @@ def test_equal_files_give_bit_identical_members(tmp_path: Path, mosaic: float) -
 
 
 def test_geometry_is_shared_by_unequal_members(tmp_path: Path) -> None:
-    """The partner is 255 - picture, so after any shared geometry both add up to 255; only the border (114 + 114) does not."""
+    """The partner is 255 - image, so after any shared geometry both add up to 255; only the border (114 + 114) does not."""
     config = write_set(tmp_path, inverted)
     colourless = AugmentOptions(**{**vars(STRONG), "mixup": 0.0, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0})
     dataset = build_dataset(config, "train", imgsz=64, augment=True, views=PAIR, options=colourless)
@@ -118,7 +118,7 @@ def test_seeding_leaves_the_callers_generators_alone() -> None:
 
 
 def test_the_last_epochs_have_no_mosaic(tmp_path: Path) -> None:
-    """Without geometry but mosaic, the last epochs show the picture itself: its one square."""
+    """Without geometry but mosaic, the last epochs show the image itself: its one square."""
     config = write_set(tmp_path, same)
     still = AugmentOptions(mosaic=1.0, close_mosaic=2, translate=0, scale=0, fliplr=0, hsv_h=0, hsv_s=0, hsv_v=0)
     dataset = build_dataset(config, "train", imgsz=64, augment=True, options=still, epochs=5)
@@ -143,7 +143,7 @@ def test_boxes_stay_on_their_squares(tmp_path: Path) -> None:
     assert hits >= 5
 
 
-def test_batches_stack_views_and_number_the_pictures(tmp_path: Path) -> None:
+def test_batches_stack_views_and_number_the_images(tmp_path: Path) -> None:
     config = write_set(tmp_path, same)
     dataset = build_dataset(config, "train", imgsz=64, augment=True, views=PAIR, options=AugmentOptions(mosaic=0.0))
     batch = dataset.collate_fn([dataset[(0, index)] for index in range(3)])
@@ -162,7 +162,7 @@ def test_memory_changes_nothing(tmp_path: Path, cache: str) -> None:
     assert torch.equal(dataset[(0, 1)]["pair"], reference[(0, 1)]["pair"])
 
 
-def test_validation_pictures_are_letterboxed_only(tmp_path: Path) -> None:
+def test_validation_images_are_letterboxed_only(tmp_path: Path) -> None:
     config = write_set(tmp_path, same)
     item = build_dataset(config, "val", imgsz=64, batch_size=2)[0]
     assert item["img"].shape[1] % 32 == 0 and item["ori_shape"] == (48, 64)

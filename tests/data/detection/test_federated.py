@@ -1,4 +1,4 @@
-"""data.detection.federated: what is known of a picture besides its objects, and every way in which its file can be wrong."""
+"""data.detection.federated: what is known of an image besides its objects, and every way in which its file can be wrong."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("picture", "expected"),
+    ("image", "expected"),
     [("/set/images/a.jpg", (3,)), ("/set/images/b.jpg", ()), ("/other/images/a.jpg", ()), ("images/a.jpg", ())],
 )
-def test_pictures_are_known_by_their_place_in_the_set(picture, expected):
+def test_images_are_known_by_their_place_in_the_set(image, expected):
     known = {"images/a.jpg": Verified(absent=(3,))}
-    assert verified_of(known, Path("/set"), picture).absent == expected
+    assert verified_of(known, Path("/set"), image).absent == expected
 
 
 def test_a_class_that_is_partial_anywhere_is_partial():

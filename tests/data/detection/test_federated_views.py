@@ -1,4 +1,4 @@
-"""What is known of a picture goes with it through mosaic and mixup."""
+"""What is known of an image goes with it through mosaic and mixup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
 from data.detection.federated import Verified
 from data.detection.options import AugmentOptions
-from tests.engine.tiny import write_world
+from tests.engine.tiny import write_dataset
 from utils.files import load_yaml, save_yaml
 
 VIEWS = frozenset({"verified"})
@@ -19,8 +19,8 @@ VIEWS = frozenset({"verified"})
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Four pictures: in the first class 0 is known to be absent, in the second class 1 is labelled in part."""
-    write_world(tmp_path, pictures=4)
+    """Four images: in the first class 0 is known to be absent, in the second class 1 is labelled in part."""
+    write_dataset(tmp_path, images=4)
     known = {"images/train/000.png": {"absent": [0]}, "images/train/001.png": {"partial": [1]}}
     (tmp_path / "federated.json").write_text(json.dumps(known))
     content = {key: value for key, value in load_yaml(tmp_path / "world.yaml").items() if key != "pair"}
@@ -34,13 +34,13 @@ def items(data: Path, **augment: float) -> list[Verified]:
     return ViewDataset.collate_fn([dataset[(epoch, index)] for epoch in range(8) for index in range(4)])["verified"]
 
 
-def test_a_picture_alone(data: Path) -> None:
+def test_an_image_alone(data: Path) -> None:
     assert items(data, mosaic=0)[:4] == [Verified(absent=(0,)), Verified(partial=(1,)), Verified(), Verified()]
 
 
 @pytest.mark.parametrize("augment", [{"mosaic": 1.0}, {"mosaic": 0.0, "mixup": 1.0}])
-def test_pictures_that_are_joined(data: Path, augment: dict[str, float]) -> None:
-    """Each item knows at least what its first picture knows, and some know both."""
+def test_images_that_are_joined(data: Path, augment: dict[str, float]) -> None:
+    """Each item knows at least what its first image knows, and some know both."""
     found = items(data, **augment)
     assert all(0 in known.absent for known in found[::4]) and all(1 in known.partial for known in found[1::4])
     assert Verified((0,), (1,)) in found

@@ -1,4 +1,4 @@
-"""Pictures at their own size: padded to the stride, in batches of one shape, loaded pixel by pixel."""
+"""Images at their own size: padded to the stride, in batches of one shape, loaded pixel by pixel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHAPES = [(24, 32), (33, 20), (64, 64), (20, 30), (30, 64)]  # height, width
 
 @pytest.fixture
 def sizes(tmp_path: Path, make_image: Any) -> Any:
-    """A split of pictures of five sizes, each with one object in its middle; a function from batch size to data set."""
+    """A split of images of five sizes, each with one object in its middle; a function from batch size to data set."""
     for number, (height, width) in enumerate(SHAPES):
         make_image(tmp_path / "images" / "val" / f"{number}.png", width, height, number)
         label = tmp_path / "labels" / "val" / f"{number}.txt"
@@ -43,7 +43,7 @@ def test_runs_by_hand(rows, most, expected):
 
 @pytest.mark.parametrize("rect", [None, False])
 @pytest.mark.parametrize("size", [1, 8])
-def test_every_picture_is_padded_by_itself(sizes, size, rect):
+def test_every_image_is_padded_by_itself(sizes, size, rect):
     """32 x 32 (24 x 32 and 20 x 30), 32 x 64 (30 x 64), 64 x 32 (33 x 20), 64 x 64: whatever the size of a batch."""
     dataset = sizes(size, rect=rect)
     batches = list(load(dataset, size, 0, torch.device("cpu")))
@@ -59,10 +59,10 @@ def test_pixels_are_the_files_own(sizes):
     item = next(item for item in map(dataset.__getitem__, range(5)) if item["ori_shape"] == (33, 20))
     (gain, (left, top)) = item["ratio_pad"]
     assert (gain, left, top) == ((1.0, 1.0), 6, 15)
-    picture = item["img"].numpy().transpose(1, 2, 0)[..., ::-1].copy()  # (H, W, 3) BGR
-    assert (picture[15:48, 6:26] == read_image(Path(item["im_file"]))).all()
-    picture[15:48, 6:26] = 114
-    assert (picture == 114).all()
+    image = item["img"].numpy().transpose(1, 2, 0)[..., ::-1].copy()  # (H, W, 3) BGR
+    assert (image[15:48, 6:26] == read_image(Path(item["im_file"]))).all()
+    image[15:48, 6:26] = 114
+    assert (image == 114).all()
 
 
 def test_boxes_stay_on_their_object(sizes):

@@ -1,4 +1,4 @@
-"""Unlabelled pictures beside the training ones: how they are dealt, fitted, and kept apart from the test."""
+"""Unlabelled images beside the training ones: how they are dealt, fitted, and kept apart from the test."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pytest
 
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
-from data.detection.unpaired import LoosePictures, letterboxed, refuse_leaks
+from data.detection.unpaired import LooseImages, letterboxed, refuse_leaks
 from utils.files import UserError
 
 FILES = [Path(f"{number}.png") for number in range(5)]
 
 
-def pool(seed: int = 0) -> LoosePictures:
-    return LoosePictures(FILES, 8, seed, lambda path: np.full((2, 4, 3), int(path.stem), np.uint8))
+def pool(seed: int = 0) -> LooseImages:
+    return LooseImages(FILES, 8, seed, lambda path: np.full((2, 4, 3), int(path.stem), np.uint8))
 
 
-def test_every_picture_comes_once_before_any_comes_twice() -> None:
-    """12 items from 5 pictures: two whole deals and the start of a third."""
+def test_every_image_comes_once_before_any_comes_twice() -> None:
+    """12 items from 5 images: two whole deals and the start of a third."""
     order = [pool().chosen(3, index) for index in range(12)]
     assert sorted(order[:5]) == sorted(order[5:10]) == FILES
     assert order[:5] != order[5:10]
@@ -41,13 +41,13 @@ def test_letterbox_by_hand() -> None:
     assert (fitted[:2] == 114).all() and (fitted[2:6] == 9).all() and (fitted[6:] == 114).all()
 
 
-def test_pictures_are_rgb_tensors() -> None:
-    loose = LoosePictures(FILES, 8, 0, lambda path: np.full((8, 8, 3), (1, 2, 3), np.uint8))
+def test_images_are_rgb_tensors() -> None:
+    loose = LooseImages(FILES, 8, 0, lambda path: np.full((8, 8, 3), (1, 2, 3), np.uint8))
     assert loose(0, 0)[:, 4, 4].tolist() == [3, 2, 1]
 
 
 def test_they_ride_along_in_a_batch(tiny_set: Path) -> None:
-    """The night pictures of the tiny set as a pool: no labels, no pairing."""
+    """The night images of the tiny set as a pool: no labels, no pairing."""
     data = tiny_set / "data.yaml"
     data.write_text(data.read_text().replace("pair:", "favoured:"))
     dataset = build_dataset(load_data(data), "train", imgsz=32, augment=True, views=frozenset({"favoured"}))
@@ -64,7 +64,7 @@ def test_a_missing_line_is_named(tiny_set: Path) -> None:
 
 @pytest.mark.parametrize(("copied", "leaks"), [(True, True), (False, False)])
 def test_leaks_are_refused(tmp_path: Path, copied: bool, leaks: bool) -> None:
-    """A copy under another name is still the test picture; another picture of the same size is not."""
+    """A copy under another name is still the test image; another image of the same size is not."""
     (tmp_path / "test.bmp").write_bytes(cv2.imencode(".bmp", np.zeros((4, 4, 3), np.uint8))[1].tobytes())
     other = np.zeros((4, 4, 3), np.uint8) if copied else np.ones((4, 4, 3), np.uint8)
     (tmp_path / "pool.bmp").write_bytes(cv2.imencode(".bmp", other)[1].tobytes())
@@ -72,5 +72,5 @@ def test_leaks_are_refused(tmp_path: Path, copied: bool, leaks: bool) -> None:
         refuse_leaks([tmp_path / "pool.bmp"], [tmp_path / "test.bmp"], "my.yaml: 'favoured'")
         return
     for name in ("pool.bmp", "test.bmp"):
-        with pytest.raises(UserError, match="my.yaml: 'favoured'.*also a picture of the test split"):
+        with pytest.raises(UserError, match="my.yaml: 'favoured'.*also an image of the test split"):
             refuse_leaks([tmp_path / name], [tmp_path / "test.bmp"], "my.yaml: 'favoured'")

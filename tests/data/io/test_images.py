@@ -1,4 +1,4 @@
-"""data.io.images: sizes and completeness of pictures without decoding them."""
+"""data.io.images: sizes and completeness of images without decoding them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_one_missing_byte_is_seen_and_bytes_after_the_end_are_harmless(tmp_path,
         probe(path)
 
 
-def test_an_end_marker_inside_a_truncated_picture_does_not_deceive(tmp_path, make_image):
+def test_an_end_marker_inside_a_truncated_image_does_not_deceive(tmp_path, make_image):
     path = make_image(tmp_path / "a.jpg", width=64, height=64)
     content = path.read_bytes()
     thumbnail_end = content[:2] + b"\xff\xfe\x00\x04\xff\xd9" + content[2:]  # a comment that holds the marker
@@ -68,9 +68,9 @@ def test_exif_rotation_as_the_decoder_sees_it(tmp_path, suffix, orientation):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "an empty file"), (b"<html>404</html>", "not a picture"), (b"\xff\xd8\xff\xe0", "not a picture|truncated")],
+    [(b"", "an empty file"), (b"<html>404</html>", "not an image"), (b"\xff\xd8\xff\xe0", "not an image|truncated")],
 )
-def test_what_is_no_picture(tmp_path, content, reason):
+def test_what_is_no_image(tmp_path, content, reason):
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(Unreadable, match=reason):
         probe(tmp_path / "a.jpg")
@@ -87,7 +87,7 @@ def test_missing_files_folders_and_foreign_formats(tmp_path):
         probe(tmp_path / "b.jpg")
 
 
-def test_a_picture_bomb_is_no_picture(tmp_path, monkeypatch, make_image):
+def test_an_image_bomb_is_no_image(tmp_path, monkeypatch, make_image):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(Unreadable, match="exceeds limit"):
         probe(make_image(tmp_path / "a.png"))

@@ -1,4 +1,4 @@
-"""data.io.label_cache: an unchanged picture is not read again, and the cache can be anything without harm."""
+"""data.io.label_cache: an unchanged image is not read again, and the cache can be anything without harm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from utils.files import list_images
 
 @pytest.fixture
 def reads(monkeypatch) -> list[str]:
-    """Names of the pictures whose header was read."""
+    """Names of the images whose header was read."""
     names: list[str] = []
     real = labels.try_probe
     monkeypatch.setattr(labels, "try_probe", lambda path: (names.append(path.name), real(path))[1])
@@ -64,7 +64,7 @@ def test_a_foreign_cache_is_ignored_and_runs_nothing(tiny_set, tmp_path, monkeyp
     assert np.load(cache)["counts"].tolist() == [1, 1, 1, 1]
 
 
-def test_pictures_that_damage_later_are_found(tiny_set, tmp_path):
+def test_images_that_damage_later_are_found(tiny_set, tmp_path):
     images, cache = list_images(tiny_set / "images/train"), tmp_path / "labels.npz"
     scan(images, 2, cache=cache)
     images[0].write_bytes(b"")

@@ -1,4 +1,4 @@
-"""data.io.labels: which pictures are usable and which boxes they have; the files themselves stay as they are."""
+"""data.io.labels: which images are usable and which boxes they have; the files themselves stay as they are."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_missing_label_file_is_background_and_binary_ones_are_refused(tmp_path
         scan([image], 2)
 
 
-def test_damaged_pictures_are_listed_and_stay_as_they_are(tiny_set):
+def test_damaged_images_are_listed_and_stay_as_they_are(tiny_set):
     folder = tiny_set / "images/train"
     whole = (folder / "1.png").read_bytes()
     (folder / "1.png").write_bytes(whole[: len(whole) // 2])
@@ -119,10 +119,8 @@ def test_nothing_appears_beside_the_files(tiny_set):
 def test_empty_and_hopeless_splits(tmp_path):
     with pytest.raises(UserError, match="the 'val' split is empty"):
         scan([], 2, what="val")
-    (tmp_path / "a.jpg").write_bytes(b"no picture")
-    with pytest.raises(
-        UserError, match="the 'val' split has no usable picture of 1; the first, .*a.jpg: not a picture"
-    ):
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    with pytest.raises(UserError, match="the 'val' split has no usable image of 1; the first, .*a.jpg: not an image"):
         scan([tmp_path / "a.jpg"], 2, what="val")
 
 
@@ -133,7 +131,7 @@ def test_boxes_without_area_are_mentioned(tmp_path, caplog):
     assert "2 boxes without area are left out" in caplog.text
 
 
-def test_many_pictures_keep_their_order(tmp_path, make_image):
+def test_many_images_keep_their_order(tmp_path, make_image):
     first = make_image(tmp_path / "images/000.png")
     for number in range(1, 200):
         (tmp_path / f"images/{number:03}.png").write_bytes(first.read_bytes())
@@ -141,18 +139,16 @@ def test_many_pictures_keep_their_order(tmp_path, make_image):
     assert [label.image for label in scan(images, 1).labels] == images
 
 
-@pytest.mark.parametrize(
-    ("name", "pictures", "boxes"), [("raccoon", 200, 217), ("bccd", 364, 4886), ("exdark8", 8, 23)]
-)
-def test_real_sets(shared, name, pictures, boxes):
+@pytest.mark.parametrize(("name", "images", "boxes"), [("raccoon", 200, 217), ("bccd", 364, 4886), ("exdark8", 8, 23)])
+def test_real_sets(shared, name, images, boxes):
     folder = shared / "data" / name
     result = scan(list_images(folder / "images"), 12)
-    assert (len(result.labels), result.skipped) == (pictures, [])
+    assert (len(result.labels), result.skipped) == (images, [])
     assert sum(len(label.boxes) for label in result.labels) == boxes
 
 
 def test_share_below_by_hand():
-    """A picture of 200 x 100 px at 400: twice as large. sqrt(0.05 * 0.1 * 20000) = 10 px become 20, 40 px become 80."""
+    """An image of 200 x 100 px at 400: twice as large. sqrt(0.05 * 0.1 * 20000) = 10 px become 20, 40 px become 80."""
     label = Label(Path("a.png"), (100, 200), np.zeros((2, 1)), np.array([[0.5, 0.5, 0.05, 0.1], [0.5, 0.5, 0.2, 0.4]]))
     assert [share_below([label], side, 400) for side in (19.9, 20.1, 81)] == [0.0, 0.5, 1.0]
     assert share_below([], 12, 640) == 0.0
@@ -165,5 +161,5 @@ def test_a_split_without_labels_is_mentioned_with_the_place_that_was_looked_at()
         )
 
     (line,) = labels.unlabelled([label(), label()], "val")
-    assert "none of the 2 pictures of 'val'" in line and str(Path("set/labels/val/1.txt")) in line
+    assert "none of the 2 images of 'val'" in line and str(Path("set/labels/val/1.txt")) in line
     assert labels.unlabelled([label(), label((0.5, 0.5, 0.1, 0.1))], "val") == labels.unlabelled([], "val") == []

@@ -20,7 +20,7 @@ def begin(out: Path, **change) -> Manifest:
 def fill(out: Path, *names: str) -> None:
     manifest = begin(out)
     for name in names:
-        (out / name).write_bytes(b"picture")
+        (out / name).write_bytes(b"image")
         manifest.add({"file": name, "share": 0.1, "words": "a, b\nc"})
 
 
@@ -47,7 +47,7 @@ def test_what_is_not_surely_done_is_taken_off(tmp_path, spoil, left):
     spoil(tmp_path)
     manifest = begin(tmp_path)
     assert list(manifest.rows) == left
-    (tmp_path / "c.png").write_bytes(b"picture")
+    (tmp_path / "c.png").write_bytes(b"image")
     manifest.add({"file": "c.png", "share": 1.0, "words": ""})
     assert list(begin(tmp_path).rows) == [*left, "c.png"]
 
@@ -68,7 +68,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_a_folder_whose_pictures_are_all_gone_keeps_its_one_header(tmp_path):
+def test_a_folder_whose_images_are_all_gone_keeps_its_one_header(tmp_path):
     fill(tmp_path, "a.png")
     (tmp_path / "a.png").unlink()
     fill(tmp_path, "b.png")
@@ -77,16 +77,16 @@ def test_a_folder_whose_pictures_are_all_gone_keeps_its_one_header(tmp_path):
 
 
 def stamped(out: Path, source: Path) -> Manifest:
-    """Names of copies are those of the pictures, as .png."""
-    pictures = {f"{path.stem}.png": path for path in sorted(source.iterdir())}
-    manifest = Manifest(out, NOTE, RECIPE | {SOURCE: str(source)}, pictures)
-    for name in pictures.keys() - manifest.rows:
-        (out / name).write_bytes(b"picture")
+    """Names of copies are those of the images, as .png."""
+    images = {f"{path.stem}.png": path for path in sorted(source.iterdir())}
+    manifest = Manifest(out, NOTE, RECIPE | {SOURCE: str(source)}, images)
+    for name in images.keys() - manifest.rows:
+        (out / name).write_bytes(b"image")
         manifest.add({"file": name, "share": 0.1})
     return manifest
 
 
-def pictures(folder: Path, *names: str) -> Path:
+def images(folder: Path, *names: str) -> Path:
     folder.mkdir()
     for name in names:
         (folder / name).write_bytes(b"light")
@@ -96,7 +96,7 @@ def pictures(folder: Path, *names: str) -> Path:
 @pytest.mark.parametrize("content", [b"longer than it was", b"night"])
 def test_a_source_that_changed_is_not_done(tmp_path, content):
     """Of another size, or of the same five bytes and another time; the rows of a.jpg and b.jpg come back alike."""
-    source, out = pictures(tmp_path / "in", "a.jpg", "b.jpg"), tmp_path / "out"
+    source, out = images(tmp_path / "in", "a.jpg", "b.jpg"), tmp_path / "out"
     stamped(out, source)
     (source / "a.jpg").write_bytes(content)
     os.utime(source / "a.jpg", ns=(5, 5))
@@ -107,7 +107,7 @@ def test_a_source_that_changed_is_not_done(tmp_path, content):
 
 
 def test_a_source_that_is_gone_cannot_be_done_again(tmp_path):
-    source, out = pictures(tmp_path / "in", "a.jpg"), tmp_path / "out"
+    source, out = images(tmp_path / "in", "a.jpg"), tmp_path / "out"
     stamped(out, source)
     (source / "a.jpg").unlink()
     assert list(stamped(out, source).rows) == ["a.png"]
@@ -115,7 +115,7 @@ def test_a_source_that_is_gone_cannot_be_done_again(tmp_path):
 
 def test_folders_of_older_versions_are_gone_on_with(tmp_path):
     """Their notes name no source, and their rows have no stamp: they count as done, and new rows are like them."""
-    source = pictures(tmp_path / "in", "a.jpg", "c.jpg")
+    source = images(tmp_path / "in", "a.jpg", "c.jpg")
     fill_old(tmp_path / "out")
     assert list(stamped(tmp_path / "out", source).rows) == ["a.png", "c.png"]
     assert (tmp_path / "out" / MANIFEST).read_text() == "file,share\na.png,0.1\nc.png,0.1\n"
@@ -123,11 +123,11 @@ def test_folders_of_older_versions_are_gone_on_with(tmp_path):
 
 def fill_old(out: Path) -> None:
     manifest = begin(out)
-    (out / "a.png").write_bytes(b"picture")
+    (out / "a.png").write_bytes(b"image")
     manifest.add({"file": "a.png", "share": 0.1})
 
 
 def test_another_source_is_refused(tmp_path):
-    stamped(tmp_path / "out", pictures(tmp_path / "a", "1.jpg"))
+    stamped(tmp_path / "out", images(tmp_path / "a", "1.jpg"))
     with pytest.raises(UserError, match="begun with source .*/a, now it is .*/b.*another folder"):
-        stamped(tmp_path / "out", pictures(tmp_path / "b", "2.jpg"))
+        stamped(tmp_path / "out", images(tmp_path / "b", "2.jpg"))

@@ -20,7 +20,7 @@ def paths(*names: str) -> list[Path]:
         (["day/2.jpg", "day/1.jpg"], ["night/1.png", "night/2.png"], ["night/2.png", "night/1.png"]),
         (["day/1.jpg"], ["night/1.png", "night/spare.png"], ["night/1.png"]),
         (["day/a/1.jpg", "day/b/1.jpg"], ["night/b/1.jpg", "night/a/1.jpg"], ["night/a/1.jpg", "night/b/1.jpg"]),
-        (["day/1.jpg", "day/1.jpg"], ["night/1.jpg"], ["night/1.jpg", "night/1.jpg"]),  # a list may repeat a picture
+        (["day/1.jpg", "day/1.jpg"], ["night/1.jpg"], ["night/1.jpg", "night/1.jpg"]),  # a list may repeat an image
         (["day/1.b.jpg"], ["night/1.b.png", "night/1.png"], ["night/1.b.png"]),
         ([], ["night/1.jpg"], []),
     ],

@@ -47,7 +47,7 @@ def make(folder: Path, labels: list[Label] | None = None) -> TeacherCache:
 
 
 def test_rows_are_unit_vectors_in_the_order_of_the_labels(tmp_path: Path) -> None:
-    """(3, 4, 0, 0) has length 5. Picture 0 has rows 0 and 1, picture 2 rows 2 to 4."""
+    """(3, 4, 0, 0) has length 5. Image 0 has rows 0 and 1, image 2 rows 2 to 4."""
     labels = labels_of()
     with CacheWriter(tmp_path / "cache", meta_of(labels), labels, text) as writer:
         assert writer.missing() == [0, 1, 2]
@@ -77,7 +77,7 @@ def test_a_broken_run_goes_on_where_it_was(tmp_path: Path) -> None:
     with CacheWriter(tmp_path / "c", meta_of(labels), labels, never) as writer:
         assert writer.missing() == [0, 1]
         writer.put(0, np.eye(4)[:2])
-        with pytest.raises(ValueError, match="1 pictures are still to do"):
+        with pytest.raises(ValueError, match="1 images are still to do"):
             writer.finish()
         writer.skip(1)
         cache = writer.finish()
@@ -90,7 +90,7 @@ def test_a_broken_run_goes_on_where_it_was(tmp_path: Path) -> None:
         ({"labels": "x"}, "labels"),
         ({"prompts": "x"}, "class names or prompts"),
         ({"checkpoint": "x"}, "checkpoint"),
-        ({"mode": "crop", "short": 0}, "mode and another size of the pictures"),
+        ({"mode": "crop", "short": 0}, "mode and another size of the images"),
     ],
 )
 def test_going_on_with_something_else_is_refused(tmp_path: Path, change: dict[str, Any], named: str) -> None:
@@ -113,7 +113,7 @@ def test_a_finished_cache_is_not_written_over(tmp_path: Path) -> None:
 def test_what_cannot_be_put(tmp_path: Path, embeddings: np.ndarray) -> None:
     labels = labels_of()
     with CacheWriter(tmp_path / "c", meta_of(labels), labels, text) as writer:
-        with pytest.raises(ValueError, match=r"picture 0: embeddings .* for 2 objects"):
+        with pytest.raises(ValueError, match=r"image 0: embeddings .* for 2 objects"):
             writer.put(0, embeddings)
         assert writer.missing() == [0, 1, 2]
 

@@ -26,7 +26,7 @@ from data.soft_labels.columns import (
     with_rows,
 )
 
-SIDE, PICTURES = 96, 40
+SIDE, IMAGES = 96, 40
 
 
 class RowMosaic(MosaicShares, Mosaic):
@@ -98,10 +98,10 @@ class Probe(ViewDataset):
 
 
 def draw_set(folder: Path) -> list[Label]:
-    """Pictures of up to 30 boxes; the class number of an object is its row, so that a mismatch shows."""
+    """Images of up to 30 boxes; the class number of an object is its row, so that a mismatch shows."""
     generator = np.random.default_rng(0)
     labels, row = [], 0
-    for number in range(PICTURES):
+    for number in range(IMAGES):
         count = 0 if number % 9 == 4 else int(generator.integers(1, 31))
         sides = generator.uniform(0.1, 0.5, (count, 2))
         boxes = np.concatenate([sides / 2 + (1 - sides) * generator.random((count, 2)), sides], 1).astype(np.float32)
@@ -114,7 +114,7 @@ def draw_set(folder: Path) -> list[Label]:
 
 
 def test_thousands_of_objects_without_a_mismatch(tmp_path: Path) -> None:
-    """Mosaic, affine, mixup and both flips, five epochs; pictures without objects among them."""
+    """Mosaic, affine, mixup and both flips, five epochs; images without objects among them."""
     dataset = Probe(draw_set(tmp_path))
     kept = dropped = 0
     for epoch in range(5):
@@ -128,7 +128,7 @@ def test_thousands_of_objects_without_a_mismatch(tmp_path: Path) -> None:
 
 
 def test_the_share_is_what_is_left_of_an_object(tmp_path: Path) -> None:
-    """Affine without rotation: the box's area, over its area scaled as the picture was, is the share that travels."""
+    """Affine without rotation: the box's area, over its area scaled as the image was, is the share that travels."""
     labels = draw_set(tmp_path)[:4]
     dataset = Probe(labels)
     perspective = RowPerspective(degrees=0, translate=0.3, scale=0.0, size=(SIDE, SIDE))

@@ -1,4 +1,4 @@
-"""Made-up worlds on the disk: layout, repeatability, and what happens when something is in the way or goes wrong."""
+"""Synthetic data sets on disk: layout, repeatability, and what happens when something is in the way or goes wrong."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 from data.config import load_data
 from data.io.labels import label_path
 from data.synthetic import generate as scenes
-from data.synthetic.generate import MARKER, VERSION, is_complete, make_world, night_clip
-from data.synthetic.registry import WORLDS
+from data.synthetic.generate import MARKER, VERSION, is_complete, make_synthetic, night_clip
+from data.synthetic.registry import SYNTHETIC
 from data.synthetic.street.scene import NAMES
 from utils.files import UserError
 
@@ -25,11 +25,11 @@ FOLDERS = {"train": 2, "train_night": 2, "val": 1, "val_day": 1, "test": 1, "tes
 
 
 def tiny(root: Path, **more) -> None:
-    make_world("demo-night", root, **({"size": (96, 72), "counts": COUNTS, "workers": 1, "progress": False} | more))
+    make_synthetic("demo-night", root, **({"size": (96, 72), "counts": COUNTS, "workers": 1, "progress": False} | more))
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("worlds") / "demo-night"
     tiny(root)
     return root
@@ -39,26 +39,26 @@ def contents(root: Path) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
-def test_layout(world):
+def test_layout(synthetic):
     for name, count in FOLDERS.items():
-        images = sorted((world / "images" / name).iterdir())
+        images = sorted((synthetic / "images" / name).iterdir())
         assert len(images) == count
         for image in images:
             assert cv2.imread(str(image)).shape == (72, 96, 3)
             assert label_path(image).is_file()
-    assert [p.name for p in world.parent.iterdir()] == ["demo-night"]  # nothing left beside it
+    assert [p.name for p in synthetic.parent.iterdir()] == ["demo-night"]  # nothing left beside it
 
 
-def test_partners_share_names_and_labels(world):
+def test_partners_share_names_and_labels(synthetic):
     for light, dark in (("train", "train_night"), ("val_day", "val"), ("test_day", "test")):
-        for day in (world / "images" / light).iterdir():
-            night = world / "images" / dark / day.name
+        for day in (synthetic / "images" / light).iterdir():
+            night = synthetic / "images" / dark / day.name
             assert label_path(day).read_text() == label_path(night).read_text()
             assert cv2.imread(str(night)).mean() < 0.7 * cv2.imread(str(day)).mean()
 
 
-def test_label_rows_are_fractions(world):
-    rows = [line.split() for path in (world / "labels").rglob("*.txt") for line in path.read_text().splitlines()]
+def test_label_rows_are_fractions(synthetic):
+    rows = [line.split() for path in (synthetic / "labels").rglob("*.txt") for line in path.read_text().splitlines()]
     assert rows
     for number, *box in rows:
         assert 0 <= int(number) < len(NAMES)
@@ -66,56 +66,56 @@ def test_label_rows_are_fractions(world):
 
 
 def test_splits_draw_from_seeds_of_their_own():
-    world, plan = WORLDS["demo-night"], scenes._plan(WORLDS["demo-night"], 3, None, None)
-    jobs = scenes._jobs(world, plan)
-    assert len(jobs) == len({job.seed for job in jobs}) == sum(split.scenes for split in world.splits.values())
+    synthetic, plan = SYNTHETIC["demo-night"], scenes._plan(SYNTHETIC["demo-night"], 3, None, None)
+    jobs = scenes._jobs(synthetic, plan)
+    assert len(jobs) == len({job.seed for job in jobs}) == sum(split.scenes for split in synthetic.splits.values())
     assert jobs[0].seed == 3_000_000
     assert [job.seed for job in jobs if job.stem in ("val00000", "test00000")] == [3_200_000, 3_400_000]
 
 
-@pytest.mark.parametrize("name", WORLDS)
-def test_no_two_scenes_of_a_world_share_a_seed(name):
-    jobs = scenes._jobs(WORLDS[name], scenes._plan(WORLDS[name], 0, None, None))
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_no_two_scenes_of_a_synthetic_share_a_seed(name):
+    jobs = scenes._jobs(SYNTHETIC[name], scenes._plan(SYNTHETIC[name], 0, None, None))
     assert len({job.seed for job in jobs}) == len(jobs)
 
 
-def test_the_streets_are_those_of_version_1(world):
+def test_the_streets_are_those_of_version_1(synthetic):
     """Whoever changes what a seed draws counts VERSION up, and this with it."""
-    texts = [(world / "labels" / name).read_text() for name in ("train/train00000.txt", "test/test00000.txt")]
+    texts = [(synthetic / "labels" / name).read_text() for name in ("train/train00000.txt", "test/test00000.txt")]
     assert (VERSION, hashlib.sha256("".join(texts).encode()).hexdigest()[:12]) == (1, "b2004ae99b73")
 
 
-def test_same_seed_same_bytes_also_on_two_processes(world, tmp_path):
+def test_same_seed_same_bytes_also_on_two_processes(synthetic, tmp_path):
     tiny(tmp_path / "again", workers=2)
-    assert contents(tmp_path / "again") == contents(world)
+    assert contents(tmp_path / "again") == contents(synthetic)
 
 
-def test_other_seed_other_pictures(world, tmp_path):
+def test_other_seed_other_images(synthetic, tmp_path):
     tiny(tmp_path / "other", seed=1, counts={"train": 1, "val": 0, "test": 0})
     assert (tmp_path / "other/images/train/train00000.jpg").read_bytes() != (
-        world / "images/train/train00000.jpg"
+        synthetic / "images/train/train00000.jpg"
     ).read_bytes()
     assert list((tmp_path / "other/images/val").iterdir()) == []
 
 
-def test_a_whole_world_is_left_alone(world):
-    before = {p: p.stat().st_mtime_ns for p in world.rglob("*")}
-    make_world("demo-night", world, progress=False)  # nothing asked for in particular
-    tiny(world)  # exactly what stands there
-    assert {p: p.stat().st_mtime_ns for p in world.rglob("*")} == before
+def test_a_whole_synthetic_is_left_alone(synthetic):
+    before = {p: p.stat().st_mtime_ns for p in synthetic.rglob("*")}
+    make_synthetic("demo-night", synthetic, progress=False)  # nothing asked for in particular
+    tiny(synthetic)  # exactly what stands there
+    assert {p: p.stat().st_mtime_ns for p in synthetic.rglob("*")} == before
 
 
 @pytest.mark.parametrize("asked", [{"seed": 1}, {"size": (64, 64)}, {"counts": {"train": 5}}])
-def test_asking_for_another_world_in_the_same_place(world, asked):
-    with pytest.raises(UserError, match="holds another made-up world"):
-        tiny(world, **asked)
+def test_asking_for_another_synthetic_in_the_same_place(synthetic, asked):
+    with pytest.raises(UserError, match="holds another synthetic data set"):
+        tiny(synthetic, **asked)
 
 
-def test_a_world_of_another_version(tmp_path):
+def test_a_synthetic_of_another_version(tmp_path):
     marker = {"world": "demo-night", "version": 0, "seed": 0}
     (tmp_path / MARKER).write_text(json.dumps(marker))
     with pytest.raises(UserError, match="another version"):
-        make_world("demo-night", tmp_path, progress=False)
+        make_synthetic("demo-night", tmp_path, progress=False)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_world_of_another_version(tmp_path):
 )
 def test_mistakes_are_named_and_leave_nothing(tmp_path, name, options, match):
     with pytest.raises(UserError, match=match):
-        make_world(name, tmp_path / "world", progress=False, **options)
+        make_synthetic(name, tmp_path / "world", progress=False, **options)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -143,7 +143,7 @@ def test_what_is_in_the_way_is_kept(tmp_path, taken):
     else:
         root.mkdir()
         (root / "mine.txt").write_text("mine")
-    with pytest.raises(UserError, match="no made-up world"):
+    with pytest.raises(UserError, match="no synthetic data set"):
         tiny(root)
     assert "mine" in (root.read_text() if taken == "file" else (root / "mine.txt").read_text())
 
@@ -179,7 +179,7 @@ def test_what_a_killed_run_left_is_swept_away(tmp_path):
 
 
 def test_a_faster_process_wins(tmp_path):
-    """Two processes draw the same world: the second finds it there, and is content."""
+    """Two processes draw the same synthetic data set: the second finds it there, and is content."""
     tiny(tmp_path / "world", counts={"train": 1, "val": 0, "test": 0})
     second = tmp_path / ".world.cc.partial"
     second.mkdir()
@@ -193,8 +193,8 @@ def test_a_read_only_place(tmp_path):
         tiny(tmp_path / "file" / "world")
 
 
-def test_the_data_yaml_has_the_world_made_where_it_is_missing(tmp_path, root, monkeypatch):
-    """`demo:` asks for the world; training then finds pairs, nights and days."""
+def test_the_data_yaml_has_the_synthetic_made_where_it_is_missing(tmp_path, root, monkeypatch):
+    """`demo:` asks for the synthetic data set; training then finds pairs, nights and days."""
     (tmp_path / "mine.yaml").write_text((root / "data" / "demo-night.yaml").read_text())
     monkeypatch.chdir(tmp_path)
     config = load_data(str(tmp_path / "mine.yaml"), make_demo=lambda name, folder: tiny(folder))

@@ -1,4 +1,4 @@
-"""The table of made-up worlds, against the data YAMLs that name them."""
+"""The table of synthetic data sets, against the data YAMLs that name them."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ import cv2
 import pytest
 
 from data.io.labels import label_path
-from data.synthetic.generate import make_world
-from data.synthetic.registry import LOWRES, WORLDS, find_world
+from data.synthetic.generate import make_synthetic
+from data.synthetic.registry import LOWRES, SYNTHETIC, find_synthetic
 from data.synthetic.street.scene import NAMES
 from utils.files import UserError, load_yaml
 
 
-def test_a_world_is_found_by_its_name() -> None:
-    assert find_world("demo-sea").name == "demo-sea"
-    with pytest.raises(UserError, match="'demo-see': there is no such world.*demo-sea"):
-        find_world("demo-see")
+def test_a_synthetic_is_found_by_its_name() -> None:
+    assert find_synthetic("demo-sea").name == "demo-sea"
+    with pytest.raises(UserError, match="'demo-see': there is no such set.*demo-sea"):
+        find_synthetic("demo-see")
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_every_row_has_one_way_to_be_drawn(name):
-    world = WORLDS[name]
-    assert world.name == name and (world.scene is None) != (world.writer is None)
+    synthetic = SYNTHETIC[name]
+    assert synthetic.name == name and (synthetic.scene is None) != (synthetic.writer is None)
 
 
-def test_the_data_yaml_names_this_world(root):
+def test_the_data_yaml_names_this_synthetic(root):
     content = load_yaml(root / "data" / "demo-night.yaml")
-    assert tuple(content["names"].values()) == NAMES == WORLDS[content["demo"]].names
-    folders = {folder for split in WORLDS[content["demo"]].splits.values() for folder in split.folders}
+    assert tuple(content["names"].values()) == NAMES == SYNTHETIC[content["demo"]].names
+    folders = {folder for split in SYNTHETIC[content["demo"]].splits.values() for folder in split.folders}
     assert {content[key] for key in ("train", "pair", "val", "val2", "test", "test2")} == {
         f"images/{f}" for f in folders
     }
 
 
-@pytest.mark.parametrize("name", [name for name, world in WORLDS.items() if world.writer is None])
-def test_every_world_is_drawn_as_its_data_yaml_says(name, tmp_path, root):
-    counts = dict.fromkeys(WORLDS[name].splits, 1)
-    make_world(name, tmp_path / name, size=(96, 72), counts=counts, workers=1, progress=False)
+@pytest.mark.parametrize("name", [name for name, synthetic in SYNTHETIC.items() if synthetic.writer is None])
+def test_every_synthetic_is_drawn_as_its_data_yaml_says(name, tmp_path, root):
+    counts = dict.fromkeys(SYNTHETIC[name].splits, 1)
+    make_synthetic(name, tmp_path / name, size=(96, 72), counts=counts, workers=1, progress=False)
     said = load_yaml(root / "data" / f"{name}.yaml")
-    assert list(said["names"].values()) == list(WORLDS[name].names)
+    assert list(said["names"].values()) == list(SYNTHETIC[name].names)
     for split in ("train", "val", "test"):
-        (picture,) = (tmp_path / name / said[split]).iterdir()
-        small = LOWRES in WORLDS[name].splits[split].folders.values()
-        height, width, _ = cv2.imread(str(picture)).shape
+        (image,) = (tmp_path / name / said[split]).iterdir()
+        small = LOWRES in SYNTHETIC[name].splits[split].folders.values()
+        height, width, _ = cv2.imread(str(image)).shape
         assert (height, width) == (72, 96) or (small and 18 <= height < 72 and 24 <= width < 96)
-        assert label_path(picture).is_file()
+        assert label_path(image).is_file()

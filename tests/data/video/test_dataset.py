@@ -71,7 +71,7 @@ def test_a_video_that_ends_before_the_first_wanted_frame_is_read_from_its_start(
 
 
 def test_a_short_video_is_looped(folders: Path) -> None:
-    """12 frames at interval 4 are frames 0, 4, 8; a clip of 5 goes on with 0 and 4: grey 10, 26, 42, 10, 26."""
+    """12 frames at interval 4 are frames 0, 4, 8; a clip of 5 resumes 0 and 4: grey 10, 26, 42, 10, 26."""
     for cache in ("none", "ram"):
         clips = ClipSet(one(folders / "train/Sit/Sit_1.avi"), ClipShape(5, 4, 16), cache=cache)
         clip = clips[0]["img"][0]  # (3, T, S, S)
@@ -86,18 +86,18 @@ def test_memory_gives_the_frames_that_the_file_gives(folders: Path) -> None:
 
 
 def test_every_frame_is_cut_alike() -> None:
-    """One picture five times: five equal frames, whatever the window, mirrored or not."""
-    picture = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    """One image five times: five equal frames, whatever the window, mirrored or not."""
+    image = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     for window in (Window(2, 5, 16, 20, False), Window(2, 5, 16, 20, True)):
-        clip = assemble([cut(picture, window, 16)], 5)
+        clip = assemble([cut(image, window, 16)], 5)
         assert clip.shape == (5, 16, 16, 3) and (clip == clip[:1]).all()
-    plain, flipped = (cut(picture, Window(0, 0, 16, 16, flip), 16) for flip in (False, True))
+    plain, flipped = (cut(image, Window(0, 0, 16, 16, flip), 16) for flip in (False, True))
     assert np.array_equal(plain[:, ::-1], flipped)
-    assert np.array_equal(plain, picture[:16, :16])
-    assert np.array_equal(assemble([plain], 1)[0], picture[:16, :16, ::-1])  # RGB of the files' BGR
+    assert np.array_equal(plain, image[:16, :16])
+    assert np.array_equal(assemble([plain], 1)[0], image[:16, :16, ::-1])  # RGB of the files' BGR
 
 
-def test_windows_lie_in_the_picture_and_are_as_large_as_published() -> None:
+def test_windows_lie_in_the_image_and_are_as_large_as_published() -> None:
     """Of 60 px, a side over at most 288 / 224, times at most the root of 1.25: 41 to 67 px, cut off at 60."""
     rng = np.random.default_rng(0)
     for _ in range(200):
@@ -173,7 +173,7 @@ def test_a_video_that_breaks_off_gives_the_frames_it_has(tmp_path: Path) -> None
     assert clip.shape == (1, 3, 12, 16, 16)
 
 
-def test_a_picture_of_another_size_is_scaled_to_the_first(tmp_path: Path) -> None:
+def test_an_image_of_another_size_is_scaled_to_the_first(tmp_path: Path) -> None:
     """Two concatenated MJPEG streams: 24 x 32 px, then 48 x 64 px."""
     data = b""
     for size in ((24, 32), (48, 64)):

@@ -10,10 +10,10 @@ from data.video.low_light import darken_clip
 
 
 def still_clip(frames: int = 8, size: int = 48) -> np.ndarray:
-    """One smooth colour picture, `frames` times."""
+    """One smooth colour image, `frames` times."""
     ramp = np.linspace(60, 250, size).astype(np.uint8)
-    picture = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], np.uint8(160)), 2)
-    return np.repeat(picture[None], frames, 0)
+    image = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None], np.uint8(160)), 2)
+    return np.repeat(image[None], frames, 0)
 
 
 def test_exposure_and_colour_stand_still_and_noise_does_not() -> None:
@@ -26,7 +26,7 @@ def test_exposure_and_colour_stand_still_and_noise_does_not() -> None:
 
 
 def test_it_is_the_night_of_low_light() -> None:
-    """Averaged over 24 frames and 8 x 8 px, noise is gone: what is left is low_light's own picture of that seed."""
+    """Averaged over 24 frames and 8 x 8 px, noise is gone: what is left is low_light's own image of that seed."""
     clip = still_clip(24)
     one, _ = low_light(torch.from_numpy(clip[:1]).permute(0, 3, 1, 2).float() / 255, [3])
     expected = torch.nn.functional.avg_pool2d(one[0] * 255, 8).numpy()

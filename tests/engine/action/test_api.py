@@ -1,4 +1,4 @@
-"""Task action through every door, on six tiny films; its learners, its timeline, and what it refuses."""
+"""Task action through every script, on six tiny films; its learners, its timeline, and what it refuses."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def small_network() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def world(small_network: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic(small_network: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six small films by day, darkened as they are loaded; the same six for val and test at night. And a trained run."""
     root = tmp_path_factory.mktemp("arid")
     for seed in range(6):
@@ -81,9 +81,9 @@ def world(small_network: None, tmp_path_factory: pytest.TempPathFactory) -> Path
     return root
 
 
-def test_a_run_leaves_plain_weights(world: Path) -> None:
-    weights = world / "runs/a/weights"
-    rows = list(csv.DictReader((world / "runs/a/results.csv").open()))
+def test_a_run_leaves_plain_weights(synthetic: Path) -> None:
+    weights = synthetic / "runs/a/weights"
+    rows = list(csv.DictReader((synthetic / "runs/a/results.csv").open()))
     assert {"train/day", "train/night", "train/byol", "night/top1", "night/top5"} <= rows[0].keys()
     Small(6).load_state_dict(torch.load(weights / "best.pt", weights_only=True))
     classifier = load_clip_classifier(weights / "best.safetensors")
@@ -92,10 +92,10 @@ def test_a_run_leaves_plain_weights(world: Path) -> None:
     assert load_clip_classifier(weights / "best.pt").names == classifier.names
 
 
-def test_validate_and_compare_measure_the_same(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    weights, data = world / "runs/a/weights/best.safetensors", str(world / "data.yaml")
+def test_validate_and_compare_measure_the_same(synthetic: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights, data = synthetic / "runs/a/weights/best.safetensors", str(synthetic / "data.yaml")
     found = engine.validate(
-        data=data, weights=weights, task="test", project=world / "measured", device="cpu", plots=False
+        data=data, weights=weights, task="test", project=synthetic / "measured", device="cpu", plots=False
     )
     assert "small" in capsys.readouterr().out
     (report,) = found.reports
@@ -106,15 +106,15 @@ def test_validate_and_compare_measure_the_same(world: Path, capsys: pytest.Captu
     )
     assert (found.save_dir / "metrics.csv").is_file()
     (again,) = action.examine(weights, data, "test", "cpu")
-    assert again.metrics == report.metrics and len(again.pictures) == 6
+    assert again.metrics == report.metrics and len(again.per_image) == 6
 
 
-def test_detect_paints_a_timeline(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = world / "test" / "Walk"
+def test_detect_paints_a_timeline(synthetic: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = synthetic / "test" / "Walk"
     result = engine.detect(
-        weights=world / "runs/a/weights/best.pt",
+        weights=synthetic / "runs/a/weights/best.pt",
         source=str(source),
-        project=world / "seen",
+        project=synthetic / "seen",
         device="cpu",
         save_csv=True,
     )
@@ -127,13 +127,13 @@ def test_detect_paints_a_timeline(world: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("ending", ["txt", "streams"])  # one after the other, or in turn
 def test_a_video_named_twice_has_two_timelines(
-    world: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+    synthetic: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A clip of 2 every 8. spans 9 frames: of each of the two, 1-9 are settled first and 18-20 last."""
-    video = next((world / "test" / "Walk").iterdir())
+    video = next((synthetic / "test" / "Walk").iterdir())
     (tmp_path / f"l.{ending}").write_text(f"{video}\n{video}\n")
     result = engine.detect(
-        weights=world / "runs/a/weights/best.pt", source=tmp_path / f"l.{ending}", project=tmp_path, device="cpu"
+        weights=synthetic / "runs/a/weights/best.pt", source=tmp_path / f"l.{ending}", project=tmp_path, device="cpu"
     )
     said = capsys.readouterr().out
     assert all(f"video {n}/2 ({frames}/20)" in said for n in (1, 2) for frames in ("1-9", "18-20"))
@@ -154,7 +154,7 @@ def test_a_video_named_twice_has_two_timelines(
     ],
 )
 def test_ctrl_c_keeps_the_timeline(
-    world: Path,
+    synthetic: Path,
     tmp_path: Path,
     calls: int,
     kept: int,
@@ -170,7 +170,7 @@ def test_ctrl_c_keeps_the_timeline(
         return real(self, frames)
 
     monkeypatch.setattr(action_detect.Classifying, "__call__", interrupted)
-    given = {"weights": world / "runs/a/weights/best.pt", "source": str(world / "test/Walk"), "device": "cpu"}
+    given = {"weights": synthetic / "runs/a/weights/best.pt", "source": str(synthetic / "test/Walk"), "device": "cpu"}
     with pytest.raises(KeyboardInterrupt) if kept < 20 else nullcontext():
         engine.detect(**given, project=tmp_path)
     said = capsys.readouterr().out
@@ -180,13 +180,13 @@ def test_ctrl_c_keeps_the_timeline(
     assert read_back(tmp_path / "exp" / "test4.mp4")[0] == kept
 
 
-def test_detect_refuses_pictures_and_what_means_nothing(world: Path, make_image: Any) -> None:
-    weights = world / "runs/a/weights/best.pt"
-    picture = make_image(world / "still.png")
-    with pytest.raises(UserError, match="is a picture"):
-        engine.detect(weights=weights, source=str(picture), device="cpu")
+def test_detect_refuses_images_and_what_means_nothing(synthetic: Path, make_image: Any) -> None:
+    weights = synthetic / "runs/a/weights/best.pt"
+    image = make_image(synthetic / "still.png")
+    with pytest.raises(UserError, match="is an image"):
+        engine.detect(weights=weights, source=str(image), device="cpu")
     with pytest.raises(UserError, match="--iou-thres: means nothing for task 'action'"):
-        engine.detect(weights=weights, source=str(world / "test/Walk"), iou_thres=0.3, device="cpu")
+        engine.detect(weights=weights, source=str(synthetic / "test/Walk"), iou_thres=0.3, device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -197,28 +197,33 @@ def test_detect_refuses_pictures_and_what_means_nothing(world: Path, make_image:
         ({"data": "two.yaml"}, "names 2 classes, the network has 6"),
     ],
 )
-def test_detect_wants_a_name_for_each_class(world: Path, options: dict[str, Any], said: str) -> None:
-    shutil.copy(world / "runs/a/weights/best.pt", world / "bare.pt")
-    (world / "two.yaml").write_text("path: .\ntask: action\nnames: {0: a, 1: b}\n")
-    placed = {key: str(world / name) if name else None for key, name in options.items()}
-    given = {"weights": world / "runs/a/weights/best.pt", "source": str(world / "test/Walk"), "device": "cpu", **placed}
+def test_detect_wants_a_name_for_each_class(synthetic: Path, options: dict[str, Any], said: str) -> None:
+    shutil.copy(synthetic / "runs/a/weights/best.pt", synthetic / "bare.pt")
+    (synthetic / "two.yaml").write_text("path: .\ntask: action\nnames: {0: a, 1: b}\n")
+    placed = {key: str(synthetic / name) if name else None for key, name in options.items()}
+    given = {
+        "weights": synthetic / "runs/a/weights/best.pt",
+        "source": str(synthetic / "test/Walk"),
+        "device": "cpu",
+        **placed,
+    }
     with pytest.raises(UserError, match=said):
         action_detect.detect(**given)
 
 
-def test_export_agrees_with_the_network(world: Path) -> None:
-    result = engine.export(weights=world / "runs/a/weights/best.safetensors", include=("onnx", "torchscript"))
+def test_export_agrees_with_the_network(synthetic: Path) -> None:
+    result = engine.export(weights=synthetic / "runs/a/weights/best.safetensors", include=("onnx", "torchscript"))
     assert all(file.is_file() and result.differences[kind] < 1e-4 for kind, file in result.files.items())
     assert sorted(file.name for file in result.files.values()) == ["best.onnx", "best.torchscript"]
     with pytest.raises(UserError, match="openvino"):
-        engine.export(weights=world / "runs/a/weights/best.safetensors", include=("openvino",))
+        engine.export(weights=synthetic / "runs/a/weights/best.safetensors", include=("openvino",))
 
 
-def test_a_run_goes_on_where_it_stopped(world: Path) -> None:
+def test_a_run_goes_on_where_it_stopped(synthetic: Path) -> None:
     """Resumed after its last epoch, a run measures again and is done; other options are refused."""
-    assert len(engine.train(resume=str(world / "runs/a"), device="cpu").rows) == 1
+    assert len(engine.train(resume=str(synthetic / "runs/a"), device="cpu").rows) == 1
     with pytest.raises(UserError, match="--frames cannot change"):
-        engine.train(resume=str(world / "runs/a"), frames=4)
+        engine.train(resume=str(synthetic / "runs/a"), frames=4)
 
 
 @pytest.mark.parametrize(
@@ -231,10 +236,10 @@ def test_a_run_goes_on_where_it_stopped(world: Path) -> None:
         ({"mosaic": 0.5}, "--mosaic: means nothing for task 'action'"),
     ],
 )
-def test_what_training_refuses(world: Path, options: dict[str, Any], said: str) -> None:
+def test_what_training_refuses(synthetic: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        action.train(data=str(world / "data.yaml"), project=world / "refused", **{**TINY, **options})
-    assert not (world / "refused").exists()
+        action.train(data=str(synthetic / "data.yaml"), project=synthetic / "refused", **{**TINY, **options})
+    assert not (synthetic / "refused").exists()
 
 
 @pytest.mark.parametrize(
@@ -247,20 +252,20 @@ def test_what_training_refuses(world: Path, options: dict[str, Any], said: str) 
     ],
 )
 def test_a_plan_says_what_clips_are(
-    world: Path, tmp_path: Path, options: dict[str, Any], masks: bool, size: int, workers: int
+    synthetic: Path, tmp_path: Path, options: dict[str, Any], masks: bool, size: int, workers: int
 ) -> None:
-    data = str(world / "data.yaml")
+    data = str(synthetic / "data.yaml")
     plan = make_plan({"data": data, "project": tmp_path, "cfg": "small", "frames": 4, "interval": 3, **options})
     assert (plan.masks, plan.shape, plan.workers(torch.device("cpu"))) == (masks, ClipShape(4, 3, size), workers)
     assert plan.options["imgsz"] == size and plan.hyper.nbs == plan.train.batch_size == 16
 
 
-def test_training_never_sees_a_test_video(world: Path) -> None:
+def test_training_never_sees_a_test_video(synthetic: Path) -> None:
     for held_out in ("val/Walk/val4.avi", "test/Walk/test4.avi"):
-        copy = Path(shutil.copy(world / held_out, world / "train/Walk/copy.avi"))
+        copy = Path(shutil.copy(synthetic / held_out, synthetic / "train/Walk/copy.avi"))
         try:
             with pytest.raises(UserError, match="copy.avi is also"):
-                action.train(data=str(world / "data.yaml"), project=world / "leak", **TINY)
+                action.train(data=str(synthetic / "data.yaml"), project=synthetic / "leak", **TINY)
         finally:
             copy.unlink()
 
@@ -337,8 +342,8 @@ def test_probabilities_by_hand(plain: str) -> None:
 
 
 def test_frames_are_brightened_one_by_one() -> None:
-    """Two clips of two frames are pictures 0 to 3: the first clip's frames, then the second's."""
-    numbered = brightened(torch.zeros(2, 3, 2, 4, 4), lambda pictures: pictures + torch.arange(4.0).view(4, 1, 1, 1))
+    """Two clips of two frames are images 0 to 3: the first clip's frames, then the second's."""
+    numbered = brightened(torch.zeros(2, 3, 2, 4, 4), lambda images: images + torch.arange(4.0).view(4, 1, 1, 1))
     assert numbered.shape == (2, 3, 2, 4, 4) and numbered[:, 0, :, 0, 0].tolist() == [[0.0, 1.0], [2.0, 3.0]]
 
 
@@ -367,7 +372,7 @@ def test_videos_are_measured_by_hand(plain: str, together: int) -> None:
     )  # fmt: skip
     assert report.metrics == {"top1": 0.5, "top5": 1.0} and report.images == 2 and network.training
     assert [(row["class"], row["top1"]) for row in report.per_class] == [("a", 1.0), ("b", 0.0)]
-    assert [picture.file for picture in report.pictures] == ["0.avi", "1.avi"]
+    assert [image.file for image in report.per_image] == ["0.avi", "1.avi"]
 
 
 def test_a_running_video_is_classified_by_hand(plain: str) -> None:
@@ -454,7 +459,7 @@ def test_a_watcher_settles_half_clips() -> None:
     seen: list[list[int]] = []
 
     def classify(frames: Any) -> np.ndarray:
-        seen.append([int(picture[0, 0, 0]) for picture in frames])
+        seen.append([int(image[0, 0, 0]) for image in frames])
         return np.array([0.2, 0.8])
 
     watcher = Watcher(classify, ClipShape(3, 2, 8))
@@ -484,7 +489,7 @@ def test_a_watcher_brings_frames_to_one_size() -> None:
     shapes: list[tuple[int, ...]] = []
 
     def classify(frames: Any) -> np.ndarray:
-        shapes.extend(picture.shape for picture in frames)
+        shapes.extend(image.shape for image in frames)
         return np.array([1.0])
 
     watcher = Watcher(classify, ClipShape(2, 1, 8))

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import engine
-import train as train_door
-import val as val_door
+import train as train_script
+import val as val_script
 from engine.checkpoint.weights import load_weights
 from engine.classification import evaluation as classification_evaluation
 from engine.classification.trainer import ClassTrainer
@@ -35,11 +35,11 @@ def words(options: dict[str, Any]) -> list[str]:
     return [f"{key}={value}" for key, value in options.items()]
 
 
-def test_the_doors(given, capsys):
-    assert train_door.main(words(given)) == 0
+def test_the_scripts(given, capsys):
+    assert train_script.main(words(given)) == 0
     folder = given["project"] / "exp"
     said = capsys.readouterr().out
-    assert "method wiid" in said and "12 train, 6 val, 6 val2 pictures" in said
+    assert "method wiid" in said and "12 train, 6 val, 6 val2 images" in said
     rows = read_csv(folder / "results.csv")
     wanted = {"train/day", "train/night", "train/byol", "train/mmd", "night/top1", "night/top5", "day/top1", "day/top5"}
     assert len(rows) == 2 and wanted < rows[0].keys()
@@ -47,7 +47,7 @@ def test_the_doors(given, capsys):
     assert (args["task"], args["method"], args["imgsz"], args["optimizer"]) == ("classify", "wiid", 32, "Adam")
     plain = torch.load(folder / "weights" / "best.pt", weights_only=True)
     assert plain.keys() == TinyNetwork(3).state_dict().keys()
-    assert val_door.main(["--data", given["data"], "--weights", str(folder / "weights/best.safetensors"), "--task", "test",
+    assert val_script.main(["--data", given["data"], "--weights", str(folder / "weights/best.safetensors"), "--task", "test",
                           "--enhance", "gamma", "--project", str(given["project"])]) == 0  # fmt: skip
     found = read_csv(given["project"] / "exp2" / "metrics.csv")
     assert [row["class"] for row in found if row["condition"] == "night"] == ["all", *NAMES]
@@ -97,14 +97,14 @@ def test_a_start_from_weights_of_other_classes_leaves_the_head_out(given, tmp_pa
     assert torch.equal(trained["body.0.weight"], network.state_dict()["body.0.weight"])
 
 
-def test_compare_looks_at_top1_over_seeds_and_pictures(given, monkeypatch):
+def test_compare_looks_at_top1_over_seeds_and_images(given, monkeypatch):
     monkeypatch.setattr(comparison_tables, "plot_comparison", lambda *given: None)
     options = {key: value for key, value in given.items() if key != "project"} | {"epochs": 1}
     pair = "wiid byol_weight=0 use_mmd=false mask_squares=0 mask_saliency=0"
     result = engine.compare(**options, run=("none", pair), seeds=2, resamples=100, project=given["project"])
     assert [row["condition"] for row in result.summary] == ["night", "day"] * 2 and "top5 sd" in result.summary[0]
     row = result.differences[0]
-    assert (row["metric"], row["condition"], row["resampled"]) == ("top1", "night", "2 seeds x 6 pictures")
+    assert (row["metric"], row["condition"], row["resampled"]) == ("top1", "night", "2 seeds x 6 images")
     top1 = [outcome.reports[0].metrics["top1"] for outcome in result.outcomes]
     assert row["difference"] == pytest.approx((top1[1] + top1[3] - top1[0] - top1[2]) / 2)
 
@@ -138,7 +138,7 @@ def nothing(root: Path) -> None:
         (nothing, {"device": "cpu,cpu"}, "trains on one device"),
         (nothing, {"weights": "there-is-none.pt"}, "there is no such file"),
         (edit("favoured: nights\n", ""), {"use_mmd": True}, "names no unlabelled training nights"),
-        (edit("favoured: nights\n", "favoured: test\n"), {}, "also a picture of the test split"),
+        (edit("favoured: nights\n", "favoured: test\n"), {}, "also an image of the test split"),
         (without_val, {}, "there is no 'val' split to choose the best epoch with"),
         (edit("task: classify", "task: clasify"), {}, "'task: clasify' is not known"),
     ],

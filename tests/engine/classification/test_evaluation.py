@@ -22,7 +22,7 @@ def probabilities(*first: list[int]) -> torch.Tensor:
 def test_by_hand():
     """Truth a, a, b, g: the first guess is right for the first only; g comes last of seven for the fourth.
 
-    top-1 1/4; top-5 3/4. Class a: 1/2 and 1; b: 0 and 1; g: 0 and 0. No other class has pictures.
+    top-1 1/4; top-5 3/4. Class a: 1/2 and 1; b: 0 and 1; g: 0 and 0. No other class has images.
     """
     found = probabilities([0], [1, 0], [0, 1], [0, 1, 2, 3, 4, 5])
     report = report_of(
@@ -34,23 +34,23 @@ def test_by_hand():
         ("b", 1, 0.0, 1.0),
         ("g", 1, 0.0, 0.0),
     ]
-    assert [bool(picture.tp[0, 0]) for picture in report.pictures] == [True, False, False, False]
+    assert [bool(image.tp[0, 0]) for image in report.per_image] == [True, False, False, False]
     assert [row["class"] for row in table([report])] == ["all", "a", "b", "g"]
     assert Outcome("none", 0, [report]).line().startswith("none, seed 0: night top1 0.250")
 
 
 def test_resampled_shares():
-    """One run right on every picture, one on none: every resample differs by 1."""
+    """One run right on every image, one on none: every resample differs by 1."""
     truth, reports = torch.tensor([0, 1, 2]), {}
     for run, shift in (("none", 1), ("wiid", 0)):
         guessed = probabilities(*([(number + shift) % 3] for number in range(3)))
         reports[run] = report_of(guessed, truth, list("123"), NAMES, split="test", condition="night", speed={})
     outcomes = [Outcome(run, 0, [report]) for run, report in reports.items()]
     (row,) = Study(["none", "wiid"], ["night"], outcomes, ["top1"], 100, usual=("top1", "top5")).differences()
-    assert (row["difference"], row["low"], row["high"], row["resampled"]) == (1.0, 1.0, 1.0, "3 pictures")
+    assert (row["difference"], row["low"], row["high"], row["resampled"]) == (1.0, 1.0, 1.0, "3 images")
 
 
-def test_confusion_pictures(tmp_path):
+def test_confusion_images(tmp_path):
     plot_confusion(torch.eye(2), torch.tensor([0, 0]), {0: "a", 1: "b"}, tmp_path / "new")
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
         "confusion_matrix.png",

@@ -52,10 +52,10 @@ def test_number_of_squares(side: int, share: float, count: int):
     assert square_count(224, side, share) == count
 
 
-def test_squares_are_of_their_side_and_belong_to_the_picture():
+def test_squares_are_of_their_side_and_belong_to_the_image():
     """One square of 8 px on 16 px covers 64 pixels: int(256 * .25 / 64) = 1."""
     keep = squares([5, 6, 5], 16, 8, 0.25)
-    assert keep.shape == (3, 1, 16, 16) and [int((1 - picture).sum()) for picture in keep] == [64, 64, 64]
+    assert keep.shape == (3, 1, 16, 16) and [int((1 - image).sum()) for image in keep] == [64, 64, 64]
     assert torch.equal(keep[0], keep[2]) and not torch.equal(keep[0], keep[1])
 
 

@@ -1,4 +1,4 @@
-"""What tasks classify and action share: resuming, names of classes, and one report a split."""
+"""What tasks classify and action share: resuming, names of classes, and one report per split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 from data.config import DataConfig
 from engine.action.api import CLIPS
 from engine.checkpoint.classifier import Classifier, Recogniser
-from engine.classification.api import PICTURES
+from engine.classification.api import IMAGES
 from engine.classification.shared import check_names
 from engine.tasks import TASKS, entry
 from engine.training.resume import resumed
@@ -33,7 +33,7 @@ def test_a_resumed_run_goes_on_in_its_folder():
 
 
 @pytest.mark.parametrize(
-    ("what", "option"), [(PICTURES, "keep_videos"), (PICTURES, "batch_size"), (CLIPS, "frames"), (CLIPS, "lr0")]
+    ("what", "option"), [(IMAGES, "keep_videos"), (IMAGES, "batch_size"), (CLIPS, "frames"), (CLIPS, "lr0")]
 )
 def test_what_may_not_change(what, option):
     wanted = f"so --{option.replace('_', '-')} cannot change. Beside --resume, only these may: --device, --workers"
@@ -67,7 +67,7 @@ def test_one_report_a_split(capsys):
     """Confusion matrices go to val, named as its condition, and to test-night."""
     seen: list[dict[str, Any]] = []
     what = replace(
-        PICTURES,
+        IMAGES,
         dataset=lambda config, split, network: SimpleNamespace(split=split, skipped=[(f"{split}.png", "is empty")]),
         evaluate=lambda network, dataset, names, **how: seen.append(how) or dataset.split,
     )
@@ -82,11 +82,11 @@ def test_one_report_a_split(capsys):
 
 def test_what_imgsz_and_the_last_line_make_of_a_network():
     classifier = Classifier(nn.Identity(), "resnet18", None, 32)
-    assert PICTURES.described(PICTURES.resized(classifier, 64)) == "resnet18 at 64 px"
+    assert IMAGES.described(IMAGES.resized(classifier, 64)) == "resnet18 at 64 px"
 
 
-@pytest.mark.parametrize("what", [PICTURES, CLIPS])
+@pytest.mark.parametrize("what", [IMAGES, CLIPS])
 def test_the_table_of_tasks_leads_here(what):
     assert what.task in TASKS and all(
-        entry(door, what.task).__self__ is what for door in ("train", "validate", "examine")
+        entry(script, what.task).__self__ is what for script in ("train", "validate", "examine")
     )

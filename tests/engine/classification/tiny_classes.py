@@ -62,13 +62,13 @@ def write_classes(root: Path, train: int = 4, held_out: int = 2) -> dict[str, An
 
 
 def put(path: Path, image: np.ndarray) -> None:
-    """Write a picture (H, W, 3) BGR."""
+    """Write an image (H, W, 3) BGR."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), image)
 
 
 def draw(rng: np.random.Generator, kind: int, side: int = 40) -> np.ndarray:
-    """A noisy picture with one thing of a kind."""
+    """A noisy image with one thing of a kind."""
     image = rng.integers(60, 120, (side, side, 3), dtype=np.uint8)
     x, y = (int(v) for v in rng.integers(6, 12, 2))
     colour = tuple(int(v) for v in rng.integers(150, 255, 3))

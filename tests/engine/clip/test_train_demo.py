@@ -15,7 +15,7 @@ from engine.clip.load import DEMO, load_clip
 from engine.clip.train_demo import BORDER, EVERY_NAME, SIDE, Shown, contrast, cut, drawn, train_demo_clip
 from engine.options.prepare_teacher import TeacherOptions
 from engine.preparation.soft_labels import teacher
-from tests.engine.tiny import write_world
+from tests.engine.tiny import write_dataset
 
 FULL = SIDE + 2 * BORDER
 
@@ -39,15 +39,15 @@ def test_contrast_by_hand(names: list[int], scale: float, expected: float) -> No
 
 def test_cut_stretches_the_box_to_the_middle() -> None:
     """A white bar of 16 x 32 px: the inner 64 px of the cut are white, the border is black but for the smoothing."""
-    picture = np.zeros((120, 160, 3), np.uint8)
-    picture[40:72, 60:76] = 255
-    found = cut(picture, (68 / 160, 56 / 120, 16 / 160, 32 / 120)).float()
+    image = np.zeros((120, 160, 3), np.uint8)
+    image[40:72, 60:76] = 255
+    found = cut(image, (68 / 160, 56 / 120, 16 / 160, 32 / 120)).float()
     assert found.shape == (3, FULL, FULL)
     assert found[:, BORDER + 6 : -BORDER - 6, BORDER + 6 : -BORDER - 6].min() > 250
     assert found[:, :1].max() < 128 and found[:, :, :1].max() < 128
 
 
-def test_cut_at_the_border_of_the_picture() -> None:
+def test_cut_at_the_border_of_the_image() -> None:
     assert cut(np.full((40, 50, 3), 9, np.uint8), (0.5, 0.5, 1.0, 1.0)).unique().tolist() == [9]
 
 
@@ -55,9 +55,9 @@ def test_what_it_learns_from() -> None:
     """Words of the classes, and more: forms and colours that are in no class. The same seed shows the same."""
     assert set(NAMES) < set(EVERY_NAME) and len(EVERY_NAME) == 12 * 11
     first, again, other = drawn(1, 1, 2), drawn(1, 1, 2), drawn(2, 1, 2)
-    assert first.pictures.dtype == torch.uint8 and first.pictures.shape[1:] == (3, FULL, FULL)
-    assert len(first.names) == len(first.pictures) >= 8 + 2
-    assert torch.equal(first.pictures, again.pictures) and torch.equal(first.names, again.names)
+    assert first.images.dtype == torch.uint8 and first.images.shape[1:] == (3, FULL, FULL)
+    assert len(first.names) == len(first.images) >= 8 + 2
+    assert torch.equal(first.images, again.images) and torch.equal(first.names, again.names)
     assert not torch.equal(first.names, other.names)
 
 
@@ -79,8 +79,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
     open_clip_or_skip()
     monkeypatch.setattr(module, "BATCH", 4)
     generator = torch.Generator().manual_seed(0)
-    pictures = torch.randint(0, 256, (8, 3, FULL, FULL), dtype=torch.uint8, generator=generator)
-    return Shown(pictures, torch.arange(8))
+    images = torch.randint(0, 256, (8, 3, FULL, FULL), dtype=torch.uint8, generator=generator)
+    return Shown(images, torch.arange(8))
 
 
 def test_the_same_seed_gives_the_same_weights(shown: Shown, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_its_weights_go_the_way_of_any_checkpoint(shown: Shown, tmp_path: Path) 
     train_demo_clip(tmp_path / "clip.safetensors", shown=shown, steps=1)
     clip = load_clip(DEMO, tmp_path / "clip.safetensors")
     assert (clip.side, clip.model.visual.attnpool.positional_embedding.shape[0]) == (SIDE, (SIDE // 32) ** 2 + 1)
-    write_world(tmp_path, pictures=2)
+    write_dataset(tmp_path, images=2)
     for mode in ("roi", "crop"):
         options = TeacherOptions(
             data=str(tmp_path / "world.yaml"), model=DEMO, checkpoint=tmp_path / "clip.safetensors",

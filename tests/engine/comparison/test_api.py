@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-import compare as door
+import compare as script
 from engine.checkpoint import save_checkpoint
 from engine.comparison import report as comparison_tables
 from engine.comparison.api import RunSpec, compare, parse_run
-from engine.evaluation.evaluator import PictureStats, Report
+from engine.evaluation.evaluator import ImageStats, Report
 from models.detector import build
 from utils.files import UserError
 from utils.tables import read_csv
@@ -53,14 +53,14 @@ def examine(best: Path, options: Mapping[str, Any]) -> list[Report]:
         gain = 0.2 if condition == "night" and options.get("method") == "wiid" else 0.0
         value = 0.3 + gain + options["seed"] / 100
         right = np.repeat(np.array([[True], [False]]), 10, 1)
-        seen = [PictureStats(f"{i}.png", right, np.array([0.9, 0.4]), np.zeros(2), np.zeros(1)) for i in range(3)]
+        seen = [ImageStats(f"{i}.png", right, np.array([0.9, 0.4]), np.zeros(2), np.zeros(1)) for i in range(3)]
         metrics = {"precision": value, "recall": value, "mAP50": value, "mAP50-95": value / 2}
         reports.append(Report(condition, split, 3, 3, metrics, [], {"inference": 1.0}, tuple(seen)))
     return reports
 
 
 @pytest.fixture(autouse=True)
-def no_pictures(monkeypatch) -> None:
+def no_images(monkeypatch) -> None:
     """Drawing is tested where it is done."""
     monkeypatch.setattr(comparison_tables, "plot_comparison", lambda *given: None)
 
@@ -125,9 +125,9 @@ def test_the_same_command_goes_on_and_trains_nothing_twice(given, capsys):
     assert "already there" in capsys.readouterr().out
     kept = next(outcome for outcome in second.outcomes if (outcome.run, outcome.seed) == ("wiid", 1))
     assert kept.reports == first.outcomes[3].reports
-    assert [p.file for p in kept.reports[0].pictures] == ["0.png", "1.png", "2.png"]
-    assert kept.reports[0].pictures[2].tp.shape == (2, 10)
-    assert second.differences[0]["resampled"] == "3 seeds x 3 pictures"
+    assert [p.file for p in kept.reports[0].per_image] == ["0.png", "1.png", "2.png"]
+    assert kept.reports[0].per_image[2].tp.shape == (2, 10)
+    assert second.differences[0]["resampled"] == "3 seeds x 3 images"
 
 
 @pytest.mark.parametrize("change", [{"epochs": 3}, {"restart": True}, {"split": "val"}])
@@ -250,14 +250,14 @@ def test_a_real_checkpoint_is_measured_on_the_test_splits(given, tmp_path):
     assert row["train_seconds"] > 0
 
 
-def test_door(given, capsys):
-    assert door.main(["--run", "wid", f"--data={given['data']}"]) == 2
+def test_script(given, capsys):
+    assert script.main(["--run", "wid", f"--data={given['data']}"]) == 2
     assert "wiid" in capsys.readouterr().err
 
 
 def test_help_does_not_load_torch():
     code = "import sys, compare\ntry: compare.main(['--help'])\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
-    root = Path(door.__file__).parent
+    root = Path(script.__file__).parent
     answer = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert answer.stdout.strip().endswith("False")
     assert "--seeds" in answer.stdout

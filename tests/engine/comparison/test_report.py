@@ -8,28 +8,28 @@ import numpy as np
 import pytest
 
 from engine.comparison.report import Outcome, Study, markdown, matches_of, notes_of, raw_rows, save_study
-from engine.evaluation.evaluator import PictureStats, Report, average
+from engine.evaluation.evaluator import ImageStats, Report, average
 from utils.metrics.bootstrap import resampled_map
 from utils.tables import read_csv
 
 
-def pictures(quality: float, seed: int = 0, count: int = 40) -> tuple[PictureStats, ...]:
-    """Pictures of two objects; a detector of this quality finds so many of them, and is wrong once a picture."""
+def images(quality: float, seed: int = 0, count: int = 40) -> tuple[ImageStats, ...]:
+    """Images of two objects; a detector of this quality finds so many of them, and is wrong once per image."""
     rng = np.random.default_rng(seed)
     made = []
     for number in range(count):
         right = np.append(rng.random(2) < quality, False)
         conf = np.append(rng.uniform(0.5, 1.0, 2), rng.uniform(0.0, 0.7))
         tp = np.repeat(right[:, None], 10, 1)
-        made.append(PictureStats(f"{number}.png", tp, conf, np.array([0.0, 1, 0]), np.array([0.0, 1])))
+        made.append(ImageStats(f"{number}.png", tp, conf, np.array([0.0, 1, 0]), np.array([0.0, 1])))
     return tuple(made)
 
 
 def outcome(run: str, seed: int, night: float, day: float = 0.9, raw: bool = True) -> Outcome:
-    """An outcome measured by night and by day; with `raw`, the numbers belong to the pictures."""
+    """An outcome measured by night and by day; with `raw`, the numbers belong to the images."""
     reports = []
     for condition, split, quality in (("night", "test", night), ("day", "test2", day)):
-        seen = pictures(quality, seed) if raw else ()
+        seen = images(quality, seed) if raw else ()
         value = float(average(list(seen), {0: "cat", 1: "dog"}).box.map50) if raw else quality
         metrics = {"precision": 0.5, "recall": 0.5, "mAP50": value, "mAP50-95": value / 2}
         reports.append(Report(condition, split, 40, 80, metrics, [], {}, seen))
@@ -94,14 +94,14 @@ def test_a_clear_difference_by_night_and_none_by_day():
     night, day = study(*outcomes).differences()
     assert night["verdict"] == "better"
     assert 0.1 < night["low"] < night["difference"] < night["high"]
-    assert night["resampled"] == "3 seeds x 40 pictures"
+    assert night["resampled"] == "3 seeds x 40 images"
     assert (day["difference"], day["verdict"]) == (0.0, "no difference shown")  # the same detections
     assert day["seeds ahead"] == "0 of 3"
 
 
-def test_one_seed_is_resampled_over_pictures_alone():
+def test_one_seed_is_resampled_over_images_alone():
     rows = study(outcome("none", 0, 0.3), outcome("wiid", 0, 0.8)).differences()
-    assert (rows[0]["resampled"], rows[0]["verdict"]) == ("40 pictures", "better")
+    assert (rows[0]["resampled"], rows[0]["verdict"]) == ("40 images", "better")
 
 
 def test_without_matches_seeds_alone_are_resampled():
@@ -121,7 +121,7 @@ def test_the_stricter_metric_is_the_mean_over_levels():
 
 
 def test_matches_give_back_the_metric_of_the_report():
-    seen = pictures(0.6)
+    seen = images(0.6)
     whole = resampled_map(matches_of(seen, 0), np.ones((1, len(seen)), int))
     assert whole == pytest.approx([average(list(seen), {0: "cat", 1: "dog"}).box.map50])
 
@@ -169,20 +169,20 @@ def test_line_of_an_outcome():
     assert Outcome("none", 2, error="why").line() == "none, seed 2: failed: why"
 
 
-def test_a_metric_over_some_classes_and_one_that_pictures_do_not_give():
-    """APr is the mAP over class 1 alone, resampled by pictures; APs is not in the matches, so only seeds are drawn."""
+def test_a_metric_over_some_classes_and_one_that_images_do_not_give():
+    """APr is the mAP over class 1 alone, resampled by images; APs is not in the matches, so only seeds are drawn."""
     outcomes = []
     for run, quality in (("none", 0.3), ("wiid", 0.8)):
         for seed in (0, 1):
             made = outcome(run, seed, quality)
             for report in made.reports:
-                ones = np.ones((1, len(report.pictures)), int)
-                levels = [resampled_map(matches_of(report.pictures, level, [1]), ones)[0] for level in range(10)]
+                ones = np.ones((1, len(report.per_image)), int)
+                levels = [resampled_map(matches_of(report.per_image, level, [1]), ones)[0] for level in range(10)]
                 report.metrics.update(APr=float(np.mean(levels)), APs=quality)
             outcomes.append(made)
     made = Study(["none", "wiid"], ["night", "day"], outcomes, ["APr", "APs"], 200, {"APr": [1]})
     rare, small = (next(row for row in made.differences() if row["metric"] == name) for name in ("APr", "APs"))
-    assert (rare["verdict"], rare["resampled"]) == ("better", "2 seeds x 40 pictures")
+    assert (rare["verdict"], rare["resampled"]) == ("better", "2 seeds x 40 images")
     assert rare["low"] < rare["difference"] < rare["high"]
     assert (small["difference"], small["resampled"]) == (pytest.approx(0.5), "2 seeds")
     assert {"mAP50", "mAP50-95", "APr", "APs"} <= made.summary()[0].keys()
@@ -192,7 +192,7 @@ def test_matches_of_one_class():
     """A detector that finds class 0 only is perfect over class 0 and worth nothing over class 1."""
     right = np.array([True, False])
     seen = (
-        PictureStats(
+        ImageStats(
             "a.png", np.repeat(right[:, None], 10, 1), np.array([0.9, 0.8]), np.array([0.0, 1]), np.array([0.0, 1])
         ),
     )

@@ -24,7 +24,7 @@ QUICK = {
 
 
 def noise(folder: Path, count: int, low: int, high: int) -> Path:
-    """`count` pictures of different shapes with values between low and high."""
+    """`count` images of different shapes with values between low and high."""
     folder.mkdir()
     for number in range(count):
         pixels = np.random.default_rng(number).integers(low, high, (40 + number, 50, 3), dtype=np.uint8)
@@ -36,7 +36,7 @@ def noise(folder: Path, count: int, low: int, high: int) -> Path:
 def folders(tmp_path: Path) -> dict[str, Path]:
     """Three days, one of them damaged besides, and two nights."""
     day, night = noise(tmp_path / "day", 3, 90, 250), noise(tmp_path / "night", 2, 0, 60)
-    (day / "broken.png").write_bytes(b"no picture")
+    (day / "broken.png").write_bytes(b"no image")
     return {"day": day, "night": night}
 
 
@@ -62,7 +62,7 @@ def test_weights_are_written_and_say_how(folders, tmp_path, capsys):
     assert generator.nce_channels == (3, 4, 8, 8) and not result.interrupted
     with safe_open(out, framework="pt") as file:
         facts = file.metadata()
-    assert (facts["network"], facts["epoch"], facts["pictures"]) == ("cut", "3", "[3, 2]")
+    assert (facts["network"], facts["epoch"], facts["images"]) == ("cut", "3", "[3, 2]")
     assert '"width": 2, "blocks": 1' in facts["options"] and str(tmp_path) not in str(facts)
     assert sorted(path.name for path in out.parent.rglob("*")) == [
         "epoch_002.png", "epoch_003.png", "mine", "mine.safetensors", "resume.previous.pt", "resume.pt",
@@ -80,14 +80,14 @@ def test_the_sheet_shows_days_beside_what_is_made_of_them(folders, tmp_path):
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(folders, tmp_path, monkeypatch, capsys):
-    """Three steps an epoch; stopped in the fifth, so within the second epoch, of which nothing is left."""
+    """Three steps per epoch; stopped in the fifth, so within the second epoch, of which nothing is left."""
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     expected = prepare("train-darkener", **folders, out=whole, **QUICK)
     with monkeypatch.context() as patch:
         stop_in(patch, 5)
         first = prepare("train-darkener", **folders, out=parts, **QUICK)
     assert first.interrupted and len(first.epochs) == 1
-    assert f"go on with: python prepare.py train-darkener --day {folders['day']}" in capsys.readouterr().out
+    assert f"resume: python prepare.py train-darkener --day {folders['day']}" in capsys.readouterr().out
     rest = prepare("train-darkener", **folders, resume=tmp_path / "parts", device="cpu")
     assert (rest.out, first.epochs + rest.epochs) == (parts, expected.epochs)
     states = [load_generator(path).state_dict() for path in (whole, parts)]
@@ -101,7 +101,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(folders, tmp_path, monke
     [
         ({"width": 4}, "--width 4: .* begun with 2"),
         ({"out": "other.safetensors"}, "--out .*other.safetensors"),
-        ({"night": "day"}, "other pictures than when"),
+        ({"night": "day"}, "other images than when"),
         ({"resume": "day"}, "no readable resume state"),
         ({"resume": "foreign.pt"}, "no state of prepare.py train-darkener"),
     ],
@@ -156,10 +156,10 @@ def test_the_published_schedule(epoch, share):
     assert rate_share(epoch, TrainDarkenerOptions()) == pytest.approx(share)
 
 
-def test_cuts_are_squares_of_the_picture_at_times_mirrored():
-    """A picture whose value is 100 row + column: any cut of 3 px of 5 starts at 0 to 2 and rises by 1 or -1 across."""
-    picture = (100 * torch.arange(5).view(5, 1) + torch.arange(5)).expand(40, 3, 5, 5)
-    made = cuts(picture, 3, torch.Generator().manual_seed(0))[:, 0]
+def test_cuts_are_squares_of_the_image_at_times_mirrored():
+    """An image whose value is 100 row + column: any cut of 3 px of 5 starts at 0 to 2 and rises by 1 or -1 across."""
+    image = (100 * torch.arange(5).view(5, 1) + torch.arange(5)).expand(40, 3, 5, 5)
+    made = cuts(image, 3, torch.Generator().manual_seed(0))[:, 0]
     assert set((made[:, 0, 1] - made[:, 0, 0]).tolist()) == {1, -1}
     assert set((made[:, 0] // 100).unique().tolist()) == {0, 1, 2}
     assert set((made.amin(2)[:, 0] % 100).tolist()) == {0, 1, 2}
@@ -175,7 +175,7 @@ def test_means():
     [
         ({"day": None}, "--day DIR and --night DIR"),
         ({"night": "day"}, "the folder of --day too"),
-        ({"night": "bad"}, "none of its pictures can be read"),
+        ({"night": "bad"}, "none of its images can be read"),
         ({"day": "nowhere"}, "no such folder"),
         ({"out": "weights.pt"}, "ends in .safetensors"),
         ({"out": "taken.safetensors"}, "is there already"),
@@ -187,7 +187,7 @@ def test_means():
 def test_mistakes_write_nothing(folders, tmp_path, options, message):
     (tmp_path / "taken.safetensors").write_text("mine")
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "a.png").write_bytes(b"no picture")
+    (tmp_path / "bad" / "a.png").write_bytes(b"no image")
     before = sorted(tmp_path.rglob("*"))
     moved = {key: tmp_path / value if isinstance(value, str) else value for key, value in options.items()}
     given = {**folders, "out": tmp_path / "new" / "a.safetensors", **QUICK, **moved}

@@ -50,7 +50,7 @@ def grey(level: float, height: int = 8, width: int = 8) -> Tensor:
         (0.25, 0.5),  # g = ln .5 / ln .25 = .5
         (0.125, 0.5),  # g = 1/3
         (0.5, 0.5),  # g = 1
-        (0.8, 0.8),  # bright pictures are left as they are
+        (0.8, 0.8),  # bright images are left as they are
         (0.01, 0.01**0.2),  # g = .15 would be below the limit
         (0.0, 0.0),
         (1.0, 1.0),
@@ -60,12 +60,12 @@ def test_gamma_by_hand(level, expected):
     assert gamma(grey(level)).unique().tolist() == pytest.approx([expected], rel=1e-5)
 
 
-def test_gamma_takes_each_picture_by_itself():
+def test_gamma_takes_each_image_by_itself():
     both = torch.cat([grey(0.25), grey(0.8)])
     assert torch.allclose(gamma(both).mean((1, 2, 3)), torch.tensor([0.5, 0.8]))
 
 
-def test_gamma_of_a_picture_of_two_levels():
+def test_gamma_of_an_image_of_two_levels():
     """Half 0, half .5: mean .25, g = .5: 0 and sqrt(.5)."""
     image = torch.cat([grey(0.0), grey(0.5)], 3)
     assert gamma(image).unique().tolist() == pytest.approx([0.0, math.sqrt(0.5)])
@@ -83,7 +83,7 @@ def test_clahe_is_opencv_s_on_the_lightness():
 
 @pytest.mark.parametrize("rows", [1, 5, 19, 20, 100])
 def test_bands_change_nothing(network, rows):
-    """Seven 3 x 3 convolutions reach 7 px: a band with so many rows around it is the same as in the whole picture."""
+    """Seven 3 x 3 convolutions reach 7 px: a band with so many rows around it is the same as in the whole image."""
     assert REACH == 7
     images = torch.rand(2, 3, 20, 13)
     assert torch.allclose(in_bands(network, images, most=2 * 13 * rows), network(images)[0], atol=1e-6)
@@ -122,28 +122,28 @@ def test_none_is_none():
 
 
 def test_padding_stays_and_is_not_seen(network):
-    """Pictures of three places in grey come out as they do alone; equal places go together."""
+    """Images of three places in grey come out as they do alone; equal places go together."""
     enhancer = Enhancer("test", lambda images: in_bands(network, images))
     areas = [(2, 0, 20, 24), (2, 0, 20, 24), (0, 6, 24, 12)]
     images = torch.full((3, 3, 24, 24), 114 / 255)
-    pictures = [0.2 * torch.rand(1, 3, height, width) for _, _, height, width in areas]
-    for image, picture, (top, left, height, width) in zip(images, pictures, areas, strict=True):
-        image[:, top : top + height, left : left + width] = picture[0]
+    imgs = [0.2 * torch.rand(1, 3, height, width) for _, _, height, width in areas]
+    for image, img, (top, left, height, width) in zip(images, imgs, areas, strict=True):
+        image[:, top : top + height, left : left + width] = img[0]
     before = images.clone()
     found = enhancer.within(images, areas)
     assert (images == before).all()
-    for image, picture, (top, left, height, width) in zip(found, pictures, areas, strict=True):
+    for image, img, (top, left, height, width) in zip(found, imgs, areas, strict=True):
         inside = image[:, top : top + height, left : left + width].clone()
-        assert torch.allclose(inside, enhancer(picture)[0], atol=1e-6)
+        assert torch.allclose(inside, enhancer(img)[0], atol=1e-6)
         image[:, top : top + height, left : left + width] = 114 / 255
     assert (found == 114 / 255).all()
 
 
-def test_a_picture_of_bytes_keeps_its_channels_apart():
+def test_an_image_of_bytes_keeps_its_channels_apart():
     """Blue-green-red in and out: only blue is doubled."""
     enhancer = Enhancer("test", lambda images: images * torch.tensor([1.0, 1.0, 2.0]).view(1, 3, 1, 1))
     image = np.array([[[10, 20, 30], [200, 20, 30]]], np.uint8)
-    assert enhancer.picture(image).tolist() == [[[20, 20, 30], [255, 20, 30]]]
+    assert enhancer.image(image).tolist() == [[[20, 20, 30], [255, 20, 30]]]
 
 
 def test_the_caller_s_step_comes_first():

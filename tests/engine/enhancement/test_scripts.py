@@ -29,8 +29,8 @@ def given(tiny_set: Path, checkpoint: Path, tmp_path: Path) -> dict[str, Any]:
     return {**folders, "imgsz": 64, "batch_size": 2, "plots": False, "workers": 0, "device": "cpu"}
 
 
-def test_the_network_sees_brightened_pictures_in_grey_padding(tiny_set):
-    """Pictures of 32 x 24 become 64 x 48 in 96 x 64, as Ultralytics pads rectangles: a half is picture."""
+def test_the_network_sees_brightened_images_in_grey_padding(tiny_set):
+    """Images of 32 x 24 become 64 x 48 in 96 x 64, as Ultralytics pads rectangles: a half is image."""
     config = load_data(tiny_set / "data.yaml")
     dataset = build_dataset(config, "val", imgsz=64, batch_size=2, stride=32, rect=True)
     model, seen = build("yolov5n.yaml", config.names).eval(), []
@@ -72,7 +72,7 @@ def test_without_it_nothing_is_said(given, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"enhance": "gamma", "slice": 32}, "--enhance: --slice reads pictures.*prepare.py enhance"),
+        ({"enhance": "gamma", "slice": 32}, "--enhance: --slice reads images.*prepare.py enhance"),
         ({"enhance": "gamma", "enhance_scale": 4}, "only zero-dce has a network with scale"),
         ({"enhance_weights": "mine.pt"}, "--enhance none: only zero-dce"),
         ({"enhance": "zero-dce", "enhance_weights": "mine.pt"}, "mine.pt: there is no such file"),
@@ -86,8 +86,8 @@ def test_mistakes_write_nothing(given, options, message):
     assert not given["project"].exists()
 
 
-def test_detect_brightens_the_picture_before_all_else(monkeypatch, make_image, tmp_path, checkpoint):
-    """A picture of mean .25 comes to .5 = 127.5 by gamma; the caller's own step, here halving, comes first."""
+def test_detect_brightens_the_image_before_all_else(monkeypatch, make_image, tmp_path, checkpoint):
+    """An image of mean .25 comes to .5 = 127.5 by gamma; the caller's own step, here halving, comes first."""
     asked: list[Any] = []
 
     def spy(options: Any, preprocess: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`prepare.py train-enhancer`: learns from dark pictures alone, the same from the same seed, written whole."""
+"""`prepare.py train-enhancer`: learns from dark images alone, the same from the same seed, written whole."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ QUICK = {"epochs": 2, "batch_size": 2, "imgsz": 32, "lr": 1e-3, "device": "cpu"}
 
 @pytest.fixture
 def dark(tmp_path: Path) -> Path:
-    """Five dark pictures of different shapes, and one that is damaged."""
+    """Five dark images of different shapes, and one that is damaged."""
     folder, random = tmp_path / "dark", np.random.default_rng(0)
     folder.mkdir()
     for number, (height, width) in enumerate([(40, 50), (32, 32), (20, 60), (64, 48), (33, 31)]):
         pixels = random.integers(0, 70, (height, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
-    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "broken.png").write_bytes(b"no image")
     return folder
 
 
@@ -39,13 +39,13 @@ def test_weights_are_written_and_say_how(dark, tmp_path, capsys):
     assert load_zero_dce(out).scale == 1
     with safe_open(out, framework="pt") as file:
         facts = file.metadata()
-    assert facts["epoch"] == "2" and facts["pictures"] == "5" and '"lr": 0.001' in facts["options"]
+    assert facts["epoch"] == "2" and facts["images"] == "5" and '"lr": 0.001' in facts["options"]
     assert list(out.parent.iterdir()) == [out]
     said = capsys.readouterr().out
     assert "epoch 2/2: loss" in said and "broken.png" in said
 
 
-def test_the_loss_falls_and_pictures_become_brighter(dark, tmp_path):
+def test_the_loss_falls_and_images_become_brighter(dark, tmp_path):
     result = prepare("train-enhancer", source=dark, out=tmp_path / "a.safetensors", **{**QUICK, "epochs": 12})
     first, last = (sum(v for k, v in terms.items() if k != "grey") for terms in (result.epochs[0], result.epochs[-1]))
     assert last < first
@@ -92,7 +92,7 @@ def test_squares_do_not_depend_on_memory(dark, monkeypatch):
         ({"source": None}, "--source DIR"),
         ({"out": "weights.pt"}, "ends in .safetensors"),
         ({"out": "taken.safetensors"}, "is there already"),
-        ({"source": "bad"}, "none of its pictures can be read"),
+        ({"source": "bad"}, "none of its images can be read"),
         ({"source": "nowhere"}, "no such folder"),
         ({"weights": "taken.safetensors"}, "taken.safetensors"),
     ],
@@ -100,7 +100,7 @@ def test_squares_do_not_depend_on_memory(dark, monkeypatch):
 def test_mistakes_write_nothing(dark, tmp_path, options, message):
     (tmp_path / "taken.safetensors").write_text("mine")
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "a.png").write_bytes(b"no picture")
+    (tmp_path / "bad" / "a.png").write_bytes(b"no image")
     paths = {key: value and tmp_path / value for key, value in options.items()}
     given = {"source": dark, "out": tmp_path / "new" / "a.safetensors", **QUICK, **paths}
     with pytest.raises(UserError, match=message):

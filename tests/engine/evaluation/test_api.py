@@ -62,7 +62,7 @@ def test_everything_that_can_be_written(given):
         "metrics.csv",
         "val-day/BoxPR_curve.png",
         "val-day/confusion_matrix.png",
-        "val-day/pictures.jpg",
+        "val-day/images.jpg",
         "val-day/predictions.json",
         "val2-night/labels.json",
         "val2-night/labels/0.txt",
@@ -87,16 +87,16 @@ def test_train_split_and_verbose(given, capsys):
     assert "dog" in capsys.readouterr().out
 
 
-def test_speed_is_one_picture_at_a_time(given, capsys):
+def test_speed_is_one_image_at_a_time(given, capsys):
     result = validate(**{**given, "task": "speed"})
     (day, night) = rows_of(result.save_dir / "speed.csv")
     total = sum(float(day[f"{stage} ms"]) for stage in ("preprocess", "inference", "postprocess"))
     assert float(day["total ms"]) == pytest.approx(total)
     assert float(night["images per s"]) == pytest.approx(1000 / float(night["total ms"]))
-    assert all(len(picture.conf) == 0 for picture in result.reports[0].pictures)  # at the confidence of use
+    assert all(len(image.conf) == 0 for image in result.reports[0].per_image)  # at the confidence of use
 
 
-def test_study_writes_a_text_a_condition_and_a_picture(given):
+def test_study_writes_a_text_a_condition_and_an_image(given):
     result = validate(**{**given, "task": "study", "study_sizes": (32, 33, 64)})
     assert [row["imgsz"] for row in result.rows] == [32, 32, 64, 64]
     text = (result.save_dir / "study_data-night_best.txt").read_text().splitlines()
@@ -114,8 +114,8 @@ def test_size_is_rounded_up_to_the_stride(given, capsys):
     assert "--imgsz 33 becomes 64" in capsys.readouterr().out
 
 
-def test_unreadable_pictures_and_crowded_ones_are_named(given, tiny_set, capsys):
-    (tiny_set / "images" / "val" / "9.png").write_bytes(b"no picture")
+def test_unreadable_images_and_crowded_ones_are_named(given, tiny_set, capsys):
+    (tiny_set / "images" / "val" / "9.png").write_bytes(b"no image")
     (tiny_set / "labels" / "val" / "0.txt").write_text("0 0.5 0.5 0.2 0.2\n1 0.4 0.4 0.2 0.2\n")
     result = validate(**{**given, "max_det": 1})
     printed = capsys.readouterr().out
@@ -159,7 +159,7 @@ def test_lvis_numbers_by_frequency(given, tiny_set, capsys):
 
 
 def test_lvis_counts_where_no_letters_are_given(given, tiny_set, capsys):
-    """Each class is in two training pictures: rare. A third has no picture."""
+    """Each class is in two training images: rare. A third has no image."""
     (tiny_set / "data.yaml").write_text(DATA + CONDITIONS)
     result = validate(**given, protocol="lvis")
     assert "APr" in result.reports[0].metrics
@@ -173,11 +173,11 @@ def test_coco_numbers_stand_once(given, capsys):
     assert not set(validate(**given).reports[0].metrics) - set(evaluation.METRICS)  # nothing more unless asked for
 
 
-def test_slices_through_the_door(given, monkeypatch):
-    """Pictures of 32 x 24 in tiles of 32 are one tile each; the options arrive where they act."""
+def test_slices_through_the_script(given, monkeypatch):
+    """Images of 32 x 24 in tiles of 32 are one tile each; the options arrive where they act."""
     asked: list[object] = []
-    real = evaluation.sliced_pictures
-    monkeypatch.setattr(evaluation, "sliced_pictures", lambda *a: asked.append(a[2]) or real(*a))
+    real = evaluation.sliced_images
+    monkeypatch.setattr(evaluation, "sliced_images", lambda *a: asked.append(a[2]) or real(*a))
     usual = validate(**given)
     sliced = validate(**given, slice=32, overlap=0.5, merge="nms", save_json=True)
     assert asked == [Slicing(32, 0.5, "nms", 32, 32)] * 2
@@ -232,7 +232,7 @@ def test_table_has_one_row_of_all_classes_first():
     assert [(row["class"], row["instances"]) for row in table([report])] == [("all", 7), ("cat", 2)]
 
 
-def test_door(given, capsys):
+def test_script(given, capsys):
     words = [f"--{key.replace('_', '-')}={value}" for key, value in given.items()]
     assert val.main(words) == 0
     assert val.main([*words, "--task", "test"]) == 2
@@ -290,14 +290,14 @@ def test_native_is_named_everywhere(given, capsys):
     info = json.loads((result.save_dir / "val-day" / "labels.json").read_text())["info"]
     assert "native" in info["description"]
     printed = capsys.readouterr().out
-    assert "native: every picture at its own size" in printed and "resolution" in printed
+    assert "native: every image at its own size" in printed and "resolution" in printed
 
 
 def test_native_sees_other_pixels_than_usual(given):
-    """Pictures of 24 x 32 px: the usual way brings them to 64, and the untrained network scores them otherwise."""
+    """Images of 24 x 32 px: the usual way brings them to 64, and the untrained network scores them otherwise."""
     usual, native = (validate(**{**given, "imgsz": 64, "native": on}) for on in (False, True))
     assert usual.reports[0].resolution == "upsampled"
-    first = [result.reports[0].pictures[0].conf[:5].tolist() for result in (usual, native)]
+    first = [result.reports[0].per_image[0].conf[:5].tolist() for result in (usual, native)]
     assert first[0] != first[1]
 
 

@@ -20,16 +20,16 @@ def add(folder, text: str):
 
 
 @pytest.mark.parametrize(
-    ("pictures", "expected"),
+    ("images", "expected"),
     [({0: 1, 1: 10}, ("r", "r", "")), ({0: 11, 1: 100}, ("c", "c", "")), ({0: 101, 2: 5000}, ("f", "", "f"))],
 )
-def test_letters_by_hand(pictures, expected):
-    """To 10 pictures rare, to 100 common; a class counts once in a picture."""
-    assert letters_of(([number, number] for number, n in pictures.items() for _ in range(n)), 3) == expected
+def test_letters_by_hand(images, expected):
+    """To 10 images rare, to 100 common; a class counts once in an image."""
+    assert letters_of(([number, number] for number, n in images.items() for _ in range(n)), 3) == expected
 
 
-def test_letters_are_counted_in_the_training_pictures(tiny_set):
-    """Two training pictures show each class."""
+def test_letters_are_counted_in_the_training_images(tiny_set):
+    """Two training images show each class."""
     found = long_tail_of(load_data(tiny_set))
     assert found.frequency == ("r", "r") and found.verified is None
     assert found.of(str(tiny_set / "images/val/0.png")) is None
@@ -52,7 +52,7 @@ def test_what_cannot_be_used(tiny_set):
 
 
 @pytest.mark.parametrize(("line", "message"), [("", "there is no 'train' split"), ("train: gone", "which is missing")])
-def test_without_training_pictures_the_letters_must_be_given(tiny_set, line, message):
+def test_without_training_images_the_letters_must_be_given(tiny_set, line, message):
     (tiny_set / "data.yaml").write_text(f"{line}\nval: images/val\nnames: [cat, dog]\n")
     with pytest.raises(UserError, match=message + ".*Add a line such as 'frequency"):
         long_tail_of(load_data(tiny_set, need=["val"]))

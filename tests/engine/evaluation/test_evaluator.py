@@ -21,7 +21,7 @@ from engine.evaluation import evaluator as evaluation
 from engine.evaluation.class_frequency import LongTail
 from engine.evaluation.evaluator import (
     ImageResult,
-    PictureStats,
+    ImageStats,
     average,
     enough,
     evaluate_detector,
@@ -50,14 +50,14 @@ class Oracle(nn.Module):
         generator = torch.Generator().manual_seed(len(self.waiting))
         batch, _, height, width = images.shape
         out = torch.rand(batch, 4 + len(self.names), 100, generator=generator) * 0.002
-        for picture in out:
+        for image in out:
             classes, boxes = self.waiting.pop(0)
             for row, (kind, box) in enumerate([pair for pair in zip(classes, boxes, strict=True) for _ in range(3)]):
                 blur = 1 + self.noise * torch.randn(4, generator=generator)
-                picture[:4, row] = torch.as_tensor(box) * torch.tensor([width, height, width, height]) * blur
+                image[:4, row] = torch.as_tensor(box) * torch.tensor([width, height, width, height]) * blur
                 wrong = torch.rand((), generator=generator) < self.wrong
                 kind = torch.randint(len(self.names), (), generator=generator) if wrong else int(kind)
-                picture[4 + int(kind), row] = torch.rand((), generator=generator)
+                image[4 + int(kind), row] = torch.rand((), generator=generator)
         return out, None
 
 
@@ -107,7 +107,7 @@ def dataset_of(config: DataConfig, **options: Any) -> Any:
     ],
 )
 def test_match_by_hand(monkeypatch, classes, truth, overlaps, expected):
-    """A column a threshold 0.50, 0.55 ... 0.95; surest detections first, each takes the best free object."""
+    """A column a threshold 0.50, 0.55 ... 0.95; most confident detections first, each takes the best free object."""
     monkeypatch.setattr(evaluation, "box_iou", lambda target, detected: torch.tensor(overlaps))
     found = {"cls": torch.tensor(classes, dtype=torch.float), "bboxes": torch.zeros(len(classes), 4)}
     target = {"cls": torch.tensor(truth, dtype=torch.float), "bboxes": torch.zeros(len(truth), 4)}
@@ -116,10 +116,10 @@ def test_match_by_hand(monkeypatch, classes, truth, overlaps, expected):
     assert right.astype(int).tolist() == expected
 
 
-def picture(name: str, right: list[int], conf: list[float], classes: list[int], truth: list[int]) -> PictureStats:
-    """A picture whose detections are right or wrong at every level."""
+def image(name: str, right: list[int], conf: list[float], classes: list[int], truth: list[int]) -> ImageStats:
+    """An image whose detections are right or wrong at every level."""
     tp = np.repeat(np.array(right, bool)[:, None], 10, 1).reshape(len(right), 10)
-    return PictureStats(name, tp, np.array(conf), np.array(classes, float), np.array(truth, float))
+    return ImageStats(name, tp, np.array(conf), np.array(classes, float), np.array(truth, float))
 
 
 def test_average_by_hand():
@@ -129,8 +129,8 @@ def test_average_by_hand():
     1, 0.01 * (1 + 2/3) / 2 between the steps 0.33 and 0.34, 0.32 at 2/3, and 0.01 * (2/3 + 0) / 2 after 0.66. Class 1
     has one object and no detection: 0.
     """
-    pictures = [picture("a", [1, 0], [0.9, 0.8], [0, 0], [0, 0]), picture("b", [1], [0.7], [0], [0, 1])]
-    metrics = average(pictures, {0: "cat", 1: "dog"})
+    images = [image("a", [1, 0], [0.9, 0.8], [0, 0], [0, 0]), image("b", [1], [0.7], [0], [0, 1])]
+    metrics = average(images, {0: "cat", 1: "dog"})
     first = 0.33 + 0.01 * (1 + 2 / 3) / 2 + 0.32 * 2 / 3 + 0.01 * (2 / 3) / 2
     rows = per_class(metrics, {0: "cat", 1: "dog"})
     assert [row["class"] for row in rows] == ["cat", "dog"]
@@ -140,15 +140,15 @@ def test_average_by_hand():
     assert metrics.mean_results()[2] == pytest.approx(rows[0]["mAP50"] / 2)
 
 
-@pytest.mark.parametrize("pictures", [[picture("a", [], [], [], [])], [picture("a", [0], [0.5], [1], [])]])
-def test_without_objects_everything_is_zero(pictures):
-    metrics = average(pictures, {0: "cat", 1: "dog"})
+@pytest.mark.parametrize("images", [[image("a", [], [], [], [])], [image("a", [0], [0.5], [1], [])]])
+def test_without_objects_everything_is_zero(images):
+    metrics = average(images, {0: "cat", 1: "dog"})
     assert list(map(float, metrics.mean_results())) == [0, 0, 0, 0]
     assert per_class(metrics, {0: "cat", 1: "dog"}) == []
 
 
 @pytest.mark.parametrize(("rect", "iou", "noise"), [(True, 0.7, 0.15), (False, 0.6, 0.05), (True, 0.45, 0.0)])
-def test_numbers_equal_ultralytics_on_real_pictures(shared, tmp_path, rect, iou, noise):
+def test_numbers_equal_ultralytics_on_real_images(shared, tmp_path, rect, iou, noise):
     config = load_data(shared / "data" / "coco8" / "data.yaml")
     dataset = dataset_of(config, imgsz=320, rect=rect)
     oracle = Oracle(config.names, network_labels(dataset), noise)
@@ -170,7 +170,7 @@ def test_numbers_equal_ultralytics_with_a_network(config, tmp_path, name):
     expected = stock_numbers(copy.deepcopy(model), dataset, 2, tmp_path, conf=1e-6, iou=0.6)
     report = evaluate_detector(model, dataset, batch_size=2, device="cpu", conf=1e-6, progress=False)
     assert list(report.metrics.values()) == pytest.approx(expected, abs=1e-6)
-    assert sum(len(picture.conf) for picture in report.pictures) > 0
+    assert sum(len(image.conf) for image in report.per_image) > 0
 
 
 def test_a_perfect_detector_scores_all_but_one_half_percent(config):
@@ -180,7 +180,7 @@ def test_a_perfect_detector_scores_all_but_one_half_percent(config):
     report = evaluate_detector(oracle, dataset, batch_size=1, device="cpu", condition="night", progress=False)
     assert report.condition == "night"
     assert report.metrics["mAP50-95"] == pytest.approx(0.995)
-    assert [picture.file for picture in report.pictures] == dataset.im_files
+    assert [image.file for image in report.per_image] == dataset.im_files
 
 
 def test_single_class_ignores_what_it_is(config):
@@ -196,8 +196,8 @@ def test_single_class_ignores_what_it_is(config):
     assert [row["class"] for row in kinds[True].per_class] == ["object"]
 
 
-def test_boxes_arrive_in_pixels_of_the_picture(config):
-    """The pictures are 32 x 24, their objects 0.25 x 0.5 of that around the centre: (12, 6, 20, 18)."""
+def test_boxes_arrive_in_pixels_of_the_image(config):
+    """The images are 32 x 24, their objects 0.25 x 0.5 of that around the centre: (12, 6, 20, 18)."""
     dataset = dataset_of(config)
     seen: list[ImageResult] = []
     oracle = Oracle(config.names, network_labels(dataset), noise=0.0)
@@ -230,8 +230,8 @@ def test_most_detections_are_kept_apart_from_the_rest(config):
     model = build("yolov5n.yaml", config.names)
     settings = {"batch_size": 2, "device": "cpu", "progress": False, "conf": 1e-9, "iou": 1.0}
     report = evaluate_detector(model, dataset_of(config), max_det=7, **settings)
-    assert [len(picture.conf) for picture in report.pictures] == [7, 7]
-    assert all((np.diff(picture.conf) <= 0).all() for picture in report.pictures)
+    assert [len(image.conf) for image in report.per_image] == [7, 7]
+    assert all((np.diff(image.conf) <= 0).all() for image in report.per_image)
 
 
 def test_plots_go_to_the_folder(config, tmp_path):
@@ -261,7 +261,7 @@ def test_detections_kept_follow_the_data(objects, protocol, expected):
     ("labels", "max_det", "expected"),
     [(1, None, 300), (350, None, 400), (350, 7, 7)],  # 400: the next hundred
 )
-def test_the_fullest_picture_decides(config, labels, max_det, expected):
+def test_the_fullest_image_decides(config, labels, max_det, expected):
     dataset, asked = dataset_of(config), []
     dataset.source[1].classes = np.zeros((labels, 1), np.float32)
     oracle = Oracle(config.names, [{"cls": np.zeros(0), "bboxes": np.zeros((0, 4))}] * 2)
@@ -283,7 +283,7 @@ def test_areas_of_labels_survive_rounding(side, expected):
 
 @pytest.mark.parametrize("noise", [0.0, 0.08])
 def test_a_protocols_numbers_are_those_of_its_json(shared, tmp_path, noise):
-    """The same boxes as COCO JSON through the evaluator of files: the sides are those of the original pictures."""
+    """The same boxes as COCO JSON through the evaluator of files: the sides are those of the original images."""
     config = load_data(shared / "data" / "coco8" / "data.yaml")
     dataset, writer = dataset_of(config, imgsz=320), JsonWriter(tmp_path, config.names)
     oracle = Oracle(config.names, network_labels(dataset), noise)

@@ -1,4 +1,4 @@
-"""The source of detections: a network whose state is left alone, and each picture through it."""
+"""The source of detections: a network whose state is left alone, and each image through it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from data.config import DataConfig, load_data
 from data.detection.dataset import build_dataset
 from engine.evaluation import predictions as detections
-from engine.evaluation.predictions import Network, Seen, Settings, Stopwatch, inference_state, whole_pictures
+from engine.evaluation.predictions import Network, Seen, Settings, Stopwatch, inference_state, whole_images
 from models.detector import build
 
 
@@ -43,13 +43,13 @@ def test_head_without_suppression_on_request(config, monkeypatch, end2end):
     settings = Settings(end2end=end2end)
     network = Network(model, torch.device("cpu"), settings, Stopwatch(torch.device("cpu")))
     with inference_state(model, settings):
-        list(whole_pictures(network, dataset_of(config), 2, 0))
+        list(whole_images(network, dataset_of(config), 2, 0))
     assert [call["end2end"] for call in asked] == [end2end]
     assert asked[0]["max_time_img"] == float("inf")  # a slow machine loses no boxes
     assert asked[0]["multi_label"]
 
 
-def test_stopwatch_counts_milliseconds_a_picture(monkeypatch):
+def test_stopwatch_counts_milliseconds_an_image(monkeypatch):
     ticks = iter([10.0, 10.5, 20.0, 21.5])
     monkeypatch.setattr(detections.time, "perf_counter", lambda: next(ticks))
     watch = Stopwatch(torch.device("cpu"))

@@ -17,13 +17,13 @@ from data.detection.dataset import build_dataset
 from engine.evaluation import robustness as corruptions
 from engine.evaluation.evaluator import Report, evaluate_detector
 from engine.evaluation.predictions import Settings
-from engine.evaluation.robustness import Pictures, Plan, Sweep, areas, name_below, summary, sweep, time_line, write
+from engine.evaluation.robustness import Images, Plan, Sweep, areas, name_below, summary, sweep, time_line, write
 
 CPU = torch.device("cpu")
 
 
 class Averages(nn.Module):
-    """Finds one box in the middle of every picture, as sure as the picture is bright: it sees every corruption."""
+    """Finds one box in the middle of every image, as sure as the image is bright: it sees every corruption."""
 
     def __init__(self, names: dict[int, str]) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ def plan_of(names: str, severities: list[int], root: Path = Path(), **options: A
 
 @pytest.fixture
 def small(tiny_set: Path) -> Any:
-    """The train split of the tiny set (four pictures of 32 x 24), and a function from batch size to data set."""
+    """The train split of the tiny set (four images of 32 x 24), and a function from batch size to data set."""
     config = load_data(tiny_set / "data.yaml")
     return config, lambda size, **more: build_dataset(config, "train", imgsz=64, batch_size=size, rect=True, **more)
 
@@ -128,26 +128,26 @@ def test_clean_is_the_usual_evaluation_and_batches_do_not_matter(small, native):
         assert one.clean.resolution == ("native" if native else "upsampled")
         assert one.plan.measures == ("AP", "AP50")
     for place in found[0].reports:
-        sure = [{p.file: p.conf for p in one.reports[*place].pictures} for one in found]
+        sure = [{p.file: p.conf for p in one.reports[*place].per_image} for one in found]
         assert sure[0].keys() == sure[1].keys()
         assert all(sure[0][file] == pytest.approx(sure[1][file], abs=2e-4) for file in sure[0])
-    first, last = (found[0].reports[found[0].plan.corrupters[1], step].pictures[0].conf[0] for step in (2, 5))
+    first, last = (found[0].reports[found[0].plan.corrupters[1], step].per_image[0].conf[0] for step in (2, 5))
     assert first != last  # the model sees the snow
 
 
-def test_pictures_are_loaded_once_unless_memory_is_short(small, monkeypatch):
+def test_images_are_loaded_once_unless_memory_is_short(small, monkeypatch):
     _, dataset_of = small
     dataset, reads = dataset_of(2), []
     load_image = type(dataset).load_image
     monkeypatch.setattr(type(dataset), "load_image", lambda self, i, *a: (reads.append(i), load_image(self, i, *a))[1])
-    pictures = Pictures(dataset, plan_of("rain", [1], batch_size=2))
-    assert [len(list(pictures)) for _ in range(2)] == [2, 2] and len(reads) == 4
+    images = Images(dataset, plan_of("rain", [1], batch_size=2))
+    assert [len(list(images)) for _ in range(2)] == [2, 2] and len(reads) == 4
     monkeypatch.setattr(corruptions, "KEPT", 0.0)
-    pictures = Pictures(dataset, plan_of("rain", [1], batch_size=2))
-    assert [len(list(pictures)) for _ in range(2)] == [2, 2] and len(reads) == 12
+    images = Images(dataset, plan_of("rain", [1], batch_size=2))
+    assert [len(list(images)) for _ in range(2)] == [2, 2] and len(reads) == 12
 
 
-def test_where_pictures_lie_in_their_padding():
+def test_where_images_lie_in_their_padding():
     """30 x 40 px at twice its size with 16 px of grey at each side, and one at its own size."""
     batch = {"ori_shape": [(30, 40), (24, 32)], "ratio_pad": [((2.0, 2.0), (16, 2)), ((1.0, 1.0), (0, 4))]}
     assert areas(batch) == [(2, 16, 60, 80), (4, 0, 24, 32)]

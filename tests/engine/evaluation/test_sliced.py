@@ -1,4 +1,4 @@
-"""Measuring through tiles: a stub that finds what it sees, real aerial pictures, and a picture no larger than a tile."""
+"""Measuring through tiles: a stub that finds what it sees, real aerial images, and an image no larger than a tile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from data.config import load_data
 from data.detection.dataset import build_dataset
 from engine.evaluation.evaluator import Report, evaluate_detector
-from engine.evaluation.sliced import Slicing, TiledPictures
+from engine.evaluation.sliced import Slicing, TiledImages
 from models.detector import build
 
 
@@ -30,35 +30,35 @@ class Painted(nn.Module):
         """(B, 3, H, W) in [0, 1] -> (B, 4 + classes, 50): centre boxes in network pixels, then scores."""
         self.batches.append(len(images))
         out = torch.zeros(len(images), 4 + len(self.names), 50)
-        for picture, (red, green, blue) in zip(out, images.numpy(), strict=True):
+        for image, (red, green, blue) in zip(out, images.numpy(), strict=True):
             solid = ((green > 0.5) & (blue < 0.2)).astype(np.uint8)  # not the grey of the padding
             _, marks, stats, _ = cv2.connectedComponentsWithStats(solid)
             for place, (left, top, width, height, _) in enumerate(stats[1:].tolist()):
                 box = (left + width / 2, top + height / 2, width, height)
-                picture[:4, place] = torch.tensor(box)
-                picture[4 + int(red[marks == place + 1].max() > 0.5), place] = 0.9
+                image[:4, place] = torch.tensor(box)
+                image[4 + int(red[marks == place + 1].max() > 0.5), place] = 0.9
         return out, None
 
 
 def paint(path: Path, shape: tuple[int, int], boxes: list[tuple[int, int, int, int, int]]) -> None:
-    """A black picture with rectangles (class, x1, y1, x2, y2), and its label file."""
+    """A black image with rectangles (class, x1, y1, x2, y2), and its label file."""
     height, width = shape
-    picture = np.zeros((height, width, 3), np.uint8)
+    image = np.zeros((height, width, 3), np.uint8)
     lines = []
     for kind, x1, y1, x2, y2 in boxes:
-        picture[y1:y2, x1:x2] = (0, 255, 255 * kind)  # blue, green, red
+        image[y1:y2, x1:x2] = (0, 255, 255 * kind)  # blue, green, red
         sides = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
         lines.append(f"{kind} " + " ".join(f"{side:.8f}" for side in sides))
     label = Path(str(path).replace("images", "labels")).with_suffix(".txt")
     for file in (path, label):
         file.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), picture)
+    cv2.imwrite(str(path), image)
     label.write_text("\n".join(lines))
 
 
 @pytest.fixture
 def painted(tmp_path: Path) -> Any:
-    """Three pictures of different sizes: wide, tall, and one no larger than a tile of 64."""
+    """Three images of different sizes: wide, tall, and one no larger than a tile of 64."""
     folder = tmp_path / "images" / "val"
     paint(folder / "a.png", (100, 230), [(0, 10, 10, 18, 18), (1, 50, 40, 62, 50), (0, 200, 80, 220, 95)])
     paint(folder / "b.png", (150, 90), [(1, 58, 58, 70, 68), (1, 0, 140, 12, 150)])  # the first is cut by tiles
@@ -89,10 +89,10 @@ def test_every_object_is_found_once_in_its_own_pixels(painted, merge, size, imgs
     assert max(model.batches) == 2
 
 
-def test_tiles_cover_pictures_of_any_size(painted):
+def test_tiles_cover_images_of_any_size(painted):
     """100 x 230 in tiles of 64 that share 20 % (13 px, steps of 51): 2 rows and 5 columns."""
     dataset = painted[1](64)
-    tiled = TiledPictures(dataset, Slicing(64, 0.2, imgsz=64))
+    tiled = TiledImages(dataset, Slicing(64, 0.2, imgsz=64))
     counts = {label.image.name: tiled[place] for place, label in enumerate(tiled.labels)}
     assert len(counts["a.png"].windows) == 10 and counts["a.png"].images.shape == (10, 3, 64, 64)
     assert len(counts["c.png"].windows) == 1
@@ -100,7 +100,7 @@ def test_tiles_cover_pictures_of_any_size(painted):
         assert len(tiles.images) == len(tiles.windows) and tiles.images.dtype == torch.uint8
 
 
-def test_a_tile_larger_than_the_pictures_changes_nothing(painted):
+def test_a_tile_larger_than_the_images_changes_nothing(painted):
     """The same network sees the same pixels; a batch of one may round otherwise than a batch of two."""
     config, dataset_of = painted
     dataset = dataset_of(64)
@@ -108,7 +108,7 @@ def test_a_tile_larger_than_the_pictures_changes_nothing(painted):
     model = build("yolov5n.yaml", config.names)
     usual, tiled = (measure(model, dataset, slicing, conf=1e-6) for slicing in (None, Slicing(1000, imgsz=64)))
     assert tiled.metrics == pytest.approx(usual.metrics, abs=1e-6)
-    for one, other in zip(usual.pictures, tiled.pictures, strict=True):
+    for one, other in zip(usual.per_image, tiled.per_image, strict=True):
         assert one.file == other.file and one.conf == pytest.approx(other.conf, abs=1e-6)
         assert (one.target_cls == other.target_cls).all()
 
@@ -119,7 +119,7 @@ class Knowing(nn.Module):
     def __init__(self, names: dict[int, str], dataset: Any, slicing: Slicing) -> None:
         super().__init__()
         self.names, self.model = names, nn.ModuleList([nn.Identity()])
-        tiled = TiledPictures(dataset, slicing)
+        tiled = TiledImages(dataset, slicing)
         self.waiting = [
             (label, window)
             for label, tiles in zip(tiled.labels, map(tiled.__getitem__, range(len(tiled))), strict=True)
@@ -129,7 +129,7 @@ class Knowing(nn.Module):
     def forward(self, images: Tensor, augment: bool = False) -> tuple[Tensor, None]:
         """(B, 3, S, S) -> (B, 5, n), tiles one to one."""
         out = torch.zeros(len(images), 4 + len(self.names), 400)
-        for picture in out:
+        for image in out:
             label, window = self.waiting.pop(0)
             height, width = label.shape
             centre, sides = np.split(label.boxes * [width, height, width, height], 2, axis=1)
@@ -137,14 +137,14 @@ class Knowing(nn.Module):
             high = np.minimum(centre + sides / 2, window[2:]) - window[:2]
             inside = ((high - low) > 1).all(1)
             boxes = np.concatenate(((low + high) / 2, high - low), 1)[inside]  # (k, 4)
-            picture[:4, : len(boxes)] = torch.as_tensor(boxes.T, dtype=torch.float32)
-            picture[4, : len(boxes)] = 0.9
+            image[:4, : len(boxes)] = torch.as_tensor(boxes.T, dtype=torch.float32)
+            image[4, : len(boxes)] = 0.9
         return out, None
 
 
 @pytest.mark.parametrize("merge", ["nmm", "nms"])
-def test_real_aerial_pictures(shared, merge):
-    """377 tree crowns in three pictures of 400 to 1249 px; the detector knows them, tile by tile, cut as tiles cut."""
+def test_real_aerial_images(shared, merge):
+    """377 tree crowns in three images of 400 to 1249 px; the detector knows them, tile by tile, cut as tiles cut."""
     config = load_data(shared / "data" / "deepforest" / "data.yaml")
     dataset = build_dataset(config, "val", imgsz=320, batch_size=1, stride=32)
     slicing = Slicing(320, 0.3, merge, imgsz=320)

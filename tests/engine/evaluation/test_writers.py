@@ -1,4 +1,4 @@
-"""Label files, COCO JSON and sample pictures of a validation."""
+"""Label files, COCO JSON and sample images of a validation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = {0: "cat", 1: "dog"}
 
 
 def result(file: str, boxes: list[list[float]], scores: list[float], classes: list[int]) -> ImageResult:
-    """A picture of 100 x 50 px whose labels are its own detections of class 0."""
+    """An image of 100 x 50 px whose labels are its own detections of class 0."""
     found = np.array(boxes, float).reshape(-1, 4)
     kinds = np.array(classes, float)
     return ImageResult(file, (50, 100), found, np.array(scores), kinds, found[kinds == 0], kinds[kinds == 0])
@@ -54,7 +54,7 @@ def test_equal_names_in_two_folders_stay_apart(tmp_path):
         (["x/7.jpg", "y/007.png"], [1, 2]),  # twice the same number
     ],
 )
-def test_json_numbers_pictures(tmp_path, files, expected):
+def test_json_numbers_images(tmp_path, files, expected):
     writer = JsonWriter(tmp_path, NAMES)
     for file in files:
         writer(result(file, [[10, 10, 30, 20]], [0.123456789], [0]))
@@ -71,7 +71,7 @@ def test_json_numbers_pictures(tmp_path, files, expected):
 
 @pytest.mark.parametrize(("known", "absent", "partial"), [(None, [2], []), ({"1.jpg": Verified((), (0,))}, [], [1])])
 def test_json_says_what_lvis_needs(tmp_path, known, absent, partial):
-    """A cat in the picture; of dogs the set says that there are none, or nothing. Ids start at 1."""
+    """A cat in the image; of dogs the set says that there are none, or nothing. Ids start at 1."""
     writer = JsonWriter(tmp_path, NAMES, long_tail=LongTail(("f", ""), Path("/set"), known))
     writer(result("/set/1.jpg", [[10, 10, 30, 20]], [0.5], [0]))
     writer.close()
@@ -82,19 +82,19 @@ def test_json_says_what_lvis_needs(tmp_path, known, absent, partial):
 
 
 def test_samples_stop_when_the_sheet_is_full(tmp_path, make_image):
-    sheet = Samples(tmp_path / "pictures.jpg", NAMES)
+    sheet = Samples(tmp_path / "images.jpg", NAMES)
     for number in range(SAMPLES + 3):
         path = make_image(tmp_path / f"{number}.png", width=100, height=50)
         sheet(result(str(path), [[10, 10, 30, 30]], [0.9], [1]))
     assert len(sheet.cells) == 2 * SAMPLES
     assert sheet.cells[0][0] == "0.png: labels"
-    labels, found = (picture.astype(int) for _, picture in sheet.cells[:2])
+    labels, found = (image.astype(int) for _, image in sheet.cells[:2])
     assert (labels != found).any()  # no label of class 0, one detection
     sheet.close()
-    assert (tmp_path / "pictures.jpg").stat().st_size > 1000
+    assert (tmp_path / "images.jpg").stat().st_size > 1000
 
 
-def test_no_pictures_no_files(tmp_path):
-    for output in (TextWriter(tmp_path / "labels", confidence=True), Samples(tmp_path / "pictures.jpg", NAMES)):
+def test_no_images_no_files(tmp_path):
+    for output in (TextWriter(tmp_path / "labels", confidence=True), Samples(tmp_path / "images.jpg", NAMES)):
         output.close()
     assert not any(Path(path).suffix in {".txt", *IMAGE_SUFFIXES} for path in tmp_path.rglob("*"))

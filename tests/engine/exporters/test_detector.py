@@ -16,7 +16,7 @@ import torch
 from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel
 
-import export as door
+import export as script
 from engine.checkpoint import save_checkpoint, save_safetensors
 from engine.exporters import detector as exporter
 from engine.exporters.detector import LIMIT, compare, export
@@ -182,10 +182,10 @@ def test_ultralytics_installs_nothing():
     assert not ONLINE
 
 
-def test_the_door(best, tmp_path, capsys):
-    assert door.main(["--weights", str(best), "--include", "onnx", "--img", "64"]) == 0
+def test_the_script(best, tmp_path, capsys):
+    assert script.main(["--weights", str(best), "--include", "onnx", "--img", "64"]) == 0
     assert (tmp_path / "best.onnx").is_file()
-    assert door.main(["--weights", str(tmp_path / "none.pt")]) == 2
+    assert script.main(["--weights", str(tmp_path / "none.pt")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
 
 

@@ -16,18 +16,18 @@ import numpy as np
 from engine.inference.sources import Item
 
 
-def picture(value: int = 0, height: int = 24, width: int = 32) -> np.ndarray:
-    """A plain (height, width, 3) uint8 picture."""
+def plain_image(value: int = 0, height: int = 24, width: int = 32) -> np.ndarray:
+    """A plain (height, width, 3) uint8 image."""
     return np.full((height, width, 3), value, np.uint8)
 
 
 class FakeCapture:
-    """Gives the pictures of a list, then no more. `total` and `fps` are what it states; opened=False: not there."""
+    """Gives the images of a list, then no more. `total` and `fps` are what it states; opened=False: not there."""
 
     def __init__(
-        self, pictures: Sequence[Any] = (), *, opened: bool = True, total: float = -1.0, fps: float = 25.0
+        self, images: Sequence[Any] = (), *, opened: bool = True, total: float = -1.0, fps: float = 25.0
     ) -> None:
-        self.pictures, self.opened = list(pictures), opened
+        self.images, self.opened = list(images), opened
         self.stated = {cv2.CAP_PROP_FRAME_COUNT: total, cv2.CAP_PROP_FPS: fps}
         self.position, self.retrieved, self.released = -1, 0, False
 
@@ -36,11 +36,11 @@ class FakeCapture:
 
     def grab(self) -> bool:
         self.position += 1
-        return self.position < len(self.pictures)
+        return self.position < len(self.images)
 
     def retrieve(self) -> tuple[bool, Any]:
         self.retrieved += 1
-        image = self.pictures[self.position]
+        image = self.images[self.position]
         if isinstance(image, Exception):
             raise image
         return image is not None, image
@@ -83,7 +83,7 @@ def write_video(path: Path, frames: int = 6, height: int = 48, width: int = 64, 
     out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
     assert out.isOpened()
     for number in range(frames):
-        out.write(picture(20 + 30 * number % 220, height, width))
+        out.write(plain_image(20 + 30 * number % 220, height, width))
     out.release()
     return path
 
@@ -116,14 +116,14 @@ def send(content: bytes, kind: str = "application/octet-stream", short: int = 0)
     return answer
 
 
-def send_mjpeg(pictures: Sequence[np.ndarray]) -> Answer:
+def send_mjpeg(images: Sequence[np.ndarray]) -> Answer:
     """An answer like that of a network camera: one JPEG after another, then the line goes dead."""
 
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         handler.end_headers()
-        for image in pictures:
+        for image in images:
             data = cv2.imencode(".jpg", image)[1].tobytes()
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
             handler.wfile.write(head.encode() + data + b"\r\n")

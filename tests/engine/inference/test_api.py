@@ -21,13 +21,13 @@ from engine.inference.api import DetectResult, detect, frame_line, stream
 from engine.inference.capture import Frame
 from engine.inference.sources import Item
 from models.detector import build
-from tests.engine.inference.live import FakeCapture, Script, picture, read_back, send_mjpeg, serve, write_video
+from tests.engine.inference.live import FakeCapture, Script, plain_image, read_back, send_mjpeg, serve, write_video
 from tests.engine.tiny import NETWORK
 from utils.files import UserError
 
 
 class FakeDetector:
-    """Finds a cat in the middle of every picture, a dog too where it is bright. After `patience` calls, Ctrl-C."""
+    """Finds a cat in the middle of every image, a dog too where it is bright. After `patience` calls, Ctrl-C."""
 
     def __init__(self, patience: int = 10**9) -> None:
         self.names, self.milliseconds, self.spent = {0: "cat", 1: "dog"}, 12.34, {"inference": 0.1}
@@ -57,11 +57,11 @@ def best(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
-    """Two pictures, one file that is none, and a video."""
+    """Two images, one file that is none, and a video."""
     folder = tmp_path / "in"
     folder.mkdir()
-    cv2.imwrite(str(folder / "bright.png"), picture(200, 40, 60))
-    cv2.imwrite(str(folder / "dark.jpg"), picture(10, 40, 60))
+    cv2.imwrite(str(folder / "bright.png"), plain_image(200, 40, 60))
+    cv2.imwrite(str(folder / "dark.jpg"), plain_image(10, 40, 60))
     (folder / "empty.jpg").write_bytes(b"")
     write_video(folder / "v.mp4", frames=5)
     return folder
@@ -76,7 +76,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def frame(kind: str, **more: object) -> Frame:
-    return Frame(Item(kind, "w", "name", 2, "w"), picture(), **more)  # type: ignore[arg-type]
+    return Frame(Item(kind, "w", "name", 2, "w"), plain_image(), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,11 @@ def test_a_folder_from_end_to_end(inputs: Path, tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "runs/exp/labels/dark.txt").read_text() == "0 0.500000 0.500000 0.500000 0.500000\n"
     assert read_back(tmp_path / "runs/exp/v.mp4") == (5, 10.0, (48, 64))
     ((dead, reason),) = result.dead
-    assert dead == str(inputs / "empty.jpg") and "not a picture" in reason
+    assert dead == str(inputs / "empty.jpg") and "not an image" in reason
     said = capsys.readouterr().out
     assert f"image 1/4 {inputs / 'bright.png'}: 40x60 1 cat, 1 dog, 12.3ms" in said
     assert "video 4/4 (5/5)" in said and f"results are in {result.save_dir}" in said
-    assert "not read, or not to the end (1):" in said and "empty.jpg: is not a picture" in said
+    assert "not read, or not to the end (1):" in said and "empty.jpg: is not an image" in said
     assert contents(inputs) == before
 
 
@@ -168,9 +168,9 @@ def test_ctrl_c_without_results(inputs: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_results_of_sources_of_like_names_are_all_kept(tmp_path: Path) -> None:
-    """Frame 2 of the video v and the picture v_2, a cat each: 3 frames and a picture are 4 label files and 4 crops."""
+    """Frame 2 of the video v and the image v_2, a cat each: 3 frames and an image are 4 label files and 4 crops."""
     write_video(tmp_path / "in" / "v.mp4", frames=3)
-    cv2.imwrite(str(tmp_path / "in" / "v_2.jpg"), picture(10, 40, 60))
+    cv2.imwrite(str(tmp_path / "in" / "v_2.jpg"), plain_image(10, 40, 60))
     result = detect(
         detector=FakeDetector(), source=tmp_path / "in", project=tmp_path / "runs", save_txt=True, save_crop=True
     )
@@ -199,7 +199,7 @@ def test_sigterm_ends_a_run_like_ctrl_c(inputs: Path, tmp_path: Path) -> None:
     [
         ({"source": ""}, "--source: nothing was named"),
         ({"source": "nowhere.jpg"}, "no such file"),
-        ({"source": "{inputs}/empty.jpg"}, "no source is left.*empty.jpg: is not a picture"),
+        ({"source": "{inputs}/empty.jpg"}, "no source is left.*empty.jpg: is not an image"),
         ({"source": "{inputs}/*", "conf_thres": 2}, "conf_thres"),
         ({"source": "{inputs}/*", "wieghts": 1}, "Did you mean 'weights'"),
         ({"source": "{inputs}/*", "update": True}, "there is no such option"),
@@ -274,7 +274,7 @@ def use_captures(monkeypatch: pytest.MonkeyPatch, **captures: list[FakeCapture])
 
 
 def test_a_lost_camera_is_an_error_that_keeps_what_was_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_captures(monkeypatch, **{"0": [FakeCapture([picture(0, 48, 64)])]})
+    use_captures(monkeypatch, **{"0": [FakeCapture([plain_image(0, 48, 64)])]})
     with pytest.raises(UserError, match=r"no source is left. camera 0: .*The 1 frames until then are in .*exp"):
         detect(detector=FakeDetector(), source=0, project=tmp_path)
     assert read_back(tmp_path / "exp" / "camera_0.mp4")[0] == 1
@@ -288,7 +288,7 @@ def test_a_camera_that_is_not_there_leaves_no_folder(tmp_path: Path, monkeypatch
 
 
 def test_streams_go_through_the_detector_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = {f"rtsp://{name}/1": [FakeCapture([picture(0, 48, 64)] * 6, total=6)] for name in ("a", "b")}
+    whole = {f"rtsp://{name}/1": [FakeCapture([plain_image(0, 48, 64)] * 6, total=6)] for name in ("a", "b")}
     use_captures(monkeypatch, **whole)
     (tmp_path / "l.streams").write_text("rtsp://a/1\nrtsp://b/1\nrtsp://dead/1\n")
     detector = FakeDetector()
@@ -300,7 +300,7 @@ def test_streams_go_through_the_detector_together(tmp_path: Path, monkeypatch: p
 
 
 def test_a_network_camera_for_real(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with serve(cam=send_mjpeg([picture(10, 48, 64)] * 4)) as address:
+    with serve(cam=send_mjpeg([plain_image(10, 48, 64)] * 4)) as address:
         with_password = address.replace("http://", "http://me:secret@")
         for source, number, _, _ in stream(detector=FakeDetector(), source=f"{with_password}/cam?token=1"):
             assert number >= 1 and source == f"{address}/cam"

@@ -79,7 +79,7 @@ def test_network_files_give_what_pytorch_gives(files: Path, name: str, engine: t
     network = engine(files / name)
     assert (dict(network.names), network.stride, network.overlaps) == (NAMES, 32, True)
     assert network.size == ((64, 96) if name == "fixed.onnx" else None)
-    expected = TorchNetwork(detector())(noise(3))  # a file for single pictures is called three times
+    expected = TorchNetwork(detector())(noise(3))  # a file for single images is called three times
     torch.testing.assert_close(network(noise(3)), expected, atol=2e-3, rtol=1e-3)
 
 
@@ -134,7 +134,7 @@ def test_what_does_not_go_together(files: Path, name: str, given: dict, words: s
     ("shape", "facts", "words"),
     [
         ((1, 3, 32, 32), {"task": "classify"}, "is of task 'classify', and of .onnx files only detectors"),
-        ((1, 3, 2, 32, 32), {}, "takes no pictures: its input has 5 dimensions, not 4"),  # a clip classifier
+        ((1, 3, 2, 32, 32), {}, "takes no images: its input has 5 dimensions, not 4"),  # a clip classifier
     ],
 )
 def test_other_tasks_are_refused(

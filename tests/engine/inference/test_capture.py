@@ -1,4 +1,4 @@
-"""Reading one source: pictures, videos, and streams that fall silent."""
+"""Reading one source: images, videos, and streams that fall silent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from engine.inference.capture import LiveReader, SourceLost, fetch, on_disk, open_capture, read_image, read_video
 from engine.inference.sources import Item
-from tests.engine.inference.live import FakeCapture, Script, Waits, picture, send, send_mjpeg, serve, write_video
+from tests.engine.inference.live import FakeCapture, Script, Waits, plain_image, send, send_mjpeg, serve, write_video
 
 STREAM = Item("stream", "cam", "cam", 1, "cam")
 
@@ -20,8 +20,8 @@ def image_item(path: Path | str) -> Item:
     return Item("image", str(path), str(path), 1, "x")
 
 
-def test_a_picture_is_one_frame(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), picture(7))
+def test_an_image_is_one_frame(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), plain_image(7))
     (frame,) = read_image(image_item(tmp_path / "a.png"))
     assert frame.image.shape == (24, 32, 3) and (frame.image == 7).all()
     assert (frame.number, frame.total, frame.live) == (1, 0, False)
@@ -29,18 +29,18 @@ def test_a_picture_is_one_frame(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.95])
-def test_a_picture_that_is_cut_off_is_refused(tmp_path: Path, suffix: str, keep: float) -> None:
+def test_an_image_that_is_cut_off_is_refused(tmp_path: Path, suffix: str, keep: float) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     data = cv2.imencode(suffix, noise)[1].tobytes()
     path = tmp_path / f"cut{suffix}"
     path.write_bytes(data[: int(len(data) * keep)])
     before = path.read_bytes()
-    with pytest.raises(SourceLost, match="not a picture that can be read"):
+    with pytest.raises(SourceLost, match="not an image that can be read"):
         list(read_image(image_item(path)))
     assert path.read_bytes() == before
 
 
-def test_grey_and_transparent_pictures_come_with_three_channels(tmp_path: Path) -> None:
+def test_grey_and_transparent_images_come_with_three_channels(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "g.png"), np.full((8, 9), 3, np.uint8))
     cv2.imwrite(str(tmp_path / "t.png"), np.full((8, 9, 4), 3, np.uint8))
     for name in ("g.png", "t.png"):
@@ -48,8 +48,8 @@ def test_grey_and_transparent_pictures_come_with_three_channels(tmp_path: Path) 
 
 
 def test_missing_and_mistaken_files_say_why(tmp_path: Path) -> None:
-    (tmp_path / "text.jpg").write_text("no picture")
-    for name, words in (("none.jpg", "cannot be read"), ("text.jpg", "not a picture")):
+    (tmp_path / "text.jpg").write_text("no image")
+    for name, words in (("none.jpg", "cannot be read"), ("text.jpg", "not an image")):
         with pytest.raises(SourceLost, match=words):
             list(read_image(image_item(tmp_path / name)))
 
@@ -59,7 +59,7 @@ def test_missing_and_mistaken_files_say_why(tmp_path: Path) -> None:
     [(1, [1, 2, 3, 4, 5], 5), (2, [1, 3, 5], 3), (4, [1, 5], 2), (9, [1], 1)],
 )
 def test_a_stride_decodes_only_what_it_gives(stride: int, numbers: list[int], retrieved: int) -> None:
-    capture = FakeCapture([picture(n) for n in range(5)], total=5)
+    capture = FakeCapture([plain_image(n) for n in range(5)], total=5)
     frames = list(read_video(STREAM, capture, stride))
     assert [frame.number for frame in frames] == numbers
     assert [int(frame.image[0, 0, 0]) + 1 for frame in frames] == numbers
@@ -73,8 +73,8 @@ def test_a_stride_decodes_only_what_it_gives(stride: int, numbers: list[int], re
         (FakeCapture(opened=False), "cannot be opened as a video"),
         (FakeCapture([], total=50), "no frame of it can be decoded"),
         (FakeCapture([None], total=50), "no frame of it can be decoded"),
-        (FakeCapture([picture()] * 31, total=67), "breaks off after 31 of 67 frames"),
-        (FakeCapture([picture(), cv2.error("gone")], total=9), "breaks off after 1 of 9 frames"),
+        (FakeCapture([plain_image()] * 31, total=67), "breaks off after 31 of 67 frames"),
+        (FakeCapture([plain_image(), cv2.error("gone")], total=9), "breaks off after 1 of 9 frames"),
     ],
 )
 def test_videos_that_fail(capture: FakeCapture, words: str) -> None:
@@ -85,7 +85,7 @@ def test_videos_that_fail(capture: FakeCapture, words: str) -> None:
 
 @pytest.mark.parametrize("total", [-1.0, -9.2e18, 0.0, 4.0, 5.0])  # no length stated, or one that is off by a frame
 def test_a_length_that_is_not_exact_is_no_failure(total: float) -> None:
-    assert len(list(read_video(STREAM, FakeCapture([picture()] * 4, total=total)))) == 4
+    assert len(list(read_video(STREAM, FakeCapture([plain_image()] * 4, total=total)))) == 4
 
 
 def test_a_real_video_and_one_cut_in_half(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def live(script: Script, waits: Waits, **settings: object) -> tuple[LiveReader, 
 
 
 def test_a_stream_reconnects_and_counts_on() -> None:
-    script = Script(cam=[FakeCapture([picture()] * 2), FakeCapture(opened=False), FakeCapture([picture()] * 3)])
+    script = Script(cam=[FakeCapture([plain_image()] * 2), FakeCapture(opened=False), FakeCapture([plain_image()] * 3)])
     waits = Waits()
     reader, said = live(script, waits, retries=2)
     numbers = []
@@ -144,7 +144,7 @@ def test_a_camera_that_is_not_there_is_given_up_at_once() -> None:
 
 def test_a_camera_that_was_there_is_tried_again() -> None:
     waits = Waits()
-    script = Script(**{"0": [FakeCapture([picture()])]})
+    script = Script(**{"0": [FakeCapture([plain_image()])]})
     reader = LiveReader(Item("camera", "0", "camera 0", 1, "c"), script, retries=3, wait=waits, say=lambda _: None)
     with pytest.raises(SourceLost):
         list(reader.frames())
@@ -152,7 +152,7 @@ def test_a_camera_that_was_there_is_tried_again() -> None:
 
 
 def test_a_stream_with_a_length_ends_and_one_that_broke_off_is_read_on() -> None:
-    whole = [picture(n) for n in range(20)]
+    whole = [plain_image(n) for n in range(20)]
     script = Script(cam=[FakeCapture(whole[:7], total=20), FakeCapture(whole, total=20)])
     waits = Waits()
     reader, _ = live(script, waits)
@@ -163,7 +163,7 @@ def test_a_stream_with_a_length_ends_and_one_that_broke_off_is_read_on() -> None
 
 def test_live_frames_carry_their_time() -> None:
     ticks = iter([5.0, 5.5, 7.0])
-    reader, _ = live(Script(cam=[FakeCapture([picture()] * 3)]), Waits(until=1), clock=lambda: next(ticks))
+    reader, _ = live(Script(cam=[FakeCapture([plain_image()] * 3)]), Waits(until=1), clock=lambda: next(ticks))
     frames = list(reader.frames())
     assert [(frame.live, frame.seconds) for frame in frames] == [(True, 0.0), (True, 0.5), (True, 2.0)]
 
@@ -172,12 +172,12 @@ def test_live_frames_carry_their_time() -> None:
     ("stated", "fps"), [(25.0, 25.0), (0.0, 0.0), (-1.0, 0.0), (90000.0, 0.0), (float("nan"), 0.0)]
 )
 def test_frame_rates_that_cannot_be_are_not_believed(stated: float, fps: float) -> None:
-    (frame,) = read_video(STREAM, FakeCapture([picture()], fps=stated))
+    (frame,) = read_video(STREAM, FakeCapture([plain_image()], fps=stated))
     assert frame.fps == fps
 
 
-def test_pictures_and_videos_behind_addresses(tmp_path: Path) -> None:
-    data = cv2.imencode(".png", picture(9))[1].tobytes()
+def test_images_and_videos_behind_addresses(tmp_path: Path) -> None:
+    data = cv2.imencode(".png", plain_image(9))[1].tobytes()
     clip = write_video(tmp_path / "v.mp4", frames=4).read_bytes()
     with serve(pic=send(data), cut=send(data, short=10), clip=send(clip), half=send(clip, short=99)) as address:
         assert (next(read_image(image_item(f"{address}/pic.png"))).image == 9).all()
@@ -204,9 +204,9 @@ def test_a_file_is_where_it_is(tmp_path: Path) -> None:
 
 
 def test_a_network_camera_dies_and_comes_back() -> None:
-    """The server goes away after its pictures, and is there again at the second try to reconnect."""
-    pictures = [picture(40 * n, 48, 64) for n in range(3)]
-    with serve(cam=send_mjpeg(pictures)) as address:
+    """The server goes away after its images, and is there again at the second try to reconnect."""
+    images = [plain_image(40 * n, 48, 64) for n in range(3)]
+    with serve(cam=send_mjpeg(images)) as address:
         port = int(address.rpartition(":")[2])
     waits: list[float] = []
     said: list[str] = []
@@ -216,9 +216,9 @@ def test_a_network_camera_dies_and_comes_back() -> None:
         nonlocal revived
         waits.append(seconds)
         if len(waits) == 2:
-            revived = serve(port, cam=send_mjpeg(pictures))
+            revived = serve(port, cam=send_mjpeg(images))
             revived.__enter__()
-        return len(waits) == 3  # after the revived server's pictures, the run is over
+        return len(waits) == 3  # after the revived server's images, the run is over
 
     item = Item("stream", f"{address}/cam", "cam", 1, "cam")
     try:

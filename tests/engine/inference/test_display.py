@@ -10,7 +10,7 @@ import pytest
 
 from engine.inference import display as window
 from engine.inference.display import Window, has_display, open_window
-from tests.engine.inference.live import picture
+from tests.engine.inference.live import plain_image
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_without_a_display_there_is_one_warning_and_no_window(
         ([-1], True, False, True, 1),  # a video does not wait for a key
         ([ord("q")], True, False, False, 1),
         ([27], True, False, False, 1),
-        ([-1, -1, ord(" ")], True, True, True, 3),  # a picture does
+        ([-1, -1, ord(" ")], True, True, True, 3),  # an image does
         ([-1, ord("q")], True, True, False, 2),
         ([-1], False, True, True, 1),  # unless its window was closed
         ([ord("q") + 2**16], True, True, False, 1),  # some systems add lock keys above the low byte
@@ -59,7 +59,7 @@ def test_keys(
     monkeypatch.setattr(cv2, "imshow", lambda title, image: shown.append(title))
     monkeypatch.setattr(cv2, "waitKey", lambda _: left.pop(0))
     monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: float(visible))
-    assert Window().show("name", picture(), still) is goes_on
+    assert Window().show("name", plain_image(), still) is goes_on
     assert shown == ["name"] and len(keys) - len(left) == asked
 
 

@@ -13,7 +13,7 @@ import engine.inference.frame_reader
 from engine.inference.capture import Frame
 from engine.inference.frame_reader import AHEAD, Feed
 from engine.inference.sources import Item, Plan, plan
-from tests.engine.inference.live import FakeCapture, Script, Waits, picture, write_video
+from tests.engine.inference.live import FakeCapture, Script, Waits, plain_image, write_video
 
 
 def streams(*names: str, kind: str = "stream") -> Plan:
@@ -33,15 +33,15 @@ def wait_until(condition: object, seconds: float = 5.0) -> None:
 
 
 def test_files_come_one_after_another_and_complete(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), picture(1))
-    (tmp_path / "b.jpg").write_bytes(b"no picture")
+    cv2.imwrite(str(tmp_path / "a.png"), plain_image(1))
+    (tmp_path / "b.jpg").write_bytes(b"no image")
     write_video(tmp_path / "c.mp4", frames=9)
     with Feed(plan(tmp_path)) as feed:
         batches = list(feed)
     assert [len(batch) for batch in batches] == [1] * 10
     assert [(frame.item.stem, frame.number) for (frame,) in batches] == [("a", 1), *(("c", n) for n in range(1, 10))]
     ((name, reason),) = feed.dead
-    assert name == str(tmp_path / "b.jpg") and "not a picture" in reason
+    assert name == str(tmp_path / "b.jpg") and "not an image" in reason
 
 
 def test_what_is_known_to_fail_is_reported_in_order() -> None:
@@ -53,7 +53,7 @@ def test_what_is_known_to_fail_is_reported_in_order() -> None:
 
 
 def test_the_reader_stays_a_few_frames_ahead_and_no_more() -> None:
-    capture = FakeCapture([picture()] * 50, total=50)
+    capture = FakeCapture([plain_image()] * 50, total=50)
     item = Item("video", "v", "v", 1, "v")
     with Feed(Plan((item,), False), opener=lambda _: capture) as feed:
         wait_until(lambda: capture.retrieved == AHEAD + 1)  # one more is in its hands
@@ -63,7 +63,7 @@ def test_the_reader_stays_a_few_frames_ahead_and_no_more() -> None:
 
 
 def test_a_live_source_keeps_the_latest_frame_only() -> None:
-    capture = FakeCapture([picture(n) for n in range(30)])
+    capture = FakeCapture([plain_image(n) for n in range(30)])
     finished = threading.Event()
 
     def wait(_: float) -> bool:
@@ -77,7 +77,7 @@ def test_a_live_source_keeps_the_latest_frame_only() -> None:
 
 
 def test_videos_that_are_read_together_lose_nothing() -> None:
-    script = Script(a=[FakeCapture([picture()] * 12, total=12)], b=[FakeCapture([picture()] * 5, total=5)])
+    script = Script(a=[FakeCapture([plain_image()] * 12, total=12)], b=[FakeCapture([plain_image()] * 5, total=5)])
     with Feed(streams("a", "b", kind="video"), opener=script) as feed:
         frames = [frame for batch in feed for frame in batch]
     assert [frame.number for frame in frames if frame.item.where == "a"] == list(range(1, 13))
@@ -86,7 +86,7 @@ def test_videos_that_are_read_together_lose_nothing() -> None:
 
 
 def test_a_batch_holds_each_source_once() -> None:
-    script = Script(**{name: [FakeCapture([picture()] * 6, total=6)] for name in "abc"})
+    script = Script(**{name: [FakeCapture([plain_image()] * 6, total=6)] for name in "abc"})
     with Feed(streams(*"abc", kind="video"), opener=script) as feed:
         for batch in feed:
             names = [frame.item.where for frame in batch]
@@ -94,7 +94,7 @@ def test_a_batch_holds_each_source_once() -> None:
 
 
 def test_one_dead_stream_does_not_end_the_others() -> None:
-    script = Script(alive=[FakeCapture([picture()] * 40, total=40)])
+    script = Script(alive=[FakeCapture([plain_image()] * 40, total=40)])
     waits, said = Waits(), []
     with Feed(streams("dead", "alive"), opener=script, wait=waits, retries=3, say=said.append) as feed:
         numbers = [frame.number for batch in feed for frame in batch]
@@ -105,7 +105,7 @@ def test_one_dead_stream_does_not_end_the_others() -> None:
 
 
 def test_the_end_of_one_video_does_not_end_another() -> None:
-    script = Script(short=[FakeCapture([picture()], total=1)], long=[FakeCapture([picture()] * 30, total=30)])
+    script = Script(short=[FakeCapture([plain_image()], total=1)], long=[FakeCapture([plain_image()] * 30, total=30)])
     with Feed(streams("short", "long", kind="video"), opener=script) as feed:
         names = [frame.item.where for batch in feed for frame in batch]
     assert (names.count("short"), names.count("long")) == (1, 30)
@@ -113,7 +113,7 @@ def test_the_end_of_one_video_does_not_end_another() -> None:
 
 @pytest.mark.parametrize("together", [True, False])
 def test_leaving_early_ends_the_threads(together: bool) -> None:
-    captures = {name: FakeCapture([picture()] * 1000, total=1000) for name in "ab"}
+    captures = {name: FakeCapture([plain_image()] * 1000, total=1000) for name in "ab"}
     items = tuple(Item("video", name, name, order, name) for order, name in enumerate("ab", 1))
     with Feed(Plan(items, together), opener=lambda item: captures[item.where]) as feed:
         for _ in feed:
@@ -140,7 +140,7 @@ def test_a_mistake_of_ours_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_retries_and_stride_reach_the_reader() -> None:
     waits = Waits()
-    script = Script(cam=[FakeCapture([picture()] * 9, total=9)])
+    script = Script(cam=[FakeCapture([plain_image()] * 9, total=9)])
     with Feed(streams("cam", "gone"), opener=script, stride=4, retries=1, wait=waits, say=quiet) as feed:
         frames = [frame for batch in feed for frame in batch]
     assert [frame.number for frame in frames] == [1, 5, 9]

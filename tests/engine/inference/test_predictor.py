@@ -1,4 +1,4 @@
-"""From pictures to boxes in the pictures' own pixels."""
+"""From images to boxes in the images' own pixels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from engine.inference.predictor import Letterbox, Runner, choose_names, network_size
-from tests.engine.inference.live import picture
+from tests.engine.inference.live import plain_image
 from utils.files import UserError
 
 
 class FixedNetwork:
-    """Finds the same in every picture: rows (x, y, width, height, score of class 0, of class 1) in its pixels."""
+    """Finds the same in every image: rows (x, y, width, height, score of class 0, of class 1) in its pixels."""
 
     def __init__(self, *rows: tuple[float, ...], size: tuple[int, int] | None = None, overlaps: bool = True) -> None:
         self.names, self.stride, self.size, self.overlaps = {0: "a", 1: "b"}, 32, size, overlaps
@@ -38,7 +38,7 @@ class FixedNetwork:
         (720, 1280, 640, False, (360, 640), (140, 0), (640, 640)),
         (1280, 720, 640, True, (640, 360), (0, 12), (640, 384)),
         (640, 640, 640, True, (640, 640), (0, 0), (640, 640)),
-        (100, 100, 640, True, (640, 640), (0, 0), (640, 640)),  # small pictures grow
+        (100, 100, 640, True, (640, 640), (0, 0), (640, 640)),  # small images grow
         (3, 3000, 640, True, (1, 640), (15, 0), (32, 640)),  # a side never vanishes
         (375, 500, 640, True, (480, 640), (0, 0), (480, 640)),
     ],
@@ -66,18 +66,18 @@ def test_boxes_come_back_to_where_they_were(shape: tuple[int, int]) -> None:
     torch.testing.assert_close(back, torch.cat([there, torch.tensor([[0.9, 1.0]])], 1), atol=1e-3, rtol=1e-5)
 
 
-def test_boxes_are_cut_at_the_edge_of_the_picture() -> None:
+def test_boxes_are_cut_at_the_edge_of_the_image() -> None:
     back = Letterbox((640, 640)).back(torch.tensor([[-50.0, -50.0, 900.0, 900.0, 0.5, 0.0]]), 360, 640)
     assert back.tolist() == [[0.0, 0.0, 640.0, 360.0, 0.5, 0.0]]
 
 
-def test_a_prediction_in_network_pixels_becomes_a_box_in_the_picture() -> None:
+def test_a_prediction_in_network_pixels_becomes_a_box_in_the_image() -> None:
     """1280 x 720 is seen at 640 x 360 with 12 rows of grey above: centre (100, 112), size (40, 20) is
 
     x 80..120 -> 160..240, y (102 - 12)..(122 - 12) = 90..110 -> 180..220.
     """
     runner = Runner(FixedNetwork((100, 112, 40, 20, 0.2, 0.8)))
-    (boxes,) = runner([picture(0, 720, 1280)])
+    (boxes,) = runner([plain_image(0, 720, 1280)])
     torch.testing.assert_close(boxes, torch.tensor([[160.0, 180.0, 240.0, 220.0, 0.8, 1.0]]))
     assert runner.shapes == [(384, 640)] and runner.seen == 1
     assert runner.milliseconds > 0 and all(seconds > 0 for seconds in runner.spent.values())
@@ -99,20 +99,20 @@ A, A_NEAR, B_SAME = (100, 100, 40, 40, 0.9, 0.0), (102, 100, 40, 40, 0.8, 0.0), 
     ],
 )
 def test_suppression(settings: dict, expected: list) -> None:
-    (boxes,) = Runner(FixedNetwork(A, A_NEAR, B_SAME), **settings)([picture(0, 640, 640)])
+    (boxes,) = Runner(FixedNetwork(A, A_NEAR, B_SAME), **settings)([plain_image(0, 640, 640)])
     assert [(round(score, 2), int(number)) for score, number in boxes[:, 4:].tolist()] == expected
 
 
 def test_a_head_without_overlaps_is_only_filtered() -> None:
     rows = (10, 10, 50, 50, 0.9, 1), (11, 10, 50, 50, 0.8, 1), (10, 10, 50, 50, 0.1, 0)  # corners, score, class
-    (boxes,) = Runner(FixedNetwork(*rows, overlaps=False))([picture(0, 640, 640)])
+    (boxes,) = Runner(FixedNetwork(*rows, overlaps=False))([plain_image(0, 640, 640)])
     assert boxes[:, 4].tolist() == pytest.approx([0.9, 0.8])
 
 
 def test_equal_shapes_go_through_together_and_come_back_in_order() -> None:
     network = FixedNetwork((100, 100, 40, 40, 0.9, 0))
     runner = Runner(network)
-    found = runner([picture(1, 720, 1280), picture(2, 640, 640), picture(3, 360, 640)])
+    found = runner([plain_image(1, 720, 1280), plain_image(2, 640, 640), plain_image(3, 360, 640)])
     assert network.batches == [(2, 384, 640, 3), (1, 640, 640, 3)]
     assert runner.shapes == [(384, 640), (640, 640), (384, 640)]
     assert [round(boxes[0, 2].item()) for boxes in found] == [240, 120, 120]  # 120 px there: twice, once, once here
@@ -121,17 +121,17 @@ def test_equal_shapes_go_through_together_and_come_back_in_order() -> None:
 def test_a_network_of_one_size_gets_that_size() -> None:
     network = FixedNetwork((50, 50, 10, 10, 0.9, 0), size=(192, 320))
     runner = Runner(network, imgsz=(640, 640))
-    runner([picture(0, 100, 400), picture(0, 400, 100)])
+    runner([plain_image(0, 100, 400), plain_image(0, 400, 100)])
     assert network.batches == [(2, 192, 320, 3)]
 
 
-def test_the_preprocess_seam_sees_the_picture_first() -> None:
+def test_the_preprocess_seam_sees_the_image_first() -> None:
     network = FixedNetwork((50, 50, 10, 10, 0.9, 0))
-    Runner(network, preprocess=lambda image: image + 100)([picture(7, 640, 640)])
+    Runner(network, preprocess=lambda image: image + 100)([plain_image(7, 640, 640)])
     assert (network.seen[0] == 107).all()
 
 
-def test_no_pictures_no_boxes() -> None:
+def test_no_images_no_boxes() -> None:
     assert Runner(FixedNetwork())([]) == []
 
 
@@ -150,7 +150,7 @@ def test_three_sizes_are_a_mistake() -> None:
 def test_names_of_a_data_yaml(tmp_path: Path) -> None:
     (tmp_path / "d.yaml").write_text("path: nowhere\ntrain: images\nval: images\nnames: [cat, dog]\n")
     data = str(tmp_path / "d.yaml")
-    assert choose_names({}, data) == {0: "cat", 1: "dog"}  # the pictures need not be there
+    assert choose_names({}, data) == {0: "cat", 1: "dog"}  # the images need not be there
     assert choose_names({0: "x", 1: "y"}, data) == {0: "cat", 1: "dog"}
     assert choose_names({0: "x"}, "") == {0: "x"}
     with pytest.raises(UserError, match="names 2 classes, the detector has 3"):

@@ -1,4 +1,4 @@
-"""Large pictures through the detector in tiles, and back as one list of boxes."""
+"""Large images through the detector in tiles, and back as one list of boxes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _rectangles(image: np.ndarray) -> list[tuple[float, ...]]:
 
 
 def scene(*boxes: tuple[int, int, int, int], height: int = 96, width: int = 256) -> np.ndarray:
-    """A grey picture with bright rectangles x1 y1 x2 y2."""
+    """A grey image with bright rectangles x1 y1 x2 y2."""
     image = np.full((height, width, 3), GREY, np.uint8)
     for x1, y1, x2, y2 in boxes:
         image[y1:y2, x1:x2] = BRIGHT
@@ -87,9 +87,9 @@ def test_objects_are_found_once_and_whole(boxes: list, options: dict) -> None:
         assert corners(found) == sorted(map(list, boxes))
 
 
-def test_pictures_share_batches_and_keep_their_boxes() -> None:
+def test_images_share_batches_and_keep_their_boxes() -> None:
     """4 tiles of the first, the second as it is, 4 of the third: nine at once, or four at a time."""
-    pictures = [scene(*SMALL), scene((5, 5, 15, 15), height=64, width=96), scene((100, 3, 112, 14))]
+    images = [scene(*SMALL), scene((5, 5, 15, 15), height=64, width=96), scene((100, 3, 112, 14))]
     expected = [sorted(map(list, SMALL)), [[5, 5, 15, 15]], [[100, 3, 112, 14]]]
     for batch, batches in (
         (16, [(8, 96, 96, 3), (1, 64, 96, 3)]),
@@ -97,12 +97,12 @@ def test_pictures_share_batches_and_keep_their_boxes() -> None:
     ):
         network = BrightNetwork()
         runner = sliced(network, batch=batch)
-        assert [corners(found) for found in runner(pictures)] == expected
+        assert [corners(found) for found in runner(images)] == expected
         assert network.batches == batches
         assert (runner.tiles, runner.shapes) == ([4, 1, 4], [(96, 96), (64, 96), (96, 96)])
 
 
-def test_counters_are_of_pictures() -> None:
+def test_counters_are_of_images() -> None:
     runner = sliced()
     runner([scene(*SMALL)])
     runner([scene(*SMALL), scene(*LARGE)])
@@ -117,7 +117,7 @@ def test_max_det_counts_after_merging() -> None:
     assert len(found) == 2
 
 
-def test_preprocess_sees_the_whole_picture() -> None:
+def test_preprocess_sees_the_whole_image() -> None:
     seen = []
 
     def brighten(image: np.ndarray) -> np.ndarray:
@@ -158,8 +158,8 @@ def test_mistakes(given: dict, words: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".onnx"])
-def test_the_door_opens_it_for_every_network(tmp_path: Path, make_image: Any, suffix: str) -> None:
-    """A picture of 150 x 70 px is three tiles of 64 x 64 px a row, in two rows; each engine gives boxes inside it."""
+def test_the_script_opens_it_for_every_network(tmp_path: Path, make_image: Any, suffix: str) -> None:
+    """An image of 150 x 70 px is three tiles of 64 x 64 px per row, in two rows; each engine gives boxes inside it."""
     torch.manual_seed(0)
     weights = tmp_path / f"best{suffix}"
     model = build(dict(NETWORK, scale="n"), {0: "square", 1: "bar"}).eval()
@@ -169,12 +169,12 @@ def test_the_door_opens_it_for_every_network(tmp_path: Path, make_image: Any, su
         pytest.importorskip("onnxruntime")
         model.model[-1].export = True
         torch.onnx.export(model, (torch.zeros(1, 3, 64, 64),), weights, opset_version=18, dynamo=False)
-    picture = make_image(tmp_path / "wide.png", 150, 70)
+    img = make_image(tmp_path / "wide.png", 150, 70)
     given = {"weights": weights, "imgsz": (64,), "slice": 64, "conf_thres": 0.0, "max_det": 50, "device": "cpu"}
     for dnn in (False, True) if suffix == ".onnx" else (False,):
         runner = open_runner(options(**given, dnn=dnn))
         assert isinstance(runner, SlicedRunner) and runner.tiling.windows(70, 150).shape == (6, 4)
-        ((_, _, image, boxes),) = stream(detector=runner, source=str(picture))
+        ((_, _, image, boxes),) = stream(detector=runner, source=str(img))
         assert image.shape == (70, 150, 3) and 0 < len(boxes) <= 50 and runner.tiles == [6]
         assert (boxes[:, :4] >= 0).all() and (boxes[:, 2] <= 150).all() and (boxes[:, 3] <= 70).all()
 

@@ -12,7 +12,7 @@ from utils.files import UserError
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two pictures, a video, a text, a sub-folder with a picture."""
+    """Two images, a video, a text, a sub-folder with an image."""
     for name in ("b.jpg", "a.PNG", "clip.mp4", "note.doc", "deep/c.jpg", ".hidden.jpg"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -50,10 +50,10 @@ def test_cameras_and_addresses(source: str, kind: str, name: str, stem: str, liv
     assert found.live is found.together is live
 
 
-def test_a_picture_a_video_and_a_folder(folder: Path) -> None:
+def test_an_image_a_video_and_a_folder(folder: Path) -> None:
     assert kinds(plan(folder / "b.jpg").items) == [("image", str(folder / "b.jpg"))]
     assert kinds(plan(str(folder / "clip.mp4")).items) == [("video", str(folder / "clip.mp4"))]
-    names = ["a.PNG", "b.jpg", "clip.mp4"]  # pictures by name, then videos; hidden, other and deeper files are left out
+    names = ["a.PNG", "b.jpg", "clip.mp4"]  # images by name, then videos; hidden, other and deeper files are left out
     assert [Path(item.where).name for item in plan(folder).items] == names
     assert not plan(folder).together
 
@@ -115,10 +115,10 @@ def test_output_names_are_unique_whatever_the_case(tmp_path: Path) -> None:
         ("clip.mp4 clip_1.mp4", "clip clip_1"),  # frames are clip_1 and clip_1_1
         ("clip.mp4 clip_1.jpg a.png", "clip_2 clip_1 a"),  # frame 1 of clip would be clip_1 too
         ("CLIP.mp4 clip_1.jpg clip_2.jpg clip_3_7.jpg", "CLIP_4 clip_1 clip_2 clip_3_7"),
-        ("b.mp4 b.jpg", "b_2 b"),  # a picture's labels are found by its name
+        ("b.mp4 b.jpg", "b_2 b"),  # an image's labels are found by its name
     ],
 )
-def test_frames_of_a_video_are_not_called_like_a_picture(tmp_path: Path, names: str, stems: str) -> None:
+def test_frames_of_a_video_are_not_called_like_an_image(tmp_path: Path, names: str, stems: str) -> None:
     for name in names.split():
         (tmp_path / name).write_bytes(b"-")
     (tmp_path / "l.txt").write_text(names.replace(" ", "\n"))
@@ -147,9 +147,9 @@ def test_a_bad_address_in_a_list_leaves_the_others(folder: Path) -> None:
         ("  ", "nothing was named"),
         ("{folder}/b.jpeg", "Did you mean 'b.jpg'"),
         ("{folder}/nowhere/b.jpg", "no such file or folder"),
-        ("{folder}/note.doc", "neither a picture nor a video"),
+        ("{folder}/note.doc", "neither an image nor a video"),
         ("{folder}/*.webp", "matches this pattern"),
-        ("{folder}/deep/empty", "holds no picture"),
+        ("{folder}/deep/empty", "holds no image"),
         ("{folder}/outer", "further down: try --source"),
         ("{folder}/none.txt", "no such list"),
         ("{folder}/blank.txt", "the list is empty"),

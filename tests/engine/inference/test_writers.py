@@ -12,7 +12,7 @@ import pytest
 from engine.inference.capture import Frame
 from engine.inference.sources import Item
 from engine.inference.writers import COLUMNS, Looks, Outputs, Writer, crop, label_text, numbered, safe_name, table_rows
-from tests.engine.inference.live import picture, read_back
+from tests.engine.inference.live import plain_image, read_back
 from utils.files import UserError
 
 NAMES = {0: "cat", 1: "hot dog"}
@@ -24,7 +24,7 @@ def frame(
     name: str = "a.png", number: int = 1, kind: str = "image", shape: tuple[int, int] = (80, 100), **more
 ) -> Frame:
     item = Item(kind, f"/in/{name}", f"/in/{name}", 1, Path(name).stem)
-    return Frame(item, picture(90, *shape), number, **more)
+    return Frame(item, plain_image(90, *shape), number, **more)
 
 
 def files(folder: Path) -> list[str]:
@@ -52,7 +52,7 @@ def test_table_rows_by_hand() -> None:
     assert rows[0] == ["clip.mp4", "hot dog", "0.88", 12, "10.0", "20.0", "30.0", "60.0"]
     assert len(rows[0]) == len(COLUMNS)
     unnamed = np.array([[0, 0, 1, 1, 1, 5]], np.float32)
-    camera = Frame(Item("camera", "0", "camera 0", 1, "camera_0"), picture(), 3)
+    camera = Frame(Item("camera", "0", "camera 0", 1, "camera_0"), plain_image(), 3)
     assert next(table_rows(camera, unnamed, NAMES))[:3] == ["camera 0", "5", "1.00"]
 
 
@@ -66,7 +66,7 @@ def test_table_rows_by_hand() -> None:
     ],
 )
 def test_crops_have_a_margin_and_stay_inside(box: tuple[float, ...], shape: tuple[int, int]) -> None:
-    assert crop(picture(0, 80, 100), box).shape[:2] == shape
+    assert crop(plain_image(0, 80, 100), box).shape[:2] == shape
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_names_of_a_frames_own_files() -> None:
 
 
 def test_nothing_asked_nothing_written(tmp_path: Path) -> None:
-    outputs = Outputs(pictures=False)
+    outputs = Outputs(images=False)
     assert not outputs.any
     assert run(tmp_path, outputs, (frame(), TWO)) == []
 
@@ -121,7 +121,7 @@ def test_everything_asked(tmp_path: Path) -> None:
         ("a.BMP", "a.bmp"),
     ],
 )
-def test_pictures_keep_formats_that_can_be_written(tmp_path: Path, name: str, kept: str) -> None:
+def test_images_keep_formats_that_can_be_written(tmp_path: Path, name: str, kept: str) -> None:
     assert run(tmp_path, Outputs(), (frame(name), NONE)) == [kept]
     assert cv2.imread(str(tmp_path / kept)).shape == (80, 100, 3)
 
@@ -132,7 +132,7 @@ def test_two_crops_of_a_class_are_two_files(tmp_path: Path) -> None:
     assert run(tmp_path, Outputs(False, crops=True), (frame(), same)) == ["crops/cat/a.jpg", "crops/cat/a_2.jpg"]
 
 
-def test_crops_of_two_pictures_are_not_mixed(tmp_path: Path) -> None:
+def test_crops_of_two_images_are_not_mixed(tmp_path: Path) -> None:
     """Two cats in a.png are a.jpg and a_2.jpg, so that the one in a_2.png, which is brighter, becomes a_2_2.jpg."""
     same = TWO.copy()
     same[:, 5] = 0
@@ -178,7 +178,7 @@ def test_a_live_source_is_written_in_real_time(tmp_path: Path) -> None:
 
 def test_what_is_drawn_already_is_written_as_it_is(tmp_path: Path) -> None:
     writer = Writer(tmp_path, Outputs(), Looks(NAMES))
-    writer.save(frame(), TWO, picture(5, 80, 100))
+    writer.save(frame(), TWO, plain_image(5, 80, 100))
     writer.close()
     assert (cv2.imread(str(tmp_path / "a.png")) == 5).all()
 
@@ -196,7 +196,7 @@ def test_rows_are_there_before_the_end(tmp_path: Path) -> None:
     writer.close()
 
 
-def test_a_picture_too_large_for_its_format_is_named(tmp_path: Path) -> None:
+def test_an_image_too_large_for_its_format_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="20000 x 1 pixels does not fit into this format"):
         run(tmp_path, Outputs(), (frame("a.webp", shape=(1, 20000)), NONE))
     assert files(tmp_path) == []

@@ -21,7 +21,7 @@ from data.synthetic.street.scene import draw, make_street
 from engine.darkening.darkener import darkened, load_generator, save_generator
 from engine.preparation import prepare
 from engine.preparation.copies import _SIDES
-from engine.preparation.darken import COLUMNS, RECIPE, _batches, _Picture, _seed_of
+from engine.preparation.darken import COLUMNS, RECIPE, _batches, _Image, _seed_of
 from models.cut import Generator
 from utils.files import UserError, list_images, load_yaml
 
@@ -105,7 +105,7 @@ def test_the_manifest_says_what_was_drawn(photos):
     assert len({row["stops"] for row in found}) == 6
 
 
-def test_the_manifest_s_seed_makes_the_picture(photos):
+def test_the_manifest_s_seed_makes_the_image(photos):
     out = photos / "images/train_night"
     darken(photos / "images/train", out)
     (row,) = (row for row in rows(out) if row["file"] == "a.png")
@@ -146,7 +146,7 @@ def test_a_second_run_does_nothing_and_an_interrupted_one_goes_on(photos):
     assert sorted(row["file"] for row in rows(out)) == sorted(p.relative_to(out).as_posix() for p in list_images(out))
 
 
-def test_pictures_without_a_manifest_line_are_done_again(photos):
+def test_images_without_a_manifest_line_are_done_again(photos):
     out = photos.with_name("dark")
     darken(photos, out)
     lines = (out / MANIFEST).read_text().splitlines(keepends=True)
@@ -164,7 +164,7 @@ def test_another_recipe_is_refused(photos, change):
     assert snapshot(out) == before
 
 
-def test_a_second_source_is_refused_and_a_changed_picture_is_done_again(photos, make_image):
+def test_a_second_source_is_refused_and_a_changed_image_is_done_again(photos, make_image):
     """A list in the folder of the source is the same source."""
     source, out = photos / "images/train", photos.with_name("dark")
     darken(source, out)
@@ -251,11 +251,11 @@ def test_unusable_folders(tmp_path, make_image, kind):
     assert out.is_file() if kind == "file in the way" else not out.exists()
 
 
-def test_unreadable_pictures_are_left_out_and_listed(photos, capsys):
+def test_unreadable_images_are_left_out_and_listed(photos, capsys):
     source, out = photos / "images/train", photos.with_name("dark")
     whole = (source / "b.jpg").read_bytes()
     (source / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    (source / "text.png").write_text("no picture")
+    (source / "text.png").write_text("no image")
     (source / "empty.jpg").write_bytes(b"")
     before = snapshot(source)
     result = darken(source, out)
@@ -268,15 +268,15 @@ def test_unreadable_pictures_are_left_out_and_listed(photos, capsys):
     assert snapshot(source) == before
 
 
-def test_a_picture_too_large_for_its_format_is_left_out(tmp_path, make_image):
-    """JPEG holds 65,500 px a side; here it is made to hold 31, so that the picture stays small."""
+def test_an_image_too_large_for_its_format_is_left_out(tmp_path, make_image):
+    """JPEG holds 65,500 px per side; here it is made to hold 31, so that the image stays small."""
     make_image(tmp_path / "in/a.jpg")
     make_image(tmp_path / "in/b.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(_SIDES, ".jpg", 31)
         result = darken(tmp_path / "in", tmp_path / "out")
     assert [(p.name, why) for p, why in result.skipped] == [
-        ("a.jpg", "its copy of 32 x 24 px does not fit a .jpg file, which holds 31 px a side")
+        ("a.jpg", "its copy of 32 x 24 px does not fit a .jpg file, which holds 31 px per side")
     ]
     assert [path.name for path in list_images(tmp_path / "out")] == ["b.png"]
     assert darken(tmp_path / "in", tmp_path / "out").written == 1
@@ -287,8 +287,8 @@ def test_turned_photos_are_turned_for_good(tmp_path, make_image):
     path = make_image(tmp_path / "in" / "a.jpg", width=40, height=24)
     exif = Image.Exif()
     exif[274] = 6
-    with Image.open(path) as picture:
-        picture.save(path, exif=exif)
+    with Image.open(path) as image:
+        image.save(path, exif=exif)
     darken(tmp_path / "in", tmp_path / "out")
     with Image.open(tmp_path / "out" / "a.jpg") as dark:
         assert dark.size == (24, 40)
@@ -296,7 +296,7 @@ def test_turned_photos_are_turned_for_good(tmp_path, make_image):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16"])
-def test_other_kinds_of_pictures_become_colour(tmp_path, mode):
+def test_other_kinds_of_images_become_colour(tmp_path, mode):
     source = tmp_path / "in"
     source.mkdir()
     values = np.linspace(60, 250, 32 * 24).reshape(24, 32)
@@ -308,7 +308,7 @@ def test_other_kinds_of_pictures_become_colour(tmp_path, mode):
     assert cv2.imread(str(tmp_path / "out/a.png"), cv2.IMREAD_UNCHANGED).shape == (24, 32, 3)
 
 
-def test_a_list_names_the_pictures(photos):
+def test_a_list_names_the_images(photos):
     listing = photos / "some.txt"
     listing.write_text("images/train/b.jpg\nimages/train/deep/c.jpeg\n")
     out = photos.with_name("dark")
@@ -325,7 +325,7 @@ def test_relative_paths(photos, monkeypatch, given):
     assert (photos.with_name("dark") / "images/train/deep/c.jpeg").is_file()
 
 
-def test_a_picture_listed_twice_is_done_once(photos):
+def test_an_image_listed_twice_is_done_once(photos):
     listing = photos / "some.txt"
     listing.write_text("images/train/b.jpg\n" * 2)
     assert darken(listing, photos.with_name("dark")).written == 1
@@ -348,17 +348,17 @@ def test_a_list_must_stay_in_its_folder(photos, make_image):
     ],
 )
 def test_batches_hold_one_size(sizes, batch_size, expected):
-    pictures = [_Picture(Path(str(i)), str(i), i, np.zeros((s, s, 3), np.uint8)) for i, s in enumerate(sizes)]
-    batches = list(_batches(iter(pictures), batch_size))
+    images = [_Image(Path(str(i)), str(i), i, np.zeros((s, s, 3), np.uint8)) for i, s in enumerate(sizes)]
+    batches = list(_batches(iter(images), batch_size))
     assert [len(batch) for batch in batches] == expected
     assert all(len({p.pixels.shape for p in batch}) == 1 for batch in batches)
     assert sorted(p.seed for batch in batches for p in batch) == list(range(len(sizes)))
 
 
-def test_large_pictures_come_alone(monkeypatch):
+def test_large_images_come_alone(monkeypatch):
     monkeypatch.setattr("engine.preparation.darken._MOST_PIXELS", 100)
-    pictures = [_Picture(Path(str(i)), str(i), i, np.zeros((8, 8, 3), np.uint8)) for i in range(3)]
-    assert [len(batch) for batch in _batches(iter(pictures), 16)] == [1, 1, 1]
+    images = [_Image(Path(str(i)), str(i), i, np.zeros((8, 8, 3), np.uint8)) for i in range(3)]
+    assert [len(batch) for batch in _batches(iter(images), 16)] == [1, 1, 1]
 
 
 @pytest.fixture
@@ -448,7 +448,7 @@ def test_another_architecture_is_refused_by_its_tensors(published, change, messa
         load_generator(published)
 
 
-def test_pictures_too_large_for_memory_are_left_out(tmp_path, make_image, published):
+def test_images_too_large_for_memory_are_left_out(tmp_path, make_image, published):
     """120 x 100 = 12,000 px, where 10,000 are allowed."""
     for name, width in (("a.png", 80), ("large.png", 120)):
         make_image(tmp_path / "in" / name, width=width, height=100)
@@ -460,7 +460,7 @@ def test_pictures_too_large_for_memory_are_left_out(tmp_path, make_image, publis
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA"])
-def test_cut_gets_colour_whatever_the_picture_was(tmp_path, published, mode, capsys):
+def test_cut_gets_colour_whatever_the_image_was(tmp_path, published, mode, capsys):
     source = tmp_path / "in"
     source.mkdir()
     Image.effect_noise((33, 22), 60).convert(mode).save(source / "a.png")
@@ -491,7 +491,7 @@ def passing() -> Generator:
 
 
 def street(number: int, size: tuple[int, int]) -> np.ndarray:
-    """A made-up day, (H, W, 3) uint8; size: (width, height)."""
+    """A synthetic day, (H, W, 3) uint8; size: (width, height)."""
     return day(draw(make_street(number, size)), number)
 
 

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from data.config import load_data
-from data.degradations.recipes import find_recipe, picture_seed
+from data.degradations.recipes import find_recipe, image_seed
 from data.detection.federated import Verified, read_verified
 from data.io.labels import label_path, scan
 from data.io.manifest import MANIFEST
-from data.synthetic.generate import make_world
+from data.synthetic.generate import make_synthetic
 from engine.preparation import degrade as prepare_degrade
 from engine.preparation import prepare
 from engine.preparation.degrade import NOTE
@@ -48,12 +48,12 @@ def test_a_whole_set_is_copied(tiny_set, tmp_path):
     assert (tmp_path / "out/labels/train/1.txt").read_bytes() == before["labels/train/1.txt"]
 
 
-def test_the_manifest_says_how_to_make_the_picture(tiny_set, tmp_path):
+def test_the_manifest_says_how_to_make_the_image(tiny_set, tmp_path):
     out = tmp_path / "out"
     degrade(tiny_set, out, "coco-d", seed=3)
     row = rows(out)["images/val/0.png"]
     assert row["source"] == "images/val/0.png"
-    assert int(row["seed"]) == picture_seed("images/val/0.png", 3)
+    assert int(row["seed"]) == image_seed("images/val/0.png", 3)
     clean = cv2.imread(str(tiny_set / "images/val/0.png"))[..., ::-1]
     spoilt = find_recipe("coco-d")(clean, int(row["seed"]))
     assert (spoilt.pixels == cv2.imread(str(out / "images/val/0.png"))[..., ::-1]).all()
@@ -97,7 +97,7 @@ def test_a_full_disk_says_how_far_it_came(tiny_set, tmp_path, monkeypatch):
         real(path, content)
 
     monkeypatch.setattr(prepare_degrade, "atomic_write", full)
-    with pytest.raises(UserError, match=r"No space left.*2 of 10 pictures are done.*the same command goes on"):
+    with pytest.raises(UserError, match=r"No space left.*2 of 10 images are done.*the same command goes on"):
         degrade(tiny_set, out)
     monkeypatch.undo()
     result = degrade(tiny_set, out)
@@ -157,7 +157,7 @@ def test_mistakes_leave_nothing(tiny_set, tmp_path, options, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_other_kinds_of_pictures_become_rgb(tmp_path, capsys):
+def test_other_kinds_of_images_become_rgb(tmp_path, capsys):
     source = tmp_path / "in"
     source.mkdir()
     values = np.linspace(0, 255, 48 * 40).reshape(40, 48)
@@ -180,7 +180,7 @@ def test_the_last_lines_list_what_is_odd(tiny_set, tmp_path, capsys):
     degrade(tiny_set, tmp_path / "out", "down4")
     said = capsys.readouterr().out
     for words in (
-        "10 pictures degraded, 1 left out",
+        "10 images degraded, 1 left out",
         "cut.png: ",
         "kept, though small: 10",
         "images/val/0.png: 1\n",
@@ -193,7 +193,7 @@ def test_the_last_lines_list_what_is_odd(tiny_set, tmp_path, capsys):
 def test_a_coco_json_is_scaled_along(tmp_path, make_image):
     """64 x 48 px become 32 x 24: boxes are halved, and stand in the label file as fractions."""
     for name in ("a.jpg", "sub/b.jpg"):
-        make_image(tmp_path / "pictures" / name, width=64, height=48)
+        make_image(tmp_path / "images" / name, width=64, height=48)
     names = ("a.jpg", "sub/b.jpg", "missing.jpg")
     content = {
         "images": [{"id": i, "file_name": name, "width": 64, "height": 48} for i, name in enumerate(names)],
@@ -202,7 +202,7 @@ def test_a_coco_json_is_scaled_along(tmp_path, make_image):
     }
     (tmp_path / "set.json").write_text(json.dumps(content))
     out = tmp_path / "made/images/val"
-    result = degrade(tmp_path / "pictures", out, annotations=tmp_path / "set.json", scale_area=True)
+    result = degrade(tmp_path / "images", out, annotations=tmp_path / "set.json", scale_area=True)
     assert [(path.name, reason) for path, reason in result.skipped] == [("missing.jpg", "there is no such file")]
     made = json.loads((out / "set.json").read_text())
     assert [(i["file_name"], i["width"], i["height"]) for i in made["images"]] == [
@@ -216,16 +216,16 @@ def test_a_coco_json_is_scaled_along(tmp_path, make_image):
 
 def test_demo_lowres_is_what_the_command_makes(tmp_path):
     """Its test part is, byte for byte, `prepare.py degrade --recipe coco-d` of its clear test part."""
-    world = tmp_path / "demo-lowres"
-    make_world(
-        "demo-lowres", world, size=(128, 96), counts={"train": 1, "val": 1, "test": 3}, workers=1, progress=False
+    synthetic = tmp_path / "demo-lowres"
+    make_synthetic(
+        "demo-lowres", synthetic, size=(128, 96), counts={"train": 1, "val": 1, "test": 3}, workers=1, progress=False
     )
     out = tmp_path / "images/again"
-    degrade(world / "images/test_clear", out, "coco-d", format="jpg")
+    degrade(synthetic / "images/test_clear", out, "coco-d", format="jpg")
     for kind in ("images", "labels"):
-        made = {p.name: p.read_bytes() for p in (world / kind / "test").iterdir()}
+        made = {p.name: p.read_bytes() for p in (synthetic / kind / "test").iterdir()}
         assert made == {p.name: p.read_bytes() for p in (tmp_path / kind / "again").iterdir() if p.stem[:4] == "test"}
-    assert cv2.imread(str(world / "images/train/train00000.jpg")).shape == (96, 128, 3)
+    assert cv2.imread(str(synthetic / "images/train/train00000.jpg")).shape == (96, 128, 3)
 
 
 @pytest.mark.parametrize("name", ["coco-d", "voc-d", "kitti-d", "demo-lowres"])
@@ -241,7 +241,7 @@ def test_the_note_keeps_what_decides(tiny_set, tmp_path):
     assert "recipe: down2" in (tmp_path / "out" / NOTE).read_text()
 
 
-def test_another_source_is_refused_and_a_changed_picture_is_done_again(tiny_set, tmp_path, make_image):
+def test_another_source_is_refused_and_a_changed_image_is_done_again(tiny_set, tmp_path, make_image):
     out = tmp_path / "out"
     degrade(tiny_set / "images/val", out)
     with pytest.raises(UserError, match="begun with source .*val, now it is .*train"):
@@ -261,13 +261,13 @@ def coco(folder: Path, name: str, width: int, height: int) -> Path:
     return folder / "set.json"
 
 
-def test_a_turned_picture_does_not_fit_its_json(tmp_path, make_image):
+def test_a_turned_image_does_not_fit_its_json(tmp_path, make_image):
     """Stored as 64 x 48 px and annotated so, it is 48 x 64 on the screen, where the boxes are wrong."""
     path = make_image(tmp_path / "in/a.jpg", width=64, height=48)
     exif = Image.Exif()
     exif[274] = 6
-    with Image.open(path) as picture:
-        picture.save(path, exif=exif)
+    with Image.open(path) as image:
+        image.save(path, exif=exif)
     out, file = tmp_path / "out", coco(tmp_path, "a.jpg", 64, 48)
     result = degrade(tmp_path / "in", out, annotations=file)
     assert result.skipped == [(path, "annotated as 64 x 48 px, but the file is 48 x 64")]
@@ -277,7 +277,7 @@ def test_a_turned_picture_does_not_fit_its_json(tmp_path, make_image):
 
 
 @pytest.mark.parametrize("recipe", ["jpeg", "noise"])
-def test_a_picture_too_large_for_jpeg_is_left_out(tmp_path, make_image, recipe):
+def test_an_image_too_large_for_jpeg_is_left_out(tmp_path, make_image, recipe):
     """65,501 px; what fits is done all the same, and of what does not there is no label either."""
     make_image(tmp_path / "in/images/long.png", width=65501, height=1)
     make_image(tmp_path / "in/images/short.png")
@@ -286,12 +286,12 @@ def test_a_picture_too_large_for_jpeg_is_left_out(tmp_path, make_image, recipe):
         (tmp_path / f"in/labels/{name}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
     result = degrade(tmp_path / "in", tmp_path / "out", recipe, format="jpg")
     ((path, reason),) = result.skipped
-    assert path.name == "long.png" and "65501 x 1 px" in reason and "65500 px a side" in reason
+    assert path.name == "long.png" and "65501 x 1 px" in reason and "65500 px per side" in reason
     assert [p.name for p in (tmp_path / "out/labels").iterdir()] == ["short.txt"]
 
 
 def test_federated_labels_go_along(tiny_set, tmp_path):
-    """Under the names of the copies; what is named there and is no picture stays."""
+    """Under the names of the copies; what is named there and is no image stays."""
     known = {"images/val/0.png": {"absent": [1]}, "images/val/9.png": {"partial": [0]}}
     (tiny_set / "federated.json").write_text(json.dumps(known))
     with (tiny_set / "data.yaml").open("a") as file:

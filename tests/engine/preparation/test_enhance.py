@@ -25,13 +25,13 @@ def enhance(source: Path, out: Path, **options):
 
 def write(path: Path, pixels: np.ndarray, mode: str | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(pixels)
-    (picture.convert(mode) if mode else picture).save(path)
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(path)
 
 
 @pytest.fixture
 def nights(tmp_path: Path) -> Path:
-    """Dark pictures of several formats and depths, one of them damaged; two labels."""
+    """Dark images of several formats and depths, one of them damaged; two labels."""
     home, random = tmp_path / "set", np.random.default_rng(0)
     for name in ("a.png", "b.jpg", "deep/c.webp", "deep/d.bmp"):
         write(home / "images" / name, random.integers(0, 60, (24, 32, 3), dtype=np.uint8))
@@ -60,7 +60,7 @@ def test_copies_are_brighter_and_otherwise_alike(nights, capsys):
     assert labels == ["labels/a.txt", "labels/deep/c.txt"]
     assert snapshot(nights) == before
     said = capsys.readouterr().out
-    assert "7 pictures brightened by gamma" in said and "broken.jpg" in said
+    assert "7 images brightened by gamma" in said and "broken.jpg" in said
     assert "1 grey" in said and "1 RGBA" in said and "1 16 bit" in said
 
 
@@ -71,7 +71,7 @@ def test_a_lossless_copy_is_what_the_enhancer_makes(nights, options):
     enhancer = open_enhancer(options["method"], None, options.get("scale"))
     assert enhancer is not None
     dark, bright = (np.asarray(Image.open(folder / "a.png")) for folder in (nights / "images", out))
-    assert (enhancer.picture(dark[..., ::-1])[..., ::-1] == bright).all()
+    assert (enhancer.image(dark[..., ::-1])[..., ::-1] == bright).all()
     note = load_yaml(out / NOTE)
     assert note["method"] == options["method"]
     assert (note["sha256 of the weights"] is None) == (options["method"] == "clahe")
@@ -132,7 +132,7 @@ def test_another_method_needs_another_folder(nights):
         enhance(nights / "images", out, method="clahe")
 
 
-def test_another_source_is_refused_and_a_changed_picture_is_done_again(nights):
+def test_another_source_is_refused_and_a_changed_image_is_done_again(nights):
     out, again = nights.parent / "bright", nights / "images" / "a.png"
     enhance(nights / "images", out)
     write(nights.parent / "other" / "a.png", np.full((24, 32, 3), 9, np.uint8))

@@ -53,12 +53,12 @@ def test_nothing_asked_is_an_error(capsys):
     ("argv", "match"),
     [
         (["darkn"], "Did you mean 'darken'"),
-        (["world", "demo-nigth", "--out", "x"], "demo-night"),
-        (["world", "--sede", "3"], "Did you mean .seed"),
-        (["world", "--seed", "10000"], "9999"),
-        (["world", "--size", "64", "64", "64", "--out", "x"], "width and height"),
-        (["world", "--counts", "train", "--out", "x"], "split=number"),
-        (["world", "--counts", "train=²", "--out", "x"], "split=number"),
+        (["synthetic", "demo-nigth", "--out", "x"], "demo-night"),
+        (["synthetic", "--sede", "3"], "Did you mean .seed"),
+        (["synthetic", "--seed", "10000"], "9999"),
+        (["synthetic", "--size", "64", "64", "64", "--out", "x"], "width and height"),
+        (["synthetic", "--counts", "train", "--out", "x"], "split=number"),
+        (["synthetic", "--counts", "train=²", "--out", "x"], "split=number"),
         (["convert"], "convert exdark --source DIR --out DIR"),
         (["convert", "exdrak", "--source", "a", "--out", "b"], "exdark"),
         (["convert", "exdark", "--source", "a", "--out", "b", "--difficult"], "--difficult"),
@@ -76,12 +76,12 @@ def test_mistakes_name_the_next_step(argv, match, tmp_path, monkeypatch):
 @pytest.mark.parametrize("spelling", [["demo-night"], ["--name", "demo-night"], ["name=demo-night"]])
 def test_the_name_may_stand_first(spelling, tmp_path):
     words = ["--out", str(tmp_path / "w"), "--size", "64", "--counts", "train=1", "val=0", "test=0", "--workers", "1"]
-    assert prepare_argv(["world", *spelling, *words]) == tmp_path / "w"
+    assert prepare_argv(["synthetic", *spelling, *words]) == tmp_path / "w"
     assert is_complete(tmp_path / "w")
 
 
-def test_a_world_elsewhere_says_how_to_train_in_it(tmp_path, capsys):
-    prepare("world", **TINY, out=tmp_path / "w")
+def test_a_synthetic_elsewhere_says_how_to_train_in_it(tmp_path, capsys):
+    prepare("synthetic", **TINY, out=tmp_path / "w")
     assert f"a copy of data/demo-night.yaml whose 'path' is {tmp_path / 'w'}" in capsys.readouterr().out
 
 
@@ -91,11 +91,11 @@ def test_a_clip_below_a_file_is_refused(tmp_path):
         prepare("clip", out=tmp_path / "file" / "a.mp4")
 
 
-def test_a_world_goes_to_datasets_by_itself(tmp_path, monkeypatch, capsys):
+def test_a_synthetic_goes_to_datasets_by_itself(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert prepare("world", **TINY) == Path("datasets/demo-night")
+    assert prepare("synthetic", **TINY) == Path("datasets/demo-night")
     assert "is ready" in capsys.readouterr().out
-    prepare("world", **TINY)
+    prepare("synthetic", **TINY)
     assert "stands already" in capsys.readouterr().out
 
 
@@ -114,7 +114,7 @@ def test_convert_hands_on_what_was_chosen(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(prepare_sets, "run_converter", run)
     prepare_argv(["convert", "voc", "--source", "a", "--out", "b", "--trainval", "--link", "hard"])
     assert seen == {"name": "voc", "source": Path("a"), "out": Path("b"), "trainval": True, "link": "hard"}
-    assert "3 pictures" in capsys.readouterr().out
+    assert "3 images" in capsys.readouterr().out
 
 
 def test_convert_options_cover_every_converter():
@@ -126,7 +126,7 @@ def test_convert_options_cover_every_converter():
 
 def test_unknown_options_from_python():
     with pytest.raises(UserError, match="sedd"):
-        prepare("world", sedd=3)
+        prepare("synthetic", sedd=3)
 
 
 @pytest.mark.parametrize("argv", [["--help"], *([name, "--help"] for name in COMMANDS)])

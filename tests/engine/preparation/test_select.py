@@ -1,4 +1,4 @@
-"""`prepare.py favour`: which pictures a detector does well on, and that nothing but whole results is left."""
+"""`prepare.py favour`: which images a detector does well on, and that nothing but whole results is left."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from engine.evaluation.evaluator import ImageResult
 from engine.options.prepare_favour import FavourOptions
 from engine.preparation import prepare
 from engine.preparation import select as prepare_favour
-from engine.preparation.select import Favoured, Judged, favour, picture_ap
+from engine.preparation.select import Favoured, Judged, favour, image_ap
 from tests.engine.inference.test_api import real_weights
-from tests.engine.tiny import write_world
+from tests.engine.tiny import write_dataset
 from utils.files import UserError, load_yaml, save_yaml
 from utils.tables import read_csv
 
@@ -44,12 +44,12 @@ def result(found: list[tuple[list[float], float, int]], truth: list[tuple[list[f
         ([(A, 0.9, 0)], [(A, 0), (B, 1)], 0.5),  # a mean over classes 0 (1) and 1 (0)
         ([(FAR, 0.9, 0), (A, 0.5, 0)], [(A, 0)], 0.5),  # right once in two
         ([(A, 0.9, 0), (FAR, 0.5, 0)], [(A, 0)], 1.0),  # false alarms below the last hit cost nothing
-        ([(A, 0.9, 0), (FAR, 0.95, 1)], [(A, 0)], 1.0),  # nor do those of classes that the picture has not
+        ([(A, 0.9, 0), (FAR, 0.95, 1)], [(A, 0)], 1.0),  # nor do those of classes that the image has not
         ([(A, 0.9, 0)], [], math.nan),
     ],
 )
-def test_ap_of_one_picture_by_hand(found: list[Any], truth: list[Any], expected: float) -> None:
-    assert picture_ap(result(found, truth)) == pytest.approx(expected, nan_ok=True)
+def test_ap_of_one_image_by_hand(found: list[Any], truth: list[Any], expected: float) -> None:
+    assert image_ap(result(found, truth)) == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(tmp_path: Path, weights: Path) -> dict[str, Any]:
-    """Six pictures to choose from, two of them in a sub-folder, and the options that judge them."""
-    data = write_world(tmp_path, pictures=6)["data"]
+def synthetic(tmp_path: Path, weights: Path) -> dict[str, Any]:
+    """Six images to choose from, two of them in a sub-folder, and the options that judge them."""
+    data = write_dataset(tmp_path, images=6)["data"]
     for kind, suffix in (("images", "png"), ("labels", "txt")):
         (tmp_path / kind / "train" / "deep").mkdir()
         for number in ("004", "005"):
@@ -75,19 +75,19 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, float]], Non
     """pretend({name: AP}) stands in for the detector's merits, 0 where nothing is said."""
 
     def set_to(known: dict[str, float]) -> None:
-        monkeypatch.setattr(prepare_favour, "picture_ap", lambda result: known.get(Path(result.file).stem, 0.0))
+        monkeypatch.setattr(prepare_favour, "image_ap", lambda result: known.get(Path(result.file).stem, 0.0))
 
     return set_to
 
 
-def test_good_pictures_are_copied(
-    world: dict[str, Any], tmp_path: Path, pretend: Callable[..., None], capsys: pytest.CaptureFixture[str]
+def test_good_images_are_copied(
+    synthetic: dict[str, Any], tmp_path: Path, pretend: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """0.6 is enough, 0.59 is not; a picture without objects is listed and left."""
+    """0.6 is enough, 0.59 is not; an image without objects is listed and left."""
     pretend({"001": 0.6, "002": 0.59, "003": math.nan, "005": 1.0})
-    done: Favoured = prepare("favour", **world)
+    done: Favoured = prepare("favour", **synthetic)
     assert [one.name for one in done.kept] == ["001.png", "deep/005.png"]
-    out = world["out"]
+    out = synthetic["out"]
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
     assert files == ["001.png", "deep/005.png", "favour.csv"]
     for name in ("001.png", "deep/005.png"):
@@ -101,12 +101,12 @@ def test_good_pictures_are_copied(
         ("deep/005.png", "1.0", "1"),
     ]
     said = capsys.readouterr().out
-    assert "2 of 6 pictures" in said and f"favoured: {out}" in said
+    assert "2 of 6 images" in said and f"favoured: {out}" in said
 
 
-def test_a_real_detector_judges(world: dict[str, Any]) -> None:
+def test_a_real_detector_judges(synthetic: dict[str, Any]) -> None:
     """It has learned nothing: all have an AP, and the bar at 0 lets all of them through."""
-    done = prepare("favour", **world, min_ap=0.0)
+    done = prepare("favour", **synthetic, min_ap=0.0)
     assert len(done.kept) == len(done.judged) == 6
     assert all(0 <= one.ap < 0.6 for one in done.judged)
     assert all(isinstance(one, Judged) and one.file.is_file() for one in done.judged)
@@ -119,23 +119,23 @@ def test_a_real_detector_judges(world: dict[str, Any]) -> None:
         ({"out": None}, "expected --weights"),
         ({"split": "test"}, "tested on"),
         ({"split": "test2"}, "tested on"),
-        ({"split": "val"}, "also a picture of the test split"),  # this world tests on its val pictures
+        ({"split": "val"}, "also an image of the test split"),  # this synthetic data set tests on its val images
         ({"split": "pair"}, "labelled split .* train, val, val2"),
         ({"split": "extra"}, "labelled split .* train, val, val2"),
-        ({"out": "images/train/good"}, "among the pictures"),
-        ({"out": "images/val/deep/good"}, "among the pictures"),
+        ({"out": "images/train/good"}, "among the images"),
+        ({"out": "images/val/deep/good"}, "among the images"),
         ({"out": "labels"}, "is there already"),
         ({"out": "world.yaml"}, "is there already"),
-        ({"min_ap": 0.9}, "no picture of 'train' reaches it; the best is 002.png with AP 0.400"),
+        ({"min_ap": 0.9}, "no image of 'train' reaches it; the best is 002.png with AP 0.400"),
         ({"min_ap": 1.5}, "min_ap: 1.5 does not fit"),
         ({"weights": "nothing.pt"}, "no such file"),
     ],
 )
 def test_mistakes_leave_nothing(
-    world: dict[str, Any], tmp_path: Path, pretend: Callable[..., None], more: dict[str, Any], expected: str
+    synthetic: dict[str, Any], tmp_path: Path, pretend: Callable[..., None], more: dict[str, Any], expected: str
 ) -> None:
     pretend({"002": 0.4})
-    given = world | more
+    given = synthetic | more
     if isinstance(more.get("out"), str):
         given["out"] = tmp_path / more["out"]
     before = sorted(tmp_path.rglob("*"))
@@ -144,14 +144,14 @@ def test_mistakes_leave_nothing(
     assert [path for path in sorted(tmp_path.rglob("*")) if path not in before and path.suffix != ".cache"] == []
 
 
-def test_no_objects_at_all(world: dict[str, Any], pretend: Callable[..., None]) -> None:
+def test_no_objects_at_all(synthetic: dict[str, Any], pretend: Callable[..., None]) -> None:
     pretend({f"{number:03}": math.nan for number in range(6)})
-    with pytest.raises(UserError, match="no picture has an object"):
-        prepare("favour", **world)
+    with pytest.raises(UserError, match="no image has an object"):
+        prepare("favour", **synthetic)
 
 
 def test_a_full_disk_leaves_nothing(
-    world: dict[str, Any], pretend: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    synthetic: dict[str, Any], pretend: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -159,17 +159,17 @@ def test_a_full_disk_leaves_nothing(
     pretend({"001": 0.9})
     monkeypatch.setattr(shutil, "copyfile", no_room)
     with pytest.raises(UserError, match="No space left"):
-        prepare("favour", **world)
-    assert not world["out"].exists() and not list(world["out"].parent.glob(".good*"))
+        prepare("favour", **synthetic)
+    assert not synthetic["out"].exists() and not list(synthetic["out"].parent.glob(".good*"))
 
 
 def test_the_place_that_the_data_name_may_be_filled(
-    world: dict[str, Any], tmp_path: Path, pretend: Callable[..., None]
+    synthetic: dict[str, Any], tmp_path: Path, pretend: Callable[..., None]
 ) -> None:
     """`favoured: images/good` may stand in the YAML before the folder does, or be an empty one."""
-    content = load_yaml(Path(world["data"])) | {"favoured": "images/good"}
-    save_yaml(Path(world["data"]), content)
+    content = load_yaml(Path(synthetic["data"])) | {"favoured": "images/good"}
+    save_yaml(Path(synthetic["data"]), content)
     pretend({"001": 0.9})
     (tmp_path / "images" / "good").mkdir()
-    options = FavourOptions(**world | {"out": tmp_path / "images" / "good"})
+    options = FavourOptions(**synthetic | {"out": tmp_path / "images" / "good"})
     assert len(favour(options).kept) == 1

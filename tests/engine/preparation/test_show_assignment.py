@@ -1,4 +1,4 @@
-"""The drawing of an assignment: which picture, which part, which numbers."""
+"""The drawing of an assignment: which image, which part, which numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from engine.preparation import prepare
 from engine.preparation.show_assignment import Explained, densest, draw, row
-from tests.engine.tiny import write_world
+from tests.engine.tiny import write_dataset
 from utils.files import UserError
 
 OBJECTS = np.array([[10, 10, 14, 14], [16, 12, 20, 16], [90, 50, 96, 58]], np.float32)
@@ -37,10 +37,10 @@ def test_the_densest_part(side: int, expected: tuple[int, int, int, int]) -> Non
 
 
 def test_numbers_by_hand() -> None:
-    """3 points for 3 objects; best targets 0.5, 0.3 and 0, in the middle 0.3; 0.9 in all, 0.3 an object."""
+    """3 points for 3 objects; best targets 0.5, 0.3 and 0, in the middle 0.3; 0.9 in all, 0.3 per object."""
     facts = row(found())
-    assert facts["points an object"] == 1 and facts["objects without"] == 1
-    assert facts["median best target"] == "0.3" and facts["targets an object"] == "0.3"
+    assert facts["points per object"] == 1 and facts["objects without"] == 1
+    assert facts["median best target"] == "0.3" and facts["targets per object"] == "0.3"
 
 
 def test_a_drawing_shows_only_its_part() -> None:
@@ -51,7 +51,7 @@ def test_a_drawing_shows_only_its_part() -> None:
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = write_world(tmp_path)["data"]
+    data = write_dataset(tmp_path)["data"]
     out = tmp_path / "drawing.png"
     assert prepare("explain-assignment", data=data, imgsz=64, window=32, zoom=4, out=out) == out
     assert cv2.imread(str(out)) is not None
@@ -59,14 +59,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert all(rule in said for rule in ("stock", "hybrid", "paper"))
 
 
-def test_a_picture_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no picture of that name; it has, for one, "):
+def test_an_image_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no image of that name; it has, for one, "):
         prepare(
-            "explain-assignment", data=write_world(tmp_path)["data"], imgsz=64, picture="moon", out=tmp_path / "a.png"
+            "explain-assignment", data=write_dataset(tmp_path)["data"], imgsz=64, image="moon", out=tmp_path / "a.png"
         )
 
 
-def test_on_a_real_picture(tmp_path: Path, shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_real_image(tmp_path: Path, shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Trees from the air, shrunk to crowns of some pixels: the stock targets are nothing, the hybrid's best is 0.5."""
     data, out = tmp_path / "trees.yaml", tmp_path / "trees.png"
     data.write_text(f"path: {shared / 'data' / 'deepforest'}\ntrain: images/val\nval: images/val\nnames: [tree]\n")

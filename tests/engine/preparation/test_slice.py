@@ -1,4 +1,4 @@
-"""prepare.py slice: large pictures become tiles, and no object is lost."""
+"""prepare.py slice: large images become tiles, and no object is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from utils.tiles import tile_windows
 
 
 def a_label(height: int, width: int, *boxes: tuple[float, float, float, float]) -> Label:
-    """A picture's label from boxes x1 y1 x2 y2 in px, all of class 3."""
+    """An image's label from boxes x1 y1 x2 y2 in px, all of class 3."""
     corners = np.array(boxes, np.float64).reshape(-1, 4)
     place = np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], 1)
     place = (place / (width, height, width, height)).astype(np.float32)
@@ -39,7 +39,7 @@ def a_label(height: int, width: int, *boxes: tuple[float, float, float, float]) 
     ],
 )
 def test_cut_by_hand(box: tuple, least: float, expected: dict) -> None:
-    """Tiles of 100 px of a picture of 180 x 100 px: 0..100 and 80..180."""
+    """Tiles of 100 px of an image of 180 x 100 px: 0..100 and 80..180."""
     tiles = list(cut_label(a_label(100, 180, box), 100, 0.2, least))
     assert [tile.window for tile in tiles] == [(0, 0, 100, 100), (80, 0, 180, 100)]
     assert {number for number, tile in enumerate(tiles) if len(tile.rows)} == set(expected)
@@ -48,13 +48,13 @@ def test_cut_by_hand(box: tuple, least: float, expected: dict) -> None:
         np.testing.assert_allclose(tiles[number].rows[0], row, atol=1e-5)
 
 
-def test_a_picture_without_objects_has_empty_tiles() -> None:
+def test_an_image_without_objects_has_empty_tiles() -> None:
     assert [len(tile.rows) for tile in cut_label(a_label(100, 180), 100, 0.2, 0.3)] == [0, 0]
 
 
 @pytest.fixture
 def large(tmp_path: Path, make_image: Callable[..., Path]) -> Path:
-    """A set of 150 x 80 px: 3 train pictures with partners, 2 val; an object at 15..45 x 20..40 px each."""
+    """A set of 150 x 80 px: 3 train images with partners, 2 val; an object at 15..45 x 20..40 px each."""
     folder = tmp_path / "large"
     for split, count in {"train": 3, "night": 3, "val": 2}.items():
         for number in range(count):
@@ -92,7 +92,7 @@ def test_a_set_with_partners(large: Path, tmp_path: Path, capsys: pytest.Capture
     row = read_label(out / "labels/train/deep/1_0_0.txt", 2)
     np.testing.assert_allclose(row, [[1, 30 / 80, 30 / 80, 30 / 80, 20 / 80]], atol=1e-5)
     printed = capsys.readouterr().out
-    assert f"train: 3 pictures became {len(names['train'])} tiles" in printed and "3 objects became 3 boxes" in printed
+    assert f"train: 3 images became {len(names['train'])} tiles" in printed and "3 objects became 3 boxes" in printed
 
 
 @pytest.mark.parametrize(("empty", "train", "val"), [(None, 3, 6), (0.0, 3, 2), (1.0, 9, 6)])
@@ -106,7 +106,7 @@ def test_tiles_without_objects(large: Path, tmp_path: Path, empty: float | None,
     assert [result.left_out for result in results] == [9 - train, 6 - val]
 
 
-def test_formats_and_small_pictures(tmp_path: Path, make_image: Callable[..., Path]) -> None:
+def test_formats_and_small_images(tmp_path: Path, make_image: Callable[..., Path]) -> None:
     """JPEG, PNG and BMP keep their formats; what is no larger than a tile is copied byte by byte; a source has no YAML."""
     source, out = tmp_path / "images", tmp_path / "out"
     files = [make_image(source / name, 100, 60) for name in ("a.jpg", "b.png", "c.bmp")]
@@ -116,8 +116,8 @@ def test_formats_and_small_pictures(tmp_path: Path, make_image: Callable[..., Pa
     prepare("slice", source=source, out=out, slice=64, quality=80)
     for file in files:
         for x in (0, 36):
-            with Image.open(out / "images" / f"{file.stem}_{x}_0{file.suffix}") as tile, Image.open(file) as picture:
-                assert tile.format == picture.format and tile.size == (64, 60)
+            with Image.open(out / "images" / f"{file.stem}_{x}_0{file.suffix}") as tile, Image.open(file) as image:
+                assert tile.format == image.format and tile.size == (64, 60)
     assert (out / "images/small_0_0.jpg").read_bytes() == small.read_bytes()
     assert read_label(out / "labels/small_0_0.txt", 8).tolist() == [[7, 0.5, 0.5, 0.5, 0.5]]
     assert len(list_images(out / "images")) == 7 and not (out / "data.yaml").exists()
@@ -141,7 +141,7 @@ def test_a_turned_photo_is_cut_as_it_is_seen(tmp_path: Path) -> None:
         ({"data": "large", "source": "large/images/val", "out": "x"}, "either --data YAML or --source DIR"),
         ({"data": "large"}, "--out DIR"),
         ({"data": "large", "out": "large"}, "is there already"),
-        ({"data": "large", "out": "large/images/val/tiles"}, "among the pictures"),
+        ({"data": "large", "out": "large/images/val/tiles"}, "among the images"),
         ({"data": "large", "out": "x", "slice": 31}, "slice"),
         ({"data": "large", "out": "x", "overlap": 0.95}, "overlap"),
         ({"source": "large/nowhere", "out": "x"}, "there is no such folder"),
@@ -187,11 +187,11 @@ def test_every_real_object_is_whole_somewhere(shared: Path, tmp_path: Path) -> N
 def test_a_long_tail_s_frequencies_go_along_and_federated_labels_are_mentioned(
     large: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What was looked for is known of whole pictures only."""
+    """What was looked for is known of whole images only."""
     (large / "looked.json").write_text("{}")
     with (large / "data.yaml").open("a") as file:
         file.write("frequency: [f, r]\nfederated: looked.json\n")
     prepare("slice", data=large / "data.yaml", out=tmp_path / "tiles", slice=80)
     config = load_data(tmp_path / "tiles" / "data.yaml")
     assert config.frequency == ("f", "r") and config.federated is None
-    assert "note: looked.json is of whole pictures" in capsys.readouterr().out
+    assert "note: looked.json is of whole images" in capsys.readouterr().out

@@ -14,14 +14,14 @@ from engine.evaluation.sliced import Tiles
 from engine.training import dataloader as loading
 from engine.training.dataloader import tensor_bytes, workers_that_fit
 
-PICTURE = {"img": torch.zeros(3, 100, 100, dtype=torch.uint8), "im_file": "a.png"}  # 30,000 bytes
+IMAGE = {"img": torch.zeros(3, 100, 100, dtype=torch.uint8), "im_file": "a.png"}  # 30,000 bytes
 
 
 @pytest.mark.parametrize(
     ("room", "wanted", "fitting"),
     [
         (5 << 30, 8, 8),  # plenty
-        (17 * 120_000, 8, 8),  # 16 batches of 4 pictures ahead, and the one in use
+        (17 * 120_000, 8, 8),  # 16 batches of 4 images ahead, and the one in use
         (17 * 120_000 - 1, 8, 7),
         (3 * 120_000, 8, 1),
         (64, 8, 0),
@@ -31,20 +31,20 @@ PICTURE = {"img": torch.zeros(3, 100, 100, dtype=torch.uint8), "im_file": "a.png
 def test_two_batches_a_process_and_the_one_in_use_must_fit(monkeypatch, tmp_path, room, wanted, fitting):
     monkeypatch.setattr(loading, "SHARED", tmp_path)
     monkeypatch.setattr(loading.shutil, "disk_usage", lambda place: SimpleNamespace(free=room))
-    assert workers_that_fit(wanted, [PICTURE], batch_size=4) == fitting
+    assert workers_that_fit(wanted, [IMAGE], batch_size=4) == fitting
 
 
 def test_fewer_are_said(monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(loading, "SHARED", tmp_path)
     monkeypatch.setattr(loading.shutil, "disk_usage", lambda place: SimpleNamespace(free=2**20))
     with caplog.at_level(logging.WARNING, "hardsight"):
-        assert workers_that_fit(30, [PICTURE], batch_size=4) == 3
+        assert workers_that_fit(30, [IMAGE], batch_size=4) == 3
     assert "3 loader processes instead of 30" in caplog.text and "room for 1 MB" in caplog.text
 
 
 def test_other_systems_and_empty_sets_are_left_alone(monkeypatch):
     monkeypatch.setattr(loading, "SHARED", Path("/nowhere/at/all"))
-    assert workers_that_fit(8, [PICTURE]) == 8
+    assert workers_that_fit(8, [IMAGE]) == 8
     assert workers_that_fit(8, []) == 8
 
 

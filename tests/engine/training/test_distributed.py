@@ -1,4 +1,4 @@
-"""Two ranks of B pictures are one process of 2B: same batches, same losses to fp32 noise, equal weights on both."""
+"""Two ranks of B images are one process of 2B: same batches, same losses to fp32 noise, equal weights on both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import engine
 from engine.training import distributed
 from engine.training.distributed import World, average, listed_devices, pick_device, shared_value
 from engine.training.resume import save_resume
-from tests.engine.tiny import write_world
+from tests.engine.tiny import write_dataset
 from utils.files import UserError
 
 HERE = Path(__file__).resolve().parent
@@ -36,7 +36,7 @@ def run_ranks(options: dict[str, Any], ranks: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     root = tmp_path_factory.mktemp("ranks")
-    options = {**write_world(root, pictures=8), "epochs": 1, "noval": True, "warmup_epochs": 0, "project": root}
+    options = {**write_dataset(root, images=8), "epochs": 1, "noval": True, "warmup_epochs": 0, "project": root}
     (alone,) = run_ranks({**options, "name": "one"}, 1)
     return alone, run_ranks({**options, "name": "two"}, 2)
 
@@ -82,13 +82,13 @@ def test_alone_everything_is_local() -> None:
 
 
 def test_listing_devices_starts_the_processes(tmp_path: Path) -> None:
-    options = {**write_world(tmp_path, pictures=8), "device": "cpu,cpu", "epochs": 1, "noval": True}
+    options = {**write_dataset(tmp_path, images=8), "device": "cpu,cpu", "epochs": 1, "noval": True}
     result = engine.train(**options)
     assert result.best.exists() and result.save_dir == tmp_path / "runs" / "exp"
 
 
 def test_a_batch_that_does_not_divide_is_named(tmp_path: Path) -> None:
-    options = {**write_world(tmp_path, pictures=4), "device": "cpu,cpu", "batch_size": 3}
+    options = {**write_dataset(tmp_path, images=4), "device": "cpu,cpu", "batch_size": 3}
     with pytest.raises(UserError, match="ended with code"):
         engine.train(**options)
 

@@ -17,7 +17,7 @@ GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
 
 
 class Probe(Method):
-    """Notes its calls, adds a constant term through a module of its own, and darkens the picture."""
+    """Notes its calls, adds a constant term through a module of its own, and darkens the image."""
 
     name = "probe"
 
@@ -71,7 +71,7 @@ def make_model(*methods: Method, cfg: str = "yolov5n") -> TrainingModel:
 def test_plain_loss_is_ultralytics_own() -> None:
     model = make_model()
     total, items = model(make_batch())
-    expected = 2 * sum(items.values(), torch.zeros(()))  # box + cls + dfl, times two pictures
+    expected = 2 * sum(items.values(), torch.zeros(()))  # box + cls + dfl, times two images
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
     assert list(items) == ["box_loss", "cls_loss", "dfl_loss"]
 
@@ -93,7 +93,7 @@ def test_methods_compose_in_order() -> None:
 
 
 def test_prepare_acts_before_the_first_forward() -> None:
-    """Two black pictures look the same to the stem, two random ones do not."""
+    """Two black images look the same to the stem, two random ones do not."""
     black, seen = Probe(factor=0.0), Probe()
     for method in (black, seen):
         make_model(method)(make_batch())

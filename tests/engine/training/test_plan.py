@@ -13,13 +13,13 @@ import torch
 from data.io.labels import Label
 from engine.options.train import TrainOptions
 from engine.training.plan import build_datasets, build_detector, make_plan, size_hints, with_hyp
-from tests.engine.tiny import write_world
+from tests.engine.tiny import write_dataset
 from utils.files import UserError, load_yaml, save_yaml
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> dict[str, Any]:
-    return write_world(tmp_path, pictures=4)
+def synthetic(tmp_path: Path) -> dict[str, Any]:
+    return write_dataset(tmp_path, images=4)
 
 
 def test_flags_win_over_the_hyp_file(tmp_path: Path) -> None:
@@ -47,44 +47,44 @@ def test_the_published_recipe_is_in_the_high_file() -> None:
     assert {key: merged[key] for key in expected} == expected
 
 
-def test_a_plan_takes_the_method_of_the_data(world: dict[str, Any]) -> None:
-    plan = make_plan(world)
+def test_a_plan_takes_the_method_of_the_data(synthetic: dict[str, Any]) -> None:
+    plan = make_plan(synthetic)
     assert plan.composition == "wiid" and plan.views == {"pair"} and plan.save_dir.name == "exp"
-    assert make_plan({**world, "method": "none"}).composition == "none"
+    assert make_plan({**synthetic, "method": "none"}).composition == "none"
     assert plan.given_text()["imgsz"] == 64
 
 
-def test_mistakes_make_no_folder(world: dict[str, Any]) -> None:
+def test_mistakes_make_no_folder(synthetic: dict[str, Any]) -> None:
     with pytest.raises(UserError):
-        make_plan({**world, "method": "nope"})
-    assert not Path(world["project"]).exists()
+        make_plan({**synthetic, "method": "nope"})
+    assert not Path(synthetic["project"]).exists()
 
 
-def test_sizes_that_do_not_fit_the_stride_are_rounded_up(world: dict[str, Any]) -> None:
-    plan = make_plan({**world, "imgsz": 70})
+def test_sizes_that_do_not_fit_the_stride_are_rounded_up(synthetic: dict[str, Any]) -> None:
+    plan = make_plan({**synthetic, "imgsz": 70})
     datasets = build_datasets(plan, 32)
     assert datasets["train"].imgsz == 96 and "70" in plan.notes[0]
     assert set(datasets) == {"train", "val", "val2"}
 
 
-def test_native_is_for_validation_only(world: dict[str, Any]) -> None:
-    datasets = build_datasets(make_plan({**world, "native": True}), 32)
+def test_native_is_for_validation_only(synthetic: dict[str, Any]) -> None:
+    datasets = build_datasets(make_plan({**synthetic, "native": True}), 32)
     assert {name: part.native for name, part in datasets.items()} == {"train": False, "val": True, "val2": True}
 
 
-def test_the_network_of_a_resumed_run_wins(world: dict[str, Any]) -> None:
-    plan = make_plan({**world, "weights": "gone.pt"})
-    plan.network = build_detector(make_plan(world)).yaml
+def test_the_network_of_a_resumed_run_wins(synthetic: dict[str, Any]) -> None:
+    plan = make_plan({**synthetic, "weights": "gone.pt"})
+    plan.network = build_detector(make_plan(synthetic)).yaml
     assert isinstance(build_detector(plan), torch.nn.Module)
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(0, 0), (3, 3)])
-def test_workers_as_asked(world: dict[str, Any], workers: int, expected: int) -> None:
-    assert make_plan({**world, "workers": workers}).workers(torch.device("cpu")) == expected
+def test_workers_as_asked(synthetic: dict[str, Any], workers: int, expected: int) -> None:
+    assert make_plan({**synthetic, "workers": workers}).workers(torch.device("cpu")) == expected
 
 
 def labels(tiny: int, large: int) -> list[Label]:
-    """One picture of 640 px with objects of 8 px and of 80 px."""
+    """One image of 640 px with objects of 8 px and of 80 px."""
     sides = np.array([8 / 640] * tiny + [80 / 640] * large)
     boxes = np.stack([np.full(len(sides), 0.5)] * 2 + [sides] * 2, 1)
     return [Label(Path("a.png"), (640, 640), np.zeros((len(sides), 1)), boxes)]
@@ -115,14 +115,14 @@ def test_sizes_are_those_in_training() -> None:
     assert size_hints(labels(0, 4), detector, TrainOptions(imgsz=80), "none")
 
 
-def test_the_data_yaml_may_name_the_teacher(world: dict[str, Any], tmp_path: Path) -> None:
+def test_the_data_yaml_may_name_the_teacher(synthetic: dict[str, Any], tmp_path: Path) -> None:
     """`teacher: cache` stands for --teacher; the flag wins. The cache is missing, so the plan fails at reading it."""
     save_yaml(tmp_path / "world.yaml", load_yaml(tmp_path / "world.yaml") | {"teacher": "cache"})
     for own, folder in (({}, "cache"), ({"teacher": tmp_path / "other"}, "other")):
         with pytest.raises(UserError, match=f"{folder}: is no teacher cache"):
-            make_plan({**world, "method": "richsem", **own})
+            make_plan({**synthetic, "method": "richsem", **own})
 
 
-def test_options_bring_the_long_tail_along(world: dict[str, Any]) -> None:
-    assert make_plan({**world, "method": "none", "federated": 2}).composition == "longtail"
-    assert make_plan({**world, "federated": 2}).composition == "wiid+longtail"
+def test_options_bring_the_long_tail_along(synthetic: dict[str, Any]) -> None:
+    assert make_plan({**synthetic, "method": "none", "federated": 2}).composition == "longtail"
+    assert make_plan({**synthetic, "federated": 2}).composition == "wiid+longtail"

@@ -1,4 +1,4 @@
-"""Training end to end on a made-up world of 16 pictures at 64 px: what it leaves, how it stops and goes on."""
+"""Training end to end on a synthetic data set of 16 images at 64 px: what it leaves, how it stops and goes on."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from engine.training import trainer as trainer_module
 from engine.training.plan import make_plan
 from engine.training.trainer import Trainer, multi_scale_size
 from methods.base import Method, Run
-from tests.engine.tiny import write_world
+from tests.engine.tiny import write_dataset
 from utils.files import UserError
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return write_world(tmp_path_factory.mktemp("world"))
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return write_dataset(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")
-def finished(world: dict[str, Any]) -> Any:
-    return engine.train(**{**world, "plots": True}, epochs=2, name="finished")
+def finished(synthetic: dict[str, Any]) -> Any:
+    return engine.train(**{**synthetic, "plots": True}, epochs=2, name="finished")
 
 
 def read_rows(folder: Path) -> list[dict[str, str]]:
@@ -65,8 +65,8 @@ def test_reports_name_their_condition(finished: Any) -> None:
     assert [report.condition for report in finished.reports] == ["night", "day"]
 
 
-def test_a_protocol_adds_columns(finished: Any, world: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    result = engine.train(**world, epochs=1, protocol="aitod", name="protocol")
+def test_a_protocol_adds_columns(finished: Any, synthetic: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    result = engine.train(**synthetic, epochs=1, protocol="aitod", name="protocol")
     (row,) = read_rows(result.save_dir)
     names = ["AP", "AP50", "AP75", "APvt", "APt", "APs", "APm"]
     assert [name.removeprefix("val/") for name in row if name.startswith("val/AP")] == names
@@ -75,8 +75,8 @@ def test_a_protocol_adds_columns(finished: Any, world: dict[str, Any], capsys: p
     assert "mAP50-95" in (printed := capsys.readouterr().out) and "APvt" in printed and "nan" not in printed
 
 
-def test_the_saved_detector_is_plain(finished: Any, world: dict[str, Any]) -> None:
-    plain = engine.train(**world, epochs=1, method="none", name="plain")
+def test_the_saved_detector_is_plain(finished: Any, synthetic: dict[str, Any]) -> None:
+    plain = engine.train(**synthetic, epochs=1, method="none", name="plain")
     with_method, without = load_weights(finished.best).state, load_weights(plain.best).state
     assert list(with_method) == list(without)
     assert sum(t.numel() for t in with_method.values()) == sum(t.numel() for t in without.values())
@@ -86,16 +86,16 @@ def test_safetensors_and_pt_agree(finished: Any) -> None:
     assert same_weights(finished.best, finished.best.with_suffix(".safetensors"))
 
 
-def test_the_same_seed_gives_the_same_weights(finished: Any, world: dict[str, Any]) -> None:
-    again = engine.train(**world, epochs=2, name="again")
-    other = engine.train(**{**world, "seed": 1}, epochs=2, name="other")
+def test_the_same_seed_gives_the_same_weights(finished: Any, synthetic: dict[str, Any]) -> None:
+    again = engine.train(**synthetic, epochs=2, name="again")
+    other = engine.train(**{**synthetic, "seed": 1}, epochs=2, name="other")
     last = Path("weights/last.pt")
     assert same_weights(finished.save_dir / last, again.save_dir / last)
     assert not same_weights(finished.save_dir / last, other.save_dir / last)
 
 
-def test_workers_change_nothing(finished: Any, world: dict[str, Any]) -> None:
-    two = engine.train(**{**world, "workers": 2}, epochs=2, name="workers")
+def test_workers_change_nothing(finished: Any, synthetic: dict[str, Any]) -> None:
+    two = engine.train(**{**synthetic, "workers": 2}, epochs=2, name="workers")
     assert same_weights(finished.save_dir / "weights/last.pt", two.save_dir / "weights/last.pt")
 
 
@@ -117,10 +117,10 @@ def test_workers_change_nothing(finished: Any, world: dict[str, Any]) -> None:
     ],
 )
 def test_a_run_that_fails_ends(
-    world: dict[str, Any], root: Path, where: str, problem: str, code: int, said: str
+    synthetic: dict[str, Any], root: Path, where: str, problem: str, code: int, said: str
 ) -> None:
     """Python waits at its end for the loader's processes, which leave signals to the run as long as there is one."""
-    words = [f"{key}={value}" for key, value in {**world, "workers": 2, "epochs": 1, "name": "failing"}.items()]
+    words = [f"{key}={value}" for key, value in {**synthetic, "workers": 2, "epochs": 1, "name": "failing"}.items()]
     failing = (
         "import sys, train; from unittest.mock import patch; from utils.files import UserError\n"
         f"with patch({where!r}, side_effect={problem}): sys.exit(train.main(sys.argv[1:]))"
@@ -132,14 +132,14 @@ def test_a_run_that_fails_ends(
     assert done.stderr.endswith(said) if code == 2 else said in done.stderr
 
 
-def test_a_run_that_diverges_is_stopped_and_spoils_nothing(world: dict[str, Any]) -> None:
+def test_a_run_that_diverges_is_stopped_and_spoils_nothing(synthetic: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="--lr0: training has diverged in epoch 1: model.* no numbers.*lower --lr0"):
-        engine.train(**{**world, "lr0": 1e20}, epochs=2, warmup_epochs=0, name="diverging")
-    assert not list((world["project"] / "diverging").rglob("*.pt"))
+        engine.train(**{**synthetic, "lr0": 1e20}, epochs=2, warmup_epochs=0, name="diverging")
+    assert not list((synthetic["project"] / "diverging").rglob("*.pt"))
 
 
 def test_a_stopped_run_goes_on_from_the_same_batch(
-    finished: Any, world: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    finished: Any, synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stop after three of the eight batches; the second half must end where an unbroken run ends, bit for bit."""
     original = Trainer._step
@@ -151,7 +151,7 @@ def test_a_stopped_run_goes_on_from_the_same_batch(
         return items
 
     monkeypatch.setattr(Trainer, "_step", stopping)
-    first = engine.train(**world, epochs=2, name="broken")
+    first = engine.train(**synthetic, epochs=2, name="broken")
     assert first.interrupted
     monkeypatch.setattr(Trainer, "_step", original)
     state = torch.load(first.save_dir / "weights/resume.pt", weights_only=True)
@@ -161,8 +161,8 @@ def test_a_stopped_run_goes_on_from_the_same_batch(
     assert same_weights(second.save_dir / "weights/last.pt", finished.save_dir / "weights/last.pt")
 
 
-def test_a_copied_run_goes_on_and_the_original_stays(world: dict[str, Any], tmp_path: Path) -> None:
-    first = engine.train(**world, epochs=2, patience=1, name="original", hyp=_hyper(tmp_path))
+def test_a_copied_run_goes_on_and_the_original_stays(synthetic: dict[str, Any], tmp_path: Path) -> None:
+    first = engine.train(**synthetic, epochs=2, patience=1, name="original", hyp=_hyper(tmp_path))
     (tmp_path / "hyper.yaml").unlink()  # the state holds what it said
     state = torch.load(first.save_dir / "weights/resume.pt", weights_only=True)
     state["options"]["epochs"], state["options"]["patience"] = 3, 0
@@ -180,27 +180,29 @@ def _hyper(folder: Path) -> str:
     return str(folder / "hyper.yaml")
 
 
-def test_a_run_that_lost_patience_does_not_go_on(world: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_lost_patience_does_not_go_on(synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.training.run_log.fitness", lambda metrics: 0.0)
-    first = engine.train(**world, epochs=4, patience=1, name="patient")
+    first = engine.train(**synthetic, epochs=4, patience=1, name="patient")
     assert len(first.rows) == 2
     assert len(engine.train(resume=str(first.save_dir)).rows) == 2
     assert len(engine.train(resume=str(first.save_dir), patience=2).rows) == 3
 
 
-def test_a_refused_run_leaves_no_folder(world: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_run_leaves_no_folder(synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*given: Any) -> None:
         raise UserError("labels.txt:1: no such class")
 
     monkeypatch.setattr(trainer_module, "build_datasets", refuse)
     with pytest.raises(UserError, match="no such class"):
-        engine.train(**world, epochs=1, name="refused")
-    assert not (world["project"] / "refused").exists()
+        engine.train(**synthetic, epochs=1, name="refused")
+    assert not (synthetic["project"] / "refused").exists()
 
 
-def test_a_killed_run_goes_on(world: dict[str, Any], tmp_path: Path) -> None:
+def test_a_killed_run_goes_on(synthetic: dict[str, Any], tmp_path: Path) -> None:
     """SIGKILL gives no warning: the run goes on from the last resume.pt."""
-    words = [f"{key}={value}" for key, value in {**world, "project": tmp_path, "epochs": 50, "save_steps": 1}.items()]
+    words = [
+        f"{key}={value}" for key, value in {**synthetic, "project": tmp_path, "epochs": 50, "save_steps": 1}.items()
+    ]
     root = Path(__file__).resolve().parents[3]
     process = subprocess.Popen([sys.executable, str(root / "train.py"), *words], stdout=subprocess.DEVNULL, cwd=root)
     resume = tmp_path / "exp" / "weights" / "resume.previous.pt"
@@ -223,16 +225,16 @@ def test_resuming_keeps_the_options(finished: Any) -> None:
 
 
 def test_fine_tuning_starts_from_a_checkpoint(
-    finished: Any, world: dict[str, Any], capsys: pytest.CaptureFixture
+    finished: Any, synthetic: dict[str, Any], capsys: pytest.CaptureFixture
 ) -> None:
-    options = {key: value for key, value in world.items() if key != "cfg"}
+    options = {key: value for key, value in synthetic.items() if key != "cfg"}
     engine.train(**options, epochs=1, weights=str(finished.best), name="tuned")
     tensors = len(load_weights(finished.best).state)
     assert f"best.pt: {tensors} of {tensors} tensors transferred" in capsys.readouterr().out
 
 
-def test_frozen_layers_do_not_move(finished: Any, world: dict[str, Any]) -> None:
-    options = {key: value for key, value in world.items() if key != "cfg"}
+def test_frozen_layers_do_not_move(finished: Any, synthetic: dict[str, Any]) -> None:
+    options = {key: value for key, value in synthetic.items() if key != "cfg"}
     frozen = engine.train(**options, epochs=1, weights=str(finished.best), freeze=(3,), name="frozen")
     before, after = load_weights(finished.best).state, load_weights(frozen.save_dir / "weights/last.pt").state
     rows = {key: int(key.split(".")[1]) for key in before}
@@ -242,31 +244,31 @@ def test_frozen_layers_do_not_move(finished: Any, world: dict[str, Any]) -> None
     assert moved and min(moved) == 3
 
 
-def test_hyper_parameters_from_a_file_and_flags_on_top(world: dict[str, Any], tmp_path: Path) -> None:
+def test_hyper_parameters_from_a_file_and_flags_on_top(synthetic: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "hyp.yaml").write_text("lr0: 0.02\nlrf: 0.5\nobj: 1.0\nanchor_t: 4.0\n")
-    result = engine.train(**{**world, "lr0": 0.003}, epochs=1, hyp=str(tmp_path / "hyp.yaml"), name="hyp")
+    result = engine.train(**{**synthetic, "lr0": 0.003}, epochs=1, hyp=str(tmp_path / "hyp.yaml"), name="hyp")
     args = yaml.safe_load((result.save_dir / "args.yaml").read_text())
     assert (args["lr0"], args["lrf"]) == (0.003, 0.5)
 
 
-def test_patience_ends_a_run(world: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_ends_a_run(synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from engine.training import run_log as records
 
     monkeypatch.setattr(records, "fitness", lambda metrics: 0.5)
-    result = engine.train(**world, epochs=9, patience=2, name="patient")
+    result = engine.train(**synthetic, epochs=9, patience=2, name="patient")
     assert len(result.rows) == 3
 
 
 @pytest.mark.parametrize(
     "options", [{"multi_scale": True}, {"noval": True}, {"optimizer": "AdamW", "cos_lr": True}, {"single_cls": True}]
 )
-def test_other_ways_to_train(world: dict[str, Any], options: dict[str, Any]) -> None:
-    assert engine.train(**world, **options, epochs=1, name="other").best.exists()
+def test_other_ways_to_train(synthetic: dict[str, Any], options: dict[str, Any]) -> None:
+    assert engine.train(**synthetic, **options, epochs=1, name="other").best.exists()
 
 
 @pytest.mark.parametrize("cfg", ["yolov5n", "yolov8n", "yolo11n", "yolo26n"])
-def test_wiid_trains_on_every_family(world: dict[str, Any], cfg: str) -> None:
-    result = engine.train(**{**world, "cfg": cfg}, epochs=1, name=cfg)
+def test_wiid_trains_on_every_family(synthetic: dict[str, Any], cfg: str) -> None:
+    result = engine.train(**{**synthetic, "cfg": cfg}, epochs=1, name=cfg)
     detector, _ = load_detector(result.best)
     assert type(detector).__module__.startswith("ultralytics.")
     assert float(result.rows[0]["train/byol"]) > 0
@@ -286,16 +288,16 @@ def test_wiid_trains_on_every_family(world: dict[str, Any], cfg: str) -> None:
         ({"resume": "no_such_run"}, "--resume"),
     ],
 )
-def test_mistakes_get_one_paragraph(world: dict[str, Any], options: dict[str, Any], message: str) -> None:
+def test_mistakes_get_one_paragraph(synthetic: dict[str, Any], options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        engine.train(**{**world, **options})
+        engine.train(**{**synthetic, **options})
     assert "\n\n" not in str(caught.value)
 
 
-def test_an_occupied_project_is_named(world: dict[str, Any], tmp_path: Path) -> None:
+def test_an_occupied_project_is_named(synthetic: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UserError, match="taken"):
-        engine.train(**{**world, "project": tmp_path / "taken"}, epochs=1)
+        engine.train(**{**synthetic, "project": tmp_path / "taken"}, epochs=1)
 
 
 def test_sizes_of_multi_scale_are_multiples_in_range() -> None:
@@ -307,16 +309,16 @@ def test_the_clip_norm_is_yolov5s() -> None:
     assert trainer_module.CLIP_NORM == 10.0
 
 
-def test_pictures_that_cannot_be_read_are_listed_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    world = write_world(tmp_path, pictures=6)
-    (tmp_path / "images" / "train" / "002.png").write_bytes(b"not a picture")
-    engine.train(**world, epochs=1)
+def test_images_that_cannot_be_read_are_listed_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    synthetic = write_dataset(tmp_path, images=6)
+    (tmp_path / "images" / "train" / "002.png").write_bytes(b"not an image")
+    engine.train(**synthetic, epochs=1)
     said = capsys.readouterr().out
-    assert "1 pictures cannot be read" in said and "left out" in said.splitlines()[-2] and "002.png" in said
+    assert "1 images cannot be read" in said and "left out" in said.splitlines()[-2] and "002.png" in said
 
 
 def test_the_first_batch_is_painted(finished: Any) -> None:
-    """Two views of four pictures of 64 px."""
+    """Two views of four images of 64 px."""
     import cv2
 
     assert cv2.imread(str(finished.save_dir / "train_batch0.jpg")).shape == (128, 256, 3)
@@ -332,9 +334,9 @@ class FirstLayerOnly(Method):
         run.resting, run.validates = list(run.detector.model[1:]), False
 
 
-def test_resting_parts_do_not_move_at_all(world: dict[str, Any]) -> None:
+def test_resting_parts_do_not_move_at_all(synthetic: dict[str, Any]) -> None:
     """Tensor by tensor: no step, no momentum, no weight decay, and batch norms keep their statistics."""
-    plan = make_plan({**world, "method": "none", "epochs": 2, "weight_decay": 0.1, "name": "resting"})
+    plan = make_plan({**synthetic, "method": "none", "epochs": 2, "weight_decay": 0.1, "name": "resting"})
     plan.methods.append(FirstLayerOnly())
     trainer = Trainer(plan, torch.device("cpu"))
     before = {name: value.clone() for name, value in trainer.detector.state_dict().items()}
@@ -344,13 +346,13 @@ def test_resting_parts_do_not_move_at_all(world: dict[str, Any]) -> None:
     assert ["val/mAP50" in row for row in result.rows] == [False, True], "only the last epoch is measured"
 
 
-def test_what_rested_trains_again(world: dict[str, Any]) -> None:
+def test_what_rested_trains_again(synthetic: dict[str, Any]) -> None:
     class Alternating(FirstLayerOnly):
         def on_epoch(self, run: Run) -> None:
             if run.epoch == 0:
                 super().on_epoch(run)
 
-    plan = make_plan({**world, "method": "none", "epochs": 2, "name": "alternating"})
+    plan = make_plan({**synthetic, "method": "none", "epochs": 2, "name": "alternating"})
     plan.methods.append(Alternating())
     trainer = Trainer(plan, torch.device("cpu"))
     before = {name: value.clone() for name, value in trainer.detector.state_dict().items()}

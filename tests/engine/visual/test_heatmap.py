@@ -1,4 +1,4 @@
-"""The crux map over pictures: in their own pixels, in detect.py, val.py and as a mosaic."""
+"""The crux map over images: in their own pixels, in detect.py, val.py and as a mosaic."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from engine.visual.heatmap import CruxSheet, CruxView, save_mosaic, view_at, vie
 from models.detector import build
 from models.graph import evaluating
 from tests.engine.inference.live import write_video
-from tests.engine.tiny import CRUX_NETWORK, NETWORK, write_world
+from tests.engine.tiny import CRUX_NETWORK, NETWORK, write_dataset
 from utils.files import UserError
 from utils.heat import heat_colours, paint_heat
 
@@ -31,7 +31,7 @@ NAMES = {0: "square", 1: "bar"}
 
 
 class RedSplit(nn.Module):
-    """Its map is the red of the picture."""
+    """Its map is the red of the image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def saved(network: dict[str, Any], folder: Path) -> Path:
         ((500, 333), (64, 64)),  # 333 x 64 / 500 = 43 columns, padded to 64
     ],
 )
-def test_the_map_lies_on_the_picture(shape: tuple[int, int], seen: tuple[int, int]) -> None:
+def test_the_map_lies_on_the_image(shape: tuple[int, int], seen: tuple[int, int]) -> None:
     """Red is 1 right of the middle and 0 left of it; the grey of the padding (0.45) is gone, up to one seam."""
     view = red_view()
     heat = view.map_of(half_red(*shape))
@@ -87,9 +87,9 @@ def test_the_map_lies_on_the_picture(shape: tuple[int, int], seen: tuple[int, in
 
 
 def test_the_map_is_of_what_the_network_sees() -> None:
-    """A preprocessing that swaps blue and red turns the map around, but not the picture below it."""
+    """A preprocessing that swaps blue and red turns the map around, but not the image below it."""
     image = half_red(64, 64)
-    view = red_view(preprocess=lambda picture: picture[..., ::-1])
+    view = red_view(preprocess=lambda img: img[..., ::-1])
     assert view.map_of(image)[0, 0] == 1 and view.map_of(image)[0, -1] == 0
     assert (view(image) == paint_heat(image, view.map_of(image))).all()
 
@@ -104,7 +104,7 @@ def test_boxes_lie_on_top() -> None:
 
 
 def test_a_real_model_gives_its_map() -> None:
-    """The same numbers as the row itself, on a picture that needs no fitting; parameters and modes stay as they are."""
+    """The same numbers as the row itself, on an image that needs no fitting; parameters and modes stay as they are."""
     torch.manual_seed(0)
     model = build({**CRUX_NETWORK, "scale": "n"}, NAMES).train()
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -133,8 +133,8 @@ def test_what_has_no_map(network: dict[str, Any] | None, sliced: bool, expected:
     assert expected in str(error.value)
 
 
-def test_detect_paints_pictures_and_videos(tmp_path: Path, crux_weights: Path) -> None:
-    """What is written is the painted picture; crops are cut from the picture itself."""
+def test_detect_paints_images_and_videos(tmp_path: Path, crux_weights: Path) -> None:
+    """What is written is the painted image; crops are cut from the image itself."""
     folder = tmp_path / "in"
     folder.mkdir()
     image = half_red(48, 64)
@@ -160,7 +160,7 @@ def test_detect_without_crux_rows_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_val_writes_a_sheet_a_split(tmp_path: Path, crux_weights: Path) -> None:
-    given = write_world(tmp_path, pictures=2)
+    given = write_dataset(tmp_path, images=2)
     common = {"data": given["data"], "weights": crux_weights, "project": tmp_path / "val", "imgsz": 64, "plots": False}
     result = engine.validate(show_crux=True, batch_size=4, device="cpu", **common)
     sheets = sorted(path.relative_to(result.save_dir).as_posix() for path in result.save_dir.rglob("*.jpg"))
@@ -170,13 +170,13 @@ def test_val_writes_a_sheet_a_split(tmp_path: Path, crux_weights: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({"task": "speed"}, "--task speed draws no pictures"),
+        ({"task": "speed"}, "--task speed draws no images"),
         ({"slice": 32}, "--slice"),
         ({"weights": "plain"}, "models/yolov8n-crux.yaml --method lcp"),
     ],
 )
 def test_val_refuses(tmp_path: Path, crux_weights: Path, more: dict[str, Any], expected: str) -> None:
-    given = {"data": write_world(tmp_path, pictures=2)["data"], "weights": crux_weights, "imgsz": 64, **more}
+    given = {"data": write_dataset(tmp_path, images=2)["data"], "weights": crux_weights, "imgsz": 64, **more}
     if given["weights"] == "plain":
         given["weights"] = saved(NETWORK, tmp_path)
     with pytest.raises(UserError, match="--show-crux") as error:
@@ -198,18 +198,18 @@ def test_a_sheet_has_room_for_sixteen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pictures", "expected"),
+    ("images", "expected"),
     [
         (3, [0, 1, 2]),
         (31, list(range(0, 31, 2))),  # 16 of 31: every second
     ],
 )
-def test_a_mosaic_of_evenly_spaced_pictures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: int, expected: list[int]
+def test_a_mosaic_of_evenly_spaced_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: int, expected: list[int]
 ) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr(crux_view, "plot_pictures", lambda cells, target: drawn.extend(cells))
-    files = [tmp_path / f"{number}.png" for number in range(pictures)]
+    monkeypatch.setattr(crux_view, "plot_images", lambda cells, target: drawn.extend(cells))
+    files = [tmp_path / f"{number}.png" for number in range(images)]
     for file in files:
         cv2.imwrite(str(file), half_red(20, 32))
     save_mosaic(build({**CRUX_NETWORK, "scale": "n"}, NAMES), files, tmp_path / "crux.png", imgsz=32)
@@ -226,7 +226,7 @@ def test_a_mosaic_is_a_png_and_only_of_crux_models(tmp_path: Path) -> None:
 
 
 def test_a_flat_map_has_one_colour() -> None:
-    """A map that is 0 everywhere leaves the picture's greys, darkened to 45 %: 128 x 0.45 = 57.6, and 4 x 0.55 of blue."""
+    """A map that is 0 everywhere leaves the image's greys, darkened to 45 %: 128 x 0.45 = 57.6, and 4 x 0.55 of blue."""
     painted = red_view()(np.full((32, 32, 3), (128, 128, 0), np.uint8))
     grey = round(0.114 * 128 + 0.587 * 128)  # 90
     colour = heat_colours(np.zeros((1, 1)))[0, 0]

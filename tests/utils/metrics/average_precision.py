@@ -23,13 +23,12 @@ def reference(truth: dict[str, Any], found: list[dict[str, Any]], protocol: str)
     """The numbers of a protocol, one class, size range and IoU level after the other."""
     if protocol == "lvis":
         found = looked_for(truth, found)
-    pictures = sorted(image["id"] for image in truth["images"])
+    images = sorted(image["id"] for image in truth["images"])
     partial = {image["id"]: image.get("not_exhaustive_category_ids", ()) for image in truth["images"]}
     values: dict[Any, list[float | None]] = defaultdict(list)
     for kind in (category["id"] for category in truth["categories"]):
         triples = [
-            (*(of(rows, picture, kind) for rows in (truth["annotations"], found)), kind in partial[picture])
-            for picture in pictures
+            (*(of(rows, img, kind) for rows in (truth["annotations"], found)), kind in partial[img]) for img in images
         ]
         triples = [
             (mine, sorted(hers, key=lambda row: -row["score"])[: MOST[protocol]], some) for mine, hers, some in triples
@@ -43,7 +42,7 @@ def reference(truth: dict[str, Any], found: list[dict[str, Any]], protocol: str)
 
 
 def looked_for(truth: dict[str, Any], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of the surest 300 of each picture, those of classes that were looked for in it."""
+    """Of the most confident 300 of each image, those of classes that were looked for in it."""
     kept = []
     for image in truth["images"]:
         there = {row["category_id"] for row in truth["annotations"] if row["image_id"] == image["id"]}
@@ -64,9 +63,9 @@ def by_frequency(truth: dict[str, Any], values: dict[Any, list[float | None]]) -
     return {name: value for name, value in groups.items() if not math.isnan(value)}
 
 
-def of(rows: list[dict[str, Any]], picture: int, kind: int) -> list[dict[str, Any]]:
-    """The rows of a class in a picture."""
-    return [row for row in rows if row["image_id"] == picture and row["category_id"] == kind]
+def of(rows: list[dict[str, Any]], image: int, kind: int) -> list[dict[str, Any]]:
+    """The rows of a class in an image."""
+    return [row for row in rows if row["image_id"] == image and row["category_id"] == kind]
 
 
 def mean(values: dict[Any, list[float | None]], size: str, levels: Any = range(10)) -> float:
@@ -76,7 +75,7 @@ def mean(values: dict[Any, list[float | None]], size: str, levels: Any = range(1
 
 
 def average_precision(triples, limits, threshold) -> float | None:
-    """Of one class, from each picture's objects, detections, and whether only some objects are labelled; None without
+    """Of one class, from each image's objects, detections, and whether only some objects are labelled; None without
 
     objects that count.
     """
@@ -97,7 +96,7 @@ def average_precision(triples, limits, threshold) -> float | None:
 
 
 def judge(mine, hers, partial, limits, threshold) -> list[tuple[float, bool | None]]:
-    """(score, right) of each detection of a class in a picture, the surest first; right is None where it is ignored.
+    """(score, right) of each detection of a class in an image, by descending confidence; right is None where it is ignored.
 
     An object is taken once, a crowd as often as it comes. Objects that count go before those that do not.
     """

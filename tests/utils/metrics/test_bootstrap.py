@@ -93,17 +93,17 @@ def test_crossed_cancels_what_both_runs_share():
     assert (interval.mean, interval.low, interval.high) == pytest.approx((0.1, 0.1, 0.1))
 
 
-def test_crossed_counts_seeds_and_pictures():
-    """Pictures alone spread the difference by sd 0.1; two seeds at 0 and 1 spread it far more."""
+def test_crossed_counts_seeds_and_images():
+    """Images alone spread the difference by sd 0.1; two seeds at 0 and 1 spread it far more."""
     noise = np.random.default_rng(0).normal(0, 0.1, 2000)
     a, b = np.stack([noise, noise + 1]), np.zeros((2, 2000))
-    pictures_only = crossed_bootstrap(a, b, 0.5, seeds_too=False)
-    assert (pictures_only.low, pictures_only.high) == pytest.approx((0.5 - 0.196, 0.5 + 0.196), abs=0.02)
+    images_only = crossed_bootstrap(a, b, 0.5, seeds_too=False)
+    assert (images_only.low, images_only.high) == pytest.approx((0.5 - 0.196, 0.5 + 0.196), abs=0.02)
     both = crossed_bootstrap(a, b, 0.5)
     assert both.low < 0 < 1 < both.high
 
 
-def test_crossed_with_one_seed_needs_the_pictures():
+def test_crossed_with_one_seed_needs_the_images():
     table = np.random.default_rng(0).normal(1, 0.1, (1, 100))
     assert crossed_bootstrap(table, 0 * table, 1.0).holds_zero
     assert crossed_bootstrap(table, 0 * table, 1.0, seeds_too=False).verdict == "better"
@@ -118,7 +118,7 @@ def test_crossed_with_one_seed_needs_the_pictures():
         ([1], [1], 2, 0.5),  # recall stops at 1/2, precision 1 until there
         ([0, 1], [1, 1], 1, 0.5 * 0.995),  # a wrong one first: precision 1/2
         ([0, 1], [0, 1], 1, 0.995),  # the wrong one is not in this resample
-        ([0, 1], [2, 2], 2, 0.5 * 0.995),  # every picture twice changes nothing
+        ([0, 1], [2, 2], 2, 0.5 * 0.995),  # every image twice changes nothing
         ([0], [3], 1, 0.0),
         ([], [], 1, 0.0),
         ([1], [0], 1, 0.0),  # nothing drawn
@@ -129,18 +129,18 @@ def test_average_precision_by_hand(right, counts, objects, expected):
     assert area == pytest.approx([expected], abs=0.006 if objects == 2 and len(right) == 1 else 1e-9)
 
 
-def random_matches(seed: int, pictures: int = 8, classes: int = 3) -> tuple[Matches, list[np.ndarray]]:
-    """Matches, and the rows of each picture's detections."""
+def random_matches(seed: int, images: int = 8, classes: int = 3) -> tuple[Matches, list[np.ndarray]]:
+    """Matches, and the rows of each image's detections."""
     rng = np.random.default_rng(seed)
-    owner = np.sort(rng.integers(0, pictures, 60))
-    objects = rng.integers(0, 4, (pictures, classes))
+    owner = np.sort(rng.integers(0, images, 60))
+    objects = rng.integers(0, 4, (images, classes))
     matches = Matches(rng.random(60) < 0.5, rng.permutation(60) / 60, rng.integers(0, classes, 60), owner, objects)
-    return matches, [np.flatnonzero(owner == number) for number in range(pictures)]
+    return matches, [np.flatnonzero(owner == number) for number in range(images)]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_weights_mean_what_repeating_pictures_means(seed):
-    """Ultralytics' own average precision over a set in which pictures stand several times."""
+def test_weights_mean_what_repeating_images_means(seed):
+    """Ultralytics' own average precision over a set in which images stand several times."""
     from ultralytics.utils.metrics import ap_per_class
 
     matches, rows = random_matches(seed)
@@ -154,7 +154,7 @@ def test_weights_mean_what_repeating_pictures_means(seed):
 
 
 def test_classes_without_an_object_in_the_resample_do_not_count():
-    """Picture 0 has class 0, found; picture 1 has class 1, missed: 0.995, 0, and (0.995 + 0) / 2 for both."""
+    """Image 0 has class 0, found; image 1 has class 1, missed: 0.995, 0, and (0.995 + 0) / 2 for both."""
     matches = Matches(np.array([True]), np.array([0.9]), np.array([0]), np.array([0]), np.array([[1, 0], [0, 1]]))
     assert resampled_map(matches, np.array([[2, 0], [0, 2], [1, 1]])) == pytest.approx([0.995, 0.0, 0.4975])
 

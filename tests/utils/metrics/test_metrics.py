@@ -12,21 +12,21 @@ import pytest
 
 from tests.utils.metrics.average_precision import reference
 from utils.files import UserError
-from utils.metrics import best_of_each_picture, evaluate
+from utils.metrics import best_of_each_image, evaluate
 
 
-def labels(*boxes: tuple[int, list[float]], pictures: int = 2, **extra: Any) -> dict[str, Any]:
-    """Labels of class 1 unless a row says otherwise: (picture, box)."""
+def labels(*boxes: tuple[int, list[float]], images: int = 2, **extra: Any) -> dict[str, Any]:
+    """Labels of class 1 unless a row says otherwise: (image, box)."""
     rows = [
-        {"id": number, "image_id": picture, "category_id": 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-        for number, (picture, box) in enumerate(boxes, 1)
+        {"id": number, "image_id": image, "category_id": 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+        for number, (image, box) in enumerate(boxes, 1)
     ]
-    images = [{"id": number, "width": 200, "height": 200} for number in range(1, pictures + 1)]
-    return {"images": images, "annotations": rows, "categories": [{"id": 1, "name": "cat"}], **extra}
+    entries = [{"id": number, "width": 200, "height": 200} for number in range(1, images + 1)]
+    return {"images": entries, "annotations": rows, "categories": [{"id": 1, "name": "cat"}], **extra}
 
 
-def found(picture: int, box: list[float], score: float, category: int = 1) -> dict[str, Any]:
-    return {"image_id": picture, "category_id": category, "bbox": box, "score": score}
+def found(image: int, box: list[float], score: float, category: int = 1) -> dict[str, Any]:
+    return {"image_id": image, "category_id": category, "bbox": box, "score": score}
 
 
 SMALL, OTHER = [10.0, 10.0, 20.0, 20.0], [100.0, 100.0, 20.0, 20.0]
@@ -43,13 +43,13 @@ def test_golden_file(shared):
     assert numbers == pytest.approx(reference(truth, rows, "coco"), abs=1e-12)
 
 
-def made_up(seed: int, crowded: bool = True) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Eight pictures, three classes, the last without objects, the last picture too; sides of 8, 16 and 32 px among
+def synthetic(seed: int, crowded: bool = True) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Eight images, three classes, the last without objects, the last image too; sides of 8, 16 and 32 px among
 
     others, crowds, areas that are not width x height, shaken detections with ties in their scores, and strays.
     """
     generator = np.random.default_rng(seed)
-    truth, rows = labels(pictures=8), []
+    truth, rows = labels(images=8), []
     truth["categories"] = [{"id": kind, "name": str(kind)} for kind in (1, 2, 3)]
     for number in range(60):
         side = generator.choice([8, 16, 32, generator.uniform(3, 60)], 2)
@@ -72,15 +72,15 @@ def made_up(seed: int, crowded: bool = True) -> tuple[dict[str, Any], list[dict[
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("protocol", ["aitod", "coco"])
 def test_numbers_are_those_of_the_definition(protocol, seed):
-    """Areas on borders, crowds, ties, a class and a picture without objects: to the last digits."""
-    truth, rows = made_up(seed)
+    """Areas on borders, crowds, ties, a class and an image without objects: to the last digits."""
+    truth, rows = synthetic(seed)
     numbers = evaluate(truth, rows, protocol=protocol)
     assert numbers == pytest.approx(reference(truth, rows, protocol), abs=1e-12, nan_ok=True)
     assert 0.05 < numbers["AP"] < 0.95
 
 
 def test_numbers_of_the_definition_beyond_the_last_detection_that_counts():
-    """1600 detections of one class in a picture, the right ones at places 100, 1499 and 1550; and one of another class.
+    """1600 detections of one class in an image, the right ones at places 100, 1499 and 1550; and one of another class.
 
     AI-TOD scores 1500 of each class, so the one of the other class counts and the one at place 1550 does not.
     """
@@ -108,7 +108,7 @@ def test_numbers_of_the_definition_beyond_the_last_detection_that_counts():
     ],
 )
 def test_coco_by_hand(predictions, expected):
-    """Two small objects in two pictures. A box of 20 x 14 over 20 x 20 overlaps by 0.7: right at 5 of 10 levels."""
+    """Two small objects in two images. A box of 20 x 14 over 20 x 20 overlaps by 0.7: right at 5 of 10 levels."""
     numbers = evaluate(labels((1, SMALL), (2, OTHER)), predictions)
     assert {name: numbers[name] for name in expected} == pytest.approx(expected)
     assert math.isnan(numbers["APl"])  # no large object: no number
@@ -124,40 +124,40 @@ def test_aitod_borders_count_on_both_sides():
 
 
 @pytest.mark.parametrize(("protocol", "kept"), [("coco", 100), ("aitod", 1500)])
-def test_detections_that_count_in_a_picture(protocol, kept):
+def test_detections_that_count_in_an_image(protocol, kept):
     """The right box comes last, behind `kept` wrong ones or one less."""
     for wrong, expected in ((kept, 0.0), (kept - 1, 1 / kept)):
         rows = [found(1, [150, 150, 5, 5], 0.9)] * wrong + [found(1, SMALL, 0.1)]
         assert evaluate(labels((1, SMALL)), rows, protocol=protocol)["AP"] == pytest.approx(expected)
 
 
-def long_tail(**first_picture: Any) -> dict[str, Any]:
-    """One rare and one frequent class; the frequent object in picture 1, the rare one in picture 2."""
+def long_tail(**first_image: Any) -> dict[str, Any]:
+    """One rare and one frequent class; the frequent object in image 1, the rare one in image 2."""
     truth = labels((1, SMALL), (2, OTHER))
     truth["annotations"][1]["category_id"] = 2
     truth["categories"] = [{"id": 1, "name": "cat", "frequency": "f"}, {"id": 2, "name": "yak", "frequency": "r"}]
-    truth["images"][0] |= first_picture
+    truth["images"][0] |= first_image
     return truth
 
 
 @pytest.mark.parametrize(
-    ("picture", "expected"),
+    ("image", "expected"),
     [
-        ({}, 1.0),  # nobody looked for a yak in picture 1: the wrong yak there is dropped
+        ({}, 1.0),  # nobody looked for a yak in image 1: the wrong yak there is dropped
         ({"neg_category_ids": [2]}, 0.5),  # somebody did, and there was none: it is wrong
         ({"not_exhaustive_category_ids": [2], "neg_category_ids": [2]}, 1.0),  # some may be unlabelled: ignored
     ],
 )
-def test_lvis_forgives_what_was_not_labelled(picture, expected):
+def test_lvis_forgives_what_was_not_labelled(image, expected):
     rows = [found(1, SMALL, 0.9), found(1, OTHER, 0.95, category=2), found(2, OTHER, 0.8, category=2)]
-    numbers = evaluate(long_tail(**picture), rows, protocol="lvis")
+    numbers = evaluate(long_tail(**image), rows, protocol="lvis")
     assert numbers["APr"] == pytest.approx(expected)
     assert numbers["APf"] == pytest.approx(1.0)
     assert "APc" not in numbers  # no common class has an object
     assert numbers["AP"] == pytest.approx((1 + expected) / 2)
 
 
-def test_lvis_keeps_300_detections_of_a_picture_over_all_classes():
+def test_lvis_keeps_300_detections_of_an_image_over_all_classes():
     rows = [found(2, SMALL, 0.9, category=1)] * 300 + [found(2, OTHER, 0.5, category=2)]
     assert evaluate(long_tail(), rows, protocol="lvis")["APr"] == 0.0
     assert evaluate(long_tail(), rows[1:], protocol="lvis")["APr"] == pytest.approx(1.0)
@@ -170,12 +170,12 @@ def test_lvis_on_its_own_labels(shared):
 
 
 def federated(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Six pictures, seven classes of which the last has no objects; each picture looks for a few classes, and labels one
+    """Six images, seven classes of which the last has no objects; each image looks for a few classes, and labels one
 
-    of them in part. Shaken detections with ties in their scores, and some 400 strays a picture, more than are scored.
+    of them in part. Shaken detections with ties in their scores, and some 400 strays an image, more than are scored.
     """
     generator = np.random.default_rng(seed)
-    truth, rows = labels(pictures=6), []
+    truth, rows = labels(images=6), []
     truth["categories"] = [{"id": kind, "name": str(kind), "frequency": "rrccffc"[kind - 1]} for kind in range(1, 8)]
     for image in truth["images"]:
         present, absent = np.split(generator.permutation(6)[:5] + 1, [3])
@@ -203,7 +203,7 @@ def test_lvis_numbers_are_those_of_the_definition(seed):
 
 
 def shifted(truth: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each object found once, off by 0, 1/20 ... 1/2 of its width, with ties in the scores; and in each picture a wrong
+    """Each object found once, off by 0, 1/20 ... 1/2 of its width, with ties in the scores; and in each image a wrong
 
     box of every class that was looked for in vain or labelled in part, and of one that nobody looked for.
     """
@@ -230,9 +230,9 @@ def test_lvis_numbers_are_those_of_lvis_api(shared):
     assert evaluate(truth, shifted(truth), protocol="lvis") == pytest.approx(LVIS_API, abs=1e-9)
 
 
-def test_best_of_each_picture():
+def test_best_of_each_image():
     rows = [found(1, SMALL, 0.1), found(2, SMALL, 0.2), found(1, SMALL, 0.9), found(1, OTHER, 0.9)]
-    assert best_of_each_picture(rows, 2) == [rows[2], rows[3], rows[1]]
+    assert best_of_each_image(rows, 2) == [rows[2], rows[3], rows[1]]
 
 
 def test_inputs_stay_as_they_are(tmp_path):

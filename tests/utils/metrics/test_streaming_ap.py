@@ -1,11 +1,11 @@
-"""The meter of pictures says what the evaluator of files says, and each class on its own."""
+"""The meter of images says what the evaluator of files says, and each class on its own."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tests.utils.metrics.test_metrics import federated, made_up
+from tests.utils.metrics.test_metrics import federated, synthetic
 from utils.metrics import evaluate
 from utils.metrics.streaming_ap import ProtocolMeter, box_iou, match, precision_at_recall
 
@@ -31,7 +31,7 @@ def measured(truth, rows, protocol) -> ProtocolMeter:
 @pytest.mark.parametrize("protocol", ["aitod", "coco"])
 @pytest.mark.parametrize("seed", range(3))
 def test_numbers_are_those_of_the_files(protocol, seed):
-    truth, rows = made_up(seed, crowded=False)
+    truth, rows = synthetic(seed, crowded=False)
     whole, by_class = measured(truth, rows, protocol).result()
     assert whole == pytest.approx(evaluate(truth, rows, protocol), abs=1e-12, nan_ok=True)
     assert list(by_class) == [1, 2]
@@ -58,12 +58,12 @@ BOX, OTHER = [0.0, 0, 9, 9], [50.0, 50, 59, 59]
     ("known", "expected"),
     [
         ({}, {"AP": 0.5, "APr": 0.5}),  # every class was looked for: the wrong one counts
-        ({"absent": ()}, {"AP": 0.5, "APr": 0.5}),  # its class is in the picture
+        ({"absent": ()}, {"AP": 0.5, "APr": 0.5}),  # its class is in the image
         ({"absent": (), "partial": (1,)}, {"AP": 1.0, "APr": 1.0}),  # surplus of a class labelled in part
     ],
 )
 def test_lvis_by_hand(known, expected):
-    """A surer wrong box of the picture's own class 1: precision 1/2. Class 0, frequent, has no object: no APf."""
+    """A surer wrong box of the image's own class 1: precision 1/2. Class 0, frequent, has no object: no APf."""
     meter = ProtocolMeter("lvis", "fr")
     truth = (np.array([BOX]), np.array([81.0]), np.array([1]))
     meter.add(np.array([OTHER, BOX]), np.array([0.9, 0.8]), np.array([1, 1]), *truth, **known)
@@ -74,7 +74,7 @@ def test_lvis_by_hand(known, expected):
 
 @pytest.mark.parametrize(("absent", "expected"), [(None, 0.5), ((), 1.0), ((1,), 0.5)])
 def test_lvis_drops_classes_that_nobody_looked_for(absent, expected):
-    """Class 1 in the first picture; in the second, without objects, a surer wrong one."""
+    """Class 1 in the first image; in the second, without objects, a surer wrong one."""
     meter = ProtocolMeter("lvis", "fr")
     nothing = (np.zeros((0, 4)), np.zeros(0), np.zeros(0))
     meter.add(np.array([BOX]), np.array([0.8]), np.ones(1), np.array([BOX]), np.array([81.0]), np.ones(1))
@@ -83,7 +83,7 @@ def test_lvis_drops_classes_that_nobody_looked_for(absent, expected):
 
 
 @pytest.mark.parametrize(("wrong", "expected"), [(299, 1.0), (300, 0.0)])
-def test_lvis_scores_300_detections_of_a_picture_over_all_classes(wrong, expected):
+def test_lvis_scores_300_detections_of_an_image_over_all_classes(wrong, expected):
     """So many surer ones of class 0, of which nobody knows anything, before the right one: they still take places."""
     meter = ProtocolMeter("lvis", "fr")
     boxes, classes = np.array([OTHER] * wrong + [BOX]), np.array([0] * wrong + [1])
@@ -105,10 +105,10 @@ def test_detections_that_count_are_those_of_a_class(protocol, most):
         assert meter.result()[0]["AP"] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("pictures", [0, 1])
-def test_without_objects_there_is_no_number(pictures):
+@pytest.mark.parametrize("images", [0, 1])
+def test_without_objects_there_is_no_number(images):
     meter = ProtocolMeter("aitod")
-    for _ in range(pictures):
+    for _ in range(images):
         meter.add(np.array([[0.0, 0, 9, 9]]), np.ones(1), np.zeros(1), np.zeros((0, 4)), np.zeros(0), np.zeros(0))
     whole, by_class = meter.result()
     assert list(whole) == ["AP", "AP50", "AP75", "APvt", "APt", "APs", "APm"]

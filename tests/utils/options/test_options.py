@@ -21,7 +21,7 @@ from utils.options.types import read_type
 class Training:
     epochs: int = option(30, "passes over the data", group="Training", low=1, high=10000)
     lr0: float = option(0.01, "first learning rate", group="Training", low=0)
-    batch_size: int = option(8, "pictures a step", aliases=("--batch",))
+    batch_size: int = option(8, "images per step", aliases=("--batch",))
     cos_lr: bool = option(False, "cosine schedule")
     plots: bool = option(True, "draw curves")
     classes: tuple[int, ...] = option((), "keep these classes", low=0)
@@ -222,14 +222,14 @@ def _raise(problem: BaseException) -> None:
         ),
     ],
 )
-def test_doors_turn_mistakes_into_exit_codes(capsys, problem, code, said):
-    assert options.run_door(lambda: _raise(problem) if problem else None) == code
+def test_scripts_turn_mistakes_into_exit_codes(capsys, problem, code, said):
+    assert options.run_cli(lambda: _raise(problem) if problem else None) == code
     assert capsys.readouterr().err == said
 
 
-def test_doors_do_not_hide_our_own_mistakes():
+def test_scripts_do_not_hide_our_own_mistakes():
     with pytest.raises(ZeroDivisionError):
-        options.run_door(lambda: 1 / 0)
+        options.run_cli(lambda: 1 / 0)
 
 
 def test_options_need_no_torch(root):

@@ -1,4 +1,4 @@
-"""The made-up world of actions: what moves, in which light, and the films on the disk."""
+"""The synthetic data set of actions: what moves, in which light, and the films on the disk."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from data.io.video import read_frames
 from data.motion import foreground
 from data.synthetic.actions.poses import NAMES, Manner, draw_manner, moment
 from data.synthetic.actions.scene import FRAMES, film, save_film
-from data.synthetic.generate import MARKER, make_world
-from data.synthetic.registry import WORLDS
+from data.synthetic.generate import MARKER, make_synthetic
+from data.synthetic.registry import SYNTHETIC
 from data.video.index import load_split
 
 MANNER = Manner(rate=1.0, phase=0.0, begin=0.5, reach=1.0, yaw=0.0, left=False)
@@ -67,14 +67,14 @@ def test_exposure_is_held_over_a_film() -> None:
     assert corner.std() < 0.1 * corner.mean() + 0.5
 
 
-def test_the_world_is_drawn_whole(tmp_path: Path) -> None:
+def test_the_synthetic_is_drawn_whole(tmp_path: Path) -> None:
     root = tmp_path / "demo-arid"
-    make_world("demo-arid", root, counts={"train": 2, "val": 1, "test": 1}, workers=1, progress=False)
+    make_synthetic("demo-arid", root, counts={"train": 2, "val": 1, "test": 1}, workers=1, progress=False)
     assert json.loads((root / MARKER).read_text())["counts"] == {"train": 2, "val": 1, "test": 1}
     text = (Path(__file__).resolve().parents[4] / "data/demo-arid.yaml").read_text()
     (root / "data.yaml").write_text(text.replace("path: demo-arid", "path: ."))
     config = load_data(root / "data.yaml")
-    assert tuple(config.names.values()) == WORLDS["demo-arid"].names and config.task == "action"
+    assert tuple(config.names.values()) == SYNTHETIC["demo-arid"].names and config.task == "action"
     videos = load_split(config, "train", paired=True).videos
     assert [video.facts.frames for video in videos] == [FRAMES, FRAMES]
     day, dark = (

@@ -1,4 +1,4 @@
-"""The canvas of pictures from above: boxes by hand, what the border cuts, shadows, free places and the camera."""
+"""The canvas of images from above: boxes by hand, what the border cuts, shadows, free places and the camera."""
 
 from __future__ import annotations
 
@@ -101,11 +101,11 @@ def test_free_places(ground):
 
 def test_the_camera(ground):
     """0.5 of the light in 0.69 to 1.19 exposures and tints, to the power of 1 / 1.4: 118 to 182; noise of 1.5 to 4."""
-    picture = ground.photograph()
-    assert picture.shape == (120, 160, 3)
-    assert picture.dtype == np.uint8
-    assert 118 < picture.mean() < 183
-    assert 1.3 < picture[..., 0].std() < 4.2
+    image = ground.photograph()
+    assert image.shape == (120, 160, 3)
+    assert image.dtype == np.uint8
+    assert 118 < image.mean() < 183
+    assert 1.3 < image[..., 0].std() < 4.2
 
 
 def test_shapes_by_hand():

@@ -1,4 +1,4 @@
-"""The world from above: repeatable, labelled tightly, and made mostly of objects of a few pixels."""
+"""The synthetic data set from above: repeatable, labelled tightly, and made mostly of objects of a few pixels."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from data.synthetic.aerial.canvas import FINER, MARGIN
-from data.synthetic.aerial.scene import NAMES, land, person, picture_from_above, vehicle
+from data.synthetic.aerial.scene import NAMES, image_from_above, land, person, vehicle
 
 SIZE = (160, 160)
 
 
 @pytest.fixture(scope="module")
 def scenes() -> list[tuple[np.ndarray, np.ndarray]]:
-    return [picture_from_above(seed, SIZE) for seed in range(40)]
+    return [image_from_above(seed, SIZE) for seed in range(40)]
 
 
 def sides(scenes: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -23,15 +23,15 @@ def sides(scenes: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
 
 
 def test_the_same_seed_draws_the_same(scenes) -> None:
-    picture, labels = picture_from_above(3, SIZE)
-    assert np.array_equal(picture, scenes[3][0]) and np.array_equal(labels, scenes[3][1])
-    assert not np.array_equal(picture, scenes[4][0])
+    image, labels = image_from_above(3, SIZE)
+    assert np.array_equal(image, scenes[3][0]) and np.array_equal(labels, scenes[3][1])
+    assert not np.array_equal(image, scenes[4][0])
 
 
 @pytest.mark.parametrize("size", [(64, 96), (200, 120)])
 def test_other_sizes(size: tuple[int, int]) -> None:
-    picture, labels = picture_from_above(1, size)
-    assert picture.shape == (size[1], size[0], 3) and picture.dtype == np.uint8
+    image, labels = image_from_above(1, size)
+    assert image.shape == (size[1], size[0], 3) and image.dtype == np.uint8
     assert labels.shape[1] == 5
 
 
@@ -49,7 +49,7 @@ def test_every_class_is_there_often_enough(scenes) -> None:
     assert counts.min() >= 19
 
 
-def test_boxes_lie_inside_the_picture(scenes) -> None:
+def test_boxes_lie_inside_the_image(scenes) -> None:
     labels = np.concatenate([labels for _, labels in scenes])
     low, high = labels[:, 1:3] - labels[:, 3:] / 2, labels[:, 1:3] + labels[:, 3:] / 2
     assert low.min() > -1e-6 and high.max() < 1 + 1e-6
@@ -72,7 +72,7 @@ def test_a_box_holds_the_paint_and_not_the_shadow(thing) -> None:
 
 
 def test_objects_do_not_lie_on_each_other(scenes) -> None:
-    """Middles of boxes of one picture are never nearer than 1.5 px."""
+    """Middles of boxes of one image are never nearer than 1.5 px."""
     for _, labels in scenes:
         middle = labels[:, 1:3] * SIZE[0]
         apart = np.linalg.norm(middle[:, None] - middle[None], axis=2) + 100 * np.eye(len(middle))

@@ -1,4 +1,4 @@
-"""The world of specks: repeatable, small, apart, and where the labels say."""
+"""The synthetic data set of specks: repeatable, small, apart, and where the labels say."""
 
 from __future__ import annotations
 

@@ -148,13 +148,13 @@ def test_night_is_no_tone_curve_of_day(frames):
         assert dark[middle].std() > 0.25 * dark[middle].mean()
 
 
-def test_a_seed_is_a_picture_and_a_shot_is_its_noise(frames):
+def test_a_seed_is_an_image_and_a_shot_is_its_noise(frames):
     frame = frames[1]
     assert (day(frame, 1) == day(frame, 1)).all()
     assert (night(frame, 1) == night(frame, 1)).all()
     assert (night(frame, 1) != night(frame, 1, shot=1)).any()
     first, second = (cv2.blur(night(frame, 1, shot=k), (9, 9)).astype(int) for k in (0, 1))
-    assert np.abs(first - second).mean() < 2  # the same picture under the noise
+    assert np.abs(first - second).mean() < 2  # the same image under the noise
 
 
 def test_lamps_are_what_lights_the_night(frames):
@@ -173,7 +173,7 @@ def test_exposure_reaches_the_mean_it_aims_at(frames, mean):
 
 
 def test_fine_pixels_where_faces_meet_are_lit_one_by_one(frames):
-    """At 2 x 2 fine pixels a picture pixel, those of one face share their light, those of others have their own."""
+    """At 2 x 2 fine pixels per image pixel, those of one face share their light, those of others have their own."""
     edge = _edges(frames[0].buffers.faces)
     assert not edge[::SUPERSAMPLE, ::SUPERSAMPLE].any()
     assert 0.005 < edge.mean() < 0.5

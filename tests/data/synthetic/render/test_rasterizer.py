@@ -54,7 +54,7 @@ def test_a_turned_camera_sees_to_the_right():
 
 
 @pytest.mark.parametrize("yaw", [0.0, 0.4, -1.3])
-def test_to_world_inverts_to_camera(yaw):
+def test_to_synthetic_inverts_to_camera(yaw):
     camera = Camera(80, 60, 100.0, 30.0, x=1.5, y=2.0, z=-3.0, yaw=yaw)
     seen = camera.to_camera(np.array([4.0, 0.0, 9.0]))
     assert camera.to_world(float(seen[0]), float(seen[2])) == pytest.approx((4.0, 9.0), abs=1e-5)
@@ -72,7 +72,7 @@ def test_pose_turns_forward_and_right(heading, expected):
 def test_ground_depth_by_hand():
     """A fine row at height r px below the horizon sees the ground at focal * 2 m / r."""
     buffers = canvas().finish()
-    row = 50 * SUPERSAMPLE  # its centre is (100.5 / 2) - 30 = 20.25 picture pixels below the horizon
+    row = 50 * SUPERSAMPLE  # its centre is (100.5 / 2) - 30 = 20.25 image pixels below the horizon
     assert buffers.depth[row, 0] == pytest.approx(200 / 20.25, rel=1e-5)
     assert buffers.position[row, :, 1] == pytest.approx(0, abs=1e-4)
     assert buffers.ground[row].all()
@@ -81,7 +81,7 @@ def test_ground_depth_by_hand():
 
 
 def test_a_box_fills_the_pixels_that_its_front_projects_to():
-    """Front face at z = 10, 2 m wide, 1 m high on the ground: columns 30-50, rows 40-50 of the picture."""
+    """Front face at z = 10, 2 m wide, 1 m high on the ground: columns 30-50, rows 40-50 of the image."""
     drawn = canvas()
     drawn.draw([box((-1.0, 0.0, -1.0), (1.0, 1.0, 1.0), RED)], Pose(0.0, 11.0), owner=3)
     buffers = drawn.finish()
@@ -115,8 +115,8 @@ def test_near_things_hide_far_ones_and_are_counted():
 
 
 @pytest.mark.parametrize(("x", "share"), [(0.0, 1.0), (4.0, 0.5), (30.0, 0.0)])
-def test_share_inside_the_picture(x, share):
-    """A wall 2 m wide, 10 m away, spans 20 px about column 40 + 10 x; the picture ends at column 80."""
+def test_share_inside_the_image(x, share):
+    """A wall 2 m wide, 10 m away, spans 20 px about column 40 + 10 x; the image ends at column 80."""
     drawn = canvas()
     drawn.begin()
     drawn.draw([box((-0.01, 0.0, -1.0), (0.01, 1.0, 1.0), RED)], Pose(x, 10.0), owner=0)
@@ -133,7 +133,7 @@ def test_a_thing_through_the_camera_is_clipped():
 
 
 def test_tube_and_ball_have_the_size_of_their_radius():
-    """An upright tube of radius 0.5 m at 10 m is 10 picture pixels wide; a ball of that radius too, and as high."""
+    """An upright tube of radius 0.5 m at 10 m is 10 image pixels wide; a ball of that radius too, and as high."""
     drawn = canvas()
     drawn.draw([Tube((0.0, 0.5, 0.0), (0.0, 1.5, 0.0), 0.5, 0.5, RED)], Pose(-2.0, 10.0), owner=0)
     drawn.draw([Tube((0.0, 2.0, 0.0), (0.0, 2.0, 0.0), 0.5, 0.5, RED)], Pose(2.0, 10.0), owner=1)

@@ -1,4 +1,4 @@
-"""Things on the made-up shelf: names that mean what they say."""
+"""Things on the synthetic shelf: names that mean what they say."""
 
 from __future__ import annotations
 

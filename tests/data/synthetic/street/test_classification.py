@@ -7,13 +7,13 @@ import pytest
 
 from data.classification.dataset import labelled
 from data.config import load_data
-from data.synthetic.generate import make_world
-from data.synthetic.registry import WORLDS
-from data.synthetic.street.classification import NAMES, thing_in_street, write_pictures
+from data.synthetic.generate import make_synthetic
+from data.synthetic.registry import SYNTHETIC
+from data.synthetic.street.classification import NAMES, thing_in_street, write_images
 from utils.files import list_images
 
 
-def test_the_same_seed_gives_the_same_picture_and_nights_are_dark():
+def test_the_same_seed_gives_the_same_image_and_nights_are_dark():
     looks, label = thing_in_street(14, (64, 64), {"day", "night"})
     again, _ = thing_in_street(14, (64, 64), {"day"})
     assert label == 4 and NAMES[label] == "Car"
@@ -36,22 +36,22 @@ def test_the_thing_is_large_and_in_the_middle(label: int, monkeypatch):
 
 
 def test_files_lie_in_class_folders(tmp_path):
-    write_pictures(tmp_path, 7, (64, 64), "one", {"train": "day", "train_night": "darkened"})
+    write_images(tmp_path, 7, (64, 64), "one", {"train": "day", "train_night": "darkened"})
     assert sorted(str(path.relative_to(tmp_path)) for path in list_images(tmp_path)) == [
         "train/Person/one.jpg",
         "train_night/Person/one.jpg",
     ]
 
 
-def test_the_world_and_its_yaml_agree(tmp_path):
+def test_the_synthetic_and_its_yaml_agree(tmp_path):
     config = load_data("demo-codan", need=())
-    assert tuple(config.names.values()) == NAMES == WORLDS["demo-codan"].names and config.task == "classify"
+    assert tuple(config.names.values()) == NAMES == SYNTHETIC["demo-codan"].names and config.task == "classify"
     counts = {"train": 10, "nights": 1, "val": 1, "test": 1}
-    make_world("demo-codan", tmp_path / "w", size=(64, 64), counts=counts, workers=1, progress=False)
+    make_synthetic("demo-codan", tmp_path / "w", size=(64, 64), counts=counts, workers=1, progress=False)
     text = (
         config.file.read_text().replace("path: demo-codan", f"path: {tmp_path / 'w'}").replace("demo: demo-codan", "")
     )
     (tmp_path / "data.yaml").write_text(text)
     drawn = load_data(tmp_path / "data.yaml")
     for split, count in {"train": 10, "pair": 10, "val": 1, "test2": 1}.items():
-        assert [picture.number for picture in labelled(drawn, split)] == list(range(count))
+        assert [image.number for image in labelled(drawn, split)] == list(range(count))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data.config import load_data
-from data.synthetic.registry import WORLDS
+from data.synthetic.registry import SYNTHETIC
 from data.synthetic.render.lighting import day, luminance
 from data.synthetic.street.fog import (
     CONTRAST,
@@ -90,7 +90,7 @@ def test_light_that_is_turned_aside_is_not_lost():
     np.testing.assert_allclose(arrived, 0.2, rtol=1e-5)
 
 
-def test_the_same_seed_gives_the_same_picture(frames):
+def test_the_same_seed_gives_the_same_image(frames):
     one, again, other = foggy(frames[1], 1), foggy(frames[1], 1), foggy(frames[1], 2)
     assert one.shape == (72, 96, 3) and one.dtype == np.uint8
     assert np.array_equal(one, again) and not np.array_equal(one, other)
@@ -119,32 +119,32 @@ def test_thicker_fog_leaves_less_contrast(frames):
 
 def test_the_two_looks_share_one_drawing():
     """Both looks come from one street, and have its labels."""
-    looks, labels = WORLDS["demo-fog"].scene(5, (96, 72), {"day", "fog"})
-    alone, same = WORLDS["demo-fog"].scene(5, (96, 72), {"fog"})
+    looks, labels = SYNTHETIC["demo-fog"].scene(5, (96, 72), {"day", "fog"})
+    alone, same = SYNTHETIC["demo-fog"].scene(5, (96, 72), {"fog"})
     assert set(looks) == {"day", "fog"}
     assert np.array_equal(looks["fog"], alone["fog"]) and np.array_equal(labels, same)
 
 
-@pytest.mark.parametrize(("world", "bad"), [("demo-fog", "fog"), ("demo-sea", "murky")])
-def test_the_data_yamls_share_one_world(world, bad, tmp_path, root, monkeypatch):
-    """NAME.yaml learns from bad pictures with good ones beside them, NAME-clear.yaml from those good ones."""
+@pytest.mark.parametrize(("synthetic", "bad"), [("demo-fog", "fog"), ("demo-sea", "murky")])
+def test_the_data_yamls_share_one_synthetic(synthetic, bad, tmp_path, root, monkeypatch):
+    """NAME.yaml learns from bad images with good ones beside them, NAME-clear.yaml from those good ones."""
     monkeypatch.chdir(tmp_path)
-    for name in (world, f"{world}-clear"):
+    for name in (synthetic, f"{synthetic}-clear"):
         (tmp_path / f"{name}.yaml").write_text((root / "data" / f"{name}.yaml").read_text())
-    for folder in {folder for split in WORLDS[world].splits.values() for folder in split.folders}:
-        (tmp_path / world / "images" / folder).mkdir(parents=True)
-    low, clear = load_data(tmp_path / f"{world}.yaml"), load_data(tmp_path / f"{world}-clear.yaml")
+    for folder in {folder for split in SYNTHETIC[synthetic].splits.values() for folder in split.folders}:
+        (tmp_path / synthetic / "images" / folder).mkdir(parents=True)
+    low, clear = load_data(tmp_path / f"{synthetic}.yaml"), load_data(tmp_path / f"{synthetic}-clear.yaml")
     assert (low.demo, low.root, low.names) == (clear.demo, clear.root, clear.names)
-    assert tuple(low.names.values()) == WORLDS[world].names
+    assert tuple(low.names.values()) == SYNTHETIC[synthetic].names
     assert low.splits["favoured"] == clear.splits["train"] and low.splits["val2"] == clear.splits["val"]
     assert low.conditions["test"] == clear.conditions["test2"] == bad
-    assert WORLDS["demo-fog"].names == NAMES
+    assert SYNTHETIC["demo-fog"].names == NAMES
 
 
 def test_favoured_scenes_are_of_no_other_split():
     """A street of the favoured days is never one that fog is learnt or tested on."""
-    for world in ("demo-fog", "demo-sea"):
-        splits = WORLDS[world].splits
+    for synthetic in ("demo-fog", "demo-sea"):
+        splits = SYNTHETIC[synthetic].splits
         assert list(splits) == ["train", "favoured", "val", "test"]  # each with seeds of its own
         assert list(splits["favoured"].folders) == ["favoured"]
         assert not any("favoured" in split.folders for name, split in splits.items() if name != "favoured")

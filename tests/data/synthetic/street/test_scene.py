@@ -1,4 +1,4 @@
-"""The made-up street: what stands where, what is labelled, what moves."""
+"""The synthetic street: what stands where, what is labelled, what moves."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_what_is_hidden_has_no_label():
 
 
 @pytest.mark.parametrize(("x", "labelled"), [(0.0, True), (2.4, True), (3.3, False), (6.0, False)])
-def test_what_hardly_reaches_into_the_picture_has_no_label(x, labelled):
-    """At 5 m the picture ends 3 m aside (48 px * 5 / 80); a person, 0.6 m wide, is a quarter visible up to about 3.1 m."""
+def test_what_hardly_reaches_into_the_image_has_no_label(x, labelled):
+    """At 5 m the image ends 3 m aside (48 px * 5 / 80); a person, 0.6 m wide, is a quarter visible up to about 3.1 m."""
     assert (len(draw(stage(actor("people", x, 5.0, heading=0.0))).labels) == 1) is labelled
 
 

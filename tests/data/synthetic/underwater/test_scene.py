@@ -181,7 +181,7 @@ def test_labels_lie_inside_and_every_class_comes(floors):
     assert np.bincount(labels[:, 0].astype(int), minlength=len(NAMES)).min() >= 5
     assert tuple(KINDS) == NAMES == ("echinus", "holothurian", "scallop", "starfish")
     longer = np.maximum(labels[:, 3] * SIZE[0], labels[:, 4] * SIZE[1])
-    assert 5 < np.median(longer) < 20 and longer.max() <= SIDES[1] / 2 + 1  # sides are of pictures 320 px wide
+    assert 5 < np.median(longer) < 20 and longer.max() <= SIDES[1] / 2 + 1  # sides are of images 320 px wide
 
 
 @pytest.mark.parametrize("size", [(64, 96), (96, 72)])

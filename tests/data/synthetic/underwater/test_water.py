@@ -94,7 +94,7 @@ def test_snow_adds_light_and_takes_none():
 
 
 @pytest.mark.parametrize("look", [clear, murky])
-def test_the_same_seed_gives_the_same_picture(look, floors):
+def test_the_same_seed_gives_the_same_image(look, floors):
     one, again, other = look(floors[0], 0), look(floors[0], 0), look(floors[0], 1)
     assert one.shape == (72, 96, 3) and one.dtype == np.uint8
     assert np.array_equal(one, again) and not np.array_equal(one, other)
@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_picture(look, floors):
 
 def test_murky_water_hides_contrast_and_red(floors):
     """Of the same floors: less than 0.7 of the deviation within a channel on the whole, and red is the darkest one."""
-    pictures = [[look(floor, seed).astype(float) for seed, floor in enumerate(floors)] for look in (clear, murky)]
-    deviation = [sum(picture.std((0, 1)).mean() for picture in look) for look in pictures]
+    images = [[look(floor, seed).astype(float) for seed, floor in enumerate(floors)] for look in (clear, murky)]
+    deviation = [sum(image.std((0, 1)).mean() for image in look) for look in images]
     assert deviation[1] < 0.7 * deviation[0]
-    assert all(picture.mean((0, 1)).argmin() == 0 and 40 < picture.mean() < 170 for picture in pictures[1])
+    assert all(image.mean((0, 1)).argmin() == 0 and 40 < image.mean() < 170 for image in images[1])
