@@ -17,12 +17,13 @@ from torch import Tensor
 from data.soft_labels.cache import TeacherCache
 from data.soft_labels.columns import NO_ROW
 from methods.base import Batch, Detector, Method, Step
+from methods.federated import federated_classes
 from methods.options.richsem import RichSemOptions
 from methods.richsem_math import object_weights, semantic_loss
 from models.semantic import SemanticBranch, anchor_features, penultimate_channels, penultimate_names
 from utils.files import UserError
 
-__all__ = ["RichSem", "object_weights", "semantic_loss"]
+__all__ = ["RichSem", "federated_classes", "object_weights", "semantic_loss"]
 
 ASSIGNED = "assigned"  # entry of a branch's predictions
 
