@@ -71,7 +71,7 @@ UNMIRRORED = {
     "tests/test_architecture.py", "tests/test_contract.py", "tests/test_earlier_files.py",
     "tests/test_detect_script.py", "tests/test_scripts.py", "tests/test_ultralytics_seams.py",
     "tests/data/detection/test_native_size.py", "tests/engine/options/test_option_pages.py",
-    "tests/engine/preparation/test_prepare.py", "tests/methods/test_pairs.py",
+    "tests/engine/enhancement/test_scripts.py", "tests/engine/preparation/test_prepare.py", "tests/methods/test_pairs.py",
     "tests/methods/test_lcp_training.py", "tests/methods/test_longtail_training.py",
 }  # fmt: skip
 
@@ -247,10 +247,10 @@ def test_every_function_is_typed():
 
 def test_tests_mirror_the_tree():
     files = sorted((ROOT / "tests").rglob("test_*.py"))
-    assert {str(file.relative_to(ROOT)) for file in files if not tested(file).exists()} - UNMIRRORED == set()
+    assert {str(file.relative_to(ROOT)) for file in files if not module_of(file).exists()} - UNMIRRORED == set()
 
 
-def tested(file: Path) -> Path:
+def module_of(file: Path) -> Path:
     """The module that a test file stands for; a package's own __init__ is tested in `package/test_package.py`."""
     place = (ROOT / file.relative_to(ROOT / "tests")).with_name(file.stem.removeprefix("test_"))
     whole = place.parent if place.name == place.parent.name else place
