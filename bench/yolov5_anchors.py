@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from engine.checkpoint import transfer
 from engine.checkpoint.weights import load_weights
 from models.detector import build
-from utils.files import UserError
+from utils.errors import UserError
 
 
 class AnchorHead(nn.Module):

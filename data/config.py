@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from utils.files import REPOSITORY, UserError, find_file, load_yaml, nearest, suggestion
+from utils.errors import UserError, nearest, suggestion
+from utils.files import REPOSITORY, find_file, load_yaml
 from utils.metrics import FREQUENCIES
 
 LOGGER = logging.getLogger("hardsight")

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from utils.files import UserError, load_yaml, suggestion
+from utils.errors import UserError, suggestion
+from utils.files import load_yaml
 from utils.options import schema_fields
 
 DETECT = "detect"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from methods.base import Detector, Method, Run, Step
 from methods.options.lcp import LCPOptions
 from models.crux import CatchUpFuse, crux_features, find_row, find_split, shallow_rows, shared_features
-from utils.files import UserError
+from utils.errors import UserError
 
 CATCH_UP, CRUX, BOTH = "U", "C", "B"
 

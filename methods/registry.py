@@ -12,7 +12,7 @@ from methods.options.longtail import LongTailOptions
 from methods.options.rfla import RFLAOptions
 from methods.options.richsem import RichSemOptions
 from methods.options.wiid import WiiDOptions
-from utils.files import UserError, nearest
+from utils.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from methods.base import Method

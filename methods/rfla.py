@@ -13,7 +13,7 @@ from methods.options.rfla import RFLAOptions
 from methods.rfla_assigner import RFLAssigner, Rules, WeighedBoxLoss
 from methods.rfla_math import boundaries, hierarchical_assign, receptive_field_distance
 from models.receptive_field import effective_fields
-from utils.files import UserError
+from utils.errors import UserError
 
 __all__ = ["RFLA", "RFLAssigner", "hierarchical_assign", "receptive_field_distance"]
 

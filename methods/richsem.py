@@ -21,7 +21,7 @@ from methods.federated import federated_classes
 from methods.options.richsem import RichSemOptions
 from methods.richsem_math import object_weights, semantic_loss
 from models.semantic import SemanticBranch, anchor_features, penultimate_channels, penultimate_names
-from utils.files import UserError
+from utils.errors import UserError
 
 __all__ = ["RichSem", "federated_classes", "object_weights", "semantic_loss"]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.classifier import torchvision_network
-from utils.files import UserError
+from utils.errors import UserError
 
 Triple = tuple[float, float, float]
 KINETICS: tuple[Triple, Triple] = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from torch import Tensor, nn
 from torchvision import models
 
-from utils.files import UserError, suggestion
+from utils.errors import UserError, suggestion
 
 NAMES = ("resnet18", "resnet50")
 HEADS = ("fc", "classifier", "head")  # where torchvision's families keep their last layers

@@ -12,7 +12,8 @@ from typing import Any
 
 from models.graph import backbone_taps, run_layers, tap_channels, tapped
 from models.parse import check_rows, our_rows
-from utils.files import UserError, load_yaml, nearest
+from utils.errors import UserError, nearest
+from utils.files import load_yaml
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()

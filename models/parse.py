@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from models.crux import CatchUpFuse, CruxSplit, PlainHalf
 from models.graph import PROBE, evaluating, layer_input
-from utils.files import UserError, nearest
+from utils.errors import UserError, nearest
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from models.graph import Layer, evaluating, layer_input
-from utils.files import UserError
+from utils.errors import UserError
 
 _CONVOLUTION, _POOL, _ENLARGE = "convolution", "pool2d", "upsample"
 _MIXING = frozenset({"mm", "bmm", "baddbmm", "addmm", "_softmax", "_scaled_dot_product_flash_attention_for_cpu"})

@@ -1,18 +1,19 @@
-"""Files and folders: safe YAML, whole-or-nothing writing, run folders, image lists; and the error for the user."""
+"""Files and folders: safe YAML, whole-or-nothing writing, run folders, image lists."""
 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import itertools
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from utils.errors import UserError, suggestion
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES: frozenset[str] = frozenset(
@@ -23,32 +24,6 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_WRITABLE = _NO_ROOM | {errno.EACCES, errno.EPERM, errno.EROFS} | {
     errno.ENOTDIR, errno.EEXIST, errno.EISDIR,  # a file where a folder should be, or the reverse
 }  # fmt: skip
-
-
-class UserError(Exception):
-    """Something only the user can put right. One paragraph: the file or option, what was expected, the next step."""
-
-    def __init__(self, message: str) -> None:
-        if message.startswith("Caught UserError in "):  # torch put a loader process' traceback around it
-            message = message.rpartition("UserError: ")[2].strip()
-        super().__init__(message)
-
-
-def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """Return the choice most like `word` (case does not count), or None where nothing is near.
-
-    >>> nearest("epoch", ["epochs", "imgsz"])
-    'epochs'
-    """
-    by_lower = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[close[0]] if close else None
-
-
-def suggestion(word: str, choices: Iterable[str]) -> str:
-    """Return ' Did you mean X?' for an error message, or an empty string where nothing is near."""
-    near = nearest(word, choices)
-    return f" Did you mean {near!r}?" if near else ""
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

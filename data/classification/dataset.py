@@ -21,7 +21,8 @@ from data.detection.dataset import read_image
 from data.detection.unpaired import LooseImages, refuse_leaks
 from data.io.labels import unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 
 Key = int | tuple[int, ...]  # index, or (epoch, index)
 PAIR, NIGHTS = "pair", "favoured"

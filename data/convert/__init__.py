@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.convert.writer import Summary
-from utils.files import UserError, suggestion
+from utils.errors import UserError, suggestion
 
 CONVERTERS = {
     "coco": "data.convert.coco",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data.convert.coco import Entry, read_items
 from data.convert.writer import Box, Summary, write_yolo
-from utils.files import UserError
+from utils.errors import UserError
 
 # Subset -> its other names. AI-TOD's images lie in one folder a subset, trainval holding those of train and val again.
 SUBSETS = {"train": ("training",), "val": ("validation",), "trainval": (), "test": ()}

@@ -17,7 +17,8 @@ from typing import Any
 from data.convert.class_writer import ClassSummary
 from data.convert.writer import LINKS, SPLITS, cannot_write
 from data.video.index import video_files
-from utils.files import UserError, read_lines, save_yaml
+from utils.errors import UserError
+from utils.files import read_lines, save_yaml
 
 NAMES = ("Drink", "Jump", "Pick", "Pour", "Push", "Run", "Sit", "Stand", "Turn", "Walk", "Wave")
 LIST = "ARID_split{}_test.txt"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from data.convert.class_lists import CITYSCAPES
 from data.convert.writer import FAVOURED, LARGEST_SIDE, Box, Item, Summary, write_yolo
 from data.io.images import in_threads
-from utils.files import UserError
+from utils.errors import UserError
 
 OBJECTS = {*CITYSCAPES, "caravan", "trailer"}  # labels of single objects; all others are surfaces
 ANNOTATION = "_gtFine_polygons.json"

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from data.convert.writer import LINKS, Summary, cannot_write, place_whole, printable
 from data.io.images import in_threads
-from utils.files import UserError, load_yaml, save_yaml
+from utils.errors import UserError
+from utils.files import load_yaml, save_yaml
 
 
 class Classed(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 
 from data.convert.unlabelled import favoured_items
 from data.convert.writer import LARGEST_SIDE, Box, Item, Summary, inside, write_yolo
-from utils.files import UserError
+from utils.errors import UserError
 
 Entry = dict[str, Any]
 NEEDED = {

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from data.convert.coco import crowd, read_items
 from data.convert.writer import ASPECT_TOLERANCE, Box, Item, Summary
-from utils.files import UserError
+from utils.errors import UserError
 
 Entry = dict[str, Any]
 _EXPECTED = {

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from data.convert.class_writer import Classed, ClassSummary, write_class_folders
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 
 NAMES = ("Bicycle", "Car", "Motorbike", "Bus", "Boat", "Cat", "Dog", "Bottle", "Cup", "Chair")
 SPLITS = ("train", "val", "test_day", "test_night")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data.convert.text_annotations import paired_items
 from data.convert.writer import Box, Summary, write_yolo
-from utils.files import UserError
+from utils.errors import UserError
 
 VERSIONS = ("1.0", "1.5", "2.0")
 SPLITS = ("train", "val")  # the labels of the test parts are not published

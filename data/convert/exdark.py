@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.convert.writer import Box, Item, Summary, write_yolo
-from utils.files import UserError, list_images, read_lines
+from utils.errors import UserError
+from utils.files import list_images, read_lines
 
 LIST = "imageclasslist.txt"
 SPLITS = {"1": "train", "2": "val", "3": "test"}

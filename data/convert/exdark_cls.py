@@ -14,7 +14,8 @@ from data.convert.class_writer import Classed, ClassSummary, write_class_folders
 from data.convert.coco import crowd, read_items
 from data.convert.exdark import LIST
 from data.convert.writer import Box, Summary
-from utils.files import UserError, list_images, read_lines
+from utils.errors import UserError
+from utils.files import list_images, read_lines
 
 NIGHT_SPLITS = {"1": "nights", "2": "val", "3": "test"}  # ExDark's training part serves without its classes
 DAY_SPLITS = {"train": "train", "val": "val_day"}

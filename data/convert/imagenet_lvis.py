@@ -12,7 +12,8 @@ from pathlib import Path
 from data.convert.coco import load
 from data.convert.lvis import CATEGORIES, Classes, read_classes
 from data.convert.writer import EXTRA, WHOLE, Box, Item, Summary, write_yolo
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 
 WNID = re.compile(r"n\d{8}")
 NOUN = 1  # WordNet's number of the part of speech in a sense key

@@ -14,7 +14,8 @@ from typing import Any
 
 from data.convert.coco import Entry, boxes_of, find, keep_all, load, size_of
 from data.convert.writer import Item, Summary, write_yolo
-from utils.files import UserError, atomic_write
+from utils.errors import UserError
+from utils.files import atomic_write
 from utils.metrics import FREQUENCIES
 
 FEDERATED = "federated.json"  # beside data.yaml; its form: data.detection.federated

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data.convert.voc import folder_items
 from data.convert.writer import Summary, write_yolo
-from utils.files import UserError
+from utils.errors import UserError
 
 WEATHERS = ("fog", "rain", "sand", "snow")
 NAMES = ("rtts", "dawn")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data.convert.coco import Entry, read_items
 from data.convert.writer import Box, Item, Summary, write_yolo
-from utils.files import UserError
+from utils.errors import UserError
 
 ERASED = "erase_with_uncertain_dataset"  # the images again, what is not certainly a person painted over
 FLAGS = ("ignore", "uncertain", "logo")

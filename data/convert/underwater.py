@@ -16,7 +16,7 @@ from data.convert.coco import crowd, keep_all, read_items
 from data.convert.unlabelled import HELD_OUT, favoured_items
 from data.convert.voc import folder_items
 from data.convert.writer import SPLITS, Item, Summary, write_yolo
-from utils.files import UserError
+from utils.errors import UserError
 
 HELD_OUT_SHARE = 5  # one image in five
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from data.convert.class_lists import VISDRONE
 from data.convert.text_annotations import paired_items
 from data.convert.writer import Box, Summary, write_yolo
-from utils.files import UserError
+from utils.errors import UserError
 
 FOLDERS = {"train": "DET-train", "val": "DET-val", "test": "DET-test-dev"}  # split -> end of the folder's name
 CATEGORIES = ("ignored region", *VISDRONE, "others")  # by number

@@ -17,7 +17,8 @@ from defusedxml.common import DefusedXmlException
 
 from data.convert.writer import Box, Item, Summary, write_yolo
 from data.io.images import in_threads
-from utils.files import UserError, list_images, read_lines
+from utils.errors import UserError
+from utils.files import list_images, read_lines
 
 IMAGES = ("images", "JPEGImages")  # what folders of images are called
 

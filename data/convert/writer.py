@@ -17,7 +17,8 @@ from PIL import Image, ImageOps
 
 from data.convert.class_lists import LISTS, ClassTable
 from data.io.images import Unreadable, in_threads, probe
-from utils.files import UserError, load_yaml, save_yaml
+from utils.errors import UserError
+from utils.files import load_yaml, save_yaml
 
 SPLITS = ("train", "val", "test")
 EXTRA = "extra"  # a split of image-level labels: each box is its whole image

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from data.degrade import COCO_C, DEGRADATIONS, to_bytes
-from utils.files import UserError, suggestion
+from utils.errors import UserError, suggestion
 
 Area = tuple[int, int, int, int]  # top, left, height, width of an image within its padding, px
 SEVERITIES = range(1, 6)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.degrade import COCO_C, DEGRADATIONS, Draw, degrade, draw_parameters, draw_size, to_bytes
-from utils.files import UserError, suggestion
+from utils.errors import UserError, suggestion
 
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
 Shape = tuple[int, int]  # (height, width) px

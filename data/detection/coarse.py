@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from data.detection.dataset import Key, ViewDataset
 from data.detection.options import AugmentOptions
-from utils.files import UserError
+from utils.errors import UserError
 
 COARSE = "coarse"
 LEAST_SIDE = 0.99  # of the image: less is a real box

@@ -26,7 +26,8 @@ from data.detection.unpaired import LooseImages, refuse_leaks
 from data.io.labels import Label, scan, unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
 from data.soft_labels.columns import first_rows, with_rows
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()

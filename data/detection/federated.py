@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.files import UserError
+from utils.errors import UserError
 
 _FORM = '{"images/train/a.jpg": {"absent": [3, 7], "partial": [2]}, ...}'
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from utils.files import UserError
+from utils.errors import UserError
 
 Read = Callable[[Path], NDArray[np.uint8]]
 PADDING = 114  # grey of the border, as of every letterbox here

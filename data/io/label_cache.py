@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from data.io.images import Unreadable
-from utils.files import UserError, atomic_write
+from utils.errors import UserError
+from utils.files import atomic_write
 
 LOGGER = logging.getLogger("hardsight")
 VERSION = 1

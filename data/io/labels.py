@@ -14,7 +14,7 @@ import numpy as np
 from data.io.images import in_threads, try_probe
 from data.io.label_cache import LabelCache
 from data.io.pairs import check_pair_sizes, match_pairs
-from utils.files import UserError
+from utils.errors import UserError
 
 __all__ = ["Label", "Scan", "check_pair_sizes", "label_path", "match_pairs", "read_label", "scan", "unreadable"]
 

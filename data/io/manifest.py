@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from utils.files import UserError, atomic_write, load_yaml, save_yaml
+from utils.errors import UserError
+from utils.files import atomic_write, load_yaml, save_yaml
 
 MANIFEST = "manifest.csv"
 STAMP = "source_stamp"  # the column that tells whether a source image is still the same file

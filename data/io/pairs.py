@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data.io.images import in_threads, try_probe
-from utils.files import UserError
+from utils.errors import UserError
 
 LOGGER = logging.getLogger("hardsight")
 

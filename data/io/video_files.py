@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def settle_video(partial: Path, path: Path) -> None:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from data.io.labels import Label
 from data.soft_labels.columns import first_rows
 from data.soft_labels.prompts import prompt_hash
-from utils.files import UserError, atomic_write
+from utils.errors import UserError
+from utils.files import atomic_write
 
 EMBEDDINGS, OFFSETS, TEXT, META, DONE = "emb.npy", "offsets.npy", "text.npy", "meta.json", "done.npy"
 WHAT = {  # entry of meta.json -> what an error calls it

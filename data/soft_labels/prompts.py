@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from utils.files import UserError
+from utils.errors import UserError
 
 TEMPLATES: tuple[str, ...] = (
     "{}.",

@@ -25,7 +25,7 @@ from data.io.video_files import settle_video
 from data.synthetic.registry import DARK, LOWRES, SYNTHETIC, Image, SyntheticSet, find_synthetic
 from data.synthetic.render.lighting import night, night_exposure, night_light
 from data.synthetic.street.scene import draw, make_street
-from utils.files import UserError
+from utils.errors import UserError
 from utils.progress import progress as shown
 
 VERSION = 1  # counts up when the same seed begins to give other bytes

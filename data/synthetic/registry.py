@@ -25,7 +25,7 @@ from data.synthetic.street.fog import foggy
 from data.synthetic.street.scene import NAMES, draw, make_street
 from data.synthetic.underwater import scene as sea
 from data.synthetic.underwater import water
-from utils.files import UserError, suggestion
+from utils.errors import UserError, suggestion
 
 DARK = "dark"  # a look that is made afterwards, from the day image, by data.degrade.low_light
 LOWRES = "lowres"  # another one: small, blurred and noisy, by the recipe coco-d of data.degradations.recipes

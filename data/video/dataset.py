@@ -23,7 +23,7 @@ from data.io.video import Frame, Undecodable, read_frames
 from data.motion import foreground
 from data.video.index import Split, Video
 from data.video.low_light import darken_clip
-from utils.files import UserError
+from utils.errors import UserError
 
 Image = NDArray[np.uint8]  # (S, S, 3), BGR
 Clip = NDArray[np.uint8]  # (T, S, S, 3), RGB

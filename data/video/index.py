@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 from data.config import DataConfig
 from data.io.pairs import match_pairs
 from data.io.video import Facts, look_at_all
-from utils.files import VIDEO_SUFFIXES, UserError, suggestion
+from utils.errors import UserError, suggestion
+from utils.files import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True)

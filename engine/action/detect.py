@@ -29,7 +29,8 @@ from engine.options.action import DETECT_OPTIONS
 from engine.options.detect import DetectOptions
 from engine.tasks import check_meaning, own_names
 from engine.training.distributed import pick_device
-from utils.files import UserError, find_weights
+from utils.errors import UserError
+from utils.files import find_weights
 from utils.options import build
 from utils.signals import stopped_by_sigterm
 from utils.tables import save_csv

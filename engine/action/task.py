@@ -24,7 +24,7 @@ from engine.options.action import DEFAULTS, TRAIN_OPTIONS, ActionOptions
 from engine.options.classify import ClassifyOptions
 from engine.options.train import TrainOptions
 from models.action import INPUTS, build, check_clip
-from utils.files import UserError
+from utils.errors import UserError
 
 DEFAULT_NETWORK = "r3d_18"
 PAIR = "pair"

@@ -22,7 +22,8 @@ from engine.checkpoint.state_dict import as_safetensors, save_pt
 from engine.checkpoint.weights import Weights, load_weights
 from models.detector import build
 from models.parse import stock_rows
-from utils.files import UserError, atomic_write
+from utils.errors import UserError
+from utils.files import atomic_write
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()

@@ -23,7 +23,7 @@ from engine.checkpoint.classifier import (
 from engine.checkpoint.state_dict import differences
 from engine.checkpoint.weights import Weights, load_weights
 from models.action import INPUTS, build, check_clip
-from utils.files import UserError
+from utils.errors import UserError
 
 TASK = "action"
 

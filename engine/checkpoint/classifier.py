@@ -14,7 +14,8 @@ from engine.checkpoint.state_dict import as_safetensors, differences, listed, sa
 from engine.checkpoint.weights import Weights, load_weights
 from engine.tasks import task_of_weights
 from models.classifier import HEADS, NAMES, build
-from utils.files import UserError, atomic_write
+from utils.errors import UserError
+from utils.files import atomic_write
 
 TASK = "classify"
 USUAL_SIZE = 224

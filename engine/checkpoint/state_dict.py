@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from utils.files import UserError, atomic_write
+from utils.errors import UserError
+from utils.files import atomic_write
 
 COUNTER = "num_batches_tracked"  # of batch norms; old torchvision files lack it
 SHOWN = 4  # tensors that a message names

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from engine.checkpoint.safe_pickle import ZIP_MAGIC, Inert, read
-from utils.files import UserError, nearest
+from utils.errors import UserError, nearest
 
 LOGGER = logging.getLogger("hardsight")
 PLACES = ("ema", "model", "state_dict", "model_state_dict")  # where checkpoints keep their network, the best first

@@ -25,7 +25,8 @@ from engine.tasks import check_meaning, own_names
 from engine.training import distributed
 from engine.training.resume import find_resume, load_resume, resumed
 from engine.training.trainer import TrainResult
-from utils.files import UserError, empty_goes, find_weights, new_run_folder
+from utils.errors import UserError
+from utils.files import empty_goes, find_weights, new_run_folder
 from utils.options import build
 from utils.tables import save_csv, text_table
 

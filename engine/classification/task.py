@@ -22,7 +22,8 @@ from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
 from engine.tasks import check_meaning, own_names
 from methods.options.wiid import WiiDOptions
 from models.classifier import build as build_network
-from utils.files import UserError, find_weights, new_run_folder
+from utils.errors import UserError
+from utils.files import find_weights, new_run_folder
 from utils.options import as_dict, build
 
 DEFAULT_NETWORK = "resnet18"

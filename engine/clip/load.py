@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.checkpoint.weights import load_weights
-from utils.files import UserError, suggestion
+from utils.errors import UserError, suggestion
 
 DEMO = "hardsight-demo"  # the model that engine.clip.train_demo trains
 OWN: dict[str, dict[str, Any]] = {  # models that open_clip is told of, described as it describes its own

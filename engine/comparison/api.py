@@ -30,7 +30,8 @@ from engine.options.compare import ABOUT, COMPARE_SCHEMAS, CompareOptions
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.tasks import TASKS
 from methods.registry import split_names
-from utils.files import UserError, load_yaml, new_run_folder, save_yaml
+from utils.errors import UserError
+from utils.files import load_yaml, new_run_folder, save_yaml
 from utils.metrics import FREQUENCIES, PROTOCOLS
 from utils.options import build, parse_argv
 

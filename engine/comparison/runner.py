@@ -21,7 +21,8 @@ from engine.options.train import TrainOptions
 from engine.options.val import ValOptions
 from engine.tasks import entry
 from engine.training.resume import can_resume, forget_resume
-from utils.files import UserError, atomic_write
+from utils.errors import UserError
+from utils.files import atomic_write
 from utils.resource_errors import shortage
 
 WHEREABOUTS = ("device", "workers", "cache", "plots", "save_period", "save_steps")  # change no result

@@ -20,7 +20,8 @@ from engine.options.prepare_darkener import TrainDarkenerOptions
 from engine.training.distributed import pick_device
 from engine.training.resume import load_resume, save_resume
 from models.cut import MULTIPLE, Generator
-from utils.files import UserError, atomic_write, list_images
+from utils.errors import UserError
+from utils.files import atomic_write, list_images
 from utils.options import schema_fields
 from utils.progress import progress
 

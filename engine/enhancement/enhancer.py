@@ -21,7 +21,8 @@ from engine.checkpoint.state_dict import as_safetensors, take_over
 from engine.checkpoint.weights import load_weights
 from engine.options.enhance import SCALES, SHIPPED
 from models.zero_dce import ZeroDCE, apply_small_curves
-from utils.files import UserError, atomic_write, find_weights
+from utils.errors import UserError
+from utils.files import atomic_write, find_weights
 
 Area = tuple[int, int, int, int]  # top, left, height, width of an image within its padding, px
 Preprocess = Callable[[np.ndarray], np.ndarray]

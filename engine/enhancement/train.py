@@ -18,7 +18,8 @@ from engine.options.prepare_enhance import TrainEnhancerOptions
 from engine.preparation.copies import read_image
 from engine.training.distributed import pick_device
 from models.zero_dce import ZeroDCE, zero_reference_terms
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 from utils.progress import progress
 
 DECAY, CLIP = 1e-4, 0.1  # weight decay, and the largest norm of a step's gradient, as published

@@ -11,7 +11,8 @@ import numpy as np
 from data.config import DataConfig
 from data.detection.federated import Verified, read_verified, verified_of
 from data.io.labels import Label, scan
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 from utils.metrics import FREQUENCIES
 
 MOST_RARE, MOST_COMMON = 10, 100  # training images: LVIS's own limits

@@ -24,7 +24,8 @@ from engine.evaluation.sliced import Slicing
 from engine.options.val import ValOptions
 from engine.training.distributed import pick_device
 from engine.visual.heatmap import split_of
-from utils.files import UserError, find_weights
+from utils.errors import UserError
+from utils.files import find_weights
 
 SPLITS = {"train": ("train",), "test": ("test", "test2")}  # by task; every other task looks at val and val2
 

@@ -17,7 +17,8 @@ from engine.options.action import EXPORT_OPTIONS
 from engine.options.export import ExportOptions
 from engine.tasks import check_meaning, own_names
 from models.action import normalise
-from utils.files import UserError, find_weights
+from utils.errors import UserError
+from utils.files import find_weights
 from utils.options import build
 
 

@@ -20,7 +20,8 @@ from engine.options.classify import EXPORT_OPTIONS
 from engine.options.export import ExportOptions
 from engine.tasks import check_meaning, own_names
 from models.classifier import normalise
-from utils.files import UserError, find_weights
+from utils.errors import UserError
+from utils.files import find_weights
 from utils.options import build
 
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".torchscript"}

@@ -23,7 +23,8 @@ from engine.checkpoint import load_detector
 from engine.options.export import ExportOptions
 from engine.tasks import entry, task_of_weights
 from models.detector import DetectionModel
-from utils.files import UserError, find_weights
+from utils.errors import UserError
+from utils.files import find_weights
 from utils.options import build
 from utils.ultralytics_env import contain_ultralytics
 

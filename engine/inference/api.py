@@ -36,7 +36,8 @@ from engine.options.detect import DetectOptions
 from engine.tasks import DETECT, entry, task_of_weights
 from engine.training.distributed import pick_device
 from engine.visual.heatmap import view_of
-from utils.files import UserError, new_run_folder
+from utils.errors import UserError
+from utils.files import new_run_folder
 from utils.options import build
 from utils.signals import stopped_by_sigterm
 

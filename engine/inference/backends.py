@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engine.tasks import DETECT
 from engine.training.distributed import pick_device
-from utils.files import UserError
+from utils.errors import UserError
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()

@@ -14,7 +14,8 @@ from data.config import load_data
 from engine.inference.backends import Network, load_network
 from engine.inference.sliced import SlicedRunner, tiling_of
 from engine.options.detect import DetectOptions
-from utils.files import UserError, find_weights
+from utils.errors import UserError
+from utils.files import find_weights
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()

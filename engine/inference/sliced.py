@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.options.detect import DetectOptions
-from utils.files import UserError
+from utils.errors import UserError
 from utils.tiles import merge_tiles, tile_windows
 
 if TYPE_CHECKING:

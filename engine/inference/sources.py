@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from utils.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, UserError, suggestion
+from utils.errors import UserError, suggestion
+from utils.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "tcp", "udp")
 LISTS = (".txt", ".streams")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from data.io.video_files import settle_video
-from utils.files import UserError
+from utils.errors import UserError
 
 LONGEST_GAP = 2.0  # seconds of a still image that stand for a live source's silence, at most
 

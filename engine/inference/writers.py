@@ -16,7 +16,8 @@ import numpy as np
 from engine.inference.capture import Frame
 from engine.inference.video_writer import VideoFile
 from utils.draw import draw_boxes
-from utils.files import UserError, atomic_write
+from utils.errors import UserError
+from utils.files import atomic_write
 
 COLUMNS = ("Image Name", "Prediction", "Confidence", "Frame", "X1", "Y1", "X2", "Y2")  # the first three are YOLOv5's
 KEPT_FORMATS = frozenset({".bmp", ".png", ".tif", ".tiff", ".webp"})  # other images are written as .jpg

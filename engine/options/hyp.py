@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from utils.files import UserError, load_yaml, suggestion
+from utils.errors import UserError, suggestion
+from utils.files import load_yaml
 
 KNOWN = frozenset(
     """lr0 lrf momentum weight_decay warmup_epochs warmup_momentum warmup_bias_lr nbs box cls dfl

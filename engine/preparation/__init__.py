@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from utils.files import UserError, suggestion
+from utils.errors import UserError, suggestion
 from utils.options import build, parse_argv
 
 

@@ -18,7 +18,8 @@ from data.degradations.camera import JPEG_SIDE
 from data.io.images import Unreadable, probe
 from data.io.labels import label_path
 from data.io.manifest import MANIFEST, SOURCE, Manifest
-from utils.files import UserError, atomic_write, list_images
+from utils.errors import UserError
+from utils.files import atomic_write, list_images
 
 _KINDS = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "RGBA": "RGBA", "PA": "palette", "CMYK": "CMYK"}
 _SIDES = {".jpg": JPEG_SIDE, ".jpeg": JPEG_SIDE, ".webp": 16_383, ".png": 1_000_000}  # px that a format can hold

@@ -27,7 +27,8 @@ from engine.preparation.copies import (
     two_folders,
 )
 from engine.training.distributed import pick_device
-from utils.files import UserError, atomic_write, load_yaml
+from utils.errors import UserError
+from utils.files import atomic_write, load_yaml
 from utils.progress import progress
 
 RECIPE = "darken.yaml"

@@ -8,7 +8,7 @@ from data.convert import run as run_converter
 from data.convert.writer import Summary
 from data.synthetic.generate import is_complete, make_synthetic, night_clip
 from engine.options.prepare import ClipOptions, ConvertOptions, SyntheticOptions
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def synthetic(options: SyntheticOptions) -> Path:

@@ -31,7 +31,8 @@ from engine.preparation.copies import (
     read_image,
     two_folders,
 )
-from utils.files import UserError, atomic_write, load_yaml
+from utils.errors import UserError
+from utils.files import atomic_write, load_yaml
 from utils.progress import progress
 
 NOTE = "degrade.yaml"

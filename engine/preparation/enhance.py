@@ -24,7 +24,8 @@ from engine.preparation.copies import (
     two_folders,
 )
 from engine.training.distributed import pick_device
-from utils.files import UserError, atomic_write, find_weights
+from utils.errors import UserError
+from utils.files import atomic_write, find_weights
 from utils.progress import progress
 
 NOTE = "enhance.yaml"

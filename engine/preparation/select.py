@@ -20,7 +20,8 @@ from engine.evaluation.evaluator import ImageResult, label_areas
 from engine.evaluation.session import measure, subject_of
 from engine.options.prepare_favour import FavourOptions
 from engine.options.val import ValOptions
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 from utils.metrics.streaming_ap import ProtocolMeter
 from utils.tables import save_csv
 

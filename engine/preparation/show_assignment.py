@@ -26,7 +26,7 @@ from methods.rfla_assigner import MODES, Assigned, RFLAssigner
 from models.detector import build
 from models.graph import evaluating
 from utils.draw import colour
-from utils.files import UserError
+from utils.errors import UserError
 from utils.plots import plot_images
 from utils.tables import text_table
 

@@ -20,7 +20,8 @@ from data.io.images import in_threads
 from data.io.labels import Label, label_path, match_pairs, scan
 from data.io.pairs import check_pair_sizes
 from engine.options.prepare_slice import SliceOptions
-from utils.files import UserError, list_images, save_yaml
+from utils.errors import UserError
+from utils.files import list_images, save_yaml
 from utils.tiles import tile_windows
 
 THINNED = {"train": 0.1, "extra": 0.1}  # split -> share of its tiles without an object that is kept by default

@@ -26,7 +26,8 @@ from engine.options.prepare_teacher import TeacherOptions
 from engine.training.dataloader import workers_that_fit
 from engine.training.distributed import pick_device
 from models.clip_features import crop_embeddings, crops, fitted, is_cnn, roi_embeddings, text_embedding
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 from utils.progress import progress
 
 SOME = 4096  # objects that are compared with all class names at once

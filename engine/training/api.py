@@ -13,7 +13,8 @@ from engine.training import distributed
 from engine.training.plan import make_plan
 from engine.training.resume import find_resume, load_resume, resumed, run_of
 from engine.training.trainer import Interrupted, Trainer, TrainResult
-from utils.files import REPOSITORY, UserError, empty_goes, find_weights, new_run_folder
+from utils.errors import UserError
+from utils.files import REPOSITORY, empty_goes, find_weights, new_run_folder
 from utils.options import build, schema_fields
 
 STAYS_WITH_RESUME = ("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots")

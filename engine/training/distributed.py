@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from utils.files import UserError
+from utils.errors import UserError
 from utils.ultralytics_env import keep_freed_memory
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from engine.options.train import HyperOptions
-from utils.files import UserError
+from utils.errors import UserError
 
 NORMS = tuple(kind for name, kind in vars(nn).items() if "Norm" in name and isinstance(kind, type))
 

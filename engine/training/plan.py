@@ -27,7 +27,8 @@ from methods.base import Detector, Method
 from methods.registry import create, split_names, with_implied
 from models.detector import build
 from models.parse import BLOCKS
-from utils.files import REPOSITORY, UserError, find_file, find_weights, new_run_folder
+from utils.errors import UserError
+from utils.files import REPOSITORY, find_file, find_weights, new_run_folder
 from utils.options import as_dict
 from utils.options import build as build_options
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from engine.checkpoint.state_dict import save_pt
-from utils.files import UserError
+from utils.errors import UserError
 
 LOGGER = logging.getLogger("hardsight")
 NAME, PREVIOUS = "resume.pt", "resume.previous.pt"

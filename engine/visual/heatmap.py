@@ -19,7 +19,7 @@ from engine.inference.predictor import Letterbox
 from engine.inference.sliced import SlicedRunner
 from models.crux import CruxSplit, find_split
 from utils.draw import draw_boxes
-from utils.files import UserError
+from utils.errors import UserError
 from utils.heat import paint_heat
 from utils.plots import plot_images
 

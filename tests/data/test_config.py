@@ -9,7 +9,7 @@ import pytest
 
 from data import config
 from data.config import load_data
-from utils.files import UserError
+from utils.errors import UserError
 
 EXDARK = ["bicycle", "boat", "bottle", "bus", "car", "cat", "chair", "cup", "dog", "motorbike", "people", "table"]
 NAMES = "names: {0: cat, 1: dog}\n"

@@ -13,7 +13,8 @@ from engine.options.export import ExportOptions
 from engine.options.train import TRAIN_SCHEMAS
 from engine.options.val import ValOptions
 from engine.tasks import TASKS, Task, check_meaning, check_weights, entry, own_names, task_of_run
-from utils.files import UserError, save_yaml
+from utils.errors import UserError
+from utils.files import save_yaml
 from utils.options import schema_fields
 
 SCRIPTS = ("train", "validate", "examine", "export")

@@ -17,7 +17,8 @@ from models.crux import find_split
 from models.detector import build
 from tests.engine.tiny import CRUX_NETWORK, NETWORK, write_crux_dataset
 from tests.engine.training.test_distributed import run_ranks
-from utils.files import UserError, load_yaml
+from utils.errors import UserError
+from utils.files import load_yaml
 from utils.tables import read_csv
 
 NAMES = {0: "square", 1: "bar"}

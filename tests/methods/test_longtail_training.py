@@ -11,7 +11,8 @@ import pytest
 
 import engine
 from tests.engine.tiny import write_dataset
-from utils.files import UserError, load_yaml, save_yaml
+from utils.errors import UserError
+from utils.files import load_yaml, save_yaml
 
 
 @pytest.fixture

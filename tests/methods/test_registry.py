@@ -9,7 +9,7 @@ import pytest
 from methods.options.wiid import WiiDOptions
 from methods.registry import METHODS, create, option_schemas, split_names
 from methods.wiid import WiiD
-from utils.files import UserError
+from utils.errors import UserError
 
 
 @pytest.mark.parametrize(

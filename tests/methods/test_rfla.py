@@ -14,7 +14,7 @@ from methods.registry import create
 from methods.rfla import RFLA, RFLAssigner, chosen_rules, read_fields
 from methods.rfla_assigner import MODES, WeighedBoxLoss
 from models.detector import build
-from utils.files import UserError
+from utils.errors import UserError
 
 NAMES = {0: "ship", 1: "person"}
 

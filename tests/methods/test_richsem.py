@@ -18,7 +18,7 @@ from methods.base import Forward, Step
 from methods.options.richsem import RichSemOptions
 from methods.richsem import ASSIGNED, Assigned, RichSem, labelled_anchors, object_weights, padded_rows, semantic_loss
 from models.detector import build
-from utils.files import UserError
+from utils.errors import UserError
 
 NAMES = {0: "cup", 1: "plate", 2: "fork"}
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=1)

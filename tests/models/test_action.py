@@ -8,7 +8,7 @@ from torchvision import models
 
 from models.action import INPUTS, build, check_clip, normalise
 from models.classifier import logits_and_features
-from utils.files import UserError
+from utils.errors import UserError
 
 PARAMETERS = {  # with 11 classes
     "r3d_18": 33_171_915,

@@ -10,7 +10,7 @@ from torch import nn
 
 from models.byol import Predictor
 from models.classifier import VectorProjector, build, logits_and_features, normalise
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def count(module: nn.Module) -> int:

@@ -24,7 +24,7 @@ from models.crux import (
     shallow_rows,
 )
 from models.detector import backbone_taps, build, describe, parameters, tap_channels, tapped
-from utils.files import UserError
+from utils.errors import UserError
 
 NAMES = {number: str(number) for number in range(4)}
 FAMILIES = ("yolov5", "yolov8", "yolo11", "yolo26")

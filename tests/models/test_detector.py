@@ -23,7 +23,7 @@ from models.detector import (
     tap_channels,
     tapped,
 )
-from utils.files import UserError
+from utils.errors import UserError
 
 NAMES = {0: "cat", 1: "dog", 2: "bus"}
 ALL = [f"{family}{scale}" for family in ("yolov5", "yolov8", "yolo11", "yolo26") for scale in "nsmlx"]

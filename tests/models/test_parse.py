@@ -10,7 +10,7 @@ from ultralytics.nn import tasks
 from models import parse
 from models.detector import build, parameters
 from models.parse import Row, check_rows, is_activation, is_layer
-from utils.files import UserError
+from utils.errors import UserError
 
 NAMES = {0: "cat", 1: "dog"}
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from models.detector import build
 from models.receptive_field import Field, effective_fields, levels, trace
-from utils.files import UserError
+from utils.errors import UserError
 
 TABLE = {
     "yolov8n": {8: 95, 16: 239, 32: 399},

@@ -9,20 +9,7 @@ from pathlib import Path
 import pytest
 
 from utils import files
-from utils.files import UserError
-
-
-@pytest.mark.parametrize(
-    ("word", "expected"),
-    [("epoch", "epochs"), ("EPOCHS", "epochs"), ("imgsize", "imgsz"), ("zzz", None), ("", None)],
-)
-def test_nearest(word, expected):
-    assert files.nearest(word, ["epochs", "imgsz", "batch_size"]) == expected
-
-
-def test_suggestion_is_empty_where_nothing_is_near():
-    assert files.suggestion("wiidd", ["wiid", "none"]) == " Did you mean 'wiid'?"
-    assert files.suggestion("qqqq", ["wiid", "none"]) == ""
+from utils.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -200,14 +187,3 @@ def test_a_full_disk_is_found_behind_a_library_s_own_error():
     assert found is not None and found.errno == errno.ENOSPC
     assert files.no_room(RuntimeError("out of memory")) is None
     assert files.no_room(OSError(errno.EACCES, "Permission denied")) is None
-
-
-def test_what_a_loader_s_process_says_is_said_without_its_traceback():
-    wrapped = (
-        "Caught UserError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File ...\n"
-    )
-    assert (
-        str(UserError(wrapped + "utils.files.UserError: a.png: is gone. Restore it.\n"))
-        == "a.png: is gone. Restore it."
-    )
-    assert str(UserError("Caught in the rain.")) == "Caught in the rain."

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from utils.files import UserError, suggestion
+from utils.errors import UserError, suggestion
 
 ANY_SIZE = 1e5**2  # square pixels
 FREQUENCIES = {"r": "rare", "c": "common", "f": "frequent"}  # LVIS's letters

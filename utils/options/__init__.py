@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.files import UserError, suggestion
+from utils.errors import UserError, suggestion
 from utils.options.help import help_text, table_text
 from utils.options.types import Option, convert, read_type
 from utils.resource_errors import shortage

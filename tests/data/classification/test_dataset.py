@@ -12,7 +12,7 @@ import torch
 from data.classification.dataset import Augmentation, build_class_folders, labelled
 from data.config import load_data
 from tests.engine.classification.tiny_classes import write_classes
-from utils.files import UserError
+from utils.errors import UserError
 
 VIEWS = ("pair", "favoured")
 

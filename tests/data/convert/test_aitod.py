@@ -11,7 +11,8 @@ from data.config import load_data
 from data.convert import run
 from data.convert.aitod import convert
 from data.convert.class_lists import AITOD
-from utils.files import UserError, load_yaml
+from utils.errors import UserError
+from utils.files import load_yaml
 
 CATEGORIES = [{"id": number, "name": name} for number, name in enumerate(AITOD, 1)]
 

@@ -12,7 +12,8 @@ from data.convert import run
 from data.convert.arid import NAMES
 from data.synthetic.actions.scene import save_film
 from data.video.index import load_split
-from utils.files import UserError, load_yaml
+from utils.errors import UserError
+from utils.files import load_yaml
 
 
 @pytest.fixture

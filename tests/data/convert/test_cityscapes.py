@@ -11,7 +11,8 @@ from data.config import load_data
 from data.convert import run
 from data.convert.cityscapes import convert
 from data.convert.class_lists import CITYSCAPES
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 
 SCENES = {"train": ("aachen_000000_000019", "aachen_000001_000019"), "val": ("lindau_000000_000019",)}
 RAIN = "rain_alpha_0.01_beta_0.005_dropsize_0.01_pattern_{}"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from data.convert.coco import convert
-from utils.files import UserError, load_yaml
+from utils.errors import UserError
+from utils.files import load_yaml
 
 CATEGORIES = [
     {"id": 1, "name": "person", "supercategory": "person"},

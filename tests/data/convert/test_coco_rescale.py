@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.convert.coco_rescale import CocoSet, Made
-from utils.files import UserError
+from utils.errors import UserError
 
 MADE = {"a.jpg": Made("a.png", (60, 90), (20, 30)), "b.jpg": Made("b.png", (50, 50), (20, 25))}
 

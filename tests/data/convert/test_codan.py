@@ -14,7 +14,8 @@ from data.convert.class_writer import ClassSummary
 from data.convert.codan import NAMES
 from data.convert.exdark_cls import image_class
 from data.convert.writer import Box
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 
 
 @pytest.fixture

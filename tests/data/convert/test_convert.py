@@ -18,7 +18,8 @@ from data.convert import writer as layout
 from data.convert.class_lists import EXDARK, ClassTable
 from data.convert.class_writer import Classed, ClassSummary, write_class_folders
 from data.convert.writer import Box, Item, Summary, inside, write_yolo
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 
 from data.config import load_data
 from data.convert.dota import convert
-from utils.files import UserError, load_yaml
+from utils.errors import UserError
+from utils.files import load_yaml
 
 HEADINGS = "imagesource:GoogleEarth\ngsd:0.146343590398\n"
 ROWS = "10 20 30 10 40 30 20 40 ship 0\n-10 0 20 0 20 20 -10 20 plane 0\n1 1 9 1 9 9 1 9 bridge 1\n"

@@ -9,7 +9,8 @@ import pytest
 from data.config import load_data
 from data.convert.exdark import convert, read_boxes
 from data.io.labels import scan
-from utils.files import UserError, list_images, load_yaml
+from utils.errors import UserError
+from utils.files import list_images, load_yaml
 
 HEADING = "Name | Class | Light | In/Out | Train/Val/Test\n"
 ROWS = "2015_00001.png 1 2 1 1\n2015_00002.JPG 10 6 2 2\n2015_00003.jpg 12 5 2 3\n"

@@ -11,7 +11,7 @@ from data.config import load_data
 from data.convert import run
 from data.convert.imagenet_lvis import convert, read_synsets
 from tests.data.convert.test_lvis import CATEGORIES
-from utils.files import UserError
+from utils.errors import UserError
 
 TABLE = "n02682922 aerosol.n.02\nn02403003 ox.n.02\n\nn02437136 yak.n.02\n"
 SENSES = (  # WordNet 3.0's index.sense: one line a word; two words of one synset share its offset

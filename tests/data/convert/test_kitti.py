@@ -8,7 +8,7 @@ import pytest
 
 from data.config import load_data
 from data.convert.kitti import convert
-from utils.files import UserError
+from utils.errors import UserError
 
 ROW = "{} 0.00 0 -1.57 {} 1.5 1.6 3.7 2.0 1.5 9.0 -1.5\n"
 

@@ -12,7 +12,8 @@ from data.config import load_data
 from data.convert import run
 from data.convert.lvis import convert, image_names, read_classes
 from data.detection.federated import Verified, read_verified, verified_of
-from utils.files import UserError, load_yaml
+from utils.errors import UserError
+from utils.files import load_yaml
 
 URL = "http://images.cocodataset.org/"
 CATEGORIES = [  # out of order: ids from 1 are classes from 0

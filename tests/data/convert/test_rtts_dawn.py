@@ -10,7 +10,8 @@ from data.config import load_data
 from data.convert import run
 from data.convert.class_lists import LISTS
 from data.convert.rtts_dawn import convert
-from utils.files import UserError, load_yaml
+from utils.errors import UserError
+from utils.files import load_yaml
 
 OBJECT = (
     "<object><name>{}</name><difficult>{}</difficult><bndbox><xmin>8</xmin><ymin>12</ymin><xmax>24</xmax>"

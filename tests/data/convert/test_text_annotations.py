@@ -6,7 +6,7 @@ import pytest
 
 from data.convert.text_annotations import paired_items, read_rows
 from data.convert.writer import Box, Summary
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def read(row: str) -> Box | str | None:

@@ -11,7 +11,8 @@ import pytest
 
 from data.config import load_data
 from data.convert.tinyperson import convert
-from utils.files import UserError, load_yaml
+from utils.errors import UserError
+from utils.files import load_yaml
 
 BOTH = [{"id": 1, "name": "sea_person"}, {"id": 2, "name": "earth_person"}]
 ERASED = "erase_with_uncertain_dataset"

@@ -11,7 +11,8 @@ from data.config import load_data
 from data.convert import run
 from data.convert.class_lists import LISTS
 from data.convert.underwater import convert
-from utils.files import UserError, load_yaml
+from utils.errors import UserError
+from utils.files import load_yaml
 
 XML = (  # the contest's files name no image
     "<annotation><frame>{0}</frame><object><name>{1}</name><bndbox><xmin>8</xmin><ymin>12</ymin><xmax>24</xmax>"

@@ -11,7 +11,7 @@ from data.config import load_data
 from data.convert import run
 from data.convert.unlabelled import favoured_items, leaking
 from data.convert.writer import FAVOURED, Box, Item, Summary, write_yolo
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def item(image: Path, split: str) -> Item:

@@ -8,7 +8,7 @@ import pytest
 
 from data.config import load_data
 from data.convert.visdrone import convert
-from utils.files import UserError
+from utils.errors import UserError
 
 ROWS = "8,12,16,6,1,4,0,0\n0,0,40,30,1,10,1,2,\n"  # the comma at the end is in some of the published files
 

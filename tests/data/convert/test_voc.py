@@ -10,7 +10,8 @@ import pytest
 from data.convert import run
 from data.convert.voc import convert
 from data.io.labels import label_path, read_label
-from utils.files import UserError, list_images, load_yaml
+from utils.errors import UserError
+from utils.files import list_images, load_yaml
 
 OBJECT = """
   <object><name>{name}</name><difficult>{difficult}</difficult>

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from data.degradations.corruption_sets import GROUPS, KNOWN, Corrupter, choose_corruptions, choose_severities, labels_of
 from data.degrade import COCO_C, DEGRADATIONS
-from utils.files import UserError
+from utils.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from data.degradations.recipes import RECIPES, find_recipe, image_seed
 from data.degrade import COCO_C, DEGRADATIONS
-from utils.files import UserError
+from utils.errors import UserError
 
 FAST = ("coco-d", "down2", "down4", "noise", "blur", "contrast", "jpeg", "brightness", "coco-c:contrast")
 

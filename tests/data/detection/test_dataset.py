@@ -14,7 +14,8 @@ import torch
 from data.config import DataConfig, load_data
 from data.detection.dataset import ViewDataset, build_dataset, seeded
 from data.detection.options import AugmentOptions
-from utils.files import UserError, save_yaml
+from utils.errors import UserError
+from utils.files import save_yaml
 
 PAIR = frozenset({"pair"})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.detection.federated import Verified, merged, read_verified, verified_of
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def test_a_file_as_the_converter_writes_it(tmp_path):

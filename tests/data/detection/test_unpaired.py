@@ -11,7 +11,7 @@ import pytest
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
 from data.detection.unpaired import LooseImages, letterboxed, refuse_leaks
-from utils.files import UserError
+from utils.errors import UserError
 
 FILES = [Path(f"{number}.png") for number in range(5)]
 

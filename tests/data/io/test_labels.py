@@ -10,7 +10,8 @@ import pytest
 
 from data.io import labels
 from data.io.labels import Label, read_label, scan, share_below, unreadable
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 
 
 def test_scan_of_a_tiny_set(tiny_set):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.io.manifest import MANIFEST, SOURCE, STAMP, Manifest
-from utils.files import UserError
+from utils.errors import UserError
 
 NOTE, RECIPE = "made.yaml", {"recipe": "fog", "seed": 0, "severity": None}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.io.pairs import check_pair_sizes, match_pairs
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def paths(*names: str) -> list[Path]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data.io.video_files import frames_in, settle_video
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def write(path: Path, frames: int) -> None:

@@ -14,7 +14,7 @@ import pytest
 from data.io.labels import Label
 from data.soft_labels.cache import CacheWriter, Meta, TeacherCache, file_hash, label_hash
 from data.soft_labels.prompts import prompt_hash
-from utils.files import UserError
+from utils.errors import UserError
 
 NAMES = ["cup", "plate"]
 COUNTS = (2, 0, 3)

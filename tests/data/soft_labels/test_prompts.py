@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from data.soft_labels.prompts import TEMPLATES, prompt_hash, prompts
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def test_the_published_templates() -> None:

@@ -18,7 +18,7 @@ from data.synthetic import generate as scenes
 from data.synthetic.generate import MARKER, VERSION, is_complete, make_synthetic, night_clip
 from data.synthetic.registry import SYNTHETIC
 from data.synthetic.street.scene import NAMES
-from utils.files import UserError
+from utils.errors import UserError
 
 COUNTS = {"train": 2, "val": 1, "test": 1}
 FOLDERS = {"train": 2, "train_night": 2, "val": 1, "val_day": 1, "test": 1, "test_day": 1}

@@ -9,7 +9,8 @@ from data.io.labels import label_path
 from data.synthetic.generate import make_synthetic
 from data.synthetic.registry import LOWRES, SYNTHETIC, find_synthetic
 from data.synthetic.street.scene import NAMES
-from utils.files import UserError, load_yaml
+from utils.errors import UserError
+from utils.files import load_yaml
 
 
 def test_a_synthetic_is_found_by_its_name() -> None:

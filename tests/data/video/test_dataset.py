@@ -15,7 +15,7 @@ from data.io.video import Facts, Undecodable, look, read_frames
 from data.synthetic.actions.scene import save_film
 from data.video.dataset import ClipSet, ClipShape, Window, assemble, centre_window, cut, random_window, recolour
 from data.video.index import Split, Video, list_videos, load_split
-from utils.files import UserError
+from utils.errors import UserError
 
 NAMES = ("Sit", "Walk")
 

@@ -33,7 +33,7 @@ from engine.inference.sources import Item
 from methods.options.wiid import WiiDOptions
 from models.action import INPUTS, KINETICS, ClipInput, build
 from tests.engine.inference.live import read_back
-from utils.files import UserError
+from utils.errors import UserError
 
 TINY: dict[str, Any] = {
     "cfg": "small", "imgsz": 32, "frames": 2, "interval": 8, "test_clips": 2, "batch_size": 3, "epochs": 1, "device": "cpu",

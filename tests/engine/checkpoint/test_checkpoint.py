@@ -18,7 +18,7 @@ from ultralytics.nn.tasks import DetectionModel
 from engine import checkpoint
 from engine.checkpoint import Weights, load_detector, load_weights, save_checkpoint, save_safetensors, transfer
 from models.detector import build, parameters, tapped
-from utils.files import UserError
+from utils.errors import UserError
 
 NAMES = {0: "cat", 1: "dog", 2: "bus"}
 YOLOV5 = Path("data") / "weights" / "yolov5n_v6.1_coco.pt"

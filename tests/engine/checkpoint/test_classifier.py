@@ -24,7 +24,7 @@ from engine.exporters.classifier import Ready, convert
 from engine.tasks import task_of_weights
 from models.classifier import build
 from tests.engine.classification.tiny_classes import TinyNetwork, same, use_tiny_network
-from utils.files import UserError
+from utils.errors import UserError
 
 
 @pytest.fixture(scope="module")

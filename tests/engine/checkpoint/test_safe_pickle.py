@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from engine.checkpoint.safe_pickle import Inert, Refused, Unpickler, can_act, read
-from utils.files import UserError
+from utils.errors import UserError
 
 
 class Call:

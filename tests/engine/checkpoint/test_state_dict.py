@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from engine.checkpoint.state_dict import as_safetensors, differences, listed, save_pt, take_over
 from engine.checkpoint.weights import load_weights
-from utils.files import UserError
+from utils.errors import UserError
 
 WANTED = {"a.weight": torch.zeros(24, 3), "a.bias": torch.zeros(24), "n.num_batches_tracked": torch.tensor(0)}
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from engine.checkpoint.weights import Weights, load_weights
 from models.detector import build
-from utils.files import UserError
+from utils.errors import UserError
 
 NAMES = {0: "cat", 1: "dog"}
 

@@ -19,7 +19,8 @@ from engine.classification import evaluation as classification_evaluation
 from engine.classification.trainer import ClassTrainer
 from engine.comparison import report as comparison_tables
 from tests.engine.classification.tiny_classes import NAMES, TinyNetwork, same, use_tiny_network, write_classes
-from utils.files import UserError, load_yaml, save_yaml
+from utils.errors import UserError
+from utils.files import load_yaml, save_yaml
 from utils.tables import read_csv
 
 

@@ -19,7 +19,7 @@ from engine.classification.shared import check_names
 from engine.tasks import TASKS, entry
 from engine.training.resume import resumed
 from tests.engine.classification.tiny_classes import TinyNetwork
-from utils.files import UserError
+from utils.errors import UserError
 
 SAVED = {"epochs": 9, "device": "0", "save_dir": "runs/exp7", "task": "classify", "project": "elsewhere", "name": ""}
 CONFIG = DataConfig(Path("a.yaml"), Path(), {0: "a", 1: "b"}, {}, conditions={"test": "night"})

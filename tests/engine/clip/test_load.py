@@ -11,7 +11,7 @@ import torch
 
 from engine.clip.load import Clip, clip_state, load_clip
 from tests.models.tiny_clip import TinyClip, tiny_clip, tokenise
-from utils.files import UserError
+from utils.errors import UserError
 
 
 class FakeOpenClip:

@@ -20,7 +20,7 @@ from engine.comparison import report as comparison_tables
 from engine.comparison.api import RunSpec, compare, parse_run
 from engine.evaluation.evaluator import ImageStats, Report
 from models.detector import build
-from utils.files import UserError
+from utils.errors import UserError
 from utils.tables import read_csv
 
 DATA = "path: .\ntrain: images/train\npair: images/night\nval: images/val\ntest: images/night\ntest2: images/val\n"

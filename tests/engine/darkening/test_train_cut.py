@@ -16,7 +16,7 @@ from engine.darkening.networks import Trio
 from engine.darkening.train_cut import cuts, means, rate_share
 from engine.options.prepare_darkener import TrainDarkenerOptions
 from engine.preparation import prepare
-from utils.files import UserError
+from utils.errors import UserError
 
 QUICK = {
     "epochs": 2, "decay_epochs": 1, "imgsz": 32, "load": 36, "width": 2, "blocks": 1, "lr": 1e-3, "device": "cpu",

@@ -27,7 +27,7 @@ from engine.enhancement.enhancer import (
     save_zero_dce,
 )
 from models.zero_dce import ZeroDCE
-from utils.files import UserError
+from utils.errors import UserError
 
 
 @pytest.fixture

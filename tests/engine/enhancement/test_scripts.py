@@ -19,7 +19,7 @@ from engine.enhancement.enhancer import Enhancer
 from engine.evaluation.evaluator import evaluate_detector
 from engine.evaluation.robustness import areas
 from models.detector import build
-from utils.files import UserError
+from utils.errors import UserError
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from engine.enhancement import train as enhancer_training
 from engine.enhancement.enhancer import load_zero_dce
 from engine.enhancement.train import Squares
 from engine.preparation import prepare
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 
 QUICK = {"epochs": 2, "batch_size": 2, "imgsz": 32, "lr": 1e-3, "device": "cpu"}
 

@@ -17,7 +17,7 @@ from engine.evaluation import evaluator as evaluation
 from engine.evaluation.api import Report, table, validate
 from engine.evaluation.sliced import Slicing
 from engine.options.val import ValOptions
-from utils.files import UserError
+from utils.errors import UserError
 
 DATA = "path: .\ntrain: images/train\nval: images/val\nval2: images/night\nnames: {0: cat, 1: dog}\n"
 CONDITIONS = "conditions: {val: day, val2: night}\n"

@@ -9,7 +9,7 @@ import pytest
 from data.config import load_data
 from data.detection.federated import Verified
 from engine.evaluation.class_frequency import absent_groups, letters_of, long_tail_of
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def add(folder, text: str):

@@ -22,7 +22,7 @@ from engine.exporters import detector as exporter
 from engine.exporters.detector import LIMIT, compare, export
 from engine.options.export import ExportOptions
 from models.detector import build
-from utils.files import UserError
+from utils.errors import UserError
 from utils.options import markdown_table
 
 NAMES = {0: "cat", 1: "dog", 2: "bus"}

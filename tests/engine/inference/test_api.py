@@ -23,7 +23,7 @@ from engine.inference.sources import Item
 from models.detector import build
 from tests.engine.inference.live import FakeCapture, Script, plain_image, read_back, send_mjpeg, serve, write_video
 from tests.engine.tiny import NETWORK
-from utils.files import UserError
+from utils.errors import UserError
 
 
 class FakeDetector:

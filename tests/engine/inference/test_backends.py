@@ -14,7 +14,7 @@ from engine.inference.backends import DnnNetwork, OnnxNetwork, TorchNetwork, loa
 from engine.options.detect import DetectOptions
 from models.detector import build
 from tests.engine.tiny import NETWORK
-from utils.files import UserError
+from utils.errors import UserError
 from utils.options import build as build_options
 
 NAMES = {0: "square", 1: "bar"}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.inference.predictor import Letterbox, Runner, choose_names, network_size
 from tests.engine.inference.live import plain_image
-from utils.files import UserError
+from utils.errors import UserError
 
 
 class FixedNetwork:

@@ -18,7 +18,7 @@ from engine.inference.sliced import MERGING, SlicedRunner, Tiling, tiling_of
 from engine.options.detect import DetectOptions
 from models.detector import build
 from tests.engine.tiny import NETWORK
-from utils.files import UserError
+from utils.errors import UserError
 from utils.options import build as build_options
 from utils.options import markdown_table
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.inference.sources import Item, is_address, plan, shown
-from utils.files import UserError
+from utils.errors import UserError
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from engine.inference.video_writer import VideoFile
 from tests.engine.inference.live import plain_image, read_back
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def test_a_video_keeps_frames_rate_and_size(tmp_path: Path) -> None:

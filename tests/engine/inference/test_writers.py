@@ -13,7 +13,7 @@ from engine.inference.capture import Frame
 from engine.inference.sources import Item
 from engine.inference.writers import COLUMNS, Looks, Outputs, Writer, crop, label_text, numbered, safe_name, table_rows
 from tests.engine.inference.live import plain_image, read_back
-from utils.files import UserError
+from utils.errors import UserError
 
 NAMES = {0: "cat", 1: "hot dog"}
 NONE = np.zeros((0, 6), np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.options.hyp import IGNORED, KNOWN, load_hyp
-from utils.files import UserError
+from utils.errors import UserError
 
 YOLOV5 = """lr0: 0.01
 lrf: 0.1

@@ -23,7 +23,8 @@ from engine.preparation import prepare
 from engine.preparation.copies import _SIDES
 from engine.preparation.darken import COLUMNS, RECIPE, _batches, _Image, _seed_of
 from models.cut import Generator
-from utils.files import UserError, list_images, load_yaml
+from utils.errors import UserError
+from utils.files import list_images, load_yaml
 
 
 def rows(out: Path) -> list[dict[str, str]]:

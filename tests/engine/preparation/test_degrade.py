@@ -20,7 +20,8 @@ from data.synthetic.generate import make_synthetic
 from engine.preparation import degrade as prepare_degrade
 from engine.preparation import prepare
 from engine.preparation.degrade import NOTE
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 
 
 def degrade(source: Path, out: Path, recipe: str = "down2", **options):

@@ -12,7 +12,8 @@ from data.io.manifest import MANIFEST
 from engine.enhancement.enhancer import open_enhancer
 from engine.preparation import prepare
 from engine.preparation.enhance import NOTE
-from utils.files import UserError, list_images, load_yaml
+from utils.errors import UserError
+from utils.files import list_images, load_yaml
 
 
 def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:

@@ -17,7 +17,7 @@ from data.synthetic.generate import is_complete
 from engine.options.prepare import ConvertOptions
 from engine.preparation import COMMANDS, _load, overview, prepare, prepare_argv
 from engine.preparation import datasets as prepare_sets
-from utils.files import UserError
+from utils.errors import UserError
 from utils.options import markdown_table, schema_fields
 
 TINY = {"size": (64, 64), "counts": ("train=1", "val=0", "test=0"), "workers": 1}

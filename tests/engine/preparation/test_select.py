@@ -18,7 +18,8 @@ from engine.preparation import select as prepare_favour
 from engine.preparation.select import Favoured, Judged, favour, image_ap
 from tests.engine.inference.test_api import real_weights
 from tests.engine.tiny import write_dataset
-from utils.files import UserError, load_yaml, save_yaml
+from utils.errors import UserError
+from utils.files import load_yaml, save_yaml
 from utils.tables import read_csv
 
 A, B = [0.0, 0.0, 100.0, 100.0], [200.0, 0.0, 300.0, 100.0]

@@ -11,7 +11,7 @@ import pytest
 from engine.preparation import prepare
 from engine.preparation.show_assignment import Explained, densest, draw, row
 from tests.engine.tiny import write_dataset
-from utils.files import UserError
+from utils.errors import UserError
 
 OBJECTS = np.array([[10, 10, 14, 14], [16, 12, 20, 16], [90, 50, 96, 58]], np.float32)
 

@@ -14,7 +14,8 @@ from data.config import load_data
 from data.io.labels import Label, label_path, read_label, scan
 from engine.preparation import prepare, prepare_argv
 from engine.preparation.slice import cut_label
-from utils.files import UserError, list_images
+from utils.errors import UserError
+from utils.files import list_images
 from utils.tiles import tile_windows
 
 

@@ -22,7 +22,7 @@ from engine.preparation.soft_labels import corners, teacher, with_demo, zero_sho
 from models.clip_features import crop_embeddings, crops, fitted, roi_embeddings
 from tests.engine.tiny import write_dataset
 from tests.models.tiny_clip import SIDE, TinyClip, tiny_clip, tokenise
-from utils.files import UserError
+from utils.errors import UserError
 
 
 @pytest.fixture

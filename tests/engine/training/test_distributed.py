@@ -16,7 +16,7 @@ from engine.training import distributed
 from engine.training.distributed import World, average, listed_devices, pick_device, shared_value
 from engine.training.resume import save_resume
 from tests.engine.tiny import write_dataset
-from utils.files import UserError
+from utils.errors import UserError
 
 HERE = Path(__file__).resolve().parent
 

@@ -17,7 +17,7 @@ from engine.training.optim import (
     learning_rates,
     parameter_groups,
 )
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def small_net() -> nn.Sequential:

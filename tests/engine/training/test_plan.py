@@ -14,7 +14,8 @@ from data.io.labels import Label
 from engine.options.train import TrainOptions
 from engine.training.plan import build_datasets, build_detector, make_plan, size_hints, with_hyp
 from tests.engine.tiny import write_dataset
-from utils.files import UserError, load_yaml, save_yaml
+from utils.errors import UserError
+from utils.files import load_yaml, save_yaml
 
 
 @pytest.fixture

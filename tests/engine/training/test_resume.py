@@ -21,7 +21,7 @@ from engine.training.resume import (
     run_of,
     save_resume,
 )
-from utils.files import UserError
+from utils.errors import UserError
 
 
 def test_what_goes_in_comes_out(tmp_path: Path) -> None:

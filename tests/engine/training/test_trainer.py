@@ -23,7 +23,7 @@ from engine.training.plan import make_plan
 from engine.training.trainer import Trainer, multi_scale_size
 from methods.base import Method, Run
 from tests.engine.tiny import write_dataset
-from utils.files import UserError
+from utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_a_run_that_fails_ends(
     """Python waits at its end for the loader's processes, which leave signals to the run as long as there is one."""
     words = [f"{key}={value}" for key, value in {**synthetic, "workers": 2, "epochs": 1, "name": "failing"}.items()]
     failing = (
-        "import sys, train; from unittest.mock import patch; from utils.files import UserError\n"
+        "import sys, train; from unittest.mock import patch; from utils.errors import UserError\n"
         f"with patch({where!r}, side_effect={problem}): sys.exit(train.main(sys.argv[1:]))"
     )
     done = subprocess.run(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.utils.metrics.average_precision import reference
-from utils.files import UserError
+from utils.errors import UserError
 from utils.metrics import best_of_each_image, evaluate
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from utils import options
-from utils.files import UserError
+from utils.errors import UserError
 from utils.options import option
 from utils.options.types import read_type
 

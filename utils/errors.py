@@ -1,0 +1,32 @@
+"""The error that only the user can mend, and the nearest name to suggest in it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something only the user can put right. One paragraph: the file or option, what was expected, the next step."""
+
+    def __init__(self, message: str) -> None:
+        if message.startswith("Caught UserError in "):  # torch put a loader process' traceback around it
+            message = message.rpartition("UserError: ")[2].strip()
+        super().__init__(message)
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """Return the choice most like `word` (case does not count), or None where nothing is near.
+
+    >>> nearest("epoch", ["epochs", "imgsz"])
+    'epochs'
+    """
+    by_lower = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def suggestion(word: str, choices: Iterable[str]) -> str:
+    """Return ' Did you mean X?' for an error message, or an empty string where nothing is near."""
+    near = nearest(word, choices)
+    return f" Did you mean {near!r}?" if near else ""
