@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from engine.options.export import ExportOptions
-from utils.options import parse_argv, run_cli
+from utils.cli import run_cli
+from utils.options import parse_argv
 
 
 def main(argv: Sequence[str] | None = None) -> int:

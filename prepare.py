@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from engine.preparation import prepare_argv
-from utils.options import run_cli
+from utils.cli import run_cli
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import engine
 from engine.options.val import ABOUT, VAL_SCHEMAS
-from utils.options import parse_argv, run_cli
+from utils.cli import run_cli
+from utils.options import parse_argv
 
 
 def main(argv: Sequence[str] | None = None) -> int:

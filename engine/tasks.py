@@ -7,13 +7,13 @@ Free of torch.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from utils.errors import UserError, suggestion
+from utils.errors import UserError
 from utils.files import load_yaml
-from utils.options import schema_fields
+from utils.options import options_for
 
 DETECT = "detect"
 
@@ -102,20 +102,9 @@ def check_weights(weights: Path, task: str, data: str | Path) -> None:
         )
 
 
-def own_names(options: Mapping[str, Any], schemas: Iterable[type]) -> dict[str, Any]:
-    """Options under their own names, whatever their spelling. Raises UserError for an unknown one."""
-    known = schema_fields(list(schemas))
-    names = {spelling: name for name, field in known.items() for spelling in (name, *field.aliases)}
-    given = {key.lstrip("-").replace("-", "_"): value for key, value in options.items()}
-    wrong = next((key for key in given if key not in names), None)
-    if wrong is not None:
-        raise UserError(f"option {wrong}: there is no such option.{suggestion(wrong, names)} --help lists them all.")
-    return {names[key]: value for key, value in given.items()}
-
-
-def check_meaning(given: Mapping[str, Any], understood: Iterable[str], task: str) -> None:
-    """UserError for an option that was given but means nothing for the task."""
-    known = set(understood)
+def check_meaning(given: Iterable[str], schemas: Sequence[type], task: str) -> None:
+    """UserError for an option that was given, by its own name, but means nothing for the task."""
+    known = options_for(schemas, task)
     wrong = next((key for key in given if key not in known), None)
     if wrong is not None:
         page = f"docs/tasks/{task}.md" if task in TASKS else "docs/scripts/train.md"

@@ -16,8 +16,8 @@ import engine
 from bench.recipe import DAY_WEIGHTS
 from data.config import load_data
 from data.synthetic.generate import make_synthetic
+from utils.cli import run_cli
 from utils.files import load_yaml, save_yaml
-from utils.options import run_cli
 
 DATASET = Path("datasets/demo-days")
 SEED = 1000  # far from demo-night's 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from utils.options import option
+from utils.options import Group, option
 
-GROUP = "Augmentation"
+GROUP = Group("Augmentation", tasks=("detect",))
+CLIPS_TOO = ("detect", "action")
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,11 @@ class AugmentOptions:
     shear: float = option(0.0, "shear, plus or minus degrees", group=GROUP, low=0.0, high=89.0)
     perspective: float = option(0.0, "perspective fraction", group=GROUP, low=0.0, high=0.001)
     flipud: float = option(0.0, "probability of turning upside down", group=GROUP, low=0.0, high=1.0)
-    fliplr: float = option(0.5, "probability of mirroring", group=GROUP, low=0.0, high=1.0)
-    hsv_h: float = option(0.015, "change of hue, fraction", group=GROUP, low=0.0, high=1.0)
-    hsv_s: float = option(0.7, "change of saturation, fraction", group=GROUP, low=0.0, high=1.0)
-    hsv_v: float = option(0.4, "change of brightness, fraction", group=GROUP, low=0.0, high=1.0)
+    fliplr: float = option(0.5, "probability of mirroring", group=GROUP, tasks=CLIPS_TOO, low=0.0, high=1.0)
+    hsv_h: float = option(0.015, "change of hue, fraction", group=GROUP, tasks=CLIPS_TOO, low=0.0, high=1.0)
+    hsv_s: float = option(0.7, "change of saturation, fraction", group=GROUP, tasks=CLIPS_TOO, low=0.0, high=1.0)
+    hsv_v: float = option(0.4, "change of brightness, fraction", group=GROUP, tasks=CLIPS_TOO, low=0.0, high=1.0)
     pair_colour: str = option(
-        "shared", "colour change of the two members of a pair: one draw for both, or one each", group=GROUP,
+        "shared", "colour change of the two members of a pair: one draw for both, or one each", group=GROUP, tasks=CLIPS_TOO,
         choices=("shared", "independent"),
     )  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from utils.options import option
+from utils.options import Group, option
 
-GROUP = "Long tail"
+GROUP = Group("Long tail", tasks=("detect",))
 
 
 @dataclass(frozen=True)

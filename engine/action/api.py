@@ -14,7 +14,7 @@ from engine.action.trainer import ActionTrainer
 from engine.checkpoint.action import TASK, ClipClassifier, load_clip_classifier
 from engine.classification.shared import STAYS_WITH_RESUME, Recognition
 from engine.evaluation.evaluator import Report
-from engine.options.action import VAL_OPTIONS, ActionOptions
+from engine.options.action import ActionOptions
 
 
 def _dataset(config: DataConfig, split: str, classifier: ClipClassifier) -> ClipSet:
@@ -32,7 +32,6 @@ def _described(classifier: ClipClassifier) -> str:
 
 CLIPS = Recognition(
     task=TASK,
-    val_options=VAL_OPTIONS,
     trainer=ActionTrainer,
     make_plan=make_plan,
     load=load_clip_classifier,

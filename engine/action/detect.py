@@ -25,13 +25,12 @@ from engine.inference.frame_reader import Feed
 from engine.inference.sources import Item, Plan, plan
 from engine.inference.worker import Background
 from engine.inference.writers import DEFAULT_RATE, Looks, Outputs, Writer, class_name
-from engine.options.action import DETECT_OPTIONS
 from engine.options.detect import DetectOptions
-from engine.tasks import check_meaning, own_names
+from engine.tasks import check_meaning
 from engine.training.distributed import pick_device
 from utils.errors import UserError
 from utils.files import find_weights
-from utils.options import build
+from utils.options import build, canonical
 from utils.signals import stopped_by_sigterm
 from utils.tables import save_csv
 
@@ -42,8 +41,8 @@ def detect(**options: Any) -> DetectResult:
     Prints a line per clip and a timeline a source; writes the videos with the label and a bar of the labels so far, and
     timeline.csv, also after Ctrl-C. Raises UserError for what the user can mend.
     """
-    given = own_names(options, [DetectOptions])
-    check_meaning(given, DETECT_OPTIONS, TASK)
+    given = canonical(options, [DetectOptions])
+    check_meaning(given, [DetectOptions], TASK)
     (chosen,) = build([DetectOptions], given)
     sources = plan(chosen.source)
     _refuse_images(sources)

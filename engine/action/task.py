@@ -20,7 +20,7 @@ from engine.checkpoint.action import TASK, load_weights, network_of, start_from
 from engine.checkpoint.classifier import described
 from engine.classification.learners import DayLearner
 from engine.classification.task import Plan, check_select, method_of, network_for, weights_file
-from engine.options.action import DEFAULTS, TRAIN_OPTIONS, ActionOptions
+from engine.options.action import DEFAULTS, ActionOptions
 from engine.options.classify import ClassifyOptions
 from engine.options.train import TrainOptions
 from models.action import INPUTS, build, check_clip
@@ -39,7 +39,6 @@ class ActionPlan(Plan):
     augment: AugmentOptions = field(default_factory=AugmentOptions)
 
     task: ClassVar[str] = TASK
-    understood: ClassVar[frozenset[str]] = TRAIN_OPTIONS
     defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
 
     @property

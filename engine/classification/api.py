@@ -13,7 +13,6 @@ from engine.classification.shared import Recognition
 from engine.classification.task import make_plan
 from engine.classification.trainer import ClassTrainer
 from engine.evaluation.evaluator import Report
-from engine.options.classify import VAL_OPTIONS
 
 
 def _evaluate(classifier: Classifier, dataset: ClassFolders, names: Mapping[int, str], **how: Any) -> Report:
@@ -22,7 +21,6 @@ def _evaluate(classifier: Classifier, dataset: ClassFolders, names: Mapping[int,
 
 IMAGES = Recognition(
     task=TASK,
-    val_options=VAL_OPTIONS,
     trainer=ClassTrainer,
     make_plan=make_plan,
     load=load_classifier,

@@ -21,13 +21,13 @@ from engine.evaluation.evaluator import Report
 from engine.evaluation.session import present_splits
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.options.val import ValOptions
-from engine.tasks import check_meaning, own_names
+from engine.tasks import check_meaning
 from engine.training import distributed
 from engine.training.resume import find_resume, load_resume, resumed
 from engine.training.trainer import TrainResult
 from utils.errors import UserError
 from utils.files import empty_goes, find_weights, new_run_folder
-from utils.options import build
+from utils.options import build, canonical
 from utils.tables import save_csv, text_table
 
 STAYS_WITH_RESUME = ("device", "workers", "patience", "save_period", "noval", "plots")
@@ -39,14 +39,13 @@ Network = TypeVar("Network", bound=Recogniser)
 class Recognition(Generic[Network]):
     """A task that names what is seen: `train`, `validate` and `examine` are what engine/tasks.py asks of it.
 
-    val_options, stays_with_resume: what val.py takes, and what may accompany --resume. load: (path, device, trust) to a
+    stays_with_resume: what may accompany --resume. load: (path, device, trust) to a
     network. dataset: (config, split, network) to what it is measured on. evaluate: (network, dataset, names) and the
     keyword arguments of `evaluate_classifier` to a report. described: what val.py's last line says of a network. resized:
     what --imgsz does to it.
     """
 
     task: str
-    val_options: frozenset[str]
     trainer: type[ClassTrainer]
     make_plan: Callable[[Mapping[str, Any]], Plan]
     load: Callable[[Path, torch.device, bool], Network]
@@ -58,7 +57,7 @@ class Recognition(Generic[Network]):
 
     def train(self, **options: Any) -> TrainResult:
         """Train a network with the options of train.py. Raises UserError for what the user can mend."""
-        given = own_names(options, TRAIN_SCHEMAS)
+        given = canonical(options, TRAIN_SCHEMAS)
         (chosen,) = build([TrainOptions], {k: v for k, v in given.items() if k in ("device", "resume", "project")})
         if len(distributed.listed_devices(chosen.device)) > 1 or distributed.launched():
             named = chosen.device or "of torchrun"
@@ -81,7 +80,7 @@ class Recognition(Generic[Network]):
 
         It sees what it was trained with: images of that size, unless --imgsz is given, or clips. Raises UserError.
         """
-        given = own_names(options, [ValOptions])
+        given = canonical(options, [ValOptions])
         chosen, weights = self._understood(given)
         config = load_data(chosen.data, make_demo=make_synthetic)
         splits = present_splits(config, chosen.task)
@@ -107,7 +106,7 @@ class Recognition(Generic[Network]):
 
     def _understood(self, given: Mapping[str, Any]) -> tuple[ValOptions, Path]:
         """The options of val.py and the weights. Raises UserError without these, and for what means nothing here."""
-        check_meaning(given, self.val_options, self.task)
+        check_meaning(given, [ValOptions], self.task)
         (chosen,) = build([ValOptions], given)
         if chosen.task not in SPLITS:
             choices = ", ".join(SPLITS)

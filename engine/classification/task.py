@@ -17,14 +17,14 @@ from data.synthetic.generate import make_synthetic
 from engine.checkpoint.classifier import TASK, described, start_from
 from engine.checkpoint.weights import Weights, load_weights
 from engine.classification.learners import DayLearner, PairLearner
-from engine.options.classify import DEFAULTS, TRAIN_OPTIONS, ClassifyOptions
+from engine.options.classify import DEFAULTS, ClassifyOptions
 from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
-from engine.tasks import check_meaning, own_names
+from engine.tasks import check_meaning
 from methods.options.wiid import WiiDOptions
 from models.classifier import build as build_network
 from utils.errors import UserError
 from utils.files import find_weights, new_run_folder
-from utils.options import as_dict, build
+from utils.options import as_dict, build, canonical, options_for
 
 DEFAULT_NETWORK = "resnet18"
 METHODS = ("none", "wiid")
@@ -48,14 +48,13 @@ class Plan:
     notes: list[str] = field(default_factory=list)
 
     task: ClassVar[str] = TASK
-    understood: ClassVar[frozenset[str]] = TRAIN_OPTIONS
     defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
 
     @classmethod
     def choose(cls, options: Mapping[str, Any]) -> tuple[dict[str, Any], Chosen]:
         """The options under their own names, and typed, with the task's defaults. Raises UserError for a wrong one."""
-        given = own_names(options, TRAIN_SCHEMAS)
-        check_meaning(given, cls.understood, cls.task)
+        given = canonical(options, TRAIN_SCHEMAS)
+        check_meaning(given, TRAIN_SCHEMAS, cls.task)
         return given, dict(zip(TRAIN_SCHEMAS, build(TRAIN_SCHEMAS, {**cls.defaults, **given}), strict=True))
 
     @classmethod
@@ -63,7 +62,8 @@ class Plan:
         """The plan of options that are checked; makes the run folder. more: fields of its own."""
         train = chosen[TrainOptions]
         save_dir = new_run_folder(train.project, train.name, train.exist_ok)
-        used = {key: value for key, value in as_dict(*chosen.values()).items() if key in cls.understood}
+        understood = options_for(TRAIN_SCHEMAS, cls.task)
+        used = {key: value for key, value in as_dict(*chosen.values()).items() if key in understood}
         used |= {"method": method, "data": str(data.file), "save_dir": str(save_dir), "task": cls.task, "cfg": network}
         hyper = replace(chosen[HyperOptions], nbs=train.batch_size)
         wiid, own = chosen[WiiDOptions], chosen[ClassifyOptions]

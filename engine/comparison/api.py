@@ -26,14 +26,14 @@ from engine.comparison.runner import (
 )
 from engine.evaluation.class_frequency import long_tail_of
 from engine.evaluation.session import present_splits
-from engine.options.compare import ABOUT, COMPARE_SCHEMAS, CompareOptions
+from engine.options.compare import COMPARE_SCHEMAS, CompareOptions
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.tasks import TASKS
 from methods.registry import split_names
 from utils.errors import UserError
 from utils.files import load_yaml, new_run_folder, save_yaml
 from utils.metrics import FREQUENCIES, PROTOCOLS
-from utils.options import build, parse_argv
+from utils.options import build, canonical, parse_argv
 
 RESERVED = ("resume", "seed", "project", "name", "exist_ok", "data")  # decided here, for every run
 
@@ -56,7 +56,7 @@ def compare(*, trainer: Trainer | None = None, examiner: Examiner | None = None,
     run failed.
     """
     chosen, *_ = build(COMPARE_SCHEMAS, options)
-    shared = {key: value for key, value in _canonical(options).items() if key not in _own_names()}
+    shared = {key: value for key, value in canonical(options, COMPARE_SCHEMAS).items() if key not in _own_names()}
     specs = [parse_run(text) for text in chosen.run]
     data = str(shared.pop("data", TrainOptions().data))
     task = task_of(data)
@@ -106,17 +106,6 @@ def class_groups(config: DataConfig, protocol: str | None) -> dict[str, Collecti
 def _own_names() -> set[str]:
     """Options of the comparison itself."""
     return {entry.name for entry in fields(CompareOptions)}
-
-
-def _canonical(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The given options, each converted to its type, under its own name (not an alias)."""
-    words = [f"{key}={_word(value)}" for key, value in options.items() if key != "run"]
-    return parse_argv(words, COMPARE_SCHEMAS, "compare", ABOUT)
-
-
-def _word(value: Any) -> str:
-    """A value as the command line writes it."""
-    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
 def _first_seed(shared: Mapping[str, Any]) -> int:

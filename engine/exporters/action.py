@@ -13,13 +13,12 @@ from torch import Tensor
 from engine.checkpoint.action import TASK, load_clip_classifier
 from engine.exporters.classifier import OPSET, Ready, convert
 from engine.exporters.detector import LIMIT, ExportResult
-from engine.options.action import EXPORT_OPTIONS
 from engine.options.export import ExportOptions
-from engine.tasks import check_meaning, own_names
+from engine.tasks import check_meaning
 from models.action import normalise
 from utils.errors import UserError
 from utils.files import find_weights
-from utils.options import build
+from utils.options import build, canonical
 
 
 def export(**options: Any) -> ExportResult:
@@ -27,8 +26,8 @@ def export(**options: Any) -> ExportResult:
 
     Raises UserError for what the user can mend.
     """
-    given = own_names(options, [ExportOptions])
-    check_meaning(given, EXPORT_OPTIONS, TASK)
+    given = canonical(options, [ExportOptions])
+    check_meaning(given, [ExportOptions], TASK)
     (chosen,) = build([ExportOptions], given)
     assert chosen.weights is not None  # they told the task
     wrong = next((kind for kind in chosen.include if kind not in WRITERS), None)

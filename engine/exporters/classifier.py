@@ -16,13 +16,12 @@ from torch import Tensor, nn
 
 from engine.checkpoint.classifier import TASK, load_classifier
 from engine.exporters.detector import LIMIT, RUNNERS, ExportResult, check_packages
-from engine.options.classify import EXPORT_OPTIONS
 from engine.options.export import ExportOptions
-from engine.tasks import check_meaning, own_names
+from engine.tasks import check_meaning
 from models.classifier import normalise
 from utils.errors import UserError
 from utils.files import find_weights
-from utils.options import build
+from utils.options import build, canonical
 
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".torchscript"}
 OPSET = 17  # runs everywhere
@@ -47,8 +46,8 @@ def export(**options: Any) -> ExportResult:
     Raises UserError for an option without a meaning here, or an exported network that does not agree with the classifier;
     then nothing is left behind.
     """
-    given = own_names(options, [ExportOptions])
-    check_meaning(given, EXPORT_OPTIONS, TASK)
+    given = canonical(options, [ExportOptions])
+    check_meaning(given, [ExportOptions], TASK)
     (chosen,) = build([ExportOptions], given)
     unfit = next((kind for kind in chosen.include if kind not in SUFFIXES), None)
     assert chosen.weights is not None  # they told the task

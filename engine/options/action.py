@@ -1,13 +1,13 @@
-"""Options of `task: action`, and which options of the scripts that task understands. Free of torch."""
+"""Options of `task: action`. Free of torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from utils.options import option
+from utils.options import Group, option
 
-GROUP = "Action recognition (task: action)"
+GROUP = Group("Action recognition (task: action)", tasks=("action",))
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,3 @@ DEFAULTS: dict[str, Any] = {
     "epochs": 10,
     "pair_colour": "independent",
 }
-_SCRIPT = (
-    "data weights cfg method trust epochs batch_size imgsz seed patience noval device workers amp project name exist_ok "
-    "resume save_period plots"
-)
-_RECIPE = (
-    "optimizer lr0 lrf cos_lr momentum weight_decay warmup_epochs warmup_momentum warmup_bias_lr lr_schedule select"
-)
-_VIEWS = "fliplr hsv_h hsv_s hsv_v pair_colour"
-_WIID = "byol_weight byol_momentum front_ratio back_ratio num_blocks"
-TRAIN_OPTIONS = frozenset(f"{_SCRIPT} {_RECIPE} {_VIEWS} {_WIID}".split()) | {*ActionOptions.__dataclass_fields__}
-VAL_OPTIONS = frozenset(
-    "data weights task trust batch_size device workers half enhance enhance_weights enhance_scale verbose plots "
-    "project name exist_ok".split()
-)
-DETECT_OPTIONS = frozenset(
-    "weights source data vid_stride retries nosave save_csv project name exist_ok view_img line_thickness hide_labels "
-    "hide_conf device half trust enhance enhance_weights enhance_scale".split()
-)
-EXPORT_OPTIONS = frozenset("weights include trust batch_size dynamic opset device".split())

@@ -1,4 +1,4 @@
-"""Options of `task: classify`, and which options of the scripts that task understands. Free of torch."""
+"""Options of `task: classify`. Free of torch."""
 
 from __future__ import annotations
 
@@ -19,22 +19,33 @@ class ClassifyOptions:
         "choose the best epoch on val, or on test: as the publication did, which flatters the result",
         group=GROUP,
         choices=("val", "test"),
+        tasks=("classify", "action"),
     )
     lr_schedule: str = option(
         "step", "a tenth of the learning rate after each third of the run, or as --lrf and --cos-lr say", group=GROUP,
-        choices=("step", "linear"),
-    )  # fmt: skip
+        choices=("step", "linear"), tasks=("classify", "action"))  # fmt: skip
     crops: str = option(
         "shared", "cut both members of a pair alike, or each by itself (as published)", group=GROUP,
-        choices=("shared", "independent"),
-    )  # fmt: skip
-    least_crop: float = option(0.5, "least share of an image that a crop keeps", group=GROUP, low=0.05, high=1.0)
-    colour_jitter: float = option(
-        0.4, "how far brightness, contrast and saturation of a batch may change", group=GROUP, low=0.0, high=1.0
+        choices=("shared", "independent"), tasks=("classify",))  # fmt: skip
+    least_crop: float = option(
+        0.5, "least share of an image that a crop keeps", group=GROUP, low=0.05, high=1.0, tasks=("classify",)
     )
-    hue_jitter: float = option(0.4, "how far its hue may turn", group=GROUP, low=0.0, high=0.5)
+    colour_jitter: float = option(
+        0.4,
+        "how far brightness, contrast and saturation of a batch may change",
+        group=GROUP,
+        low=0.0,
+        high=1.0,
+        tasks=("classify",),
+    )
+    hue_jitter: float = option(0.4, "how far its hue may turn", group=GROUP, low=0.0, high=0.5, tasks=("classify",))
     mask_squares: float = option(
-        0.6, "with wiid: share of the batches that are masked with random squares", group=GROUP, low=0.0, high=1.0
+        0.6,
+        "with wiid: share of the batches that are masked with random squares",
+        group=GROUP,
+        low=0.0,
+        high=1.0,
+        tasks=("classify",),
     )
     mask_saliency: float = option(
         0.1,
@@ -42,6 +53,7 @@ class ClassifyOptions:
         group=GROUP,
         low=0.0,
         high=1.0,
+        tasks=("classify",),
     )
     mmd_share: float = option(
         0.25,
@@ -49,6 +61,7 @@ class ClassifyOptions:
         group=GROUP,
         low=0.0,
         high=1.0,
+        tasks=("classify",),
     )
 
 
@@ -64,13 +77,3 @@ DEFAULTS: dict[str, Any] = {
     "byol_weight": 0.13,
     "use_mmd": True,
 }
-TRAIN_OPTIONS = frozenset(
-    "data weights cfg method trust epochs batch_size imgsz seed patience noval device workers amp project name exist_ok "
-    "resume save_period plots optimizer lr0 lrf cos_lr momentum weight_decay warmup_epochs warmup_momentum "
-    "warmup_bias_lr byol_weight byol_momentum highlight_quantile use_mmd mmd_weight".split()
-) | {*ClassifyOptions.__dataclass_fields__}
-VAL_OPTIONS = frozenset(
-    "data weights task trust batch_size imgsz device workers half enhance enhance_weights enhance_scale verbose plots "
-    "project name exist_ok".split()
-)
-EXPORT_OPTIONS = frozenset("weights include trust imgsz batch_size dynamic opset device".split())

@@ -13,6 +13,7 @@ from methods.registry import option_schemas
 from utils.options import option
 
 RUN, RECIPE, OPTIMISER = "Run", "Training", "Optimiser and loss"
+DETECT = ("detect",)
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class TrainOptions:
     weights: str = option("", "start from this checkpoint (.pt, .safetensors); empty: from scratch")
     cfg: str = option("", "model YAML; empty: the checkpoint's own, else models/yolov5s.yaml", aliases=("--model",))
     method: str = option("", "methods joined by '+' (wiid), or none; empty: what the data YAML names")
-    hyp: str = option("", "YAML of hyper-parameters; flags given beside it win")
+    hyp: str = option("", "YAML of hyper-parameters; flags given beside it win", tasks=DETECT)
     trust: bool = option(False, "load --weights the ordinary, code-running way")
 
     epochs: int = option(100, "passes over the training images", group=RECIPE, low=1)
@@ -33,13 +34,16 @@ class TrainOptions:
     imgsz: int = option(640, "training size, px", group=RECIPE, low=32, aliases=("--img", "--img-size"))
     seed: int = option(0, "seed of everything that is drawn", group=RECIPE, low=0)
     patience: int = option(100, "stop after this many epochs without a better validation", group=RECIPE, low=0)
-    freeze: tuple[int, ...] = option((), "freeze these layers; one number N freezes the first N", group=RECIPE)
-    single_cls: bool = option(False, "treat all classes as one", group=RECIPE)
-    multi_scale: bool = option(False, "vary the size of each batch by up to a half", group=RECIPE)
+    freeze: tuple[int, ...] = option(
+        (), "freeze these layers; one number N freezes the first N", group=RECIPE, tasks=DETECT
+    )
+    single_cls: bool = option(False, "treat all classes as one", group=RECIPE, tasks=DETECT)
+    multi_scale: bool = option(False, "vary the size of each batch by up to a half", group=RECIPE, tasks=DETECT)
     native: bool = option(
         False,
         "validate with every image at its own size, padded to the stride; training stays at --imgsz",
         group=RECIPE,
+        tasks=DETECT,
     )
     noval: bool = option(False, "validate after the last epoch only", group=RECIPE)
     protocol: str | None = option(
@@ -48,13 +52,16 @@ class TrainOptions:
         "(AP, AP50, AP75, APr, APc, APf)",
         group=RECIPE,
         choices=("coco", "aitod", "lvis"),
+        tasks=DETECT,
     )
 
     device: str = option("", "cpu, 0, or 0,1,2 for several GPUs; empty: the best there is", group=RUN)
     workers: int = option(-1, "loader processes a rank; -1: what is fastest here", group=RUN, low=-1)
-    cache: str = option("auto", "keep decoded images in memory", group=RUN, choices=("auto", "ram", "none"), bare="ram")
+    cache: str = option(
+        "auto", "keep decoded images in memory", group=RUN, choices=("auto", "ram", "none"), bare="ram", tasks=DETECT
+    )
     amp: bool = option(True, "mixed precision on GPUs", group=RUN)
-    sync_bn: bool = option(True, "batch norm over all ranks, when there are several", group=RUN)
+    sync_bn: bool = option(True, "batch norm over all ranks, when there are several", group=RUN, tasks=DETECT)
     project: Path = option(Path("runs/train"), "folder of the runs", group=RUN)
     name: str = option("exp", "name of the run", group=RUN)
     exist_ok: bool = option(False, "write into an existing run folder", group=RUN)
@@ -62,7 +69,9 @@ class TrainOptions:
         "", "resume a run: its folder or resume.pt; without a value the newest", group=RUN, bare="newest"
     )
     save_period: int = option(-1, "also keep a checkpoint every N epochs; -1: none", group=RUN, low=-1)
-    save_steps: int = option(0, "also save resume.pt every N batches; 0: at the end of each epoch", group=RUN, low=0)
+    save_steps: int = option(
+        0, "also save resume.pt every N batches; 0: at the end of each epoch", group=RUN, low=0, tasks=DETECT
+    )
     plots: bool = option(True, "save sample batches and curves", group=RUN)
 
 
@@ -79,10 +88,12 @@ class HyperOptions:
     warmup_epochs: float = option(3.0, "epochs of warm-up", group=OPTIMISER, low=0.0)
     warmup_momentum: float = option(0.8, "momentum at the start of warm-up", group=OPTIMISER, low=0.0, high=0.9999)
     warmup_bias_lr: float = option(0.1, "learning rate of biases at the start of warm-up", group=OPTIMISER, low=0.0)
-    nbs: int = option(64, "nominal batch: gradients of smaller batches accumulate to it", group=OPTIMISER, low=1)
-    box: float = option(7.5, "gain of the box loss", group=OPTIMISER, low=0.0)
-    cls: float = option(0.5, "gain of the class loss", group=OPTIMISER, low=0.0)
-    dfl: float = option(1.5, "gain of the box distribution loss", group=OPTIMISER, low=0.0)
+    nbs: int = option(
+        64, "nominal batch: gradients of smaller batches accumulate to it", group=OPTIMISER, low=1, tasks=DETECT
+    )
+    box: float = option(7.5, "gain of the box loss", group=OPTIMISER, low=0.0, tasks=DETECT)
+    cls: float = option(0.5, "gain of the class loss", group=OPTIMISER, low=0.0, tasks=DETECT)
+    dfl: float = option(1.5, "gain of the box distribution loss", group=OPTIMISER, low=0.0, tasks=DETECT)
 
 
 DETECT_SCHEMAS: tuple[type, ...] = (TrainOptions, HyperOptions, AugmentOptions, SamplingOptions, *option_schemas())

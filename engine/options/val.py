@@ -8,6 +8,8 @@ from pathlib import Path
 from engine.options.enhance import enhance_option, scale_option, weights_option
 from utils.options import option
 
+DETECT = ("detect",)
+
 
 @dataclass(frozen=True)
 class ValOptions:
@@ -33,14 +35,16 @@ class ValOptions:
         group="Images",
         low=32,
         aliases=("img", "img-size"),
+        tasks=("detect", "classify"),
     )
     native: bool = option(
         False,
         "every image at its own size, padded to a multiple of the stride, instead of brought to --imgsz",
         group="Images",
+        tasks=DETECT,
     )
     study_sizes: tuple[int, ...] = option(
-        tuple(range(256, 1537, 128)), "sizes of --task study in pixels", group="Images", low=32
+        tuple(range(256, 1537, 128)), "sizes of --task study in pixels", group="Images", low=32, tasks=DETECT
     )
     device: str = option("", "cpu, or a GPU's number; empty takes the first GPU if there is one", group="Images")
     workers: int | None = option(
@@ -48,10 +52,16 @@ class ValOptions:
     )
 
     conf_thres: float = option(
-        0.001, "lowest confidence that counts", group="Detections", low=0.0, high=1.0, aliases=("conf",)
+        0.001, "lowest confidence that counts", group="Detections", low=0.0, high=1.0, aliases=("conf",), tasks=DETECT
     )
     iou_thres: float = option(
-        0.6, "overlap at which the weaker box is dropped", group="Detections", low=0.0, high=1.0, aliases=("iou",)
+        0.6,
+        "overlap at which the weaker box is dropped",
+        group="Detections",
+        low=0.0,
+        high=1.0,
+        aliases=("iou",),
+        tasks=DETECT,
     )
     max_det: int | None = option(
         None,
@@ -59,11 +69,14 @@ class ValOptions:
         "whole hundreds, at least 300, and 1500 with --protocol aitod; with --protocol lvis it is 300",
         group="Detections",
         low=1,
+        tasks=DETECT,
     )
-    single_cls: bool = option(False, "treat all classes as one", group="Detections")
-    augment: bool = option(False, "add a smaller and a mirrored view of each image", group="Detections")
+    single_cls: bool = option(False, "treat all classes as one", group="Detections", tasks=DETECT)
+    augment: bool = option(False, "add a smaller and a mirrored view of each image", group="Detections", tasks=DETECT)
     half: bool = option(False, "float16 arithmetic (GPU only)", group="Detections")
-    end2end: bool = option(False, "use the suppression-free head of models that have one", group="Detections")
+    end2end: bool = option(
+        False, "use the suppression-free head of models that have one", group="Detections", tasks=DETECT
+    )
 
     protocol: str | None = option(
         None,
@@ -71,6 +84,7 @@ class ValOptions:
         "(AP, AP50, AP75, APr, APc, APf)",
         group="Measure",
         choices=("coco", "aitod", "lvis"),
+        tasks=DETECT,
     )
 
     enhance: str = enhance_option("Light")
@@ -83,23 +97,28 @@ class ValOptions:
         "commas; see docs/robustness.md",
         group="Corruptions",
         bare="coco-c",
+        tasks=DETECT,
     )
-    severities: str = option("1-5", "with --corruptions: how strong, such as 1-5, 3 or 1,3,5", group="Corruptions")
+    severities: str = option(
+        "1-5", "with --corruptions: how strong, such as 1-5, 3 or 1,3,5", group="Corruptions", tasks=DETECT
+    )
 
     slice: int | None = option(
         None,
         "cut images into tiles of this side in pixels, detect in each, and join the boxes",
         group="Slices",
         low=32,
+        tasks=DETECT,
     )
     overlap: float = option(
-        0.2, "with --slice: share of a tile that its neighbour has too", group="Slices", low=0.0, high=0.9
+        0.2, "with --slice: share of a tile that its neighbour has too", group="Slices", low=0.0, high=0.9, tasks=DETECT
     )
     merge: str = option(
         "nmm",
         "with --slice: boxes of one object from two tiles become their union (nmm) or the better of them (nms)",
         group="Slices",
         choices=("nmm", "nms"),
+        tasks=DETECT,
     )
 
     verbose: bool = option(False, "print every class", group="Output")
@@ -108,11 +127,15 @@ class ValOptions:
         False,
         "write crux.jpg: the map of a crux model (method lcp) over up to 16 images of each split",
         group="Output",
+        tasks=DETECT,
     )
-    save_txt: bool = option(False, "write detections as label files", group="Output")
-    save_conf: bool = option(False, "with the confidence in each row of these files", group="Output")
+    save_txt: bool = option(False, "write detections as label files", group="Output", tasks=DETECT)
+    save_conf: bool = option(False, "with the confidence in each row of these files", group="Output", tasks=DETECT)
     save_json: bool = option(
-        False, "write detections and labels as COCO JSON, and measure by the COCO protocol too", group="Output"
+        False,
+        "write detections and labels as COCO JSON, and measure by the COCO protocol too",
+        group="Output",
+        tasks=DETECT,
     )
     project: Path = option(Path("runs/val"), "folder of the runs", group="Output")
     name: str = option("exp", "folder of this run; numbered if taken", group="Output")

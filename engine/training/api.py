@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from data.config import task_of
-from engine.options.train import DETECT_SCHEMAS, TRAIN_SCHEMAS
-from engine.tasks import DETECT, check_meaning, check_weights, entry, own_names, task_of_run
+from engine.options.train import TRAIN_SCHEMAS
+from engine.tasks import DETECT, check_meaning, check_weights, entry, task_of_run
 from engine.training import distributed
 from engine.training.plan import make_plan
 from engine.training.resume import find_resume, load_resume, resumed, run_of
 from engine.training.trainer import Interrupted, Trainer, TrainResult
 from utils.errors import UserError
 from utils.files import REPOSITORY, empty_goes, find_weights, new_run_folder
-from utils.options import build, schema_fields
+from utils.options import as_words, build, canonical
 
 STAYS_WITH_RESUME = ("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots")
 
@@ -35,7 +35,7 @@ def train(**options: Any) -> TrainResult:
     if other is not None:
         result: TrainResult = other(**options)
         return result
-    check_meaning(own_names(options, TRAIN_SCHEMAS), schema_fields(DETECT_SCHEMAS), DETECT)
+    check_meaning(canonical(options, TRAIN_SCHEMAS), TRAIN_SCHEMAS, DETECT)
     devices = distributed.listed_devices(given.device)
     if len(devices) > 1 and not distributed.launched():
         return _launch(devices, options, file)
@@ -44,7 +44,7 @@ def train(**options: Any) -> TrainResult:
         state = None
         if file:
             state = load_resume(file)
-            options = resumed(state["options"], own_names(options, TRAIN_SCHEMAS), STAYS_WITH_RESUME, file)
+            options = resumed(state["options"], canonical(options, TRAIN_SCHEMAS), STAYS_WITH_RESUME, file)
         plan = make_plan(options)
         plan.network = state and state["network"]
         with empty_goes(plan.save_dir):
@@ -76,8 +76,7 @@ def _launch(devices: list[str], options: Mapping[str, Any], file: Path | None) -
     else:
         folder = make_folder(options)
         rest |= {"project": folder.parent, "name": folder.name, "exist_ok": True}
-    words = [f"{key}={_word(value)}" for key, value in rest.items()]
-    code = distributed.launch(devices, [str(REPOSITORY / "train.py"), *words])
+    code = distributed.launch(devices, [str(REPOSITORY / "train.py"), *as_words(rest)])
     if code:
         raise UserError(f"--device {','.join(devices)}: a process ended with code {code}; its message stands above.")
     return TrainResult(folder, folder / "weights" / "best.pt")
@@ -87,7 +86,3 @@ def make_folder(options: Mapping[str, Any]) -> Path:
     """The run folder that all processes of a launch share."""
     (train,) = build(TRAIN_SCHEMAS[:1], {k: v for k, v in options.items() if k in {"project", "name", "exist_ok"}})
     return new_run_folder(train.project, train.name, train.exist_ok)
-
-
-def _word(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

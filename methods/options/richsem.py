@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.options import option
+from utils.options import Group, option
 
-GROUP = "RichSem (--method richsem)"
+GROUP = Group("RichSem (--method richsem)", tasks=("detect",))
 
 
 @dataclass(frozen=True)

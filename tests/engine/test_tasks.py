@@ -8,14 +8,15 @@ from safetensors.numpy import save_file
 
 import engine
 from data.config import TASKS as KNOWN
-from engine.options.classify import EXPORT_OPTIONS, TRAIN_OPTIONS, VAL_OPTIONS
+from engine.options.compare import COMPARE_SCHEMAS
+from engine.options.detect import DetectOptions
 from engine.options.export import ExportOptions
 from engine.options.train import TRAIN_SCHEMAS
 from engine.options.val import ValOptions
-from engine.tasks import TASKS, Task, check_meaning, check_weights, entry, own_names, task_of_run
+from engine.tasks import TASKS, Task, check_meaning, check_weights, entry, task_of_run
 from utils.errors import UserError
 from utils.files import save_yaml
-from utils.options import schema_fields
+from utils.options import options_for, schema_fields
 
 SCRIPTS = ("train", "validate", "examine", "export")
 
@@ -37,22 +38,38 @@ def test_a_script_that_a_task_lacks(monkeypatch):
         entry("export", "half")
 
 
+@pytest.mark.parametrize("schemas", [COMPARE_SCHEMAS, (ValOptions,), (ExportOptions,), (DetectOptions,)])
+def test_options_serve_known_tasks(schemas):
+    assert {task for option in schema_fields(schemas).values() for task in option.tasks} <= set(KNOWN)
+
+
 @pytest.mark.parametrize(
-    ("names", "schemas"),
-    [(TRAIN_OPTIONS, TRAIN_SCHEMAS), (VAL_OPTIONS, (ValOptions,)), (EXPORT_OPTIONS, (ExportOptions,))],
+    ("schemas", "task", "served", "others"),
+    [
+        (TRAIN_SCHEMAS, "detect", {"epochs", "mosaic", "fliplr", "rf"}, {"mask_squares", "frames", "select"}),
+        (
+            TRAIN_SCHEMAS,
+            "classify",
+            {"epochs", "select", "use_mmd"},
+            {"mosaic", "fliplr", "frames", "rf", "front_ratio"},
+        ),
+        (TRAIN_SCHEMAS, "action", {"frames", "select", "fliplr", "front_ratio"}, {"mosaic", "use_mmd", "crops"}),
+        ((ValOptions,), "classify", {"imgsz", "half"}, {"slice", "conf_thres"}),
+        ((ValOptions,), "action", {"half"}, {"imgsz", "slice"}),
+        ((DetectOptions,), "action", {"source", "save_csv"}, {"imgsz", "save_txt"}),
+        ((ExportOptions,), "classify", {"imgsz", "opset"}, {"nms", "half"}),
+    ],
 )
-def test_options_of_the_task_exist(names, schemas):
-    assert names <= schema_fields(schemas).keys()
+def test_options_of_a_task(schemas, task, served, others):
+    known = options_for(schemas, task)
+    assert served <= known.keys() and not others & known.keys()
 
 
-def test_options_under_their_own_names():
-    assert own_names({"--batch-size": 4, "img": 64}, TRAIN_SCHEMAS) == {"batch_size": 4, "imgsz": 64}
-    with pytest.raises(UserError, match="Did you mean 'epochs'"):
-        own_names({"epoch": 4}, TRAIN_SCHEMAS)
+def test_an_option_of_another_task():
     with pytest.raises(
         UserError, match="--mosaic: means nothing for task 'classify'. Leave it out; docs/tasks/classify.md"
     ):
-        check_meaning({"epochs": 1, "mosaic": 1}, TRAIN_OPTIONS, "classify")
+        check_meaning(["epochs", "mosaic"], TRAIN_SCHEMAS, "classify")
 
 
 def test_the_task_of_an_interrupted_run(tmp_path):

@@ -11,16 +11,18 @@ given = parse_argv(None, [Training], "train.py", "Train a detector.")    # only 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from utils.cli import run_cli as run_cli  # noqa: F401
 from utils.errors import UserError, suggestion
 from utils.options.help import help_text, table_text
-from utils.options.types import Option, convert, read_type
-from utils.resource_errors import shortage
+from utils.options.types import Group, Option, convert, read_type
 
 _SWITCH_WORDS = {"true", "false", "yes", "no", "on", "off", "1", "0"}
 
@@ -29,7 +31,8 @@ def option(
     default: Any,
     help: str,
     *,
-    group: str = "General",
+    group: Group | str = "General",
+    tasks: Sequence[str] = (),
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[Any] | None = None,
@@ -41,19 +44,32 @@ def option(
 
     bool, int, float, str, Path, one of them `| None`, or tuple[one of them, ...].
     `low` and `high` are inclusive. `aliases` are other names, with or without dashes in front.
-    `bare` is the value of a flag written without one (`--resume`, `--cache`).
+    `bare` is the value of a flag written without one (`--resume`, `--cache`). `tasks` are those that the option serves;
+    none given: those of its group, or all.
     """
-    facts = {"help": help, "group": group, "low": low, "high": high, "metavar": metavar, "bare": bare}
-    listed = tuple(choices) if choices is not None else None
-    spellings = tuple(_canonical(alias) for alias in aliases)
-    return dataclasses.field(default=default, metadata={**facts, "choices": listed, "aliases": spellings})
+    heading = group if isinstance(group, Group) else Group(group)
+    facts: dict[str, Any] = {
+        "help": help,
+        "group": heading.title,
+        "low": low,
+        "high": high,
+        "metavar": metavar,
+        "bare": bare,
+    }
+    facts |= {"choices": tuple(choices) if choices is not None else None, "tasks": tuple(tasks) or heading.tasks}
+    return dataclasses.field(default=default, metadata={**facts, "aliases": tuple(_spelt(alias) for alias in aliases)})
 
 
-def schema_fields(schemas: Sequence[type]) -> dict[str, Option]:
+def schema_fields(schemas: Sequence[type]) -> Mapping[str, Option]:
     """All options of the schemas by name, in order. A name may stand in several schemas, of the same type in each.
 
     Raises TypeError on an annotation that options cannot have or two types of one name: our mistakes, not the user's.
     """
+    return _fields(tuple(schemas))
+
+
+@functools.cache
+def _fields(schemas: tuple[type, ...]) -> Mapping[str, Option]:
     found: dict[str, Option] = {}
     for schema in schemas:
         hints = typing.get_type_hints(schema)
@@ -63,11 +79,28 @@ def schema_fields(schemas: Sequence[type]) -> dict[str, Option]:
             known = found.setdefault(field.name, entry)
             if (known.kind, known.many) != (kind, many):
                 raise TypeError(f"option {field.name} has two types, {known.kind} and {kind}")
-    return found
+    return MappingProxyType(found)
+
+
+def options_for(schemas: Sequence[type], task: str) -> dict[str, Option]:
+    """The options of the schemas that mean something for a task, by name."""
+    return {name: entry for name, entry in schema_fields(schemas).items() if task in (entry.tasks or (task,))}
 
 
 def build(schemas: Sequence[type], given: Mapping[str, Any]) -> tuple[Any, ...]:
     """One frozen dataclass instance a schema, from given values (texts are converted) and defaults.
+
+    Names and values as in `canonical`, which also says what is refused.
+    """
+    values = canonical(given, schemas)
+    return tuple(
+        schema(**{field.name: values[field.name] for field in dataclasses.fields(schema) if field.name in values})
+        for schema in schemas
+    )
+
+
+def canonical(given: Mapping[str, Any], schemas: Sequence[type]) -> dict[str, Any]:
+    """The given options under their own names, each value of its option's type.
 
     Names may carry dashes or be aliases. Raises UserError for an unknown name (nearest offered) or an unfit value.
     """
@@ -75,14 +108,24 @@ def build(schemas: Sequence[type], given: Mapping[str, Any]) -> tuple[Any, ...]:
     names = _spellings(options)
     values: dict[str, Any] = {}
     for key, value in given.items():
-        name = names.get(_canonical(key))
+        name = names.get(_spelt(key))
         if name is None:
             raise UserError(f"option {key}: there is no such option.{suggestion(key, names)} --help lists them all.")
         values[name] = convert(options[name], value)
-    return tuple(
-        schema(**{field.name: values[field.name] for field in dataclasses.fields(schema) if field.name in values})
-        for schema in schemas
-    )
+    return values
+
+
+def as_words(options: Mapping[str, Any]) -> list[str]:
+    """Options as a command line writes them.
+
+    >>> as_words({"epochs": 3, "classes": (0, 2)})
+    ['epochs=3', 'classes=0,2']
+    """
+    return [f"{key}={_word(value)}" for key, value in options.items()]
+
+
+def _word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
 def parse_argv(argv: Sequence[str] | None, schemas: Sequence[type], program: str, about: str) -> dict[str, Any]:
@@ -105,8 +148,8 @@ def parse_argv(argv: Sequence[str] | None, schemas: Sequence[type], program: str
     return given
 
 
-def _canonical(key: str) -> str:
-    """The spelling that tables use: underscores, no leading dashes."""
+def _spelt(key: str) -> str:
+    """A name with underscores and no leading dashes."""
     return key.lstrip("-").replace("-", "_")
 
 
@@ -121,15 +164,15 @@ def _take(words: list[str], options: Mapping[str, Option], names: Mapping[str, s
     word = words.pop(0)
     key, equals, value = word.partition("=")
     if not word.startswith("--") and not equals:
-        hint = f" Did you mean --{word.lstrip('-')}?" if _canonical(word) in names else ""
+        hint = f" Did you mean --{word.lstrip('-')}?" if _spelt(word) in names else ""
         raise UserError(f"{word!r} on the command line belongs to no option; write --name value or name=value.{hint}")
-    name = names.get(_canonical(key))
-    if name is None and _canonical(key).startswith("no_") and not equals:
-        switch = names.get(_canonical(key)[3:])
+    name = names.get(_spelt(key))
+    if name is None and _spelt(key).startswith("no_") and not equals:
+        switch = names.get(_spelt(key)[3:])
         if switch is not None and options[switch].kind is bool:
             return switch, False
     if name is None:
-        near = suggestion(_canonical(key), names).replace("_", "-")
+        near = suggestion(_spelt(key), names).replace("_", "-")
         raise UserError(f"option {key}: there is no such option.{near} --help lists them all.")
     return name, value if equals else _following(options[name], key, words, names)
 
@@ -156,7 +199,7 @@ def _is_value(words: list[str], names: Mapping[str, str]) -> bool:
     if not words or words[0].startswith("--"):
         return False
     key, equals, _ = words[0].partition("=")
-    return not (equals and _canonical(key) in names)
+    return not (equals and _spelt(key) in names)
 
 
 def markdown_table(schema: type) -> str:
@@ -178,25 +221,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def run_cli(main: Callable[[], Any]) -> int:
-    """Run a script's work and return its exit code: 0, 130 for Ctrl-C, 2 for what is said on one line of stderr.
-
-    That is a UserError, or that the machine ran out of disk or memory.
-    """
-    try:
-        main()
-    except UserError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except Exception as problem:
-        ran_out = shortage(problem)
-        if ran_out is None:
-            raise
-        print(f"error: {ran_out}", file=sys.stderr)
-        return 2
-    return 0

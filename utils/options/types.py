@@ -16,9 +16,16 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 
 
+class Group(typing.NamedTuple):
+    """A heading of --help and of the documentation. tasks: what its options serve unless they say otherwise; empty: all."""
+
+    title: str
+    tasks: tuple[str, ...] = ()
+
+
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One declared option. `kind` is bool, int, float, str or Path; `many` marks tuple[kind, ...]."""
+    """One declared option. `kind` is bool, int, float, str or Path; `many` marks tuple[kind, ...]; no `tasks` means all."""
 
     name: str
     kind: type
@@ -33,6 +40,7 @@ class Option:
     aliases: tuple[str, ...] = ()
     metavar: str | None = None
     bare: str | None = None
+    tasks: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str:

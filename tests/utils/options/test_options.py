@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, dataclass
@@ -205,31 +204,27 @@ def test_markdown_table():
     assert len(lines) == 4
 
 
-def _raise(problem: BaseException) -> None:
-    raise problem
+def test_names_and_values_become_canonical_and_words_again():
+    given = {"--batch": "4", "back-ratio": 1, "classes": "0 2", "weights": "a.pt"}
+    own = options.canonical(given, SCHEMAS)
+    assert own == {"batch_size": 4, "back_ratio": 1.0, "classes": (0, 2), "weights": Path("a.pt")}
+    assert parse(options.as_words(own)) == own
+    with pytest.raises(UserError, match="Did you mean 'epochs'"):
+        options.canonical({"epoch": 4}, SCHEMAS)
 
 
-@pytest.mark.parametrize(
-    ("problem", "code", "said"),
-    [
-        (None, 0, ""),
-        (UserError("x.yaml: wrong"), 2, "error: x.yaml: wrong\n"),
-        (KeyboardInterrupt(), 130, "interrupted\n"),
-        (
-            OSError(errno.ENOSPC, "No space left on device", "x.csv"),
-            2,
-            "error: x.csv: cannot be written (No space left on device). Make room, or name a place that has it.\n",
-        ),
-    ],
-)
-def test_scripts_turn_mistakes_into_exit_codes(capsys, problem, code, said):
-    assert options.run_cli(lambda: _raise(problem) if problem else None) == code
-    assert capsys.readouterr().err == said
+def test_options_serve_their_own_tasks_those_of_their_group_or_all():
+    boxes = options.Group("Boxes", tasks=("detect",))
 
+    @dataclass(frozen=True)
+    class Schema:
+        epochs: int = option(3, "")
+        mosaic: float = option(1.0, "", group=boxes)
+        fliplr: float = option(0.5, "", group=boxes, tasks=("detect", "action"))
 
-def test_scripts_do_not_hide_our_own_mistakes():
-    with pytest.raises(ZeroDivisionError):
-        options.run_cli(lambda: 1 / 0)
+    assert [*options.options_for([Schema], "detect")] == ["epochs", "mosaic", "fliplr"]
+    assert [*options.options_for([Schema], "action")] == ["epochs", "fliplr"]
+    assert [*options.options_for([Schema], "classify")] == ["epochs"]
 
 
 def test_options_need_no_torch(root):

@@ -1,0 +1,37 @@
+"""utils.cli: from a script's errors to its exit code."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from utils.cli import run_cli
+from utils.errors import UserError
+
+
+def _raise(problem: BaseException) -> None:
+    raise problem
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "said"),
+    [
+        (None, 0, ""),
+        (UserError("x.yaml: wrong"), 2, "error: x.yaml: wrong\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "x.csv"),
+            2,
+            "error: x.csv: cannot be written (No space left on device). Make room, or name a place that has it.\n",
+        ),
+    ],
+)
+def test_scripts_turn_mistakes_into_exit_codes(capsys, problem, code, said):
+    assert run_cli(lambda: _raise(problem) if problem else None) == code
+    assert capsys.readouterr().err == said
+
+
+def test_scripts_do_not_hide_our_own_mistakes():
+    with pytest.raises(ZeroDivisionError):
+        run_cli(lambda: 1 / 0)
