@@ -1,8 +1,9 @@
-# Two commands: `make demo` and `make test`. Both prepare .venv first; the second time there is nothing to install.
+# The commands for a visitor are `make demo` and `make test`; `make quick` is for after each edit. All prepare .venv first;
+# the second time there is nothing to install.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit format clean
+.PHONY: help demo quick test lint types unit format clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -15,6 +16,9 @@ help: ## this list
 
 demo: $(READY) ## make a synthetic night data set, train in it, and see the detector find its way in the dark (about 10 minutes)
 	@$(BIN)/python -m bench.demo
+
+quick: lint ## after each edit: style, and the tests that neither train for long nor start several processes
+	$(BIN)/python -m pytest $(TESTS) -m "not slow and not distributed"
 
 test: lint types unit ## everything that must hold before a change goes in
 

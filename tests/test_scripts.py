@@ -55,6 +55,7 @@ def test_mistakes_end_with_two_and_the_nearest_name(root: Path, words: list[str]
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_checkpoint(root: Path, tmp_path: Path) -> None:
     synthetic = write_dataset(tmp_path, images=2)
     (tmp_path / "note.pt").write_text("not a checkpoint")

@@ -21,6 +21,8 @@ from utils.errors import UserError
 from utils.files import load_yaml
 from utils.tables import read_csv
 
+pytestmark = pytest.mark.slow
+
 NAMES = {0: "square", 1: "bar"}
 PARTS = {
     "crux": "model.0.",
@@ -141,6 +143,7 @@ def test_resume_goes_on_with_the_right_letter(synthetic: dict[str, Any], finishe
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
 
 
+@pytest.mark.distributed
 def test_two_ranks_train_through_both_letters(synthetic: dict[str, Any], tmp_path: Path) -> None:
     options = {**synthetic, "epochs": 2, "lcp_turns": "UC", "noval": True, "project": tmp_path, "name": "two"}
     first, second = run_ranks(options, 2)

@@ -62,6 +62,7 @@ def loss_of(method: LongTail | None, given: dict[str, Any], cfg: str = "yolov8n"
     return loss.detach(), detector, scores.grad
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cfg", ["yolov8n", "yolo26n"])
 def test_all_classes_of_fine_images_give_the_stock_loss(cfg: str) -> None:
     plain, _, _ = loss_of(None, batch(), cfg)

@@ -14,6 +14,8 @@ from tests.engine.tiny import write_dataset
 from utils.errors import UserError
 from utils.files import load_yaml, save_yaml
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def synthetic(tmp_path: Path) -> dict[str, Any]:

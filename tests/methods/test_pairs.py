@@ -18,6 +18,8 @@ from tests.engine.tiny import CRUX_NETWORK, write_dataset
 from tests.soft_labels import write_cache
 from utils.files import list_images, load_yaml, save_yaml
 
+pytestmark = pytest.mark.slow
+
 OWN = {
     "lcp": {"lcp_turns": "C"},
     "longtail": {"federated": 2},

@@ -39,6 +39,7 @@ def batch(side: float, size: int = 128) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [RFLAOptions(), RFLAOptions(rfla_mode="paper"), RFLAOptions(rfla_box="cap")])
 @pytest.mark.parametrize(("cfg", "branches"), [("yolov8n", 1), ("yolov8n-p2", 1), ("yolo26n", 2), ("yolo26n-p2", 2)])
 def test_every_branch_trains_towards_tiny_objects(cfg: str, branches: int, options: RFLAOptions) -> None:

@@ -155,6 +155,7 @@ ADDED = {  # c1, c2 of the published sizes: 4,479 + catch-up + fusion
 ADDED_11 = {"n": 406_399, "s": 1_611_135, "m": 6_429_055, "l": 6_429_055, "x": 14_458_239}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", "nsmlx")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_added_parameters_of_every_model(family: str, scale: str) -> None:

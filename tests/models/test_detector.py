@@ -68,6 +68,7 @@ def test_all_models_are_listed():
     assert set(ALL) <= set(available())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_every_model_has_ultralytics_parameter_count(name, root):
     ours = describe(f"models/{name}.yaml")

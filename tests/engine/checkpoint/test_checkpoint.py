@@ -284,6 +284,7 @@ def open_elsewhere(path: Path, folder: Path, data: str = "", **environment: str)
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_plain_ultralytics_predicts_and_validates(saved, tiny_set, tmp_path):
     """In another process, from another folder, with Hardsight nowhere on the path."""
     data = tiny_set / "data.yaml"
@@ -296,6 +297,7 @@ def test_plain_ultralytics_predicts_and_validates(saved, tiny_set, tmp_path):
     assert ours == []
 
 
+@pytest.mark.slow
 def test_ultralytics_restricted_loading_opens_it(saved, tmp_path):
     """ULTRALYTICS_SAFE_LOAD rebuilds stock classes only: there is nothing else in the file."""
     _, boxes, *_ = open_elsewhere(saved[0], tmp_path / "elsewhere", ULTRALYTICS_SAFE_LOAD="1")

@@ -65,6 +65,7 @@ def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
     assert torch.equal(weights.state["b"], whole.T)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_older_file(tmp_path: Path, full_disk) -> None:
     save_pt(tmp_path / "x.pt", {"w": torch.ones(3)})
     full_disk(100_000)

@@ -55,6 +55,7 @@ def test_both_conditions_are_in_the_table(given, capsys):
     assert str(result.save_dir) in printed
 
 
+@pytest.mark.slow
 def test_everything_that_can_be_written(given):
     result = validate(**{**given, "plots": True, "save_txt": True, "save_conf": True, "save_json": True, "max_det": 3})
     names = {str(path.relative_to(result.save_dir)) for path in result.save_dir.rglob("*") if path.is_file()}

@@ -81,6 +81,7 @@ def test_json_says_what_lvis_needs(tmp_path, known, absent, partial):
     assert [category["frequency"] for category in labels["categories"]] == ["f", ""]
 
 
+@pytest.mark.slow
 def test_samples_stop_when_the_sheet_is_full(tmp_path, make_image):
     sheet = Samples(tmp_path / "images.jpg", NAMES)
     for number in range(SAMPLES + 3):

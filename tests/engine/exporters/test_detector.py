@@ -104,6 +104,7 @@ def test_suppression_inside(best, capsys):
     assert "not compared" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_suppression_free_head(weights, tmp_path):
     source = shutil.copy(weights / "end2end.pt", tmp_path / "e.pt")
     raw = export(weights=source, imgsz=(64,))

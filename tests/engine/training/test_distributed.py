@@ -41,12 +41,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list
     return alone, run_ranks({**options, "name": "two"}, 2)
 
 
+@pytest.mark.distributed
 def test_ranks_see_the_batches_of_one_process(runs: Any) -> None:
     alone, ranks = runs
     for whole, first, second in zip(alone["seen"], ranks[0]["seen"], ranks[1]["seen"], strict=True):
         assert whole == first + second
 
 
+@pytest.mark.distributed
 def test_losses_equal_the_double_batch(runs: Any) -> None:
     alone, ranks = runs
     assert ranks[0]["losses"] == ranks[1]["losses"]
@@ -55,6 +57,7 @@ def test_losses_equal_the_double_batch(runs: Any) -> None:
         assert two == pytest.approx(one, rel=2e-4)
 
 
+@pytest.mark.distributed
 @pytest.mark.parametrize("part", ["model", "ema", "target"])
 def test_weights_are_equal_across_ranks_and_to_one_process(runs: Any, part: str) -> None:
     alone, ranks = runs
@@ -81,12 +84,14 @@ def test_alone_everything_is_local() -> None:
     assert shared_value(lambda: 5) == 5
 
 
+@pytest.mark.distributed
 def test_listing_devices_starts_the_processes(tmp_path: Path) -> None:
     options = {**write_dataset(tmp_path, images=8), "device": "cpu,cpu", "epochs": 1, "noval": True}
     result = engine.train(**options)
     assert result.best.exists() and result.save_dir == tmp_path / "runs" / "exp"
 
 
+@pytest.mark.distributed
 def test_a_batch_that_does_not_divide_is_named(tmp_path: Path) -> None:
     options = {**write_dataset(tmp_path, images=4), "device": "cpu,cpu", "batch_size": 3}
     with pytest.raises(UserError, match="ended with code"):

@@ -80,6 +80,7 @@ def test_generators_come_back(tmp_path: Path) -> None:
     assert (random.random(), random.gauss(0, 1), np.random.rand(), torch.rand(1).item()) == expected
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_both_stay(tmp_path: Path, full_disk) -> None:
     for epoch in (1, 2):
         save_resume(tmp_path, {"epoch": epoch})

@@ -86,6 +86,7 @@ def test_safetensors_and_pt_agree(finished: Any) -> None:
     assert same_weights(finished.best, finished.best.with_suffix(".safetensors"))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(finished: Any, synthetic: dict[str, Any]) -> None:
     again = engine.train(**synthetic, epochs=2, name="again")
     other = engine.train(**{**synthetic, "seed": 1}, epochs=2, name="other")
@@ -94,11 +95,13 @@ def test_the_same_seed_gives_the_same_weights(finished: Any, synthetic: dict[str
     assert not same_weights(finished.save_dir / last, other.save_dir / last)
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(finished: Any, synthetic: dict[str, Any]) -> None:
     two = engine.train(**{**synthetic, "workers": 2}, epochs=2, name="workers")
     assert same_weights(finished.save_dir / "weights/last.pt", two.save_dir / "weights/last.pt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "problem", "code", "said"),
     [
@@ -161,6 +164,7 @@ def test_a_stopped_run_goes_on_from_the_same_batch(
     assert same_weights(second.save_dir / "weights/last.pt", finished.save_dir / "weights/last.pt")
 
 
+@pytest.mark.slow
 def test_a_copied_run_goes_on_and_the_original_stays(synthetic: dict[str, Any], tmp_path: Path) -> None:
     first = engine.train(**synthetic, epochs=2, patience=1, name="original", hyp=_hyper(tmp_path))
     (tmp_path / "hyper.yaml").unlink()  # the state holds what it said
@@ -180,6 +184,7 @@ def _hyper(folder: Path) -> str:
     return str(folder / "hyper.yaml")
 
 
+@pytest.mark.slow
 def test_a_run_that_lost_patience_does_not_go_on(synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.training.run_log.fitness", lambda metrics: 0.0)
     first = engine.train(**synthetic, epochs=4, patience=1, name="patient")
@@ -198,6 +203,7 @@ def test_a_refused_run_leaves_no_folder(synthetic: dict[str, Any], monkeypatch: 
     assert not (synthetic["project"] / "refused").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(synthetic: dict[str, Any], tmp_path: Path) -> None:
     """SIGKILL gives no warning: the run goes on from the last resume.pt."""
     words = [
@@ -259,6 +265,7 @@ def test_patience_ends_a_run(synthetic: dict[str, Any], monkeypatch: pytest.Monk
     assert len(result.rows) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{"multi_scale": True}, {"noval": True}, {"optimizer": "AdamW", "cos_lr": True}, {"single_cls": True}]
 )
@@ -266,6 +273,7 @@ def test_other_ways_to_train(synthetic: dict[str, Any], options: dict[str, Any])
     assert engine.train(**synthetic, **options, epochs=1, name="other").best.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cfg", ["yolov5n", "yolov8n", "yolo11n", "yolo26n"])
 def test_wiid_trains_on_every_family(synthetic: dict[str, Any], cfg: str) -> None:
     result = engine.train(**{**synthetic, "cfg": cfg}, epochs=1, name=cfg)
