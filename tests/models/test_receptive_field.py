@@ -25,6 +25,7 @@ TABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 def test_the_table(name: str) -> None:
     assert trace(build(name, {0: "thing"})) == TABLE[name]

@@ -28,6 +28,7 @@ def hooked(detector: Any, names: list[str]) -> tuple[list[Tensor], Any]:
     return [kept[name] for name in names], predictions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["yolov8n", "yolo11n", "yolo26n"])
 def test_the_feature_is_what_the_class_scores_are_made_of(model: str) -> None:
     """Specification 4.1: 100 channels from 100 classes on; the last convolution makes of them the scores, exactly."""

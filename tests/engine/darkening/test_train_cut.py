@@ -79,6 +79,7 @@ def test_the_sheet_shows_days_beside_what_is_made_of_them(folders, tmp_path):
     assert sheet[:, :36].min() >= 85 and sheet[:, 36:].std() < sheet[:, :36].std()  # little learnt: nearly even
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_to_the_same_weights(folders, tmp_path, monkeypatch, capsys):
     """Three steps per epoch; stopped in the fifth, so within the second epoch, of which nothing is left."""
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"

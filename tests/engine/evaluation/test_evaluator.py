@@ -234,6 +234,7 @@ def test_most_detections_are_kept_apart_from_the_rest(config):
     assert all((np.diff(image.conf) <= 0).all() for image in report.per_image)
 
 
+@pytest.mark.slow
 def test_plots_go_to_the_folder(config, tmp_path):
     dataset = dataset_of(config)
     oracle = Oracle(config.names, network_labels(dataset), noise=0.0)
@@ -336,6 +337,7 @@ def test_a_protocol_changes_no_other_number(config):
     assert set(reports[1].metrics) - set(evaluation.METRICS) == {"AP", "AP50", "AP75", "APs", "APm", "APl"}
 
 
+@pytest.mark.slow
 def test_a_protocols_numbers_are_on_the_curve(config, tmp_path, monkeypatch):
     drawn: list[Any] = []
     monkeypatch.setattr(evaluation, "plot_precision_recall", lambda *arguments: drawn.append(arguments))

@@ -89,6 +89,7 @@ def test_the_graph_is_that_of_the_plain_detector(exported, tmp_path, monkeypatch
     assert facts["stride"] == "32"
 
 
+@pytest.mark.slow
 def test_safetensors_with_open_sizes(weights, tmp_path):
     source = shutil.copy(weights / "best.safetensors", tmp_path / "best.safetensors")
     result = export(weights=source, imgsz=(64, 96), dynamic=True)

@@ -257,6 +257,7 @@ def test_hyper_parameters_from_a_file_and_flags_on_top(synthetic: dict[str, Any]
     assert (args["lr0"], args["lrf"]) == (0.003, 0.5)
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run(synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from engine.training import run_log as records
 

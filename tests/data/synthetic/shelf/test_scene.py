@@ -22,6 +22,7 @@ def test_same_seed_same_image(draw) -> None:
     assert np.array_equal(first, again) and np.array_equal(rows, same) and not np.array_equal(first, other)
 
 
+@pytest.mark.slow
 def test_every_object_of_a_rare_class_has_its_box() -> None:
     """No rare object is hidden in the training shelves, so the counts of the law, and r, c, f, are those of the labels."""
     rare = {number for number, letter in enumerate(FREQUENCY) if letter == "r"}
