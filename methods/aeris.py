@@ -36,14 +36,13 @@ class AERIS(Method):
     """The method `aeris`: degrades the batch on its device, and adds the decoder's loss."""
 
     name = "aeris"
-
-    def __init__(self, options: AERISOptions | None = None) -> None:
-        self.options = options or AERISOptions()
+    Options = AERISOptions
+    branch: RestorationBranch | None
 
     def attach(self, detector: Detector) -> None:
         """Build the decoder for the features that it reads, unless it has no weight."""
-        if self.options.restore_weight:
-            self.trainable = RestorationBranch(self._place(detector).channels, (512, 512))
+        channels = self._place(detector).channels
+        self.branch = RestorationBranch(channels, (512, 512)) if self.options.restore_weight else None
 
     def taps(self, detector: Detector) -> dict[str, int]:
         """The features that are restored from, and kept alike."""
@@ -74,10 +73,9 @@ class AERIS(Method):
     def loss(self, step: Step) -> dict[str, Tensor]:
         """`restore` and `consistency`, as far as they have weight; each grows with the batch, as detection losses do."""
         terms, clean = {}, step.batch["clean"]
-        if self.trainable is not None:
-            branch: Any = self.trainable
-            branch.decoder.size = tuple(clean.shape[2:])
-            terms["restore"] = self.options.restore_weight * restoration_loss(branch(step.taps["aeris"]), clean)
+        if self.branch is not None:
+            self.branch.decoder.size = tuple(clean.shape[2:])
+            terms["restore"] = self.options.restore_weight * restoration_loss(self.branch(step.taps["aeris"]), clean)
         if self.options.consistency_weight:
             again = step.forward(step.batch["again"]).taps["aeris"]
             terms["consistency"] = self.options.consistency_weight * consistency_loss(step.taps["aeris"], again)

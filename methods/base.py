@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
 Batch = dict[str, Any]
-Detector = Any
-"""A stock Ultralytics `DetectionModel`; methods use its `model` (layers with `i` and `f`) and call it."""
+
+
+class Detector(Protocol):
+    """What methods use of an Ultralytics `DetectionModel`: its layers (each with `i` and `f`), its description, a call."""
+
+    model: Any
+    stride: Tensor
+    names: dict[int, str]
+    yaml: dict[str, Any]
+
+    def __call__(self, x: Tensor) -> Any:
+        """x: (B, 3, H, W). Returns what the head does."""
 
 
 @dataclass
@@ -67,10 +77,9 @@ class Run:
     """What a method sees of a training run outside the loss.
 
     iteration counts batches from 0 over the whole run; log collects what goes into the row of the epoch.
-    The rest holds for one epoch and is set anew in `on_epoch`: `resting` are the parts of the detector that do not train
-    (parameters as they are, batch norms in evaluation), `steady` those that train with the batch statistics they have;
-    without `detects` the step takes no detection loss, only the
-    methods' own terms; without `validates` there is nothing worth measuring yet.
+    The rest holds for one epoch and is reset before `on_epoch`: `frozen` are the parts of the detector that do not train
+    (parameters as they are, batch norms in evaluation), `bn_eval` those that train with fixed batch statistics;
+    without `with_task_loss` the step takes the methods' own terms alone; `skip_validation`: nothing worth measuring yet.
     """
 
     detector: Detector
@@ -78,43 +87,45 @@ class Run:
     epochs: int = 1
     iteration: int = 0
     log: dict[str, Any] = field(default_factory=dict)
-    resting: list[nn.Module] = field(default_factory=list)
-    steady: list[nn.Module] = field(default_factory=list)
-    detects: bool = True
-    validates: bool = True
+    frozen: list[nn.Module] = field(default_factory=list)
+    bn_eval: list[nn.Module] = field(default_factory=list)
+    with_task_loss: bool = True
+    skip_validation: bool = False
 
     def begin(self, epoch: int) -> None:
-        """Start an epoch: everything trains, detects and is measured until a method says otherwise."""
-        self.epoch, self.detects, self.validates = epoch, True, True
-        self.resting, self.steady = [], []
+        """Start an epoch: everything trains, by the task loss too, and is validated until a method says otherwise."""
+        self.epoch, self.with_task_loss, self.skip_validation = epoch, True, False
+        self.frozen, self.bn_eval = [], []
 
 
-class Method:
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of a method that has none."""
+
+
+class Method(nn.Module):
     """Base of all methods: every hook does nothing, so that a method states only what it changes.
 
-    `name` is its name in `--method`; `views` are the extra images it wants in a batch (`pair`, ...);
-    `trainable` holds modules that train with the detector and are dropped at the end (None: it has none);
-    `alternates` says that parts of the detector rest in some epochs.
+    `name` is its name in `--method`; `Options` the frozen dataclass of its options, of which `options` is an instance;
+    `views` are the extra images that it wants in a batch (`pair`, ...). Submodules train with the detector and are dropped
+    at the end; those without gradient are targets. Both move, synchronise and resume with the run. A layer of the detector
+    must not become a submodule: look it up by its index, or keep it in a list.
     """
 
     name: ClassVar[str]
+    Options: ClassVar[type] = NoOptions
     views: frozenset[str] = frozenset()
-    trainable: nn.Module | None = None
-    alternates: ClassVar[bool] = False
 
-    def settle(self, epochs: int) -> dict[str, Any]:
-        """Options whose values follow from the length of the run, as `args.yaml` shall hold them. Called first."""
+    def __init__(self, options: Any = None) -> None:
+        super().__init__()
+        self.options: Any = options or self.Options()
+
+    def resolve_options(self, epochs: int) -> dict[str, Any]:
+        """Options whose values follow from the length of the run, as `args.yaml` records them. Called first."""
         return {}
 
     def attach(self, detector: Detector) -> None:
-        """Build training-only modules for this detector, outside `detector.model`. Called once, before the optimiser."""
-
-    def to(self, device: Any) -> None:
-        """Move whatever is not in `trainable` (momentum targets) to the device of the run."""
-
-    def frozen_modules(self) -> list[nn.Module]:
-        """Modules that take no gradient but hold batch norms to be synchronised over ranks (momentum targets)."""
-        return []
+        """Build training-only submodules for this detector. Called once, before the optimiser is built."""
 
     def check(self, labels: Sequence[Any], names: Mapping[int, str], extra: Sequence[Any] = ()) -> None:
         """Raise UserError where the method cannot train on these labels (`data.io.labels.Label`) and class names.
@@ -145,17 +156,13 @@ class Method:
         return {}
 
     def on_epoch(self, run: Run) -> None:
-        """Called before each epoch: what rests (`run.resting`), whether to detect and to validate, numbers to log."""
+        """Called before each epoch: what is frozen, whether the task loss counts, whether to validate, numbers to log.
+
+        With several ranks, a method that overrides it costs a search for unused parameters in each step.
+        """
 
     def on_step(self, run: Run) -> None:
         """Called after each batch: momentum targets."""
-
-    def state(self) -> dict[str, Any]:
-        """Tensors and plain values that are not in `trainable` but that an exact resume needs."""
-        return {}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what `state` gave."""
 
     def detach(self, detector: Detector) -> None:
         """Leave nothing of the method on the detector."""

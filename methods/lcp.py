@@ -99,16 +99,14 @@ def follow_statistics(detector: Detector, images: Tensor) -> None:
 
 
 class LCP(Method):
-    """The method `lcp`: rests the right parts in each epoch, and pulls crux features towards clear ones in U."""
+    """The method `lcp`: freezes the right parts in each epoch, and pulls crux features towards clear ones in U."""
 
     name = "lcp"
-    alternates = True
+    Options = LCPOptions
+    letters = ""  # of the run, a letter an epoch
+    letter = ""  # of the current epoch
 
-    def __init__(self, options: LCPOptions | None = None) -> None:
-        self.options = options or LCPOptions()
-        self.letters = ""
-
-    def settle(self, epochs: int) -> dict[str, Any]:
+    def resolve_options(self, epochs: int) -> dict[str, Any]:
         """The letters of the run. Clear images are asked for only where some epoch looks at them."""
         self.letters = turns(self.options.lcp_turns, epochs)
         self.views = frozenset({"favoured"} if set(self.letters) & {CATCH_UP, BOTH} else ())
@@ -138,18 +136,18 @@ class LCP(Method):
         return {split: self.options.crux_lr_gain} if split is not None else {}
 
     def on_epoch(self, run: Run) -> None:
-        """U: all but the catch-up learner rests, nothing is detected. C: it rests, and the shallow layers. B: only they."""
+        """U: all but the catch-up learner is frozen, without task loss. C: it is frozen, and the shallow layers. B: only they."""
         letter = self.letters[run.epoch]
         fuse = find_row(run.detector, CatchUpFuse)
         if letter == CATCH_UP:
-            run.resting += [layer for layer in run.detector.model if layer is not fuse] + [fuse.fusion]
-            run.detects = False
+            run.frozen += [layer for layer in run.detector.model if layer is not fuse] + [fuse.fusion]
+            run.with_task_loss = False
         else:
-            places = {"rest": run.resting, "steady": run.steady}
+            places = {"rest": run.frozen, "steady": run.bn_eval}
             if self.options.lcp_shallow in places:
                 places[self.options.lcp_shallow].extend(shallow_rows(run.detector))
-            run.resting += [] if self.options.train_catch_up or letter == BOTH else [fuse.catch_up]
-        run.validates = run.validates and bool(self.letters[: run.epoch + 1].strip(CATCH_UP))
+            run.frozen += [] if self.options.train_catch_up or letter == BOTH else [fuse.catch_up]
+        run.skip_validation |= not self.letters[: run.epoch + 1].strip(CATCH_UP)
         run.log["lcp"] = letter
         self.letter = letter
 

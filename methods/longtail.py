@@ -24,10 +24,11 @@ class LongTail(Method):
     """The method `longtail`, which --federated and extra images bring along."""
 
     name = "longtail"
+    Options = LongTailOptions
     views = frozenset({"verified"})
 
     def __init__(self, options: LongTailOptions | None = None) -> None:
-        self.options = options or LongTailOptions()
+        super().__init__(options)
         self.frequency = torch.zeros(0)
         self.chosen: FederatedSet | None = None
         self.coarse: Tensor | None = None

@@ -22,9 +22,10 @@ class RFLA(Method):
     """The method `rfla`: wraps the assigner, and the box loss, of every branch of the criterion."""
 
     name = "rfla"
+    Options = RFLAOptions
 
     def __init__(self, options: RFLAOptions | None = None) -> None:
-        self.options = options or RFLAOptions()
+        super().__init__(options)
         self.rules = chosen_rules(self.options)
         self.given = read_fields(self.options.rf)
         self.fields: dict[int, float] = {}

@@ -43,11 +43,10 @@ class RichSem(Method):
     """The method `richsem`: a semantic branch beside the class branches, and the KL divergence to the cached teacher."""
 
     name = "richsem"
+    Options = RichSemOptions
     views = frozenset({"soft_id"})
-
-    def __init__(self, options: RichSemOptions | None = None) -> None:
-        self.options = options or RichSemOptions()
-        self.names: list[str] = []
+    names: Sequence[str] = ()
+    branch: SemanticBranch
 
     @cached_property
     def cache(self) -> TeacherCache:
@@ -59,8 +58,8 @@ class RichSem(Method):
             )
         return TeacherCache(self.options.teacher)
 
-    def settle(self, epochs: int) -> dict[str, Any]:
-        """Nothing is settled; a cache that is missing or damaged is found before anything else happens."""
+    def resolve_options(self, epochs: int) -> dict[str, Any]:
+        """Nothing to resolve; a cache that is missing or damaged is found before anything else happens."""
         _ = self.cache
         return {}
 
@@ -75,7 +74,7 @@ class RichSem(Method):
             channels = penultimate_channels(detector)
         except ValueError as problem:
             raise UserError(f"--method richsem: {problem}. Choose a YOLO detector such as yolov8n.") from None
-        self.trainable = SemanticBranch(channels, torch.from_numpy(self.cache.text), self.cache.meta.scale)
+        self.branch = SemanticBranch(channels, torch.from_numpy(self.cache.text), self.cache.meta.scale)
 
     def taps(self, detector: Detector) -> dict[str, Any]:
         """The penultimate class feature of each level, by the name of its module."""
@@ -121,10 +120,9 @@ class RichSem(Method):
         assigned: Assigned = predictions.get("one2many", predictions)[ASSIGNED]
         rows = padded_rows(step.batch["batch_idx"], step.batch["soft_id"], len(features)).to(features.device)
         chosen, ids, objects = labelled_anchors(assigned, rows)
-        branch: Any = self.trainable
-        teacher = branch.logits(self._embeddings(ids))
+        teacher = self.branch.logits(self._embeddings(ids))
         weight = object_weights(assigned.quality[chosen], objects)
-        value = self.options.semantic_weight * semantic_loss(branch(features[chosen]), teacher, weight)
+        value = self.options.semantic_weight * semantic_loss(self.branch(features[chosen]), teacher, weight)
         step.log["semantic"] = value.detach()
         return {"semantic": value * step.images}
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -134,40 +133,39 @@ def _spread(cells: Tensor, height: int, width: int) -> Tensor:
     return F.pad(pixels, (0, width - pixels.shape[3], 0, height - pixels.shape[2]))
 
 
-class MomentumTarget:
-    """Slow copy of the backbone and the projectors. Runs without a graph and only as far as the last tap.
+class MomentumTarget(nn.ModuleList):
+    """Slow copy of the backbone and, last, the projectors. Runs without a graph and only as far as the last tap.
 
-    Batch norms use the statistics of the batch, as in BYOL. It is no `nn.Module`, so that neither the optimiser nor a
-    checkpoint ever sees it.
+    Batch norms use the statistics of the batch, as in BYOL. The online network is kept in a list: it is no part of this one.
     """
 
     def __init__(self, detector: Detector, projectors: nn.ModuleDict, taps: dict[str, int]) -> None:
-        self.taps = taps
-        self.projectors, self.depth = projectors, max(taps.values()) + 1
-        self.online = nn.ModuleList([*detector.model[: self.depth], projectors])
-        self.copy = copy.deepcopy(self.online).requires_grad_(False).train()
+        online = [*detector.model[: max(taps.values()) + 1], projectors]
+        super().__init__(copy.deepcopy(nn.ModuleList(online)).requires_grad_(False).train())
+        self.taps, self.online = taps, online
 
     @torch.no_grad()
-    def __call__(self, image: Tensor) -> list[Tensor]:
+    def forward(self, image: Tensor) -> list[Tensor]:
         """image: (B, 3, H, W). Returns one normalised (B, D) vector per tap, without gradient."""
-        *layers, projectors = self.copy
+        *layers, projectors = self
         features = run_layers(layers, image.detach(), self.taps)
         return [F.normalize(head(features[name]).float(), dim=1) for name, head in projectors.named_children()]
 
     def update(self, momentum: float) -> None:
         """Move the parameters (not the batch-norm buffers) towards the online network."""
-        momentum_update(self.copy.parameters(), self.online.parameters(), momentum)
+        momentum_update(self.parameters(), nn.ModuleList(self.online).parameters(), momentum)
 
 
 class WiiD(Method):
     """WiiD as a method: views `pair`, symmetric BYOL on the three backbone taps, occlusion grid, optional MMD."""
 
     name = "wiid"
+    Options = WiiDOptions
     views = frozenset({"pair"})
-
-    def __init__(self, options: WiiDOptions | None = None) -> None:
-        self.options = options or WiiDOptions()
-        self.target: MomentumTarget | None = None
+    projectors: nn.ModuleDict
+    predictors: nn.ModuleDict
+    token: nn.ParameterDict
+    target: MomentumTarget | None
 
     @property
     def contrasts(self) -> bool:
@@ -176,26 +174,15 @@ class WiiD(Method):
 
     def attach(self, detector: Detector) -> None:
         """Build projectors, predictors, the learned tokens and the momentum target for this detector."""
-        parts: dict[str, nn.Module] = {}
+        self.target = None
         if self.contrasts:
             channels = tap_channels(detector, backbone_taps(detector))
-            projectors = nn.ModuleDict({name: Projector(c) for name, c in channels.items()})
-            parts["projectors"] = projectors
-            parts["predictors"] = nn.ModuleDict({name: Predictor() for name in channels})
-            self.target = MomentumTarget(detector, projectors, backbone_taps(detector))
+            self.projectors = nn.ModuleDict({name: Projector(c) for name, c in channels.items()})
+            self.predictors = nn.ModuleDict({name: Predictor() for name in channels})
+            self.target = MomentumTarget(detector, self.projectors, backbone_taps(detector))
         if self.options.mask_token == LEARNED:
             grid = self.options.num_blocks
-            parts["token"] = nn.ParameterDict({"rgb": nn.Parameter(torch.zeros(1, 3, grid, grid))})
-        self.trainable = nn.ModuleDict(parts) if parts else None
-
-    def to(self, device: Any) -> None:
-        """Move the momentum target."""
-        if self.target is not None:
-            self.target.copy.to(device).to(memory_format=torch.channels_last)
-
-    def frozen_modules(self) -> list[nn.Module]:
-        """The momentum target's layers."""
-        return [] if self.target is None else [self.target.copy]
+            self.token = nn.ParameterDict({"rgb": nn.Parameter(torch.zeros(1, 3, grid, grid))})
 
     def taps(self, detector: Detector) -> dict[str, int]:
         """The last backbone output of strides 8, 16 and 32, when a term reads them."""
@@ -247,8 +234,7 @@ class WiiD(Method):
     def _token(self, height: int, width: int) -> Tensor:
         """What fills a masked pixel: (1, 3, H, W) of learned colours, or a single zero."""
         if self.options.mask_token == LEARNED:
-            trainable: Any = self.trainable
-            return _spread(trainable["token"]["rgb"], height, width)
+            return _spread(self.token["rgb"], height, width)
         return torch.zeros(1, 1, 1, 1)
 
     def loss(self, step: Step) -> dict[str, Tensor]:
@@ -268,24 +254,12 @@ class WiiD(Method):
 
     def _predict(self, taps: dict[str, Tensor]) -> list[Tensor]:
         """Online vectors: normalised predictions of the projections, (B, D) a level."""
-        trainable: Any = self.trainable
-        heads, predictors = trainable["projectors"], trainable["predictors"]
-        return [F.normalize(predictors[name](heads[name](taps[name])).float(), dim=1) for name in heads]
+        return [
+            F.normalize(self.predictors[name](head(taps[name])).float(), dim=1)
+            for name, head in self.projectors.items()
+        ]
 
     def on_step(self, run: Run) -> None:
         """Move the momentum target."""
         if self.target is not None:
             self.target.update(self.options.byol_momentum)
-
-    def state(self) -> dict[str, Any]:
-        """The momentum target's tensors."""
-        return {} if self.target is None else {"target": self.target.copy.state_dict()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take the momentum target back."""
-        if self.target is not None and "target" in state:
-            self.target.copy.load_state_dict(state["target"])
-
-    def detach(self, detector: Detector) -> None:
-        """Drop heads and target; the detector itself was never changed."""
-        self.trainable, self.target = None, None

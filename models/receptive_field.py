@@ -149,14 +149,12 @@ def levels(model: Layer, imgsz: int = 640) -> dict[int, Level]:
     return {stride: found[stride] for stride in strides}
 
 
-def effective_fields(
-    model: nn.Module, fraction: float = 0.5, given: Mapping[int, float] | None = None
-) -> dict[int, float]:
+def effective_fields(model: Any, fraction: float = 0.5, given: Mapping[int, float] | None = None) -> dict[int, float]:
     """Stride -> side in pixels of the *effective* field: `fraction` of the theoretical one, or the side that is given.
 
     Raises UserError where `given` names a stride that the head has not.
     """
-    strides = [int(stride) for stride in model.stride.tolist()]  # type: ignore[operator,union-attr]
+    strides = [int(stride) for stride in model.stride.tolist()]
     given = given or {}
     unknown = [stride for stride in given if stride not in strides]
     if unknown:

@@ -90,12 +90,10 @@ def make_step(
             run = f"{run} teacher={write_cache(Path(folder) / 'cache', labels, list(names.values()))}"
         methods = make_methods(run)
         for method in methods:
-            method.settle(2)
+            method.resolve_options(2)
             method.check(labels, names)
     detector = build(cfg, names)
     model = TrainingModel(detector, methods, GAINS).to(device).to(memory_format=torch.channels_last).train()
-    for method in methods:
-        method.to(device)
     optimiser = build_optimiser(model, HyperOptions(lr0=1e-4), 64)
     ema = ModelEMA(detector)
     model.build_criterion()
@@ -103,14 +101,14 @@ def make_step(
     state.begin(epoch)
     for method in methods:
         method.on_epoch(state)
-    set_modes(model, list(detector.parameters()), state.steady, state.resting)
+    set_modes(model, list(detector.parameters()), state.bn_eval, state.frozen)
 
     numbers = itertools.count(0, len(batch["seed"]))
 
     def step() -> None:
         first = next(numbers)  # what methods draw differs from step to step, and is the same for every run
         seeds = [first + place for place in range(len(batch["seed"]))]
-        loss, _ = model({**batch, "seed": seeds}, state.detects)
+        loss, _ = model({**batch, "seed": seeds}, state.with_task_loss)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimiser.step()

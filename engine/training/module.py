@@ -23,11 +23,10 @@ class TrainingModel(nn.Module):
         """gains: what Ultralytics' criterion reads (`box`, `cls`, `dfl`, `epochs`)."""
         super().__init__()
         self.detector: Any = detector
-        self.methods = list(methods)
-        for method in self.methods:
+        for method in methods:
             method.attach(detector)
-        self.extras = nn.ModuleDict({m.name: m.trainable for m in self.methods if m.trainable is not None})
-        self.layers = {name: index for m in self.methods for name, index in m.taps(detector).items()}
+        self.methods: Any = nn.ModuleDict({method.name: method for method in methods})
+        self.layers = {name: index for method in methods for name, index in method.taps(detector).items()}
         self.gains = gains
         self.criterion: Any = None
 
@@ -36,21 +35,21 @@ class TrainingModel(nn.Module):
         self.detector.args = self.gains
         self.criterion = self.detector.init_criterion()
         for branch in criterion_branches(self.criterion):
-            for method in self.methods:
+            for method in self.methods.values():
                 method.criterion(branch)
             synchronise_loss(branch)
 
-    def forward(self, batch: Batch, detects: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, with_task_loss: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
         """batch: `img` and extra views (B, 3, H, W) in [0, 1], labels as Ultralytics collates them.
 
-        Without `detects` the loss is that of the methods alone, and the detector runs only where they ask for it.
+        Without `with_task_loss` the loss is that of the methods alone, and the detector runs only where they ask for it.
         """
-        for method in self.methods:
+        for method in self.methods.values():
             method.prepare(batch)
         images = len(batch["img"]) * WORLD.size
         step = Step(batch, self.detector, lambda image: self._detect(image, batch), images)
-        parts, items = ([step.first.loss], dict(step.first.items)) if detects else ([], {})
-        for method in self.methods:
+        parts, items = ([step.first.loss], dict(step.first.items)) if with_task_loss else ([], {})
+        for method in self.methods.values():
             for name, term in method.loss(step).items():
                 parts.append(term)
                 items[name] = step.log.get(name, term).detach()
@@ -71,18 +70,18 @@ def criterion_branches(criterion: Any) -> list[Any]:
 
 
 def set_modes(
-    model: TrainingModel, training: Iterable[nn.Parameter], steady: Sequence[nn.Module], resting: Sequence[nn.Module]
+    model: TrainingModel, training: Iterable[nn.Parameter], bn_eval: Sequence[nn.Module], frozen: Sequence[nn.Module]
 ) -> None:
-    """Training mode, but for steady parts, which keep their batch statistics, and resting ones.
+    """Training mode, except in parts with fixed batch statistics (`bn_eval`) and in frozen ones.
 
-    Resting parameters have no gradient at all: the optimiser then leaves them alone, without momentum or weight decay.
-    training: the parameters of the detector that train when they do not rest.
+    Frozen parameters have no gradient at all: the optimiser then leaves them alone, without momentum or weight decay.
+    training: the parameters of the detector that train where they are not frozen.
     """
-    still = {id(parameter) for module in resting for parameter in module.parameters()}
+    still = {id(parameter) for module in frozen for parameter in module.parameters()}
     for parameter in training:
         parameter.requires_grad_(id(parameter) not in still)
         if id(parameter) in still:
             parameter.grad = None
     model.train()
-    for module in (*steady, *resting):
+    for module in (*bn_eval, *frozen):
         module.eval()

@@ -96,9 +96,11 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
             f"--batch-size {train.batch_size} does not divide among {WORLD.size} processes; use a multiple."
         )
     methods = create(composition, dict(zip(DETECT_SCHEMAS, instances, strict=True)))
-    settled = {name: value for method in methods for name, value in method.settle(train.epochs).items()}
+    resolved = {name: value for method in methods for name, value in method.resolve_options(train.epochs).items()}
     save_dir = shared_value(lambda: new_run_folder(train.project, train.name, train.exist_ok))
-    options = as_dict(*instances) | {"method": composition, "data": str(data.file), "save_dir": str(save_dir)} | settled
+    options = (
+        as_dict(*instances) | {"method": composition, "data": str(data.file), "save_dir": str(save_dir)} | resolved
+    )
     return Plan(train, hyper, augment, sampling, data, methods, save_dir, options, notes)
 
 

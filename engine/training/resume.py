@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import random
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -118,6 +119,19 @@ def resumed(
     kept |= {key: value for key, value in given.items() if key in may_change}
     folder = run_of(file, Path(saved["save_dir"]))
     return {**kept, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
+
+
+def methods_state(state: Mapping[str, Any], expected: Iterable[str]) -> dict[str, Any]:
+    """The state dict of the methods in a resume state. expected: its keys, such as `wiid.target.0.conv.weight`.
+
+    Earlier files keep what trains under `extras`, without the name of a method's only part (`aeris.decoder...` for
+    `aeris.branch.decoder...`), and targets under `methods`, as {"wiid": {"target": ...}}.
+    """
+    if "extras" not in state:
+        return dict(state["methods"])
+    parts = [(f"{name}.{part}", tensors) for name, own in state["methods"].items() for part, tensors in own.items()]
+    old = {**state["extras"], **{f"{part}.{key}": value for part, tensors in parts for key, value in tensors.items()}}
+    return {key: old[key if key in old else re.sub(r"\.[^.]+", "", key, count=1)] for key in expected}
 
 
 def random_state() -> dict[str, Any]:

@@ -26,10 +26,10 @@ from engine.training.distributed import WORLD
 from engine.training.module import TrainingModel, set_modes
 from engine.training.optim import Schedule, build_optimiser, check_numbers, learning_rates
 from engine.training.plan import Plan, build_datasets, build_detector, row_hints, size_hints, training_images
-from engine.training.resume import random_state, restore_random_state, save_resume
+from engine.training.resume import methods_state, random_state, restore_random_state, save_resume
 from engine.training.run_log import Records
 from engine.visual.heatmap import save_mosaic
-from methods.base import Run
+from methods.base import Method, Run
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
@@ -69,7 +69,6 @@ class Trainer:
             TrainingModel(self.detector, plan.methods, plan.gains()).to(device).to(memory_format=torch.channels_last)
         )
         for method in plan.methods:
-            method.to(device)
             plan.notes += method.notes(self.detector)
         plan.notes += row_hints(self.detector, plan.composition)
         plan.notes += [line for split, dataset in self.datasets.items() for line in unlabelled(dataset.source, split)]
@@ -115,9 +114,8 @@ class Trainer:
         if WORLD.size == 1:
             return
         if self.options.sync_bn:
-            for module in (self.model, *(m for method in self.plan.methods for m in method.frozen_modules())):
-                distributed.synchronise_batch_norms(module)
-        alternating = any(method.alternates for method in self.plan.methods)
+            distributed.synchronise_batch_norms(self.model)
+        alternating = any(type(method).on_epoch is not Method.on_epoch for method in self.plan.methods)
         self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=alternating)
 
     def run(self) -> TrainResult:
@@ -141,7 +139,7 @@ class Trainer:
     def _epoch(self, run: Run) -> None:
         for method in self.plan.methods:
             method.on_epoch(run)
-        set_modes(self.model, self.training, [*self.frozen, *run.steady], run.resting)
+        set_modes(self.model, self.training, [*self.frozen, *run.bn_eval], run.frozen)
         started = time.perf_counter()
         losses = distributed.average(self._batches(run), self.device)
         seconds = time.perf_counter() - started
@@ -151,7 +149,7 @@ class Trainer:
         self.start_batch = 0
         if WORLD.main:
             last = run.epoch + 1 == self.options.epochs
-            due = run.validates and not self.options.noval
+            due = not (run.skip_validation or self.options.noval)
             report = self._validate("val") if last or due else None
             rates = learning_rates(self.optimiser)
             self.records.epoch(run.epoch, {**losses, **run.log}, rates, seconds, report, self.ema.ema)
@@ -212,7 +210,7 @@ class Trainer:
         """Forward, backward and, when enough batches are gathered, one step of the optimiser."""
         accumulate = self.schedule.apply(self.optimiser, run.epoch, run.iteration)
         with torch.autocast(self.device.type, enabled=self.amp):
-            loss, items = self.parallel(batch, run.detects)
+            loss, items = self.parallel(batch, run.with_task_loss)
         self.scaler.scale(loss).backward()
         if run.iteration - self.last_step >= accumulate:
             self.scaler.unscale_(self.optimiser)
@@ -296,12 +294,11 @@ class Trainer:
             "epoch": epoch,
             "batch": batch,
             "model": self.detector.state_dict(),
-            "extras": self.model.extras.state_dict(),
             "ema": self.ema.ema.state_dict(),
             "ema_updates": self.ema.updates,
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "methods": {method.name: method.state() for method in self.plan.methods},
+            "methods": self.model.methods.state_dict(),
             "last_step": self.last_step,
             "random": random_state(),
             "records": self.records.state(),
@@ -314,13 +311,11 @@ class Trainer:
         """Take over what `_save_resume` noted."""
         self.start_epoch, self.start_batch, self.last_step = state["epoch"], state["batch"], state["last_step"]
         self.detector.load_state_dict(state["model"])
-        self.model.extras.load_state_dict(state["extras"])
+        self.model.methods.load_state_dict(methods_state(state, self.model.methods.state_dict()))
         self.ema.ema.load_state_dict(state["ema"])
         self.ema.updates = state["ema_updates"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
-        for method in self.plan.methods:
-            method.load_state(state["methods"][method.name])
         if hasattr(self.model.criterion, "update"):
             for _ in range(self.start_epoch):
                 self.model.criterion.update()

@@ -51,7 +51,7 @@ def test_attachment(name: str, stage: int, index: int, channels: int, added: int
     assert (place.index, place.channels) == (index, channels)
     method = AERIS(AERISOptions(restore_stage=stage))
     method.attach(detector)
-    assert method.trainable is not None and sum(t.numel() for t in method.trainable.parameters()) == added
+    assert method.branch is not None and sum(t.numel() for t in method.branch.parameters()) == added
     assert method.taps(detector) == {"aeris": index}
 
 
@@ -109,13 +109,13 @@ def test_the_term_grows_with_the_batch_and_reaches_the_stem() -> None:
     detector.zero_grad()
     (loss - 0).backward()
     assert detector.model[0].conv.weight.grad.abs().sum() > 0
-    assert all(tensor.grad is not None for tensor in model.extras.parameters())
+    assert all(tensor.grad is not None for tensor in model.methods.parameters())
 
 
 def test_degradation_alone_has_no_decoder() -> None:
     method = AERIS(AERISOptions(restore_weight=0))
     method.attach(build(NETWORK, NAMES))
-    assert method.trainable is None and method.taps(build(NETWORK, NAMES)) == {}
+    assert method.branch is None and method.taps(build(NETWORK, NAMES)) == {}
 
 
 def test_training_leaves_a_plain_detector(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def epochs_moved(synthetic: dict[str, Any], **options: Any) -> list[set[str]]:
 
 
 def test_each_letter_moves_its_own_parts_and_nothing_else(synthetic: dict[str, Any]) -> None:
-    """Weight decay and momentum are on; a resting tensor stays as it is to the bit, statistics included."""
+    """Weight decay and momentum are on; a frozen tensor stays as it is to the bit, statistics included."""
     steps = epochs_moved(synthetic, epochs=4, lcp_turns="CUUC", name="moves")
     assert steps == [{"crux", "rest"}, {"catch-up"}, {"catch-up"}, {"crux", "rest"}]
 
@@ -178,8 +178,8 @@ def test_impossible_turns(text: str, epochs: int) -> None:
 
 def test_without_catch_up_epochs_no_clear_images_are_asked_for() -> None:
     method = LCP(LCPOptions(lcp_turns="C"))
-    assert method.settle(3) == {"lcp_turns": "CCC"} and method.views == frozenset()
-    assert LCP().settle(4) == {"lcp_turns": "UCUC"}
+    assert method.resolve_options(3) == {"lcp_turns": "CCC"} and method.views == frozenset()
+    assert LCP().resolve_options(4) == {"lcp_turns": "UCUC"}
 
 
 def test_the_crux_learner_has_its_own_rate() -> None:

@@ -74,7 +74,7 @@ def test_the_detector_stays_stock() -> None:
     model = training_model("yolov8n")
     plain = build("yolov8n", NAMES)
     assert list(model.detector.state_dict()) == list(plain.state_dict())
-    assert not model.extras
+    assert not model.methods.state_dict()
 
 
 def test_notes_say_fields_and_split() -> None:

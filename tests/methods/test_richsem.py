@@ -87,7 +87,7 @@ def test_the_term(cache: Path, model: str) -> None:
     value = method.loss(step)["semantic"]
     assigned: Assigned = step.predictions.get("one2many", step.predictions)[ASSIGNED]
     features = torch.cat([tap.flatten(2) for tap in step.taps.values()], 2).transpose(1, 2)
-    branch: Any = method.trainable
+    branch = method.branch
     terms = []
     for image, place, row in [(0, 0, 0), (0, 1, 1), (1, 0, 2)]:
         anchors = assigned.foreground[image] & (assigned.objects[image] == place)
@@ -106,7 +106,7 @@ def test_where_the_gradient_goes(cache: Path) -> None:
     method, step, detector = one_step("yolov8n", cache, batch())
     method.loss(step)["semantic"].backward()
     head = detector.model[-1]
-    assert method.trainable is not None and method.trainable.project.weight.grad.abs().sum() > 0
+    assert method.branch.project.weight.grad.abs().sum() > 0
     assert head.cv3[0][0].conv.weight.grad.abs().sum() > 0 and detector.model[0].conv.weight.grad.abs().sum() > 0
     untouched = [*head.cv2.parameters(), *(p for level in head.cv3 for p in level[-1].parameters())]
     assert all(p.grad is None for p in untouched)
@@ -182,7 +182,7 @@ def test_the_cache_must_belong_to_the_set(cache: Path) -> None:
 
 def test_without_a_cache() -> None:
     with pytest.raises(UserError, match="--method richsem: needs the teacher cache.*prepare.py teacher"):
-        RichSem().settle(3)
+        RichSem().resolve_options(3)
 
 
 def test_a_network_without_class_branches(cache: Path) -> None:

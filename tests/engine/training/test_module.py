@@ -22,12 +22,13 @@ class Probe(Method):
     name = "probe"
 
     def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
         self.calls: list[str] = []
         self.factor = factor
 
     def attach(self, detector: Any) -> None:
         self.calls.append("attach")
-        self.trainable = nn.ParameterDict({"w": nn.Parameter(torch.tensor(2.0))})
+        self.heads = nn.ParameterDict({"w": nn.Parameter(torch.tensor(2.0))})
 
     def taps(self, detector: Any) -> dict[str, int]:
         return {"stem": 0}
@@ -43,8 +44,7 @@ class Probe(Method):
     def loss(self, step: Any) -> dict[str, torch.Tensor]:
         self.calls.append("loss")
         self.stem = step.taps["stem"].detach()
-        assert isinstance(self.trainable, nn.ParameterDict)
-        return {self.name: self.trainable["w"] * 3}
+        return {self.name: self.heads["w"] * 3}
 
 
 class Second(Probe):
@@ -103,7 +103,7 @@ def test_prepare_acts_before_the_first_forward() -> None:
 
 def test_trainable_parts_are_in_the_tree_and_no_hook_is_left() -> None:
     model = make_model(Probe())
-    assert "extras.probe.w" in dict(model.named_parameters())
+    assert "methods.probe.heads.w" in dict(model.named_parameters())
     model(make_batch())
     assert not [layer for layer in model.detector.modules() if layer._forward_hooks]
 
@@ -123,8 +123,7 @@ def test_the_base_method_changes_nothing() -> None:
     method = Idle()
     total, _ = make_model(method)(make_batch())
     assert total.item() == pytest.approx(make_model()(make_batch())[0].item(), rel=1e-6)
-    assert method.state() == {} and method.taps(None) == {} and method.frozen_modules() == []
-    assert method.notes(None) == []
+    assert method.taps(None) == {} and method.notes(None) == [] and not method.state_dict()
 
 
 def test_without_detection_only_the_methods_terms_count() -> None:

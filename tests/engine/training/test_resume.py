@@ -6,21 +6,29 @@ import os
 import pickle
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from engine.training.module import TrainingModel
 from engine.training.resume import (
     can_resume,
     find_resume,
     forget_resume,
     load_resume,
+    methods_state,
     random_state,
     restore_random_state,
     run_of,
     save_resume,
 )
+from methods.aeris import AERIS
+from methods.options.wiid import WiiDOptions
+from methods.wiid import WiiD
+from models.detector import build
+from tests.engine.tiny import NETWORK
 from utils.errors import UserError
 
 
@@ -29,6 +37,21 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     state = load_resume(tmp_path / "resume.pt")
     assert state["epoch"] == 3 and state["names"] == ["a"]
     assert torch.equal(state["model"]["w"], torch.arange(3.0))
+
+
+def test_the_methods_of_an_earlier_file_find_their_places() -> None:
+    """`resume_methods.pt` holds the two entries of a run of wiid+aeris from before; tensor i holds i."""
+    old = load_resume(Path(__file__).with_name("resume_methods.pt"))
+    methods = [WiiD(WiiDOptions(mask_token="learned")), AERIS()]
+    model = TrainingModel(build(NETWORK, {0: "square", 1: "bar"}), methods, SimpleNamespace())
+    model.methods.load_state_dict(methods_state(old, model.methods.state_dict()))
+    for new, value in {
+        "wiid.token.rgb": old["extras"]["wiid.token.rgb"],
+        "aeris.branch.adapter.0.weight": old["extras"]["aeris.adapter.0.weight"],
+        "wiid.target.0.conv.weight": old["methods"]["wiid"]["target"]["0.conv.weight"],
+    }.items():
+        assert torch.equal(model.methods.state_dict()[new], value)
+    assert methods_state({"methods": old["extras"]}, []) == old["extras"], "a file of today is taken as it is"
 
 
 def test_the_last_two_are_kept_and_the_older_one_stands_in(tmp_path: Path) -> None:

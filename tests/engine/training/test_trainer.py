@@ -334,16 +334,15 @@ def test_the_first_batch_is_painted(finished: Any) -> None:
 
 
 class FirstLayerOnly(Method):
-    """Every layer but the first rests; nothing is worth measuring."""
+    """Every layer but the first is frozen; nothing is worth measuring."""
 
     name = "first"
-    alternates = True
 
     def on_epoch(self, run: Run) -> None:
-        run.resting, run.validates = list(run.detector.model[1:]), False
+        run.frozen, run.skip_validation = list(run.detector.model[1:]), True
 
 
-def test_resting_parts_do_not_move_at_all(synthetic: dict[str, Any]) -> None:
+def test_frozen_parts_do_not_move_at_all(synthetic: dict[str, Any]) -> None:
     """Tensor by tensor: no step, no momentum, no weight decay, and batch norms keep their statistics."""
     plan = make_plan({**synthetic, "method": "none", "epochs": 2, "weight_decay": 0.1, "name": "resting"})
     plan.methods.append(FirstLayerOnly())
