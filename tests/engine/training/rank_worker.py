@@ -37,7 +37,7 @@ if __name__ == "__main__":
         "losses": losses,
         "model": trainer.detector.state_dict(),
         "ema": trainer.ema.ema.state_dict(),
-        "target": target.copy.state_dict() if target else {},
+        "target": target.state_dict() if target else {},
     }
     torch.save(note, Path(options["project"]) / f"rank{distributed.WORLD.rank}of{distributed.WORLD.size}.pt")
     distributed.stop()
