@@ -22,9 +22,10 @@ quick: lint ## after each edit: style, and the tests that neither train for long
 
 test: lint types unit ## everything that must hold before a change goes in
 
-lint: $(READY) ## style and likely mistakes
+lint: $(READY) ## style, likely mistakes, and words that have a plainer one
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.words
 
 types: $(READY) ## types
 	$(BIN)/mypy

@@ -1,0 +1,101 @@
+"""House words that have a plain one: `make lint` runs this over code, help and docs. python -m tests.words"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+OLD_NAMES = (
+    "data/config.py",
+    "engine/options/*",
+    "methods/lcp.py",
+    "methods/options/*",
+    "docs/methods/lcp.md",
+    "docs/data/*",
+    "tests/data/test_config.py",
+    "tests/methods/test_lcp*",
+    "tests/test_contract.py",
+)  # they still read, or name in an interface, what users may have typed
+GEOMETRY = ("data/synthetic/*", "tests/data/synthetic/*")  # world coordinates
+LCP = (
+    "methods/lcp.py",
+    "methods/options/lcp.py",
+    "tests/methods/test_lcp*",
+    "docs/methods/lcp.md",
+)  # values of an option
+
+
+class Word(NamedTuple):
+    """A word that is not used, what to write in its place, and the files in which it means something else."""
+
+    pattern: str
+    instead: str
+    allowed: tuple[str, ...] = ()
+
+
+WORDS = (
+    Word(r"pictures?", "image"),
+    Word(r"doors?", "script, entry point", ("data/synthetic/street/*", "tests/data/synthetic/street/*")),
+    Word(r"a (annotation|empty|epoch|image|index|object|option|ordinary|unknown)", "an ..."),
+)
+PENDING = (
+    Word(r"made[- ]up", "synthetic"),
+    Word(r"(?-i:[Ww]orlds?)(?!_size)", "synthetic data set", ("engine/training/distributed.py", *GEOMETRY)),
+    Word(r"surest", "highest-confidence"),
+    Word(r"foul", "degraded"),
+    Word(r"lonely", "unmatched"),
+    Word(r"in vain", "negative"),
+    Word(r"dealt anew", "reshuffled"),
+    Word(r"held against", "compared with"),
+    Word(r"darkeners?", "day-to-night translator"),
+    Word(r"beings", "people"),
+    Word(r"stock", "Ultralytics', plain"),
+    Word(r"favou?red", "reference", OLD_NAMES),
+    Word(r"partners?", "paired image"),
+    Word(r"rests|resting", "is frozen, frozen", LCP),
+    Word(r"steady", "with fixed BN statistics", LCP),
+    Word(r"goes? on with", "resumes"),
+    Word(r"shares? of", "fraction of"),
+    Word(r"upside down|mirroring", "vertical flip, horizontal flip"),
+    Word(r"no numbers? any more|are no numbers", "NaN or Inf"),
+    Word(r"suppression", "NMS"),
+    Word(r"(?<!demo-)(nights|days)", "night images, day images"),
+    Word(r"what it is worth|good to know|what decides what", "results, notes, precedence"),
+)  # these join WORDS as soon as they are gone
+SKIPPED = ("LICENSE", "tests/words.py", "bench/results/*", "tests/fixtures/*", "docs/decisions/*", "CHANGELOG.md")
+READ = (".py", ".md", ".yaml", ".toml", "Makefile", ".ci/run")
+
+
+def found(name: str, words: tuple[Word, ...]) -> Iterator[str]:
+    """`file:line: word -> suggestion` of each word in a file that should be another."""
+    patterns = [
+        (re.compile(rf"(?<![A-Za-z]){word.pattern}(?![A-Za-z])", re.IGNORECASE), word.instead)
+        for word in words
+        if not any(fnmatch(name, pattern) for pattern in word.allowed)
+    ]
+    for number, line in enumerate((ROOT / name).read_text("utf-8").splitlines(), start=1):
+        for pattern, instead in patterns:
+            if hit := pattern.search(line):
+                yield f"{name}:{number}: {hit[0]} -> {instead}"
+
+
+def main() -> int:
+    """Print every word found in the tracked files; `--pending`: those of the next list. Returns 1 if there was one."""
+    words = PENDING if "--pending" in sys.argv else WORDS
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    names = [name for name in listed if name.endswith(READ) and (ROOT / name).is_file()]
+    hits = [hit for name in names if not any(fnmatch(name, skip) for skip in SKIPPED) for hit in found(name, words)]
+    print("\n".join(hits), end="\n" if hits else "")
+    return bool(hits)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
