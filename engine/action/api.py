@@ -13,8 +13,8 @@ from engine.action.task import make_plan
 from engine.action.trainer import ActionTrainer
 from engine.checkpoint.action import TASK, ClipClassifier, load_clip_classifier
 from engine.classification.shared import STAYS_WITH_RESUME, Recognition
-from engine.evaluation.evaluator import Report
 from engine.options.action import ActionOptions
+from engine.results import Report
 
 
 def _dataset(config: DataConfig, split: str, classifier: ClipClassifier) -> ClipSet:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from data.video.dataset import ClipSet
 from engine.classification.evaluation import Enhance, measured
-from engine.evaluation.evaluator import Report
+from engine.results import Report
 from engine.training.dataloader import workers_that_fit
 from models.action import normalise
 

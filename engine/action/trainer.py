@@ -13,7 +13,7 @@ from engine.action.task import ActionPlan, datasets_for, learner_for
 from engine.checkpoint.action import load_clip_classifier, save_clip_classifier
 from engine.classification.learners import DayLearner
 from engine.classification.trainer import ClassTrainer
-from engine.evaluation.evaluator import Report
+from engine.results import Report
 
 
 class ActionTrainer(ClassTrainer):

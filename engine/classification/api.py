@@ -12,7 +12,7 @@ from engine.classification.evaluation import evaluate_classifier
 from engine.classification.shared import Recognition
 from engine.classification.task import make_plan
 from engine.classification.trainer import ClassTrainer
-from engine.evaluation.evaluator import Report
+from engine.results import Report
 
 
 def _evaluate(classifier: Classifier, dataset: ClassFolders, names: Mapping[int, str], **how: Any) -> Report:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data.classification.dataset import ClassFolders
-from engine.evaluation.evaluator import ImageStats, Report
+from engine.results import ClassificationStats, Report
 from engine.training.dataloader import workers_that_fit
 from models.classifier import normalise
 from utils.progress import progress
@@ -111,20 +111,13 @@ def report_of(
 ) -> Report:
     """A report of (n, classes) probabilities and (n,) class numbers.
 
-    metrics: top1, top5, fractions of 1. In `images`, column 0 of tp says whether the best guess is right, the others
-    whether the truth is among the first five.
+    metrics: top1, top5, fractions of 1.
     """
     ranked = probability.topk(min(FIVE, probability.shape[1]), dim=1).indices  # (n, 5)
     first, among = (ranked[:, 0] == target).numpy(), (ranked == target[:, None]).any(1).numpy()
     images = tuple(
-        ImageStats(
-            file,
-            np.array([[right] + [near] * 9], dtype=bool),
-            np.array([float(probability[i].max())]),
-            np.array([float(ranked[i, 0])]),
-            np.array([float(target[i])]),
-        )
-        for i, (file, right, near) in enumerate(zip(files, first, among, strict=True))
+        ClassificationStats(file, bool(right), bool(near))
+        for file, right, near in zip(files, first, among, strict=True)
     )
     truth = target.numpy()
     rows = [{"class": name, **_shares(first, among, truth == number)} for number, name in names.items()]

@@ -17,10 +17,10 @@ from engine.classification.task import Plan
 from engine.classification.trainer import ClassTrainer
 from engine.enhancement.enhancer import enhancer_of
 from engine.evaluation.api import ValResult
-from engine.evaluation.evaluator import Report
 from engine.evaluation.session import present_splits
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.options.val import ValOptions
+from engine.results import Report
 from engine.tasks import check_meaning
 from engine.training import distributed
 from engine.training.resume import find_resume, load_resume, resumed

@@ -18,7 +18,7 @@ from engine.checkpoint.classifier import load_classifier, save_classifier
 from engine.classification.evaluation import METRICS, evaluate_classifier
 from engine.classification.learners import DayLearner
 from engine.classification.task import Plan, datasets_for, learner_for
-from engine.evaluation.evaluator import Report
+from engine.results import Report
 from engine.training.dataloader import leave_signals_to_the_run, workers_that_fit
 from engine.training.optim import Schedule, build_optimiser, check_numbers, learning_rates
 from engine.training.resume import save_resume

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.evaluation.evaluator import ImageStats, Report
+from engine.results import DetectionStats, Report
 from utils.files import atomic_write
 from utils.metrics.bootstrap import (
     Interval,
@@ -24,7 +24,7 @@ from utils.plots import plot_comparison
 from utils.tables import markdown_table, save_csv, text_table
 
 METRICS = ("mAP50", "mAP50-95")
-SHARES = {"top1": 0, "top5": 1}  # shares of the images, and the column of `tp` that says which count
+SHARES = ("top1", "top5")  # fractions of the images; fields of ClassificationStats
 LEVELS = {"mAP50": range(1), "AP50": range(1)}  # IoU levels that a metric is the mean of; others: all ten
 FEW = 5  # seeds below which the table warns
 
@@ -170,10 +170,10 @@ class Study:
     def _resampled_metric(self, metric: str, report: Report, weights: np.ndarray) -> np.ndarray:
         """A metric where image p counts weights[r, p] times: (resamples, images) -> (resamples,)."""
         if metric in SHARES:
-            right = np.array([image.tp[0, SHARES[metric]] for image in report.per_image])
+            right = np.array([getattr(image, metric) for image in report.per_image])
             return weights @ right / weights.sum(1)
         levels, classes = LEVELS.get(metric, range(10)), self.groups[metric]
-        return np.mean([resampled_map(matches_of(report.per_image, level, classes), weights) for level in levels], 0)
+        return np.mean([resampled_map(matches_of(report.detections, level, classes), weights) for level in levels], 0)
 
 
 def _same_images(a: Report, b: Report) -> bool:
@@ -181,7 +181,7 @@ def _same_images(a: Report, b: Report) -> bool:
     return bool(a.per_image) and [p.file for p in a.per_image] == [p.file for p in b.per_image]
 
 
-def matches_of(images: Sequence[ImageStats], level: int, only: Collection[int] | None = None) -> Matches:
+def matches_of(images: Sequence[DetectionStats], level: int, only: Collection[int] | None = None) -> Matches:
     """The matches of a report at one IoU level (0: 0.50 ... 9: 0.95), as resampling wants them; of `only` some classes."""
     classes = 1 + int(max((p.target_cls.max() for p in images if len(p.target_cls)), default=0))
     wanted = np.ones(classes, bool) if only is None else np.isin(np.arange(classes), list(only))

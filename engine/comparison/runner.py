@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from data.config import DataConfig
-from engine.comparison.report import Outcome
-from engine.evaluation.evaluator import ImageStats, Report
+from engine.comparison.report import SHARES, Outcome
 from engine.evaluation.session import load_subject, measure, present_splits
 from engine.options.train import TrainOptions
 from engine.options.val import ValOptions
+from engine.results import ClassificationStats, DetectionStats, ImageStats, Report
 from engine.tasks import entry
 from engine.training.resume import can_resume, forget_resume
 from utils.errors import UserError
@@ -116,7 +116,7 @@ class Bench:
             row = json.loads(path.read_text(encoding="utf-8"))
             if row["fingerprint"] != self._fingerprint(spec, seed):
                 return None
-            reports = [Report(**facts, per_image=_load_images(path, facts["split"])) for facts in row["reports"]]
+            reports = [Report(**facts, per_image=_load_images(path, facts)) for facts in row["reports"]]
             return Outcome(spec.label, seed, reports, row["train_seconds"])
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as problem:
             print(f"note: {path} or what belongs to it cannot be read ({problem}); trained again", flush=True)
@@ -174,20 +174,26 @@ def _matches_file(row: Path, split: str) -> Path:
 
 def _save_images(row: Path, report: Report) -> None:
     """Keep the matches of each image, for resampling later."""
-    images = report.per_image
-    columns = {key: [getattr(p, key) for p in images] for key in ("tp", "conf", "pred_cls", "target_cls")}
-    arrays: dict[str, Any] = {key: np.concatenate(values) if values else [] for key, values in columns.items()}
-    arrays |= {"detections": [len(p.conf) for p in images], "objects": [len(p.target_cls) for p in images]}
-    arrays["files"] = np.array([p.file for p in images], dtype=str)
+    images = report.detections
+    arrays: dict[str, Any] = {"files": np.array([image.file for image in report.per_image], dtype=str)}
+    if SHARES[0] in report.metrics:
+        arrays |= {key: np.array([getattr(image, key) for image in report.per_image], bool) for key in SHARES}
+    else:
+        columns = {key: [getattr(p, key) for p in images] for key in ("tp", "conf", "pred_cls", "target_cls")}
+        arrays |= {key: np.concatenate(values) if values else [] for key, values in columns.items()}
+        arrays |= {"detections": [len(p.conf) for p in images], "objects": [len(p.target_cls) for p in images]}
     atomic_write(_matches_file(row, report.split), lambda path: np.savez_compressed(path, **arrays))
 
 
-def _load_images(row: Path, split: str) -> tuple[ImageStats, ...]:
-    """The matches that `_save_images` kept."""
-    with np.load(_matches_file(row, split), allow_pickle=False) as kept:
+def _load_images(row: Path, facts: Mapping[str, Any]) -> tuple[ImageStats, ...]:
+    """What `_save_images` kept of a report with these facts. Classifiers' files of earlier versions have it in `tp`."""
+    with np.load(_matches_file(row, facts["split"]), allow_pickle=False) as kept:
+        if SHARES[0] in facts["metrics"]:
+            columns = [kept[key] for key in SHARES] if SHARES[0] in kept else [kept["tp"][:, i] for i in (0, 1)]
+            return tuple(map(ClassificationStats, map(str, kept["files"]), *(map(bool, right) for right in columns)))
         cuts, ends = np.cumsum(kept["detections"])[:-1], np.cumsum(kept["objects"])[:-1]
         columns = [np.split(kept[key], cuts) for key in ("tp", "conf", "pred_cls")]
-        return tuple(map(ImageStats, map(str, kept["files"]), *columns, np.split(kept["target_cls"], ends)))
+        return tuple(map(DetectionStats, map(str, kept["files"]), *columns, np.split(kept["target_cls"], ends)))
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ import torch
 
 from data.config import task_of
 from data.degradations.corruption_sets import choose_corruptions, choose_severities
-from engine.evaluation.evaluator import METRICS, Report, enough, fullest
+from engine.evaluation.evaluator import METRICS, enough, fullest
 from engine.evaluation.predictions import Settings
 from engine.evaluation.robustness import Plan, sweep, write
 from engine.evaluation.session import Subject, dataset_of, load_subject, measure, mention, present_splits, weights_of
 from engine.evaluation.writers import JsonWriter, Samples, TextWriter
 from engine.options.val import ValOptions
+from engine.results import Report
 from engine.tasks import check_weights, entry
 from engine.visual.heatmap import CruxSheet, view_at
 from utils.files import atomic_write, new_run_folder

@@ -9,7 +9,7 @@ limit (a slow machine would lose boxes), and the matches of each image stay in t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor
 from engine.evaluation.class_frequency import LongTail
 from engine.evaluation.predictions import Network, Seen, Settings, Stopwatch, inference_state, whole_images
 from engine.evaluation.sliced import Slicing, sliced_images
+from engine.results import DetectionStats, ImageResult, Report
 from utils.metrics import PROTOCOLS
 from utils.metrics.streaming_ap import ProtocolMeter
 from utils.plots import plot_precision_recall
@@ -35,66 +36,6 @@ from ultralytics.utils.metrics import ConfusionMatrix, DetMetrics, box_iou  # no
 METRICS = ("precision", "recall", "mAP50", "mAP50-95")
 FEW, HUNDRED = 300, 100  # detections kept of an image at least, and the step beyond
 IOU_LEVELS = torch.linspace(0.5, 0.95, 10)
-
-
-@dataclass(frozen=True)
-class ImageStats:
-    """What one image adds to the metrics: n detections in descending confidence, m objects.
-
-    tp: (n, 10) bool, right at IoU 0.50, 0.55 ... 0.95; conf: (n,) in [0, 1]; pred_cls: (n,); target_cls: (m,).
-    """
-
-    file: str
-    tp: np.ndarray
-    conf: np.ndarray
-    pred_cls: np.ndarray
-    target_cls: np.ndarray
-
-
-@dataclass(frozen=True)
-class ImageResult:
-    """What `on_image` receives: boxes (n, 4) and targets (m, 4) are xyxy in pixels of the original image.
-
-    scores: (n,) in [0, 1]; classes: (n,); target_classes: (m,); shape: (height, width) of the original image.
-    """
-
-    file: str
-    shape: tuple[int, int]
-    boxes: np.ndarray
-    scores: np.ndarray
-    classes: np.ndarray
-    targets: np.ndarray
-    target_classes: np.ndarray
-
-
-@dataclass(frozen=True)
-class Report:
-    """The measurement of one split.
-
-    condition: what the images are like ("night", "day"); split: the data YAML's key; metrics: precision, recall (both
-    at the best F1), mAP50, mAP50-95, then those of a protocol (AP, AP50, ... by size, nan without objects, or by
-    frequency, not there without objects), fractions of 1; per_class: one row per class with objects; speed: ms per image by
-    stage; images: the raw matches of each image, in the data set's order; resolution: "native" where images kept
-    their own size, "upsampled" where their longer side was brought to one size, "sliced" where tiles were; enhanced: by
-    what images were brightened, if they were.
-    """
-
-    condition: str
-    split: str
-    images: int
-    instances: int
-    metrics: dict[str, float]
-    per_class: list[dict[str, Any]]
-    speed: dict[str, float]
-    per_image: tuple[ImageStats, ...] = field(default=(), repr=False, compare=False)
-    resolution: str = "upsampled"
-    enhanced: str = ""
-
-    @property
-    def head(self) -> dict[str, str]:
-        """What a table's row says of it first: condition, split, resolution, and `enhanced` where it was."""
-        head = {"condition": self.condition, "split": self.split, "resolution": self.resolution}
-        return head | ({"enhanced": self.enhanced} if self.enhanced else {})
 
 
 def evaluate_detector(
@@ -190,7 +131,7 @@ class Tally:
             )
         self.names = {0: "object"} if settings.single_cls else dict(names)
         self.settings = settings
-        self.images: list[ImageStats] = []
+        self.images: list[DetectionStats] = []
         self.confusion = ConfusionMatrix(names=self.names) if confusion else None
         self.long_tail = long_tail
         self.meter = ProtocolMeter(protocol, long_tail.frequency if long_tail else ()) if protocol else None
@@ -206,7 +147,7 @@ class Tally:
         if self.settings.single_cls:
             target["cls"], detected["cls"] = torch.zeros_like(target["cls"]), torch.zeros_like(detected["cls"])
         columns = (detected["conf"], detected["cls"], target["cls"])
-        stats = ImageStats(seen.file, match(detected, target), *(c.cpu().numpy() for c in columns))
+        stats = DetectionStats(seen.file, match(detected, target), *(c.cpu().numpy() for c in columns))
         self.images.append(stats)
         if self.confusion is not None:
             self.confusion.process_batch(detected, target, conf=0.25)
@@ -261,7 +202,7 @@ def match(detected: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> np.nd
     return BaseValidator.match_predictions(levels, detected["cls"], target["cls"], iou).numpy()
 
 
-def original_pixels(seen: Seen, stats: ImageStats) -> ImageResult:
+def original_pixels(seen: Seen, stats: DetectionStats) -> ImageResult:
     """The same image in its own pixels, clipped to it."""
     found, truth = seen.original(seen.found[:, :4]), seen.original(seen.boxes)
     return ImageResult(stats.file, seen.shape, found, stats.conf, stats.pred_cls, truth, stats.target_cls)
@@ -275,7 +216,7 @@ def label_areas(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, 2:] - boxes[:, :2]).astype(float).round(2).prod(1)
 
 
-def average(images: list[ImageStats], names: Mapping[int, str], plots_to: Path | None = None) -> DetMetrics:
+def average(images: list[DetectionStats], names: Mapping[int, str], plots_to: Path | None = None) -> DetMetrics:
     """Ultralytics' precision, recall and average precision over images (at least one)."""
     metrics = DetMetrics(names=dict(names))
     for image in images:

@@ -18,10 +18,11 @@ from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_detector
 from engine.enhancement.enhancer import Enhancer, enhancer_of
 from engine.evaluation.class_frequency import LongTail, absent_groups, long_tail_of
-from engine.evaluation.evaluator import ImageResult, Report, evaluate_detector
+from engine.evaluation.evaluator import evaluate_detector
 from engine.evaluation.robustness import areas
 from engine.evaluation.sliced import Slicing
 from engine.options.val import ValOptions
+from engine.results import ImageResult, Report
 from engine.training.distributed import pick_device
 from engine.visual.heatmap import split_of
 from utils.errors import UserError
@@ -247,7 +248,7 @@ def mention(dataset: Any, report: Report, options: ValOptions) -> None:
         print(f"note: left out {path}: {reason}")
     for line in unlabelled(dataset.source, report.split):
         print(line)
-    most = max((len(image.target_cls) for image in report.per_image), default=0)
+    most = max((len(image.target_cls) for image in report.detections), default=0)
     if options.max_det is not None and most > options.max_det:
         print(f"note: an image of {report.split} has {most} objects, more than --max-det {options.max_det} can find")
     if options.protocol == "lvis" and (groups := absent_groups(report.metrics)):

@@ -13,7 +13,8 @@ import numpy as np
 
 from data.detection.dataset import read_image
 from engine.evaluation.class_frequency import LongTail
-from engine.evaluation.evaluator import ImageResult, label_areas
+from engine.evaluation.evaluator import label_areas
+from engine.results import ImageResult
 from utils.draw import draw_boxes
 from utils.files import atomic_write
 from utils.metrics import evaluate

@@ -16,10 +16,11 @@ from pathlib import Path
 from data.config import DataConfig, load_data
 from data.detection.unpaired import refuse_leaks
 from data.synthetic.generate import make_synthetic
-from engine.evaluation.evaluator import ImageResult, label_areas
+from engine.evaluation.evaluator import label_areas
 from engine.evaluation.session import measure, subject_of
 from engine.options.prepare_favour import FavourOptions
 from engine.options.val import ValOptions
+from engine.results import ImageResult
 from utils.errors import UserError
 from utils.files import list_images
 from utils.metrics.streaming_ap import ProtocolMeter

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from data.detection.dataset import EXTRA_VIEWS, ViewDataset
 from engine.checkpoint import load_detector, save_checkpoint, save_safetensors
-from engine.evaluation.evaluator import Report
+from engine.results import Report
 from engine.training.distributed import WORLD
 from engine.training.plan import Plan
 from models.detector import flops, parameters

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from data.detection.dataset import EXTRA_VIEWS
 from data.io.labels import Label, unlabelled
 from engine.evaluation.class_frequency import long_tail_of
-from engine.evaluation.evaluator import Report, evaluate_detector
+from engine.evaluation.evaluator import evaluate_detector
+from engine.results import Report
 from engine.training import distributed
 from engine.training.dataloader import leave_signals_to_the_run, workers_that_fit
 from engine.training.distributed import WORLD

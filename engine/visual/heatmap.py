@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from data.detection.dataset import read_image
-from engine.evaluation.evaluator import ImageResult
 from engine.evaluation.writers import magnified, sure_boxes
 from engine.inference.predictor import Letterbox
 from engine.inference.sliced import SlicedRunner
+from engine.results import ImageResult
 from models.crux import CruxSplit, find_split
 from utils.draw import draw_boxes
 from utils.errors import UserError

@@ -34,7 +34,7 @@ def test_by_hand():
         ("b", 1, 0.0, 1.0),
         ("g", 1, 0.0, 0.0),
     ]
-    assert [bool(image.tp[0, 0]) for image in report.per_image] == [True, False, False, False]
+    assert [image.top1 for image in report.per_image] == [True, False, False, False]
     assert [row["class"] for row in table([report])] == ["all", "a", "b", "g"]
     assert Outcome("none", 0, [report]).line().startswith("none, seed 0: night top1 0.250")
 

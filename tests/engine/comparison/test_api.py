@@ -18,7 +18,7 @@ import compare as script
 from engine.checkpoint import save_checkpoint
 from engine.comparison import report as comparison_tables
 from engine.comparison.api import RunSpec, compare, parse_run
-from engine.evaluation.evaluator import ImageStats, Report
+from engine.results import DetectionStats, Report
 from models.detector import build
 from utils.errors import UserError
 from utils.tables import read_csv
@@ -53,7 +53,7 @@ def examine(best: Path, options: Mapping[str, Any]) -> list[Report]:
         gain = 0.2 if condition == "night" and options.get("method") == "wiid" else 0.0
         value = 0.3 + gain + options["seed"] / 100
         right = np.repeat(np.array([[True], [False]]), 10, 1)
-        seen = [ImageStats(f"{i}.png", right, np.array([0.9, 0.4]), np.zeros(2), np.zeros(1)) for i in range(3)]
+        seen = [DetectionStats(f"{i}.png", right, np.array([0.9, 0.4]), np.zeros(2), np.zeros(1)) for i in range(3)]
         metrics = {"precision": value, "recall": value, "mAP50": value, "mAP50-95": value / 2}
         reports.append(Report(condition, split, 3, 3, metrics, [], {"inference": 1.0}, tuple(seen)))
     return reports

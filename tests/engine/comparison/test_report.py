@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from engine.comparison.report import Outcome, Study, markdown, matches_of, notes_of, raw_rows, save_study
-from engine.evaluation.evaluator import ImageStats, Report, average
+from engine.evaluation.evaluator import average
+from engine.results import DetectionStats, Report
 from utils.metrics.bootstrap import resampled_map
 from utils.tables import read_csv
 
 
-def images(quality: float, seed: int = 0, count: int = 40) -> tuple[ImageStats, ...]:
+def images(quality: float, seed: int = 0, count: int = 40) -> tuple[DetectionStats, ...]:
     """Images of two objects; a detector of this quality finds so many of them, and is wrong once per image."""
     rng = np.random.default_rng(seed)
     made = []
@@ -21,7 +22,7 @@ def images(quality: float, seed: int = 0, count: int = 40) -> tuple[ImageStats, 
         right = np.append(rng.random(2) < quality, False)
         conf = np.append(rng.uniform(0.5, 1.0, 2), rng.uniform(0.0, 0.7))
         tp = np.repeat(right[:, None], 10, 1)
-        made.append(ImageStats(f"{number}.png", tp, conf, np.array([0.0, 1, 0]), np.array([0.0, 1])))
+        made.append(DetectionStats(f"{number}.png", tp, conf, np.array([0.0, 1, 0]), np.array([0.0, 1])))
     return tuple(made)
 
 
@@ -192,7 +193,7 @@ def test_matches_of_one_class():
     """A detector that finds class 0 only is perfect over class 0 and worth nothing over class 1."""
     right = np.array([True, False])
     seen = (
-        ImageStats(
+        DetectionStats(
             "a.png", np.repeat(right[:, None], 10, 1), np.array([0.9, 0.8]), np.array([0.0, 1]), np.array([0.0, 1])
         ),
     )

@@ -14,9 +14,10 @@ import pytest
 import engine
 import val
 from engine.evaluation import evaluator as evaluation
-from engine.evaluation.api import Report, table, validate
+from engine.evaluation.api import table, validate
 from engine.evaluation.sliced import Slicing
 from engine.options.val import ValOptions
+from engine.results import Report
 from utils.errors import UserError
 
 DATA = "path: .\ntrain: images/train\nval: images/val\nval2: images/night\nnames: {0: cat, 1: dog}\n"

@@ -19,17 +19,9 @@ from data.detection.dataset import build_dataset
 from data.detection.federated import Verified
 from engine.evaluation import evaluator as evaluation
 from engine.evaluation.class_frequency import LongTail
-from engine.evaluation.evaluator import (
-    ImageResult,
-    ImageStats,
-    average,
-    enough,
-    evaluate_detector,
-    label_areas,
-    match,
-    per_class,
-)
+from engine.evaluation.evaluator import average, enough, evaluate_detector, label_areas, match, per_class
 from engine.evaluation.writers import JsonWriter
+from engine.results import DetectionStats, ImageResult
 from models.detector import build
 from utils.metrics import evaluate
 
@@ -116,10 +108,10 @@ def test_match_by_hand(monkeypatch, classes, truth, overlaps, expected):
     assert right.astype(int).tolist() == expected
 
 
-def image(name: str, right: list[int], conf: list[float], classes: list[int], truth: list[int]) -> ImageStats:
+def image(name: str, right: list[int], conf: list[float], classes: list[int], truth: list[int]) -> DetectionStats:
     """An image whose detections are right or wrong at every level."""
     tp = np.repeat(np.array(right, bool)[:, None], 10, 1).reshape(len(right), 10)
-    return ImageStats(name, tp, np.array(conf), np.array(classes, float), np.array(truth, float))
+    return DetectionStats(name, tp, np.array(conf), np.array(classes, float), np.array(truth, float))
 
 
 def test_average_by_hand():

@@ -15,9 +15,10 @@ from data.config import load_data
 from data.degradations.corruption_sets import choose_corruptions
 from data.detection.dataset import build_dataset
 from engine.evaluation import robustness as corruptions
-from engine.evaluation.evaluator import Report, evaluate_detector
+from engine.evaluation.evaluator import evaluate_detector
 from engine.evaluation.predictions import Settings
 from engine.evaluation.robustness import Images, Plan, Sweep, areas, name_below, summary, sweep, time_line, write
+from engine.results import Report
 
 CPU = torch.device("cpu")
 

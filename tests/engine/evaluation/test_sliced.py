@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from data.config import load_data
 from data.detection.dataset import build_dataset
-from engine.evaluation.evaluator import Report, evaluate_detector
+from engine.evaluation.evaluator import evaluate_detector
 from engine.evaluation.sliced import Slicing, TiledImages
+from engine.results import Report
 from models.detector import build
 
 

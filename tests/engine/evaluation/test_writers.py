@@ -10,8 +10,8 @@ import pytest
 
 from data.detection.federated import Verified
 from engine.evaluation.class_frequency import LongTail
-from engine.evaluation.evaluator import ImageResult
 from engine.evaluation.writers import SAMPLES, JsonWriter, Samples, TextWriter
+from engine.results import ImageResult
 from utils.files import IMAGE_SUFFIXES
 
 NAMES = {0: "cat", 1: "dog"}

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.evaluation.evaluator import ImageResult
 from engine.options.prepare_favour import FavourOptions
 from engine.preparation import prepare
 from engine.preparation import select as prepare_favour
 from engine.preparation.select import Favoured, Judged, favour, image_ap
+from engine.results import ImageResult
 from tests.engine.inference.test_api import real_weights
 from tests.engine.tiny import write_dataset
 from utils.errors import UserError

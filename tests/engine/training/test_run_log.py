@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.evaluation.evaluator import Report
+from engine.results import Report
 from engine.training.run_log import Records, fitness, rows_text
 
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 import engine
 from engine.checkpoint import save_checkpoint
-from engine.evaluation.evaluator import ImageResult
 from engine.inference.backends import TorchNetwork
 from engine.inference.predictor import Letterbox, Runner
 from engine.inference.sliced import SlicedRunner, Tiling
 from engine.inference.writers import Looks
+from engine.results import ImageResult
 from engine.visual import heatmap as crux_view
 from engine.visual.heatmap import CruxSheet, CruxView, save_mosaic, view_at, view_of
 from models.detector import build
