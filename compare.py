@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from engine.options.compare import ABOUT, COMPARE_SCHEMAS
+from engine.options.compare import ABOUT, COMPARE_SCHEMAS, EXAMPLES, own_options
 from utils.cli import run_cli
 from utils.options import parse_argv
 
@@ -14,8 +14,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the options and compare. Returns the exit code."""
 
     def work() -> None:
-        given = parse_argv(argv, COMPARE_SCHEMAS, "compare.py", ABOUT)  # first: --help must not wait for torch
-        from engine.comparison.api import compare
+        given = parse_argv(argv, COMPARE_SCHEMAS, "compare.py", ABOUT, EXAMPLES, own_options)
+        from engine.comparison.api import compare  # torch is imported only once the options are right
 
         compare(**given)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from engine.options.detect import DetectOptions
+from engine.options.detect import ABOUT, EXAMPLES, DetectOptions
 from utils.cli import run_cli
 from utils.options import parse_argv
 
@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and detect; returns the exit code."""
 
     def work() -> None:
-        given = parse_argv(argv, [DetectOptions], "detect.py", "Find objects in images, videos and streams.")
+        given = parse_argv(argv, [DetectOptions], "detect.py", ABOUT, EXAMPLES)
         from engine.inference.api import detect  # torch is imported only once the options are right
 
         detect(**given)

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 
 import engine
-from engine.options.train import ABOUT, TRAIN_SCHEMAS
+from engine.options.selection import used_options
+from engine.options.train import ABOUT, EXAMPLES, TRAIN_SCHEMAS
 from utils.cli import run_cli
 from utils.options import parse_argv
 
@@ -15,8 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the options and train. Returns the exit code."""
 
     def work() -> None:
-        given = parse_argv(argv, TRAIN_SCHEMAS, "train.py", ABOUT)  # first: --help must not wait for torch
-        engine.train(**given)
+        given = parse_argv(argv, TRAIN_SCHEMAS, "train.py", ABOUT, EXAMPLES, used_options)
+        engine.train(**given)  # imports torch: --help must not wait for it
 
     return run_cli(work)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import engine
-from engine.options.val import ABOUT, VAL_SCHEMAS
+from engine.options.val import ABOUT, EXAMPLES, VAL_SCHEMAS
 from utils.cli import run_cli
 from utils.options import parse_argv
 
@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the options and validate. Returns the exit code."""
 
     def work() -> None:
-        given = parse_argv(argv, VAL_SCHEMAS, "val.py", ABOUT)  # first: --help must not wait for torch
+        given = parse_argv(argv, VAL_SCHEMAS, "val.py", ABOUT, EXAMPLES)  # first: --help must not wait for torch
         engine.validate(**given)
 
     return run_cli(work)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from data.synthetic.generate import make_synthetic
-from engine.options.enhance import SHIPPED
+from engine.options.common import SHIPPED
 from engine.preparation import prepare
 from utils.files import REPOSITORY, new_run_folder
 from utils.options import run_cli

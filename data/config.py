@@ -97,6 +97,12 @@ def task_of(source: str | Path) -> str:
     return _task(file, load_yaml(file))
 
 
+def method_of(source: str | Path) -> str:
+    """The methods that a data YAML names, of which nothing else is looked at. Raises UserError as `load_data`."""
+    file = _find(source)
+    return _text(file, load_yaml(file), "method") or "none"
+
+
 def _find(source: str | Path) -> Path:
     """The YAML file of a path, a folder holding data.yaml, or a name."""
     given = Path(source).expanduser()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.options.prepare_darkener import TrainDarkenerOptions
+from engine.options.prepare import TrainDarkenerOptions
 from models.cut import Discriminator, Generator, PatchSampler, discriminator_loss, generator_terms
 
 BETAS = (0.5, 0.999)  # of Adam, as published

@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.darkening.darkener import darkened, save_generator
 from engine.darkening.networks import Trio
 from engine.enhancement.train import Squares
-from engine.options.prepare_darkener import TrainDarkenerOptions
+from engine.options.prepare import TrainDarkenerOptions
 from engine.training.distributed import pick_device
 from engine.training.resume import load_resume, save_resume
 from models.cut import MULTIPLE, Generator

@@ -19,7 +19,7 @@ from torch import Tensor
 from data.degrade import to_bytes
 from engine.checkpoint.state_dict import as_safetensors, take_over
 from engine.checkpoint.weights import load_weights
-from engine.options.enhance import SCALES, SHIPPED
+from engine.options.common import SCALES, SHIPPED
 from models.zero_dce import ZeroDCE, apply_small_curves
 from utils.errors import UserError
 from utils.files import atomic_write, find_weights

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from data.io.images import Unreadable
 from engine.enhancement.enhancer import load_zero_dce, save_zero_dce
-from engine.options.prepare_enhance import TrainEnhancerOptions
+from engine.options.prepare import TrainEnhancerOptions
 from engine.preparation.copies import read_image
 from engine.training.distributed import pick_device
 from models.zero_dce import ZeroDCE, zero_reference_terms

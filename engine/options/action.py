@@ -14,14 +14,12 @@ GROUP = Group("Action recognition (task: action)", tasks=("action",))
 class ActionOptions:
     """What a clip is; see docs/tasks/action.md."""
 
-    frames: int = option(16, "frames of a clip", group=GROUP, low=2, high=256)
-    interval: int = option(
-        2, "from one frame of a clip to the next, in frames of the video", group=GROUP, low=1, high=64
-    )
-    test_clips: int = option(3, "clips of each video whose results are averaged at test", group=GROUP, low=1, high=100)
+    frames: int = option(16, "frames per clip", group=GROUP, low=2, high=256)
+    interval: int = option(2, "sampling interval, in frames of the video", group=GROUP, low=1, high=64)
+    test_clips: int = option(3, "clips per test video, whose scores are averaged", group=GROUP, low=1, high=100)
     keep_videos: str = option(
         "auto",
-        "keep decoded videos in memory: always, never, or where all of them take less than 2 GiB",
+        "keep decoded videos in memory: ram, none, or auto (if they take less than 2 GiB)",
         group=GROUP,
         choices=("auto", "ram", "none"),
     )

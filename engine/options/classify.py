@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from utils.options import option
+from utils.options import Group, option
 
-GROUP = "Classification (task: classify)"
+GROUP = Group("Classification (task: classify)", tasks=("classify",))
+RECIPE = Group("Classification and action recognition", tasks=("classify", "action"))
 
 
 @dataclass(frozen=True)
@@ -16,52 +17,45 @@ class ClassifyOptions:
 
     select: str = option(
         "val",
-        "choose the best epoch on val, or on test: as the publication did, which flatters the result",
-        group=GROUP,
+        "split that selects the best epoch; test as published, which biases the test results optimistically",
+        group=RECIPE,
         choices=("val", "test"),
-        tasks=("classify", "action"),
     )
     lr_schedule: str = option(
-        "step", "a tenth of the learning rate after each third of the run, or as --lrf and --cos-lr say", group=GROUP,
-        choices=("step", "linear"), tasks=("classify", "action"))  # fmt: skip
+        "step",
+        "step: divide the learning rate by 10 after each third of the run; linear: by --lrf and --cos-lr",
+        group=RECIPE,
+        choices=("step", "linear"),
+    )
     crops: str = option(
-        "shared", "cut both members of a pair alike, or each by itself (as published)", group=GROUP,
-        choices=("shared", "independent"), tasks=("classify",))  # fmt: skip
+        "shared",
+        "random crops of the two images of a pair: the same, or independent (as published)",
+        group=GROUP,
+        choices=("shared", "independent"),
+    )
     least_crop: float = option(
-        0.5, "least share of an image that a crop keeps", group=GROUP, low=0.05, high=1.0, tasks=("classify",)
+        0.5, "minimum area of a random crop, fraction of the image", group=GROUP, low=0.05, high=1.0
     )
     colour_jitter: float = option(
-        0.4,
-        "how far brightness, contrast and saturation of a batch may change",
-        group=GROUP,
-        low=0.0,
-        high=1.0,
-        tasks=("classify",),
+        0.4, "jitter of brightness, contrast and saturation, drawn per batch", group=GROUP, low=0.0, high=1.0
     )
-    hue_jitter: float = option(0.4, "how far its hue may turn", group=GROUP, low=0.0, high=0.5, tasks=("classify",))
+    hue_jitter: float = option(0.4, "jitter of hue, drawn per batch", group=GROUP, low=0.0, high=0.5)
     mask_squares: float = option(
-        0.6,
-        "with wiid: share of the batches that are masked with random squares",
-        group=GROUP,
-        low=0.0,
-        high=1.0,
-        tasks=("classify",),
+        0.6, "with wiid: fraction of the batches masked with random squares", group=GROUP, low=0.0, high=1.0
     )
     mask_saliency: float = option(
         0.1,
-        "with wiid: share of the batches of which only the salient pixels stay (see --highlight-quantile)",
+        "with wiid: fraction of the batches reduced to salient pixels (see --highlight-quantile)",
         group=GROUP,
         low=0.0,
         high=1.0,
-        tasks=("classify",),
     )
     mmd_share: float = option(
         0.25,
-        "with wiid: unlabelled nights of a batch, as a share of its labelled images",
+        "with wiid: unlabelled night images per batch, as a fraction of its labelled images",
         group=GROUP,
         low=0.0,
         high=1.0,
-        tasks=("classify",),
     )
 
 

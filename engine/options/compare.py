@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from engine.options.common import EXIST_OK, PROJECT
 from engine.options.train import TRAIN_SCHEMAS
-from utils.options import option
+from utils.options import Group, Option, option, schema_fields
 
-GROUP = "Comparison"
-ABOUT = "Train several runs over several seeds with an equal budget, and say whether they differ, by day and by night."
+RUNS, STATISTICS, OUTPUT = Group("Runs"), Group("Evaluation and statistics"), Group("Results")
 
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What is compared. Every option of train.py goes along, for all runs alike."""
+    """What is compared. Every option of train.py can be given too, and goes to all runs."""
 
     run: tuple[str, ...] = option(
         (),
-        'a run (needed): methods, then options of its own, such as --run none --run "wiid byol_weight=0"; the first '
-        "is what the others are held against",
-        group=GROUP,
+        'one run: its methods, then options of its own, such as --run none --run "wiid byol_weight=0"; repeat it for each '
+        "run; the first run is the baseline",
+        group=RUNS,
+        default_text="required",
     )
-    seeds: int = option(3, "seeds of each run, counted up from --seed", group=GROUP, low=1)
+    seeds: int = option(3, "seeds of each run, counted up from --seed", group=RUNS, low=1)
+    restart: bool = option(False, "train all runs again instead of reusing finished ones", group=RUNS)
     split: str = option(
-        "test", "measured on test and test2, or on val and val2 (to tune)", group=GROUP, choices=("test", "val")
+        "test",
+        "evaluate on test (and test2), or on val (and val2) to tune on",
+        group=STATISTICS,
+        choices=("test", "val"),
     )
     metric: tuple[str, ...] = option(
         ("mAP50",),
-        "what is compared: mAP50, mAP50-95; with --protocol also its numbers, such as AP APr; where the task is classify, "
-        "top1 (its default) or top5",
-        group=GROUP,
+        "metrics to compare: mAP50, mAP50-95, those of --protocol such as AP or APr; of a classifier top1 or top5",
+        group=STATISTICS,
+        default_text="mAP50; top1 of a classifier",
     )
-    resamples: int = option(1000, "resamples of seeds and images", group=GROUP, low=100)
-    out: Path | None = option(None, "also write the tables and the image here, such as bench/results", group=GROUP)
-    restart: bool = option(False, "train everything anew instead of going on with finished runs", group=GROUP)
-    project: Path = option(Path("runs/compare"), "folder of the comparisons", group=GROUP)
-    name: str = option("exp", "name of the comparison; numbered if another one has it", group=GROUP)
-    exist_ok: bool = option(False, "write into this folder whatever it holds", group=GROUP)
+    resamples: int = option(
+        1000, "bootstrap resamples (seeds and images) of the confidence intervals", group=STATISTICS, low=100
+    )
+    out: Path | None = option(None, "also write the tables and the plot to this folder", group=OUTPUT)
+    project: Path = option(Path("runs/compare"), PROJECT, group=OUTPUT)
+    name: str = option(
+        "exp", "folder of this comparison; numbered if it holds another one, resumed if it holds this one", group=OUTPUT
+    )
+    exist_ok: bool = option(False, EXIST_OK, group=OUTPUT)
+
+
+def own_options(given: Mapping[str, Any]) -> list[Option]:
+    """What --help shows: the options of train.py have a page of their own."""
+    return [*schema_fields([CompareOptions]).values()]
 
 
 COMPARE_SCHEMAS: tuple[type, ...] = (CompareOptions, *TRAIN_SCHEMAS)
+ABOUT = (
+    "Train several runs over several seeds with the same budget, and test whether they differ, for each condition (day, "
+    "night, ...). Every option of train.py can be given as well and goes to all runs."
+)
+EXAMPLES = (
+    "python compare.py --data demo-night --run none --run wiid --seeds 3 --epochs 30",
+    'python compare.py --data demo-tiny --cfg yolov8n --run none --run rfla --run "rfla rfla_mode=paper"',
+    "python compare.py --data demo-codan --run none --run wiid --metric top1 top5 --out results",
+)

@@ -5,118 +5,106 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.options.enhance import enhance_option, scale_option, weights_option
-from utils.options import option
+from engine.options.common import (
+    DETECT,
+    EXIST_OK,
+    LIGHT,
+    NAME,
+    PROJECT,
+    SLICING,
+    confidence_option,
+    device_option,
+    enhance_option,
+    iou_option,
+    merge_option,
+    overlap_option,
+    scale_option,
+    slice_option,
+    trust_option,
+    weights_option,
+)
+from utils.options import Group, option
 
-_WHAT, _BOXES, _LIGHT, _SLICES, _SAVING = "What", "Detections", "Light", "Slices", "Saving"
-_LOOKS, _RUN = "Drawing", "Running"
-DETECT = ("detect",)
+INPUT, BOXES, OUTPUT = Group("Source and model"), Group("Detections", DETECT), Group("Output")
+DRAWING, RUNTIME = Group("Display and drawing"), Group("Runtime")
 
 
 @dataclass(frozen=True)
 class DetectOptions:
-    """What is read, how it becomes boxes, and what is shown and written."""
+    """What is read, how predictions become detections, and what is shown and written."""
 
     weights: Path | None = option(
-        None, "detector (needed): .pt, .safetensors or .onnx, such as runs/train/exp/weights/best.pt", group=_WHAT
+        None,
+        ".pt, .safetensors or .onnx file, such as runs/train/exp/weights/best.pt",
+        group=INPUT,
+        default_text="required",
     )
     source: str = option(
         "",
-        "what to look at (needed): a camera number, image, video, folder, 'pattern*', .txt or .streams list, "
-        "rtsp://, rtmp:// or http(s):// address",
-        group=_WHAT,
+        "camera number, image, video, folder, 'glob*', .txt or .streams list, or an rtsp://, rtmp:// or http(s):// address",
+        group=INPUT,
+        default_text="required",
     )
-    data: str = option("", "data YAML to take class names from, for a network file that has none", group=_WHAT)
-    vid_stride: int = option(1, "look at every N-th frame of videos and streams", group=_WHAT, low=1)
+    data: str = option("", "data YAML to take class names from, if the weights have none", group=INPUT)
+    vid_stride: int = option(1, "process every N-th frame of videos and streams", group=INPUT, low=1)
     retries: int = option(
-        5, "tries in a row to reach a silent stream, 1, 2, 4 ... 30 s apart; 0: for ever", group=_WHAT, low=0
+        5,
+        "reconnection attempts in a row to a stream, with a back-off of 1, 2, 4 ... 30 s; 0: unlimited",
+        group=INPUT,
+        low=0,
     )
 
     imgsz: tuple[int, ...] = option(
-        (640,),
-        "size that images are fitted into, px: one number, or height and width",
-        group=_BOXES,
-        low=32,
-        aliases=("img", "img-size"),
-        tasks=DETECT,
+        (640,), "input size, px: one number, or height and width", group=BOXES, low=32, aliases=("img", "img-size")
     )
-    conf_thres: float = option(
-        0.25, "lowest confidence", group=_BOXES, low=0.0, high=1.0, aliases=("conf",), tasks=DETECT
-    )
-    iou_thres: float = option(
-        0.45,
-        "overlap (IoU) at which the weaker box is dropped",
-        group=_BOXES,
-        low=0.0,
-        high=1.0,
-        aliases=("iou",),
-        tasks=DETECT,
-    )
-    max_det: int = option(1000, "detections kept of an image", group=_BOXES, low=1, tasks=DETECT)
-    classes: tuple[int, ...] = option(
-        (), "numbers of the classes to keep; none given: all", group=_BOXES, low=0, tasks=DETECT
-    )
-    agnostic_nms: bool = option(False, "let boxes of different classes suppress each other", group=_BOXES, tasks=DETECT)
-    augment: bool = option(False, "add a smaller and a mirrored view of each image", group=_BOXES, tasks=DETECT)
-    end2end: bool = option(False, "use the suppression-free head of models that have one", group=_BOXES, tasks=DETECT)
+    conf_thres: float = confidence_option(BOXES, 0.25)
+    iou_thres: float = iou_option(BOXES, 0.45)
+    max_det: int = option(1000, "maximum detections per image", group=BOXES, low=1)
+    classes: tuple[int, ...] = option((), "keep only these classes, by number", group=BOXES, low=0, default_text="all")
+    agnostic_nms: bool = option(False, "class-agnostic NMS", group=BOXES)
+    augment: bool = option(False, "test-time augmentation (scale and horizontal flip)", group=BOXES)
+    end2end: bool = option(False, "use the NMS-free (end-to-end) head where the model has one", group=BOXES)
 
-    enhance: str = enhance_option(_LIGHT)
-    enhance_weights: Path | None = weights_option(_LIGHT)
-    enhance_scale: int | None = scale_option(_LIGHT)
+    enhance: str = enhance_option(LIGHT)
+    enhance_weights: Path | None = weights_option(LIGHT)
+    enhance_scale: int | None = scale_option(LIGHT)
 
-    slice: int | None = option(
-        None,
-        "cut images into tiles of this side in pixels, detect in each, and join the boxes",
-        group=_SLICES,
-        low=32,
-        tasks=DETECT,
-    )
-    overlap: float = option(
-        0.2,
-        "with --slice: share of a tile that its neighbour has too; objects up to that size are seen whole",
-        group=_SLICES,
-        low=0.0,
-        high=0.9,
-        tasks=DETECT,
-    )
-    merge: str = option(
-        "nmm",
-        "with --slice: the pieces of a larger object become their union (nmm) or the most confident of them (nms)",
-        group=_SLICES,
-        choices=("nmm", "nms"),
-        tasks=DETECT,
-    )
-    slice_batch: int = option(
-        16, "with --slice: tiles that go through the network together", group=_SLICES, low=1, tasks=DETECT
-    )
+    slice: int | None = slice_option()
+    overlap: float = overlap_option()
+    merge: str = merge_option()
+    slice_batch: int = option(16, "with --slice: tiles per batch", group=SLICING, low=1)
     slice_whole: bool = option(
-        False, "with --slice: look at the whole image too, for objects larger than a tile", group=_SLICES, tasks=DETECT
+        False, "with --slice: also detect in the whole image, for objects larger than a tile", group=SLICING
     )
 
-    nosave: bool = option(False, "write no images and no videos", group=_SAVING)
+    nosave: bool = option(False, "save no images or videos", group=OUTPUT)
     save_txt: bool = option(
-        False, "write labels/NAME.txt (of videos NAME_FRAME.txt) in YOLO format", group=_SAVING, tasks=DETECT
+        False, "save labels/NAME.txt in YOLO format (NAME_FRAME.txt for videos)", group=OUTPUT, tasks=DETECT
     )
-    save_conf: bool = option(False, "with the confidence as last number of each row", group=_SAVING, tasks=DETECT)
-    save_csv: bool = option(False, "write predictions.csv, a row a detection", group=_SAVING)
-    save_crop: bool = option(
-        False, "write each detection as an image, crops/CLASS/NAME.jpg", group=_SAVING, tasks=DETECT
-    )
-    project: Path = option(Path("runs/detect"), "folder of the runs", group=_SAVING)
-    name: str = option("exp", "folder of this run; numbered if taken", group=_SAVING)
-    exist_ok: bool = option(False, "write into this run's folder even if it is taken", group=_SAVING)
+    save_conf: bool = option(False, "with --save-txt: add the confidence to each row", group=OUTPUT, tasks=DETECT)
+    save_csv: bool = option(False, "save predictions.csv, one row per detection", group=OUTPUT)
+    save_crop: bool = option(False, "save each detection as crops/CLASS/NAME.jpg", group=OUTPUT, tasks=DETECT)
+    project: Path = option(Path("runs/detect"), PROJECT, group=OUTPUT)
+    name: str = option("exp", NAME, group=OUTPUT)
+    exist_ok: bool = option(False, EXIST_OK, group=OUTPUT)
 
-    view_img: bool = option(False, "show images in a window (q ends the run)", group=_LOOKS)
+    view_img: bool = option(False, "show images in a window (press q to stop)", group=DRAWING)
     line_thickness: int = option(
-        3, "lines, px, in images of 640 to 1920 px; others in proportion", group=_LOOKS, low=1, high=100
+        3, "line width, px, for images of 640 to 1920 px; scaled for others", group=DRAWING, low=1, high=100
     )
-    show_crux: bool = option(
-        False, "paint the map of a crux model (method lcp) over the images, below the boxes", group=_LOOKS, tasks=DETECT
-    )
-    hide_labels: bool = option(False, "draw boxes without names", group=_LOOKS)
-    hide_conf: bool = option(False, "draw names without confidence", group=_LOOKS)
+    show_crux: bool = option(False, "overlay the crux map of an LCP model", group=DRAWING, tasks=DETECT)
+    hide_labels: bool = option(False, "hide class names", group=DRAWING)
+    hide_conf: bool = option(False, "hide confidences", group=DRAWING)
 
-    device: str = option("", "cpu, or a GPU's number; empty takes the first GPU if there is one", group=_RUN)
-    half: bool = option(False, "float16 arithmetic (GPU only)", group=_RUN)
-    dnn: bool = option(False, "run an .onnx file with OpenCV's own engine", group=_RUN, tasks=DETECT)
-    trust: bool = option(False, "load the checkpoint the ordinary way, which runs the code inside it", group=_RUN)
+    device: str = device_option(RUNTIME)
+    half: bool = option(False, "float16 inference (GPU only)", group=RUNTIME)
+    dnn: bool = option(False, "run .onnx files with OpenCV DNN", group=RUNTIME, tasks=DETECT)
+    trust: bool = trust_option(RUNTIME)
+
+
+ABOUT = "Detect objects in images, videos and streams; with the weights of an action classifier, recognise actions."
+EXAMPLES = (
+    "python detect.py --weights runs/train/exp/weights/best.pt --source photos/",
+    "python detect.py --weights best.pt --source night.mp4 --enhance zero-dce --view-img",
+    "python detect.py --weights best.onnx --source rtsp://camera/stream --nosave --save-csv",
+)

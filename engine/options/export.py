@@ -5,59 +5,49 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.options import option
+from engine.options.common import DETECT, IMAGES, confidence_option, device_option, iou_option, trust_option
+from utils.options import Group, option
 
-_WHAT, _NETWORK, _BOXES = "What", "Network", "Detections"
-DETECT = ("detect",)
+INPUT, NETWORK, BOXES = Group("Model and formats"), Group("Network"), Group("Detections", DETECT)
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is exported, into which formats, and with which arithmetic."""
+    """What is exported, into which formats, and in which precision."""
 
     weights: Path | None = option(
-        None, "detector to export (needed): .pt or .safetensors; the files are written beside it", group=_WHAT
+        None, ".pt or .safetensors file; the exported files are written beside it", group=INPUT, default_text="required"
     )
     include: tuple[str, ...] = option(
-        ("onnx",), "formats to write", group=_WHAT, choices=("onnx", "torchscript", "openvino"), aliases=("format",)
+        ("onnx",), "formats", group=INPUT, choices=("onnx", "torchscript", "openvino"), aliases=("format",)
     )
-    trust: bool = option(False, "load the checkpoint the ordinary way, which runs the code inside it", group=_WHAT)
+    trust: bool = trust_option(INPUT)
 
     imgsz: tuple[int, ...] = option(
         (640,),
         "input size, px: one number, or height and width",
-        group=_NETWORK,
+        group=NETWORK,
         low=32,
         aliases=("img", "img-size"),
-        tasks=("detect", "classify"),
+        tasks=IMAGES,
     )
-    batch_size: int = option(1, "images per call", group=_NETWORK, low=1, aliases=("batch",))
-    dynamic: bool = option(False, "leave batch, height and width open (ONNX, OpenVINO)", group=_NETWORK)
-    half: bool = option(False, "float16 weights and arithmetic", group=_NETWORK, tasks=DETECT)
-    opset: int | None = option(
-        None, "ONNX operator set; left out, the newest that runs everywhere", group=_NETWORK, low=9
-    )
-    simplify: bool = option(
-        False, "fold constants in the ONNX graph (needs the package onnxslim)", group=_NETWORK, tasks=DETECT
-    )
-    device: str = option("cpu", "cpu, or a GPU's number", group=_NETWORK)
+    batch_size: int = option(1, "batch size", group=NETWORK, low=1, aliases=("batch",))
+    dynamic: bool = option(False, "dynamic batch size, height and width (ONNX, OpenVINO)", group=NETWORK)
+    half: bool = option(False, "float16 weights and inference", group=NETWORK, tasks=DETECT)
+    opset: int | None = option(None, "ONNX opset", group=NETWORK, low=9, default_text="newest that runs everywhere")
+    simplify: bool = option(False, "simplify the ONNX graph (needs onnxslim)", group=NETWORK, tasks=DETECT)
+    device: str = device_option(NETWORK, "cpu")
 
-    nms: bool = option(False, "put suppression into the exported network", group=_BOXES, tasks=DETECT)
-    end2end: bool = option(
-        False, "export the suppression-free head of models that have one", group=_BOXES, tasks=DETECT
-    )
-    conf_thres: float = option(
-        0.25, "with --nms: lowest confidence", group=_BOXES, low=0.0, high=1.0, aliases=("conf",), tasks=DETECT
-    )
-    iou_thres: float = option(
-        0.45,
-        "with --nms: overlap at which the weaker box is dropped",
-        group=_BOXES,
-        low=0.0,
-        high=1.0,
-        aliases=("iou",),
-        tasks=DETECT,
-    )
-    max_det: int = option(
-        300, "with --nms or --end2end: detections kept of an image", group=_BOXES, low=1, tasks=DETECT
-    )
+    nms: bool = option(False, "include NMS in the exported network", group=BOXES)
+    end2end: bool = option(False, "export the NMS-free (end-to-end) head where the model has one", group=BOXES)
+    conf_thres: float = confidence_option(BOXES, 0.25, "with --nms: ")
+    iou_thres: float = iou_option(BOXES, 0.45, "with --nms: ")
+    max_det: int = option(300, "with --nms or --end2end: maximum detections per image", group=BOXES, low=1)
+
+
+ABOUT = "Export a detector or classifier to ONNX, TorchScript or OpenVINO."
+EXAMPLES = (
+    "python export.py --weights runs/train/exp/weights/best.pt",
+    "python export.py --weights best.pt --include onnx openvino --dynamic",
+    "python export.py --weights best.pt --nms --conf-thres 0.25",
+)

@@ -1,78 +1,95 @@
-"""Options of train.py, in YOLOv5's dialect."""
+"""Options of train.py, in YOLOv5's dialect. Free of torch: `train.py --help` reads this file only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.detection.options import AugmentOptions
-from data.detection.sampling_options import SamplingOptions
+from data.detection.options import AugmentOptions, SamplingOptions
 from engine.options.action import ActionOptions
 from engine.options.classify import ClassifyOptions
+from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT, protocol_option
 from methods.registry import option_schemas
-from utils.options import option
+from utils.options import Group, option
 
-RUN, RECIPE, OPTIMISER = "Run", "Training", "Optimiser and loss"
-DETECT = ("detect",)
+MODEL, RECIPE, VALIDATION = Group("Data and model"), Group("Training"), Group("Validation")
+RUNTIME, OUTPUT = Group("Runtime"), Group("Run folder and checkpoints")
+OPTIMISER, LOSS = Group("Optimiser and schedule"), Group("Detection loss", DETECT)
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """What to train, on what, and where the results go."""
 
-    data: str = option("data/demo-night.yaml", "data YAML", aliases=("--dataset",))
-    weights: str = option("", "start from this checkpoint (.pt, .safetensors); empty: from scratch")
-    cfg: str = option("", "model YAML; empty: the checkpoint's own, else models/yolov5s.yaml", aliases=("--model",))
-    method: str = option("", "methods joined by '+' (wiid), or none; empty: what the data YAML names")
-    hyp: str = option("", "YAML of hyper-parameters; flags given beside it win", tasks=DETECT)
-    trust: bool = option(False, "load --weights the ordinary, code-running way")
-
-    epochs: int = option(100, "passes over the training images", group=RECIPE, low=1)
-    batch_size: int = option(
-        16, "images per batch, over all devices together", group=RECIPE, low=1, aliases=("--batch",)
+    data: str = option("data/demo-night.yaml", "data YAML", group=MODEL, aliases=("--dataset",))
+    weights: str = option(
+        "", "start from this checkpoint (.pt or .safetensors)", group=MODEL, default_text="random weights"
     )
-    imgsz: int = option(640, "training size, px", group=RECIPE, low=32, aliases=("--img", "--img-size"))
-    seed: int = option(0, "seed of everything that is drawn", group=RECIPE, low=0)
-    patience: int = option(100, "stop after this many epochs without a better validation", group=RECIPE, low=0)
+    cfg: str = option(
+        "",
+        "model YAML, or the name of a network",
+        group=MODEL,
+        aliases=("--model",),
+        default_text="that of --weights, else models/yolov5s.yaml",
+    )
+    method: str = option(
+        "", "methods joined by '+', such as wiid or wiid+rfla, or none", group=MODEL, default_text="by the data YAML"
+    )
+    hyp: str = option(
+        "",
+        "hyper-parameter YAML; options on the command line take precedence",
+        group=MODEL,
+        tasks=DETECT,
+        default_text="none",
+    )
+    trust: bool = option(False, "unpickle --weights (executes code in the file)", group=MODEL)
+
+    epochs: int = option(100, "training epochs", group=RECIPE, low=1)
+    batch_size: int = option(16, "total batch size over all devices", group=RECIPE, low=1, aliases=("--batch",))
+    imgsz: int = option(640, "image size, px", group=RECIPE, low=32, aliases=("--img", "--img-size"))
+    seed: int = option(0, "random seed", group=RECIPE, low=0)
+    patience: int = option(100, "early-stopping patience, epochs", group=RECIPE, low=0)
     freeze: tuple[int, ...] = option(
-        (), "freeze these layers; one number N freezes the first N", group=RECIPE, tasks=DETECT
+        (), "indices of the layers to freeze; a single N freezes the first N layers", group=RECIPE, tasks=DETECT
     )
     single_cls: bool = option(False, "treat all classes as one", group=RECIPE, tasks=DETECT)
-    multi_scale: bool = option(False, "vary the size of each batch by up to a half", group=RECIPE, tasks=DETECT)
+    multi_scale: bool = option(False, "vary the image size of each batch by up to 50 %", group=RECIPE, tasks=DETECT)
     native: bool = option(
         False,
-        "validate with every image at its own size, padded to the stride; training stays at --imgsz",
-        group=RECIPE,
+        "validate each image at its own size, padded to a multiple of the stride; training uses --imgsz",
+        group=VALIDATION,
         tasks=DETECT,
     )
-    noval: bool = option(False, "validate after the last epoch only", group=RECIPE)
-    protocol: str | None = option(
-        None,
-        "also validate as COCO (AP, AP50, AP75, APs, APm, APl), AI-TOD (AP, AP50, AP75, APvt, APt, APs, APm) or LVIS does "
-        "(AP, AP50, AP75, APr, APc, APf)",
-        group=RECIPE,
-        choices=("coco", "aitod", "lvis"),
-        tasks=DETECT,
-    )
+    noval: bool = option(False, "validate after the last epoch only", group=VALIDATION)
+    protocol: str | None = protocol_option(VALIDATION, "validate")
 
-    device: str = option("", "cpu, 0, or 0,1,2 for several GPUs; empty: the best there is", group=RUN)
-    workers: int = option(-1, "loader processes a rank; -1: what is fastest here", group=RUN, low=-1)
+    device: str = option(
+        "", "cpu, a GPU such as 0, or several such as 0,1,2", group=RUNTIME, default_text="first GPU, else cpu"
+    )
+    workers: int = option(-1, "dataloader workers per rank; -1: auto", group=RUNTIME, low=-1)
     cache: str = option(
-        "auto", "keep decoded images in memory", group=RUN, choices=("auto", "ram", "none"), bare="ram", tasks=DETECT
+        "auto",
+        "keep decoded images in memory",
+        group=RUNTIME,
+        choices=("auto", "ram", "none"),
+        bare="ram",
+        tasks=DETECT,
     )
-    amp: bool = option(True, "mixed precision on GPUs", group=RUN)
-    sync_bn: bool = option(True, "batch norm over all ranks, when there are several", group=RUN, tasks=DETECT)
-    project: Path = option(Path("runs/train"), "folder of the runs", group=RUN)
-    name: str = option("exp", "name of the run", group=RUN)
-    exist_ok: bool = option(False, "write into an existing run folder", group=RUN)
+    amp: bool = option(True, "mixed precision on GPUs", group=RUNTIME)
+    sync_bn: bool = option(True, "synchronise batch norm across ranks", group=RUNTIME, tasks=DETECT)
+    project: Path = option(Path("runs/train"), PROJECT, group=OUTPUT)
+    name: str = option("exp", NAME, group=OUTPUT)
+    exist_ok: bool = option(False, EXIST_OK, group=OUTPUT)
     resume: str = option(
-        "", "resume a run: its folder or resume.pt; without a value the newest", group=RUN, bare="newest"
+        "",
+        "resume a run: its folder or resume.pt; without a value the newest below --project",
+        group=OUTPUT,
+        bare="newest",
+        default_text="none",
     )
-    save_period: int = option(-1, "also keep a checkpoint every N epochs; -1: none", group=RUN, low=-1)
-    save_steps: int = option(
-        0, "also save resume.pt every N batches; 0: at the end of each epoch", group=RUN, low=0, tasks=DETECT
-    )
-    plots: bool = option(True, "save sample batches and curves", group=RUN)
+    save_period: int = option(-1, "also keep a checkpoint every N epochs; -1: off", group=OUTPUT, low=-1)
+    save_steps: int = option(0, "save resume.pt every N batches; 0: once per epoch", group=OUTPUT, low=0, tasks=DETECT)
+    plots: bool = option(True, "save sample batches and curves", group=OUTPUT)
 
 
 @dataclass(frozen=True)
@@ -80,22 +97,31 @@ class HyperOptions:
     """Optimiser, schedule and gains of the detection loss."""
 
     optimizer: str = option("SGD", "optimiser", group=OPTIMISER, choices=("SGD", "Adam", "AdamW"))
-    lr0: float = option(0.01, "first learning rate", group=OPTIMISER, low=0.0)
-    lrf: float = option(0.1, "last learning rate, as a share of the first", group=OPTIMISER, low=0.0, high=1.0)
-    cos_lr: bool = option(False, "cosine schedule instead of linear", group=OPTIMISER)
-    momentum: float = option(0.937, "momentum, or Adam's first beta", group=OPTIMISER, low=0.0, high=0.9999)
-    weight_decay: float = option(0.0005, "weight decay at the nominal batch", group=OPTIMISER, low=0.0)
-    warmup_epochs: float = option(3.0, "epochs of warm-up", group=OPTIMISER, low=0.0)
-    warmup_momentum: float = option(0.8, "momentum at the start of warm-up", group=OPTIMISER, low=0.0, high=0.9999)
-    warmup_bias_lr: float = option(0.1, "learning rate of biases at the start of warm-up", group=OPTIMISER, low=0.0)
+    lr0: float = option(0.01, "initial learning rate", group=OPTIMISER, low=0.0)
+    lrf: float = option(0.1, "final learning rate, as a fraction of --lr0", group=OPTIMISER, low=0.0, high=1.0)
+    cos_lr: bool = option(False, "cosine learning rate schedule instead of linear", group=OPTIMISER)
+    momentum: float = option(0.937, "SGD momentum, or beta1 of Adam", group=OPTIMISER, low=0.0, high=0.9999)
+    weight_decay: float = option(0.0005, "weight decay, at the nominal batch size", group=OPTIMISER, low=0.0)
+    warmup_epochs: float = option(3.0, "warm-up epochs", group=OPTIMISER, low=0.0)
+    warmup_momentum: float = option(0.8, "initial momentum of the warm-up", group=OPTIMISER, low=0.0, high=0.9999)
+    warmup_bias_lr: float = option(0.1, "initial learning rate of biases in the warm-up", group=OPTIMISER, low=0.0)
     nbs: int = option(
-        64, "nominal batch: gradients of smaller batches accumulate to it", group=OPTIMISER, low=1, tasks=DETECT
+        64, "nominal batch size, up to which gradients are accumulated", group=OPTIMISER, low=1, tasks=DETECT
     )
-    box: float = option(7.5, "gain of the box loss", group=OPTIMISER, low=0.0, tasks=DETECT)
-    cls: float = option(0.5, "gain of the class loss", group=OPTIMISER, low=0.0, tasks=DETECT)
-    dfl: float = option(1.5, "gain of the box distribution loss", group=OPTIMISER, low=0.0, tasks=DETECT)
+    box: float = option(7.5, "gain of the box loss", group=LOSS, low=0.0)
+    cls: float = option(0.5, "gain of the class loss", group=LOSS, low=0.0)
+    dfl: float = option(1.5, "gain of the distribution focal loss", group=LOSS, low=0.0)
 
 
-DETECT_SCHEMAS: tuple[type, ...] = (TrainOptions, HyperOptions, AugmentOptions, SamplingOptions, *option_schemas())
+COMMON_SCHEMAS: tuple[type, ...] = (TrainOptions, HyperOptions, AugmentOptions, SamplingOptions)
+DETECT_SCHEMAS: tuple[type, ...] = (*COMMON_SCHEMAS, *option_schemas())
 TRAIN_SCHEMAS: tuple[type, ...] = (*DETECT_SCHEMAS, ClassifyOptions, ActionOptions)
-ABOUT = "Train a detector, with any of Hardsight's methods, or a classifier where the data YAML says so."
+ABOUT = (
+    "Train a detector, image classifier or action recogniser (as the data YAML says) with any of Hardsight's methods. "
+    "--help shows the options that the given --data and --method use, such as --help --method rfla."
+)
+EXAMPLES = (
+    "python train.py --data demo-night --cfg yolov8n --method wiid --epochs 30",
+    "python train.py --data visdrone.yaml --cfg models/yolov8n-p2.yaml --method rfla --device 0,1",
+    "python train.py --resume runs/train/exp",
+)

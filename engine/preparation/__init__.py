@@ -32,23 +32,23 @@ COMMANDS: dict[str, Command] = {
     ),
     "train-darkener": Command(
         "Train CUT on days and nights that are not paired, to darken images with it.",
-        "engine.options.prepare_darkener:TrainDarkenerOptions",
+        "engine.options.prepare:TrainDarkenerOptions",
         "engine.darkening.train_cut:train_darkener",
     ),
     "degrade": Command(
         "Make a degraded copy of a labelled set: COCO-d, smaller, noisy, blurred, fog, night, and more.",
-        "engine.options.prepare_degrade:DegradeOptions",
+        "engine.options.prepare:DegradeOptions",
         "engine.preparation.degrade:degrade",
         first="recipe",
     ),
     "enhance": Command(
         "Make a brightened copy of dark images: by Zero-DCE, CLAHE or gamma.",
-        "engine.options.prepare_enhance:EnhanceOptions",
+        "engine.options.prepare:EnhanceOptions",
         "engine.preparation.enhance:enhance",
     ),
     "train-enhancer": Command(
         "Train Zero-DCE on dark images alone: no labels, no pairs.",
-        "engine.options.prepare_enhance:TrainEnhancerOptions",
+        "engine.options.prepare:TrainEnhancerOptions",
         "engine.enhancement.train:train_enhancer",
     ),
     "synthetic": Command(
@@ -70,7 +70,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "slice": Command(
         "Cut a labelled set of large images into tiles.",
-        "engine.options.prepare_slice:SliceOptions",
+        "engine.options.prepare:SliceOptions",
         "engine.preparation.slice:slice_set",
         first="data",
     ),

@@ -20,7 +20,7 @@ from data.degradations.recipes import Recipe, find_recipe, image_seed
 from data.io.images import Unreadable
 from data.io.labels import label_path, read_label
 from data.io.manifest import MANIFEST, Manifest
-from engine.options.prepare_degrade import DegradeOptions
+from engine.options.prepare import DegradeOptions
 from engine.preparation.copies import (
     Copied,
     begin,

@@ -11,8 +11,8 @@ from data.io.images import Unreadable
 from data.io.manifest import Manifest
 from engine.checkpoint.weights import load_weights
 from engine.enhancement.enhancer import Enhancer, open_enhancer, trained_scale
-from engine.options.enhance import SHIPPED
-from engine.options.prepare_enhance import EnhanceOptions
+from engine.options.common import SHIPPED
+from engine.options.prepare import EnhanceOptions
 from engine.preparation.copies import (
     Copied,
     begin,

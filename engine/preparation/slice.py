@@ -19,7 +19,7 @@ from data.config import DataConfig, load_data
 from data.io.images import in_threads
 from data.io.labels import Label, label_path, match_pairs, scan
 from data.io.pairs import check_pair_sizes
-from engine.options.prepare_slice import SliceOptions
+from engine.options.prepare import SliceOptions
 from utils.errors import UserError
 from utils.files import list_images, save_yaml
 from utils.tiles import tile_windows

@@ -14,8 +14,7 @@ import torch
 from data.config import DataConfig, load_data
 from data.detection.coarse import MixedImages, check_coarse, coarse_augmentation
 from data.detection.dataset import STACKED_VIEWS, ViewDataset, build_dataset
-from data.detection.options import AugmentOptions
-from data.detection.sampling_options import SamplingOptions
+from data.detection.options import AugmentOptions, SamplingOptions
 from data.io.labels import Label, share_below
 from data.sampling import EpochSampler, MixedSampler, repeat_factors
 from data.synthetic.generate import make_synthetic

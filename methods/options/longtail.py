@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data.detection.sampling_options import GROUP
+from data.detection.options import LONG_TAIL
 from utils.options import option
 
 
 @dataclass(frozen=True)
 class LongTailOptions:
-    """The class loss of many classes of which few are labelled in an image. See docs/longtail.md."""
+    """The class loss for many classes of which few are annotated in an image. See docs/longtail.md."""
 
     federated: int = option(
-        0, "classes that an image's class loss looks at: its labelled ones, those known to be absent, others drawn "
-        "(published 50); 0: all, and 50 for extra images", group=GROUP, low=0,
-    )  # fmt: skip
+        0,
+        "federated loss: number of classes in an image's class loss, namely its positives, its negatives and sampled ones "
+        "(published 50); 0: all, and 50 for extra images",
+        group=LONG_TAIL,
+        low=0,
+    )
     federated_batch: bool = option(
-        False, "with --federated: all images look at the classes of the whole batch, as published", group=GROUP
+        False, "with --federated: sample one set of classes for the whole batch (as published)", group=LONG_TAIL
     )

@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import sys
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 from utils.cli import run_cli as run_cli  # noqa: F401
 from utils.errors import UserError, suggestion
 from utils.options.help import help_text, table_text
-from utils.options.types import Group, Option, convert, read_type
+from utils.options.types import Group, Option, Removed, convert, read_type
 
 _SWITCH_WORDS = {"true", "false", "yes", "no", "on", "off", "1", "0"}
 
@@ -37,27 +37,25 @@ def option(
     high: float | None = None,
     choices: Sequence[Any] | None = None,
     aliases: Sequence[str] = (),
+    formerly: Sequence[str] = (),
     metavar: str | None = None,
     bare: str | None = None,
+    default_text: str | None = None,
 ) -> Any:
     """Declare one option as a dataclass field. The annotation gives its type:
 
     bool, int, float, str, Path, one of them `| None`, or tuple[one of them, ...].
-    `low` and `high` are inclusive. `aliases` are other names, with or without dashes in front.
-    `bare` is the value of a flag written without one (`--resume`, `--cache`). `tasks` are those that the option serves;
-    none given: those of its group, or all.
+    `low` and `high` are inclusive. `aliases` are other spellings, with or without dashes in front; `formerly` are names
+    that it had, which work with a note. `bare` is the value of a flag written without one (`--resume`, `--cache`).
+    `tasks` are those that the option serves; none given: those of its group, or all. `default_text` is what --help says
+    of a default that stands for something else ("auto").
     """
     heading = group if isinstance(group, Group) else Group(group)
-    facts: dict[str, Any] = {
-        "help": help,
-        "group": heading.title,
-        "low": low,
-        "high": high,
-        "metavar": metavar,
-        "bare": bare,
-    }
-    facts |= {"choices": tuple(choices) if choices is not None else None, "tasks": tuple(tasks) or heading.tasks}
-    return dataclasses.field(default=default, metadata={**facts, "aliases": tuple(_spelt(alias) for alias in aliases)})
+    facts: dict[str, Any] = {"help": help, "group": heading.title, "low": low, "high": high, "metavar": metavar}
+    facts |= {"bare": bare, "default_text": default_text, "tasks": tuple(tasks) or heading.tasks}
+    facts |= {"choices": tuple(choices) if choices is not None else None}
+    facts |= {"aliases": tuple(map(_spelt, aliases)), "formerly": tuple(map(_spelt, formerly))}
+    return dataclasses.field(default=default, metadata=facts)
 
 
 def schema_fields(schemas: Sequence[type]) -> Mapping[str, Option]:
@@ -102,17 +100,23 @@ def build(schemas: Sequence[type], given: Mapping[str, Any]) -> tuple[Any, ...]:
 def canonical(given: Mapping[str, Any], schemas: Sequence[type]) -> dict[str, Any]:
     """The given options under their own names, each value of its option's type.
 
-    Names may carry dashes or be aliases. Raises UserError for an unknown name (nearest offered) or an unfit value.
+    Names may carry dashes, be aliases, or be former names. Raises UserError for an unknown name (nearest offered), one
+    that was removed (with what to do instead), or an unfit value.
     """
     options = schema_fields(schemas)
-    names = _spellings(options)
-    values: dict[str, Any] = {}
-    for key, value in given.items():
-        name = names.get(_spelt(key))
-        if name is None:
-            raise UserError(f"option {key}: there is no such option.{suggestion(key, names)} --help lists them all.")
-        values[name] = convert(options[name], value)
-    return values
+    own = ((_own_name(key, schemas), value) for key, value in given.items())
+    return {name: convert(options[name], value) for name, value in own}
+
+
+def from_file(saved: Mapping[str, Any], schemas: Sequence[type]) -> dict[str, Any]:
+    """Options that an older version may have written, under their present names; removed ones at their default are dropped."""
+    former = {old: name for name, entry in schema_fields(schemas).items() for old in entry.formerly}
+    gone = _removed(tuple(schemas))
+    return {
+        former.get(key, key): value
+        for key, value in saved.items()
+        if key not in gone or _plain(value) != _plain(gone[key].default)
+    }
 
 
 def as_words(options: Mapping[str, Any]) -> list[str]:
@@ -128,21 +132,33 @@ def _word(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
-def parse_argv(argv: Sequence[str] | None, schemas: Sequence[type], program: str, about: str) -> dict[str, Any]:
+def parse_argv(
+    argv: Sequence[str] | None,
+    schemas: Sequence[type],
+    program: str,
+    about: str,
+    examples: Sequence[str] = (),
+    shown: Callable[[Mapping[str, Any]], Sequence[Option]] | None = None,
+) -> dict[str, Any]:
     """Read a command line (None: this process's). Returns only what was written, by canonical name, typed and checked.
 
     Understood: --a-b, --a_b, --flag value, --flag=value, key=value, aliases; switches --x, --x false, --no-x; lists
-    --classes 0 2 3 or 0,2,3 (a repeated list grows). -h prints the grouped help and exits with 0. Raises UserError.
+    --classes 0 2 3 or 0,2,3. The last of two equal options wins, except that a repeated list grows. -h prints the grouped
+    help and exits with 0; `shown` picks from the other options what it lists, `--help all` lists all. Raises UserError.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     options = schema_fields(schemas)
-    if any(word in {"-h", "--help"} for word in words):
-        print(help_text(options.values(), program, about), end="")
+    asked = next((word for word in words if word in {"-h", "--help"}), None)
+    if asked is not None:
+        where = words.index(asked)
+        every = words[where + 1 : where + 2] == ["all"]
+        rest = words[:where] + words[where + 1 + every :]
+        listed = [*options.values()] if shown is None or every else shown(parse_argv(rest, schemas, program, about))
+        print(help_text(listed, program, about, examples, partial=shown is not None and not every), end="")
         raise SystemExit(0)
-    names = _spellings(options)
     given: dict[str, Any] = {}
     while words:
-        name, value = _take(words, options, names)
+        name, value = _take(words, schemas)
         value = convert(options[name], value)
         given[name] = (*(given.get(name) or ()), *value) if options[name].many and value is not None else value
     return given
@@ -153,27 +169,53 @@ def _spelt(key: str) -> str:
     return key.lstrip("-").replace("-", "_")
 
 
-def _spellings(options: Mapping[str, Option]) -> dict[str, str]:
+@functools.cache
+def _names(schemas: tuple[type, ...]) -> Mapping[str, str]:
     """Every spelling of every option -> its name."""
-    aliases = {alias: name for name, entry in options.items() for alias in entry.aliases}
-    return {**aliases, **{name: name for name in options}}
+    options = schema_fields(schemas)
+    others = {word: name for name, entry in options.items() for word in (*entry.aliases, *entry.formerly)}
+    return {**others, **{name: name for name in options}}
 
 
-def _take(words: list[str], options: Mapping[str, Option], names: Mapping[str, str]) -> tuple[str, Any]:
+@functools.cache
+def _removed(schemas: tuple[type, ...]) -> Mapping[str, Removed]:
+    """Options that schemas no longer have, by name: their class attribute `removed`."""
+    return {name: entry for schema in schemas for name, entry in getattr(schema, "removed", {}).items()}
+
+
+def _own_name(key: str, schemas: Sequence[type]) -> str:
+    """The name of the option with this spelling. Raises UserError where there is none, or none any more."""
+    names, removed, spelt = _names(tuple(schemas)), _removed(tuple(schemas)), _spelt(key)
+    name = names.get(spelt)
+    if name is None and spelt in removed:
+        raise UserError(f"option {key}: it is no longer there. {removed[spelt].instead}")
+    if name is None:
+        near = suggestion(spelt, names).replace("_", "-")
+        raise UserError(f"option {key}: there is no such option.{near} --help lists them.")
+    if spelt in schema_fields(schemas)[name].formerly:
+        _note(f"--{spelt} is now --{name}".replace("_", "-"))
+    return name
+
+
+@functools.cache
+def _note(text: str) -> None:
+    """Say it on stderr, once."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+def _take(words: list[str], schemas: Sequence[type]) -> tuple[str, Any]:
     """Take one option and its value off the front of the words."""
+    options, names = schema_fields(schemas), _names(tuple(schemas))
     word = words.pop(0)
     key, equals, value = word.partition("=")
     if not word.startswith("--") and not equals:
         hint = f" Did you mean --{word.lstrip('-')}?" if _spelt(word) in names else ""
         raise UserError(f"{word!r} on the command line belongs to no option; write --name value or name=value.{hint}")
-    name = names.get(_spelt(key))
-    if name is None and _spelt(key).startswith("no_") and not equals:
+    if _spelt(key) not in names and _spelt(key).startswith("no_") and not equals:
         switch = names.get(_spelt(key)[3:])
         if switch is not None and options[switch].kind is bool:
             return switch, False
-    if name is None:
-        near = suggestion(_spelt(key), names).replace("_", "-")
-        raise UserError(f"option {key}: there is no such option.{near} --help lists them all.")
+    name = _own_name(key, schemas)
     return name, value if equals else _following(options[name], key, words, names)
 
 

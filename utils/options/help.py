@@ -10,17 +10,26 @@ from typing import Any
 
 from utils.options.types import Option, range_text
 
+REQUIRED = "required"
 
-def help_text(options: Iterable[Option], program: str, about: str) -> str:
-    """The whole --help page: use, purpose, then each group of options with defaults, in order of declaration."""
-    width = min(max(shutil.get_terminal_size().columns, 60), 120)
+
+def help_text(
+    options: Iterable[Option], program: str, about: str, examples: Iterable[str] = (), partial: bool = False
+) -> str:
+    """The whole --help page: use, purpose, each group of options with defaults in order of declaration, and examples.
+
+    partial: whether there are options that the page does not show.
+    """
+    width = min(max(shutil.get_terminal_size().columns, 60), 100)
     groups: dict[str, list[Option]] = {}
     for option in options:
         groups.setdefault(option.group, []).append(option)
     parts = [f"usage: {program} [--option value | option=value ...]", textwrap.fill(about, width)]
     for title, members in groups.items():
         parts.append("\n".join([f"{title}:", *(_entry(option, width) for option in members)]))
-    parts.append("-h, --help shows this page. Dashes and underscores are alike; --no-X turns a switch off.")
+    parts += ["\n".join(["Examples:", *(f"  {line}" for line in examples)])] if examples else []
+    notes = "--help all lists every option. " * partial
+    parts.append(textwrap.fill(f"{notes}Dashes and underscores are alike; --no-X turns a switch off.", width))
     return "\n\n".join(parts) + "\n"
 
 
@@ -28,9 +37,11 @@ def _entry(option: Option, width: int) -> str:
     """One option of the page: its flags, then its help, indented."""
     flags = ", ".join([option.flag, *("--" + alias.replace("_", "-") for alias in option.aliases)])
     head = f"  {flags} {_placeholder(option)}".rstrip()
+    indent = " " * 30
     body = textwrap.wrap(
-        f"{option.help} {_facts(option)}".strip(), width, initial_indent=" " * 30, subsequent_indent=" " * 30
-    )
+        f"{option.help} {_facts(option)}".strip(), width, initial_indent=indent, subsequent_indent=indent,
+        break_on_hyphens=False,
+    )  # fmt: skip
     if body and len(head) < 29:
         body[0] = head + body[0][len(head) :]
         return "\n".join(body)
@@ -47,9 +58,9 @@ def _placeholder(option: Option) -> str:
 
 
 def _facts(option: Option) -> str:
-    """'(default: ...; range or choices)'."""
-    facts = [f"default: {shown_default(option.default)}", *filter(None, [limits(option)])]
-    return f"({'; '.join(facts)})"
+    """'(range or choices; default: ...)'."""
+    default = "required" if option.default_text == REQUIRED else f"default: {default_text(option)}"
+    return f"({'; '.join(filter(None, [limits(option), default]))})"
 
 
 def limits(option: Option) -> str:
@@ -59,21 +70,31 @@ def limits(option: Option) -> str:
     return range_text(option.low, option.high).strip()
 
 
-def shown_default(value: Any) -> str:
-    """A default as a user would write it."""
+def default_text(option: Option) -> str:
+    """The default as a user would write it, or what the option says that it stands for."""
+    return _written(option.default) if option.default_text is None else option.default_text
+
+
+def _written(value: Any) -> str:
+    """A value as a user would write it."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
         return " ".join(str(item) for item in value) or "none"
-    return str(value) if str(value) else "''"
+    return str(value) or "none"
 
 
 def table_text(options: Iterable[Option]) -> str:
-    """A Markdown table of the options: flag, default, range or choices, meaning."""
-    rows = ["| option | default | range | what it does |", "|---|---|---|---|"]
-    for option in options:
-        cells = [f"`{option.flag}`", f"`{shown_default(option.default)}`", limits(option), option.help]
+    """A Markdown table of the options, with a row per group: flag, default, range or choices, meaning."""
+    rows, listed = ["| option | default | range | what it does |", "|---|---|---|---|"], list(options)
+    several, group = len({option.group for option in listed}) > 1, None
+    for option in listed:
+        if several and option.group != group:
+            rows.append(f"| **{option.group}** | | | |")
+        group = option.group
+        default = f"`{default_text(option)}`" if option.default_text is None else option.default_text
+        cells = [f"`{option.flag}`", default, limits(option), option.help]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"

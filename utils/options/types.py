@@ -8,7 +8,7 @@ import types
 import typing
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from utils.errors import UserError, suggestion
 
@@ -16,11 +16,18 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 
 
-class Group(typing.NamedTuple):
+class Group(NamedTuple):
     """A heading of --help and of the documentation. tasks: what its options serve unless they say otherwise; empty: all."""
 
     title: str
     tasks: tuple[str, ...] = ()
+
+
+class Removed(NamedTuple):
+    """An option that is no longer there: the default it had, and what to do instead, as a sentence."""
+
+    default: Any
+    instead: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +48,8 @@ class Option:
     metavar: str | None = None
     bare: str | None = None
     tasks: tuple[str, ...] = ()
+    formerly: tuple[str, ...] = ()
+    default_text: str | None = None
 
     @property
     def flag(self) -> str:

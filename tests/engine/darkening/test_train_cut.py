@@ -14,7 +14,7 @@ from safetensors import safe_open
 from engine.darkening.darkener import load_generator
 from engine.darkening.networks import Trio
 from engine.darkening.train_cut import cuts, means, rate_share
-from engine.options.prepare_darkener import TrainDarkenerOptions
+from engine.options.prepare import TrainDarkenerOptions
 from engine.preparation import prepare
 from utils.errors import UserError
 
