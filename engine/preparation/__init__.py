@@ -102,8 +102,8 @@ def prepare(command: str, **options: Any) -> Any:
     Raises UserError for an unknown command or option, and whatever the command raises.
     """
     chosen = _find(command)
-    (given,) = build([_load(chosen.options)], options)
-    return _load(chosen.run)(given)
+    (given,) = build([load(chosen.options)], options)
+    return load(chosen.run)(given)
 
 
 def prepare_argv(argv: Sequence[str] | None = None) -> Any:
@@ -116,7 +116,7 @@ def prepare_argv(argv: Sequence[str] | None = None) -> Any:
     chosen = _find(name)
     if chosen.first and rest and not rest[0].startswith("-") and "=" not in rest[0]:
         rest.insert(0, f"--{chosen.first}")
-    given = parse_argv(rest, [_load(chosen.options)], f"prepare.py {name}", chosen.about)
+    given = parse_argv(rest, [load(chosen.options)], f"prepare.py {name}", chosen.about)
     return prepare(name, **given)
 
 
@@ -139,6 +139,7 @@ def _find(name: str) -> Command:
     return COMMANDS[name]
 
 
-def _load(spot: str) -> Any:
+def load(spot: str) -> Any:
+    """What 'module:name' names."""
     module, _, attribute = spot.partition(":")
     return getattr(importlib.import_module(module), attribute)

@@ -244,9 +244,9 @@ def _is_value(words: list[str], names: Mapping[str, str]) -> bool:
     return not (equals and _spelt(key) in names)
 
 
-def markdown_table(schema: type) -> str:
-    """The options of one schema as a Markdown table, for the documentation."""
-    return table_text(schema_fields([schema]).values())
+def markdown_table(*schemas: type) -> str:
+    """The options of the schemas as a Markdown table, for the documentation."""
+    return table_text(schema_fields(schemas).values())
 
 
 def as_dict(*instances: Any) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from models.detector import build
 from tests.engine.tiny import NETWORK
 from utils.errors import UserError
 from utils.options import build as build_options
-from utils.options import markdown_table
 
 GREY, BRIGHT = 100, 250
 
@@ -177,9 +176,3 @@ def test_the_script_opens_it_for_every_network(tmp_path: Path, make_image: Any, 
         ((_, _, image, boxes),) = stream(detector=runner, source=str(img))
         assert image.shape == (70, 150, 3) and 0 < len(boxes) <= 50 and runner.tiles == [6]
         assert (boxes[:, :4] >= 0).all() and (boxes[:, 2] <= 150).all() and (boxes[:, 3] <= 70).all()
-
-
-def test_the_page_lists_every_option(root: Path) -> None:
-    text = (root / "docs/scripts/detect.md").read_text(encoding="utf-8")
-    table = text.partition("<!-- options -->\n")[2].partition("<!-- end of options -->")[0]
-    assert table.strip() == markdown_table(DetectOptions).strip()

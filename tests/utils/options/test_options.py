@@ -189,13 +189,82 @@ def test_help_groups_options_and_states_defaults(capsys):
     assert page.index("Training:\n") < page.index("General:\n") < page.index("WiiD:\n")
     for words in (
         "--batch-size, --batch N",
-        "default: 0.3; from 0.0 to 1.0",
+        "from 0.0 to 1.0; default: 0.3",
         "off | box | saliency",
         "[TEXT]",
         "--weights FILE",
     ):
         assert words in page
     assert max(map(len, page.splitlines())) <= 100
+
+
+def shown(given):
+    return [entry for name, entry in options.schema_fields([Training]).items() if name in {"epochs", *given}]
+
+
+@pytest.mark.parametrize(
+    ("line", "listed", "missing"),
+    [
+        ("--help", {"--epochs"}, {"--device", "--back-ratio"}),
+        ("-h --device cpu", {"--epochs", "--device"}, {"--back-ratio"}),
+        ("--device cpu --help", {"--epochs", "--device"}, {"--back-ratio"}),
+        ("--help all", {"--epochs", "--device", "--back-ratio"}, set()),
+    ],
+)
+def test_help_lists_what_the_other_options_choose(capsys, line, listed, missing):
+    with pytest.raises(SystemExit):
+        options.parse_argv(line.split(), SCHEMAS, "train.py", "Train.", ["python train.py --epochs 3"], shown)
+    page = capsys.readouterr().out
+    assert all(f"  {flag} " in page for flag in listed) and not any(flag in page for flag in missing)
+    assert "Examples:\n  python train.py --epochs 3\n" in page
+    assert ("--help all lists every option" in page) == ("all" not in line)
+
+
+def test_defaults_that_stand_for_something_else():
+    @dataclass(frozen=True)
+    class Schema:
+        weights: Path | None = option(None, "checkpoint", default_text="required")
+        device: str = option("", "device", default_text="auto")
+        name: str = option("", "name")
+
+    page = options.help_text(options.schema_fields([Schema]).values(), "x.py", "")
+    assert all(text in page for text in ("checkpoint (required)", "device (default: auto)", "name (default: none)"))
+    assert options.markdown_table(Schema).splitlines()[2:] == [
+        "| `--weights` | required |  | checkpoint |",
+        "| `--device` | auto |  | device |",
+        "| `--name` | `none` |  | name |",
+    ]
+
+
+@dataclass(frozen=True)
+class Changed:
+    reference: str = option("", "reference images", formerly=("favoured",))
+    removed = {"turns": options.Removed("", "Use --reference."), "shallow": options.Removed("rest", "Leave it out.")}
+
+
+def test_a_former_name_works_with_one_note(capsys):
+    options._note.cache_clear()
+    assert options.build([Changed], {"favoured": "a"}) == (Changed("a"),)
+    assert options.parse_argv(["--favoured", "a"], [Changed], "x.py", "") == {"reference": "a"}
+    assert capsys.readouterr().err == "note: --favoured is now --reference\n"
+
+
+def test_a_removed_option_says_what_to_do_instead():
+    with pytest.raises(UserError, match="option --turns: it is no longer there. Use --reference."):
+        options.parse_argv(["--turns", "UC"], [Changed], "x.py", "")
+    with pytest.raises(UserError, match="option shallow: it is no longer there. Leave it out."):
+        options.build([Changed], {"shallow": "train"})
+
+
+def test_options_of_an_older_file_are_read_under_their_present_names(capsys):
+    saved = {"favoured": "a", "turns": "", "shallow": "train"}
+    assert options.from_file(saved, [Changed]) == {"reference": "a", "shallow": "train"}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_markdown_table_has_a_row_per_group():
+    lines = options.markdown_table(Training, Method).splitlines()
+    assert [line for line in lines if "**" in line] == [f"| **{g}** | | | |" for g in ("Training", "General", "WiiD")]
 
 
 def test_markdown_table():
