@@ -26,72 +26,77 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "darken": Command(
-        "Make the dark partner of any image set: by a physical low-light model, or by one that learned it.",
+        "Darken images: by a physical low-light model or a learned translator.",
         "engine.options.prepare:DarkenOptions",
         "engine.preparation.darken:darken",
     ),
     "train-darkener": Command(
-        "Train CUT on days and nights that are not paired, to darken images with it.",
+        "Train the day-to-night translator (CUT) on unpaired day and night images.",
         "engine.options.prepare:TrainDarkenerOptions",
         "engine.darkening.train_cut:train_darkener",
     ),
     "degrade": Command(
-        "Make a degraded copy of a labelled set: COCO-d, smaller, noisy, blurred, fog, night, and more.",
+        "Write a degraded copy of a labelled data set: COCO-d, noise, blur, fog, night, ...",
         "engine.options.prepare:DegradeOptions",
         "engine.preparation.degrade:degrade",
         first="recipe",
     ),
     "enhance": Command(
-        "Make a brightened copy of dark images: by Zero-DCE, CLAHE or gamma.",
+        "Brighten dark images: by Zero-DCE, CLAHE or gamma.",
         "engine.options.prepare:EnhanceOptions",
         "engine.preparation.enhance:enhance",
     ),
     "train-enhancer": Command(
-        "Train Zero-DCE on dark images alone: no labels, no pairs.",
+        "Train Zero-DCE on dark images; needs no labels or pairs.",
         "engine.options.prepare:TrainEnhancerOptions",
         "engine.enhancement.train:train_enhancer",
     ),
     "synthetic": Command(
-        "Draw a synthetic data set, such as demo-night: labelled images that need no download.",
+        "Render a synthetic data set, such as demo-night: labelled images without a download.",
         "engine.options.prepare:SyntheticOptions",
         "engine.preparation.datasets:synthetic",
         first="name",
     ),
     "clip": Command(
-        "Film a synthetic street at night.",
+        "Render a synthetic night video of a street.",
         "engine.options.prepare:ClipOptions",
         "engine.preparation.datasets:clip",
     ),
     "convert": Command(
-        "Bring a published data set (VOC, COCO, Cityscapes, URPC2020, ...) into the YOLO layout.",
+        "Convert a published data set (VOC, COCO, Cityscapes, URPC2020, ...) to the YOLO layout.",
         "engine.options.prepare:ConvertOptions",
         "engine.preparation.datasets:convert",
         first="name",
     ),
     "slice": Command(
-        "Cut a labelled set of large images into tiles.",
+        "Slice a labelled data set of large images into tiles.",
         "engine.options.prepare:SliceOptions",
         "engine.preparation.slice:slice_set",
         first="data",
     ),
     "favour": Command(
-        "Pick the images of a labelled set on which a detector does well: a favoured set for LCP.",
+        "Select the images on which a detector does well: the favoured set of LCP.",
         "engine.options.prepare_favour:FavourOptions",
         "engine.preparation.select:favour",
     ),
     "teacher": Command(
-        "Let a frozen CLIP look at every object of a training set once: the soft labels of RichSem.",
+        "Cache CLIP embeddings of a training set's objects: the soft labels of RichSem.",
         "engine.options.prepare_teacher:TeacherOptions",
         "engine.preparation.soft_labels:teacher",
         first="data",
     ),
     "explain-assignment": Command(
-        "Draw which feature points train which object of one image: the stock rule beside RFLA.",
+        "Draw which anchor points train which object: Ultralytics' assigner beside RFLA.",
         "engine.options.prepare_explain:ExplainOptions",
         "engine.preparation.show_assignment:explain",
     ),
 }
 
+EXAMPLES = (
+    "python prepare.py synthetic demo-fog",
+    "python prepare.py convert voc --source VOCdevkit --out datasets/voc",
+    "python prepare.py darken --source datasets/voc/images/train --out datasets/voc/images/train_night",
+)
 OLD_NAMES = {"world": "synthetic"}
 """Former names of commands, which keep working."""
 
@@ -125,7 +130,8 @@ def overview() -> str:
     width = max(map(len, COMMANDS)) + 2
     rows = "\n".join(f"  {name:<{width}}{command.about}" for name, command in COMMANDS.items())
     usage = "usage: python prepare.py COMMAND [--option value ...]"
-    return f"{usage}\n\n{rows}\n\nprepare.py COMMAND --help lists a command's options."
+    examples = "\n".join(f"  {line}" for line in EXAMPLES)
+    return f"{usage}\n\n{rows}\n\nExamples:\n{examples}\n\nprepare.py COMMAND --help lists a command's options."
 
 
 def _find(name: str) -> Command:
