@@ -34,7 +34,7 @@ class Weights:
 
 
 def load_weights(path: str | Path, trust: bool = False) -> Weights:
-    """Read weights; no code in the file is run unless `trust`, which unpickles the ordinary way and says so.
+    """Read weights; no code in the file is run unless `trust`, which unpickles it and says so.
 
     The kind is told from the content, not from the name. Raises UserError if the file is missing, holds no weights, is
     damaged, or asks for something that can act (with the name it asked for).
@@ -92,11 +92,11 @@ def _parse(text: str) -> Any:
 
 
 def _load_trusted(path: Path) -> Any:
-    LOGGER.warning("%s: loaded the ordinary way, as --trust asks: code in the file runs.", path)
+    LOGGER.warning("%s: unpickling with --trust: code in the file is executed", path)
     try:
         return torch.load(path, map_location="cpu", weights_only=False)  # noqa: S614  what the user asked for
     except ModuleNotFoundError as problem:
-        raise UserError(f"{path}: the ordinary way needs the module {problem.name!r}; leave --trust off.") from None
+        raise UserError(f"{path}: unpickling needs the module {problem.name!r}; leave --trust off.") from None
 
 
 def _from_content(path: Path, content: Any) -> Weights:
