@@ -11,17 +11,20 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-ENTRIES = {
-    "train": "engine.training.api:train",
-    "validate": "engine.evaluation.api:validate",
-    "detect": "engine.inference.api:detect",
-    "export": "engine.exporters.detector:export",
-    "compare": "engine.comparison.api:compare",
+ENTRIES = {  # public name -> the module that has it
+    "train": "engine.training.api",
+    "validate": "engine.evaluation.api",
+    "detect": "engine.inference.api",
+    "stream": "engine.inference.api",
+    "export": "engine.exporters.detector",
+    "compare": "engine.comparison.api",
+    "prepare": "engine.preparation",
+    "load_detector": "engine.checkpoint",
+    "Predictor": "engine.inference.predictor",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in ENTRIES:
         raise AttributeError(f"module 'engine' has no attribute '{name}'")
-    module, _, attribute = ENTRIES[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return getattr(importlib.import_module(ENTRIES[name]), name)

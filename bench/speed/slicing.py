@@ -18,9 +18,9 @@ import torch
 from bench.speed.timing import alternate, report, table
 from data.synthetic.aerial.scene import image_from_above
 from engine.checkpoint import load_detector
-from engine.inference.backends import TorchNetwork
-from engine.inference.predictor import Runner
-from engine.inference.sliced import SlicedRunner, Tiling
+from engine.inference.backends import TorchBackend
+from engine.inference.predictor import Predictor
+from engine.inference.sliced import SlicedPredictor, Tiling
 
 GOAL = 0.85  # of the throughput of ready batches
 
@@ -32,23 +32,23 @@ def make_image(height: int, width: int) -> np.ndarray:
     return np.ascontiguousarray(np.tile(piece[..., ::-1], (down, across, 1))[:height, :width])
 
 
-def make_runner(weights: Path, imgsz: int, tiles: list[np.ndarray], each: int) -> Runner:
+def make_runner(weights: Path, imgsz: int, tiles: list[np.ndarray], each: int) -> Predictor:
     """A detector that keeps about `each` boxes of a tile: the threshold is taken from a first look at some tiles."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = TorchNetwork(load_detector(weights, device)[0], device)
+    network = TorchBackend(load_detector(weights, device)[0], device)
     scores = network(tiles[:4])[:, 4:].amax(1)  # (4, boxes)
     threshold = float(scores.topk(8 * each, 1).values[:, -1].mean())  # most of these are suppressed
-    return Runner(network, imgsz=(imgsz, imgsz), conf=threshold)
+    return Predictor(network, imgsz=(imgsz, imgsz), conf=threshold)
 
 
-def candidates(options: argparse.Namespace) -> tuple[dict[str, Callable[[], object]], SlicedRunner]:
+def candidates(options: argparse.Namespace) -> tuple[dict[str, Callable[[], object]], SlicedPredictor]:
     """The two ways, and the sliced one's counters."""
     image, tiling = make_image(options.height, options.width), Tiling(options.slice, batch=options.batch)
     windows = tiling.windows(options.height, options.width).tolist()
     tiles = [np.ascontiguousarray(image[y1:y2, x1:x2]) for x1, y1, x2, y2 in windows]
     ready, sliced = (make_runner(options.weights, options.slice, tiles, options.boxes) for _ in range(2))
     batches = [tiles[start : start + options.batch] for start in range(0, len(tiles), options.batch)]
-    cut = SlicedRunner(sliced, tiling)
+    cut = SlicedPredictor(sliced, tiling)
     return {"ready": lambda: [ready(batch) for batch in batches], "sliced": lambda: cut([image])}, cut
 
 

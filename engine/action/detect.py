@@ -19,12 +19,12 @@ from engine.action.evaluation import Enhance, probabilities
 from engine.action.timeline import Seen, Timeline, Watcher
 from engine.checkpoint.action import TASK, ClipClassifier, load_clip_classifier
 from engine.enhancement.enhancer import enhancer_of
-from engine.inference.api import DetectResult, finish, open_feed, run_folder
+from engine.inference.api import DetectResult, finish, open_reader, run_folder
 from engine.inference.display import open_window
-from engine.inference.frame_reader import Feed
-from engine.inference.sources import Item, Plan, plan
-from engine.inference.worker import Background
-from engine.inference.writers import DEFAULT_RATE, Looks, Outputs, Writer, class_name
+from engine.inference.frame_reader import FrameReader
+from engine.inference.sources import Source, SourcePlan, plan_sources
+from engine.inference.worker import WorkerThread
+from engine.inference.writers import DEFAULT_RATE, DrawStyle, Outputs, Writer, class_name
 from engine.options.detect import DetectOptions
 from engine.tasks import check_meaning
 from engine.training.distributed import pick_device
@@ -44,31 +44,31 @@ def detect(**options: Any) -> DetectResult:
     given = canonical(options, [DetectOptions])
     check_meaning(given, [DetectOptions], TASK)
     (chosen,) = build([DetectOptions], given)
-    sources = plan(chosen.source)
+    sources = plan_sources(chosen.source)
     _refuse_images(sources)
     classifier, names = _classifier(chosen)
     classify = Classifying(classifier, names, enhancer_of(chosen, pick_device(chosen.device)), chosen.half)
     result = DetectResult(None if chosen.nosave and not chosen.save_csv else run_folder(chosen, sources))
-    looks = Looks(names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf)
-    timelines: dict[Item, Timeline] = {}
+    style = DrawStyle(names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf)
+    timelines: dict[Source, Timeline] = {}
     started = time.perf_counter()
     try:
-        with stopped_by_sigterm(), open_feed(sources, chosen) as feed:
-            _run(feed, classify, looks, chosen, result, timelines)
+        with stopped_by_sigterm(), open_reader(sources, chosen) as reader:
+            _run(reader, classify, style, chosen, result, timelines)
     except KeyboardInterrupt:
         print(f"stopped after {result.frames} frames")
         _report(timelines, names, result, time.perf_counter() - started)
         raise
     _report(timelines, names, result, time.perf_counter() - started)
-    finish(result, feed, sources)
+    finish(result, reader, sources)
     return result
 
 
-def _refuse_images(sources: Plan) -> None:
+def _refuse_images(sources: SourcePlan) -> None:
     """Raise UserError where a source is an image: nothing moves in it."""
     still = next((item for item in sources.items if item.kind == "image"), None)
     if still is not None:
-        raise UserError(f"--source {still.shown}: is an image, and actions are seen in videos. Name videos or streams.")
+        raise UserError(f"--source {still.label}: is an image, and actions are seen in videos. Name videos or streams.")
 
 
 def _classifier(options: DetectOptions) -> tuple[ClipClassifier, dict[int, str]]:
@@ -116,66 +116,68 @@ class Classifying:
 
 
 def _run(
-    feed: Feed, classify: Classifying, looks: Looks, options: DetectOptions, result: DetectResult,
-    timelines: dict[Item, Timeline],
+    reader: FrameReader, classify: Classifying, style: DrawStyle, options: DetectOptions, result: DetectResult,
+    timelines: dict[Source, Timeline],
 ) -> None:  # fmt: skip
     """Every frame through the classifier, window and writer; `timelines` grow along."""
     window = open_window() if options.view_img else None
     outputs = Outputs(not options.nosave, table=options.save_csv)
-    writer = Writer(result.save_dir or Path(), outputs, looks, together=feed.plan.together, rate=1 / options.vid_stride)
-    with closing(window) if window else nullcontext(), closing(writer), Background(writer.save) as saver:
-        for seen in _labelled(feed, classify, options.vid_stride):
+    writer = Writer(
+        result.save_dir or Path(), outputs, style, together=reader.plan.together, rate=1 / options.vid_stride
+    )
+    with closing(window) if window else nullcontext(), closing(writer), WorkerThread(writer.save) as saver:
+        for seen in _labelled(reader, classify, options.vid_stride):
             frame, result.frames = seen.frame, result.frames + 1
             timeline = timelines.setdefault(frame.item, Timeline(frame.fps or DEFAULT_RATE))
             timeline.add(seen)
             rows = np.array([[0, 0, frame.image.shape[1], frame.image.shape[0], seen.confidence, seen.label]])
-            drawn = timeline.paint(looks(frame.image, rows), frame.total) if window or outputs.images else None
+            drawn = timeline.paint(style(frame.image, rows), frame.total) if window or outputs.images else None
             if outputs.any:
                 saver.put(frame, rows, drawn)
             if window and drawn is not None and not window.show(frame.item.title, drawn, still=False):
                 return
 
 
-def _labelled(feed: Feed, classify: Classifying, stride: int) -> Iterator[Seen]:
+def _labelled(reader: FrameReader, classify: Classifying, stride: int) -> Iterator[Seen]:
     """Every frame with its label; prints a line per clip. A video's last frames are settled when another begins.
 
     Ctrl-C settles what was seen until then.
     """
     shape = classify.shape
     shape = ClipShape(shape.frames, max(1, round(shape.interval / stride)), shape.size)  # as many seconds as before
-    watchers: dict[Item, Watcher] = {}
+    watchers: dict[Source, Watcher] = {}
     interrupt = None
     try:
-        for frame in chain.from_iterable(feed):
-            if not feed.plan.together:
+        for frame in chain.from_iterable(reader):
+            if not reader.plan.together:
                 for other in [item for item in watchers if item != frame.item]:
-                    yield from _told(watchers.pop(other).rest(), classify, feed)
+                    yield from _told(watchers.pop(other).rest(), classify, reader)
             watcher = watchers.setdefault(frame.item, Watcher(classify, shape))
-            yield from _told(watcher.add(frame), classify, feed)
+            yield from _told(watcher.add(frame), classify, reader)
     except KeyboardInterrupt as problem:
         interrupt = problem
     for watcher in watchers.values():
-        yield from _told(watcher.rest(), classify, feed)
+        yield from _told(watcher.rest(), classify, reader)
     if interrupt is not None:
         raise interrupt
 
 
-def _told(settled: list[Seen], classify: Classifying, feed: Feed) -> list[Seen]:
+def _told(settled: list[Seen], classify: Classifying, reader: FrameReader) -> list[Seen]:
     """Frames that are settled now, after a line that says so."""
     if settled:
         first, last = settled[0].frame, settled[-1].frame
         kind = "video" if first.item.kind == "video" else "stream"
         numbers = f"{first.number}-{last.number}" + (f"/{first.total}" if first.total else "")
         name = class_name(classify.names, settled[0].label)
-        place = f"{kind} {first.item.order}/{len(feed.plan.items)} ({numbers}) {first.item.shown}"
+        place = f"{kind} {first.item.order}/{len(reader.plan.items)} ({numbers}) {first.item.label}"
         print(f"{place}: {name} {settled[0].confidence:.2f}, {classify.milliseconds:.1f}ms", flush=True)
     return settled
 
 
-def _report(timelines: Mapping[Item, Timeline], names: dict[int, str], result: DetectResult, seconds: float) -> None:
+def _report(timelines: Mapping[Source, Timeline], names: dict[int, str], result: DetectResult, seconds: float) -> None:
     """The timeline of each source, on screen and as a table; with its place in the plan where two are called the same."""
-    times = Counter(item.shown for item in timelines)
-    called = {item: item.shown if times[item.shown] == 1 else item.title for item in timelines}
+    times = Counter(item.label for item in timelines)
+    called = {item: item.label if times[item.label] == 1 else item.title for item in timelines}
     rows = [row for item, timeline in timelines.items() for row in timeline.rows(called[item], names)]
     result.detections = len(rows)
     for item, timeline in timelines.items():

@@ -18,6 +18,7 @@ from engine.evaluation.predictions import Settings
 from engine.evaluation.robustness import Plan, sweep, write
 from engine.evaluation.session import Subject, dataset_of, load_subject, measure, mention, present_splits, weights_of
 from engine.evaluation.writers import JsonWriter, Samples, TextWriter
+from engine.inference.stopwatch import STAGES
 from engine.options.val import ValOptions
 from engine.results import Report
 from engine.tasks import check_weights, entry
@@ -30,7 +31,6 @@ from utils.tables import save_csv, text_table
 
 WARM_UP = 5  # forward passes before time is taken
 IN_USE = 0.25  # confidence at which detectors are used: speed is measured there
-TIMES = ("preprocess", "inference", "postprocess")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _with_dashes(row: dict[str, Any], options: ValOptions) -> dict[str, Any]:
 
 def _times(report: Report) -> dict[str, float]:
     """Milliseconds per image by stage, and together."""
-    return {f"{name} ms": report.speed[name] for name in TIMES} | {"total ms": sum(report.speed.values())}
+    return {f"{name} ms": report.speed[name] for name in STAGES} | {"total ms": sum(report.speed.values())}
 
 
 def _speed(subject: Subject, save_dir: Path) -> ValResult:
@@ -191,6 +191,6 @@ def _study_texts(subject: Subject, save_dir: Path, rows: Sequence[dict[str, Any]
     weights = subject.options.weights.stem if subject.options.weights else "weights"
     for condition in conditions:
         name = subject.config.file.stem + (f"-{condition}" if len(conditions) > 1 else "")
-        values = np.array([[row[key] for key in (*METRICS, *TIMES)] for row in rows if row["condition"] == condition])
+        values = np.array([[row[key] for key in (*METRICS, *STAGES)] for row in rows if row["condition"] == condition])
         text = "".join(" ".join(f"{value:10.4g}" for value in line) + "\n" for line in values)
         atomic_write(save_dir / f"study_{name}_{weights}.txt", text.encode())

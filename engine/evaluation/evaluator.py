@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from engine.evaluation.class_frequency import LongTail
-from engine.evaluation.predictions import Network, Seen, Settings, Stopwatch, inference_state, whole_images
+from engine.evaluation.predictions import Network, Seen, Settings, inference_state, whole_images
 from engine.evaluation.sliced import Slicing, sliced_images
+from engine.inference.stopwatch import Stopwatch
 from engine.results import DetectionStats, ImageResult, Report
 from utils.metrics import PROTOCOLS
 from utils.metrics.streaming_ap import ProtocolMeter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from engine.inference.stopwatch import Stopwatch
 from engine.training.dataloader import workers_that_fit
 from utils.progress import progress as show_progress
 from utils.ultralytics_env import contain_ultralytics
@@ -22,8 +22,6 @@ contain_ultralytics()
 from ultralytics.nn.tasks import DetectionModel  # noqa: E402
 from ultralytics.utils import ops  # noqa: E402
 from ultralytics.utils.nms import non_max_suppression  # noqa: E402
-
-STAGES = ("preprocess", "inference", "postprocess")
 
 
 @dataclass(frozen=True)
@@ -61,27 +59,6 @@ class Seen:
     def original(self, boxes: Tensor) -> np.ndarray:
         """boxes (n, 4) in pixels of the original image, clipped to it."""
         return ops.scale_boxes(self.shape, boxes.clone(), self.shape, self.ratio_pad).cpu().numpy()
-
-
-class Stopwatch:
-    """Seconds spent in each stage (these three, or any that is named); waits for the accelerator before it reads the clock."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.seconds = dict.fromkeys(STAGES, 0.0)
-        self._wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to `stage`."""
-        self._wait()
-        start = time.perf_counter()
-        yield
-        self._wait()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
-
-    def per_image(self, images: int) -> dict[str, float]:
-        """Milliseconds per image by stage."""
-        return {stage: 1e3 * seconds / max(images, 1) for stage, seconds in self.seconds.items()}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from torch.utils.data import DataLoader
 from data.degradations.corruption_sets import Area, Corrupter, labels_of
 from data.degradations.recipes import image_seed
 from engine.evaluation.evaluator import Tally, resolution
-from engine.evaluation.predictions import Network, Settings, Stopwatch, images_of, inference_state, load
+from engine.evaluation.predictions import Network, Settings, images_of, inference_state, load
+from engine.inference.stopwatch import Stopwatch
 from engine.results import Report
 from utils.files import atomic_write
 from utils.plots import plot_heat_map

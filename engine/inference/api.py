@@ -1,7 +1,7 @@
 """The detection loop: `engine.detect(...)` behind detect.py, and `stream(...)` for programs that want the boxes.
 
-    from engine.inference.api import stream
-    for source, number, image, boxes in stream(weights="best.pt", source="rtsp://camera/1"):
+    import engine
+    for source, number, image, boxes in engine.stream(weights="best.pt", source="rtsp://camera/1"):
         ...   # image (H, W, 3) uint8 blue-green-red; boxes (n, 6) x1 y1 x2 y2 in pixels, confidence, class
 
 Three things overlap: sources are read ahead in threads, the detector runs here, results are drawn and written in one
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,11 +27,12 @@ from data.config import task_of
 from engine.enhancement.enhancer import chained, enhancer_of
 from engine.inference.capture import Frame
 from engine.inference.display import open_window
-from engine.inference.frame_reader import Feed
-from engine.inference.predictor import open_runner
-from engine.inference.sources import Plan, plan
-from engine.inference.worker import Background
-from engine.inference.writers import Looks, Outputs, Writer, class_name
+from engine.inference.factory import open_predictor
+from engine.inference.frame_reader import FrameReader
+from engine.inference.predictor import Preprocess
+from engine.inference.sources import SourcePlan, plan_sources
+from engine.inference.worker import WorkerThread
+from engine.inference.writers import DrawStyle, Outputs, Writer, class_name
 from engine.options.detect import DetectOptions
 from engine.tasks import DETECT, entry, task_of_weights
 from engine.training.distributed import pick_device
@@ -41,11 +42,9 @@ from utils.files import new_run_folder
 from utils.options import build
 from utils.signals import stopped_by_sigterm
 
-Preprocess = Callable[[np.ndarray], np.ndarray]
-
 
 class Detector(Protocol):
-    """What the loop asks of a detector; `engine.inference.predictor.Runner` is one."""
+    """What the loop asks of a detector; `engine.inference.predictor.Predictor` is one."""
 
     names: Mapping[int, str]
     shapes: list[tuple[int, int]]  # (height, width) of each image of the last call, as the network saw it
@@ -76,13 +75,13 @@ def stream(
     UserError for wrong options, and at the end where every source failed.
     """
     (chosen,) = build([DetectOptions], options)
-    sources = plan(chosen.source)
-    runner: Detector = detector or open_runner(chosen, _before(chosen, preprocess))
+    sources = plan_sources(chosen.source)
+    predictor: Detector = detector or open_predictor(chosen, _before(chosen, preprocess))
     result = DetectResult(None)
-    with open_feed(sources, chosen) as feed:
-        for frame, boxes in _detections(feed, runner, result):
-            yield frame.item.shown, frame.number, frame.image, boxes
-    finish(result, feed, sources)
+    with open_reader(sources, chosen) as reader:
+        for frame, boxes in _detections(reader, predictor, result):
+            yield frame.item.label, frame.number, frame.image, boxes
+    finish(result, reader, sources)
 
 
 def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = None, **options: Any) -> DetectResult:
@@ -97,22 +96,22 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
     if other is not None:
         found: DetectResult = other(**options)
         return found
-    sources = plan(chosen.source)
-    runner: Detector = detector or open_runner(chosen, _before(chosen, preprocess))
-    paint = view_of(runner) if chosen.show_crux else None
-    looks = Looks(runner.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf, paint)
+    sources = plan_sources(chosen.source)
+    predictor: Detector = detector or open_predictor(chosen, _before(chosen, preprocess))
+    paint = view_of(predictor) if chosen.show_crux else None
+    style = DrawStyle(predictor.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf, paint)
     outputs = Outputs(not chosen.nosave, chosen.save_txt, chosen.save_conf, chosen.save_csv, chosen.save_crop)
     result = DetectResult(run_folder(chosen, sources) if outputs.any else None)
-    started, spent = time.perf_counter(), dict(runner.spent)
+    started, spent = time.perf_counter(), dict(predictor.spent)
     try:
-        with stopped_by_sigterm(), open_feed(sources, chosen) as feed:
-            _run(feed, runner, looks, outputs, chosen, result)
+        with stopped_by_sigterm(), open_reader(sources, chosen) as reader:
+            _run(reader, predictor, style, outputs, chosen, result)
     except KeyboardInterrupt:
         print(f"stopped after {result.frames} frames" + (f"; results{_where(result)}" if result.save_dir else ""))
         raise
-    stages = {stage: seconds - spent[stage] for stage, seconds in runner.spent.items()}
+    stages = {stage: seconds - spent[stage] for stage, seconds in predictor.spent.items()}
     _summary(result, stages, time.perf_counter() - started)
-    finish(result, feed, sources)
+    finish(result, reader, sources)
     return result
 
 
@@ -135,50 +134,57 @@ def frame_line(frame: Frame, items: int, boxes: Tensor, detector: Detector, inde
     counts = Counter(class_name(detector.names, number) for number in sorted(boxes[:, 5].tolist()))
     found = [f"{count} {name}{'s' * (count > 1)}" for name, count in counts.items()] or ["(no detections)"]
     height, width = detector.shapes[index]
-    return f"{place} {frame.item.shown}: {height}x{width} {', '.join(found)}, {detector.milliseconds:.1f}ms"
+    return f"{place} {frame.item.label}: {height}x{width} {', '.join(found)}, {detector.milliseconds:.1f}ms"
 
 
 def _run(
-    feed: Feed, detector: Detector, looks: Looks, outputs: Outputs, options: DetectOptions, result: DetectResult
+    reader: FrameReader,
+    detector: Detector,
+    style: DrawStyle,
+    outputs: Outputs,
+    options: DetectOptions,
+    result: DetectResult,
 ) -> None:
     """Every frame through detector, window and writer."""
     window = open_window() if options.view_img else None
-    writer = Writer(result.save_dir or Path(), outputs, looks, together=feed.plan.together, rate=1 / options.vid_stride)
-    with closing(window) if window else nullcontext(), closing(writer), Background(writer.save) as saver:
-        for frame, boxes in _detections(feed, detector, result, show=True):
+    writer = Writer(
+        result.save_dir or Path(), outputs, style, together=reader.plan.together, rate=1 / options.vid_stride
+    )
+    with closing(window) if window else nullcontext(), closing(writer), WorkerThread(writer.save) as saver:
+        for frame, boxes in _detections(reader, detector, result, show=True):
             rows = boxes.numpy()
-            drawn = looks(frame.image, rows) if window else None
+            drawn = style(frame.image, rows) if window else None
             saver.put(frame, rows, drawn)
             if window and drawn is not None and not window.show(frame.item.title, drawn, frame.item.kind == "image"):
                 return
 
 
 def _detections(
-    feed: Feed, detector: Detector, result: DetectResult, show: bool = False
+    reader: FrameReader, detector: Detector, result: DetectResult, show: bool = False
 ) -> Iterator[tuple[Frame, Tensor]]:
     """Every frame with its boxes; `result` counts along, `show` prints a line each."""
-    for frames in feed:
+    for frames in reader:
         for index, (frame, boxes) in enumerate(zip(frames, detector([f.image for f in frames]), strict=True)):
             result.frames += 1
             result.detections += len(boxes)
             if show:
-                print(frame_line(frame, len(feed.plan.items), boxes, detector, index), flush=True)
+                print(frame_line(frame, len(reader.plan.items), boxes, detector, index), flush=True)
             yield frame, boxes
 
 
 @contextmanager
-def open_feed(sources: Plan, options: DetectOptions) -> Iterator[Feed]:
+def open_reader(sources: SourcePlan, options: DetectOptions) -> Iterator[FrameReader]:
     """The frames of the sources. OpenCV and FFmpeg keep their own remarks to themselves: ours say what matters."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        with Feed(sources, stride=options.vid_stride, retries=options.retries) as feed:
-            yield feed
+        with FrameReader(sources, stride=options.vid_stride, retries=options.retries) as reader:
+            yield reader
     finally:
         cv2.utils.logging.setLogLevel(before)
 
 
-def run_folder(options: DetectOptions, sources: Plan) -> Path:
+def run_folder(options: DetectOptions, sources: SourcePlan) -> Path:
     """The new folder of this run. Raises UserError where results would land among the sources."""
     folder = new_run_folder(options.project, options.name, options.exist_ok)
     homes = {Path(item.where).resolve().parent for item in sources.items if item.kind in {"image", "video"}}
@@ -203,9 +209,9 @@ def _where(result: DetectResult) -> str:
     return f" are in {result.save_dir}" if result.save_dir is not None else ""
 
 
-def finish(result: DetectResult, feed: Feed, sources: Plan) -> None:
+def finish(result: DetectResult, reader: FrameReader, sources: SourcePlan) -> None:
     """Report what failed. Raises UserError where nothing was read at all, or where every live source is lost."""
-    result.dead = feed.dead
+    result.dead = reader.dead
     reasons = [f"{name}: {reason}" for name, reason in result.dead]
     if len(result.dead) == len(sources.items) and (sources.live or not result.frames):
         if result.save_dir is not None and not result.frames:

@@ -20,7 +20,7 @@ from utils.ultralytics_env import contain_ultralytics
 contain_ultralytics()
 
 
-class Network(Protocol):
+class Backend(Protocol):
     """What the runner asks of a detector.
 
     `size` is (height, width) where the file is made for one size only. `overlaps` tells whether boxes of one object may
@@ -40,7 +40,7 @@ class Network(Protocol):
         ...
 
 
-class TorchNetwork:
+class TorchBackend:
     """An Ultralytics `DetectionModel`, fused for inference (which changes the model), in float16 on request."""
 
     size: tuple[int, int] | None = None
@@ -71,7 +71,7 @@ class TorchNetwork:
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
-        """See Network."""
+        """See Backend."""
         output = self.model(self._batch(images), **self.augment)
         return (output[0] if isinstance(output, (tuple, list)) else output).float()
 
@@ -84,7 +84,7 @@ class TorchNetwork:
         return (batch.half() if self.half else batch.float()) / 255
 
 
-class OnnxNetwork:
+class OnnxBackend:
     """A detector in an .onnx file, run by ONNX Runtime."""
 
     def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
@@ -108,13 +108,13 @@ class OnnxNetwork:
         self.single, self.size = _fixed(entry.shape)
 
     def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
-        """See Network."""
+        """See Backend."""
         blob = _blob(images).astype(self.type, copy=False)
         outputs = [self.session.run(None, {self.input: part})[0] for part in _parts(blob, self.single)]
         return torch.from_numpy(np.concatenate(outputs).astype(np.float32, copy=False))
 
 
-class DnnNetwork:
+class OpenCVBackend:
     """A detector in an .onnx file, run by OpenCV's network engine on the CPU (`--dnn`)."""
 
     def __init__(self, path: Path) -> None:
@@ -135,7 +135,7 @@ class DnnNetwork:
         self.single, self.size = _fixed([entry.dim_value or entry.dim_param for entry in shape])
 
     def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
-        """See Network."""
+        """See Backend."""
         outputs = []
         for part in _parts(_blob(images), self.single):
             self.net.setInput(part)
@@ -143,7 +143,7 @@ class DnnNetwork:
         return torch.from_numpy(np.concatenate(outputs))
 
 
-def load_network(weights: Path, options: Any) -> Network:
+def load_backend(weights: Path, options: Any) -> Backend:
     """The detector of a file, as the options of detect.py ask. Raises UserError where they do not go together."""
     device = pick_device(options.device)
     is_onnx = weights.suffix.lower() == ".onnx"
@@ -154,12 +154,12 @@ def load_network(weights: Path, options: Any) -> Network:
     if options.half and (is_onnx or device.type != "cuda"):
         print("note: --half needs a CUDA GPU and a PyTorch checkpoint; going on with the file's own precision")
     if is_onnx:
-        return DnnNetwork(weights) if options.dnn else OnnxNetwork(weights, device)
+        return OpenCVBackend(weights) if options.dnn else OnnxBackend(weights, device)
     from engine.checkpoint import load_detector
 
     model, _ = load_detector(weights, device, options.trust)
     chosen = {name: getattr(options, name) for name in ("half", "augment", "max_det", "end2end")}
-    return TorchNetwork(model, device, agnostic=options.agnostic_nms, **chosen)
+    return TorchBackend(model, device, agnostic=options.agnostic_nms, **chosen)
 
 
 def _blob(images: Sequence[np.ndarray]) -> np.ndarray:

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import cv2
 import numpy as np
 
-from engine.inference.sources import Item
+from engine.inference.sources import Source
 
 PATIENCE = 10.0  # seconds that an address may take to answer
 LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
@@ -53,7 +53,7 @@ class Capture(Protocol):
 class Frame:
     """One image of a source. `image` is (H, W, 3) uint8, blue-green-red."""
 
-    item: Item
+    item: Source
     image: np.ndarray = field(repr=False)
     number: int = 1  # in its source, from 1, frames that were passed over counted
     total: int = 0  # frames that the source says it has; 0 = not said
@@ -66,7 +66,7 @@ class SourceLost(Exception):
     """A source gave nothing, or nothing more. The message says why."""
 
 
-def open_capture(item: Item) -> Capture:
+def open_capture(item: Source) -> Capture:
     """Open a camera, video or stream with OpenCV; addresses get a time limit for connecting and for each frame."""
     if item.kind == "camera":
         return cv2.VideoCapture(int(item.where))
@@ -77,7 +77,7 @@ def open_capture(item: Item) -> Capture:
     return cv2.VideoCapture(item.where, cv2.CAP_FFMPEG, limits)
 
 
-def fetch(item: Item) -> bytes:
+def fetch(item: Source) -> bytes:
     """The bytes of an image, from disk or from an http(s) address. Raises SourceLost."""
     try:
         return b"".join(_chunks(item)) if "://" in item.where else Path(item.where).read_bytes()
@@ -86,7 +86,7 @@ def fetch(item: Item) -> bytes:
 
 
 @contextmanager
-def on_disk(item: Item, over: Callable[[], bool]) -> Iterator[Item]:
+def on_disk(item: Source, over: Callable[[], bool]) -> Iterator[Source]:
     """The item as a file: an address is fetched into a temporary one, since not every server lets a reader jump about.
 
     over: asked now and then; the fetching ends when it returns True. Raises SourceLost.
@@ -107,7 +107,7 @@ def on_disk(item: Item, over: Callable[[], bool]) -> Iterator[Item]:
         yield replace(item, where=str(path))
 
 
-def _chunks(item: Item) -> Iterator[bytes]:
+def _chunks(item: Source) -> Iterator[bytes]:
     """The content behind an http(s) address, in pieces. An answer shorter than it said is an error."""
     with urllib.request.urlopen(_request(item.where), timeout=PATIENCE) as answer:  # noqa: S310 - only http(s) comes here
         while chunk := answer.read(CHUNK):
@@ -126,7 +126,7 @@ def _request(address: str) -> urllib.request.Request:
     return request
 
 
-def read_image(item: Item) -> Iterator[Frame]:
+def read_image(item: Source) -> Iterator[Frame]:
     """The one frame of an image. Raises SourceLost where it is missing, cut off or no image."""
     data = fetch(item)
     try:
@@ -138,7 +138,7 @@ def read_image(item: Item) -> Iterator[Frame]:
     yield Frame(item, image)
 
 
-def read_video(item: Item, capture: Capture, stride: int = 1) -> Iterator[Frame]:
+def read_video(item: Source, capture: Capture, stride: int = 1) -> Iterator[Frame]:
     """Every `stride`-th frame of a video. Closes the capture in the end.
 
     Raises SourceLost where it cannot be opened, holds no frame, or breaks off well before the end that it states.
@@ -166,8 +166,8 @@ class LiveReader:
     that never opened is given up at once: it is not there. A source that states its length is a video, and ends.
     """
 
-    item: Item
-    opener: Callable[[Item], Capture] = open_capture
+    item: Source
+    opener: Callable[[Source], Capture] = open_capture
     stride: int = 1
     retries: int = 5
     wait: Callable[[float], bool] = threading.Event().wait  # seconds -> whether the run is over
@@ -189,7 +189,7 @@ class LiveReader:
                 raise SourceLost(f"{what}, and {failures - 1} further tries did not help" if failures > 1 else what)
             delay = min(2.0 ** (failures - 1), LONGEST_WAIT)
             tries = f"try {failures} of {self.retries}" if self.retries else f"try {failures}"
-            self.say(f"{self.item.shown}: {what}; {tries} to reconnect in {delay:.0f} s")
+            self.say(f"{self.item.label}: {what}; {tries} to reconnect in {delay:.0f} s")
             if self.wait(delay):
                 return
 

@@ -23,7 +23,7 @@ from engine.inference.capture import (
     read_image,
     read_video,
 )
-from engine.inference.sources import Item, Plan
+from engine.inference.sources import Source, SourcePlan
 
 AHEAD = 4  # frames decoded ahead
 POLL = 0.5  # seconds between looks at the keyboard: some systems let no Ctrl-C through a wait without a limit
@@ -32,29 +32,29 @@ POLL = 0.5  # seconds between looks at the keyboard: some systems let no Ctrl-C 
 class _Channel:
     """Frames of one thread on their way to the detector."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[Source]) -> None:
         self.items = items
         self.frames: deque[Frame] = deque()
         self.open = True
 
 
-class Feed:
+class FrameReader:
     """Iterate for lists of frames: one frame at a time, or, of a plan read together, one of each source that has news.
 
-    with Feed(plan("0")) as feed:
-        for frames in feed: ...
-    feed.dead   # what could not be read, and why
+    with FrameReader(plan_sources("0")) as reader:
+        for frames in reader: ...
+    reader.dead   # what could not be read, and why
 
     `opener`, `wait` and `clock` are seams for tests; `wait(seconds)` returns True when the run is over.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        plan: SourcePlan,
         *,
         stride: int = 1,
         retries: int = 5,
-        opener: Callable[[Item], Capture] = open_capture,
+        opener: Callable[[Source], Capture] = open_capture,
         wait: Callable[[float], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
         say: Callable[[str], None] = print,
@@ -66,7 +66,7 @@ class Feed:
         self.wait = wait or self._over.wait
         self._dead: list[tuple[int, str, str]] = []
         self._failure: BaseException | None = None
-        groups: list[Sequence[Item]] = [[item] for item in plan.items] if plan.together else [plan.items]
+        groups: list[Sequence[Source]] = [[item] for item in plan.items] if plan.together else [plan.items]
         self._channels = [_Channel(group) for group in groups]
         self._threads = [threading.Thread(target=self._run, args=(channel,), daemon=True) for channel in self._channels]
 
@@ -75,7 +75,7 @@ class Feed:
         """(source, reason) of what could not be read, or not to its end, in the plan's order."""
         return [(name, reason) for _, name, reason in sorted(self._dead)]
 
-    def __enter__(self) -> Feed:
+    def __enter__(self) -> FrameReader:
         for thread in self._threads:
             thread.start()
         return self
@@ -131,7 +131,7 @@ class Feed:
             channel.open = False
             self._news.notify_all()
 
-    def _read(self, item: Item, channel: _Channel) -> None:
+    def _read(self, item: Source, channel: _Channel) -> None:
         """Read one item to its end, or note why that was not possible."""
         try:
             with closing(self._frames(item)) as frames:
@@ -139,11 +139,11 @@ class Feed:
                     if not self._put(channel, frame):
                         return
         except SourceLost as problem:
-            self._dead.append((item.order, item.shown, str(problem)))
+            self._dead.append((item.order, item.label, str(problem)))
             if self.plan.together and any(other.open for other in self._channels if other is not channel):
-                self.say(f"{item.shown}: {problem}; the other sources go on")
+                self.say(f"{item.label}: {problem}; the other sources go on")
 
-    def _frames(self, item: Item) -> Generator[Frame, None, None]:
+    def _frames(self, item: Source) -> Generator[Frame, None, None]:
         """The frames of one item."""
         if item.problem:
             raise SourceLost(item.problem)

@@ -1,21 +1,16 @@
-"""From images to boxes: letterbox, network, suppression, and back to the image's own pixels."""
+"""From images to boxes: letterbox, network, NMS, and back to the image's own pixels."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from data.config import load_data
-from engine.inference.backends import Network, load_network
-from engine.inference.sliced import SlicedRunner, tiling_of
-from engine.options.detect import DetectOptions
-from utils.errors import UserError
-from utils.files import find_weights
+from engine.inference.backends import Backend
+from engine.inference.stopwatch import Stopwatch
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
@@ -23,7 +18,6 @@ contain_ultralytics()
 from ultralytics.utils.nms import non_max_suppression  # noqa: E402
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
-STAGES = ("pre-process", "inference", "suppression")
 BORDER = (114, 114, 114)  # the grey that images are padded with in training too
 
 
@@ -62,7 +56,7 @@ class Letterbox:
         return boxes
 
 
-class Runner:
+class Predictor:
     """A detector as a function of images.
 
     imgsz: (height, width) that images are fitted into, in pixels; a network made for one size keeps its own.
@@ -75,7 +69,7 @@ class Runner:
 
     def __init__(
         self,
-        network: Network,
+        network: Backend,
         *,
         imgsz: tuple[int, int] = (640, 640),
         conf: float = 0.25,
@@ -92,7 +86,8 @@ class Runner:
         self.classes = list(classes) or None
         self.shapes: list[tuple[int, int]] = []
         self.milliseconds = 0.0
-        self.spent = dict.fromkeys(STAGES, 0.0)
+        self.watch = Stopwatch()
+        self.spent = self.watch.seconds
         self.seen = 0
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
@@ -101,7 +96,7 @@ class Runner:
         Returns float32 (n, 6) on the CPU for each: x1 y1 x2 y2 in its own pixels, confidence, class; by descending confidence.
         """
         before = self.spent["inference"]
-        with self._timed("pre-process"):
+        with self.watch("preprocess"):
             ready = [self.letterbox(self.preprocess(image) if self.preprocess else image) for image in images]
         self.shapes = [img.shape[:2] for img in ready]
         found = self._detect(ready)
@@ -114,11 +109,11 @@ class Runner:
         found: list[Tensor] = [torch.zeros(0, 6)] * len(images)
         for shape in dict.fromkeys(self.shapes):
             group = [index for index, other in enumerate(self.shapes) if other == shape]
-            with self._timed("inference"):
+            with self.watch("inference"):
                 predictions = self.network([images[index] for index in group])
                 if predictions.is_cuda:
                     torch.cuda.synchronize(predictions.device)
-            with self._timed("suppression"):
+            with self.watch("postprocess"):
                 for index, boxes in zip(group, self._suppress(predictions), strict=True):
                     found[index] = boxes.cpu()
         return found
@@ -132,61 +127,3 @@ class Runner:
             max_time_img=float("inf"),  # results must not depend on the machine's speed
             **self.settings,
         )
-
-    def _timed(self, stage: str) -> _Timed:
-        """Add the time of a block to a stage."""
-        return _Timed(self.spent, stage)
-
-
-class _Timed:
-    """A block whose seconds are added to `spent[stage]`."""
-
-    def __init__(self, spent: dict[str, float], stage: str) -> None:
-        self.spent, self.stage = spent, stage
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.spent[self.stage] += time.perf_counter() - self.start
-
-
-def open_runner(options: DetectOptions, preprocess: Preprocess | None = None) -> Runner | SlicedRunner:
-    """The detector that the options name. Raises UserError for a missing or unfit file, size, class or tile."""
-    if options.weights is None:
-        raise UserError("--weights: no detector was named. Give a file such as runs/train/exp/weights/best.pt.")
-    network = load_network(find_weights(options.weights), options)
-    network.names = choose_names(network.names, options.data)
-    unknown = [number for number in options.classes if network.names and number not in network.names]
-    if unknown:
-        raise UserError(f"--classes {unknown[0]}: the detector's classes are 0 to {max(network.names)}.")
-    tiling = tiling_of(options, network.stride)
-    runner = Runner(
-        network,
-        imgsz=network_size(options.imgsz, network.stride),
-        conf=options.conf_thres,
-        iou=options.iou_thres,
-        max_det=options.max_det,
-        classes=options.classes,
-        agnostic=options.agnostic_nms,
-        preprocess=None if tiling else preprocess,
-    )
-    return SlicedRunner(runner, tiling, preprocess) if tiling else runner
-
-
-def choose_names(own: Mapping[int, str], data: str) -> dict[int, str]:
-    """Class names of a data YAML where one is named, else the detector's own. Raises UserError where counts differ."""
-    if not data:
-        return dict(own)
-    names = load_data(data, need=()).names
-    if own and len(own) != len(names):
-        raise UserError(f"--data {data}: names {len(names)} classes, the detector has {len(own)}. Leave --data out.")
-    return names
-
-
-def network_size(imgsz: Sequence[int], stride: int) -> tuple[int, int]:
-    """(height, width) in pixels, rounded up to whole strides. Raises UserError for more than two numbers."""
-    if len(imgsz) not in (1, 2):
-        raise UserError(f"--imgsz {' '.join(map(str, imgsz))}: expected one number, or height and width.")
-    height, width = (-(-side // stride) * stride for side in (imgsz[0], imgsz[-1]))
-    return height, width

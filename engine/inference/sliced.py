@@ -1,9 +1,9 @@
 """Detection in tiles: a large image goes through the detector piece by piece, so that its small objects stay large.
 
-    from engine.inference.predictor import Runner
-    from engine.inference.sliced import SlicedRunner, Tiling
-    find = SlicedRunner(Runner(network), Tiling(640))
-    (boxes,) = find([image])          # (n, 6) in the image's own pixels, as from the Runner itself
+    from engine import Predictor
+    from engine.inference.sliced import SlicedPredictor, Tiling
+    find = SlicedPredictor(Predictor(network), Tiling(640))
+    (boxes,) = find([image])          # (n, 6) in the image's own pixels, as from the Predictor itself
 
 Source: Akyon et al., Slicing Aided Hyper Inference (ICIP 2022, arXiv 2202.06934). See docs/slicing.md.
 """
@@ -11,20 +11,17 @@ Source: Akyon et al., Slicing Aided Hyper Inference (ICIP 2022, arXiv 2202.06934
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.inference.predictor import Predictor, Preprocess
 from engine.options.detect import DetectOptions
 from utils.errors import UserError
 from utils.tiles import merge_tiles, tile_windows
-
-if TYPE_CHECKING:
-    from engine.inference.predictor import Runner
 
 MERGING = "merging"  # the stage that slicing adds
 
@@ -35,7 +32,7 @@ class Tiling:
 
     how: "nmm" or "nms", see utils.tiles.merge_tiles. batch: tiles that go through the network together, also of several
     images. whole: look at the whole image too. max_det: boxes kept of an image, after merging; each tile may give
-    as many as the runner keeps. agnostic: boxes of different classes may be one object.
+    as many as the predictor keeps. agnostic: boxes of different classes may be one object.
     """
 
     size: int
@@ -81,27 +78,25 @@ def tiling_of(options: DetectOptions, stride: int) -> Tiling | None:
     )
 
 
-class SlicedRunner:
-    """A `Runner` that looks at images in tiles; called like it, and with its counters.
+class SlicedPredictor:
+    """A `Predictor` that looks at images in tiles; called like it, and with its counters.
 
-    preprocess: as the Runner's, but given the whole image (the runner's own would see tiles). After a call, `tiles`
+    preprocess: as the Predictor's, but given the whole image (the predictor's own would see tiles). After a call, `tiles`
     holds how many each image was cut into, and `shapes` (height, width) of its first as the network saw it.
     """
 
-    def __init__(
-        self, runner: Runner, tiling: Tiling, preprocess: Callable[[np.ndarray], np.ndarray] | None = None
-    ) -> None:
-        self.runner, self.tiling, self.preprocess = runner, tiling, preprocess
-        self.names = runner.names
+    def __init__(self, predictor: Predictor, tiling: Tiling, preprocess: Preprocess | None = None) -> None:
+        self.predictor, self.tiling, self.preprocess = predictor, tiling, preprocess
+        self.names = predictor.names
         self.shapes: list[tuple[int, int]] = []
         self.tiles: list[int] = []
         self.milliseconds = 0.0
-        self.spent = runner.spent
+        self.spent = predictor.spent
         self.spent.setdefault(MERGING, 0.0)
         self.seen = 0
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
-        """images: (H, W, 3) uint8 each, blue-green-red, of any shapes. Returns what a Runner returns."""
+        """images: (H, W, 3) uint8 each, blue-green-red, of any shapes. Returns what a Predictor returns."""
         before = self.spent["inference"]
         imgs = [self.preprocess(image) for image in images] if self.preprocess else images
         windows = [self.tiling.windows(*img.shape[:2]) for img in imgs]
@@ -118,8 +113,8 @@ class SlicedRunner:
         found: list[Tensor] = []
         shapes: list[tuple[int, int]] = []
         for start in range(0, len(tiles), self.tiling.batch):
-            found += self.runner(tiles[start : start + self.tiling.batch])
-            shapes += self.runner.shapes
+            found += self.predictor(tiles[start : start + self.tiling.batch])
+            shapes += self.predictor.shapes
         self.shapes = [shapes[end - count] for count, end in zip(self.tiles, np.cumsum(self.tiles), strict=True)]
         return found
 

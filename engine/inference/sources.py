@@ -22,12 +22,12 @@ EXAMPLES = (
 
 
 @dataclass(frozen=True)
-class Item:
+class Source:
     """One thing to read. `kind`: image or video (a file, or an http address of one), camera, or stream (an address)."""
 
     kind: str
     where: str  # path, address or camera number: what is opened
-    shown: str  # what messages and results call it: addresses without user name, password and query
+    label: str  # what messages and results call it: addresses without user name, password and query
     order: int = 0  # place in the plan, from 1
     stem: str = ""  # name of its output files, unique in the plan
     problem: str = ""  # why it cannot be read, where that is known already
@@ -35,14 +35,14 @@ class Item:
     @property
     def title(self) -> str:
         """What it is called where two sources must not share a name: two addresses may differ in their query only."""
-        return f"{self.order}: {self.shown}"
+        return f"{self.order}: {self.label}"
 
 
 @dataclass(frozen=True)
-class Plan:
+class SourcePlan:
     """Items in order; `together` = all are read at the same time, because one of them never waits."""
 
-    items: tuple[Item, ...]
+    items: tuple[Source, ...]
     together: bool
 
     @property
@@ -51,7 +51,7 @@ class Plan:
         return any(item.kind in {"camera", "stream"} for item in self.items)
 
 
-def plan(source: str | Path) -> Plan:
+def plan_sources(source: str | Path) -> SourcePlan:
     """Find out what `source` names. Nothing is opened yet, lists excepted.
 
     Items of a list, of a folder or of a pattern that cannot be read are kept: they are reported when their turn comes.
@@ -63,7 +63,7 @@ def plan(source: str | Path) -> Plan:
     together = Path(text).suffix.lower() == ".streams"
     items = _from_list(Path(text)) if _is_list(text) else _from_entry(text)
     live = any(item.kind in {"camera", "stream"} for item in items)
-    return Plan(tuple(_named(items)), together or live)
+    return SourcePlan(tuple(_named(items)), together or live)
 
 
 def is_address(text: str) -> bool:
@@ -73,10 +73,10 @@ def is_address(text: str) -> bool:
         return False
     if scheme.lower() in SCHEMES:
         return True
-    raise UserError(f"--source {shown(text)}: addresses of {scheme}:// are not read. Known are {', '.join(SCHEMES)}.")
+    raise UserError(f"--source {redact(text)}: addresses of {scheme}:// are not read. Known are {', '.join(SCHEMES)}.")
 
 
-def shown(text: str) -> str:
+def redact(text: str) -> str:
     """An address as it may be printed and stored: without user name, password and query, which may hold a token."""
     if "://" not in text:
         return text
@@ -93,7 +93,7 @@ def _parts(address: str) -> SplitResult:
         return urlsplit(address)
     except ValueError:
         raise UserError(
-            f"--source {shown(address)}: is not a valid address. Expected scheme://host/path, an IPv6 host in [ ]."
+            f"--source {redact(address)}: is not a valid address. Expected scheme://host/path, an IPv6 host in [ ]."
         ) from None
 
 
@@ -102,14 +102,14 @@ def _is_list(text: str) -> bool:
     return Path(text).suffix.lower() in LISTS and not is_address(text)
 
 
-def _from_entry(text: str) -> list[Item]:
+def _from_entry(text: str) -> list[Source]:
     """The items of a source that is no list. Raises UserError where it is missing or of no known kind."""
     if text.isdigit():
-        return [Item("camera", text, f"camera {text}")]
+        return [Source("camera", text, f"camera {text}")]
     if is_address(text):
         parts = _parts(text)
         kind = _kind(parts.path) if parts.scheme.startswith("http") else None
-        return [Item(kind or "stream", text, shown(text))]
+        return [Source(kind or "stream", text, redact(text))]
     path = Path(text).expanduser()
     if path.is_dir():
         return _from_folder(path)
@@ -122,13 +122,13 @@ def _from_entry(text: str) -> list[Item]:
     raise UserError(f"--source {text}: there is no such file or folder.{near} It may be {EXAMPLES}.")
 
 
-def _file(path: Path) -> Item:
+def _file(path: Path) -> Source:
     """An image or video in a file; UserError for another suffix."""
     kind = _kind(path.name)
     if kind is None:
         known = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
         raise UserError(f"--source {path}: neither an image nor a video by its name. Known are {known}.")
-    return Item(kind, str(path), str(path))
+    return Source(kind, str(path), str(path))
 
 
 def _kind(name: str) -> str | None:
@@ -137,7 +137,7 @@ def _kind(name: str) -> str | None:
     return "image" if suffix in IMAGE_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else None
 
 
-def _from_folder(folder: Path) -> list[Item]:
+def _from_folder(folder: Path) -> list[Source]:
     """Images, then videos, directly in a folder."""
     items = _images_first(path for path in folder.iterdir() if not path.name.startswith("."))
     if items:
@@ -147,7 +147,7 @@ def _from_folder(folder: Path) -> list[Item]:
     raise UserError(f"--source {folder}: the folder holds no image and no video.{hint}")
 
 
-def _from_pattern(pattern: str) -> list[Item]:
+def _from_pattern(pattern: str) -> list[Source]:
     """Images, then videos, that match a pattern; ** stands for any folders."""
     items = _images_first(Path(name) for name in glob.glob(pattern, recursive=True))
     if not items:
@@ -155,13 +155,13 @@ def _from_pattern(pattern: str) -> list[Item]:
     return items
 
 
-def _images_first(paths: Iterable[Path]) -> list[Item]:
+def _images_first(paths: Iterable[Path]) -> list[Source]:
     """Items of the paths that are images or videos, in YOLOv5's order: images by name, then videos by name."""
     found = [_file(path) for path in sorted(paths) if _kind(path.name) and not path.is_dir()]
     return sorted(found, key=lambda item: item.kind)  # stable, and "image" < "video"
 
 
-def _from_list(path: Path) -> list[Item]:
+def _from_list(path: Path) -> list[Source]:
     """Items of a list: one source a line, blank lines and lines that start with # apart."""
     path = path.expanduser()
     if not path.is_file():
@@ -176,7 +176,7 @@ def _from_list(path: Path) -> list[Item]:
     return items
 
 
-def _listed(line: str, folder: Path) -> list[Item]:
+def _listed(line: str, folder: Path) -> list[Source]:
     """The items of one line; what cannot be read becomes an item that says why, so that the others go on.
 
     A relative path counts from the list's folder, else from the current one.
@@ -188,10 +188,10 @@ def _listed(line: str, folder: Path) -> list[Item]:
         there = not line.isdigit() and not is_address(line) and (Path(beside).exists() or bool(glob.glob(beside)))
         return _from_entry(beside if there else line)
     except UserError as problem:
-        return [Item("image", line, shown(line), problem=str(problem).removeprefix(f"--source {line}: "))]
+        return [Source("image", line, redact(line), problem=str(problem).removeprefix(f"--source {line}: "))]
 
 
-def _named(items: Iterable[Item]) -> list[Item]:
+def _named(items: Iterable[Source]) -> list[Source]:
     """Number the items and name their outputs: a file's stem, with a number where another item has it already.
 
     Images choose first. Frames of a video are named STEM_FRAME, so its stem may not be that of an image STEM_7 either.
@@ -211,8 +211,8 @@ def _named(items: Iterable[Item]) -> list[Item]:
     return sorted(named, key=lambda item: item.order)
 
 
-def _stem(item: Item) -> str:
+def _stem(item: Source) -> str:
     """A file's own stem; of cameras and addresses a text that every file system takes."""
     if item.kind in {"image", "video"} and "://" not in item.where:
         return Path(item.where).stem
-    return re.sub(r"[^A-Za-z0-9.]+", "_", item.shown.partition("://")[2] or item.shown).strip("_.")[:80] or "source"
+    return re.sub(r"[^A-Za-z0-9.]+", "_", item.label.partition("://")[2] or item.label).strip("_.")[:80] or "source"

@@ -13,7 +13,7 @@ from utils.errors import UserError
 LONGEST_GAP = 2.0  # seconds of a still image that stand for a live source's silence, at most
 
 
-class VideoFile:
+class VideoWriter:
     """An .mp4 that appears under its name when it is complete, `NAME.part.mp4` until then.
 
     A change of image size begins another file, NAME_2.mp4: one file can hold one size only.

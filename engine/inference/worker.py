@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Background:
+class WorkerThread:
     """Calls `work` with what `put` hands over, in order, in a thread of its own; leaving the `with` block waits for it.
 
     An error in `work` is raised from the next `put`, or on leaving; nothing is worked on after it.
@@ -20,7 +20,7 @@ class Background:
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Background:
+    def __enter__(self) -> WorkerThread:
         self._thread.start()
         return self
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from engine.inference.capture import Frame
-from engine.inference.video_writer import VideoFile
+from engine.inference.video_writer import VideoWriter
 from utils.draw import draw_boxes
 from utils.errors import UserError
 from utils.files import atomic_write
@@ -42,7 +42,7 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Looks:
+class DrawStyle:
     """How boxes are drawn, see utils.draw.draw_boxes; `paint` makes the image that they are drawn on of the frame."""
 
     names: Mapping[int, str]
@@ -65,16 +65,16 @@ class Writer:
     """
 
     def __init__(
-        self, folder: Path, outputs: Outputs, looks: Looks, *, together: bool = False, rate: float = 1.0
+        self, folder: Path, outputs: Outputs, style: DrawStyle, *, together: bool = False, rate: float = 1.0
     ) -> None:
-        self.folder, self.outputs, self.looks, self.together, self.rate = folder, outputs, looks, together, rate
-        self._videos: dict[str, VideoFile] = {}
+        self.folder, self.outputs, self.style, self.together, self.rate = folder, outputs, style, together, rate
+        self._videos: dict[str, VideoWriter] = {}
         self._table: TextIO | None = None
 
     def save(self, frame: Frame, boxes: np.ndarray, drawn: np.ndarray | None = None) -> None:
         """Write what was asked for. boxes: (n, 6) x1 y1 x2 y2 in pixels, confidence, class; drawn: if drawn already."""
         if self.outputs.images:
-            drawn = self.looks(frame.image, boxes) if drawn is None else drawn
+            drawn = self.style(frame.image, boxes) if drawn is None else drawn
             self._save_image(frame, drawn) if frame.item.kind == "image" else self._save_video(frame, drawn)
         if self.outputs.labels and len(boxes):
             text = label_text(boxes, frame.image.shape, self.outputs.confidences)
@@ -97,7 +97,7 @@ class Writer:
 
     def _save_image(self, frame: Frame, drawn: np.ndarray) -> None:
         """An image keeps its format where that is one to write."""
-        suffix = Path(frame.item.shown).suffix.lower()
+        suffix = Path(frame.item.label).suffix.lower()
         write_image(self.folder / f"{frame.item.stem}{suffix if suffix in KEPT_FORMATS else '.jpg'}", drawn)
 
     def _save_video(self, frame: Frame, drawn: np.ndarray) -> None:
@@ -106,14 +106,14 @@ class Writer:
         if stem not in self._videos:
             if not self.together:
                 self._close_videos()
-            self._videos[stem] = VideoFile(self.folder / f"{stem}.mp4", (frame.fps or DEFAULT_RATE) * self.rate)
+            self._videos[stem] = VideoWriter(self.folder / f"{stem}.mp4", (frame.fps or DEFAULT_RATE) * self.rate)
         self._videos[stem].write(drawn, frame.seconds if frame.live else None)
 
     def _save_rows(self, frame: Frame, boxes: np.ndarray) -> None:
         """Rows of predictions.csv, handed to the system when this returns."""
         if self._table is None:
             self._table = _open_table(self.folder / "predictions.csv")
-        csv.writer(self._table).writerows(table_rows(frame, boxes, self.looks.names))
+        csv.writer(self._table).writerows(table_rows(frame, boxes, self.style.names))
         self._table.flush()
 
     def _save_crops(self, frame: Frame, boxes: np.ndarray) -> None:
@@ -123,7 +123,7 @@ class Writer:
             piece = crop(frame.image, box)
             if not piece.size:
                 continue
-            folder = self.folder / "crops" / safe_name(class_name(self.looks.names, box[5]))
+            folder = self.folder / "crops" / safe_name(class_name(self.style.names, box[5]))
             path = folder / f"{numbered(frame)}.jpg"
             while path.exists():  # a_2.jpg may be the second of a.jpg, or the first of a_2.jpg
                 counts[folder] = counts.get(folder, 1) + 1
@@ -159,7 +159,7 @@ def label_text(boxes: np.ndarray, shape: Sequence[int], confidences: bool = Fals
 
 def table_rows(frame: Frame, boxes: np.ndarray, names: Mapping[int, str]) -> Iterator[list[Any]]:
     """Rows of predictions.csv in the order of COLUMNS; corners in pixels."""
-    name = Path(frame.item.shown).name if frame.item.kind in {"image", "video"} else frame.item.shown
+    name = Path(frame.item.label).name if frame.item.kind in {"image", "video"} else frame.item.label
     for *corners, score, number in boxes.tolist():
         yield [name, class_name(names, number), f"{score:.2f}", frame.number, *(f"{corner:.1f}" for corner in corners)]
 

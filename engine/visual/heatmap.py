@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from data.detection.dataset import read_image
 from engine.evaluation.writers import magnified, sure_boxes
 from engine.inference.predictor import Letterbox
-from engine.inference.sliced import SlicedRunner
+from engine.inference.sliced import SlicedPredictor
 from engine.results import ImageResult
 from models.crux import CruxSplit, find_split
 from utils.draw import draw_boxes
@@ -68,7 +68,7 @@ def split_of(model: Any) -> CruxSplit:
 
 def view_of(detector: Any) -> CruxView:
     """The view for a detector of the detection loop. Raises UserError where it has no map for a whole image."""
-    if isinstance(detector, SlicedRunner):
+    if isinstance(detector, SlicedPredictor):
         raise UserError("--show-crux: every tile of --slice has a map of its own. Leave one of the two options out.")
     model = getattr(getattr(detector, "network", None), "model", None)
     if model is None:

@@ -29,7 +29,7 @@ from engine.action.timeline import RECENT, Stretch, Timeline, Watcher
 from engine.checkpoint.action import ClipClassifier, load_clip_classifier, network_of, save_clip_classifier, start_from
 from engine.checkpoint.weights import Weights, load_weights
 from engine.inference.capture import Frame
-from engine.inference.sources import Item
+from engine.inference.sources import Source
 from methods.options.wiid import WiiDOptions
 from models.action import INPUTS, KINETICS, ClipInput, build
 from tests.engine.inference.live import read_back
@@ -447,7 +447,7 @@ def test_the_terms_of_a_step() -> None:
     assert without(without.prepare(batch(), 0)).keys() == {"day", "night"}
 
 
-ITEM = Item("video", "a.avi", "a.avi", 1, "a")
+ITEM = Source("video", "a.avi", "a.avi", 1, "a")
 
 
 def frame(number: int, total: int = 20) -> Frame:

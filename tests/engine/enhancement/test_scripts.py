@@ -94,7 +94,7 @@ def test_detect_brightens_the_image_before_all_else(monkeypatch, make_image, tmp
         asked.append(preprocess)
         raise UserError("seen enough")
 
-    monkeypatch.setattr(engine.inference.api, "open_runner", spy)
+    monkeypatch.setattr(engine.inference.api, "open_predictor", spy)
     source = make_image(tmp_path / "a.png")
     given: dict[str, Any] = {"weights": checkpoint, "source": str(source), "device": "cpu"}
     for options in ({"enhance": "gamma"}, {"enhance": "gamma", "preprocess": lambda image: image // 2}, {}):

@@ -11,7 +11,8 @@ import torch
 from data.config import DataConfig, load_data
 from data.detection.dataset import build_dataset
 from engine.evaluation import predictions as detections
-from engine.evaluation.predictions import Network, Seen, Settings, Stopwatch, inference_state, whole_images
+from engine.evaluation.predictions import Network, Seen, Settings, inference_state, whole_images
+from engine.inference.stopwatch import Stopwatch
 from models.detector import build
 
 
@@ -47,16 +48,6 @@ def test_head_without_suppression_on_request(config, monkeypatch, end2end):
     assert [call["end2end"] for call in asked] == [end2end]
     assert asked[0]["max_time_img"] == float("inf")  # a slow machine loses no boxes
     assert asked[0]["multi_label"]
-
-
-def test_stopwatch_counts_milliseconds_an_image(monkeypatch):
-    ticks = iter([10.0, 10.5, 20.0, 21.5])
-    monkeypatch.setattr(detections.time, "perf_counter", lambda: next(ticks))
-    watch = Stopwatch(torch.device("cpu"))
-    for _ in range(2):
-        with watch("inference"):
-            pass
-    assert watch.per_image(4) == {"preprocess": 0.0, "inference": 500.0, "postprocess": 0.0}
 
 
 def test_boxes_go_back_through_the_letterbox():

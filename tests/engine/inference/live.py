@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from engine.inference.sources import Item
+from engine.inference.sources import Source
 
 
 def plain_image(value: int = 0, height: int = 24, width: int = 32) -> np.ndarray:
@@ -59,7 +59,7 @@ class Script:
         self.captures = captures
         self.opened: list[str] = []
 
-    def __call__(self, item: Item) -> FakeCapture:
+    def __call__(self, item: Source) -> FakeCapture:
         self.opened.append(item.where)
         left = self.captures.get(item.where, [])
         return left.pop(0) if left else FakeCapture(opened=False)

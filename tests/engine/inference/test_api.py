@@ -19,7 +19,7 @@ import engine.inference.frame_reader
 from engine.checkpoint import save_checkpoint
 from engine.inference.api import DetectResult, detect, frame_line, stream
 from engine.inference.capture import Frame
-from engine.inference.sources import Item
+from engine.inference.sources import Source
 from models.detector import build
 from tests.engine.inference.live import FakeCapture, Script, plain_image, read_back, send_mjpeg, serve, write_video
 from tests.engine.tiny import NETWORK
@@ -76,7 +76,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def frame(kind: str, **more: object) -> Frame:
-    return Frame(Item(kind, "w", "name", 2, "w"), plain_image(), **more)  # type: ignore[arg-type]
+    return Frame(Source(kind, "w", "name", 2, "w"), plain_image(), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -265,12 +265,12 @@ def test_a_real_detector_from_its_checkpoint(best: Path, inputs: Path) -> None:
 
 def use_captures(monkeypatch: pytest.MonkeyPatch, **captures: list[FakeCapture]) -> None:
     """Let every camera and stream be a scripted one that never waits."""
-    real, script = engine.inference.frame_reader.Feed, Script(**captures)
+    real, script = engine.inference.frame_reader.FrameReader, Script(**captures)
 
-    def feed(sources: object, **settings: object) -> engine.inference.frame_reader.Feed:
+    def reader(sources: object, **settings: object) -> engine.inference.frame_reader.FrameReader:
         return real(sources, opener=script, wait=lambda _: False, say=lambda _: None, **settings)  # type: ignore
 
-    monkeypatch.setattr(engine.inference.api, "Feed", feed)
+    monkeypatch.setattr(engine.inference.api, "FrameReader", reader)
 
 
 def test_a_lost_camera_is_an_error_that_keeps_what_was_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

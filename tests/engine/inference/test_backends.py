@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine.checkpoint import save_checkpoint
-from engine.inference.backends import DnnNetwork, OnnxNetwork, TorchNetwork, load_network
+from engine.inference.backends import OnnxBackend, OpenCVBackend, TorchBackend, load_backend
 from engine.options.detect import DetectOptions
 from models.detector import build
 from tests.engine.tiny import NETWORK
@@ -65,7 +65,7 @@ def test_pytorch_gives_what_the_plain_model_gives() -> None:
     batch = torch.from_numpy(np.stack(images)[..., ::-1].copy()).permute(0, 3, 1, 2).float() / 255  # red-green-blue
     with torch.no_grad():
         expected = detector()(batch)[0]
-    network = TorchNetwork(detector())
+    network = TorchBackend(detector())
     found = network(images)
     assert (network.names, network.stride, network.size, network.overlaps) == (NAMES, 32, None, True)
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=1e-3)  # batch norms are fused
@@ -73,21 +73,21 @@ def test_pytorch_gives_what_the_plain_model_gives() -> None:
 
 
 @pytest.mark.parametrize("name", ["fixed.onnx", "any.onnx"])
-@pytest.mark.parametrize("engine", [OnnxNetwork, DnnNetwork])
+@pytest.mark.parametrize("engine", [OnnxBackend, OpenCVBackend])
 def test_network_files_give_what_pytorch_gives(files: Path, name: str, engine: type) -> None:
     pytest.importorskip("onnxruntime")
     network = engine(files / name)
     assert (dict(network.names), network.stride, network.overlaps) == (NAMES, 32, True)
     assert network.size == ((64, 96) if name == "fixed.onnx" else None)
-    expected = TorchNetwork(detector())(noise(3))  # a file for single images is called three times
+    expected = TorchBackend(detector())(noise(3))  # a file for single images is called three times
     torch.testing.assert_close(network(noise(3)), expected, atol=2e-3, rtol=1e-3)
 
 
 def test_a_file_of_any_size_takes_another(files: Path) -> None:
     pytest.importorskip("onnxruntime")
     images = noise(1, 96, 64)
-    expected = TorchNetwork(detector())(images)
-    for engine in (OnnxNetwork, DnnNetwork):
+    expected = TorchBackend(detector())(images)
+    for engine in (OnnxBackend, OpenCVBackend):
         torch.testing.assert_close(engine(files / "any.onnx")(images), expected, atol=2e-3, rtol=1e-3)
 
 
@@ -95,7 +95,7 @@ def test_a_network_file_without_facts_has_none(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     plain = export(tmp_path / "plain.onnx", False)
     odd = export(tmp_path / "odd.onnx", False, names="{not python", end2end="True")
-    for engine in (OnnxNetwork, DnnNetwork):
+    for engine in (OnnxBackend, OpenCVBackend):
         assert (dict(engine(plain).names), engine(plain).stride, engine(plain).overlaps) == ({}, 32, True)
         assert (dict(engine(odd).names), engine(odd).overlaps) == ({}, False)
 
@@ -104,13 +104,13 @@ def test_names_are_read_as_data_and_never_executed(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     marker = tmp_path / "executed"
     path = export(tmp_path / "evil.onnx", False, names=f"__import__('pathlib').Path({str(marker)!r}).touch()")
-    assert OnnxNetwork(path).names == {} and not marker.exists()
+    assert OnnxBackend(path).names == {} and not marker.exists()
 
 
 def test_load_network_chooses_by_suffix_and_flag(files: Path) -> None:
-    assert isinstance(load_network(files / "best.pt", options()), TorchNetwork)
-    assert isinstance(load_network(files / "any.onnx", options()), OnnxNetwork)
-    assert isinstance(load_network(files / "any.onnx", options(dnn=True)), DnnNetwork)
+    assert isinstance(load_backend(files / "best.pt", options()), TorchBackend)
+    assert isinstance(load_backend(files / "any.onnx", options()), OnnxBackend)
+    assert isinstance(load_backend(files / "any.onnx", options(dnn=True)), OpenCVBackend)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_load_network_chooses_by_suffix_and_flag(files: Path) -> None:
 def test_what_does_not_go_together(files: Path, name: str, given: dict, words: str) -> None:
     (files / "broken.onnx").write_bytes(b"no network")
     with pytest.raises(UserError, match=words):
-        load_network(files / name, options(**given))
+        load_backend(files / name, options(**given))
 
 
 @pytest.mark.parametrize("dnn", [False, True])
@@ -148,17 +148,17 @@ def test_other_tasks_are_refused(
     onnx.helper.set_model_props(graph, facts)
     onnx.save(graph, file)
     with pytest.raises(UserError, match=words):
-        load_network(file, options(dnn=dnn))
+        load_backend(file, options(dnn=dnn))
 
 
 def test_half_on_the_cpu_is_said_once_and_left_out(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    network = load_network(files / "best.pt", options(half=True))
+    network = load_backend(files / "best.pt", options(half=True))
     assert network(noise()).dtype == torch.float32
     assert capsys.readouterr().out.count("--half needs a CUDA GPU") == 1
 
 
 def test_augment_adds_views(files: Path) -> None:
-    plain, more = (load_network(files / "best.pt", options(augment=augment)) for augment in (False, True))
+    plain, more = (load_backend(files / "best.pt", options(augment=augment)) for augment in (False, True))
     assert more(noise()).shape[2] > plain(noise()).shape[2]
 
 
@@ -166,7 +166,7 @@ def test_augment_adds_views(files: Path) -> None:
 def test_the_suppression_free_head_on_request(end2end: bool) -> None:
     head = [*NETWORK["head"][:-1], [[12, 9, 6], 1, "Detect", ["nc"]]]
     model = build({**NETWORK, "head": head, "scale": "n", "end2end": True, "reg_max": 1}, NAMES)
-    network = TorchNetwork(model, max_det=17, end2end=end2end)
+    network = TorchBackend(model, max_det=17, end2end=end2end)
     found = network(noise())
     assert network.overlaps is not end2end
     assert found.shape == ((1, 17, 6) if end2end else (1, 6, 64 * 96 // 64 + 64 * 96 // 256 + 64 * 96 // 1024))
@@ -176,6 +176,6 @@ def test_the_suppression_free_head_on_request(end2end: bool) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("half", [False, True])
 def test_a_gpu_gives_what_the_cpu_gives(half: bool) -> None:
-    expected = TorchNetwork(detector())(noise(2))
-    found = TorchNetwork(detector(), "cuda", half=half)(noise(2)).cpu()
+    expected = TorchBackend(detector())(noise(2))
+    found = TorchBackend(detector(), "cuda", half=half)(noise(2)).cpu()
     torch.testing.assert_close(found, expected, atol=0.5 if half else 1e-2, rtol=1e-2)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from engine.inference.capture import LiveReader, SourceLost, fetch, on_disk, open_capture, read_image, read_video
-from engine.inference.sources import Item
+from engine.inference.sources import Source
 from tests.engine.inference.live import FakeCapture, Script, Waits, plain_image, send, send_mjpeg, serve, write_video
 
-STREAM = Item("stream", "cam", "cam", 1, "cam")
+STREAM = Source("stream", "cam", "cam", 1, "cam")
 
 
-def image_item(path: Path | str) -> Item:
-    return Item("image", str(path), str(path), 1, "x")
+def image_item(path: Path | str) -> Source:
+    return Source("image", str(path), str(path), 1, "x")
 
 
 def test_an_image_is_one_frame(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_length_that_is_not_exact_is_no_failure(total: float) -> None:
 
 def test_a_real_video_and_one_cut_in_half(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", frames=6)
-    item = Item("video", str(path), "v", 1, "v")
+    item = Source("video", str(path), "v", 1, "v")
     frames = list(read_video(item, open_capture(item)))
     assert [frame.number for frame in frames] == [1, 2, 3, 4, 5, 6]
     assert (frames[0].total, frames[0].fps, frames[0].image.shape) == (6, 10.0, (48, 64, 3))
@@ -136,7 +136,7 @@ def test_no_limit_goes_on_until_the_run_is_over() -> None:
 
 def test_a_camera_that_is_not_there_is_given_up_at_once() -> None:
     waits = Waits()
-    reader = LiveReader(Item("camera", "0", "camera 0", 1, "c"), Script(), wait=waits)
+    reader = LiveReader(Source("camera", "0", "camera 0", 1, "c"), Script(), wait=waits)
     with pytest.raises(SourceLost, match="^cannot be opened$"):
         list(reader.frames())
     assert waits.seconds == []
@@ -145,7 +145,7 @@ def test_a_camera_that_is_not_there_is_given_up_at_once() -> None:
 def test_a_camera_that_was_there_is_tried_again() -> None:
     waits = Waits()
     script = Script(**{"0": [FakeCapture([plain_image()])]})
-    reader = LiveReader(Item("camera", "0", "camera 0", 1, "c"), script, retries=3, wait=waits, say=lambda _: None)
+    reader = LiveReader(Source("camera", "0", "camera 0", 1, "c"), script, retries=3, wait=waits, say=lambda _: None)
     with pytest.raises(SourceLost):
         list(reader.frames())
     assert waits.seconds == [1.0, 2.0, 4.0]
@@ -184,14 +184,14 @@ def test_images_and_videos_behind_addresses(tmp_path: Path) -> None:
         for name, words in (("cut.png", "missing|read"), ("none.png", "404")):
             with pytest.raises(SourceLost, match=words):
                 list(read_image(image_item(f"{address}/{name}")))
-        item = Item("video", f"{address}/clip.mp4", "clip", 1, "clip")
+        item = Source("video", f"{address}/clip.mp4", "clip", 1, "clip")
         with on_disk(item, lambda: False) as file:
             kept = Path(file.where)
             assert kept.suffix == ".mp4" and len(list(read_video(item, open_capture(file)))) == 4
         assert not kept.exists()
         with (
             pytest.raises(SourceLost, match="cannot be fetched"),
-            on_disk(Item("video", f"{address}/half.mp4", "h"), bool),
+            on_disk(Source("video", f"{address}/half.mp4", "h"), bool),
         ):
             pass
     with pytest.raises(SourceLost, match="cannot be read"):  # the server is gone
@@ -199,7 +199,7 @@ def test_images_and_videos_behind_addresses(tmp_path: Path) -> None:
 
 
 def test_a_file_is_where_it_is(tmp_path: Path) -> None:
-    with on_disk(Item("video", str(tmp_path), "v"), bool) as file:
+    with on_disk(Source("video", str(tmp_path), "v"), bool) as file:
         assert file.where == str(tmp_path)
 
 
@@ -220,7 +220,7 @@ def test_a_network_camera_dies_and_comes_back() -> None:
             revived.__enter__()
         return len(waits) == 3  # after the revived server's images, the run is over
 
-    item = Item("stream", f"{address}/cam", "cam", 1, "cam")
+    item = Source("stream", f"{address}/cam", "cam", 1, "cam")
     try:
         frames = list(LiveReader(item, wait=wait, say=said.append).frames())
     finally:
@@ -241,8 +241,8 @@ def test_user_name_and_password_go_into_the_header_and_nowhere_else() -> None:
 
     with serve(pic=answer) as address:
         where = address.replace("http://", "http://me:to%2Fp%40s@") + "/pic.png"
-        assert fetch(Item("image", where, address)) == b"x"
+        assert fetch(Source("image", where, address)) == b"x"
     assert asked == [("/pic.png", "Basic bWU6dG8vcEBz")]
     with pytest.raises(SourceLost) as lost:
-        fetch(Item("image", where, address))
+        fetch(Source("image", where, address))
     assert "p%40s" not in str(lost.value) and "p@s" not in str(lost.value)

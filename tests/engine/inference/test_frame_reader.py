@@ -11,13 +11,13 @@ import pytest
 
 import engine.inference.frame_reader
 from engine.inference.capture import Frame
-from engine.inference.frame_reader import AHEAD, Feed
-from engine.inference.sources import Item, Plan, plan
+from engine.inference.frame_reader import AHEAD, FrameReader
+from engine.inference.sources import Source, SourcePlan, plan_sources
 from tests.engine.inference.live import FakeCapture, Script, Waits, plain_image, write_video
 
 
-def streams(*names: str, kind: str = "stream") -> Plan:
-    return Plan(tuple(Item(kind, name, name, order, name) for order, name in enumerate(names, 1)), True)
+def streams(*names: str, kind: str = "stream") -> SourcePlan:
+    return SourcePlan(tuple(Source(kind, name, name, order, name) for order, name in enumerate(names, 1)), True)
 
 
 def quiet(_: str) -> None:
@@ -36,30 +36,30 @@ def test_files_come_one_after_another_and_complete(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), plain_image(1))
     (tmp_path / "b.jpg").write_bytes(b"no image")
     write_video(tmp_path / "c.mp4", frames=9)
-    with Feed(plan(tmp_path)) as feed:
-        batches = list(feed)
+    with FrameReader(plan_sources(tmp_path)) as reader:
+        batches = list(reader)
     assert [len(batch) for batch in batches] == [1] * 10
     assert [(frame.item.stem, frame.number) for (frame,) in batches] == [("a", 1), *(("c", n) for n in range(1, 10))]
-    ((name, reason),) = feed.dead
+    ((name, reason),) = reader.dead
     assert name == str(tmp_path / "b.jpg") and "not an image" in reason
 
 
 def test_what_is_known_to_fail_is_reported_in_order() -> None:
-    items = (Item("image", "x", "x", 1, "x", problem="is a riddle"), Item("image", "y.jpg", "y.jpg", 2, "y"))
-    with Feed(Plan(items, False)) as feed:
-        assert list(feed) == []
-    assert feed.dead[0] == ("x", "is a riddle")
-    assert [name for name, _ in feed.dead] == ["x", "y.jpg"]
+    items = (Source("image", "x", "x", 1, "x", problem="is a riddle"), Source("image", "y.jpg", "y.jpg", 2, "y"))
+    with FrameReader(SourcePlan(items, False)) as reader:
+        assert list(reader) == []
+    assert reader.dead[0] == ("x", "is a riddle")
+    assert [name for name, _ in reader.dead] == ["x", "y.jpg"]
 
 
 def test_the_reader_stays_a_few_frames_ahead_and_no_more() -> None:
     capture = FakeCapture([plain_image()] * 50, total=50)
-    item = Item("video", "v", "v", 1, "v")
-    with Feed(Plan((item,), False), opener=lambda _: capture) as feed:
+    item = Source("video", "v", "v", 1, "v")
+    with FrameReader(SourcePlan((item,), False), opener=lambda _: capture) as reader:
         wait_until(lambda: capture.retrieved == AHEAD + 1)  # one more is in its hands
         time.sleep(0.02)
         assert capture.retrieved == AHEAD + 1
-        assert len(list(feed)) == 50
+        assert len(list(reader)) == 50
 
 
 def test_a_live_source_keeps_the_latest_frame_only() -> None:
@@ -70,25 +70,25 @@ def test_a_live_source_keeps_the_latest_frame_only() -> None:
         finished.set()
         return True
 
-    with Feed(streams("cam"), opener=Script(cam=[capture]), wait=wait, say=quiet) as feed:
+    with FrameReader(streams("cam"), opener=Script(cam=[capture]), wait=wait, say=quiet) as reader:
         assert finished.wait(5)
-        frames = [frame for batch in feed for frame in batch]
+        frames = [frame for batch in reader for frame in batch]
     assert [frame.number for frame in frames] == [30]
 
 
 def test_videos_that_are_read_together_lose_nothing() -> None:
     script = Script(a=[FakeCapture([plain_image()] * 12, total=12)], b=[FakeCapture([plain_image()] * 5, total=5)])
-    with Feed(streams("a", "b", kind="video"), opener=script) as feed:
-        frames = [frame for batch in feed for frame in batch]
+    with FrameReader(streams("a", "b", kind="video"), opener=script) as reader:
+        frames = [frame for batch in reader for frame in batch]
     assert [frame.number for frame in frames if frame.item.where == "a"] == list(range(1, 13))
     assert [frame.number for frame in frames if frame.item.where == "b"] == list(range(1, 6))
-    assert feed.dead == []
+    assert reader.dead == []
 
 
 def test_a_batch_holds_each_source_once() -> None:
     script = Script(**{name: [FakeCapture([plain_image()] * 6, total=6)] for name in "abc"})
-    with Feed(streams(*"abc", kind="video"), opener=script) as feed:
-        for batch in feed:
+    with FrameReader(streams(*"abc", kind="video"), opener=script) as reader:
+        for batch in reader:
             names = [frame.item.where for frame in batch]
             assert names == sorted(set(names))
 
@@ -96,52 +96,55 @@ def test_a_batch_holds_each_source_once() -> None:
 def test_one_dead_stream_does_not_end_the_others() -> None:
     script = Script(alive=[FakeCapture([plain_image()] * 40, total=40)])
     waits, said = Waits(), []
-    with Feed(streams("dead", "alive"), opener=script, wait=waits, retries=3, say=said.append) as feed:
-        numbers = [frame.number for batch in feed for frame in batch]
+    with FrameReader(streams("dead", "alive"), opener=script, wait=waits, retries=3, say=said.append) as reader:
+        numbers = [frame.number for batch in reader for frame in batch]
     assert numbers == list(range(1, 41))
-    assert feed.dead == [("dead", "cannot be opened, and 3 further tries did not help")]
+    assert reader.dead == [("dead", "cannot be opened, and 3 further tries did not help")]
     assert waits.seconds == [1.0, 2.0, 4.0]
     assert said[-1].endswith("the other sources go on")
 
 
 def test_the_end_of_one_video_does_not_end_another() -> None:
     script = Script(short=[FakeCapture([plain_image()], total=1)], long=[FakeCapture([plain_image()] * 30, total=30)])
-    with Feed(streams("short", "long", kind="video"), opener=script) as feed:
-        names = [frame.item.where for batch in feed for frame in batch]
+    with FrameReader(streams("short", "long", kind="video"), opener=script) as reader:
+        names = [frame.item.where for batch in reader for frame in batch]
     assert (names.count("short"), names.count("long")) == (1, 30)
 
 
 @pytest.mark.parametrize("together", [True, False])
 def test_leaving_early_ends_the_threads(together: bool) -> None:
     captures = {name: FakeCapture([plain_image()] * 1000, total=1000) for name in "ab"}
-    items = tuple(Item("video", name, name, order, name) for order, name in enumerate("ab", 1))
-    with Feed(Plan(items, together), opener=lambda item: captures[item.where]) as feed:
-        for _ in feed:
+    items = tuple(Source("video", name, name, order, name) for order, name in enumerate("ab", 1))
+    with FrameReader(SourcePlan(items, together), opener=lambda item: captures[item.where]) as reader:
+        for _ in reader:
             break
-    assert not any(thread.is_alive() for thread in feed._threads)
+    assert not any(thread.is_alive() for thread in reader._threads)
     assert captures["a"].released
-    assert list(feed) == []
+    assert list(reader) == []
 
 
 def test_leaving_wakes_a_reader_that_waits_to_reconnect() -> None:
-    with Feed(streams("dead"), opener=Script(), say=quiet, retries=0) as feed:
+    with FrameReader(streams("dead"), opener=Script(), say=quiet, retries=0) as reader:
         pass
-    assert not feed._threads[0].is_alive()
+    assert not reader._threads[0].is_alive()
 
 
 def test_a_mistake_of_ours_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(item: Item) -> list[Frame]:
+    def broken(item: Source) -> list[Frame]:
         raise ZeroDivisionError("ours")
 
     monkeypatch.setattr(engine.inference.frame_reader, "read_image", broken)
-    with Feed(Plan((Item("image", "x", "x", 1, "x"),), False)) as feed, pytest.raises(ZeroDivisionError, match="ours"):
-        list(feed)
+    with (
+        FrameReader(SourcePlan((Source("image", "x", "x", 1, "x"),), False)) as reader,
+        pytest.raises(ZeroDivisionError, match="ours"),
+    ):
+        list(reader)
 
 
 def test_retries_and_stride_reach_the_reader() -> None:
     waits = Waits()
     script = Script(cam=[FakeCapture([plain_image()] * 9, total=9)])
-    with Feed(streams("cam", "gone"), opener=script, stride=4, retries=1, wait=waits, say=quiet) as feed:
-        frames = [frame for batch in feed for frame in batch]
+    with FrameReader(streams("cam", "gone"), opener=script, stride=4, retries=1, wait=waits, say=quiet) as reader:
+        frames = [frame for batch in reader for frame in batch]
     assert [frame.number for frame in frames] == [1, 5, 9]
     assert waits.seconds == [1.0]

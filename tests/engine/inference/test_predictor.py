@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from engine.inference.predictor import Letterbox, Runner, choose_names, network_size
+from engine.inference.predictor import Letterbox, Predictor
 from tests.engine.inference.live import plain_image
-from utils.errors import UserError
 
 
 class FixedNetwork:
@@ -76,11 +74,11 @@ def test_a_prediction_in_network_pixels_becomes_a_box_in_the_image() -> None:
 
     x 80..120 -> 160..240, y (102 - 12)..(122 - 12) = 90..110 -> 180..220.
     """
-    runner = Runner(FixedNetwork((100, 112, 40, 20, 0.2, 0.8)))
-    (boxes,) = runner([plain_image(0, 720, 1280)])
+    predictor = Predictor(FixedNetwork((100, 112, 40, 20, 0.2, 0.8)))
+    (boxes,) = predictor([plain_image(0, 720, 1280)])
     torch.testing.assert_close(boxes, torch.tensor([[160.0, 180.0, 240.0, 220.0, 0.8, 1.0]]))
-    assert runner.shapes == [(384, 640)] and runner.seen == 1
-    assert runner.milliseconds > 0 and all(seconds > 0 for seconds in runner.spent.values())
+    assert predictor.shapes == [(384, 640)] and predictor.seen == 1
+    assert predictor.milliseconds > 0 and all(seconds > 0 for seconds in predictor.spent.values())
 
 
 A, A_NEAR, B_SAME = (100, 100, 40, 40, 0.9, 0.0), (102, 100, 40, 40, 0.8, 0.0), (100, 100, 40, 40, 0.0, 0.7)
@@ -99,59 +97,37 @@ A, A_NEAR, B_SAME = (100, 100, 40, 40, 0.9, 0.0), (102, 100, 40, 40, 0.8, 0.0), 
     ],
 )
 def test_suppression(settings: dict, expected: list) -> None:
-    (boxes,) = Runner(FixedNetwork(A, A_NEAR, B_SAME), **settings)([plain_image(0, 640, 640)])
+    (boxes,) = Predictor(FixedNetwork(A, A_NEAR, B_SAME), **settings)([plain_image(0, 640, 640)])
     assert [(round(score, 2), int(number)) for score, number in boxes[:, 4:].tolist()] == expected
 
 
 def test_a_head_without_overlaps_is_only_filtered() -> None:
     rows = (10, 10, 50, 50, 0.9, 1), (11, 10, 50, 50, 0.8, 1), (10, 10, 50, 50, 0.1, 0)  # corners, score, class
-    (boxes,) = Runner(FixedNetwork(*rows, overlaps=False))([plain_image(0, 640, 640)])
+    (boxes,) = Predictor(FixedNetwork(*rows, overlaps=False))([plain_image(0, 640, 640)])
     assert boxes[:, 4].tolist() == pytest.approx([0.9, 0.8])
 
 
 def test_equal_shapes_go_through_together_and_come_back_in_order() -> None:
     network = FixedNetwork((100, 100, 40, 40, 0.9, 0))
-    runner = Runner(network)
-    found = runner([plain_image(1, 720, 1280), plain_image(2, 640, 640), plain_image(3, 360, 640)])
+    predictor = Predictor(network)
+    found = predictor([plain_image(1, 720, 1280), plain_image(2, 640, 640), plain_image(3, 360, 640)])
     assert network.batches == [(2, 384, 640, 3), (1, 640, 640, 3)]
-    assert runner.shapes == [(384, 640), (640, 640), (384, 640)]
+    assert predictor.shapes == [(384, 640), (640, 640), (384, 640)]
     assert [round(boxes[0, 2].item()) for boxes in found] == [240, 120, 120]  # 120 px there: twice, once, once here
 
 
 def test_a_network_of_one_size_gets_that_size() -> None:
     network = FixedNetwork((50, 50, 10, 10, 0.9, 0), size=(192, 320))
-    runner = Runner(network, imgsz=(640, 640))
-    runner([plain_image(0, 100, 400), plain_image(0, 400, 100)])
+    predictor = Predictor(network, imgsz=(640, 640))
+    predictor([plain_image(0, 100, 400), plain_image(0, 400, 100)])
     assert network.batches == [(2, 192, 320, 3)]
 
 
 def test_the_preprocess_seam_sees_the_image_first() -> None:
     network = FixedNetwork((50, 50, 10, 10, 0.9, 0))
-    Runner(network, preprocess=lambda image: image + 100)([plain_image(7, 640, 640)])
+    Predictor(network, preprocess=lambda image: image + 100)([plain_image(7, 640, 640)])
     assert (network.seen[0] == 107).all()
 
 
 def test_no_images_no_boxes() -> None:
-    assert Runner(FixedNetwork())([]) == []
-
-
-@pytest.mark.parametrize(
-    ("imgsz", "expected"), [((640,), (640, 640)), ((600,), (608, 608)), ((480, 640), (480, 640)), ((33, 1), (64, 32))]
-)
-def test_network_sizes_are_whole_strides(imgsz: tuple[int, ...], expected: tuple[int, int]) -> None:
-    assert network_size(imgsz, 32) == expected
-
-
-def test_three_sizes_are_a_mistake() -> None:
-    with pytest.raises(UserError, match="--imgsz 1 2 3: expected one number, or height and width"):
-        network_size((1, 2, 3), 32)
-
-
-def test_names_of_a_data_yaml(tmp_path: Path) -> None:
-    (tmp_path / "d.yaml").write_text("path: nowhere\ntrain: images\nval: images\nnames: [cat, dog]\n")
-    data = str(tmp_path / "d.yaml")
-    assert choose_names({}, data) == {0: "cat", 1: "dog"}  # the images need not be there
-    assert choose_names({0: "x", 1: "y"}, data) == {0: "cat", 1: "dog"}
-    assert choose_names({0: "x"}, "") == {0: "x"}
-    with pytest.raises(UserError, match="names 2 classes, the detector has 3"):
-        choose_names({0: "x", 1: "y", 2: "z"}, data)
+    assert Predictor(FixedNetwork())([]) == []

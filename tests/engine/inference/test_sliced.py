@@ -13,8 +13,9 @@ from torch import Tensor
 
 from engine.checkpoint import save_checkpoint
 from engine.inference.api import stream
-from engine.inference.predictor import Runner, open_runner
-from engine.inference.sliced import MERGING, SlicedRunner, Tiling, tiling_of
+from engine.inference.factory import open_predictor
+from engine.inference.predictor import Predictor
+from engine.inference.sliced import MERGING, SlicedPredictor, Tiling, tiling_of
 from engine.options.detect import DetectOptions
 from models.detector import build
 from tests.engine.tiny import NETWORK
@@ -66,9 +67,9 @@ def corners(boxes: Tensor) -> list[list[int]]:
     return sorted(boxes[:, :4].round().int().tolist())
 
 
-def sliced(network: BrightNetwork | None = None, preprocess: Any = None, **tiling: Any) -> SlicedRunner:
+def sliced(network: BrightNetwork | None = None, preprocess: Any = None, **tiling: Any) -> SlicedPredictor:
     """Tiles of 96 px at 96 px; those of 256 x 96 px begin at 0, 76, 152 and 160."""
-    return SlicedRunner(Runner(network or BrightNetwork(), imgsz=(96, 96)), Tiling(96, **tiling), preprocess)
+    return SlicedPredictor(Predictor(network or BrightNetwork(), imgsz=(96, 96)), Tiling(96, **tiling), preprocess)
 
 
 SMALL, LARGE = [(10, 5, 30, 20), (78, 40, 90, 52), (200, 60, 215, 90)], [(60, 30, 190, 60)]
@@ -95,20 +96,20 @@ def test_images_share_batches_and_keep_their_boxes() -> None:
         (4, [(4, 96, 96, 3), (1, 64, 96, 3), (3, 96, 96, 3), (1, 96, 96, 3)]),
     ):
         network = BrightNetwork()
-        runner = sliced(network, batch=batch)
-        assert [corners(found) for found in runner(images)] == expected
+        predictor = sliced(network, batch=batch)
+        assert [corners(found) for found in predictor(images)] == expected
         assert network.batches == batches
-        assert (runner.tiles, runner.shapes) == ([4, 1, 4], [(96, 96), (64, 96), (96, 96)])
+        assert (predictor.tiles, predictor.shapes) == ([4, 1, 4], [(96, 96), (64, 96), (96, 96)])
 
 
 def test_counters_are_of_images() -> None:
-    runner = sliced()
-    runner([scene(*SMALL)])
-    runner([scene(*SMALL), scene(*LARGE)])
-    assert runner.seen == 3 and runner.milliseconds > 0 and runner.names == {0: "light"}
-    assert list(runner.spent) == ["pre-process", "inference", "suppression", MERGING]
-    assert all(seconds > 0 for seconds in runner.spent.values())
-    assert runner([]) == [] and runner.shapes == []
+    predictor = sliced()
+    predictor([scene(*SMALL)])
+    predictor([scene(*SMALL), scene(*LARGE)])
+    assert predictor.seen == 3 and predictor.milliseconds > 0 and predictor.names == {0: "light"}
+    assert list(predictor.spent) == ["preprocess", "inference", "postprocess", MERGING]
+    assert all(seconds > 0 for seconds in predictor.spent.values())
+    assert predictor([]) == [] and predictor.shapes == []
 
 
 def test_max_det_counts_after_merging() -> None:
@@ -171,8 +172,8 @@ def test_the_script_opens_it_for_every_network(tmp_path: Path, make_image: Any, 
     img = make_image(tmp_path / "wide.png", 150, 70)
     given = {"weights": weights, "imgsz": (64,), "slice": 64, "conf_thres": 0.0, "max_det": 50, "device": "cpu"}
     for dnn in (False, True) if suffix == ".onnx" else (False,):
-        runner = open_runner(options(**given, dnn=dnn))
-        assert isinstance(runner, SlicedRunner) and runner.tiling.windows(70, 150).shape == (6, 4)
-        ((_, _, image, boxes),) = stream(detector=runner, source=str(img))
-        assert image.shape == (70, 150, 3) and 0 < len(boxes) <= 50 and runner.tiles == [6]
+        predictor = open_predictor(options(**given, dnn=dnn))
+        assert isinstance(predictor, SlicedPredictor) and predictor.tiling.windows(70, 150).shape == (6, 4)
+        ((_, _, image, boxes),) = stream(detector=predictor, source=str(img))
+        assert image.shape == (70, 150, 3) and 0 < len(boxes) <= 50 and predictor.tiles == [6]
         assert (boxes[:, :4] >= 0).all() and (boxes[:, 2] <= 150).all() and (boxes[:, 3] <= 70).all()

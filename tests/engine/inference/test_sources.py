@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.inference.sources import Item, is_address, plan, shown
+from engine.inference.sources import Source, is_address, plan_sources, redact
 from utils.errors import UserError
 
 
@@ -20,8 +20,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def kinds(items: tuple[Item, ...]) -> list[tuple[str, str]]:
-    return [(item.kind, item.shown) for item in items]
+def kinds(items: tuple[Source, ...]) -> list[tuple[str, str]]:
+    return [(item.kind, item.label) for item in items]
 
 
 @pytest.mark.parametrize(
@@ -44,18 +44,18 @@ def kinds(items: tuple[Item, ...]) -> list[tuple[str, str]]:
     ],
 )
 def test_cameras_and_addresses(source: str, kind: str, name: str, stem: str, live: bool) -> None:
-    found = plan(source)
+    found = plan_sources(source)
     (item,) = found.items
-    assert (item.kind, item.shown, item.stem, item.order) == (kind, name, stem, 1)
+    assert (item.kind, item.label, item.stem, item.order) == (kind, name, stem, 1)
     assert found.live is found.together is live
 
 
 def test_an_image_a_video_and_a_folder(folder: Path) -> None:
-    assert kinds(plan(folder / "b.jpg").items) == [("image", str(folder / "b.jpg"))]
-    assert kinds(plan(str(folder / "clip.mp4")).items) == [("video", str(folder / "clip.mp4"))]
+    assert kinds(plan_sources(folder / "b.jpg").items) == [("image", str(folder / "b.jpg"))]
+    assert kinds(plan_sources(str(folder / "clip.mp4")).items) == [("video", str(folder / "clip.mp4"))]
     names = ["a.PNG", "b.jpg", "clip.mp4"]  # images by name, then videos; hidden, other and deeper files are left out
-    assert [Path(item.where).name for item in plan(folder).items] == names
-    assert not plan(folder).together
+    assert [Path(item.where).name for item in plan_sources(folder).items] == names
+    assert not plan_sources(folder).together
 
 
 @pytest.mark.parametrize(
@@ -63,20 +63,20 @@ def test_an_image_a_video_and_a_folder(folder: Path) -> None:
     [("*.jpg", ["b.jpg"]), ("*", ["a.PNG", "b.jpg", "clip.mp4"]), ("**/*.jpg", ["b.jpg", "deep/c.jpg"])],
 )
 def test_patterns(folder: Path, pattern: str, names: list[str]) -> None:
-    found = plan(f"{folder}/{pattern}")
+    found = plan_sources(f"{folder}/{pattern}")
     assert [item.where for item in found.items] == [str(folder / name) for name in names]
 
 
 def test_a_name_that_looks_like_a_pattern_is_a_file_first(tmp_path: Path) -> None:
     odd = tmp_path / "photo[1].jpg"
     odd.write_bytes(b"-")
-    assert plan(odd).items[0].where == str(odd)
+    assert plan_sources(odd).items[0].where == str(odd)
 
 
 def test_a_list_is_read_line_by_line_from_its_own_folder(folder: Path) -> None:
     listed = folder / "list.txt"
     listed.write_text("# what to look at\nb.jpg\n\n  deep/c.jpg  \nmissing.jpg\n*.PNG\nftp://host/x\nother.txt\n")
-    items = plan(listed).items
+    items = plan_sources(listed).items
     assert [Path(item.where).name for item in items] == ["b.jpg", "c.jpg", "missing.jpg", "a.PNG", "x", "other.txt"]
     problems = [item.problem for item in items]
     assert problems[0] == problems[1] == problems[3] == ""
@@ -97,7 +97,7 @@ def test_a_list_is_read_line_by_line_from_its_own_folder(folder: Path) -> None:
 )
 def test_lists_are_read_together_where_one_entry_is_live(folder: Path, name: str, lines: str, together: bool) -> None:
     (folder / name).write_text(lines)
-    assert plan(folder / name).together is together
+    assert plan_sources(folder / name).together is together
 
 
 def test_output_names_are_unique_whatever_the_case(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_output_names_are_unique_whatever_the_case(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"-")
     (tmp_path / "l.txt").write_text("x/a.jpg\ny/a.png\ny/A.jpg\ny/a_2.jpg\n")
-    assert [item.stem for item in plan(tmp_path / "l.txt").items] == ["a", "a_2", "A_3", "a_2_2"]
+    assert [item.stem for item in plan_sources(tmp_path / "l.txt").items] == ["a", "a_2", "A_3", "a_2_2"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_frames_of_a_video_are_not_called_like_an_image(tmp_path: Path, names: s
     for name in names.split():
         (tmp_path / name).write_bytes(b"-")
     (tmp_path / "l.txt").write_text(names.replace(" ", "\n"))
-    items = plan(tmp_path / "l.txt").items
+    items = plan_sources(tmp_path / "l.txt").items
     assert [item.stem for item in items] == stems.split() and [item.order for item in items] == [
         *range(1, len(items) + 1)
     ]
@@ -130,13 +130,13 @@ def test_frames_of_a_video_are_not_called_like_an_image(tmp_path: Path, names: s
 
 def test_a_title_tells_apart_what_differs_in_the_query_only(tmp_path: Path) -> None:
     (tmp_path / "l.streams").write_text("rtsp://cam/?channel=1\nrtsp://cam/?channel=2\n")
-    assert [item.title for item in plan(tmp_path / "l.streams").items] == ["1: rtsp://cam/", "2: rtsp://cam/"]
+    assert [item.title for item in plan_sources(tmp_path / "l.streams").items] == ["1: rtsp://cam/", "2: rtsp://cam/"]
 
 
 def test_a_bad_address_in_a_list_leaves_the_others(folder: Path) -> None:
     (folder / "l.txt").write_text("http://me:secret@[::1/a.jpg\nb.jpg\n")
-    bad, good = plan(folder / "l.txt").items
-    assert "not a valid address" in bad.problem and "secret" not in bad.problem + bad.shown + bad.stem
+    bad, good = plan_sources(folder / "l.txt").items
+    assert "not a valid address" in bad.problem and "secret" not in bad.problem + bad.label + bad.stem
     assert not good.problem
 
 
@@ -168,7 +168,7 @@ def test_mistakes(folder: Path, source: str, words: str) -> None:
     (folder / "blank.txt").write_text("\n# nothing\n")
     (folder / "binary.txt").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(UserError) as caught:
-        plan(source.format(folder=folder))
+        plan_sources(source.format(folder=folder))
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -182,4 +182,4 @@ def test_is_address(text: str, expected: bool) -> None:
 
 
 def test_shown_leaves_paths_alone() -> None:
-    assert shown("a@b/c?d.jpg") == "a@b/c?d.jpg"
+    assert redact("a@b/c?d.jpg") == "a@b/c?d.jpg"

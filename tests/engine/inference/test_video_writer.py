@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.inference.video_writer import VideoFile
+from engine.inference.video_writer import VideoWriter
 from tests.engine.inference.live import plain_image, read_back
 from utils.errors import UserError
 
 
 def test_a_video_keeps_frames_rate_and_size(tmp_path: Path) -> None:
-    video = VideoFile(tmp_path / "v.mp4", 12.5)
+    video = VideoWriter(tmp_path / "v.mp4", 12.5)
     for number in range(7):
         video.write(plain_image(30 * number, 48, 64))
     video.close()
@@ -20,7 +20,7 @@ def test_a_video_keeps_frames_rate_and_size(tmp_path: Path) -> None:
 
 
 def test_it_has_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
-    video = VideoFile(tmp_path / "v.mp4", 10)
+    video = VideoWriter(tmp_path / "v.mp4", 10)
     video.write(plain_image(0, 48, 64))
     assert [path.name for path in tmp_path.iterdir()] == ["v.part.mp4"]
     video.close()
@@ -29,12 +29,12 @@ def test_it_has_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
 
 
 def test_nothing_written_leaves_nothing(tmp_path: Path) -> None:
-    VideoFile(tmp_path / "v.mp4", 10).close()
+    VideoWriter(tmp_path / "v.mp4", 10).close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_image_size_begins_another_file(tmp_path: Path) -> None:
-    video = VideoFile(tmp_path / "v.mp4", 10)
+    video = VideoWriter(tmp_path / "v.mp4", 10)
     for height in (48, 48, 96, 48):
         video.write(plain_image(0, height, 64))
     video.close()
@@ -53,7 +53,7 @@ def test_another_image_size_begins_another_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_live_source_keeps_real_time(tmp_path: Path, times: list[float], frames: int) -> None:
-    video = VideoFile(tmp_path / "v.mp4", 10)
+    video = VideoWriter(tmp_path / "v.mp4", 10)
     for seconds in times:
         video.write(plain_image(0, 48, 64), seconds)
     video.close()
@@ -62,14 +62,14 @@ def test_a_live_source_keeps_real_time(tmp_path: Path, times: list[float], frame
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    video = VideoFile(tmp_path / "missing" / "v.mp4", 10)
+    video = VideoWriter(tmp_path / "missing" / "v.mp4", 10)
     with pytest.raises(UserError, match="no video can be written there"):
         video.write(plain_image(0, 48, 64))
     video.close()
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, full_disk) -> None:
-    video = VideoFile(tmp_path / "v.mp4", 10)
+    video = VideoWriter(tmp_path / "v.mp4", 10)
     video.write(plain_image(0, 48, 64))
     full_disk(16)
     with pytest.raises(UserError, match=r"v\.mp4: the video could not be written to its end"):
@@ -78,7 +78,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, full_disk) -> No
 
 
 def test_a_size_of_which_no_frame_was_due_leaves_no_file(tmp_path: Path) -> None:
-    video = VideoFile(tmp_path / "v.mp4", 10)
+    video = VideoWriter(tmp_path / "v.mp4", 10)
     video.write(plain_image(0, 48, 64), 0.0)
     video.write(plain_image(0, 96, 64), 0.01)  # too soon
     video.close()

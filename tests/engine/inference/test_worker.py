@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from engine.inference.worker import Background
+from engine.inference.worker import WorkerThread
 
 
 def test_work_is_done_in_order_and_completely_before_leaving() -> None:
     done: list[tuple[int, str]] = []
-    with Background(lambda number, text: done.append((number, text)), ahead=2) as worker:
+    with WorkerThread(lambda number, text: done.append((number, text)), ahead=2) as worker:
         for number in range(20):
             worker.put(number, "x")
     assert done == [(number, "x") for number in range(20)]
@@ -19,7 +19,7 @@ def test_work_is_done_in_order_and_completely_before_leaving() -> None:
 
 def test_it_happens_in_another_thread() -> None:
     names: list[str] = []
-    with Background(lambda: names.append(threading.current_thread().name)) as worker:
+    with WorkerThread(lambda: names.append(threading.current_thread().name)) as worker:
         worker.put()
     assert names and names[0] != threading.current_thread().name
 
@@ -32,7 +32,7 @@ def test_putting_waits_when_too_much_is_under_way() -> None:
         gate.wait(5)
         under_way.append(number)
 
-    with Background(work, ahead=1) as worker:
+    with WorkerThread(work, ahead=1) as worker:
         worker.put(0)
         worker.put(1)
         threading.Timer(0.02, gate.set).start()
@@ -49,7 +49,7 @@ def test_an_error_reaches_the_one_who_put() -> None:
             raise OSError("disk full")
         done.append(number)
 
-    with pytest.raises(OSError, match="disk full"), Background(work, ahead=1) as worker:
+    with pytest.raises(OSError, match="disk full"), WorkerThread(work, ahead=1) as worker:
         for number in range(100):
             worker.put(number)
     assert done == [0]
@@ -59,13 +59,13 @@ def test_an_error_at_the_very_end_is_raised_on_leaving() -> None:
     def work() -> None:
         raise OSError("late")
 
-    with pytest.raises(OSError, match="late"), Background(work) as worker:
+    with pytest.raises(OSError, match="late"), WorkerThread(work) as worker:
         worker.put()
 
 
 def test_leaving_by_an_error_keeps_that_error_and_finishes_the_work() -> None:
     done: list[int] = []
-    with pytest.raises(KeyboardInterrupt), Background(done.append) as worker:
+    with pytest.raises(KeyboardInterrupt), WorkerThread(done.append) as worker:
         worker.put(1)
         raise KeyboardInterrupt
     assert done == [1]

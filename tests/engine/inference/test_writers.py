@@ -10,8 +10,18 @@ import numpy as np
 import pytest
 
 from engine.inference.capture import Frame
-from engine.inference.sources import Item
-from engine.inference.writers import COLUMNS, Looks, Outputs, Writer, crop, label_text, numbered, safe_name, table_rows
+from engine.inference.sources import Source
+from engine.inference.writers import (
+    COLUMNS,
+    DrawStyle,
+    Outputs,
+    Writer,
+    crop,
+    label_text,
+    numbered,
+    safe_name,
+    table_rows,
+)
 from tests.engine.inference.live import plain_image, read_back
 from utils.errors import UserError
 
@@ -23,7 +33,7 @@ TWO = np.array([[10, 20, 30, 60, 0.876, 1], [0, 0, 64, 48, 0.5, 0]], np.float32)
 def frame(
     name: str = "a.png", number: int = 1, kind: str = "image", shape: tuple[int, int] = (80, 100), **more
 ) -> Frame:
-    item = Item(kind, f"/in/{name}", f"/in/{name}", 1, Path(name).stem)
+    item = Source(kind, f"/in/{name}", f"/in/{name}", 1, Path(name).stem)
     return Frame(item, plain_image(90, *shape), number, **more)
 
 
@@ -32,7 +42,7 @@ def files(folder: Path) -> list[str]:
 
 
 def run(folder: Path, outputs: Outputs, *frames: tuple[Frame, np.ndarray], **settings) -> list[str]:
-    writer = Writer(folder, outputs, Looks(NAMES), **settings)
+    writer = Writer(folder, outputs, DrawStyle(NAMES), **settings)
     for one, boxes in frames:
         writer.save(one, boxes)
     writer.close()
@@ -52,7 +62,7 @@ def test_table_rows_by_hand() -> None:
     assert rows[0] == ["clip.mp4", "hot dog", "0.88", 12, "10.0", "20.0", "30.0", "60.0"]
     assert len(rows[0]) == len(COLUMNS)
     unnamed = np.array([[0, 0, 1, 1, 1, 5]], np.float32)
-    camera = Frame(Item("camera", "0", "camera 0", 1, "camera_0"), plain_image(), 3)
+    camera = Frame(Source("camera", "0", "camera 0", 1, "camera_0"), plain_image(), 3)
     assert next(table_rows(camera, unnamed, NAMES))[:3] == ["camera 0", "5", "1.00"]
 
 
@@ -144,7 +154,7 @@ def test_crops_of_two_images_are_not_mixed(tmp_path: Path) -> None:
 
 
 def test_a_video_is_finished_when_the_next_begins(tmp_path: Path) -> None:
-    writer = Writer(tmp_path, Outputs(), Looks(NAMES))
+    writer = Writer(tmp_path, Outputs(), DrawStyle(NAMES))
     for number in (1, 2, 3):
         writer.save(frame("a.mp4", number, "video", (48, 64), fps=12.0), NONE)
     assert files(tmp_path) == ["a.part.mp4"]
@@ -177,7 +187,7 @@ def test_a_live_source_is_written_in_real_time(tmp_path: Path) -> None:
 
 
 def test_what_is_drawn_already_is_written_as_it_is(tmp_path: Path) -> None:
-    writer = Writer(tmp_path, Outputs(), Looks(NAMES))
+    writer = Writer(tmp_path, Outputs(), DrawStyle(NAMES))
     writer.save(frame(), TWO, plain_image(5, 80, 100))
     writer.close()
     assert (cv2.imread(str(tmp_path / "a.png")) == 5).all()
@@ -190,7 +200,7 @@ def test_a_table_goes_on_in_a_folder_that_is_used_again(tmp_path: Path) -> None:
 
 
 def test_rows_are_there_before_the_end(tmp_path: Path) -> None:
-    writer = Writer(tmp_path, Outputs(False, table=True), Looks(NAMES))
+    writer = Writer(tmp_path, Outputs(False, table=True), DrawStyle(NAMES))
     writer.save(frame(), TWO)
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 3
     writer.close()

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 import engine
 from engine.checkpoint import save_checkpoint
-from engine.inference.backends import TorchNetwork
-from engine.inference.predictor import Letterbox, Runner
-from engine.inference.sliced import SlicedRunner, Tiling
-from engine.inference.writers import Looks
+from engine.inference.backends import TorchBackend
+from engine.inference.predictor import Letterbox, Predictor
+from engine.inference.sliced import SlicedPredictor, Tiling
+from engine.inference.writers import DrawStyle
 from engine.results import ImageResult
 from engine.visual import heatmap as crux_view
 from engine.visual.heatmap import CruxSheet, CruxView, save_mosaic, view_at, view_of
@@ -98,7 +98,7 @@ def test_boxes_lie_on_top() -> None:
     """The line of a box has the box's colour, whatever is painted below; without a painter nothing is."""
     image = half_red(64, 64)
     box = np.array([[10, 10, 50, 50, 0.9, 0]])
-    painted, plain = (Looks(NAMES, labels=False, paint=view)(image, box) for view in (red_view(), None))
+    painted, plain = (DrawStyle(NAMES, labels=False, paint=view)(image, box) for view in (red_view(), None))
     assert (painted[10, 30] == plain[10, 30]).all()
     assert (painted[30, 30] != plain[30, 30]).any() and (plain[30, 30] == image[30, 30]).all()
 
@@ -127,9 +127,9 @@ def test_a_real_model_gives_its_map() -> None:
 def test_what_has_no_map(network: dict[str, Any] | None, sliced: bool, expected: str) -> None:
     detector: Any = object()  # as an .onnx file's, or a program's own
     if network is not None:
-        detector = Runner(TorchNetwork(build({**network, "scale": "n"}, NAMES)))
+        detector = Predictor(TorchBackend(build({**network, "scale": "n"}, NAMES)))
     with pytest.raises(UserError, match="--show-crux") as error:
-        view_of(SlicedRunner(detector, Tiling(64)) if sliced else detector)
+        view_of(SlicedPredictor(detector, Tiling(64)) if sliced else detector)
     assert expected in str(error.value)
 
 
