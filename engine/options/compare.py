@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.options.common import EXIST_OK, PROJECT
 from engine.options.train import TRAIN_SCHEMAS
 from utils.options import Group, Option, option, schema_fields
+from utils.options.shared import EXIST_OK, PROJECT
 
 RUNS, STATISTICS, OUTPUT = Group("Runs"), Group("Evaluation and statistics"), Group("Results")
 

@@ -6,24 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.options.common import (
-    DETECT,
-    EXIST_OK,
     LIGHT,
-    NAME,
-    PROJECT,
     SLICING,
-    confidence_option,
-    device_option,
     enhance_option,
-    iou_option,
     merge_option,
     overlap_option,
     scale_option,
     slice_option,
-    trust_option,
     weights_option,
 )
 from utils.options import Group, option
+from utils.options.shared import (
+    DETECT,
+    EXIST_OK,
+    NAME,
+    PROJECT,
+    confidence_option,
+    device_option,
+    iou_option,
+    trust_option,
+)
 
 INPUT, BOXES, OUTPUT = Group("Source and model"), Group("Detections", DETECT), Group("Output")
 DRAWING, RUNTIME = Group("Display and drawing"), Group("Runtime")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.options.common import DETECT, IMAGES, confidence_option, device_option, iou_option, trust_option
 from utils.options import Group, option
+from utils.options.shared import DETECT, IMAGES, confidence_option, device_option, iou_option, trust_option
 
 INPUT, NETWORK, BOXES = Group("Model and formats"), Group("Network"), Group("Detections", DETECT)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.options.common import ENHANCERS, LIGHT, SCALES, device_option, enhance_option, scale_option, weights_option
+from engine.options.common import ENHANCERS, LIGHT, SCALES, enhance_option, scale_option, weights_option
 from utils.options import Group, option
+from utils.options.shared import device_option
 
 INPUT, SETTINGS, RUNTIME = Group("Input and output"), Group("Settings"), Group("Runtime")
 TRAINING, NETWORK = Group("Training"), Group("Network")

@@ -5,27 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.options import option
+from utils.options import Group, option
+from utils.options.shared import confidence_option, device_option, imgsz_option, trust_option
+
+INPUT, RUNTIME = Group("Input and output"), Group("Runtime")
 
 
 @dataclass(frozen=True)
 class FavourOptions:
-    """Which images are judged by which detector, how well it must do on one, and where the good ones go."""
+    """Which images are selected, by which detector, and where they go."""
 
-    weights: Path | None = option(None, "detector that judges (needed), trained on these classes", group="What")
-    data: str = option("", "data YAML of the labelled set (needed), or the name of one in data/", group="What")
-    split: str = option("train", "split to choose from: train, extra, val or val2, never a test split", group="What")
-    out: Path | None = option(None, "new folder for the images and favour.csv (needed)", group="What")
+    weights: Path | None = option(
+        None, "detector trained on the classes of --data", group=INPUT, default_text="required"
+    )
+    data: str = option("", "data YAML, or the name of one in data/", group=INPUT, default_text="required")
+    split: str = option("train", "split to select from: train, extra, val or val2, never a test split", group=INPUT)
+    out: Path | None = option(None, "output folder for the images and favour.csv", group=INPUT, default_text="required")
     min_ap: float = option(
-        0.6, "lowest AP (COCO, IoU 0.50:0.95) of an image that is kept", group="What", low=0.0, high=1.0
+        0.6, "select images with at least this AP (COCO, IoU 0.50:0.95)", group=INPUT, low=0.0, high=1.0
     )
-    trust: bool = option(False, "load the checkpoint the ordinary way, which runs the code inside it", group="What")
+    trust: bool = trust_option(INPUT)
 
-    imgsz: int = option(
-        640, "longer side in pixels; rounded up to the detector's stride", group="Run", low=32, aliases=("img",)
-    )
-    batch_size: int = option(16, "images in a batch", group="Run", low=1, aliases=("batch",))
-    conf_thres: float = option(
-        0.001, "lowest confidence that counts", group="Run", low=0.0, high=1.0, aliases=("conf",)
-    )
-    device: str = option("", "cpu, or a GPU's number; empty takes the first GPU if there is one", group="Run")
+    imgsz: int = imgsz_option(RUNTIME)
+    batch_size: int = option(16, "images per batch", group=RUNTIME, low=1, aliases=("batch",))
+    conf_thres: float = confidence_option(RUNTIME, 0.001)
+    device: str = device_option(RUNTIME)

@@ -5,46 +5,56 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.options import option
+from utils.options import Group, option
+from utils.options.shared import device_option, trust_option
+
+INPUT, EMBEDDING, RUNTIME = Group("Input and output"), Group("Embedding"), Group("Runtime")
 
 
 @dataclass(frozen=True)
 class TeacherOptions:
-    """Which CLIP looks at which set, how, and where its embeddings go."""
+    """Which CLIP embeds the objects of which data set, how, and where the embeddings go."""
 
-    data: str = option("", "data YAML of the labelled set (needed), or the name of one in data/", group="What")
-    split: str = option("train", "split whose objects are embedded: the one that is trained on", group="What")
+    data: str = option(
+        "", "data YAML of the labelled data set, or the name of one in data/", group=INPUT, default_text="required"
+    )
+    split: str = option("train", "split whose objects are embedded: the training split", group=INPUT)
     extra: bool = option(
-        False,
-        "also embed the images of the data YAML's 'extra' split, for a training with --extra-ratio",
-        group="What",
+        False, "also embed the images of the data YAML's 'extra', for training with --extra-ratio", group=INPUT
     )
-    model: str = option("RN50-quickgelu", "name of the model in open_clip; the published teacher", group="What")
+    model: str = option("RN50-quickgelu", "open_clip model (published: RN50-quickgelu)", group=INPUT)
     checkpoint: Path | None = option(
-        None, "file with the model's weights (needed, but for --train-demo); nothing is downloaded", group="What"
+        None,
+        "file of the model's weights; nothing is downloaded",
+        group=INPUT,
+        default_text="required without --train-demo",
     )
-    out: Path | None = option(None, "new folder for the cache; left out: runs/teacher/DATA-MODEL-MODE", group="What")
-    trust: bool = option(
-        False,
-        "load the checkpoint the ordinary way, which runs the code inside it; OpenAI's own files need it",
-        group="What",
+    out: Path | None = option(
+        None, "output folder of the cache", group=INPUT, default_text="runs/teacher/DATA-MODEL-MODE"
     )
+    trust: bool = trust_option(INPUT, "; OpenAI's own files need it")
 
     train_demo: bool = option(
         False,
-        "without --model and --checkpoint: train a very small CLIP on synthetic objects first, for demo-longtail",
-        group="What",
+        "instead of --model and --checkpoint: train a very small CLIP on synthetic objects first, for demo-longtail",
+        group=INPUT,
     )
-    seed: int = option(0, "--train-demo: of the things that it learns from, and of its weights", group="What", low=0)
+    seed: int = option(0, "random seed of --train-demo", group=INPUT, low=0)
 
     mode: str = option(
-        "auto", "roi: the whole image, then ROIAlign (CLIPs with a ResNet, as published); crop: each box by itself (any CLIP); "
-        "auto: roi where it is possible", group="How", choices=("auto", "roi", "crop"),
-    )  # fmt: skip
-    short: int = option(
-        800, "roi: shorter side of the image in pixels, the longer one at most 1.67 times that", group="How", low=32
+        "auto",
+        "roi: the whole image, then RoIAlign (CLIPs with a ResNet, as published); crop: each box by itself (any CLIP); "
+        "auto: roi if possible",
+        group=EMBEDDING,
+        choices=("auto", "roi", "crop"),
     )
-    spaces: bool = option(False, "read underscores of class names as spaces; published: no", group="How")
+    short: int = option(
+        800,
+        "with roi: shorter side of the image, px; the longer side is at most 1.67 times that",
+        group=EMBEDDING,
+        low=32,
+    )
+    spaces: bool = option(False, "replace underscores of class names with spaces (published: no)", group=EMBEDDING)
 
-    workers: int = option(4, "processes that read images; 0: none beside the main one", group="Run", low=0)
-    device: str = option("", "cpu, or a GPU's number; empty takes the first GPU if there is one", group="Run")
+    workers: int = option(4, "dataloader workers", group=RUNTIME, low=0)
+    device: str = device_option(RUNTIME)

@@ -8,9 +8,10 @@ from pathlib import Path
 from data.detection.options import AugmentOptions, SamplingOptions
 from engine.options.action import ActionOptions
 from engine.options.classify import ClassifyOptions
-from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT, protocol_option
+from engine.options.common import protocol_option
 from methods.registry import option_schemas
 from utils.options import Group, option
+from utils.options.shared import DETECT, EXIST_OK, NAME, PROJECT
 
 MODEL, RECIPE, VALIDATION = Group("Data and model"), Group("Training"), Group("Validation")
 RUNTIME, OUTPUT = Group("Runtime"), Group("Run folder and checkpoints")

@@ -6,25 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.options.common import (
-    DETECT,
-    EXIST_OK,
     LIGHT,
-    NAME,
-    PROJECT,
-    confidence_option,
-    device_option,
     enhance_option,
-    imgsz_option,
-    iou_option,
     merge_option,
     overlap_option,
     protocol_option,
     scale_option,
     slice_option,
-    trust_option,
     weights_option,
 )
 from utils.options import Group, option
+from utils.options.shared import (
+    DETECT,
+    EXIST_OK,
+    NAME,
+    PROJECT,
+    confidence_option,
+    device_option,
+    imgsz_option,
+    iou_option,
+    trust_option,
+)
 
 INPUT, RUNTIME, OUTPUT = Group("Data and model"), Group("Runtime"), Group("Output")
 BOXES, ROBUSTNESS = Group("Detections", DETECT), Group("Robustness", DETECT)
