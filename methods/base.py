@@ -9,6 +9,10 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from data.detection.views import View
+
+__all__ = ["Batch", "Detector", "Forward", "Method", "NoOptions", "Run", "Step", "View"]
+
 Batch = dict[str, Any]
 
 
@@ -107,14 +111,14 @@ class Method(nn.Module):
     """Base of all methods: every hook does nothing, so that a method states only what it changes.
 
     `name` is its name in `--method`; `Options` the frozen dataclass of its options, of which `options` is an instance;
-    `views` are the extra images that it wants in a batch (`pair`, ...). Submodules train with the detector and are dropped
+    `views` is what it wants in a batch beside the labelled images. Submodules train with the detector and are dropped
     at the end; those without gradient are targets. Both move, synchronise and resume with the run. A layer of the detector
     must not become a submodule: look it up by its index, or keep it in a list.
     """
 
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions
-    views: frozenset[str] = frozenset()
+    views: tuple[View, ...] = ()
 
     def __init__(self, options: Any = None) -> None:
         super().__init__()

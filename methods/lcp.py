@@ -15,12 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Detector, Method, Run, Step
+from methods.base import Detector, Method, Run, Step, View
 from methods.options.lcp import LCPOptions
 from models.crux import CatchUpFuse, crux_features, find_row, find_split, shallow_rows, shared_features
 from utils.errors import UserError
 
 CATCH_UP, CRUX, BOTH = "U", "C", "B"
+CLEAR = View("favoured", "unpaired", "Name a folder of clear images ('favoured: images/favoured'; no labels, no pairs)")
 
 
 def catch_up_loss(low_quality: Tensor, favoured: Tensor, weight: float = 100.0) -> Tensor:
@@ -109,7 +110,7 @@ class LCP(Method):
     def resolve_options(self, epochs: int) -> dict[str, Any]:
         """The letters of the run. Clear images are asked for only where some epoch looks at them."""
         self.letters = turns(self.options.lcp_turns, epochs)
-        self.views = frozenset({"favoured"} if set(self.letters) & {CATCH_UP, BOTH} else ())
+        self.views = (CLEAR,) if set(self.letters) & {CATCH_UP, BOTH} else ()
         return {"lcp_turns": self.letters}
 
     def attach(self, detector: Detector) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from methods.base import Batch, Method
+from data.detection.federated import federated_labels, merged
+from methods.base import Batch, Method, View
 from methods.federated import FederatedSet, federated_bce, federated_set
 from methods.options.longtail import LongTailOptions
 
@@ -25,7 +26,7 @@ class LongTail(Method):
 
     name = "longtail"
     Options = LongTailOptions
-    views = frozenset({"verified"})
+    views = (View("verified", "per_image", load=federated_labels, merge=merged),)
 
     def __init__(self, options: LongTailOptions | None = None) -> None:
         super().__init__(options)

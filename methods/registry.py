@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from methods.options.aeris import AERISOptions
@@ -15,6 +15,7 @@ from methods.options.wiid import WiiDOptions
 from utils.errors import UserError, nearest
 
 if TYPE_CHECKING:
+    from data.detection.views import View
     from methods.base import Method
 
 
@@ -76,6 +77,19 @@ def with_implied(composition: str, options: Mapping[str, Any]) -> str:
     names = split_names(composition)
     implied = [name for name, entry in METHODS.items() if any(options.get(key) for key in entry.implied_by)]
     return "+".join([*names, *(name for name in implied if name not in names)]) or composition
+
+
+def joined_views(methods: Sequence[Method]) -> list[View]:
+    """The views of all methods. Raises UserError where two declare one name: what a method masks belongs to it alone."""
+    owners: dict[str, str] = {}
+    for method in methods:
+        for view in method.views:
+            if owners.setdefault(view.name, method.name) != method.name:
+                raise UserError(
+                    f"--method {'+'.join(m.name for m in methods)}: both {owners[view.name]} and {method.name} declare the "
+                    f"view '{view.name}'. Leave out one of the two, or rename the view of one."
+                )
+    return [view for method in methods for view in method.views]
 
 
 def create(composition: str, options: Mapping[type, Any]) -> list[Method]:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.detection.columns import IGNORE
 from data.soft_labels.cache import TeacherCache
-from data.soft_labels.columns import NO_ROW
-from methods.base import Batch, Detector, Method, Step
+from methods.base import Batch, Detector, Method, Step, View
 from methods.federated import federated_classes
 from methods.options.richsem import RichSemOptions
 from methods.richsem_math import object_weights, semantic_loss
@@ -44,7 +44,7 @@ class RichSem(Method):
 
     name = "richsem"
     Options = RichSemOptions
-    views = frozenset({"soft_id"})
+    views = (View("soft_label_index", "per_object"),)
     names: Sequence[str] = ()
     branch: SemanticBranch
 
@@ -118,7 +118,7 @@ class RichSem(Method):
         features = anchor_features([step.taps[f"semantic{level}"] for level in range(len(self.names))])  # (B, A, c)
         predictions = step.predictions
         assigned: Assigned = predictions.get("one2many", predictions)[ASSIGNED]
-        rows = padded_rows(step.batch["batch_idx"], step.batch["soft_id"], len(features)).to(features.device)
+        rows = padded_rows(step.batch["batch_idx"], step.batch["soft_label_index"], len(features)).to(features.device)
         chosen, ids, objects = labelled_anchors(assigned, rows)
         teacher = self.branch.logits(self._embeddings(ids))
         weight = object_weights(assigned.quality[chosen], objects)
@@ -133,8 +133,8 @@ class RichSem(Method):
         return torch.from_numpy(np.ascontiguousarray(rows)).to(ids.device)[places]
 
 
-def padded_rows(batch_idx: Tensor, soft_id: Tensor, images: int) -> Tensor:
-    """Rows (N,) of a batch's objects as (images, most), NO_ROW where there is none, packed as the detection loss packs.
+def padded_rows(batch_idx: Tensor, soft_label_index: Tensor, images: int) -> Tensor:
+    """Rows (N,) of a batch's objects as (images, most), IGNORE where there is none, packed as the detection loss packs.
 
     batch_idx: (N,) the image of each object, in rising order.
 
@@ -146,8 +146,8 @@ def padded_rows(batch_idx: Tensor, soft_id: Tensor, images: int) -> Tensor:
     starts = counts.cumsum(0) - counts
     place = torch.arange(len(owner), device=owner.device) - starts[owner]
     most = int(counts.max()) if len(owner) else 0
-    rows = torch.full((images, max(most, 1)), NO_ROW, dtype=torch.long, device=owner.device)
-    rows[owner, place] = soft_id.to(owner.device)
+    rows = torch.full((images, max(most, 1)), IGNORE, dtype=torch.long, device=owner.device)
+    rows[owner, place] = soft_label_index.to(owner.device)
     return rows
 
 
@@ -159,6 +159,6 @@ def labelled_anchors(assigned: Assigned, rows: Tensor) -> tuple[Tensor, Tensor, 
     images, most = rows.shape
     place = assigned.objects.clamp(max=most - 1)  # (B, A)
     row = rows.gather(1, place)  # (B, A)
-    chosen = assigned.foreground & (row != NO_ROW)
+    chosen = assigned.foreground & (row != IGNORE)
     number = place + most * torch.arange(images, device=rows.device)[:, None]  # (B, A)
     return chosen, row[chosen], number[chosen]

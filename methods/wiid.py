@@ -16,11 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Detector, Method, Run, Step
+from methods.base import Batch, Detector, Method, Run, Step, View
 from methods.options.wiid import WiiDOptions
 from models.byol import Predictor, Projector, momentum_update
 from models.graph import backbone_taps, run_layers, tap_channels
 
+HINT = (
+    "Name the folder of the dark images ('pair: images/train_night'), made for instance by 'python prepare.py darken'"
+)
 LEARNED = "learned"  # a mask token that trains
 
 
@@ -161,11 +164,14 @@ class WiiD(Method):
 
     name = "wiid"
     Options = WiiDOptions
-    views = frozenset({"pair"})
     projectors: nn.ModuleDict
     predictors: nn.ModuleDict
     token: nn.ParameterDict
     target: MomentumTarget | None
+
+    def __init__(self, options: WiiDOptions | None = None) -> None:
+        super().__init__(options)
+        self.views = (View("pair", "paired", HINT, same_colour=self.options.pair_colour == "shared"),)
 
     @property
     def contrasts(self) -> bool:

@@ -35,7 +35,7 @@ from engine.training.distributed import start
 from engine.training.module import TrainingModel, set_modes
 from engine.training.optim import build_optimiser
 from engine.training.trainer import ModelEMA
-from methods.base import Method, Run
+from methods.base import Method, Run, View
 from methods.registry import create, with_implied
 from models.detector import build
 from tests.soft_labels import write_cache
@@ -58,7 +58,7 @@ def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
         "favoured": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
         "bboxes": boxes,
         "cls": torch.zeros(len(boxes), 1),
-        "soft_id": torch.arange(len(boxes)),
+        "soft_label_index": torch.arange(len(boxes)),
         "batch_idx": torch.arange(batch_size).repeat_interleave(OBJECTS).float(),
         "seed": list(range(batch_size)),
     }
@@ -139,7 +139,7 @@ def loaders(folder: Path, imgsz: int, images: int = 64) -> dict[str, Callable[[]
     (folder / "world.yaml").write_text(yaml.safe_dump({**content, "names": [str(i) for i in range(6)]}))
     config = load_data(folder / "world.yaml")
 
-    def passes(views: frozenset[str]) -> Callable[[], None]:
+    def passes(views: tuple[View, ...]) -> Callable[[], None]:
         dataset = build_dataset(config, "train", imgsz=imgsz, augment=True, views=views, cache="ram")
 
         def load() -> None:
@@ -147,7 +147,7 @@ def loaders(folder: Path, imgsz: int, images: int = 64) -> dict[str, Callable[[]
 
         return load
 
-    return {"single": passes(frozenset()), "pair": passes(frozenset({"pair"}))}
+    return {"single": passes(()), "pair": passes((View("pair", "paired"),))}
 
 
 def peak_memory(run: str, options: argparse.Namespace) -> float:

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from data.classification.transforms import Crop, centre, draw_crop, to_tensor
 from data.config import DataConfig
 from data.detection.dataset import read_image
-from data.detection.unpaired import LooseImages, refuse_leaks
+from data.detection.unpaired import UnpairedImages, refuse_leaks
 from data.io.labels import unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
 from utils.errors import UserError
@@ -59,7 +59,7 @@ class ClassFolders(Dataset):
         *,
         augmentation: Augmentation | None = None,
         partners: Mapping[Path, Path] | None = None,
-        nights: LooseImages | None = None,
+        nights: UnpairedImages | None = None,
         seed: int = 0,
         skipped: Sequence[tuple[Path, str]] = (),
     ) -> None:
@@ -219,12 +219,12 @@ def _check_same_classes(config: DataConfig, day: Sequence[Labelled], night: Sequ
         )
 
 
-def _nights(config: DataConfig, imgsz: int, seed: int) -> LooseImages:
+def _nights(config: DataConfig, imgsz: int, seed: int) -> UnpairedImages:
     """Unlabelled night images to train with. Raises UserError where one of them is a test image."""
     files = [file for source in config.splits[NIGHTS] for file in list_images(source, config.root)]
     _refuse_tests(config, NIGHTS, files)
     bad = {path for path, _ in unreadable(files)}
-    return LooseImages([file for file in files if file not in bad], imgsz, seed, read_image)
+    return UnpairedImages([file for file in files if file not in bad], imgsz, seed, read_image)
 
 
 def _refuse_tests(config: DataConfig, view: str, files: Sequence[Path]) -> None:

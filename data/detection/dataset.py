@@ -16,16 +16,16 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from data.config import DataConfig
-from data.detection.federated import Verified, read_verified, verified_of
-from data.detection.federated_views import VERIFIED
+from data.detection.columns import first_indices, with_indices
 from data.detection.options import AugmentOptions
 from data.detection.transforms import FormatViews, training_transforms
-from data.detection.unpaired import LooseImages, refuse_leaks
+from data.detection.unpaired import UnpairedImages, refuse_leaks
+from data.detection.views import View, check_views, of_kind
 from data.io.labels import Label, scan, unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
-from data.soft_labels.columns import first_rows, with_rows
 from utils.errors import UserError
 from utils.files import list_images
 from utils.ultralytics_env import contain_ultralytics
@@ -37,10 +37,7 @@ from ultralytics.data.dataset import YOLODataset  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG  # noqa: E402
 
 Key = int | tuple[int, ...]  # index, (epoch, index), or (epoch, index, copy)
-STACKED_VIEWS = frozenset({"pair"})  # views that share the geometry of the image, three channels each
-LOOSE_VIEWS = frozenset({"favoured"})  # unlabelled images of their own, another one each time
-EXTRA_VIEWS = STACKED_VIEWS | LOOSE_VIEWS
-SOFT = "soft_id"  # not an image: the row of each object in the teacher cache
+LABEL_TENSORS = {"img", "cls", "bboxes", "batch_idx"}
 
 
 @contextmanager
@@ -61,10 +58,10 @@ def seeded(*entropy: int) -> Iterator[int]:
 
 
 class ViewDataset(YOLODataset):
-    """A split of labelled images with the extra views that methods asked for.
+    """A split of labelled images with the views that methods declared (data/detection/views.py).
 
-    Items are Ultralytics' batch entries (`img`, `cls`, `bboxes`, `batch_idx`, `im_file`, ...) plus one uint8 (3, H, W)
-    tensor a view and `seed`, an integer that belongs to the seed and the key: an index, (epoch, index), or (epoch, index, copy).
+    Items are Ultralytics' batch entries (`img`, `cls`, `bboxes`, `batch_idx`, `im_file`, ...) plus one entry per view, images
+    as uint8 (3, H, W), and `seed`, an integer of the seed and the key: an index, (epoch, index), or (epoch, index, copy).
     `scanned` are all labels of the split, also of images that were left out for their partners' sake.
     With `native`, images keep their own size, see `set_rectangle`.
     """
@@ -77,44 +74,48 @@ class ViewDataset(YOLODataset):
         labels: Sequence[Label],
         names: dict[int, str],
         *,
+        views: Sequence[View] = (),
         partners: dict[str, dict[Path, Path]] | None = None,
-        loose: dict[str, LooseImages] | None = None,
+        unpaired: dict[str, UnpairedImages] | None = None,
+        per_image: dict[str, Callable[[Path], Any]] | None = None,
+        first: Sequence[int] | None = None,
         options: AugmentOptions | None = None,
         epochs: int = 0,
         seed: int = 0,
         keep_in_memory: bool = False,
         native: bool = False,
-        rows: Sequence[int] | None = None,
-        verified: Callable[[Path], Verified] | None = None,
         **stock: Any,
     ) -> None:
+        """partners, unpaired, per_image: what each view by that name holds; first: index of each image's first object."""
         self.source = list(labels)
         self.scanned = self.source
         self.partners = partners or {}
         self.stacked = sorted(self.partners)
-        self.loose = loose or {}
+        self.unpaired = unpaired or {}
+        self.per_image = per_image or {}
+        self.first = first if of_kind(views, "per_object") else None
         self.options = options or AugmentOptions()
         self.last_mixed_epoch = epochs - self.options.close_mosaic if epochs else 1 << 30
         self.seed = seed
         self.skipped: list[tuple[Path, str]] = []
         self.native = native
-        self.verified = verified
-        self.rows = rows  # of the teacher cache, where each image's objects begin
         self.batches: list[list[int]] = []  # native: places of images that can go through the network together
         super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **stock)
         self.cache = "ram"  # mosaic then draws from the whole set instead of from what happens to be in a buffer
         self.keep_in_memory = keep_in_memory
         if self.augment:
-            self.transforms = training_transforms(self, self.options, mixing=True)
-            self.closing_transforms = training_transforms(self, self.options, mixing=False)
+            merges = {view.name: view.merge for view in views if view.merge and view.name in self.per_image}
+            self.transforms, self.closing_transforms = (
+                training_transforms(self, self.imgsz, views, merges, self.options, mixing) for mixing in (True, False)
+            )
 
     def get_img_files(self, img_path: str | list[str]) -> list[str]:
         """The images that were scanned, in order."""
         return [str(label.image) for label in self.source]
 
     def get_labels(self) -> list[dict[str, Any]]:
-        """The scanned labels in Ultralytics' form; `first_row` is where an image's objects begin in the teacher cache."""
-        first = [0] * len(self.source) if self.rows is None else self.rows
+        """The scanned labels in Ultralytics' form; `first` is the index of the image's first object."""
+        first = [0] * len(self.source) if self.first is None else self.first
         return [
             {
                 "im_file": str(label.image),
@@ -125,20 +126,18 @@ class ViewDataset(YOLODataset):
                 "keypoints": None,
                 "normalized": True,
                 "bbox_format": "xywh",
-                "first_row": int(row),
+                "first": int(index),
             }
-            for label, row in zip(self.source, first, strict=False)
+            for label, index in zip(self.source, first, strict=False)
         ]
 
     def update_labels_info(self, label: dict[str, Any]) -> dict[str, Any]:
-        """The stock form for transforms; `cls` (n, 3) with the row of each object, where rows are asked for."""
-        first = label.pop("first_row")
+        """The stock form for transforms; `cls` (n, 3) with the index of each object, where a view asks for it."""
+        first = label.pop("first")
         label = super().update_labels_info(label)
-        if self.rows is not None and self.augment:
-            label["cls"] = with_rows(label["cls"], first)
-        if self.verified is not None:
-            label[VERIFIED] = self.verified(Path(label["im_file"]))
-        return label
+        if self.first is not None and self.augment:
+            label["cls"] = with_indices(label["cls"], first)
+        return label | {name: value(Path(label["im_file"])) for name, value in self.per_image.items()}
 
     def build_transforms(self, hyp: Any = None) -> Compose:
         """Validation: letterbox and format. Training transforms are set once the dataset is complete."""
@@ -192,20 +191,16 @@ class ViewDataset(YOLODataset):
         closing = epoch >= self.last_mixed_epoch
         with seeded(self.seed, epoch, index, *copy) as number:
             item = (self.closing_transforms if closing else self.transforms)(self.get_image_and_label(index))
-        others = {view: images(epoch, index) for view, images in self.loose.items()}
+        others = {view: images(epoch, index) for view, images in self.unpaired.items()}
         return {**item, **others, "seed": number}
 
     @staticmethod
     def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
-        """Items to a batch: images of every view stacked, labels concatenated, `seed` a list."""
-        views: dict[str, Any] = {
-            view: torch.stack([item.pop(view) for item in batch]) for view in EXTRA_VIEWS & batch[0].keys()
-        }
-        if SOFT in batch[0]:
-            views[SOFT] = torch.cat([item.pop(SOFT) for item in batch])  # (objects,)
-        if VERIFIED in batch[0]:
-            views[VERIFIED] = [item.pop(VERIFIED) for item in batch]
-        return {**YOLODataset.collate_fn(batch), **views}  # each view (B, 3, H, W)
+        """Items to a batch: images of every view stacked, labels concatenated, `seed` and the like one after another."""
+        tensors = [name for name, value in batch[0].items() if isinstance(value, Tensor) and name not in LABEL_TENSORS]
+        join = {3: torch.stack, 1: torch.cat}  # of images (B, 3, H, W), of objects (objects,)
+        views = {name: join[batch[0][name].ndim]([item.pop(name) for item in batch]) for name in tensors}
+        return {**YOLODataset.collate_fn(batch), **views}
 
 
 def runs_of_equal(rows: np.ndarray, most: int) -> list[list[int]]:
@@ -239,7 +234,7 @@ def build_dataset(
     imgsz: int,
     options: AugmentOptions | None = None,
     augment: bool = False,
-    views: frozenset[str] = frozenset(),
+    views: Sequence[View] = (),
     batch_size: int = 16,
     stride: int = 32,
     rect: bool | None = None,
@@ -248,36 +243,39 @@ def build_dataset(
     seed: int = 0,
     single_cls: bool = False,
     native: bool = False,
-    first_row: int = 0,
+    first_index: int = 0,
 ) -> ViewDataset:
     """A split of a data YAML as a dataset.
 
-    views: extra views to load beside each image (`pair`, `favoured`). cache: `ram`, `none`, or `auto` (ram when it
+    views: what to load beside each image. cache: `ram`, `none`, or `auto` (ram when it
     fits easily). native: not for training; every image keeps its own size, centred in grey (114) up to the next
-    multiple of the stride, and imgsz does nothing. first_row: of the teacher cache, where the split's objects begin.
+    multiple of the stride, and imgsz does nothing. first_index: of the split's first object.
     Unreadable images are left out and listed in `dataset.skipped`, with their partners.
     Raises UserError for a missing split, a missing or mismatched partner, or labels that make no sense.
     """
+    check_views(config, views)
     images = _split_images(config, split)
     result = scan(images, len(config.names), what=split)
     kept = [label.image for label in result.labels]
-    partners = {view: _partners(config, view, kept) for view in sorted(views & STACKED_VIEWS)}
+    partners = {view: _partners(config, view, kept) for view in of_kind(views, "paired")}
     dropped = [entry for files in partners.values() for entry in unreadable(list(files.values()))]
     lost = {path for path, _ in dropped}
     labels = [label for label in result.labels if not any(files[label.image] in lost for files in partners.values())]
-    rows = dict(zip(kept, first_rows([len(label.classes) for label in result.labels]) + first_row, strict=False))
+    first = dict(zip(kept, first_indices([len(label.classes) for label in result.labels]) + first_index, strict=False))
+    found = {view.name: view.load(config) for view in views if view.load}
     dataset = ViewDataset(
         labels,
         config.names,
+        views=views,
         partners=partners,
-        loose={view: _loose(config, view, imgsz, seed) for view in sorted(views & LOOSE_VIEWS)},
+        unpaired={view: _unpaired(config, view, imgsz, seed) for view in of_kind(views, "unpaired")},
+        per_image={view: value for view, value in found.items() if value is not None},
+        first=[int(first[label.image]) for label in labels],
         options=options,
         epochs=epochs,
         seed=seed,
         keep_in_memory=_keeps(cache, labels, None if native else imgsz, 1 + len(partners)),
         native=native,
-        rows=[int(rows[label.image]) for label in labels] if SOFT in views else None,
-        verified=_verified(config) if VERIFIED in views else None,
         imgsz=imgsz,
         augment=augment,
         rect=native or (not augment if rect is None else rect),
@@ -302,35 +300,17 @@ def _split_images(config: DataConfig, split: str) -> list[Path]:
 
 
 def _partners(config: DataConfig, view: str, images: list[Path]) -> dict[Path, Path]:
-    if view not in config.splits:
-        raise UserError(
-            f"{config.file}: this method trains with pairs, but the file has no '{view}' line. Name the folder of the dark "
-            f"partners ('{view}: images/train_night'), made for instance by 'python prepare.py darken', or use --method none."
-        )
     partners = match_pairs(images, _split_images(config, view))
     check_pair_sizes(images, partners)
     return dict(zip(images, partners, strict=True))
 
 
-def _loose(config: DataConfig, view: str, imgsz: int, seed: int) -> LooseImages:
-    if view not in config.splits:
-        raise UserError(
-            f"{config.file}: this method trains with clear images beside the labelled ones, but the file has no '{view}' "
-            f"line. Name a folder of them ('{view}: images/{view}'; no labels, no pairs), or use --method none."
-        )
+def _unpaired(config: DataConfig, view: str, imgsz: int, seed: int) -> UnpairedImages:
     files = _split_images(config, view)
     held_out = [path for split in ("test", "test2") if split in config.splits for path in _split_images(config, split)]
     refuse_leaks(files, held_out, f"{config.file}: '{view}'")
     bad = {path for path, _ in unreadable(files)}
-    return LooseImages([path for path in files if path not in bad], imgsz, seed, read_image)
-
-
-def _verified(config: DataConfig) -> Callable[[Path], Verified] | None:
-    """Looks up what is known of an image; None where the data YAML names no such file."""
-    if config.federated is None:
-        return None
-    known = read_verified(config.federated, len(config.names))
-    return lambda image: verified_of(known, config.root, image)
+    return UnpairedImages([path for path in files if path not in bad], imgsz, seed, read_image)
 
 
 def _keeps(cache: str, labels: Sequence[Label], imgsz: int | None, members: int) -> bool:

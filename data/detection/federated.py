@@ -8,11 +8,12 @@ Source: Gupta et al., LVIS (2019), section 2.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.config import DataConfig
 from utils.errors import UserError
 
 _FORM = '{"images/train/a.jpg": {"absent": [3, 7], "partial": [2]}, ...}'
@@ -72,6 +73,14 @@ def _verified(path: Path, image: str, entry: Any, classes: int) -> Verified:
             )
         columns[key] = tuple(numbers)
     return Verified(**columns)
+
+
+def federated_labels(config: DataConfig) -> Callable[[Path], Verified] | None:
+    """Looks up what is known of an image; None where the data YAML names no such file."""
+    if config.federated is None:
+        return None
+    known = read_verified(config.federated, len(config.names))
+    return lambda image: verified_of(known, config.root, image)
 
 
 def verified_of(known: Mapping[str, Verified], root: Path, image: str | Path) -> Verified:

@@ -28,13 +28,6 @@ class AugmentOptions:
     hsv_h: float = option(0.015, "hue jitter, fraction", group=GROUP, tasks=CLIPS_TOO, low=0.0, high=1.0)
     hsv_s: float = option(0.7, "saturation jitter, fraction", group=GROUP, tasks=CLIPS_TOO, low=0.0, high=1.0)
     hsv_v: float = option(0.4, "brightness jitter, fraction", group=GROUP, tasks=CLIPS_TOO, low=0.0, high=1.0)
-    pair_colour: str = option(
-        "shared",
-        "colour jitter of paired images: one draw for both, or independent",
-        group=GROUP,
-        tasks=CLIPS_TOO,
-        choices=("shared", "independent"),
-    )
 
 
 @dataclass(frozen=True)

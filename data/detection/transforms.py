@@ -5,14 +5,14 @@ The stock transforms do the work; the classes here let what belongs to an object
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-from data.detection.federated_views import MixUpVerified, MosaicVerified
+from data.detection.columns import cut_fractions, take_indices
 from data.detection.options import AugmentOptions
-from data.soft_labels.columns import AffineShares, MosaicShares, TakeRows
+from data.detection.views import View, of_kind
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
@@ -27,28 +27,36 @@ from ultralytics.data.augment import (  # noqa: E402
     RandomPerspective,
 )
 
-if TYPE_CHECKING:
-    from data.detection.dataset import ViewDataset
+Merges = Mapping[str, Callable[[Sequence[Any]], Any]]
+"""View that belongs to an image -> how its values are joined where images are."""
+
+
+class MixSource(Protocol):
+    """A data set that mosaic and mixup take more images from."""
+
+    def __len__(self) -> int:
+        """Its images."""
+
+    def get_image_and_label(self, index: int) -> dict[str, Any]:
+        """One of them, as the transforms take it."""
 
 
 class SplitViews:
     """Six channels back to images, then colour: `img` and one entry a view, each (H, W, 3) BGR."""
 
-    def __init__(self, views: Sequence[str], colour: RandomHSV | None, shared: bool) -> None:
-        self.views, self.colour, self.shared = views, colour, shared
+    def __init__(self, views: Sequence[View], colour: RandomHSV) -> None:
+        self.views, self.colour = views, colour
 
     def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
         """labels: one item of the transforms, `img` with all its channels."""
         stack = labels["img"]  # (H, W, 3 * members)
         state = np.random.get_state()
-        for position, view in enumerate(["img", *self.views]):
-            if self.shared:
-                np.random.set_state(state)  # every member draws the same colour change
-            labels[view] = self._coloured(np.ascontiguousarray(stack[..., 3 * position : 3 * position + 3]))
+        for position, (name, same_colour) in enumerate([("img", True), *((v.name, v.same_colour) for v in self.views)]):
+            if same_colour:
+                np.random.set_state(state)  # draws the same colour change
+            image = np.ascontiguousarray(stack[..., 3 * position : 3 * position + 3])
+            labels[name] = self.colour({"img": image})["img"]
         return labels
-
-    def _coloured(self, image: np.ndarray) -> np.ndarray:
-        return self.colour({"img": image})["img"] if self.colour else image
 
 
 class FormatViews(Format):
@@ -65,51 +73,95 @@ class FormatViews(Format):
         return super().__call__(labels)
 
 
-class KnownMosaic(MosaicVerified, Mosaic):
-    """The stock mosaic; joins what is known of its tiles."""
+class ViewMosaic(Mosaic):
+    """The stock mosaic, which notes how much of each object it keeps and joins what belongs to its tiles."""
+
+    def __init__(self, source: MixSource, merges: Merges, **stock: Any) -> None:
+        super().__init__(source, **stock)
+        self.merges = merges
+
+    def _cat_labels(self, mosaic_labels: list[dict[str, Any]]) -> dict[str, Any]:
+        """mosaic_labels: tiles at their places on the canvas of 2 x 2 sizes, boxes in pixels, not yet cut."""
+        for labels in mosaic_labels:
+            if labels["cls"].shape[1] > 1:
+                labels["cls"] = cut_fractions(labels["cls"], labels["instances"].bboxes, 2 * self.imgsz, 2 * self.imgsz)
+        joined = {name: merge([tile[name] for tile in mosaic_labels]) for name, merge in self.merges.items()}
+        return {**super()._cat_labels(mosaic_labels), **joined}
 
 
-class RowMosaic(MosaicShares, KnownMosaic):
-    """The same; notes how much of each object it keeps."""
+class ViewMixUp(MixUp):
+    """The stock mixup, which joins what belongs to both images."""
+
+    def __init__(self, source: MixSource, merges: Merges, **stock: Any) -> None:
+        super().__init__(source, **stock)
+        self.merges = merges
+
+    def apply_instances(self, labels: dict[str, Any], params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """labels: an item, with the one that it is blended with in `mix_labels`."""
+        other = labels["mix_labels"][0]
+        labels.update({name: merge([labels[name], other[name]]) for name, merge in self.merges.items()})
+        result: dict[str, Any] = super().apply_instances(labels, params)
+        return result
 
 
-class KnownMixUp(MixUpVerified, MixUp):
-    """The stock mixup; joins what is known of both images."""
+class ViewPerspective(RandomPerspective):
+    """The stock affine, which notes how much of each object it keeps."""
+
+    def apply_instances(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+        """labels: an item before its boxes move; params: the stock transform's, `M` and `size` among them."""
+        if labels["cls"].shape[1] > 1:
+            instances = labels["instances"]
+            instances.convert_bbox(format="xyxy")
+            instances.denormalize(*params["orig_shape"][::-1])
+            moved = self.apply_bboxes(instances.bboxes, params["M"])
+            labels["cls"] = cut_fractions(labels["cls"], moved, *params["size"])
+        result: dict[str, Any] = super().apply_instances(labels, params)
+        return result
 
 
-class RowPerspective(AffineShares, RandomPerspective):
-    """The stock affine; notes how much of each object it keeps."""
+class TakeIndices:
+    """The transform after the geometry: `cls` (n, 1) again, and the views that belong to objects, (n,) each."""
+
+    def __init__(self, views: Sequence[str]) -> None:
+        self.views = views
+
+    def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
+        """labels: one item of the transforms, `cls` (n, 3) where there are such views."""
+        if self.views:
+            labels["cls"], indices = take_indices(labels["cls"])
+            labels.update(dict.fromkeys(self.views, indices))
+        return labels
 
 
-def training_transforms(dataset: ViewDataset, options: AugmentOptions, mixing: bool) -> Compose:
-    """Geometry on the stacked image, then split, colour and format. Without `mixing`: no mosaic, no mixup."""
-    size = dataset.imgsz
-    mosaic, perspective = (RowMosaic, RowPerspective) if dataset.rows is not None else (KnownMosaic, RandomPerspective)
+def training_transforms(
+    source: MixSource, imgsz: int, views: Sequence[View], merges: Merges, options: AugmentOptions, mixing: bool
+) -> Compose:
+    """Geometry on the stacked image, then split, colour and format. Without `mixing`: no mosaic, no mixup.
+
+    source: where mosaic and mixup take more images from; imgsz: side of the result, px.
+    """
+    paired = sorted((view for view in views if view.kind == "paired"), key=lambda view: view.name)
     geometry = Compose(
         [
-            mosaic(dataset, imgsz=size, p=options.mosaic if mixing else 0.0),
-            perspective(
+            ViewMosaic(source, merges, imgsz=imgsz, p=options.mosaic if mixing else 0.0),
+            ViewPerspective(
                 degrees=options.degrees,
                 translate=options.translate,
                 scale=options.scale,
                 shear=options.shear,
                 perspective=options.perspective,
-                size=(size, size),
+                size=(imgsz, imgsz),
             ),
         ]
     )
     return Compose(
         [
             geometry,
-            KnownMixUp(dataset, pre_transform=geometry, p=options.mixup if mixing else 0.0),
+            ViewMixUp(source, merges, pre_transform=geometry, p=options.mixup if mixing else 0.0),
             RandomFlip(direction="vertical", p=options.flipud),
             RandomFlip(direction="horizontal", p=options.fliplr),
-            *([] if dataset.rows is None else [TakeRows()]),
-            SplitViews(
-                dataset.stacked,
-                RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v),
-                shared=options.pair_colour == "shared",
-            ),
-            FormatViews(dataset.stacked),
+            TakeIndices(of_kind(views, "per_object")),
+            SplitViews(paired, RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v)),
+            FormatViews([view.name for view in paired]),
         ]
     )

@@ -19,7 +19,7 @@ Read = Callable[[Path], NDArray[np.uint8]]
 PADDING = 114  # grey of the border, as of every letterbox here
 
 
-class LooseImages:
+class UnpairedImages:
     """A pool of images, dealt anew each epoch: every image comes once before any comes twice, in another order."""
 
     def __init__(self, files: Sequence[Path], imgsz: int, seed: int, read: Read) -> None:

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.detection.columns import first_indices
 from data.io.labels import Label
-from data.soft_labels.columns import first_rows
 from data.soft_labels.prompts import prompt_hash
 from utils.errors import UserError
 from utils.files import atomic_write
@@ -142,7 +142,7 @@ class CacheWriter:
         self.work = self.out.with_name(f".{self.out.name}.part")
         if self.out.exists():
             raise UserError(f"--out {out}: is there already. Remove it to make it anew, or name another folder.")
-        self.offsets = first_rows([len(label.classes) for label in labels])
+        self.offsets = first_indices([len(label.classes) for label in labels])
         if (self.work / META).is_file():
             _check_same(self.work, meta)
         else:

@@ -93,11 +93,15 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         motion: bool = False,
         seed: int = 0,
         cache: str = "auto",
+        same_colour: bool = True,
     ) -> None:
-        """augment: of training; None for tests, with `tests` clips of each video. cache: auto, ram or none."""
+        """augment: of training; None for tests, with `tests` clips of each video. cache: auto, ram or none.
+
+        same_colour: of both clips of a pair.
+        """
         self.videos, self.skipped = split.videos, split.skipped
         self.shape, self.augment, self.tests, self.paired, self.motion = shape, augment, tests, paired, motion
-        self.seed = seed
+        self.seed, self.same_colour = seed, same_colour
         self.keeps = cache == "ram" or (cache == "auto" and _bytes(self.videos) <= CACHE_LIMIT)
         self._kept: dict[Path, list[Frame]] = {}
 
@@ -124,7 +128,7 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
             item["motion"] = torch.from_numpy(foreground(clip))
         if self.paired:
             dark = self._partner(video, clip, start, window, number)
-            own = draws[0] if augment.pair_colour == "shared" else draws[1]
+            own = draws[0] if self.same_colour else draws[1]
             recolour(dark, own, augment)
             item["pair"] = as_tensor(dark)
         recolour(clip, draws[0], augment)

@@ -96,7 +96,7 @@ def datasets_for(plan: ActionPlan) -> dict[str, ClipSet]:
     split = load_split(plan.data, "train", paired=paired and PAIR in plan.data.splits)
     train = ClipSet(
         split, plan.shape, augment=plan.augment, paired=paired, motion=plan.masks, seed=plan.train.seed,
-        cache=plan.action.keep_videos,
+        cache=plan.action.keep_videos, same_colour=plan.wiid.pair_colour == "shared",
     )  # fmt: skip
     sets = {"train": train}
     for name in plan.splits:

@@ -13,8 +13,9 @@ import torch
 
 from data.config import DataConfig, load_data
 from data.detection.coarse import MixedImages, check_coarse, coarse_augmentation
-from data.detection.dataset import STACKED_VIEWS, ViewDataset, build_dataset
+from data.detection.dataset import ViewDataset, build_dataset
 from data.detection.options import AugmentOptions, SamplingOptions
+from data.detection.views import View, check_views, of_kind
 from data.io.labels import Label, share_below
 from data.sampling import EpochSampler, MixedSampler, repeat_factors
 from data.synthetic.generate import make_synthetic
@@ -23,7 +24,7 @@ from engine.options.hyp import load_hyp
 from engine.options.train import DETECT_SCHEMAS, HyperOptions, TrainOptions
 from engine.training.distributed import WORLD, shared_value
 from methods.base import Detector, Method
-from methods.registry import create, split_names, with_implied
+from methods.registry import create, joined_views, split_names, with_implied
 from models.detector import build
 from models.parse import BLOCKS
 from utils.errors import UserError
@@ -57,9 +58,9 @@ class Plan:
         return "+".join(method.name for method in self.methods) or "none"
 
     @property
-    def views(self) -> frozenset[str]:
-        """Extra views that some method wants in a batch."""
-        return frozenset().union(*(method.views for method in self.methods))
+    def views(self) -> tuple[View, ...]:
+        """What some method wants in a batch beside the labelled images."""
+        return tuple(view for method in self.methods for view in method.views)
 
     def gains(self) -> SimpleNamespace:
         """What Ultralytics' criterion reads."""
@@ -96,6 +97,7 @@ def make_plan(given: Mapping[str, Any]) -> Plan:
         )
     methods = create(composition, dict(zip(DETECT_SCHEMAS, instances, strict=True)))
     resolved = {name: value for method in methods for name, value in method.resolve_options(train.epochs).items()}
+    check_views(data, joined_views(methods))
     save_dir = shared_value(lambda: new_run_folder(train.project, train.name, train.exist_ok))
     options = (
         as_dict(*instances) | {"method": composition, "data": str(data.file), "save_dir": str(save_dir)} | resolved
@@ -175,20 +177,20 @@ def build_datasets(plan: Plan, stride: int) -> dict[str, ViewDataset]:
 
 
 def build_extra(plan: Plan, common: Mapping[str, Any], scanned: Sequence[Label]) -> ViewDataset:
-    """The extra images of the data YAML. scanned: the labels of the training split, whose rows in a teacher cache come first.
+    """The extra images of the data YAML. scanned: the labels of the training split, whose objects come first.
 
     Raises UserError where the YAML names none, or a method wants partners, which they do not have.
     """
-    paired = sorted(plan.views & STACKED_VIEWS)
+    paired = of_kind(plan.views, "paired")
     if paired:
         raise UserError(
             f"--extra-ratio: extra images have no '{paired[0]}', which --method {plan.composition} trains with. "
             "Leave out one of the two."
         )
-    options, first_row = coarse_augmentation(plan.augment), sum(len(label.classes) for label in scanned)
+    options, first_index = coarse_augmentation(plan.augment), sum(len(label.classes) for label in scanned)
     extra = build_dataset(
         plan.data, "extra", augment=True, options=options, views=plan.views, batch_size=plan.train.batch_size,
-        first_row=first_row, **common,
+        first_index=first_index, **common,
     )  # fmt: skip
     check_coarse(extra, f"{plan.data.file}: 'extra'")
     return extra

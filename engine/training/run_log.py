@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.detection.dataset import EXTRA_VIEWS, ViewDataset
+from data.detection.dataset import ViewDataset
+from data.detection.views import IMAGES, of_kind
 from engine.checkpoint import load_detector, save_checkpoint, save_safetensors
 from engine.results import Report
 from engine.training.distributed import WORLD
@@ -128,7 +129,7 @@ class Records:
         """Save the first images of a batch with their boxes, a row a view, as the network saw them."""
         if not (WORLD.main and self.plan.train.plots):
             return
-        views = [view for view in ("img", *sorted(self.plan.views & EXTRA_VIEWS)) if view in batch]
+        views = [view for view in ("img", *of_kind(self.plan.views, *IMAGES)) if view in batch]
         rows = [
             np.concatenate([self._drawn(batch, view, i) for i in range(min(4, len(batch["img"])))], 1) for view in views
         ]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from data.detection.dataset import EXTRA_VIEWS
+from data.detection.views import IMAGES, of_kind
 from data.io.labels import Label, unlabelled
 from engine.evaluation.class_frequency import long_tail_of
 from engine.evaluation.evaluator import evaluate_detector
@@ -196,7 +196,7 @@ class Trainer:
             name: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
             for name, value in batch.items()
         }
-        views = [name for name in ("img", *EXTRA_VIEWS) if name in on_device]
+        views = [name for name in ("img", *of_kind(self.plan.views, *IMAGES)) if name in on_device]
         for view in views:
             on_device[view] = on_device[view].float() / 255  # (B, 3, H, W)
         if self.options.multi_scale:

@@ -42,3 +42,10 @@ class WiiDOptions:
     )
     use_mmd: bool = option(False, "also match the feature distributions of both views (MMD)", group=GROUP, tasks=STILL)
     mmd_weight: float = option(0.1, "weight of the MMD loss", group=GROUP, tasks=STILL, low=0.0)
+    pair_colour: str = option(
+        "shared",
+        "colour jitter of paired images: one draw for both, or independent",
+        group=GROUP,
+        tasks=CELLS,
+        choices=("shared", "independent"),
+    )

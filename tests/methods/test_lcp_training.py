@@ -178,7 +178,7 @@ def test_impossible_turns(text: str, epochs: int) -> None:
 
 def test_without_catch_up_epochs_no_clear_images_are_asked_for() -> None:
     method = LCP(LCPOptions(lcp_turns="C"))
-    assert method.resolve_options(3) == {"lcp_turns": "CCC"} and method.views == frozenset()
+    assert method.resolve_options(3) == {"lcp_turns": "CCC"} and method.views == ()
     assert LCP().resolve_options(4) == {"lcp_turns": "UCUC"}
 
 

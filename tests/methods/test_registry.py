@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from methods.options.wiid import WiiDOptions
-from methods.registry import METHODS, create, option_schemas, split_names
+from methods.registry import METHODS, create, joined_views, option_schemas, split_names
 from methods.wiid import WiiD
 from utils.errors import UserError
 
@@ -54,3 +54,11 @@ def test_every_registered_method_keeps_the_protocol() -> None:
         assert method.name == name and dataclasses.is_dataclass(entry.options)
     names = [field.name for schema in option_schemas() for field in dataclasses.fields(schema)]
     assert len(names) == len(set(names)), "two methods may not share a flag"
+
+
+def test_two_methods_with_one_view_are_refused() -> None:
+    class Other(WiiD):
+        name = "other"
+
+    with pytest.raises(UserError, match=r"--method wiid\+other: both wiid and other declare the view 'pair'"):
+        joined_views([WiiD(), Other()])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from data.detection.columns import IGNORE
 from data.io.labels import Label
 from data.soft_labels.cache import CacheWriter, Meta, label_hash
-from data.soft_labels.columns import NO_ROW
 from data.soft_labels.prompts import prompt_hash
 from methods.base import Forward, Step
 from methods.options.richsem import RichSemOptions
@@ -47,7 +47,7 @@ def batch() -> dict[str, Any]:
         "bboxes": boxes,
         "cls": torch.tensor([[0.0], [2.0], [0.0], [2.0]]),
         "batch_idx": torch.tensor([0.0, 0.0, 1.0, 1.0]),
-        "soft_id": torch.tensor([0, 1, 2, NO_ROW]),
+        "soft_label_index": torch.tensor([0, 1, 2, IGNORE]),
     }
 
 
@@ -112,12 +112,14 @@ def test_where_the_gradient_goes(cache: Path) -> None:
     assert all(p.grad is None for p in untouched)
 
 
-@pytest.mark.parametrize("rows", [[NO_ROW] * 4, []])
+@pytest.mark.parametrize("rows", [[IGNORE] * 4, []])
 def test_nothing_to_learn_from(cache: Path, rows: list[int]) -> None:
     """All objects cut off, or no object at all: the term is 0 and has a gradient."""
     given = batch()
     keep = len(rows)
-    given |= {key: given[key][:keep] for key in ("bboxes", "cls", "batch_idx")} | {"soft_id": torch.tensor(rows).long()}
+    given |= {key: given[key][:keep] for key in ("bboxes", "cls", "batch_idx")} | {
+        "soft_label_index": torch.tensor(rows).long()
+    }
     method, step, _ = one_step("yolov8n", cache, given)
     value = method.loss(step)["semantic"]
     value.backward()
@@ -155,7 +157,7 @@ def test_a_later_assigner_is_the_one_that_counts(cache: Path) -> None:
 
 def test_anchors_by_hand() -> None:
     """Rows 5 and none in image 0, 5 again in image 1 (it is in the batch twice): two objects, not one."""
-    rows = torch.tensor([[5, NO_ROW], [5, NO_ROW]])
+    rows = torch.tensor([[5, IGNORE], [5, IGNORE]])
     foreground = torch.tensor([[True, True, False], [True, True, False]])
     assigned = Assigned(
         torch.tensor([[0, 1, 0], [0, 0, 0]]), foreground, torch.tensor([[0.4, 0.9, 0.0], [0.1, 0.3, 0.0]])
@@ -167,8 +169,8 @@ def test_anchors_by_hand() -> None:
 
 
 def test_rows_are_packed_as_the_loss_packs() -> None:
-    assert padded_rows(torch.zeros(0), torch.zeros(0).long(), 2).tolist() == [[NO_ROW], [NO_ROW]]
-    assert padded_rows(torch.tensor([[1.0], [1.0]]), torch.tensor([3, 4]), 2).tolist() == [[NO_ROW, NO_ROW], [3, 4]]
+    assert padded_rows(torch.zeros(0), torch.zeros(0).long(), 2).tolist() == [[IGNORE], [IGNORE]]
+    assert padded_rows(torch.tensor([[1.0], [1.0]]), torch.tensor([3, 4]), 2).tolist() == [[IGNORE, IGNORE], [3, 4]]
 
 
 def test_the_cache_must_belong_to_the_set(cache: Path) -> None:

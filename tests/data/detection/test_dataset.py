@@ -14,10 +14,12 @@ import torch
 from data.config import DataConfig, load_data
 from data.detection.dataset import ViewDataset, build_dataset, seeded
 from data.detection.options import AugmentOptions
+from data.detection.views import View
+from methods.wiid import WiiD
 from utils.errors import UserError
 from utils.files import save_yaml
 
-PAIR = frozenset({"pair"})
+PAIR = (View("pair", "paired"),)
 
 
 def write_set(root: Path, partner: Callable[[np.ndarray], np.ndarray], count: int = 6) -> DataConfig:
@@ -82,8 +84,9 @@ def test_geometry_is_shared_by_unequal_members(tmp_path: Path) -> None:
 
 def test_colour_is_drawn_once_or_once_each(tmp_path: Path) -> None:
     config = write_set(tmp_path, same)
-    apart = AugmentOptions(mosaic=0.0, hsv_v=0.9, pair_colour="independent")
-    dataset = build_dataset(config, "train", imgsz=64, augment=True, views=PAIR, options=apart)
+    apart = AugmentOptions(mosaic=0.0, hsv_v=0.9)
+    views = (View("pair", "paired", same_colour=False),)
+    dataset = build_dataset(config, "train", imgsz=64, augment=True, views=views, options=apart)
     item = dataset[(0, 0)]
     assert not torch.equal(item["img"], item["pair"])
 
@@ -203,7 +206,7 @@ def test_a_method_that_wants_pairs_says_how_to_get_them(tmp_path: Path) -> None:
         {"path": str(tmp_path), "train": "images/train", "val": "images/val", "names": ["square"]},
     )
     with pytest.raises(UserError, match="prepare.py darken"):
-        build_dataset(load_data(tmp_path / "day.yaml"), "train", imgsz=64, augment=True, views=PAIR)
+        build_dataset(load_data(tmp_path / "day.yaml"), "train", imgsz=64, augment=True, views=WiiD().views)
 
 
 def test_a_missing_split_names_those_there_are(tmp_path: Path) -> None:

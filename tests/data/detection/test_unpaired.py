@@ -10,14 +10,18 @@ import pytest
 
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
-from data.detection.unpaired import LooseImages, letterboxed, refuse_leaks
+from data.detection.unpaired import UnpairedImages, letterboxed, refuse_leaks
+from data.detection.views import View
 from utils.errors import UserError
 
 FILES = [Path(f"{number}.png") for number in range(5)]
 
 
-def pool(seed: int = 0) -> LooseImages:
-    return LooseImages(FILES, 8, seed, lambda path: np.full((2, 4, 3), int(path.stem), np.uint8))
+VIEWS = (View("favoured", "unpaired"),)
+
+
+def pool(seed: int = 0) -> UnpairedImages:
+    return UnpairedImages(FILES, 8, seed, lambda path: np.full((2, 4, 3), int(path.stem), np.uint8))
 
 
 def test_every_image_comes_once_before_any_comes_twice() -> None:
@@ -42,7 +46,7 @@ def test_letterbox_by_hand() -> None:
 
 
 def test_images_are_rgb_tensors() -> None:
-    loose = LooseImages(FILES, 8, 0, lambda path: np.full((8, 8, 3), (1, 2, 3), np.uint8))
+    loose = UnpairedImages(FILES, 8, 0, lambda path: np.full((8, 8, 3), (1, 2, 3), np.uint8))
     assert loose(0, 0)[:, 4, 4].tolist() == [3, 2, 1]
 
 
@@ -50,7 +54,7 @@ def test_they_ride_along_in_a_batch(tiny_set: Path) -> None:
     """The night images of the tiny set as a pool: no labels, no pairing."""
     data = tiny_set / "data.yaml"
     data.write_text(data.read_text().replace("pair:", "favoured:"))
-    dataset = build_dataset(load_data(data), "train", imgsz=32, augment=True, views=frozenset({"favoured"}))
+    dataset = build_dataset(load_data(data), "train", imgsz=32, augment=True, views=VIEWS)
     batch = ViewDataset.collate_fn([dataset[(1, index)] for index in range(4)])
     assert batch["favoured"].shape == (4, 3, 32, 32) and batch["img"].shape == (4, 3, 32, 32)
     again = dataset[(1, 2)]["favoured"]
@@ -59,7 +63,7 @@ def test_they_ride_along_in_a_batch(tiny_set: Path) -> None:
 
 def test_a_missing_line_is_named(tiny_set: Path) -> None:
     with pytest.raises(UserError, match="has no 'favoured' line"):
-        build_dataset(load_data(tiny_set / "data.yaml"), "train", imgsz=32, augment=True, views=frozenset({"favoured"}))
+        build_dataset(load_data(tiny_set / "data.yaml"), "train", imgsz=32, augment=True, views=VIEWS)
 
 
 @pytest.mark.parametrize(("copied", "leaks"), [(True, True), (False, False)])

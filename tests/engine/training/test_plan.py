@@ -50,7 +50,7 @@ def test_the_published_recipe_is_in_the_high_file() -> None:
 
 def test_a_plan_takes_the_method_of_the_data(synthetic: dict[str, Any]) -> None:
     plan = make_plan(synthetic)
-    assert plan.composition == "wiid" and plan.views == {"pair"} and plan.save_dir.name == "exp"
+    assert plan.composition == "wiid" and [view.name for view in plan.views] == ["pair"] and plan.save_dir.name == "exp"
     assert make_plan({**synthetic, "method": "none"}).composition == "none"
     assert plan.given_text()["imgsz"] == 64
 
@@ -127,3 +127,11 @@ def test_the_data_yaml_may_name_the_teacher(synthetic: dict[str, Any], tmp_path:
 def test_options_bring_the_long_tail_along(synthetic: dict[str, Any]) -> None:
     assert make_plan({**synthetic, "method": "none", "federated": 2}).composition == "longtail"
     assert make_plan({**synthetic, "federated": 2}).composition == "wiid+longtail"
+
+
+def test_a_view_that_nothing_provides_is_found_before_the_run_folder_is_made(tmp_path: Path) -> None:
+    given = write_dataset(tmp_path)
+    save_yaml(tmp_path / "world.yaml", {k: v for k, v in load_yaml(tmp_path / "world.yaml").items() if k != "pair"})
+    with pytest.raises(UserError, match=r"the method trains with paired images 'pair'.*has no 'pair' line"):
+        make_plan({**given, "data": str(tmp_path / "world.yaml"), "method": "wiid"})
+    assert not (tmp_path / "runs").exists()

@@ -9,12 +9,13 @@ import pytest
 
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
-from data.detection.federated import Verified
+from data.detection.federated import Verified, federated_labels, merged
 from data.detection.options import AugmentOptions
+from data.detection.views import View
 from tests.engine.tiny import write_dataset
 from utils.files import load_yaml, save_yaml
 
-VIEWS = frozenset({"verified"})
+VIEWS = (View("verified", "per_image", load=federated_labels, merge=merged),)
 
 
 @pytest.fixture
