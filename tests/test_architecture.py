@@ -47,9 +47,7 @@ KNOWN_BREACHES = {
     ("inference", "visual"),  # crux maps over detections
     ("visual", "evaluation"),  # drawing helpers
 }
-KNOWN_CIRCLES: set[frozenset[str]] = {
-    frozenset({"data.detection.dataset", "data.detection.transforms"}),
-}
+KNOWN_CIRCLES: set[frozenset[str]] = set()
 # Folders, files and functions that are still too large. This set only shrinks.
 TOO_LARGE = {
     "engine/options",

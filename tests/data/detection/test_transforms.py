@@ -32,7 +32,8 @@ def data(tmp_path: Path) -> Path:
 def items(data: Path, **augment: float) -> list[Verified]:
     options = AugmentOptions(**augment)  # type: ignore[arg-type]
     dataset = build_dataset(load_data(data), "train", imgsz=64, augment=True, options=options, views=VIEWS)
-    return ViewDataset.collate_fn([dataset[(epoch, index)] for epoch in range(8) for index in range(4)])["verified"]
+    batch = ViewDataset.collate_fn([dataset[(epoch, index)] for epoch in range(8) for index in range(4)])
+    return list(batch["verified"])
 
 
 def test_an_image_alone(data: Path) -> None:
