@@ -15,7 +15,7 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 demo: $(READY) ## make a synthetic night data set, train in it, and see the detector find its way in the dark (about 10 minutes)
-	@$(BIN)/python -m bench.demo
+	@$(BIN)/python demo.py
 
 quick: lint ## after each edit: style, and the tests that neither train for long nor start several processes
 	$(BIN)/python -m pytest $(TESTS) -m "not slow and not distributed"

@@ -1,4 +1,4 @@
-"""Is a method worth it? `python compare.py --data demo-night --run none --run wiid --seeds 3`"""
+"""Compare training runs over seeds: `python compare.py --data demo-night --run none --run wiid --seeds 3`"""
 
 from __future__ import annotations
 

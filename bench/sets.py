@@ -1,87 +1,110 @@
-"""Real photographs: YOLOv5n from its COCO checkpoint, fine-tuned on raccoons by day, tested by day and darkened.
+"""Data sets of the comparisons that need more than a command of prepare.py; steps of `prepare:` in bench/comparisons/*.yaml.
 
-python -m bench.sets --raccoon ../shared/data/raccoon --weights ../shared/data/weights/yolov5n_v6.1_coco.pt
-
-An eighth of the training images, darkened, chooses the epoch; the set's own val is the test, by day (test2) and darkened
-(test). Both runs see the same labelled images equally often. The darkening of the test is `prepare.py darken` with another
-seed than that of the pairs.
+Each function writes its YAML last, so that an interrupted copy is made again. Source sets are in YOLO's layout.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
-from engine.comparison.api import compare
-from engine.preparation import prepare
-from utils.files import list_images, save_yaml
-from utils.options import run_cli
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
-DATASET = Path("datasets/raccoon-night")
-HELD_OUT = 8  # every eighth training image chooses the epoch
+from data.detection.dataset import read_image
+from utils.errors import UserError
+from utils.files import list_images, load_yaml, save_yaml
+
+Image = NDArray[np.uint8]
+HELD_OUT = 8  # every eighth training image selects the epoch
+BLUR = (0.6, 2.0)  # px at a width of 320, standard deviation
+NOISE = (5.0, 25.0)  # grey levels of 255, standard deviation
 
 
-def copy_split(source: Path, synthetic: Path, split: str, images: list[Path]) -> None:
-    """Copy images with their labels into a split of the folder `world`."""
+def changed_yaml(out: Path, file: str, **entries: Any) -> None:
+    """A YAML file with some top-level entries replaced: a variant of a data set or of a model."""
+    save_yaml(out, load_yaml(Path(file)) | entries)
+
+
+def copy_set(
+    out: Path, source: str, splits: dict[str, str], conditions: dict[str, str], half_size: bool = False
+) -> None:
+    """A copy of a set beside the data YAML `out`: folders train, choose (every eighth training image) and test (its val).
+
+    splits: split of the data YAML -> folder of images/, which later steps may make.
+    """
+    train, test = _source_images(source)
+    change = _halve if half_size else None
+    kept = [path for number, path in enumerate(train) if number % HELD_OUT]
+    for folder, images in {"train": kept, "choose": train[::HELD_OUT], "test": test}.items():
+        _copy(images, Path(source), out.parent, folder, change)
+    _write_yaml(out, source, splits, conditions=conditions)
+
+
+def degraded_set(out: Path, source: str, clear: str) -> None:
+    """A set for LCP: half of the training images as they are (favoured), the other half, val and test blurred and noisy.
+
+    clear: a second data YAML, of the clear training images and the clear val.
+    """
+    train, test = _source_images(source)
+    kept, val = [path for number, path in enumerate(train) if number % HELD_OUT], train[::HELD_OUT]
+    for folder, images in {"favoured": kept[::2], "val_clear": val, "test_clear": test}.items():
+        _copy(images, Path(source), out.parent, folder)
+    for folder, images in {"train": kept[1::2], "val": val, "test": test}.items():
+        _copy(images, Path(source), out.parent, folder, _blur_and_noise)
+    splits = {
+        "val2": "val_clear",
+        "test2": "test_clear",
+        **{name: name for name in ("train", "favoured", "val", "test")},
+    }
+    conditions = {"val": "degraded", "val2": "clear", "test": "degraded", "test2": "clear"}
+    _write_yaml(Path(clear), source, {"train": "favoured", "val": "val_clear"})
+    _write_yaml(out, source, splits, conditions=conditions)
+
+
+def _source_images(source: str) -> tuple[list[Path], list[Path]]:
+    """The images of train and val, sorted. Raises UserError where there are none."""
+    folders = [Path(source) / "images" / split for split in ("train", "val")]
+    if not all(folder.is_dir() for folder in folders):
+        raise UserError(f"{source}: expected a set with images/train, images/val and labels; put or link it there.")
+    return list_images(folders[0]), list_images(folders[1])
+
+
+def _copy(
+    images: Sequence[Path], source: Path, target: Path, folder: str, change: Callable[[Image, str], Image] | None = None
+) -> None:
+    """Images with their labels into images/FOLDER and labels/FOLDER; changed ones as PNG."""
     for image in images:
-        label = source / "labels" / image.parent.name / f"{image.stem}.txt"
-        for file, kind in ((image, "images"), (label, "labels")):
-            target = synthetic / kind / split / file.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+        copy = target / "images" / folder / image.name
+        label = target / "labels" / folder / f"{image.stem}.txt"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        label.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / "labels" / image.parent.name / label.name, label)
+        if change is None:
+            shutil.copyfile(image, copy)
+        else:
+            cv2.imwrite(str(copy.with_suffix(".png")), change(read_image(image), image.stem))
 
 
-def copy_splits(source: Path, synthetic: Path) -> None:
-    """Training images, every eighth of them to choose the epoch, and the set's own val as test."""
-    train = list_images(source / "images" / "train")
-    copy_split(source, synthetic, "train", [path for i, path in enumerate(train) if i % HELD_OUT])
-    copy_split(source, synthetic, "choose", train[::HELD_OUT])
-    copy_split(source, synthetic, "test", list_images(source / "images" / "val"))
+def _halve(image: Image, _: str) -> Image:
+    """(H, W, 3) at half its size: an image evaluated at native size must be trained at that size too."""
+    size = (image.shape[1] // 2, image.shape[0] // 2)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
-def make_set(source: Path) -> Path:
-    """The set with its dark partners. Returns its data YAML."""
-    copy_splits(source, DATASET)
-    for seed, split in ((0, "train"), (1, "choose"), (2, "test")):
-        folder = DATASET / "images" / split
-        prepare("darken", source=folder, out=folder.with_name(f"{split}_night"), seed=seed)
-    splits = {"train": "train", "pair": "train_night", "val": "choose_night", "test": "test_night", "test2": "test"}
-    content = {key: f"images/{folder}" for key, folder in splits.items()}
-    path = DATASET / "raccoon.yaml"
-    conditions = {"test": "darkened", "test2": "day", "val": "darkened"}
-    save_yaml(path, {"path": str(DATASET.resolve()), **content, "conditions": conditions, "names": ["raccoon"]})
-    return path
+def _blur_and_noise(image: Image, name: str) -> Image:
+    """(H, W, 3) blurred, then noisy, by amounts drawn from the name."""
+    generator = np.random.default_rng(crc32(name.encode()))
+    spread, noise = generator.uniform(*BLUR) * max(image.shape) / 320, generator.uniform(*NOISE)
+    blurred = cv2.GaussianBlur(image, (0, 0), spread).astype(np.float32)
+    return (blurred + generator.normal(0, noise, image.shape)).round().clip(0, 255).astype(np.uint8)
 
 
-def main() -> None:
-    """Make the set, train plain and with WiiD over the seeds, and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--raccoon", type=Path, required=True, help="folder of the raccoon set (images/, labels/)")
-    parser.add_argument("--weights", type=Path, required=True, help="YOLOv5n v6.1, trained on COCO")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--imgsz", type=int, default=256)
-    parser.add_argument("--out", type=Path, default=Path("bench/results"))
-    options = parser.parse_args()
-    compare(
-        data=str(make_set(options.raccoon)),
-        run=("none", "wiid"),
-        seeds=options.seeds,
-        weights=str(options.weights),
-        cfg="models/yolov5n.yaml",
-        hyp="data/hyps/hyp.demo.yaml",
-        optimizer="AdamW",
-        lr0=0.001,
-        imgsz=options.imgsz,
-        epochs=options.epochs,
-        batch_size=16,
-        plots=False,
-        name="raccoon",
-        out=options.out,
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(run_cli(main))
+def _write_yaml(out: Path, source: str, splits: dict[str, str], **entries: Any) -> None:
+    names = load_yaml(Path(source) / "data.yaml")["names"]
+    folders = {split: f"images/{folder}" for split, folder in splits.items()}
+    save_yaml(out, {"path": str(out.parent.resolve()), **folders, **entries, "names": names})

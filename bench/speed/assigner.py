@@ -1,25 +1,31 @@
-"""What RFLA's assigner costs beside the stock one: time and memory of the assignment, and of a whole forward and loss.
+"""The cost of RFLA's assigner relative to Ultralytics': time and memory of the assignment, and of a forward and loss.
 
 python -m bench.speed.assigner --out bench/results/assign.md
 
-Random images of 640 px with tiny objects, an untrained head's boxes and scores; everything in one process, alternating.
+Random images of 640 px with tiny objects, boxes and scores of an untrained head.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.speed.timing import alternate, report, table
+from bench.speed.timing import (
+    alternate,
+    clock_of,
+    in_fresh_process,
+    options_of,
+    process_memory,
+    publish,
+    report,
+    table,
+)
+from engine.training.distributed import pick_device
 from engine.training.module import TrainingModel
 from methods.options.rfla import RFLAOptions
 from methods.registry import create
@@ -28,7 +34,7 @@ from models.detector import build
 CLASSES = 8
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
 CANDIDATES: dict[str, RFLAOptions | None] = {
-    "stock": None,
+    "stock": None,  # Ultralytics' assigner
     "hybrid": RFLAOptions(),
     "hybrid, nearest": RFLAOptions(rfla_selection="nearest", rfla_box="cap"),
     "paper": RFLAOptions(rfla_mode="paper"),
@@ -50,6 +56,11 @@ def make_batch(batch_size: int, objects: int, imgsz: int) -> dict[str, Any]:
     }
 
 
+def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """The batch with its tensors on the device."""
+    return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+
+
 def training_model(cfg: str, options: RFLAOptions | None, device: torch.device) -> TrainingModel:
     """A detector with its criterion, with RFLA or without."""
     torch.manual_seed(0)
@@ -60,19 +71,19 @@ def training_model(cfg: str, options: RFLAOptions | None, device: torch.device) 
 
 
 def assignment(model: TrainingModel, batch: dict[str, Any]) -> Callable[[], Any]:
-    """A call of the assigner with what a first forward of the model gives it."""
-    noted: list[tuple[Any, ...]] = []
+    """A call of the assigner with the inputs that it gets in a first forward of the model."""
+    calls: list[tuple[Any, ...]] = []
     assigner = model.criterion.assigner
 
-    def note(*arguments: Any) -> Any:
-        noted.append(arguments)
+    def record(*arguments: Any) -> Any:
+        calls.append(arguments)
         return assigner(*arguments)
 
-    model.criterion.assigner = note
+    model.criterion.assigner = record
     with torch.no_grad():
         model(batch)
     model.criterion.assigner = assigner
-    return lambda: assigner(*noted[0])
+    return lambda: assigner(*calls[0])
 
 
 def step(model: TrainingModel, batch: dict[str, Any]) -> Callable[[], Tensor]:
@@ -81,15 +92,16 @@ def step(model: TrainingModel, batch: dict[str, Any]) -> Callable[[], Tensor]:
 
 
 def rows_of(args: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
-    """One row a candidate and number of objects."""
+    """One row per candidate and number of objects."""
     rows = []
     for objects in args.objects:
-        batch = make_batch(args.batch_size, objects, args.imgsz)
-        batch = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+        batch = on_device(make_batch(args.batch_size, objects, args.imgsz), device)
         models = {name: training_model(args.cfg, options, device) for name, options in CANDIDATES.items()}
-        assign = alternate({n: assignment(m, batch) for n, m in models.items()}, rounds=args.rounds, warm_up=1)
+        how: dict[str, Any] = {"rounds": args.rounds, "warm_up": 1, "clock": clock_of(args)}
+        peaks = {name: in_fresh_process("--peak", name, "--objects", str(objects)) for name in models}
+        assign = alternate({name: assignment(model, batch) for name, model in models.items()}, **how)
         with torch.no_grad():
-            whole = alternate({n: step(m, batch) for n, m in models.items()}, rounds=args.rounds, warm_up=1)
+            whole = alternate({name: step(model, batch) for name, model in models.items()}, **how)
         for name, row in zip(models, table(assign, "stock"), strict=True):
             rows.append(
                 {
@@ -99,66 +111,35 @@ def rows_of(args: argparse.Namespace, device: torch.device) -> list[dict[str, An
                     "ratio": row["ratio to stock"],
                     "forward and loss ms": whole[name].median * 1e3,
                     "whole ratio": whole[name].ratio_to(whole["stock"]),
-                    "peak memory ratio": peak(args, name, objects) / peak(args, "stock", objects),
+                    "peak memory ratio": peaks[name] / peaks["stock"],
                 }
             )
             print({key: round(value, 3) if isinstance(value, float) else value for key, value in rows[-1].items()})
     return rows
 
 
-def peak(args: argparse.Namespace, name: str, objects: int) -> float:
-    """Peak memory of a fresh process that assigns once, MiB: on a GPU what torch allocates, else the process's own."""
-    command = [
-        sys.executable,
-        "-m",
-        "bench.speed.assigner",
-        "--peak",
-        name,
-        "--objects",
-        str(objects),
-        "--cfg",
-        args.cfg,
-    ]
-    command += ["--batch-size", str(args.batch_size), "--imgsz", str(args.imgsz)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
-
-
 def measure_peak(args: argparse.Namespace, device: torch.device) -> float:
-    """Of this process: one assignment, on top of the model and its first forward."""
-    work = assignment(training_model(args.cfg, CANDIDATES[args.peak], device), _on(device, args))
-    work()
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-def _on(device: torch.device, args: argparse.Namespace) -> dict[str, Any]:
-    batch = make_batch(args.batch_size, args.objects[0], args.imgsz)
-    return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+    """Peak memory of this process, MiB, after one assignment: on a GPU what torch allocates, else the process's own."""
+    batch = on_device(make_batch(args.batch_size, args.objects[0], args.imgsz), device)
+    assignment(training_model(args.cfg, CANDIDATES[args.peak], device), batch)()
+    return torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else process_memory("VmHWM")
 
 
 def main() -> None:
     """Measure, print, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__, rounds=7)
     parser.add_argument("--cfg", default="yolov8n")
-    parser.add_argument("--objects", type=int, nargs="+", default=[20, 100, 300], help="an image")
+    parser.add_argument("--objects", type=int, nargs="+", default=[20, 100, 300], help="per image")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--imgsz", type=int, default=640)
-    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--peak", choices=list(CANDIDATES), help="only measure this candidate's memory")
-    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = pick_device(args.device)
     if args.peak:
         print(measure_peak(args, device))
         return
-    page = report(
-        f"The assigner beside the stock one: {args.cfg}, {args.imgsz} px, batch {args.batch_size}",
-        rows_of(args, device),
-    )
-    print(page)
-    if args.out:
-        args.out.write_text(page)
+    title = f"RFLA's assigner and Ultralytics': {args.cfg}, {args.imgsz} px, batch {args.batch_size}"
+    publish(args, report(title, rows_of(args, device)))
 
 
 if __name__ == "__main__":

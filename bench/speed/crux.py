@@ -1,23 +1,19 @@
-"""What LCP's rows cost: a forward in each form of the crux learner, its parts, a training step in each turn, and every scale.
+"""The cost of LCP's layers: a forward with each form of the crux learner, its parts, a training step in each phase, all scales.
 
 python -m bench.speed.crux --out bench/results/lcp-cost.md
 python -m bench.speed.crux --scales yolov8n --only-forwards
-
-Everything is timed in one process, alternating; only ratios to the plain detector are claimed.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.speed.timing import alternate, report, table
-from bench.speed.training_step import make_batch, make_step
+from bench.speed.timing import alternate, options_of, publish, report, table
+from bench.speed.training_step import make_batch, make_step, on_device
 from engine.training.distributed import start
 from models.crux import FORMS, CatchUpFuse, CruxSplit, find_row, shallow_rows
 from models.detector import available, build, describe, flops, parameters
@@ -33,12 +29,12 @@ def crux_of(name: str, form: str) -> dict[str, Any]:
 
 
 def ready(cfg: Any, device: torch.device) -> Any:
-    """A detector as it is run: fused, in evaluation."""
+    """A detector ready for inference: fused, in evaluation mode."""
     return build(cfg, NAMES).eval().fuse(verbose=False).to(device).requires_grad_(False)
 
 
 def runner(call: Callable[..., Any], *inputs: Any) -> Callable[[], None]:
-    """One forward, without gradients."""
+    """A call of one forward, without gradients."""
 
     def run() -> None:
         with torch.inference_mode():
@@ -48,7 +44,7 @@ def runner(call: Callable[..., Any], *inputs: Any) -> Callable[[], None]:
 
 
 def forwards(names: Sequence[str], imgsz: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
-    """Rows: a plain detector's milliseconds, and each form as a multiple of them."""
+    """Rows: a plain detector's milliseconds, and the ratio of each form to them."""
     image = torch.rand(1, 3, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).to(device)
     rows = []
     for name in names:
@@ -60,7 +56,7 @@ def forwards(names: Sequence[str], imgsz: int, rounds: int, device: torch.device
 
 
 def parts(name: str, imgsz: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
-    """Rows: each part of what is added, beside the plain detector."""
+    """Rows: each added part, relative to the plain detector."""
     image = torch.rand(1, 3, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).to(device)
     net = ready(crux_of(name, "cheap"), device)
     fuse, shallow = find_row(net, CatchUpFuse), nn.Sequential(*shallow_rows(net))
@@ -82,8 +78,8 @@ def parts(name: str, imgsz: int, rounds: int, device: torch.device) -> list[dict
 
 
 def steps(name: str, imgsz: int, batch_size: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
-    """Rows: a plain training step, and one of each turn in each form."""
-    batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in make_batch(batch_size, imgsz).items()}
+    """Rows: a plain training step, and one of each phase in each form."""
+    batch = on_device(make_batch(batch_size, imgsz), device)
     candidates = {PLAIN: make_step("none", name, batch, device)}
     for form in FORMS:
         for epoch, letter in enumerate("UC"):
@@ -92,7 +88,7 @@ def steps(name: str, imgsz: int, batch_size: int, rounds: int, device: torch.dev
 
 
 def sizes(imgsz: int) -> list[dict[str, Any]]:
-    """Rows: parameters and GFLOPs of every crux model, the published form's GFLOPs beside the cheap one's."""
+    """Rows: parameters and GFLOPs of every crux model, and GFLOPs of the published form."""
     rows = []
     for crux in (name for name in available() if name.endswith("-crux")):
         plain = build(crux.removesuffix("-crux"), NAMES)
@@ -113,29 +109,24 @@ def sizes(imgsz: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure, print, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__, rounds=9)
     parser.add_argument("--cfg", default="yolov8n", help="model of the parts and the steps")
     parser.add_argument("--scales", nargs="+", default=SCALES, help="models whose forward is timed")
     parser.add_argument("--only-forwards", action="store_true")
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--step-imgsz", type=int, default=320)
     parser.add_argument("--batch-size", type=int, default=8, help="of a training step")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    device = start("")
+    device = start(args.device)
     rows = forwards(args.scales, args.imgsz, args.rounds, device)
-    pages = [report(f"A forward, as a multiple of the plain detector's: {args.imgsz} px, batch 1", rows)]
-    if args.only_forwards:
-        print(pages[0])
-        return
-    pages.append(report(f"Parts, beside {args.cfg}: {args.imgsz} px", parts(args.cfg, args.imgsz, args.rounds, device)))
-    title = f"A training step of {args.cfg}: {args.step_imgsz} px, batch {args.batch_size}"
-    pages.append(report(title, steps(args.cfg, args.step_imgsz, args.batch_size, args.rounds, device)))
-    pages.append(report(f"Size of every crux model, 80 classes, {args.imgsz} px", sizes(args.imgsz)))
-    print("\n".join(pages))
-    if args.out:
-        args.out.write_text("\n".join(pages))
+    pages = [report(f"A forward, relative to the plain detector's: {args.imgsz} px, batch 1", rows)]
+    if not args.only_forwards:
+        rows = parts(args.cfg, args.imgsz, args.rounds, device)
+        pages.append(report(f"Parts, relative to {args.cfg}: {args.imgsz} px", rows))
+        rows = steps(args.cfg, args.step_imgsz, args.batch_size, args.rounds, device)
+        pages.append(report(f"A training step of {args.cfg}: {args.step_imgsz} px, batch {args.batch_size}", rows))
+        pages.append(report(f"Size of every crux model, 80 classes, {args.imgsz} px", sizes(args.imgsz)))
+    publish(args, *pages)
 
 
 if __name__ == "__main__":

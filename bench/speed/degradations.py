@@ -1,29 +1,28 @@
-"""What degrading an image costs beside a detector's forward pass: AERIS, every physical model, COCO-C.
+"""The cost of degrading an image relative to a detector's forward pass: AERIS, every physical model, COCO-C.
 
 python -m bench.speed.degradations --out bench/results/degrade.md
 
-Beside a forward pass of YOLOv8n (fused, one image of 640 px), batches of images of 512 px are degraded on the same
-device; all numbers are an image. AERIS takes a fresh size and fresh parameters each round, as a training does.
+The reference is a forward pass of YOLOv8n (fused, one image of 640 px); batches of images of 512 px are degraded on the
+same device, and all numbers are per image. AERIS draws a new size and new parameters each round, as in training.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.speed.timing import Timing, alternate, report
+from bench.speed.timing import Timing, alternate, clock_of, options_of, publish, report
 from data.degrade import COCO_C, DEGRADATIONS, degrade_batch, draw_parameters, draw_size, image_random
+from engine.training.distributed import pick_device
 from models.detector import build
 
 FORWARD, AERIS = "YOLOv8n forward, 640 px", "AERIS blur, resize, noise"
-CPU_GOAL, GPU_GOAL = 0.09, 0.1  # AERIS, share of the forward pass; a physical model, ms
+CPU_GOAL, GPU_GOAL = 0.09, 0.1  # AERIS, fraction of the forward pass; a physical model, ms
 
 
 def forward(cfg: str, imgsz: int, device: torch.device) -> Callable[[], object]:
@@ -39,7 +38,7 @@ def forward(cfg: str, imgsz: int, device: torch.device) -> Callable[[], object]:
 
 
 def aeris(images: Tensor, numbers: Iterator[int]) -> Callable[[], object]:
-    """A batch as training makes it: one size, parameters of each image's own; drawing them is counted."""
+    """A batch as in training: one size, parameters per image; the time to draw them counts."""
     shape = (images.shape[2], images.shape[3])
 
     def work() -> object:
@@ -51,7 +50,7 @@ def aeris(images: Tensor, numbers: Iterator[int]) -> Callable[[], object]:
 
 
 def candidates(options: argparse.Namespace, device: torch.device) -> dict[str, Callable[[], object]]:
-    """Everything by name; each takes the whole batch except the forward pass."""
+    """Name -> one call; all but the forward pass take a whole batch."""
     images = torch.rand(options.batch, 3, options.size, options.size, device=device)
     few, seeds = images[: options.few], list(range(options.few))
     ways = {FORWARD: forward(options.cfg, 640, device), AERIS: aeris(images, count())}
@@ -63,7 +62,7 @@ def candidates(options: argparse.Namespace, device: torch.device) -> dict[str, C
 
 
 def rows(timings: dict[str, Timing], batch: int, few: int) -> list[dict[str, Any]]:
-    """One row a candidate, all numbers per image."""
+    """One row per candidate, all numbers per image."""
     reference, found = timings[FORWARD], []
     for name, timing in timings.items():
         images = {FORWARD: 1, AERIS: batch}.get(name, few)
@@ -74,30 +73,24 @@ def rows(timings: dict[str, Timing], batch: int, few: int) -> list[dict[str, Any
 
 def main() -> None:
     """Measure, print, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__, rounds=13)
     parser.add_argument("--cfg", default="yolov8n")
     parser.add_argument("--size", type=int, default=512, help="px")
     parser.add_argument("--batch", type=int, default=16, help="of AERIS")
     parser.add_argument("--few", type=int, default=4, help="batch of the other models")
-    parser.add_argument("--rounds", type=int, default=13)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--busy", action="store_true", help="count processor time: for a CPU that has other work too")
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    clock = time.process_time if options.busy else time.perf_counter
-    ways = candidates(options, torch.device(options.device))
-    timings = alternate(ways, rounds=options.rounds, warm_up=1, clock=clock)
+    device = pick_device(options.device)
+    timings = alternate(candidates(options, device), rounds=options.rounds, warm_up=1, clock=clock_of(options))
     found = rows(timings, options.batch, options.few)
-    title = f"Degrading images of {options.size} px on {options.device}, batch {options.batch} ({options.few} but for AERIS)"
+    title = (
+        f"Degrading images of {options.size} px on {device.type}, batch {options.batch} ({options.few} but for AERIS)"
+    )
     page = report(title + (", processor time" if options.busy else ""), found)
     page += f"\nAERIS: {found[1]['ratio to forward']:.3f} of a forward pass (goal on a CPU {CPU_GOAL}). "
-    if options.device != "cpu":
+    if device.type != "cpu":
         slow = [row["an image"] for row in found[2 : 2 + len(DEGRADATIONS)] if row["median ms"] > GPU_GOAL]
         page += f"Physical models above {GPU_GOAL} ms (the goal on a GPU): {', '.join(slow) or 'none'}."
-    page = page.rstrip() + "\n"
-    print(page)
-    if options.out:
-        options.out.write_text(page)
+    publish(options, page.rstrip() + "\n")
 
 
 if __name__ == "__main__":

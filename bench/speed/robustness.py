@@ -1,9 +1,9 @@
-"""Where the time of a robustness table goes: in the network, in making corruptions, and in everything else.
+"""Where a robustness evaluation spends its time: in the network, in making corruptions, and in everything else.
 
 python -m bench.speed.robustness --out bench/results/corruptions.md
 
-A sweep (`val.py --corruptions`) over a split, corruption by corruption. Stages are timed with the
-accelerator waited for, so what overlaps in practice is added up here: the share outside the network is an upper bound.
+A sweep (`val.py --corruptions`) over a split, corruption by corruption. The accelerator is synchronised between stages, so
+what overlaps in practice adds up here: the fraction outside the network is an upper bound.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from bench.speed.timing import report
+from bench.speed.timing import options_of, publish, report
 from data.config import load_data
 from data.degradations.corruption_sets import choose_corruptions, choose_severities
 from data.detection.dataset import build_dataset
@@ -25,11 +25,11 @@ from engine.evaluation.robustness import Plan, Sweep, sweep
 from engine.training.distributed import pick_device
 
 GOAL = 0.2  # of the time outside the network, on a GPU
-STAGES = {"network": "inference", "corruptions": "corruptions", "suppression": "postprocess", "loading": "loading"}
+STAGES = {"network": "inference", "corruptions": "corruptions", "NMS": "postprocess", "loading": "loading"}
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One row a corruption, each in a sweep of its own with the clean pass before it, then all of them together."""
+    """One row per corruption, each in a sweep of its own after a clean pass, then a row of all together."""
     device = pick_device(options.device)
     model, _ = load_detector(options.weights, device)
     model = model.float().eval().fuse(verbose=False)
@@ -48,7 +48,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def shares(sweeps: list[Sweep], images: int, passes: int) -> dict[str, float]:
-    """Milliseconds per image and pass, and percent of them by stage."""
+    """Milliseconds per image and pass, and their percentage by stage."""
     seconds = {stage: sum(found.seconds[stage] for found in sweeps) for stage in sweeps[0].seconds}
     total = seconds["total"]
     row = {"ms per image": 1e3 * total / (images * passes * len(sweeps))}
@@ -58,7 +58,7 @@ def shares(sweeps: list[Sweep], images: int, passes: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__)
     parser.add_argument("--weights", type=Path, default=Path("weights/yolov5n-demo-days.safetensors"))
     parser.add_argument("--data", default="demo-night")
     parser.add_argument("--split", default="val")
@@ -66,16 +66,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--corruptions", default="coco-c")
     parser.add_argument("--severities", default="3")
-    parser.add_argument("--device", default="")
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     rows = measure(options)
     title = f"A corruption sweep: {options.weights.stem}, {options.data} {options.split} at {options.imgsz} px"
     page = report(f"{title}, batches of {options.batch}, severity {options.severities}", rows)
-    page += f"\nOutside the network: {rows[-1]['outside the network %']:.1f} % of the time (goal on a GPU {100 * GOAL:.0f} %).\n"
-    print(page)
-    if options.out:
-        options.out.write_text(page)
+    outside = rows[-1]["outside the network %"]
+    publish(options, page + f"\nOutside the network: {outside:.1f} % of the time (goal on a GPU {100 * GOAL:.0f} %).\n")
 
 
 if __name__ == "__main__":

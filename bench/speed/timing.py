@@ -1,22 +1,24 @@
-"""Timing side by side: what a number of this project means.
+"""Timing side by side: how every speed figure of this project is measured.
 
-The contract:
-
-- Everything that is compared runs in one process, alternating (a b a b ..., the order turned round every round), so
-that a machine that slows down slows both. - Warm-up rounds are thrown away. An accelerator is waited for before each
-look at the clock. - A time is the median over rounds, with the 10th and 90th percentile beside it. A ratio is the
-median of the ratios within a round, not the ratio of medians: what disturbs a round cancels. - Speed is stated as
-ratios; seconds go along with the machine they belong to. - Nothing here asserts: tests check results, benches print
-tables.
+- What is compared runs in one process, alternating (a b, b a, a b, ...), so that a machine that slows down slows both.
+- Warm-up rounds do not count. The accelerator is synchronised before each look at the clock.
+- A time is the median over rounds, with the 10th and 90th percentile beside it. A ratio is the median of the ratios
+  within a round, not the ratio of medians, so that a disturbed round cancels.
+- Speed is stated as ratios; seconds are given with the machine that they were measured on.
+- Nothing here asserts: tests check results, benchmarks print tables.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,27 +26,65 @@ import numpy as np
 Clock = Callable[[], float]
 
 
+def options_of(about: str | None, *, rounds: int = 0) -> argparse.ArgumentParser:
+    """The options that every timing script takes: --rounds (where there are any), --device, --busy and --out."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if rounds:
+        parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--device", default="", help="cpu, or a GPU's number; empty: the best there is")
+    parser.add_argument("--busy", action="store_true", help="measure processor time, on a CPU that is shared")
+    parser.add_argument("--out", type=Path, help="also write the page here")
+    return parser
+
+
+def clock_of(options: argparse.Namespace) -> Clock:
+    """Wall-clock time, or with --busy this process's processor time."""
+    return time.process_time if options.busy else time.perf_counter
+
+
+def publish(options: argparse.Namespace, *pages: str) -> None:
+    """Print the pages, and write them to --out."""
+    text = "\n".join(pages)
+    print(text)
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
+
+
+def in_fresh_process(*words: str) -> float:
+    """The last word that this script prints when started again with the same command line and these words after it."""
+    module = sys.modules["__main__"].__spec__
+    assert module is not None, "start it as python -m bench.speed.NAME"
+    command = [sys.executable, "-m", module.name, *sys.argv[1:], *words]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def process_memory(field: str) -> float:
+    """A field of this process's memory, MiB (Linux): VmRSS is the present size, VmHWM the peak."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status[field].split()[0]) / 2**10
+
+
 @dataclass(frozen=True)
 class Timing:
-    """The seconds of one candidate, one a round, in the rounds' order."""
+    """The seconds of one candidate, one per round, in the order of the rounds."""
 
     name: str
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The middle of the rounds, seconds."""
+        """Median over the rounds, seconds."""
         return float(np.median(self.seconds))
 
     def ratio_to(self, other: Timing) -> float:
-        """How many times as long as the other, by the median round."""
+        """Time relative to the other: the median of the ratios within a round."""
         return float(np.median(np.divide(self.seconds, other.seconds)))
 
 
 def alternate(
     candidates: Mapping[str, Callable[[], Any]], *, rounds: int = 30, warm_up: int = 3, clock: Clock = time.perf_counter
 ) -> dict[str, Timing]:
-    """Time every candidate `rounds` times, alternating, after `warm_up` rounds that do not count.
+    """Time every candidate `rounds` times, alternating, after `warm_up` discarded rounds.
 
     Raises ValueError without candidates or rounds.
     """
@@ -64,7 +104,7 @@ def alternate(
 
 
 def table(timings: Mapping[str, Timing], reference: str) -> list[dict[str, Any]]:
-    """One row a candidate: median and spread in ms, and the ratio to the reference. Raises KeyError without it."""
+    """One row per candidate: median and spread in ms, and the ratio to the reference. Raises KeyError without it."""
     rows = []
     for name, timing in timings.items():
         low, high = np.quantile(timing.seconds, (0.1, 0.9)) * 1e3
@@ -76,16 +116,14 @@ def table(timings: Mapping[str, Timing], reference: str) -> list[dict[str, Any]]
 
 
 def wait_for_accelerator() -> None:
-    """Let queued GPU work finish; nothing where torch or a GPU is missing."""
-    import sys
-
+    """Let queued GPU work finish; does nothing where torch is not loaded or has no GPU."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def machine() -> dict[str, Any]:
-    """What the seconds belong to: processor, cores, threads, memory, GPU, and versions."""
+    """The machine that seconds were measured on: processor, cores, threads, memory, GPU, and versions."""
     import psutil
     import torch
 
@@ -102,7 +140,7 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name, where the system tells it."""
+    """The processor's name, where the system gives it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:
             names = [line.partition(":")[2].strip() for line in stream if line.startswith("model name")]

@@ -1,20 +1,15 @@
-"""What a method costs while training: a step, its memory, and the loading of its views, against the plain detector.
+"""The cost of a method in training, relative to the plain detector: a step, its memory, and the loading of its views.
 
 python -m bench.speed.training_step --cfg yolov5n --imgsz 320 --batch-size 8 --runs none wiid
 
-Everything runs in one process, alternating, after a warm-up; medians are reported and only their ratios are claimed.
-Memory is measured in a fresh process a run, as the growth of the peak while stepping.
+Memory is the growth of the peak over three steps, in a fresh process per run.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +19,7 @@ import numpy as np
 import torch
 import yaml
 
-from bench.speed.timing import Clock, alternate, report, table
+from bench.speed.timing import alternate, clock_of, in_fresh_process, options_of, process_memory, publish, report, table
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
 from data.io.labels import Label
@@ -42,14 +37,14 @@ from tests.soft_labels import write_cache
 from utils.options import build as build_options
 
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
-OBJECTS = 5  # an image, about what demo-night holds
+OBJECTS = 5  # per image, about as in demo-night
 CLASSES = 6
 PLAIN = "none"
 PARTS = ("step", "memory", "loading")
 
 
 def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
-    """Random images with as many boxes as the synthetic demo data set has, all of class 0."""
+    """Random images in all views, with boxes of class 0."""
     generator = torch.Generator().manual_seed(0)
     boxes = torch.rand(batch_size * OBJECTS, 4, generator=generator) * 0.3 + 0.2
     return {
@@ -128,7 +123,7 @@ def make_methods(run: str) -> list[Method]:
 
 
 def loaders(folder: Path, imgsz: int, images: int = 64) -> dict[str, Callable[[], None]]:
-    """Loading of a whole small synthetic data set, decoded images in memory, singly and as pairs."""
+    """A pass over a small synthetic data set, with decoded images in memory, as single images and as pairs."""
     make_synthetic("demo-night", folder / "demo-night", counts={"train": images, "val": 1, "test": 1}, progress=False)
     content = {
         "path": str(folder / "demo-night"),
@@ -136,8 +131,8 @@ def loaders(folder: Path, imgsz: int, images: int = 64) -> dict[str, Callable[[]
         "pair": "images/train_night",
         "val": "images/val",
     }
-    (folder / "world.yaml").write_text(yaml.safe_dump({**content, "names": [str(i) for i in range(6)]}))
-    config = load_data(folder / "world.yaml")
+    (folder / "data.yaml").write_text(yaml.safe_dump({**content, "names": [str(i) for i in range(6)]}))
+    config = load_data(folder / "data.yaml")
 
     def passes(views: tuple[View, ...]) -> Callable[[], None]:
         dataset = build_dataset(config, "train", imgsz=imgsz, augment=True, views=views, cache="ram")
@@ -150,18 +145,10 @@ def loaders(folder: Path, imgsz: int, images: int = 64) -> dict[str, Callable[[]
     return {"single": passes(()), "pair": passes((View("pair", "paired"),))}
 
 
-def peak_memory(run: str, options: argparse.Namespace) -> float:
-    """Growth of the peak while stepping, MiB, in a process of its own."""
-    words = ["--cfg", options.cfg, "--imgsz", str(options.imgsz), "--batch-size", str(options.batch_size)]
-    words += ["--classes", str(options.classes)]
-    command = [sys.executable, "-m", "bench.speed.training_step", *words, "--only-memory", run]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout.splitlines()[-1]))
-
-
 def measure_memory(run: str, options: argparse.Namespace, device: torch.device) -> float:
     """Run three steps and return what they added to the peak, MiB."""
-    step = make_step(run, options.cfg, on_device(options, device), device, classes=options.classes)
+    batch = on_device(make_batch(options.batch_size, options.imgsz), device)
+    step = make_step(run, options.cfg, batch, device, classes=options.classes)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()
@@ -172,78 +159,56 @@ def measure_memory(run: str, options: argparse.Namespace, device: torch.device) 
     return process_memory("VmHWM") - before
 
 
-def process_memory(field: str) -> float:
-    """A field of this process's memory, MiB (Linux): VmRSS is what it holds now, VmHWM the most it has held."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status[field].split()[0]) / 2**10
-
-
-def on_device(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    """The batch, where the step wants it."""
-    batch = make_batch(options.batch_size, options.imgsz)
+def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """The batch with its tensors on the device."""
     return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
 
 
-def read_options() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cfg", default="yolov5n")
-    parser.add_argument("--imgsz", type=int, default=320)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--classes", type=int, default=CLASSES)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument(
-        "--runs", nargs="+", default=[PLAIN, "wiid"], help='methods, each with options: "aeris restore_weight=0"'
-    )
-    parser.add_argument("--reference", default=PLAIN, help="the run that ratios are to")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
-    parser.add_argument("--busy", action="store_true", help="count processor time: for a CPU that has other work too")
-    parser.add_argument("--only-memory", metavar="RUN", help="print the peak of one run and end")
-    parser.add_argument("--out", type=Path, help="also write the report here")
-    return parser.parse_args()
-
-
-def step_rows(options: argparse.Namespace, device: torch.device, clock: Clock) -> list[dict[str, Any]]:
-    """A step of every run, alternating."""
-    batch = on_device(options, device)
+def step_rows(options: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
+    """A step of every run."""
+    batch = on_device(make_batch(options.batch_size, options.imgsz), device)
     steps = {name: make_step(name, options.cfg, batch, device, classes=options.classes) for name in options.runs}
-    return table(alternate(steps, rounds=options.rounds, clock=clock), reference=options.reference)
+    return table(alternate(steps, rounds=options.rounds, clock=clock_of(options)), reference=options.reference)
 
 
 def memory_rows(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """What a step of every run adds to the peak."""
-    peaks = {name: peak_memory(name, options) for name in options.runs}
+    """What a step of every run adds to the peak, in a fresh process each."""
+    peaks = {name: in_fresh_process("--only-memory", name) for name in options.runs}
     reference = peaks[options.reference]
     return [{"run": name, "peak MiB": peak, "ratio": peak / reference} for name, peak in peaks.items()]
 
 
-def loading_rows(options: argparse.Namespace, clock: Clock) -> list[dict[str, Any]]:
-    """Pairs against single images."""
+def loading_rows(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Pairs relative to single images."""
     with tempfile.TemporaryDirectory() as folder:
-        return table(
-            alternate(loaders(Path(folder), options.imgsz), rounds=options.rounds, clock=clock), reference="single"
-        )
+        calls = loaders(Path(folder), options.imgsz)
+        return table(alternate(calls, rounds=options.rounds, clock=clock_of(options)), reference="single")
 
 
 def main() -> None:
     """Measure and report."""
-    options = read_options()
-    device = start("")
+    parser = options_of(__doc__, rounds=15)
+    parser.add_argument("--cfg", default="yolov5n")
+    parser.add_argument("--imgsz", type=int, default=320)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--classes", type=int, default=CLASSES)
+    parser.add_argument("--runs", nargs="+", default=[PLAIN, "wiid"], help='such as "aeris restore_weight=0"')
+    parser.add_argument("--reference", default=PLAIN, help="the run that ratios are to")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    parser.add_argument("--only-memory", metavar="RUN", help="print the peak of one run and end")
+    options = parser.parse_args()
+    device = start(options.device)
     if options.only_memory:
-        print(json.dumps(measure_memory(options.only_memory, options, device)))
+        print(measure_memory(options.only_memory, options, device))
         return
-    clock = time.process_time if options.busy else time.perf_counter
     what = f"{options.cfg}, {options.imgsz} px, batch {options.batch_size}, {options.classes} classes"
     what += ", processor time" if options.busy else ""
     pages = {
-        "step": (f"A training step: {what}", lambda: step_rows(options, device, clock)),
-        "memory": (f"Peak memory of stepping: {what}", lambda: memory_rows(options)),
-        "loading": (f"Loading 64 images at {options.imgsz} px", lambda: loading_rows(options, clock)),
+        "step": (f"A training step: {what}", lambda: step_rows(options, device)),
+        "memory": (f"Peak memory of training steps: {what}", lambda: memory_rows(options)),
+        "loading": (f"Loading 64 images at {options.imgsz} px", lambda: loading_rows(options)),
     }
-    text = "\n".join(report(title, rows()) for part, (title, rows) in pages.items() if part in options.parts)
-    print(text)
-    if options.out:
-        options.out.write_text(text)
+    publish(options, *(report(title, rows()) for part, (title, rows) in pages.items() if part in options.parts))
 
 
 if __name__ == "__main__":

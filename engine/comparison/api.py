@@ -1,7 +1,7 @@
-"""`engine.compare`, behind compare.py: train runs over seeds with an equal budget, and say whether they differ.
+"""`engine.compare`, behind compare.py: train runs over seeds with an equal budget, and report whether they differ.
 
 Every (run, seed) is trained in its own folder, one after another, and measured on splits that nothing was chosen by.
-Its row is written at once, so the same command goes on where it was stopped. One failing run does not lose the others.
+Its row is written at once, so that the same command resumes an interrupted comparison. A failing run does not stop the others.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from typing import Any
 
 from data.config import DataConfig, load_data, task_of
 from data.synthetic.generate import make_synthetic
-from engine.comparison.report import METRICS, Outcome, Study, save_study
+from engine.comparison.config import make_all, read_config
+from engine.comparison.report import METRICS, Comparison, Outcome, save_report
 from engine.comparison.runner import (
-    WHEREABOUTS,
-    Bench,
-    Examiner,
+    RUNTIME_OPTIONS,
+    ComparisonRunner,
+    Evaluate,
     RunSpec,
-    Trainer,
-    examiner_of,
+    Train,
+    default_train,
+    evaluator_of,
     plain_options,
-    train_as_usual,
 )
 from engine.evaluation.class_frequency import long_tail_of
 from engine.evaluation.session import present_splits
@@ -35,7 +36,7 @@ from utils.files import load_yaml, new_run_folder, save_yaml
 from utils.metrics import FREQUENCIES, PROTOCOLS
 from utils.options import build, canonical, parse_argv
 
-RESERVED = ("resume", "seed", "project", "name", "exist_ok", "data")  # decided here, for every run
+SHARED_ONLY = ("resume", "seed", "project", "name", "exist_ok", "data")  # options that no run may have of its own
 
 
 @dataclass(frozen=True)
@@ -48,41 +49,46 @@ class CompareResult:
     outcomes: list[Outcome] = field(default_factory=list)
 
 
-def compare(*, trainer: Trainer | None = None, examiner: Examiner | None = None, **options: Any) -> CompareResult:
+def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **options: Any) -> CompareResult:
     """Compare runs: `engine.compare(data="demo-night", run=("none", "wiid"), seeds=3, epochs=30)`.
 
-    The options are those of compare.py; each one of train.py's goes to all runs. `trainer` and `examiner` stand in for
-    `engine.train` and the measurement of a checkpoint. Raises UserError for what the user can mend, also where every
-    run failed.
+    The options are those of compare.py; each one of train.py's goes to all runs. `config=FILE` reads them from a YAML
+    file and makes what it lists under `prepare`; options given beside it win. `train` and `evaluate` stand in for
+    `engine.train` and the evaluation of a checkpoint. Raises UserError for mistakes in the options, and where every run
+    failed.
     """
+    options, steps = _with_config(options)
     chosen, *_ = build(COMPARE_SCHEMAS, options)
-    shared = {key: value for key, value in canonical(options, COMPARE_SCHEMAS).items() if key not in _own_names()}
+    shared = {key: value for key, value in options.items() if key not in _own_names()}
     specs = [parse_run(text) for text in chosen.run]
+    seeds = range(_first_seed(shared), _first_seed(shared) + chosen.seeds)
+    _check_runs(specs, shared)
+    make_all(steps, seeds)
     data = str(shared.pop("data", TrainOptions().data))
     task = task_of(data)
-    examine = examiner or examiner_of(task, data, chosen.split)
-    usual = TASKS[task].metrics if task in TASKS else METRICS
-    metrics = chosen.metric if "metric" in options else usual[:1]
-    _check(specs, shared, metrics, usual)
+    evaluate = evaluate or evaluator_of(task, data, chosen.split)
+    standard = TASKS[task].metrics if task in TASKS else METRICS
+    metrics = chosen.metric if "metric" in options else standard[:1]
+    _check_metrics(metrics, standard, shared.get("protocol"))
     config = load_data(data, make_demo=make_synthetic)
     splits = present_splits(config, chosen.split)
-    same = {key: value for key, value in shared.items() if key not in WHEREABOUTS}
+    same = {key: value for key, value in shared.items() if key not in RUNTIME_OPTIONS}
     save_dir = choose_folder(chosen, {"data": str(config.file), "split": chosen.split, "shared": plain_options(same)})
-    bench = Bench(config, save_dir, shared, trainer or train_as_usual, examine)
-    outcomes = bench.run_all(specs, range(_first_seed(shared), _first_seed(shared) + chosen.seeds), chosen.restart)
+    runner = ComparisonRunner(config, save_dir, shared, train or default_train, evaluate)
+    outcomes = runner.run_all(specs, seeds, chosen.restart)
     if all(outcome.error for outcome in outcomes):
         raise UserError(f"every run failed; the first said: {outcomes[0].error} The folder of the runs is {save_dir}.")
     conditions = [config.conditions.get(split, split) for split in splits]
     groups = class_groups(config, shared.get("protocol"))
-    study = Study([spec.label for spec in specs], conditions, outcomes, metrics, chosen.resamples, groups, usual)
-    summary, differences = save_study(
-        study, save_dir, chosen.out, config.file.stem, _facts(chosen, data, shared, specs)
-    )
+    labels = [spec.label for spec in specs]
+    comparison = Comparison(labels, conditions, outcomes, metrics, chosen.resamples, groups, standard)
+    facts = _facts(chosen, data, shared, specs)
+    summary, differences = save_report(comparison, save_dir, chosen.out, config.file.stem, facts)
     return CompareResult(save_dir, summary, differences, outcomes)
 
 
 def protocol_metrics(protocol: str | None) -> list[str]:
-    """The numbers that a protocol adds to a report.
+    """The metrics that a protocol adds to a report.
 
     >>> protocol_metrics("lvis")
     ['AP', 'AP50', 'AP75', 'APr', 'APc', 'APf']
@@ -103,6 +109,19 @@ def class_groups(config: DataConfig, protocol: str | None) -> dict[str, Collecti
     return {"AP": None, "AP50": None, **by_letter}
 
 
+def _with_config(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options under their own names with those of the `config` file below them, and the file's steps."""
+    options = canonical(options, COMPARE_SCHEMAS)
+    file = options.pop("config", None)
+    if file is None:
+        return options, {}
+    written, steps = read_config(file)
+    try:
+        return {**canonical(written, COMPARE_SCHEMAS), **options}, steps
+    except UserError as problem:
+        raise UserError(f"{file}: {problem}") from None
+
+
 def _own_names() -> set[str]:
     """Options of the comparison itself."""
     return {entry.name for entry in fields(CompareOptions)}
@@ -114,36 +133,43 @@ def _first_seed(shared: Mapping[str, Any]) -> int:
 
 
 def parse_run(text: str) -> RunSpec:
-    """`wiid byol_weight=0` -> methods and options of its own. Raises UserError for what train.py refuses."""
-    words = text.split()
+    """`wiid byol_weight=0`, or `BYOL off: wiid byol_weight=0` -> name, methods and options of its own.
+
+    Raises UserError for what train.py refuses.
+    """
+    name, _, line = text.rpartition(": ")
+    words = line.split()
     if not words:
         raise UserError("--run: expected methods (or none) and options, such as 'wiid byol_weight=0'.")
     own = {} if "=" in words[0] or words[0].startswith("--") else {"method": words.pop(0)}
     own |= parse_argv(words, TRAIN_SCHEMAS, "--run", text)
-    refused = next((key for key in own if key in RESERVED), None)
+    refused = next((key for key in own if key in SHARED_ONLY), None)
     if refused is not None:
         raise UserError(f"--run {text!r}: {refused} is the same for every run. Give it to compare.py itself.")
     split_names(own.get("method", ""))
-    return RunSpec(" ".join(text.split()), own)
+    return RunSpec(" ".join((name or line).split()), own, named=bool(name))
 
 
-def _check(specs: list[RunSpec], shared: Mapping[str, Any], metrics: Sequence[str], usual: Sequence[str]) -> None:
-    """Every mistake in the options, before hours are spent."""
-    if len(specs) < 1:
+def _check_runs(specs: list[RunSpec], shared: Mapping[str, Any]) -> None:
+    """Every mistake in the runs, before hours are spent."""
+    if not specs:
         raise UserError('--run: name at least one run, such as --run none --run "wiid byol_weight=0" --run wiid.')
     labels = [spec.label for spec in specs]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
-        raise UserError(f"--run {twice!r} is there twice. To see the spread of one run, raise --seeds.")
+        raise UserError(f"--run {twice!r} is given twice. To see the spread of one run, raise --seeds.")
     if shared.get("resume"):
-        raise UserError("--resume: a comparison goes on by itself; give the same command again.")
+        raise UserError("--resume: a comparison resumes by itself; give the same command again.")
     for spec in specs:
         build(TRAIN_SCHEMAS, {**shared, **spec.own})
-    protocol = shared.get("protocol")
-    known = [*usual, *protocol_metrics(protocol)]
+
+
+def _check_metrics(metrics: Sequence[str], standard: Sequence[str], protocol: str | None) -> None:
+    """Raise UserError for a metric that no report will have."""
+    known = [*standard, *protocol_metrics(protocol)]
     wrong = next((name for name in metrics if name not in known), None)
     if wrong is not None:
-        hint = "" if protocol or usual != METRICS else " Others need --protocol coco, aitod or lvis."
+        hint = "" if protocol or standard != METRICS else " Others need --protocol coco, aitod or lvis."
         raise UserError(f"--metric {wrong}: expected {', '.join(known)}.{hint}")
 
 
@@ -160,7 +186,9 @@ def choose_folder(chosen: CompareOptions, facts: dict[str, Any]) -> Path:
 
 
 def _facts(chosen: CompareOptions, data: str, shared: Mapping[str, Any], specs: Sequence[RunSpec]) -> dict[str, Any]:
-    """What a reader of the table must know. Options that every run has of its own stand in the runs' names."""
+    """What a reader of the table must know. Options that every run sets itself stand in the runs' names."""
     common = {key: value for key, value in plain_options(shared).items() if not all(key in spec.own for spec in specs)}
     budget = ", ".join(f"{key}={value}" for key, value in common.items()) or "the defaults of train.py"
-    return {"data": data, "split": chosen.split, "options of every run": budget}
+    named = {f"run {spec.label}": plain_options(spec.own) for spec in specs if spec.named}
+    runs = {name: ", ".join(f"{key}={value}" for key, value in own.items()) for name, own in named.items()}
+    return {"data": data, "split": chosen.split, "options of every run": budget, **runs}

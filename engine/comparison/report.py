@@ -24,9 +24,9 @@ from utils.plots import plot_comparison
 from utils.tables import markdown_table, save_csv, text_table
 
 METRICS = ("mAP50", "mAP50-95")
-SHARES = ("top1", "top5")  # fractions of the images; fields of ClassificationStats
+ACCURACIES = ("top1", "top5")  # fractions of the images; fields of ClassificationStats
 LEVELS = {"mAP50": range(1), "AP50": range(1)}  # IoU levels that a metric is the mean of; others: all ten
-FEW = 5  # seeds below which the table warns
+FEW_SEEDS = 5  # seeds below which the table warns
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class Outcome:
 
 
 def _headline(report: Report) -> str:
-    """The metric that a report is known by."""
+    """The headline metric of a report."""
     name = next(name for name in (METRICS[0], *report.metrics) if name in report.metrics)
     return f"{name} {report.metrics[name]:.3f}"
 
 
-class Study:
-    """The outcomes of a comparison, looked at by run and condition.
+class Comparison:
+    """The outcomes of a comparison by run and condition.
 
-    metrics: those that differences are given of. groups: a metric over some classes only -> these classes; a metric that
-    is neither in METRICS, in SHARES nor here cannot be had from resampled images, and its interval is over seeds alone.
-    usual: metrics that every summary of the task shows.
+    metrics: those whose differences are reported. groups: a metric over some classes only -> these classes; a metric that
+    is neither in METRICS, in ACCURACIES nor here cannot be computed on resampled images: its interval is over seeds alone.
+    standard: metrics that every summary of the task shows.
     """
 
     def __init__(
@@ -70,23 +70,23 @@ class Study:
         metrics: Sequence[str],
         resamples: int,
         groups: Mapping[str, Collection[int] | None] | None = None,
-        usual: Sequence[str] = METRICS,
+        standard: Sequence[str] = METRICS,
     ) -> None:
         self.runs, self.conditions, self.outcomes = runs, conditions, outcomes
         self.metrics, self.resamples = list(metrics), resamples
-        self.groups = dict.fromkeys((*METRICS, *SHARES)) | dict(groups or {})
-        self.usual = usual
+        self.groups = dict.fromkeys((*METRICS, *ACCURACIES)) | dict(groups or {})
+        self.standard = standard
         self._resampled: dict[tuple[str, int, str, str], np.ndarray] = {}
 
     @property
     def shown(self) -> list[str]:
-        """Metrics of the summary: the usual two, and those that are compared besides."""
-        return list(dict.fromkeys((*self.usual, *self.metrics)))
+        """Metrics of the summary: the standard ones, and those that are compared besides."""
+        return list(dict.fromkeys((*self.standard, *self.metrics)))
 
     def reports(self, run: str, condition: str) -> dict[int, Report]:
         """Seed -> report of the finished seeds of a run."""
-        mine = (outcome for outcome in self.outcomes if outcome.run == run and not outcome.error)
-        return {o.seed: report for o in mine for report in o.reports if report.condition == condition}
+        finished = (outcome for outcome in self.outcomes if outcome.run == run and not outcome.error)
+        return {o.seed: report for o in finished for report in o.reports if report.condition == condition}
 
     def values(self, run: str, condition: str, metric: str) -> np.ndarray:
         """The metric of each finished seed: (seeds,)."""
@@ -97,15 +97,15 @@ class Study:
         return [self._summary_row(run, condition) for run in self.runs for condition in self.conditions]
 
     def _summary_row(self, run: str, condition: str) -> dict[str, Any]:
-        mine = [outcome for outcome in self.outcomes if outcome.run == run]
+        outcomes = [outcome for outcome in self.outcomes if outcome.run == run]
         row: dict[str, Any] = {"run": run, "condition": condition, "seeds": len(self.reports(run, condition))}
         for metric in self.shown:
             values = self.values(run, condition, metric)
             row[metric] = float(values.mean()) if len(values) else float("nan")
             row[f"{metric} sd"] = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-        seconds = [outcome.train_seconds for outcome in mine if not outcome.error]
+        seconds = [outcome.train_seconds for outcome in outcomes if not outcome.error]
         row["train s"] = round(float(np.mean(seconds))) if seconds else None
-        errors = [f"seed {outcome.seed}: {outcome.error}" for outcome in mine if outcome.error]
+        errors = [f"seed {outcome.seed}: {outcome.error}" for outcome in outcomes if outcome.error]
         return {**row, "failed": "; ".join(errors)} if errors else row
 
     def differences(self) -> list[dict[str, Any]]:
@@ -169,9 +169,9 @@ class Study:
 
     def _resampled_metric(self, metric: str, report: Report, weights: np.ndarray) -> np.ndarray:
         """A metric where image p counts weights[r, p] times: (resamples, images) -> (resamples,)."""
-        if metric in SHARES:
-            right = np.array([getattr(image, metric) for image in report.per_image])
-            return weights @ right / weights.sum(1)
+        if metric in ACCURACIES:
+            correct = np.array([getattr(image, metric) for image in report.per_image])
+            return weights @ correct / weights.sum(1)
         levels, classes = LEVELS.get(metric, range(10)), self.groups[metric]
         return np.mean([resampled_map(matches_of(report.detections, level, classes), weights) for level in levels], 0)
 
@@ -182,10 +182,10 @@ def _same_images(a: Report, b: Report) -> bool:
 
 
 def matches_of(images: Sequence[DetectionStats], level: int, only: Collection[int] | None = None) -> Matches:
-    """The matches of a report at one IoU level (0: 0.50 ... 9: 0.95), as resampling wants them; of `only` some classes."""
+    """The matches of a report at one IoU level (0: 0.50 ... 9: 0.95), as resampling needs them; of `only` some classes."""
     classes = 1 + int(max((p.target_cls.max() for p in images if len(p.target_cls)), default=0))
-    wanted = np.ones(classes, bool) if only is None else np.isin(np.arange(classes), list(only))
-    counts = [np.bincount(image.target_cls.astype(int), minlength=classes) * wanted for image in images]
+    counted = np.ones(classes, bool) if only is None else np.isin(np.arange(classes), list(only))
+    counts = [np.bincount(image.target_cls.astype(int), minlength=classes) * counted for image in images]
     sizes = [len(image.conf) for image in images]
     return Matches(
         right=np.concatenate([image.tp[:, level] for image in images]),
@@ -196,65 +196,67 @@ def matches_of(images: Sequence[DetectionStats], level: int, only: Collection[in
     )
 
 
-def save_study(
-    study: Study, save_dir: Path, out: Path | None, data: str, facts: Mapping[str, Any]
+def save_report(
+    comparison: Comparison, save_dir: Path, out: Path | None, data: str, facts: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Print the tables, and write them with an image into the run folder and, if given, into `out`."""
-    summary, differences = study.summary(), study.differences()
-    notes = notes_of(study, facts)
+    summary, differences = comparison.summary(), comparison.differences()
+    notes = notes_of(comparison, facts)
     for rows in (summary, differences):
         print("\n" + text_table(rows))
     print("\n" + "\n".join(notes))
-    page = markdown(study, summary, differences, notes)
+    page = markdown(comparison, summary, differences, notes)
     for folder, stem in ((save_dir, "compare"), *([(out, f"compare-{data}")] if out else [])):
-        save_csv(folder / f"{stem}.csv", raw_rows(study))
+        save_csv(folder / f"{stem}.csv", raw_rows(comparison))
         save_csv(folder / f"{stem}-summary.csv", summary)
         save_csv(folder / f"{stem}-differences.csv", differences)
         atomic_write(folder / f"{stem}.md", page.replace("{stem}", stem).encode())
-        metric = study.metrics[0]
-        values = {c: {r: study.values(r, c, metric).tolist() for r in study.runs} for c in study.conditions}
+        metric = comparison.metrics[0]
+        values = {
+            c: {r: comparison.values(r, c, metric).tolist() for r in comparison.runs} for c in comparison.conditions
+        }
         plot_comparison(values, folder / f"{stem}.png", metric)
         print(f"tables and image: {folder / stem}.md .csv .png")
     return summary, differences
 
 
-def raw_rows(study: Study) -> list[dict[str, Any]]:
+def raw_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """One row per run, seed and condition, or a run and seed that failed, with the reason."""
     rows: list[dict[str, Any]] = []
-    for outcome in study.outcomes:
+    for outcome in comparison.outcomes:
         head = {"run": outcome.run, "seed": outcome.seed, "train s": round(outcome.train_seconds, 1)}
         rows += [{**head, "condition": r.condition, "images": r.images, **r.metrics} for r in outcome.reports]
         rows += [{**head, "error": outcome.error}] if outcome.error else []
     return rows
 
 
-def notes_of(study: Study, facts: Mapping[str, Any]) -> list[str]:
-    """What a reader must know to read the tables rightly."""
-    seeds = max((len(study.reports(run, c)) for run in study.runs for c in study.conditions), default=0)
+def notes_of(comparison: Comparison, facts: Mapping[str, Any]) -> list[str]:
+    """What a reader must know to read the tables correctly."""
+    seeds = max((len(comparison.reports(run, c)) for run in comparison.runs for c in comparison.conditions), default=0)
     notes = [f"{key}: {value}" for key, value in facts.items()]
     notes += [
         "budget: the same epochs, batch and size, so every run sees the labelled training images equally often, unless "
-        "its name says otherwise; 'train s' is what that took.",
-        f"interval: 95 %, {study.resamples} resamples of what 'resampled' names, the same ones for both runs; spread: "
+        "its options say otherwise; 'train s' is the training time.",
+        f"interval: 95 %, {comparison.resamples} resamples of what 'resampled' names, the same ones for both runs; spread: "
         "standard deviation over seeds.",
     ]
     if facts.get("split") == "val":
-        notes.append("measured on val, which also chose the best epoch: good for tuning, not for a claim.")
-    if 1 < seeds < FEW:
+        notes.append("evaluated on val, which also chose the best epoch: good for tuning, not for a claim.")
+    if 1 < seeds < FEW_SEEDS:
         notes.append(
-            f"{seeds} seeds are few: all of them lean one way by chance alone one time in {2 ** (seeds - 1)}, and "
+            f"{seeds} seeds are few: all of them favour the same run by chance one time in {2 ** (seeds - 1)}, and "
             "resampling cannot see beyond them."
         )
     return notes
 
 
 def markdown(
-    study: Study, summary: list[dict[str, Any]], differences: list[dict[str, Any]], notes: Sequence[str]
+    comparison: Comparison, summary: list[dict[str, Any]], differences: list[dict[str, Any]], notes: Sequence[str]
 ) -> str:
     """The page of a comparison."""
     parts = [
-        "# " + " / ".join(study.runs),
-        f"![{study.metrics[0]} of each run]({{stem}}.png)",
+        "# " + " / ".join(comparison.runs),
+        f"![{comparison.metrics[0]} of each run]({{stem}}.png)",
         markdown_table(summary),
         "Differences (run minus the other):" if differences else "",
         markdown_table(differences),

@@ -1,4 +1,4 @@
-"""The runs of a comparison: each (run, seed) trained in its own folder, measured, and remembered at once."""
+"""The runs of a comparison: each (run, seed) trained in its own folder, evaluated, and its row saved at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from data.config import DataConfig
-from engine.comparison.report import SHARES, Outcome
+from engine.comparison.config import fill
+from engine.comparison.report import ACCURACIES, Outcome
 from engine.evaluation.session import load_subject, measure, present_splits
 from engine.options.train import TrainOptions
 from engine.options.val import ValOptions
@@ -25,18 +26,19 @@ from utils.errors import UserError
 from utils.files import atomic_write
 from utils.resource_errors import shortage
 
-WHEREABOUTS = ("device", "workers", "cache", "plots", "save_period", "save_steps")  # change no result
+RUNTIME_OPTIONS = ("device", "workers", "cache", "plots", "save_period", "save_steps")  # change no result
 
-Trainer = Callable[..., Any]
-Examiner = Callable[[Path, Mapping[str, Any]], list[Report]]
+Train = Callable[..., Any]
+Evaluate = Callable[[Path, Mapping[str, Any]], list[Report]]
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run of the comparison: its name as the user wrote it, and the train options that are its own."""
+    """One run: its name (the text of its options unless `named`), and the train options that only it has."""
 
     label: str
     own: dict[str, Any]
+    named: bool = False
 
     @property
     def slug(self) -> str:
@@ -54,15 +56,15 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: plain(value) for key, value in sorted(options.items())}
 
 
-def examiner_of(task: str, data: str, split: str) -> Examiner:
-    """What measures the checkpoints of a task. Raises UserError for a task that cannot be compared."""
-    examine = entry("examine", task)
-    if examine is None:
-        return Examination(data, split)
-    return lambda best, options: examine(best, data, split, str(options.get("device", "")))
+def evaluator_of(task: str, data: str, split: str) -> Evaluate:
+    """What evaluates the checkpoints of a task. Raises UserError for a task that cannot be compared."""
+    evaluate = entry("examine", task)
+    if evaluate is None:
+        return DetectorEvaluator(data, split)
+    return lambda best, options: evaluate(best, data, split, str(options.get("device", "")))
 
 
-def train_as_usual(**options: Any) -> Any:
+def default_train(**options: Any) -> Any:
     """`engine.train`, imported when it is first needed."""
     from engine.training.api import train
 
@@ -70,33 +72,34 @@ def train_as_usual(**options: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Trains and measures each (run, seed), and remembers what is done."""
+class ComparisonRunner:
+    """Trains and evaluates each (run, seed), and skips those that are done."""
 
     config: DataConfig
     save_dir: Path
     shared: dict[str, Any]
-    trainer: Trainer
-    examiner: Examiner
+    train: Train
+    evaluate: Evaluate
 
     def run_all(self, specs: list[RunSpec], seeds: range, restart: bool = False) -> list[Outcome]:
         """All runs of the first seed, then of the next, so that early results can already be compared."""
         pairs = [(spec, seed) for seed in seeds for spec in specs]
         outcomes = []
         for number, (spec, seed) in enumerate(pairs, 1):
-            known = None if restart else self._recall(spec, seed)
-            outcome = known or self._attempt(spec, seed)
+            finished = None if restart else self._load_row(spec, seed)
+            outcome = finished or self._attempt(spec, seed)
             outcomes.append(outcome)
-            print(f"[{number}/{len(pairs)}] {outcome.line()}{' (already there)' if known else ''}", flush=True)
+            print(f"[{number}/{len(pairs)}] {outcome.line()}{' (already done)' if finished else ''}", flush=True)
         return outcomes
 
     def options_of(self, spec: RunSpec, seed: int) -> dict[str, Any]:
         """The train options of a pair, less its folder."""
-        return {**self.shared, **spec.own, "data": str(self.config.file), "seed": seed}
+        options = {key: fill(value, seed) for key, value in {**self.shared, **spec.own}.items()}
+        return {**options, "data": str(self.config.file), "seed": seed}
 
     def _fingerprint(self, spec: RunSpec, seed: int) -> str:
         """Changes with every option that can change the result."""
-        options = {key: value for key, value in self.options_of(spec, seed).items() if key not in WHEREABOUTS}
+        options = {key: value for key, value in self.options_of(spec, seed).items() if key not in RUNTIME_OPTIONS}
         return hashlib.sha256(json.dumps(plain_options(options), default=str).encode()).hexdigest()
 
     def _folder(self, spec: RunSpec, seed: int) -> Path:
@@ -107,7 +110,7 @@ class Bench:
         """Where the row of a pair is kept; the matches of its images lie beside it."""
         return self.save_dir / "rows" / f"{spec.slug}-seed{seed}.json"
 
-    def _recall(self, spec: RunSpec, seed: int) -> Outcome | None:
+    def _load_row(self, spec: RunSpec, seed: int) -> Outcome | None:
         """A finished pair of the same options, or None."""
         path = self._row(spec, seed)
         if not path.is_file():
@@ -123,35 +126,36 @@ class Bench:
             return None
 
     def _attempt(self, spec: RunSpec, seed: int) -> Outcome:
-        """Train and measure; a failure becomes the outcome's error."""
+        """Train and evaluate; a failure becomes the outcome's error."""
         try:
-            outcome = self._train_and_measure(spec, seed)
+            outcome = self._train_and_evaluate(spec, seed)
         except Exception as problem:  # whatever it was: the other runs must go on
-            said = str(problem) if isinstance(problem, UserError) else shortage(problem) or f"{problem!r}"
-            return Outcome(spec.label, seed, error=" ".join(said.split()))
-        self._remember(spec, outcome)
+            reason = str(problem) if isinstance(problem, UserError) else shortage(problem) or f"{problem!r}"
+            return Outcome(spec.label, seed, error=" ".join(reason.split()))
+        self._save_row(spec, outcome)
         return outcome
 
-    def _train_and_measure(self, spec: RunSpec, seed: int) -> Outcome:
-        """One training in its own folder, then the measurement of its best checkpoint."""
+    def _train_and_evaluate(self, spec: RunSpec, seed: int) -> Outcome:
+        """One training in its own folder, then the evaluation of its best checkpoint."""
         started = time.perf_counter()
         options = self.options_of(spec, seed)
         folder = self._folder(spec, seed)
         mark = folder / "compare.json"
-        begun = can_resume(folder) and mark.is_file()
-        if begun and json.loads(mark.read_text())["fingerprint"] == self._fingerprint(spec, seed):
-            whereabouts = {key: options[key] for key in ("device", "workers", "cache") if key in options}
-            result = self.trainer(resume=str(folder), **whereabouts)
+        fingerprint = self._fingerprint(spec, seed)
+        started_before = can_resume(folder) and mark.is_file()
+        if started_before and json.loads(mark.read_text())["fingerprint"] == fingerprint:
+            runtime = {key: options[key] for key in ("device", "workers", "cache") if key in options}
+            result = self.train(resume=str(folder), **runtime)
         else:
-            atomic_write(mark, json.dumps({"fingerprint": self._fingerprint(spec, seed)}).encode())
-            result = self.trainer(**options, project=folder.parent, name=folder.name, exist_ok=True)
+            atomic_write(mark, json.dumps({"fingerprint": fingerprint}).encode())
+            result = self.train(**options, project=folder.parent, name=folder.name, exist_ok=True)
         if getattr(result, "interrupted", False):
-            print("the same comparison again goes on from here", flush=True)
+            print("the same command resumes the comparison from here", flush=True)
             raise KeyboardInterrupt
         seconds = sum(row.get("seconds", 0.0) for row in result.rows) or time.perf_counter() - started
-        return Outcome(spec.label, seed, self.examiner(result.best, options), seconds)
+        return Outcome(spec.label, seed, self.evaluate(result.best, options), seconds)
 
-    def _remember(self, spec: RunSpec, outcome: Outcome) -> None:
+    def _save_row(self, spec: RunSpec, outcome: Outcome) -> None:
         """Write the row after all else: where it is, everything is, and nothing remains to be resumed."""
         path = self._row(spec, outcome.seed)
         for report in outcome.reports:
@@ -176,8 +180,8 @@ def _save_images(row: Path, report: Report) -> None:
     """Keep the matches of each image, for resampling later."""
     images = report.detections
     arrays: dict[str, Any] = {"files": np.array([image.file for image in report.per_image], dtype=str)}
-    if SHARES[0] in report.metrics:
-        arrays |= {key: np.array([getattr(image, key) for image in report.per_image], bool) for key in SHARES}
+    if ACCURACIES[0] in report.metrics:
+        arrays |= {key: np.array([getattr(image, key) for image in report.per_image], bool) for key in ACCURACIES}
     else:
         columns = {key: [getattr(p, key) for p in images] for key in ("tp", "conf", "pred_cls", "target_cls")}
         arrays |= {key: np.concatenate(values) if values else [] for key, values in columns.items()}
@@ -186,19 +190,21 @@ def _save_images(row: Path, report: Report) -> None:
 
 
 def _load_images(row: Path, facts: Mapping[str, Any]) -> tuple[ImageStats, ...]:
-    """What `_save_images` kept of a report with these facts. Classifiers' files of earlier versions have it in `tp`."""
-    with np.load(_matches_file(row, facts["split"]), allow_pickle=False) as kept:
-        if SHARES[0] in facts["metrics"]:
-            columns = [kept[key] for key in SHARES] if SHARES[0] in kept else [kept["tp"][:, i] for i in (0, 1)]
-            return tuple(map(ClassificationStats, map(str, kept["files"]), *(map(bool, right) for right in columns)))
-        cuts, ends = np.cumsum(kept["detections"])[:-1], np.cumsum(kept["objects"])[:-1]
-        columns = [np.split(kept[key], cuts) for key in ("tp", "conf", "pred_cls")]
-        return tuple(map(DetectionStats, map(str, kept["files"]), *columns, np.split(kept["target_cls"], ends)))
+    """What `_save_images` wrote of a report with these facts. Classifiers' files of earlier versions have it in `tp`."""
+    with np.load(_matches_file(row, facts["split"]), allow_pickle=False) as saved:
+        if ACCURACIES[0] in facts["metrics"]:
+            columns = (
+                [saved[key] for key in ACCURACIES] if ACCURACIES[0] in saved else [saved["tp"][:, i] for i in (0, 1)]
+            )
+            return tuple(map(ClassificationStats, map(str, saved["files"]), *(map(bool, right) for right in columns)))
+        cuts, ends = np.cumsum(saved["detections"])[:-1], np.cumsum(saved["objects"])[:-1]
+        columns = [np.split(saved[key], cuts) for key in ("tp", "conf", "pred_cls")]
+        return tuple(map(DetectionStats, map(str, saved["files"]), *columns, np.split(saved["target_cls"], ends)))
 
 
 @dataclass(frozen=True)
-class Examination:
-    """Measures a checkpoint on splits that chose nothing (unless the user asks for val)."""
+class DetectorEvaluator:
+    """Evaluates a checkpoint on splits that chose nothing (unless the user asks for val)."""
 
     data: str
     task: str
@@ -213,5 +219,5 @@ class Examination:
             data=self.data, weights=best, task=self.task, imgsz=train.imgsz, single_cls=train.single_cls, device=device,
             native=train.native, protocol=train.protocol,
         )  # fmt: skip
-        subject = load_subject(chosen)
-        return [measure(subject, split, progress=False) for split in present_splits(subject.config, self.task)]
+        session = load_subject(chosen)
+        return [measure(session, split, progress=False) for split in present_splits(session.config, self.task)]

@@ -18,6 +18,11 @@ RUNS, STATISTICS, OUTPUT = Group("Runs"), Group("Evaluation and statistics"), Gr
 class CompareOptions:
     """What is compared. Every option of train.py can be given too, and goes to all runs."""
 
+    config: Path | None = option(
+        None,
+        "comparison as YAML, such as bench/comparisons/wiid-codan.yaml; options given beside it take precedence",
+        group=RUNS,
+    )
     run: tuple[str, ...] = option(
         (),
         'one run: its methods, then options of its own, such as --run none --run "wiid byol_weight=0"; repeat it for each '
@@ -63,5 +68,5 @@ ABOUT = (
 EXAMPLES = (
     "python compare.py --data demo-night --run none --run wiid --seeds 3 --epochs 30",
     'python compare.py --data demo-tiny --cfg yolov8n --run none --run rfla --run "rfla rfla_mode=paper"',
-    "python compare.py --data demo-codan --run none --run wiid --metric top1 top5 --out results",
+    "python compare.py --config bench/comparisons/wiid-codan.yaml --seeds 5",
 )

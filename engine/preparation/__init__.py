@@ -111,6 +111,12 @@ def prepare(command: str, **options: Any) -> Any:
     return load(chosen.run)(given)
 
 
+def command_options(command: str) -> type:
+    """The options of a command, as a dataclass. Raises UserError for an unknown command."""
+    options: type = load(_find(command).options)
+    return options
+
+
 def prepare_argv(argv: Sequence[str] | None = None) -> Any:
     """The same from a command line: COMMAND [NAME] --option value ... Prints the commands for --help."""
     words = list(sys.argv[1:] if argv is None else argv)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from engine.classification.evaluation import plot_confusion, report_of, table
-from engine.comparison.report import Outcome, Study
+from engine.comparison.report import Comparison, Outcome
 
 NAMES = dict(enumerate("abcdefg"))
 
@@ -46,7 +46,7 @@ def test_resampled_shares():
         guessed = probabilities(*([(number + shift) % 3] for number in range(3)))
         reports[run] = report_of(guessed, truth, list("123"), NAMES, split="test", condition="night", speed={})
     outcomes = [Outcome(run, 0, [report]) for run, report in reports.items()]
-    (row,) = Study(["none", "wiid"], ["night"], outcomes, ["top1"], 100, usual=("top1", "top5")).differences()
+    (row,) = Comparison(["none", "wiid"], ["night"], outcomes, ["top1"], 100, standard=("top1", "top5")).differences()
     assert (row["difference"], row["low"], row["high"], row["resampled"]) == (1.0, 1.0, 1.0, "3 images")
 
 

@@ -1,81 +1,32 @@
-"""compare.py: runs, seeds, failures, going on where it was stopped; with a trainer that only pretends."""
+"""compare.py: runs, seeds, failures, resuming; with a trainer that only pretends."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 import compare as script
 from engine.checkpoint import save_checkpoint
-from engine.comparison import report as comparison_tables
 from engine.comparison.api import RunSpec, compare, parse_run
-from engine.results import DetectionStats, Report
 from models.detector import build
+from tests.engine.comparison.conftest import DATA
+from tests.engine.comparison.pretended import PretendedTrainer, evaluate
 from utils.errors import UserError
 from utils.tables import read_csv
 
-DATA = "path: .\ntrain: images/train\npair: images/night\nval: images/val\ntest: images/night\ntest2: images/val\n"
-NAMES = "names: {0: cat, 1: dog}\nconditions: {test: night, test2: day}\n"
-
-
-class PretendedTrainer:
-    """Notes what it was asked, writes a checkpoint's name, and fails where told to."""
-
-    def __init__(self, fails: tuple[str, int] | None = None, stops_at: int | None = None) -> None:
-        self.calls: list[dict[str, Any]] = []
-        self.fails, self.stops_at = fails, stops_at
-
-    def __call__(self, **options: Any) -> SimpleNamespace:
-        self.calls.append(options)
-        if (options.get("method"), options.get("seed")) == self.fails:
-            raise RuntimeError("the loss is not a number")
-        folder = Path(options["resume"]) if "resume" in options else options["project"] / options["name"]
-        (folder / "weights").mkdir(parents=True, exist_ok=True)
-        stopped = len(self.calls) == self.stops_at
-        (folder / "weights" / "resume.pt").write_bytes(b"half way" if stopped else b"at the end")
-        rows = [{"epoch": 1, "seconds": 2.5}, {"epoch": 2, "seconds": 1.5}]
-        return SimpleNamespace(best=folder / "weights" / "best.pt", rows=rows, interrupted=stopped)
-
-
-def examine(best: Path, options: Mapping[str, Any]) -> list[Report]:
-    """wiid is better by night, and every seed a little different."""
-    reports = []
-    for condition, split in (("night", "test"), ("day", "test2")):
-        gain = 0.2 if condition == "night" and options.get("method") == "wiid" else 0.0
-        value = 0.3 + gain + options["seed"] / 100
-        right = np.repeat(np.array([[True], [False]]), 10, 1)
-        seen = [DetectionStats(f"{i}.png", right, np.array([0.9, 0.4]), np.zeros(2), np.zeros(1)) for i in range(3)]
-        metrics = {"precision": value, "recall": value, "mAP50": value, "mAP50-95": value / 2}
-        reports.append(Report(condition, split, 3, 3, metrics, [], {"inference": 1.0}, tuple(seen)))
-    return reports
-
-
-@pytest.fixture(autouse=True)
-def no_images(monkeypatch) -> None:
-    """Drawing is tested where it is done."""
-    monkeypatch.setattr(comparison_tables, "plot_comparison", lambda *given: None)
-
-
-@pytest.fixture
-def given(tiny_set: Path, tmp_path: Path) -> dict[str, Any]:
-    """A comparison of two runs over two seeds."""
-    (tiny_set / "data.yaml").write_text(DATA + NAMES)
-    runs = {"run": ("none", "wiid"), "seeds": 2, "epochs": 2}
-    return {**runs, "data": tiny_set / "data.yaml", "project": tmp_path / "runs", "resamples": 100}
+pytestmark = pytest.mark.usefixtures("no_images")
 
 
 def test_every_run_gets_the_same_options_and_its_own_folder(given):
     trainer = PretendedTrainer()
-    result = compare(**given, imgsz=64, trainer=trainer, examiner=examine)
+    result = compare(**given, imgsz=64, train=trainer, evaluate=evaluate)
     assert [(call["method"], call["seed"]) for call in trainer.calls] == [
         ("none", 0),
         ("wiid", 0),
@@ -96,7 +47,7 @@ def test_every_run_gets_the_same_options_and_its_own_folder(given):
 def test_options_of_a_run_win_over_shared_ones_and_seeds_start_where_asked(given):
     trainer = PretendedTrainer()
     given["run"] = ("none", "wiid byol_weight=0 epochs=5")
-    compare(**given, seed=7, trainer=trainer, examiner=examine)
+    compare(**given, seed=7, train=trainer, evaluate=evaluate)
     assert [call["epochs"] for call in trainer.calls] == [2, 5, 2, 5]
     assert [call["seed"] for call in trainer.calls] == [7, 7, 8, 8]
     assert trainer.calls[1]["byol_weight"] == 0.0
@@ -104,16 +55,16 @@ def test_options_of_a_run_win_over_shared_ones_and_seeds_start_where_asked(given
 
 def test_what_every_run_has_of_its_own_is_no_common_option(given):
     given["run"] = ("none epochs=3", "wiid epochs=5")
-    result = compare(**given, imgsz=64, trainer=PretendedTrainer(), examiner=examine)
+    result = compare(**given, imgsz=64, train=PretendedTrainer(), evaluate=evaluate)
     page = (result.save_dir / "compare.md").read_text()
     assert "- options of every run: imgsz=64" in page
 
 
 def test_the_same_command_goes_on_and_trains_nothing_twice(given, capsys):
-    first = compare(**given, trainer=PretendedTrainer(), examiner=examine)
+    first = compare(**given, train=PretendedTrainer(), evaluate=evaluate)
     again = PretendedTrainer()
     given["seeds"], given["run"] = 3, ("none", "wiid", "wiid byol_weight=0")
-    second = compare(**given, trainer=again, examiner=examine)
+    second = compare(**given, train=again, evaluate=evaluate)
     assert second.save_dir == first.save_dir
     assert [(call["method"], call["seed"]) for call in again.calls] == [
         ("wiid", 0),
@@ -122,7 +73,7 @@ def test_the_same_command_goes_on_and_trains_nothing_twice(given, capsys):
         ("wiid", 2),
         ("wiid", 2),
     ]
-    assert "already there" in capsys.readouterr().out
+    assert "already done" in capsys.readouterr().out
     kept = next(outcome for outcome in second.outcomes if (outcome.run, outcome.seed) == ("wiid", 1))
     assert kept.reports == first.outcomes[3].reports
     assert [p.file for p in kept.reports[0].per_image] == ["0.png", "1.png", "2.png"]
@@ -132,44 +83,42 @@ def test_the_same_command_goes_on_and_trains_nothing_twice(given, capsys):
 
 @pytest.mark.parametrize("change", [{"epochs": 3}, {"restart": True}, {"split": "val"}])
 def test_other_options_are_another_comparison(given, change):
-    first = compare(**given, trainer=PretendedTrainer(), examiner=examine)
+    first = compare(**given, train=PretendedTrainer(), evaluate=evaluate)
     again = PretendedTrainer()
-    second = compare(**{**given, **change}, trainer=again, examiner=examine)
+    second = compare(**{**given, **change}, train=again, evaluate=evaluate)
     assert second.save_dir != first.save_dir
     assert len(again.calls) == 4
 
 
 def test_where_it_runs_changes_no_result(given):
-    first = compare(**given, trainer=PretendedTrainer(), examiner=examine)
+    first = compare(**given, train=PretendedTrainer(), evaluate=evaluate)
     again = PretendedTrainer()
     folder = {"project": first.save_dir.parent, "name": first.save_dir.name, "exist_ok": True}
-    compare(**{**given, **folder}, workers=0, device="cpu", trainer=again, examiner=examine)
+    compare(**{**given, **folder}, workers=0, device="cpu", train=again, evaluate=evaluate)
     assert again.calls == []
 
 
 def test_a_failing_run_does_not_lose_the_others(given, capsys):
-    result = compare(**given, trainer=PretendedTrainer(fails=("wiid", 0)), examiner=examine)
+    result = compare(**given, train=PretendedTrainer(fails=("wiid", 0)), evaluate=evaluate)
     assert result.summary[2]["seeds"] == 1
     assert "the loss is not a number" in result.summary[2]["failed"]
     assert result.differences[0]["seeds ahead"] == "1 of 1"
     assert "wiid, seed 0: failed" in capsys.readouterr().out
     again = PretendedTrainer()
-    compare(**given, trainer=again, examiner=examine)
+    compare(**given, train=again, evaluate=evaluate)
     assert [(call["method"], call["seed"]) for call in again.calls] == [("wiid", 0)]  # tried once more
 
 
 def test_nothing_but_failures_is_an_error(given):
     with pytest.raises(UserError, match="every run failed; .* not a number"):
-        compare(
-            **{**given, "run": ("wiid",), "seeds": 1}, trainer=PretendedTrainer(fails=("wiid", 0)), examiner=examine
-        )
+        compare(**{**given, "run": ("wiid",), "seeds": 1}, train=PretendedTrainer(fails=("wiid", 0)), evaluate=evaluate)
 
 
 def test_ctrl_c_stops_and_the_half_trained_run_goes_on(given):
     with pytest.raises(KeyboardInterrupt):
-        compare(**given, trainer=PretendedTrainer(stops_at=2), examiner=examine)
+        compare(**given, train=PretendedTrainer(stops_at=2), evaluate=evaluate)
     again = PretendedTrainer()
-    result = compare(**given, workers=0, trainer=again, examiner=examine)
+    result = compare(**given, workers=0, train=again, evaluate=evaluate)
     first, *rest = again.calls
     assert set(first) == {"resume", "workers"}
     assert Path(first["resume"]).name.startswith("wiid-")
@@ -178,7 +127,7 @@ def test_ctrl_c_stops_and_the_half_trained_run_goes_on(given):
 
 
 def test_tables_also_go_where_asked(given, tmp_path):
-    compare(**given, out=tmp_path / "bench", trainer=PretendedTrainer(), examiner=examine)
+    compare(**given, out=tmp_path / "bench", train=PretendedTrainer(), evaluate=evaluate)
     assert (tmp_path / "bench" / "compare-data.md").is_file()
 
 
@@ -186,7 +135,7 @@ def test_tables_also_go_where_asked(given, tmp_path):
     ("change", "message"),
     [
         ({"run": ()}, "name at least one run"),
-        ({"run": ("none", "none")}, "there twice"),
+        ({"run": ("none", "none")}, "given twice"),
         ({"run": ("wiid seed=3",)}, "seed is the same for every run"),
         ({"run": ("wiid byol_wieght=0",)}, "byol-weight"),
         ({"run": ("wid",)}, "Did you mean 'wiid'"),
@@ -194,7 +143,7 @@ def test_tables_also_go_where_asked(given, tmp_path):
         ({"run": (" ",)}, "expected methods"),
         ({"epochs": 0}, "epochs"),
         ({"epcohs": 3}, "epochs"),
-        ({"resume": "newest"}, "goes on by itself"),
+        ({"resume": "newest"}, "resumes by itself"),
         ({"data": "nowhere"}, "no such file"),
         ({"metric": ("APr",)}, "--metric APr: expected mAP50, mAP50-95. Others need --protocol"),
         ({"metric": ("APr",), "protocol": "coco"}, "--metric APr: expected mAP50, .*APl"),
@@ -203,7 +152,7 @@ def test_tables_also_go_where_asked(given, tmp_path):
 def test_mistakes_come_before_the_first_training(given, tmp_path, change, message):
     trainer = PretendedTrainer()
     with pytest.raises(UserError, match=message):
-        compare(**{**given, **change}, trainer=trainer, examiner=examine)
+        compare(**{**given, **change}, train=trainer, evaluate=evaluate)
     assert trainer.calls == []
     assert not (tmp_path / "runs").exists()
 
@@ -213,8 +162,8 @@ def test_data_without_a_test_split(given, tiny_set):
         DATA.replace("test: images/night\ntest2: images/val\n", "") + "names: [cat, dog]\n"
     )
     with pytest.raises(UserError, match="no 'test' split"):
-        compare(**given, trainer=PretendedTrainer(), examiner=examine)
-    result = compare(**given, split="val", trainer=PretendedTrainer(), examiner=examine)
+        compare(**given, train=PretendedTrainer(), evaluate=evaluate)
+    result = compare(**given, split="val", train=PretendedTrainer(), evaluate=evaluate)
     assert "chose the best epoch" in (result.save_dir / "compare.md").read_text()
 
 
@@ -239,7 +188,7 @@ def test_a_real_checkpoint_is_measured_on_the_test_splits(given, tmp_path):
         save_checkpoint(best, build("yolov5n.yaml", {0: "cat", 1: "dog"}), epoch=0, options={}, metrics={})
         return SimpleNamespace(best=best, rows=[], interrupted=False)
 
-    result = compare(**{**given, "seeds": 1}, imgsz=32, device="cpu", trainer=trainer)
+    result = compare(**{**given, "seeds": 1}, imgsz=32, device="cpu", train=trainer)
     reports = result.outcomes[0].reports
     assert [(report.condition, report.split, report.images) for report in reports] == [
         ("night", "test", 4),
@@ -265,7 +214,7 @@ def test_help_does_not_load_torch():
 
 @pytest.mark.parametrize("harm", ["lost matches", "broken matches", "broken row", "another row"])
 def test_what_cannot_be_read_any_more_is_trained_again(given, capsys, harm):
-    result = compare(**given, trainer=PretendedTrainer(), examiner=examine)
+    result = compare(**given, train=PretendedTrainer(), evaluate=evaluate)
     before = read_csv(result.save_dir / "compare.csv")
     row = next((result.save_dir / "rows").glob("wiid*-seed1.json"))
     matches = next((result.save_dir / "rows").glob("wiid*-seed1-test.npz"))
@@ -276,7 +225,7 @@ def test_what_cannot_be_read_any_more_is_trained_again(given, capsys, harm):
     else:
         row.write_text("{" if harm == "broken row" else "{}")
     again = PretendedTrainer()
-    compare(**given, trainer=again, examiner=examine)
+    compare(**given, train=again, evaluate=evaluate)
     assert [(call["method"], call["seed"]) for call in again.calls] == [("wiid", 1)]
     assert "trained again" in capsys.readouterr().out
     assert read_csv(result.save_dir / "compare.csv") == before

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from engine.comparison.report import Outcome, Study, markdown, matches_of, notes_of, raw_rows, save_study
+from engine.comparison.report import Comparison, Outcome, markdown, matches_of, notes_of, raw_rows, save_report
 from engine.evaluation.evaluator import average
 from engine.results import DetectionStats, Report
 from utils.metrics.bootstrap import resampled_map
@@ -37,8 +37,8 @@ def outcome(run: str, seed: int, night: float, day: float = 0.9, raw: bool = Tru
     return Outcome(run, seed, reports, train_seconds=60.0 + seed)
 
 
-def study(*outcomes: Outcome, runs: tuple[str, ...] = ("none", "wiid"), metric: str = "mAP50") -> Study:
-    return Study(list(runs), ["night", "day"], list(outcomes), [metric], 200)
+def study(*outcomes: Outcome, runs: tuple[str, ...] = ("none", "wiid"), metric: str = "mAP50") -> Comparison:
+    return Comparison(list(runs), ["night", "day"], list(outcomes), [metric], 200)
 
 
 def test_summary_by_hand():
@@ -129,7 +129,9 @@ def test_matches_give_back_the_metric_of_the_report():
 
 def test_files(tmp_path, capsys):
     outcomes = [outcome("none", 0, 0.3), outcome("wiid", 0, 0.8), Outcome("wiid", 1, error="no memory | left")]
-    summary, differences = save_study(study(*outcomes), tmp_path / "run", tmp_path / "bench", "demo", {"split": "test"})
+    summary, differences = save_report(
+        study(*outcomes), tmp_path / "run", tmp_path / "bench", "demo", {"split": "test"}
+    )
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     endings = (".csv", ".md", ".png", "-summary.csv", "-differences.csv")
     assert names == {f"run/compare{end}" for end in endings} | {f"bench/compare-demo{end}" for end in endings}
@@ -181,7 +183,7 @@ def test_a_metric_over_some_classes_and_one_that_images_do_not_give():
                 levels = [resampled_map(matches_of(report.per_image, level, [1]), ones)[0] for level in range(10)]
                 report.metrics.update(APr=float(np.mean(levels)), APs=quality)
             outcomes.append(made)
-    made = Study(["none", "wiid"], ["night", "day"], outcomes, ["APr", "APs"], 200, {"APr": [1]})
+    made = Comparison(["none", "wiid"], ["night", "day"], outcomes, ["APr", "APs"], 200, {"APr": [1]})
     rare, small = (next(row for row in made.differences() if row["metric"] == name) for name in ("APr", "APs"))
     assert (rare["verdict"], rare["resampled"]) == ("better", "2 seeds x 40 images")
     assert rare["low"] < rare["difference"] < rare["high"]

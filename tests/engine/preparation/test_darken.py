@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.darkener import agreement
 from data.degrade import low_light_bytes
 from data.io.labels import scan
 from data.io.manifest import MANIFEST, STAMP
@@ -23,6 +22,7 @@ from engine.preparation import prepare
 from engine.preparation.copies import _SIDES
 from engine.preparation.darken import COLUMNS, RECIPE, _batches, _Image, _seed_of
 from models.cut import Generator
+from tests.edges import agreement
 from utils.errors import UserError
 from utils.files import list_images, load_yaml
 

@@ -1,0 +1,93 @@
+"""`compare.py --config FILE`: a comparison as YAML, with what must exist before its runs can start.
+
+    data: demo-codan                    # every option of compare.py and train.py
+    weights: runs/compare/day/weights/last.safetensors
+    runs: [none, wiid byol_weight=0]    # or a mapping: name -> methods and options
+    prepare:                            # file or folder -> what makes it
+      runs/compare/day/weights/last.safetensors: {train: {data: demo-codan, epochs: 30}}
+      datasets/dark: {darken: {source: datasets/bright}}
+      datasets/dark.yaml: {"bench.sets:copy_set": {source: datasets/bright}}
+
+A step is `train`, a command of prepare.py, or a Python function as `module:name`; all get the path they make. An existing
+file is not made again, a folder is completed. `{seed}` in a weights path or a step stands for each seed of the comparison.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.options.train import TRAIN_SCHEMAS
+from engine.preparation import command_options, load, prepare
+from utils.errors import UserError
+from utils.files import load_yaml
+from utils.options import build
+
+Step = dict[str, dict[str, Any]]
+SEED = "{seed}"
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Step]]:
+    """The options of a comparison file and its steps by target. Raises UserError for steps that cannot be understood."""
+    options = load_yaml(path)
+    runs, steps = options.pop("runs", []), options.pop("prepare", None) or {}
+    if runs:
+        options["run"] = [f"{name}: {text}" for name, text in runs.items()] if isinstance(runs, dict) else runs
+    options.setdefault("name", path.stem)
+    for target, step in steps.items():
+        try:
+            check_step(step)
+        except UserError as problem:
+            raise UserError(f"{path}: prepare: {target}: {problem}") from None
+    return options, steps
+
+
+def check_step(step: Any) -> None:
+    """Raise UserError for a step that is not one known command with known options."""
+    if not isinstance(step, dict) or len(step) != 1 or not isinstance(next(iter(step.values())), dict):
+        raise UserError("expected one command and its options, such as {darken: {source: datasets/bright}}.")
+    ((command, options),) = step.items()
+    if command == "train":
+        build(TRAIN_SCHEMAS, options)
+    elif ":" not in command:
+        build([command_options(command)], options)
+    else:
+        try:
+            inspect.signature(load(command)).bind(Path(), **options)
+        except (ImportError, AttributeError, TypeError) as problem:
+            raise UserError(f"{command}: {problem}. Expected a function (out: Path, **options).") from None
+
+
+def make_all(steps: Mapping[str, Step], seeds: Iterable[int]) -> None:
+    """Carry out the steps whose file is not there yet, in their order."""
+    for target, step in steps.items():
+        texts = seeds if SEED in target else [0]
+        for seed in texts:
+            path = Path(fill(target, seed))
+            if path.is_file():
+                continue
+            ((command, options),) = step.items()
+            print(f"preparing {path}: {command}", flush=True)
+            _make(path, command, {key: fill(value, seed) for key, value in options.items()})
+            if not path.exists():
+                raise UserError(f"{path}: {command} ran, but did not write it. Correct the step's target.")
+
+
+def fill(value: Any, seed: int) -> Any:
+    """A value with the seed put in: `runs/clear-{seed}` -> `runs/clear-3`."""
+    return type(value)(str(value).replace(SEED, str(seed))) if isinstance(value, (str, Path)) else value
+
+
+def _make(path: Path, command: str, options: dict[str, Any]) -> None:
+    if ":" in command:
+        load(command)(path, **options)
+    elif command == "train":  # path: PROJECT/NAME/weights/FILE
+        from engine.training.api import train
+
+        project, name = path.parents[2], path.parents[1].name
+        if train(**options, project=project, name=name, exist_ok=True).interrupted:
+            raise KeyboardInterrupt
+    else:
+        prepare(command, **{"out": path, **options})
