@@ -1,4 +1,4 @@
-"""Boxes and labels on images. OpenCV only: no font is looked for, none is downloaded."""
+"""Boxes, labels and heat maps on images. OpenCV only: no font is looked for, none is downloaded."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+Image = NDArray[np.uint8]  # (H, W, 3), blue-green-red
 Colour = tuple[int, int, int]  # blue, green, red
 GOLDEN = 0.618034  # hue steps by the golden ratio never come back near an earlier one soon
 SHADES = ((0.85, 1.0), (0.55, 0.95), (1.0, 0.70), (0.70, 0.85))  # (saturation, value), one a turn of the wheel
 AS_ASKED = (640, 1920)  # lines are as thick as asked where the longest side, in pixels, lies between these
 TEXT_OF_LINE = 6  # text height in lines: 18 px beside a line of 3 px
+OPACITY = 0.55  # of a heat map's colours
 
 
 @lru_cache(maxsize=4096)
@@ -106,3 +109,20 @@ def _weight(size: int) -> int:
 def _font() -> Any:
     """The Unicode font that OpenCV 5 carries; None with OpenCV 4, whose strokes know ASCII only."""
     return cv2.FontFace("sans") if hasattr(cv2, "FontFace") else None
+
+
+def heat_colours(heat: NDArray[np.floating]) -> Image:
+    """heat (H, W) in [0, 1], clipped to it -> (H, W, 3) uint8, blue-green-red: black 0, red one half, yellow 1."""
+    levels = np.round(255 * np.nan_to_num(heat).clip(0, 1)).astype(np.uint8)
+    return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), np.uint8)
+
+
+def paint_heat(image: Image, heat: NDArray[np.floating], opacity: float = OPACITY) -> Image:
+    """A new image: the greys of `image` (H, W, 3) uint8 blue-green-red below the colours of `heat` (H, W) in [0, 1].
+
+    Greys, so that every colour is the map's. opacity: of the colours, in [0, 1]. Raises ValueError on unequal sizes.
+    """
+    if image.shape[:2] != heat.shape:
+        raise ValueError(f"a map of {heat.shape} does not belong to an image of {image.shape[:2]}")
+    greys = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    return np.asarray(cv2.addWeighted(heat_colours(heat), opacity, greys, 1 - opacity, 0), np.uint8)

@@ -1,4 +1,4 @@
-"""Frames out of videos, with OpenCV. A file is never changed, and one that is damaged gives what it has."""
+"""Frames of videos, with OpenCV. A source is never changed; a damaged one gives what it has. A written one is checked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from utils.errors import UserError
 
 Frame = NDArray[np.uint8]  # (H, W, 3), blue-green-red as OpenCV decodes it
 
@@ -112,3 +114,25 @@ def _like(frame: Frame, size: tuple[int, ...]) -> Frame:
     if colour.shape[:2] == size:
         return np.asarray(colour, np.uint8)
     return np.asarray(cv2.resize(colour, size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def finalize_video(partial: Path, path: Path) -> None:
+    """Rename a video that was just written, or remove it where it is unreadable: OpenCV's writer ignores a full disk.
+
+    Raises UserError in that case.
+    """
+    if not frames_in(partial):
+        partial.unlink(missing_ok=True)
+        raise UserError(
+            f"{path}: the video could not be written to its end. Make room on that disk, or choose another."
+        )
+    partial.replace(path)
+
+
+def frames_in(path: Path) -> int:
+    """Frames that a video's header counts; 0 where it is no video that can be read."""
+    capture = cv2.VideoCapture(str(path))
+    try:
+        return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    finally:
+        capture.release()

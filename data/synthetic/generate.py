@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.io.video_files import settle_video
+from data.io.video import finalize_video
 from data.synthetic.registry import DARK, LOWRES, SYNTHETIC, Image, SyntheticSet, find_synthetic
 from data.synthetic.render.lighting import night, night_exposure, night_light
 from data.synthetic.street.scene import draw, make_street
@@ -302,7 +302,7 @@ def night_clip(
         for frame in shown(frames, total, f"filming {path.name}") if progress else frames:
             writer.write(np.ascontiguousarray(frame[..., ::-1]))
         writer.release()
-        settle_video(partial, path)
+        finalize_video(partial, path)
     finally:
         writer.release()
         partial.unlink(missing_ok=True)

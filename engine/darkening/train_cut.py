@@ -11,26 +11,26 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from engine.darkening.darkener import darkened, save_generator
-from engine.darkening.networks import Trio
-from engine.enhancement.train import Squares
+from engine.darkening.translator import save_generator, translate_image
+from engine.enhancement.train import ResizedImages
 from engine.options.prepare import TrainDarkenerOptions
 from engine.training.distributed import pick_device
 from engine.training.resume import load_resume, save_resume
-from models.cut import MULTIPLE, Generator
+from models.cut import MULTIPLE, Discriminator, Generator, PatchSampler, discriminator_loss, generator_terms
 from utils.errors import UserError
 from utils.files import atomic_write, list_images
 from utils.options import schema_fields
 from utils.progress import progress
 
+BETAS = (0.5, 0.999)  # of Adam, as published
 SHOWN = 4  # day images on a sample sheet
 _FREE = {"day", "night", "out", "resume", "sheet_period", "device"}  # a resumed training may have others
 
 
 @dataclass
-class TrainedDarkener:
+class TrainedTranslator:
     """What a training did: the file, the terms of each epoch of this run, images left out with the reason, and
     whether it was stopped before its end."""
 
@@ -40,13 +40,75 @@ class TrainedDarkener:
     interrupted: bool = False
 
 
-class Training:
+class CUTTrainer(nn.Module):
+    """Generator, discriminator and the small networks of PatchNCE, drawn from a seed, with their optimisers."""
+
+    def __init__(self, options: TrainDarkenerOptions, device: torch.device) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(options.seed)
+            self.generator = Generator(options.blocks, options.width)
+            self.discriminator = Discriminator(options.width)
+            self.sampler = PatchSampler(self.generator.nce_channels)
+        self.to(device)
+        self.weight, self.identity, self.rate = options.lambda_nce, options.identity, options.lr
+        self.optimisers = {
+            name: torch.optim.Adam(part.parameters(), lr=options.lr, betas=BETAS)
+            for name, part in self.named_children()
+        }
+
+    def step(self, day: Tensor, night: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+        """One step of all three on (B, 3, H, W) in [-1, 1]. Returns the weighted terms, detached, and "grey" in [0, 1]."""
+        batch = len(day)
+        made = self.generator(torch.cat([day, night]) if self.identity else day)
+        loss_d = self._discriminator_step(night, made[:batch])
+        self.discriminator.requires_grad_(False)
+        target = (night, made[batch:]) if self.identity else None
+        terms = generator_terms(
+            self.generator, self.discriminator, self.sampler, (day, made[:batch]), target, self.weight, rng
+        )
+        self._move(torch.stack(list(terms.values())).sum(), "generator", "sampler")
+        self.discriminator.requires_grad_(True)
+        grey = (made[:batch].mean() + 1) / 2
+        return {name: value.detach() for name, value in {**terms, "discriminator": loss_d, "grey": grey}.items()}
+
+    def _discriminator_step(self, night: Tensor, made: Tensor) -> Tensor:
+        """The discriminator's step comes first, as published."""
+        loss = discriminator_loss(self.discriminator, night, made)
+        self._move(loss, "discriminator")
+        return loss
+
+    def _move(self, loss: Tensor, *names: str) -> None:
+        for name in names:
+            self.optimisers[name].zero_grad()
+        loss.backward()
+        for name in names:
+            self.optimisers[name].step()
+
+    def set_lr(self, fraction: float) -> None:
+        """Set the learning rates to that fraction of --lr."""
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = fraction * self.rate
+
+    def state(self) -> dict[str, Any]:
+        """All of it, to go on from."""
+        return {"networks": self.state_dict(), **{name: part.state_dict() for name, part in self.optimisers.items()}}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """What `state` gave, of the same options."""
+        self.load_state_dict(state["networks"])
+        for name, part in self.optimisers.items():
+            part.load_state_dict(state[name])
+
+
+class CUTRun:
     """The images, the networks and how far they are."""
 
-    def __init__(self, options: TrainDarkenerOptions, day: Squares, night: Squares) -> None:
+    def __init__(self, options: TrainDarkenerOptions, day: ResizedImages, night: ResizedImages) -> None:
         self.options, self.day, self.night = options, day, night
         self.device = pick_device(options.device)
-        self.trio = Trio(options, self.device)
+        self.trainer = CUTTrainer(options, self.device)
         self.rng = torch.Generator().manual_seed(options.seed)  # on the CPU: the same draws on every device
         self.epoch = 0
 
@@ -63,10 +125,10 @@ class Training:
     def next_epoch(self) -> dict[str, float]:
         """Once over the larger folder; then weights, sheet and state are written. Returns the means of the terms."""
         epoch = self.epoch + 1
-        self.trio.slow(rate_share(epoch, self.options))
+        self.trainer.set_lr(lr_fraction(epoch, self.options))
         total = math.ceil(max(len(self.day), len(self.night)) / self.options.batch_size)
         shown = progress(self._batches(), total, f"epoch {epoch} of {self.last}")
-        terms = means(self.trio.step(day, night, self.rng) for day, night in shown)
+        terms = means(self.trainer.step(day, night, self.rng) for day, night in shown)
         _check(terms, self.options)
         self.epoch = epoch
         self._write(terms)
@@ -79,18 +141,18 @@ class Training:
         nights = torch.randperm(count, generator=self.rng) % len(self.night)
         for parts in zip(days.split(self.options.batch_size), nights.split(self.options.batch_size), strict=True):
             day, night = (
-                cuts(squares.batch(part.tolist()), self.options.imgsz, self.rng)
+                random_crops(squares.batch(part.tolist()), self.options.imgsz, self.rng)
                 for squares, part in zip((self.day, self.night), parts, strict=True)
             )
             yield day.to(self.device) * 2 - 1, night.to(self.device) * 2 - 1
 
     def _write(self, terms: Mapping[str, float]) -> None:
         """The state last: what it says is done is on the disk."""
-        save_generator(self.options.out, self.trio.generator, self._facts(terms))
+        save_generator(self.options.out, self.trainer.generator, self._facts(terms))
         if self.options.sheet_period and (self.epoch % self.options.sheet_period == 0 or self.epoch == self.last):
-            atomic_write(self.folder / f"epoch_{self.epoch:03d}.png", sample_sheet(self.trio.generator, self.day))
+            atomic_write(self.folder / f"epoch_{self.epoch:03d}.png", sample_sheet(self.trainer.generator, self.day))
         own = {key: value for key, value in asdict(self.options).items() if key not in _FREE}
-        state = {"options": own, "epoch": self.epoch, "rng": self.rng.get_state(), **self.trio.state()}
+        state = {"options": own, "epoch": self.epoch, "rng": self.rng.get_state(), **self.trainer.state()}
         save_resume(self.folder, {**state, **_names(self.day, self.night)})
 
     def _facts(self, terms: Mapping[str, float]) -> dict[str, object]:
@@ -112,12 +174,12 @@ class Training:
                     f"--{kind}: holds other images than when this training was begun ({len(names)} now, "
                     f"{len(state[kind])} then, by name). Give it the same ones, or train anew."
                 )
-        self.trio.load_state(state)
+        self.trainer.load_state(state)
         self.rng.set_state(state["rng"])
         self.epoch = state["epoch"]
 
 
-def train_darkener(options: TrainDarkenerOptions) -> TrainedDarkener:
+def train_darkener(options: TrainDarkenerOptions) -> TrainedTranslator:
     """Train CUT on --day and --night; after every epoch its weights are in --out, whole each time.
 
     Beside them, in a folder of their name, lie sample sheets and resume.pt. Ctrl-C loses the running epoch only; a resumed
@@ -126,10 +188,10 @@ def train_darkener(options: TrainDarkenerOptions) -> TrainedDarkener:
     """
     options, state = _begun(options) if options.resume is not None else (options, None)
     day, night = _images(options)
-    training = Training(options, day, night)
+    training = CUTRun(options, day, night)
     if state is not None:
         training.load(state)
-    result = TrainedDarkener(options.out, skipped=day.skipped + night.skipped)
+    result = TrainedTranslator(options.out, skipped=day.skipped + night.skipped)
     try:
         while training.epoch < training.last:
             terms = training.next_epoch()
@@ -141,16 +203,16 @@ def train_darkener(options: TrainDarkenerOptions) -> TrainedDarkener:
     return result
 
 
-def rate_share(epoch: int, options: TrainDarkenerOptions) -> float:
-    """The share of --lr in an epoch, counted from 1: 1 at first, then in equal steps towards 0, never 0.
+def lr_fraction(epoch: int, options: TrainDarkenerOptions) -> float:
+    """The fraction of --lr in an epoch, counted from 1: 1 at first, then in equal steps towards 0, never 0.
 
-    >>> [rate_share(epoch, TrainDarkenerOptions(epochs=2, decay_epochs=3)) for epoch in (1, 2, 3, 4, 5)]
+    >>> [lr_fraction(epoch, TrainDarkenerOptions(epochs=2, decay_epochs=3)) for epoch in (1, 2, 3, 4, 5)]
     [1.0, 1.0, 0.75, 0.5, 0.25]
     """
     return 1.0 - max(0, epoch - options.epochs) / (options.decay_epochs + 1)
 
 
-def cuts(images: Tensor, side: int, rng: torch.Generator) -> Tensor:
+def random_crops(images: Tensor, side: int, rng: torch.Generator) -> Tensor:
     """A square of `side` px out of each image, at a random place, every other one mirrored. (B, 3, L, L) uint8 or float."""
     room = images.shape[-1] - side
     made = []
@@ -172,12 +234,12 @@ def means(steps: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
     return {name: float(value) / count for name, value in sums.items()}
 
 
-def sample_sheet(generator: Generator, day: Squares) -> bytes:
+def sample_sheet(generator: Generator, day: ResizedImages) -> bytes:
     """A PNG: some day images, spread over the folder, each beside what the generator makes of it."""
     places = sorted({number * len(day) // SHOWN for number in range(SHOWN)})
     lights = [(day.batch([place])[0].permute(1, 2, 0) * 255).round().byte().numpy() for place in places]
     device = next(generator.parameters()).device
-    rows = [np.hstack([light, darkened(generator, light, device)]) for light in lights]
+    rows = [np.hstack([light, translate_image(generator, light, device)]) for light in lights]
     fine, coded = cv2.imencode(".png", np.ascontiguousarray(np.vstack(rows)[..., ::-1]))
     assert fine  # PNG is always there
     return coded.tobytes()
@@ -206,7 +268,7 @@ def _begun(options: TrainDarkenerOptions) -> tuple[TrainDarkenerOptions, dict[st
     return options, state
 
 
-def _images(options: TrainDarkenerOptions) -> tuple[Squares, Squares]:
+def _images(options: TrainDarkenerOptions) -> tuple[ResizedImages, ResizedImages]:
     """The squares of both folders. Raises UserError where anything is missing or does not fit."""
     if options.day is None or options.night is None:
         raise UserError("prepare.py train-darkener: expected two folders of images, --day DIR and --night DIR.")
@@ -234,15 +296,15 @@ def _free(out: Path) -> None:
         )
 
 
-def _readable(files: list[Path], side: int) -> Squares:
-    squares = Squares(files, side)
+def _readable(files: list[Path], side: int) -> ResizedImages:
+    squares = ResizedImages(files, side)
     if not len(squares):
         path, reason = squares.skipped[0]
         raise UserError(f"{path.parent}: none of its images can be read ({reason}). Check the folder.")
     return squares
 
 
-def _names(day: Squares, night: Squares) -> dict[str, list[str]]:
+def _names(day: ResizedImages, night: ResizedImages) -> dict[str, list[str]]:
     """The images' names, in order: an exact continuation needs the same ones. Their folders may have moved."""
     return {"day": [file.name for file in day.files], "night": [file.name for file in night.files]}
 
@@ -250,17 +312,17 @@ def _names(day: Squares, night: Squares) -> dict[str, list[str]]:
 def _check(terms: Mapping[str, float], options: TrainDarkenerOptions) -> None:
     if not all(map(math.isfinite, terms.values())):
         raise UserError(
-            f"--lr {options.lr:g}: the loss is no number any more. Lower the learning rate; the last good weights, if "
+            f"--lr {options.lr:g}: the loss is NaN. Lower the learning rate; the last good weights, if "
             f"any, are in {options.out}."
         )
 
 
 def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:
-    """'epoch 3/400: gan 0.250, nce 2.100, identity 2.000, judge 0.240, grey 0.12'."""
+    """'epoch 3/400: gan 0.250, nce 2.100, identity 2.000, discriminator 0.240, grey 0.12'."""
     return f"epoch {epoch}/{epochs}: " + ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
 
 
-def _report(result: TrainedDarkener, training: Training) -> None:
+def _report(result: TrainedTranslator, training: CUTRun) -> None:
     """Where the weights are, what was left out, and what to do next."""
     for path, reason in result.skipped:
         print(f"  left out {path}: {reason}")

@@ -35,7 +35,7 @@ class TrainedEnhancer:
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
-class Squares:
+class ResizedImages:
     """Images brought to squares of `side` px, whatever their shape was, as published; kept in memory while they fit."""
 
     def __init__(self, files: list[Path], side: int) -> None:
@@ -86,7 +86,7 @@ def train_enhancer(options: TrainEnhancerOptions) -> TrainedEnhancer:
     _free(options.out)
     device = pick_device(options.device)
     network = _network(options).to(device)
-    images = Squares(list_images(options.source), options.imgsz)
+    images = ResizedImages(list_images(options.source), options.imgsz)
     if not len(images):
         reason = images.skipped[0][1]
         raise UserError(f"{options.source}: none of its images can be read ({reason}). Check the folder.")
@@ -123,7 +123,7 @@ def _network(options: TrainEnhancerOptions) -> ZeroDCE:
         return ZeroDCE(options.scale)
 
 
-def _batches(images: Squares, size: int, order: torch.Generator) -> Iterator[Tensor]:
+def _batches(images: ResizedImages, size: int, order: torch.Generator) -> Iterator[Tensor]:
     """Every image once, in another order each time."""
     for places in torch.randperm(len(images), generator=order).split(size):
         yield images.batch(places.tolist())
@@ -152,12 +152,14 @@ def _epoch(
 def _check(terms: Mapping[str, float], options: TrainEnhancerOptions) -> None:
     if not all(map(math.isfinite, terms.values())):
         raise UserError(
-            f"--lr {options.lr:g}: the loss is no number any more. Lower the learning rate; the last good weights, if "
+            f"--lr {options.lr:g}: the loss is NaN. Lower the learning rate; the last good weights, if "
             f"any, are in {options.out}."
         )
 
 
-def _facts(options: TrainEnhancerOptions, images: Squares, epoch: int, terms: Mapping[str, float]) -> dict[str, object]:
+def _facts(
+    options: TrainEnhancerOptions, images: ResizedImages, epoch: int, terms: Mapping[str, float]
+) -> dict[str, object]:
     """What the file's header says about how the weights were made."""
     names = ("epochs", "batch_size", "imgsz", "lr", "scale", "level", "seed")
     given = {name: getattr(options, name) for name in names}

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data.io.video_files import settle_video
+from data.io.video import finalize_video
 from utils.errors import UserError
 
 LONGEST_GAP = 2.0  # seconds of a still image that stand for a live source's silence, at most
@@ -48,7 +48,7 @@ class VideoWriter:
             self._out.release()
             self._out = None
             if self.written > self._before:
-                settle_video(self._partial, self._complete)
+                finalize_video(self._partial, self._complete)
             else:
                 self._partial.unlink()
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data.degrade import LOW_LIGHT_RANGES
 from data.io.images import Unreadable
-from engine.darkening.darkener import Darkener, learned_darkener, physical_darkener
+from engine.darkening.translator import DayToNight, cut_model, physical_model
 from engine.options.prepare import DarkenOptions
 from engine.preparation.copies import (
     Copied,
@@ -78,13 +78,13 @@ def darken(options: DarkenOptions) -> Copied:
     return result
 
 
-def _darkener(options: DarkenOptions) -> Darkener:
+def _darkener(options: DarkenOptions) -> DayToNight:
     """The model that --model names. Raises UserError where options of the other one are given."""
     device = pick_device(options.device)
     if options.model == "physical":
         if options.weights is not None:
             raise UserError("--weights: only CUT has any. Add --model cut, or leave the option out.")
-        return physical_darkener(options.severity, device)
+        return physical_model(options.severity, device)
     if options.weights is None:
         raise UserError(
             "--model cut: expected its weights, --weights FILE. prepare.py train-darkener makes them from days and nights."
@@ -93,10 +93,10 @@ def _darkener(options: DarkenOptions) -> Darkener:
         raise UserError(
             "--model cut: nothing is drawn, so it has no --severity and no --seed. Leave these options out."
         )
-    return learned_darkener(options.weights, options.most_megapixels * 1e6, device)
+    return cut_model(options.weights, options.most_megapixels * 1e6, device)
 
 
-def _recipe(out: Path, darkener: Darkener, options: DarkenOptions) -> dict[str, Any]:
+def _recipe(out: Path, darkener: DayToNight, options: DarkenOptions) -> dict[str, Any]:
     """What a half-done folder must share to be gone on with. Folders older than --model do not name the model."""
     physical = options.model == "physical"
     drawn = {"seed": options.seed, "severity": options.severity} if physical else {}
@@ -109,7 +109,7 @@ def _recipe(out: Path, darkener: Darkener, options: DarkenOptions) -> dict[str, 
 
 
 def _read(
-    todo: Sequence[Path], names: dict[Path, str], seed: int, darkener: Darkener, result: Copied
+    todo: Sequence[Path], names: dict[Path, str], seed: int, darkener: DayToNight, result: Copied
 ) -> Iterator[_Image]:
     """The images one after the other; what cannot be read, or is too large, is noted in `result`."""
     for path in todo:
@@ -149,7 +149,7 @@ def _batches(images: Iterator[_Image], batch_size: int) -> Iterator[list[_Image]
 
 
 def _darkened(
-    batches: Iterator[list[_Image]], darkener: Darkener
+    batches: Iterator[list[_Image]], darkener: DayToNight
 ) -> Iterator[tuple[_Image, NDArray[np.uint8], dict[str, Any]]]:
     """Each image with its dark pixels and its facts for the manifest."""
     for batch in batches:

@@ -18,9 +18,8 @@ from engine.inference.predictor import Letterbox
 from engine.inference.sliced import SlicedPredictor
 from engine.results import ImageResult
 from models.crux import CruxSplit, find_split
-from utils.draw import draw_boxes
+from utils.draw import draw_boxes, paint_heat
 from utils.errors import UserError
-from utils.heat import paint_heat
 from utils.plots import plot_images
 
 Image = NDArray[np.uint8]

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.io.video_files import frames_in
+from data.io.video import frames_in
 from data.synthetic.actions.poses import NAMES, Moment, draw_manner, moment
 from data.synthetic.render.lighting import Exposure, expose, luminance, night_exposure
 from data.synthetic.render.primitives import Colour, Spot, pick, srgb

@@ -1,4 +1,4 @@
-"""`prepare.py train-darkener`: learns from days and nights that are not paired, resumes exactly, writes whole files."""
+"""`prepare.py train-darkener`: learns from unpaired day and night images, resumes exactly, writes whole files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from engine.darkening.darkener import load_generator
-from engine.darkening.networks import Trio
-from engine.darkening.train_cut import cuts, means, rate_share
+from engine.darkening.train_cut import CUTTrainer, lr_fraction, means, random_crops
+from engine.darkening.translator import load_generator
 from engine.options.prepare import TrainDarkenerOptions
 from engine.preparation import prepare
 from utils.errors import UserError
@@ -34,7 +33,7 @@ def noise(folder: Path, count: int, low: int, high: int) -> Path:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, Path]:
-    """Three days, one of them damaged besides, and two nights."""
+    """Three day images, a damaged one besides, and two night images."""
     day, night = noise(tmp_path / "day", 3, 90, 250), noise(tmp_path / "night", 2, 0, 60)
     (day / "broken.png").write_bytes(b"no image")
     return {"day": day, "night": night}
@@ -42,7 +41,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
 
 def stop_in(monkeypatch, step: int) -> None:
     """Ctrl-C in that step, counted from 1."""
-    left, real = [step], Trio.step
+    left, real = [step], CUTTrainer.step
 
     def stopping(self, *rest):
         left[0] -= 1
@@ -50,14 +49,14 @@ def stop_in(monkeypatch, step: int) -> None:
             raise KeyboardInterrupt
         return real(self, *rest)
 
-    monkeypatch.setattr(Trio, "step", stopping)
+    monkeypatch.setattr(CUTTrainer, "step", stopping)
 
 
 def test_weights_are_written_and_say_how(folders, tmp_path, capsys):
     out = tmp_path / "new" / "mine.safetensors"
     result = prepare("train-darkener", **folders, out=out, sheet_period=2, **QUICK)
     assert [path.name for path, _ in result.skipped] == ["broken.png"]
-    assert [set(terms) for terms in result.epochs] == [{"gan", "nce", "identity", "judge", "grey"}] * 3
+    assert [set(terms) for terms in result.epochs] == [{"gan", "nce", "identity", "discriminator", "grey"}] * 3
     generator = load_generator(out)
     assert generator.nce_channels == (3, 4, 8, 8) and not result.interrupted
     with safe_open(out, framework="pt") as file:
@@ -130,7 +129,7 @@ def test_the_seed_decides_and_the_rest_of_the_program_is_left_alone(folders, tmp
     made = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         result = prepare("train-darkener", **folders, out=tmp_path / f"{name}.safetensors", seed=seed, **options)
-        assert set(result.epochs[0]) == {"gan", "nce", "judge", "grey"}
+        assert set(result.epochs[0]) == {"gan", "nce", "discriminator", "grey"}
         made.append(load_generator(result.out).model[1].weight)
     assert torch.equal(torch.rand(3), expected)
     assert torch.equal(made[0], made[1]) and not torch.equal(made[0], made[2])
@@ -138,29 +137,29 @@ def test_the_seed_decides_and_the_rest_of_the_program_is_left_alone(folders, tmp
 
 
 def test_all_three_networks_learn_and_nothing_else():
-    trio = Trio(TrainDarkenerOptions(width=2, blocks=1), torch.device("cpu"))
-    before = {name: value.clone() for name, value in trio.state_dict().items()}
+    trainer = CUTTrainer(TrainDarkenerOptions(width=2, blocks=1), torch.device("cpu"))
+    before = {name: value.clone() for name, value in trainer.state_dict().items()}
     day, night = torch.rand(2, 2, 3, 32, 32) * 2 - 1
-    terms = trio.step(day, night, torch.Generator().manual_seed(0))
-    moved = {name for name, value in trio.state_dict().items() if not torch.equal(value, before[name])}
+    terms = trainer.step(day, night, torch.Generator().manual_seed(0))
+    moved = {name for name, value in trainer.state_dict().items() if not torch.equal(value, before[name])}
     assert {name.split(".")[0] for name in moved} == {"generator", "discriminator", "sampler"}
     assert not any(name.endswith("filt") for name in moved)
     assert all(not value.requires_grad for value in terms.values()) and 0 <= terms["grey"] <= 1
-    trio.slow(0.5)
-    rates = {group["lr"] for optimiser in trio.optimisers.values() for group in optimiser.param_groups}
-    assert rates == {1e-4} and all(p.requires_grad for p in trio.parameters())
+    trainer.set_lr(0.5)
+    rates = {group["lr"] for optimiser in trainer.optimisers.values() for group in optimiser.param_groups}
+    assert rates == {1e-4} and all(p.requires_grad for p in trainer.parameters())
 
 
-@pytest.mark.parametrize(("epoch", "share"), [(1, 1.0), (200, 1.0), (201, 200 / 201), (400, 1 / 201)])
-def test_the_published_schedule(epoch, share):
+@pytest.mark.parametrize(("epoch", "fraction"), [(1, 1.0), (200, 1.0), (201, 200 / 201), (400, 1 / 201)])
+def test_the_published_schedule(epoch, fraction):
     """200 epochs, then 200 in equal steps towards a 401st of 0."""
-    assert rate_share(epoch, TrainDarkenerOptions()) == pytest.approx(share)
+    assert lr_fraction(epoch, TrainDarkenerOptions()) == pytest.approx(fraction)
 
 
-def test_cuts_are_squares_of_the_image_at_times_mirrored():
-    """An image whose value is 100 row + column: any cut of 3 px of 5 starts at 0 to 2 and rises by 1 or -1 across."""
+def test_crops_are_squares_of_the_image_sometimes_flipped():
+    """An image whose value is 100 row + column: any crop of 3 px of 5 starts at 0 to 2 and rises by 1 or -1 across."""
     image = (100 * torch.arange(5).view(5, 1) + torch.arange(5)).expand(40, 3, 5, 5)
-    made = cuts(image, 3, torch.Generator().manual_seed(0))[:, 0]
+    made = random_crops(image, 3, torch.Generator().manual_seed(0))[:, 0]
     assert set((made[:, 0, 1] - made[:, 0, 0]).tolist()) == {1, -1}
     assert set((made[:, 0] // 100).unique().tolist()) == {0, 1, 2}
     assert set((made.amin(2)[:, 0] % 100).tolist()) == {0, 1, 2}
@@ -197,8 +196,8 @@ def test_mistakes_write_nothing(folders, tmp_path, options, message):
     assert sorted(tmp_path.rglob("*")) == before and (tmp_path / "taken.safetensors").read_text() == "mine"
 
 
-def test_a_loss_that_is_no_number_is_told(folders, tmp_path, monkeypatch):
-    monkeypatch.setattr(Trio, "step", lambda *_: {"gan": torch.tensor(float("nan"))})
-    with pytest.raises(UserError, match="--lr 0.001: the loss is no number"):
+def test_a_loss_of_nan_is_an_error(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(CUTTrainer, "step", lambda *_: {"gan": torch.tensor(float("nan"))})
+    with pytest.raises(UserError, match="--lr 0.001: the loss is NaN"):
         prepare("train-darkener", **folders, out=tmp_path / "a.safetensors", **QUICK)
     assert not (tmp_path / "a.safetensors").exists() and not (tmp_path / "a").exists()

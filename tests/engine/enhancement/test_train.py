@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from engine.enhancement import train as enhancer_training
 from engine.enhancement.enhancer import load_zero_dce
-from engine.enhancement.train import Squares
+from engine.enhancement.train import ResizedImages
 from engine.preparation import prepare
 from utils.errors import UserError
 from utils.files import list_images
@@ -78,9 +78,9 @@ def test_a_training_can_start_from_weights(dark, tmp_path):
 def test_squares_do_not_depend_on_memory(dark, monkeypatch):
     """What does not fit is read again, to the same bytes."""
     files = list_images(dark)
-    kept = Squares(files, 32)
+    kept = ResizedImages(files, 32)
     monkeypatch.setattr(enhancer_training, "MOST_BYTES", 0)
-    read = Squares(files, 32)
+    read = ResizedImages(files, 32)
     assert len(kept) == len(read) == 5
     assert torch.equal(kept.batch([0, 3, 4]), read.batch([0, 3, 4]))
     assert kept.batch([2]).shape == (1, 3, 32, 32)
@@ -115,6 +115,6 @@ def test_a_loss_that_is_no_number_is_told(dark, tmp_path, monkeypatch):
         return {"smooth": torch.tensor(float("nan"), requires_grad=True)}
 
     monkeypatch.setattr(enhancer_training, "zero_reference_terms", broken)
-    with pytest.raises(UserError, match="--lr 0.001: the loss is no number"):
+    with pytest.raises(UserError, match="--lr 0.001: the loss is NaN"):
         prepare("train-enhancer", source=dark, out=tmp_path / "a.safetensors", **QUICK)
     assert not (tmp_path / "a.safetensors").exists()

@@ -17,7 +17,7 @@ from data.io.manifest import MANIFEST, STAMP
 from data.io.pairs import match_pairs
 from data.synthetic.render.lighting import day
 from data.synthetic.street.scene import draw, make_street
-from engine.darkening.darkener import darkened, load_generator, save_generator
+from engine.darkening.translator import load_generator, save_generator, translate_image
 from engine.preparation import prepare
 from engine.preparation.copies import _SIDES
 from engine.preparation.darken import COLUMNS, RECIPE, _batches, _Image, _seed_of
@@ -382,7 +382,7 @@ def test_cut_on_the_same_path(photos, published):
     assert recipe["model"] == "cut" and len(recipe["sha256 of the weights"]) == 64 and "seed" not in recipe
     assert {tuple(row) for row in rows(out)} == {("file", "mean_before", "mean", STAMP)}
     light = cv2.imread(str(source / "a.png"))[..., ::-1]
-    expected = darkened(load_generator(published), light)
+    expected = translate_image(load_generator(published), light)
     assert (cv2.imread(str(out / "a.png"))[..., ::-1] == expected).all()
     whole = snapshot(out)
     (out / "a.png").unlink()
@@ -500,7 +500,7 @@ def street(number: int, size: tuple[int, int]) -> np.ndarray:
 def test_boxes_still_fit(passing, height, width):
     """Edges of the darkened street lie where those of the day lie: no shift matches better, at any remainder of 4."""
     light = np.ascontiguousarray(street(11, (160, 120))[:height, :width])
-    dark = darkened(passing, light)
+    dark = translate_image(passing, light)
     assert dark.shape == light.shape and dark.mean() < 0.6 * light.mean()
     correlation, shift = agreement(light, dark)
     assert shift == (0, 0) and correlation > 0.65

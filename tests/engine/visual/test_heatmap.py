@@ -24,8 +24,8 @@ from models.detector import build
 from models.graph import evaluating
 from tests.engine.inference.live import write_video
 from tests.engine.tiny import CRUX_NETWORK, NETWORK, write_dataset
+from utils.draw import heat_colours, paint_heat
 from utils.errors import UserError
-from utils.heat import heat_colours, paint_heat
 
 NAMES = {0: "square", 1: "bar"}
 

@@ -23,7 +23,7 @@ Images = NDArray[np.uint8]  # (B, H, W, 3), RGB
 
 
 @dataclass(frozen=True)
-class Darkener:
+class DayToNight:
     """name: what outputs say. recipe: what decides the bytes. most: px of an image above which it is not tried.
 
     work: images of one size and their seeds to the dark images, same shape, and a row of facts for each.
@@ -35,7 +35,7 @@ class Darkener:
     work: Callable[[Images, Sequence[int]], tuple[Images, list[dict[str, Any]]]]
 
 
-def physical_darkener(severity: float | None, device: torch.device) -> Darkener:
+def physical_model(severity: float | None, device: torch.device) -> DayToNight:
     """A camera that gets too little light (data/degradations/low_light.py). severity: 0 to 1, or each its own."""
 
     def work(images: Images, seeds: Sequence[int]) -> tuple[Images, list[dict[str, Any]]]:
@@ -43,26 +43,30 @@ def physical_darkener(severity: float | None, device: torch.device) -> Darkener:
         rows = [{key: f"{value:.6g}" for key, value in row.items()} for row in drawn]
         return dark.cpu().numpy(), [{"seed": seed, **row} for seed, row in zip(seeds, rows, strict=True)]
 
-    return Darkener("the physical model", {"model": "physical"}, float("inf"), work)
+    return DayToNight("the physical model", {"model": "physical"}, float("inf"), work)
 
 
-def learned_darkener(path: Path, most: float, device: torch.device) -> Darkener:
+def cut_model(path: Path, most: float, device: torch.device) -> DayToNight:
     """CUT's generator of a file. most: px. Raises UserError as `load_generator` does."""
     generator = load_generator(path).to(device).eval().requires_grad_(False)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
 
     def work(images: Images, seeds: Sequence[int]) -> tuple[Images, list[dict[str, Any]]]:
-        dark = np.stack([darkened(generator, image, device) for image in images])  # one by one: no batch, no trace
+        dark = np.stack(
+            [translate_image(generator, image, device) for image in images]
+        )  # one by one: no batch, no trace
         return dark, [
             {"mean_before": f"{light.mean():.2f}", "mean": f"{made.mean():.2f}"}
             for light, made in zip(images, dark, strict=True)
         ]
 
-    return Darkener(f"CUT ({path.stem})", {"model": "cut", "sha256 of the weights": digest}, most, work)
+    return DayToNight(f"CUT ({path.stem})", {"model": "cut", "sha256 of the weights": digest}, most, work)
 
 
 @torch.no_grad()
-def darkened(generator: Generator, image: NDArray[np.uint8], device: torch.device | str = "cpu") -> NDArray[np.uint8]:
+def translate_image(
+    generator: Generator, image: NDArray[np.uint8], device: torch.device | str = "cpu"
+) -> NDArray[np.uint8]:
     """One image (H, W, 3) uint8 RGB to the same, pixel on pixel, whatever its size."""
     pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None].float() / 255
     return to_bytes(translate(generator, pixels))[0].permute(1, 2, 0).cpu().numpy()

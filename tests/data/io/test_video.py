@@ -1,4 +1,4 @@
-"""data.io.video_files: only whole videos get their names."""
+"""data.io.video: only whole videos get their names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data.io.video_files import frames_in, settle_video
+from data.io.video import finalize_video, frames_in
 from utils.errors import UserError
 
 
@@ -23,7 +23,7 @@ def write(path: Path, frames: int) -> None:
 def test_a_whole_video_gets_its_name(tmp_path: Path) -> None:
     write(tmp_path / "a.part.mp4", 9)
     assert frames_in(tmp_path / "a.part.mp4") == 9
-    settle_video(tmp_path / "a.part.mp4", tmp_path / "a.mp4")
+    finalize_video(tmp_path / "a.part.mp4", tmp_path / "a.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
@@ -31,7 +31,7 @@ def test_on_a_full_disk_no_video_is_left(tmp_path: Path, full_disk) -> None:
     full_disk(8192)
     write(tmp_path / "a.part.mp4", 9)
     with pytest.raises(UserError, match=r"a\.mp4: the video could not be written to its end.*Make room"):
-        settle_video(tmp_path / "a.part.mp4", tmp_path / "a.mp4")
+        finalize_video(tmp_path / "a.part.mp4", tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []
 
 
