@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.detection.dataset import read_image
+from data.io.images import read_image
 from utils.errors import UserError
 from utils.files import list_images, load_yaml, save_yaml
 

@@ -1,11 +1,13 @@
-"""Files and folders: safe YAML, whole-or-nothing writing, run folders, image lists."""
+"""Files and folders: safe YAML, atomic writing, run folders, image lists."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -89,8 +91,73 @@ def atomic_write(path: Path, write: Callable[[Path], None] | bytes) -> None:
             temporary.unlink()
 
 
+@contextlib.contextmanager
+def hidden_folder(out: Path) -> Iterator[Path]:
+    """The path of a hidden folder beside `out` to build in; whatever is left of it at the end is removed.
+
+    Raises UserError, naming `out`, for an OSError that happens here: a place that is read-only, full or taken.
+    """
+    work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}.partial"
+    try:
+        yield work
+    except OSError as problem:
+        raise _cannot_be_written(out, problem) from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(out: Path) -> Iterator[Path]:
+    """The same, but renamed to `out` at the end, which may be an empty folder: all of it is written, or nothing."""
+    with hidden_folder(out) as work:
+        yield work
+        work.replace(out)
+
+
+def free_folder(out: Path, *apart: Path) -> Path:
+    """--out as an absolute path. Raises UserError where it holds anything, or lies in one of the folders `apart`."""
+    folder = Path(os.path.abspath(out))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"--out {out}: is there already. Remove it, or choose another folder.")
+    for place in apart:
+        if place.is_dir() and place.resolve() in folder.resolve().parents:
+            raise UserError(f"--out {out}: lies in {place}, among the images. Choose a folder elsewhere.")
+    return folder
+
+
+def free_file(out: Path, suffix: str, *beside: Path, remedy: str = "move it away") -> None:
+    """Raise UserError unless `out` ends in `suffix`, and neither it nor a path of `beside` exists."""
+    if out.suffix != suffix:
+        raise UserError(f"--out {out}: expected the name of a file that ends in {suffix}.")
+    taken = next((path for path in (out, *beside) if path.exists()), None)
+    if taken is not None:
+        raise UserError(f"--out {out}: {taken} is there already. Choose another name, or {remedy}.")
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes, as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def plain(value: Any) -> Any:
+    """Text, numbers, lists and mappings, whatever it was: what any reader can unpickle or parse."""
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, int) else str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(entry) for entry in value]
+    if hasattr(value, "tolist"):  # tensors and numpy's numbers
+        return value.tolist()
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
 def _cannot_be_written(path: Path, problem: OSError) -> UserError:
-    return UserError(f"{path}: cannot be written ({problem.strerror}). Choose a writable place with room.")
+    return UserError(f"{path}: cannot be written ({problem.strerror or problem}). Choose a writable place with room.")
 
 
 def no_room(problem: BaseException) -> OSError | None:

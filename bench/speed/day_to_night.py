@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.speed.timing import options_of, publish, report
 from data.synthetic.render.lighting import day, night
 from data.synthetic.street.scene import draw, make_street
-from engine.darkening.darkener import Darkener, learned_darkener, physical_darkener
+from engine.darkening.translator import DayToNight, cut_model, physical_model
 from tests.edges import agreement
 
 Image = NDArray[np.uint8]
@@ -32,13 +32,13 @@ def translations(weights: Path) -> dict[str, tuple[list[Image], float]]:
     days = [day(frame, number) for frame, number in zip(frames, STREETS, strict=True)]
     cpu = torch.device("cpu")
 
-    def by(darkener: Darkener) -> Callable[[int], Image]:
+    def by(darkener: DayToNight) -> Callable[[int], Image]:
         return lambda number: darkener.work(days[number][None], [number])[0][0]
 
     makers: dict[str, Callable[[int], Image]] = {
         "day": lambda number: days[number],
-        "physical": by(physical_darkener(None, cpu)),
-        "CUT": by(learned_darkener(weights, float("inf"), cpu)),
+        "physical": by(physical_model(None, cpu)),
+        "CUT": by(cut_model(weights, float("inf"), cpu)),
         "renderer's night": lambda number: night(frames[number], STREETS[number]),
     }
     made = {}

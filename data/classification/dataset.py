@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from data.classification.transforms import Crop, centre, draw_crop, to_tensor
+from data.classification.transforms import Crop, centre, draw_crop
 from data.config import DataConfig
-from data.detection.dataset import read_image
 from data.detection.unpaired import UnpairedImages, refuse_leaks
+from data.io.images import read_image
 from data.io.labels import unreadable
+from data.io.letterbox import to_tensor
 from data.io.pairs import check_pair_sizes, match_pairs
 from utils.errors import UserError
 from utils.files import list_images

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import functional
@@ -89,8 +88,3 @@ def jittered(images: Tensor, entropy: Sequence[int], strength: float = 0.4, hue:
         if amount != (0.0 if change is functional.adjust_hue else 1.0):
             images = change(images, amount)
     return images
-
-
-def to_tensor(image: Image) -> Tensor:
-    """BGR (H, W, 3) as files give it to RGB (3, H, W), uint8."""
-    return torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1)))

@@ -6,19 +6,16 @@ and the layout of its repository: data/CLASS/VIDEO beside list_cvt/ARID_splitN_t
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data.convert.class_writer import ClassSummary
-from data.convert.writer import LINKS, SPLITS, cannot_write
+from data.convert.writer import LINKS, SPLITS
 from data.video.index import video_files
 from utils.errors import UserError
-from utils.files import read_lines, save_yaml
+from utils.files import atomic_folder, free_folder, read_lines, save_yaml
 
 NAMES = ("Drink", "Jump", "Pick", "Pour", "Push", "Run", "Sit", "Stand", "Turn", "Walk", "Wave")
 LIST = "ARID_split{}_test.txt"
@@ -53,8 +50,7 @@ def convert(
         raise UserError(f"--version {number}: ARID has the splits {', '.join(VERSIONS)}. Choose one of them.")
     if link not in LINKS:
         raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out}: holds something already. Choose another folder, or remove it.")
+    free_folder(out)
     summary = VideoSummary()
     day = images or source / "day"
     entries = [*_days(day), *_nights(source, day, number, summary)]
@@ -121,14 +117,13 @@ def _lines(listing: Path) -> list[tuple[str, PurePosixPath]]:
 
 
 def _write(entries: Sequence[Entry], out: Path, place: Callable[[Path, Path], object], summary: VideoSummary) -> None:
-    """Everything into a hidden folder beside `out`, which then gets its name."""
+    """Videos, lists and data.yaml, all or nothing."""
     for split in ("train", "test"):
         if not any(entry[1] == split for entry in entries):
             raise UserError(
                 f"{out}: no video for '{split}' was found, so nothing was written. Check --source and --images."
             )
-    work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
-    try:
+    with atomic_folder(out) as work:
         lists: dict[str, list[str]] = {}
         for video, split, folder, label in entries:
             target = work / folder / video.name
@@ -142,13 +137,6 @@ def _write(entries: Sequence[Entry], out: Path, place: Callable[[Path, Path], ob
         for split, lines in lists.items():
             (work / "lists" / f"{split}.txt").write_text("".join(lines), encoding="utf-8")
         save_yaml(work / "data.yaml", _content(lists))
-        if out.is_dir():
-            out.rmdir()
-        os.rename(work, out)
-    except OSError as problem:
-        raise cannot_write(out, problem) from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _content(splits: dict[str, list[str]]) -> dict[str, Any]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from data.convert.writer import LINKS, Summary, cannot_write, place_whole, printable
+from data.convert.writer import LINKS, Summary, place_whole, printable
 from data.io.images import in_threads
 from utils.errors import UserError
-from utils.files import load_yaml, save_yaml
+from utils.files import hidden_folder, load_yaml, save_yaml
 
 
 class Classed(NamedTuple):
@@ -59,8 +57,7 @@ def write_class_folders(
     if link not in LINKS:
         raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
     content = _checked_yaml(out, names, {image.split for image in images})
-    work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
-    try:
+    with hidden_folder(out) as work:
         place = LINKS[link]
         written = in_threads(lambda image: place_whole(image.image, work / image.place, place), images, "converting")
         for image, problem in zip(images, written, strict=True):
@@ -75,10 +72,6 @@ def write_class_folders(
         out.mkdir(parents=True, exist_ok=True)
         for split in sorted(work.iterdir()):
             split.rename(out / split.name)
-    except OSError as problem:
-        raise cannot_write(out, problem) from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     present = {key: folder for key, folder in keys.items() if (out / folder).is_dir()}
     words = {key: conditions[key] for key in present if key in conditions}
     listed = {"names": dict(enumerate(names))}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from hashlib import sha256
 from pathlib import Path
 
 from data.convert.writer import FAVOURED, Item, Summary
-from utils.files import list_images
+from utils.files import file_digest, list_images
 
 HELD_OUT = {"val", "test"}
 
@@ -33,14 +32,10 @@ def leaking(images: Iterable[Path], held_out: Iterable[Path]) -> dict[Path, None
     sizes = {path.stat().st_size for path in present}
     pool = list(images)
     candidates = {path.stat().st_size for path in pool if path.is_file()} & sizes  # equal bytes have equal sizes
-    digests = {_digest(path) for path in present if path.stat().st_size in candidates}
+    digests = {file_digest(path) for path in present if path.stat().st_size in candidates}
     return dict.fromkeys(
         path
         for path in pool
         if path.stem.lower() in names
-        or (path.is_file() and path.stat().st_size in candidates and _digest(path) in digests)
+        or (path.is_file() and path.stat().st_size in candidates and file_digest(path) in digests)
     )
-
-
-def _digest(path: Path) -> bytes:
-    return sha256(path.read_bytes()).digest()

@@ -6,7 +6,6 @@ import errno
 import math
 import os
 import shutil
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from PIL import Image, ImageOps
 from data.convert.class_lists import LISTS, ClassTable
 from data.io.images import Unreadable, in_threads, probe
 from utils.errors import UserError
-from utils.files import load_yaml, save_yaml
+from utils.files import hidden_folder, load_yaml, save_yaml
 
 SPLITS = ("train", "val", "test")
 EXTRA = "extra"  # a split of image-level labels: each box is its whole image
@@ -27,9 +26,22 @@ WHOLE = (0.0, 0.0, math.inf, math.inf)  # the edges of a box that is its whole i
 TAKEN = "another image of the same name was converted already"
 LARGEST_SIDE = 10**9  # px; a side stated as longer is a mistake
 ASPECT_TOLERANCE = 0.02  # a downscaled copy may round its sides
+
+
+def _hard_link(source: Path, target: Path) -> None:
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError as problem:
+        if problem.errno != errno.EXDEV:
+            raise
+        raise UserError(
+            "--link hard: needs --out on the same disk as --source. Use --link copy or --link symbolic."
+        ) from None
+
+
 LINKS: dict[str, Callable[[Path, Path], object]] = {
     "copy": shutil.copyfile,
-    "hard": lambda source, target: os.link(os.path.realpath(source), target),
+    "hard": _hard_link,
     "symbolic": lambda source, target: os.symlink(os.path.abspath(source), target),
 }
 
@@ -129,29 +141,15 @@ def write_yolo(
         raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
     table = _table(classes, items, out, summary)
     content = {**_yaml_content(out, table, items), **(about or {})}
-    work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
-    try:
+    with hidden_folder(out) as work:
         written = in_threads(lambda item: _write_item(item, work, table, LINKS[link], backgrounds), items, "converting")
         for item, result in zip(items, written, strict=True):
             _count(summary, item, result)
         if not summary.images:
             raise _nothing_found(out, summary)
         _move_in(work, out)
-    except OSError as problem:
-        raise cannot_write(out, problem) from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     save_yaml(out / "data.yaml", content)
     return summary
-
-
-def cannot_write(out: Path, problem: OSError) -> UserError:
-    """What to tell the user where the result cannot be placed in `out`."""
-    if problem.errno == errno.EXDEV:
-        return UserError(
-            f"{out}: --link hard needs --out on the same disk as --source. Use --link copy or --link symbolic."
-        )
-    return UserError(f"{out}: cannot be written ({problem.strerror or problem}). Choose another --out, with room.")
 
 
 def _table(classes: str | Sequence[str], items: Sequence[Item], out: Path, summary: Summary) -> ClassTable:

@@ -24,6 +24,7 @@ from data.detection.options import AugmentOptions
 from data.detection.transforms import FormatViews, training_transforms
 from data.detection.unpaired import UnpairedImages, refuse_leaks
 from data.detection.views import View, check_views, of_kind
+from data.io.images import read_image
 from data.io.labels import Label, scan, unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
 from utils.errors import UserError
@@ -212,19 +213,6 @@ def runs_of_equal(rows: np.ndarray, most: int) -> list[list[int]]:
     starts = np.flatnonzero((rows[1:] != rows[:-1]).any(1)) + 1
     runs = np.split(np.arange(len(rows)), starts)
     return [run[at : at + most].tolist() for run in runs for at in range(0, len(run), most)]
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Read an image as (H, W, 3) uint8 BGR. Raises UserError when it cannot be decoded."""
-    try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        image = None
-    if image is None:
-        raise UserError(
-            f"{path}: the image could be read when the data were scanned, but not now. Restore it and resume."
-        )
-    return image
 
 
 def build_dataset(

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from data.io.letterbox import Letterbox, to_tensor
 from utils.errors import UserError
+from utils.files import file_digest
 
 Read = Callable[[Path], NDArray[np.uint8]]
-PADDING = 114  # grey of the border, as of every letterbox here
 
 
 class UnpairedImages:
@@ -25,6 +23,7 @@ class UnpairedImages:
     def __init__(self, files: Sequence[Path], imgsz: int, seed: int, read: Read) -> None:
         """imgsz: px, the side that images are fitted into; read: a file to (H, W, 3) BGR."""
         self.files, self.imgsz, self.seed, self.read = list(files), imgsz, seed, read
+        self.letterbox = Letterbox((imgsz, imgsz), rectangular=False)
 
     def chosen(self, epoch: int, index: int) -> Path:
         """The image that goes with item `index` of an epoch."""
@@ -33,24 +32,12 @@ class UnpairedImages:
 
     def __call__(self, epoch: int, index: int) -> Tensor:
         """The same, letterboxed: (3, imgsz, imgsz) uint8, RGB."""
-        fitted = letterboxed(self.read(self.chosen(epoch, index)), self.imgsz)
-        return torch.from_numpy(np.ascontiguousarray(fitted[..., ::-1].transpose(2, 0, 1)))
+        return to_tensor(self.letterbox(self.read(self.chosen(epoch, index))))
 
 
 @lru_cache(maxsize=8)
 def _order(count: int, *entropy: int) -> tuple[int, ...]:
     return tuple(np.random.default_rng(entropy).permutation(count).tolist())
-
-
-def letterboxed(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """An image (H, W, 3) with its longer side scaled to `side` px, in the middle of a grey square of that side."""
-    height, width = image.shape[:2]
-    scale = side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    canvas = np.full((side, side, 3), PADDING, np.uint8)
-    left, top = (side - size[0]) // 2, (side - size[1]) // 2
-    canvas[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    return canvas
 
 
 def refuse_leaks(pool: Iterable[Path], held_out: Iterable[Path], what: str) -> None:
@@ -62,13 +49,9 @@ def refuse_leaks(pool: Iterable[Path], held_out: Iterable[Path], what: str) -> N
         if path.resolve() in tests:
             raise _leak(what, path)
         if path.stat().st_size in sizes:
-            digests = digests if digests is not None else {_digest(test) for test in tests}
-            if _digest(path) in digests:
+            digests = digests if digests is not None else {file_digest(test) for test in tests}
+            if file_digest(path) in digests:
                 raise _leak(what, path)
-
-
-def _digest(path: Path) -> bytes:
-    return sha256(path.read_bytes()).digest()
 
 
 def _leak(what: str, path: Path) -> UserError:

@@ -1,4 +1,4 @@
-"""An image's size, and whether all of it is there, from its header and its last bytes: no decoding, never a write."""
+"""Reading and writing images; and their size, and whether they are whole, from header and last bytes alone."""
 
 from __future__ import annotations
 
@@ -10,21 +10,87 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from utils.errors import UserError
 from utils.progress import progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Pixels = NDArray[np.uint8]  # (H, W, 3)
 
 _FORMATS = {"BMP", "JPEG", "MPO", "PNG", "TIFF", "WEBP"}
 _ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _ORIENTATION = 274  # the EXIF tag; 5 to 8 lie on their side
 _CHUNK = 64  # enough to tell waiting from working
+_KINDS = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "RGBA": "RGBA", "PA": "palette", "CMYK": "CMYK"}
+_QUALITY = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".jpeg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}
 
 
 class Unreadable(Exception):
     """An image that cannot be used; the message is the reason."""
+
+
+def decode(content: bytes) -> Pixels | None:
+    """A file's bytes as an image (H, W, 3) uint8 BGR, turned as its EXIF mark says; None where they are no image."""
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except cv2.error:
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def encode(image: Pixels, suffix: str, quality: int | None = None) -> bytes | None:
+    """An image (H, W, 3) uint8 BGR in the format of a suffix; None where OpenCV cannot. quality: of JPEG and WebP."""
+    settings = [_QUALITY[suffix], quality] if quality is not None and suffix in _QUALITY else []
+    try:
+        done, coded = cv2.imencode(suffix, np.ascontiguousarray(image), settings)
+    except cv2.error:
+        return None
+    return coded.tobytes() if done else None
+
+
+def read_image(path: Path) -> Pixels:
+    """Read an image as (H, W, 3) uint8 BGR. Raises UserError when it cannot be decoded."""
+    try:
+        image = decode(path.read_bytes())
+    except OSError:
+        image = None
+    if image is None:
+        raise UserError(
+            f"{path}: the image could be read when the data were scanned, but not now. Restore it and resume."
+        )
+    return image
+
+
+def read_rgb(path: Path) -> tuple[Pixels, str]:
+    """An image as (H, W, 3) uint8 RGB, and what it was if not 8-bit RGB: "grey", "16 bit", "palette" ...
+
+    Raises Unreadable with the reason.
+    """
+    probe(path)  # OpenCV fills what a truncated file lacks with grey and says nothing
+    try:
+        content = path.read_bytes()
+        with Image.open(path) as image:
+            mode = image.mode
+    except OSError as problem:
+        raise Unreadable(str(problem)) from None
+    pixels = decode(content)
+    if pixels is None:
+        raise Unreadable("cannot be decoded")
+    deep = mode.startswith("I") or (content[:4] == b"\x89PNG" and content[24] == 16)
+    return np.ascontiguousarray(pixels[..., ::-1]), "16 bit" if deep else _KINDS.get(mode, "")
+
+
+def write_image(path: Path, image: Pixels, quality: int = 95) -> None:
+    """Write an RGB image (H, W, 3) as JPEG. Raises OSError where OpenCV cannot."""
+    coded = encode(image[..., ::-1], path.suffix, quality)
+    if coded is None:
+        raise OSError(f"{path} could not be written")
+    path.write_bytes(coded)
 
 
 def probe(path: Path) -> tuple[int, int]:

@@ -69,15 +69,6 @@ def label_hash(labels: Sequence[Label]) -> str:
     return digest.hexdigest()
 
 
-def file_hash(path: Path) -> str:
-    """sha256 of a file's bytes."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 class TeacherCache:
     """A finished cache: `rows(ids)` gives embeddings, `text` (C, D) float32 and `meta` the rest.
 

@@ -21,16 +21,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data.io.images import read_rgb, write_image
 from data.io.video import finalize_video
 from data.synthetic.registry import DARK, LOWRES, SYNTHETIC, Image, SyntheticSet, find_synthetic
 from data.synthetic.render.lighting import night, night_exposure, night_light
 from data.synthetic.street.scene import draw, make_street
 from utils.errors import UserError
+from utils.files import cores, hidden_folder
 from utils.progress import progress as shown
 
 VERSION = 1  # counts up when the same seed begins to give other bytes
 MARKER = "world.json"  # written last: a folder that holds it is whole
-QUALITY = 95  # of the JPEG images
 _MANY = 200_000  # scenes per split can have at most: the seeds of splits lie this far apart
 
 
@@ -71,17 +72,10 @@ def make_synthetic(
         raise UserError(
             f"{root}: is there already and is no synthetic data set. Choose another folder, or move it away."
         )
-    partial = root.with_name(f".{root.name}.{uuid.uuid4().hex[:8]}.partial")
     _sweep(root)
-    try:
+    with hidden_folder(root) as partial:
         _build(partial, synthetic, plan, workers, progress)
-        _settle(partial, root)
-    except OSError as problem:
-        raise UserError(
-            f"{root}: cannot be written ({problem.strerror or problem}). Choose a writable place."
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        _commit(partial, root)
 
 
 def _sweep(root: Path) -> None:
@@ -154,7 +148,7 @@ def _build(folder: Path, synthetic: SyntheticSet, plan: Mapping[str, Any], worke
     (folder / MARKER).write_text(json.dumps(plan, indent=1) + "\n")
 
 
-def _settle(partial: Path, root: Path) -> None:
+def _commit(partial: Path, root: Path) -> None:
     """Put the finished folder in place; if another process was faster, its synthetic data set (the same bytes) stays."""
     if root.is_dir() and not any(root.iterdir()):
         root.rmdir()
@@ -171,7 +165,7 @@ def _in_processes(work: Any, tasks: Sequence[Any], workers: int | None) -> Itera
     Fresh ones, as a fork of a process that holds torch's threads may hang. Where no process can start (a script
     without a main guard), the work is done here.
     """
-    workers = min(workers or _cores(), len(tasks))
+    workers = min(workers or cores(), len(tasks))
     done = 0
     if workers > 1:
         try:
@@ -184,10 +178,6 @@ def _in_processes(work: Any, tasks: Sequence[Any], workers: int | None) -> Itera
             pass
     for task in tasks[done:]:
         yield from work(task)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _draw_scenes(task: tuple[Path, Sequence[_Job]]) -> list[str]:
@@ -219,20 +209,6 @@ def _label_text(labels: NDArray[np.float32]) -> str:
     return "".join(f"{int(row[0])} " + " ".join(f"{v:.6f}" for v in row[1:]) + "\n" for row in labels)
 
 
-def write_image(path: Path, image: Image, quality: int = QUALITY) -> None:
-    """Write an RGB image (H, W, 3); raises OSError where OpenCV cannot."""
-    if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]):
-        raise OSError(f"{path} could not be written")
-
-
-def _read_image(path: Path) -> Image:
-    """Read an RGB image (H, W, 3)."""
-    found = cv2.imread(str(path))
-    if found is None:
-        raise OSError(f"{path} cannot be read")
-    return np.ascontiguousarray(found[..., ::-1]).astype(np.uint8, copy=False)
-
-
 def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
     """Fill the folders of look DARK from the day images of the same scenes."""
     pairs = _pairs(jobs, DARK)
@@ -244,7 +220,7 @@ def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
 
     batches = [pairs[i : i + 16] for i in range(0, len(pairs), 16)]
     for batch in shown(batches, len(batches), "darkening the day images") if progress else batches:
-        images = np.stack([_read_image(folder / "images" / light / f"{job.stem}.jpg") for job, _, light in batch])
+        images = np.stack([read_rgb(folder / "images" / light / f"{job.stem}.jpg")[0] for job, _, light in batch])
         dark, _ = low_light_bytes(torch.from_numpy(images), [job.seed for job, _, _ in batch])
         for (job, name, _), image in zip(batch, dark.numpy(), strict=True):
             write_image(folder / "images" / name / f"{job.stem}.jpg", image)
@@ -260,7 +236,7 @@ def _lower(folder: Path, jobs: Sequence[_Job], seed: int, progress: bool) -> Non
     recipe = find_recipe("coco-d")
     for job, low, light in shown(pairs, len(pairs), "degrading the day images") if progress else pairs:
         name = f"{job.stem}.jpg"
-        image = recipe(_read_image(folder / "images" / light / name), image_seed(name, seed)).pixels
+        image = recipe(read_rgb(folder / "images" / light / name)[0], image_seed(name, seed)).pixels
         write_image(folder / "images" / low / name, image)
 
 

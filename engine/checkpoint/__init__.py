@@ -23,7 +23,7 @@ from engine.checkpoint.weights import Weights, load_weights
 from models.detector import build
 from models.parse import stock_rows
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, plain
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
@@ -229,17 +229,6 @@ def stock(detector: DetectionModel) -> DetectionModel:
     twin.args = {**DEFAULT_CFG_DICT, **{key: plain(value) for key, value in args.items() if key in DEFAULT_CFG_DICT}}
     twin.args |= {"task": "detect", "mode": "train"}
     return twin
-
-
-def plain(value: Any) -> Any:
-    """Text, numbers, lists and mappings, whatever it was: what any reader can unpickle or parse."""
-    if isinstance(value, dict):
-        return {key if isinstance(key, int) else str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(entry) for entry in value]
-    if hasattr(value, "tolist"):  # tensors and numpy's numbers
-        return value.tolist()
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 def _stamp() -> dict[str, str]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engine.checkpoint.safe_pickle import ZIP_MAGIC, Inert, read
 from utils.errors import UserError, nearest
+from utils.files import plain
 
 LOGGER = logging.getLogger("hardsight")
 PLACES = ("ema", "model", "state_dict", "model_state_dict")  # where checkpoints keep their network, the best first
@@ -116,7 +117,7 @@ def _find_weights(content: Any) -> Weights:
     network = next((holder[key] for key in PLACES if _is_network(holder.get(key))), content)
     attributes = _attributes(network)
     names, yaml = (attributes.get(key, holder.get(key)) for key in ("names", "yaml"))
-    meta = {str(key): _plain(value) for key, value in holder.items() if key not in PLACES and _is_plain(value)}
+    meta = {str(key): plain(value) for key, value in holder.items() if key not in PLACES and _is_plain(value)}
     return Weights(_state(network), _names(names), _mapping(yaml), _source(network), meta)
 
 
@@ -170,13 +171,6 @@ def _is_plain(value: Any) -> bool:
     return value is None or type(value) in (str, int, float, bool)
 
 
-def _plain(value: Any) -> Any:
-    """The same with ordinary dicts and lists."""
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-
 def _names(found: Any) -> dict[int, str] | None:
     """Class names as a mapping from 0..n-1, from the list or mapping that checkpoints hold."""
     if isinstance(found, list | tuple):
@@ -188,4 +182,4 @@ def _names(found: Any) -> dict[int, str] | None:
 
 def _mapping(found: Any) -> dict[str, Any] | None:
     """A network description, if it is one and holds nothing but plain values."""
-    return _plain(found) if isinstance(found, Mapping) and "backbone" in found and _is_plain(found) else None
+    return plain(found) if isinstance(found, Mapping) and "backbone" in found and _is_plain(found) else None

@@ -23,7 +23,7 @@ from engine.results import ClassificationStats, DetectionStats, ImageStats, Repo
 from engine.tasks import entry
 from engine.training.resume import can_resume, forget_resume
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, plain
 from utils.resource_errors import shortage
 
 RUNTIME_OPTIONS = ("device", "workers", "cache", "plots", "save_period", "save_steps")  # change no result
@@ -49,10 +49,6 @@ class RunSpec:
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as plain values, in one order."""
-
-    def plain(value: Any) -> Any:
-        return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
-
     return {key: plain(value) for key, value in sorted(options.items())}
 
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from data.io.images import encode
 from engine.darkening.translator import save_generator, translate_image
 from engine.enhancement.train import ResizedImages
 from engine.options.prepare import TrainDarkenerOptions
@@ -20,7 +20,7 @@ from engine.training.distributed import pick_device
 from engine.training.resume import load_resume, save_resume
 from models.cut import MULTIPLE, Discriminator, Generator, PatchSampler, discriminator_loss, generator_terms
 from utils.errors import UserError
-from utils.files import atomic_write, list_images
+from utils.files import atomic_write, free_file, list_images
 from utils.options import schema_fields
 from utils.progress import progress
 
@@ -240,9 +240,9 @@ def sample_sheet(generator: Generator, day: ResizedImages) -> bytes:
     lights = [(day.batch([place])[0].permute(1, 2, 0) * 255).round().byte().numpy() for place in places]
     device = next(generator.parameters()).device
     rows = [np.hstack([light, translate_image(generator, light, device)]) for light in lights]
-    fine, coded = cv2.imencode(".png", np.ascontiguousarray(np.vstack(rows)[..., ::-1]))
-    assert fine  # PNG is always there
-    return coded.tobytes()
+    coded = encode(np.vstack(rows)[..., ::-1], ".png")
+    assert coded is not None  # PNG is always there
+    return coded
 
 
 def _begun(options: TrainDarkenerOptions) -> tuple[TrainDarkenerOptions, dict[str, Any]]:
@@ -279,21 +279,11 @@ def _images(options: TrainDarkenerOptions) -> tuple[ResizedImages, ResizedImages
             f"--imgsz {options.imgsz}: expected a multiple of {MULTIPLE}, and no more than --load {options.load}."
         )
     if options.resume is None:
-        _free(options.out)
+        folder = options.out.with_suffix("")
+        free_file(options.out, ".safetensors", folder, remedy=f"resume it: --resume {folder}")
     files = [list_images(folder) for folder in (options.day, options.night)]
     day, night = (_readable(part, options.load) for part in files)
     return day, night
-
-
-def _free(out: Path) -> None:
-    """Raises UserError unless a new .safetensors file, and a folder of its name, can be made there."""
-    if out.suffix != ".safetensors":
-        raise UserError(f"--out {out}: expected the name of a file that ends in .safetensors.")
-    taken = next((place for place in (out, out.with_suffix("")) if place.exists()), None)
-    if taken is not None:
-        raise UserError(
-            f"--out {out}: {taken} is there already. Choose another name, or resume it: --resume {out.with_suffix('')}."
-        )
 
 
 def _readable(files: list[Path], side: int) -> ResizedImages:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from data.degrade import low_light_bytes, to_bytes
 from engine.checkpoint.state_dict import as_safetensors, take_over
 from engine.checkpoint.weights import load_weights
 from models.cut import Generator, translate
-from utils.files import atomic_write
+from utils.files import atomic_write, file_digest
 
 Images = NDArray[np.uint8]  # (B, H, W, 3), RGB
 
@@ -49,7 +48,7 @@ def physical_model(severity: float | None, device: torch.device) -> DayToNight:
 def cut_model(path: Path, most: float, device: torch.device) -> DayToNight:
     """CUT's generator of a file. most: px. Raises UserError as `load_generator` does."""
     generator = load_generator(path).to(device).eval().requires_grad_(False)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = file_digest(path)
 
     def work(images: Images, seeds: Sequence[int]) -> tuple[Images, list[dict[str, Any]]]:
         dark = np.stack(

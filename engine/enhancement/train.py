@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.io.images import Unreadable
+from data.io.images import Unreadable, read_rgb
 from engine.enhancement.enhancer import load_zero_dce, save_zero_dce
 from engine.options.prepare import TrainEnhancerOptions
-from engine.preparation.copies import read_image
 from engine.training.distributed import pick_device
 from models.zero_dce import ZeroDCE, zero_reference_terms
 from utils.errors import UserError
-from utils.files import list_images
+from utils.files import free_file, list_images
 from utils.progress import progress
 
 DECAY, CLIP = 1e-4, 0.1  # weight decay, and the largest norm of a step's gradient, as published
@@ -61,7 +60,7 @@ class ResizedImages:
 
     def _read(self, file: Path) -> Tensor:
         """(3, side, side) uint8 RGB."""
-        image, _ = read_image(file)
+        image, _ = read_rgb(file)
         shrinks = min(image.shape[:2]) >= self.side
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         square = cv2.resize(image, (self.side, self.side), interpolation=method)
@@ -83,7 +82,7 @@ def train_enhancer(options: TrainEnhancerOptions) -> TrainedEnhancer:
     """
     if options.source is None:
         raise UserError("prepare.py train-enhancer: expected a folder of dark images, --source DIR.")
-    _free(options.out)
+    free_file(options.out, ".safetensors")
     device = pick_device(options.device)
     network = _network(options).to(device)
     images = ResizedImages(list_images(options.source), options.imgsz)
@@ -104,14 +103,6 @@ def train_enhancer(options: TrainEnhancerOptions) -> TrainedEnhancer:
         print(_line(epoch, options.epochs, terms), flush=True)
     _report(result, len(images))
     return result
-
-
-def _free(out: Path) -> None:
-    """Raises UserError unless a new .safetensors file can be written there."""
-    if out.suffix != ".safetensors":
-        raise UserError(f"--out {out}: expected the name of a file that ends in .safetensors.")
-    if out.exists():
-        raise UserError(f"--out {out}: is there already. Choose another name, or move it away.")
 
 
 def _network(options: TrainEnhancerOptions) -> ZeroDCE:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from data.detection.dataset import read_image
+from data.io.images import read_image
 from data.io.labels import Label
 from engine.evaluation.predictions import Network, Seen, Settings
 from engine.training.dataloader import workers_that_fit

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data.detection.dataset import read_image
+from data.io.images import read_image
 from engine.evaluation.class_frequency import LongTail
 from engine.evaluation.evaluator import label_areas
 from engine.results import ImageResult

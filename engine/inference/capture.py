@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import cv2
 import numpy as np
 
+from data.io.images import decode
 from engine.inference.sources import Source
 
 PATIENCE = 10.0  # seconds that an address may take to answer
@@ -129,10 +130,7 @@ def _request(address: str) -> urllib.request.Request:
 def read_image(item: Source) -> Iterator[Frame]:
     """The one frame of an image. Raises SourceLost where it is missing, cut off or no image."""
     data = fetch(item)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error:
-        image = None
+    image = decode(data) if data else None
     if image is None:
         raise SourceLost("is not an image that can be read: damaged, cut off, or of another format than its name says")
     yield Frame(item, image)

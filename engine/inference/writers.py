@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import cv2
 import numpy as np
 
+from data.io.images import encode
 from engine.inference.capture import Frame
 from engine.inference.video_writer import VideoWriter
 from utils.draw import draw_boxes
@@ -175,13 +174,11 @@ def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
 
 def write_image(path: Path, image: np.ndarray) -> None:
     """Write an image (H, W, 3) uint8, blue-green-red, whole or not at all, in the format of the path's suffix."""
-    done = False
-    with suppress(cv2.error):
-        done, data = cv2.imencode(path.suffix, image)
-    if not done:
+    coded = encode(image, path.suffix)
+    if coded is None:
         size = f"{image.shape[1]} x {image.shape[0]}"
         raise UserError(f"{path}: an image of {size} pixels does not fit into this format. Try --nosave.")
-    atomic_write(path, data.tobytes())
+    atomic_write(path, coded)
 
 
 def _open_table(path: Path) -> TextIO:

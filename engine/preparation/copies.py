@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from typing import Any, NamedTuple
 
 from data.degradations.camera import JPEG_SIDE
-from data.io.images import Unreadable, probe
+from data.io.images import Pixels, Unreadable, encode
 from data.io.labels import label_path
 from data.io.manifest import MANIFEST, SOURCE, Manifest
 from utils.errors import UserError
 from utils.files import atomic_write, list_images
+from utils.progress import progress
 
-_KINDS = {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "RGBA": "RGBA", "PA": "palette", "CMYK": "CMYK"}
 _SIDES = {".jpg": JPEG_SIDE, ".jpeg": JPEG_SIDE, ".webp": 16_383, ".png": 1_000_000}  # px that a format can hold
 
 
-@dataclass
-class Copied:
-    """What was done: images written now, done before, and left out with the reason.
+class Outcome(NamedTuple):
+    """One image: the manifest's row of its copy, or the reason why it was skipped; and what it was if not 8-bit RGB."""
 
-    kinds: how many images were not RGB of 8 bits, by what they were.
+    path: Path
+    row: Mapping[str, Any] | str
+    kind: str = ""
+
+
+Outcomes = Generator[Outcome, None, None]
+
+
+@dataclass
+class CopyResult:
+    """Images written now, written before, and skipped with the reason; and the manifest's rows of all copies.
+
+    kinds: how many images were not 8-bit RGB, by what they were.
     """
 
     out: Path
@@ -37,28 +44,69 @@ class Copied:
     before: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
+    rows: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def headlines(self, done: str) -> list[str]:
         """A line of what was done, such as "brightened by gamma", and one of the kinds that there are."""
         before = f", {self.before} were done before" if self.before else ""
-        left_out = f"{len(self.skipped)} left out; see {MANIFEST}."
-        lines = [f"{self.out}: {self.written} images {done}{before}, {left_out}"]
+        lines = [f"{self.out}: {self.written} images {done}{before}, {len(self.skipped)} skipped; see {MANIFEST}."]
         if self.kinds:
             kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
-            lines.append(f"  read as RGB of 8 bits: {kinds}")
+            lines.append(f"  converted to 8-bit RGB: {kinds}")
         return lines
 
     def print_skipped(self) -> None:
-        """A line for each image left out."""
+        """A line for each skipped image."""
         for path, reason in self.skipped:
-            print(f"  left out {path}: {reason}")
+            print(f"  skipped {path}: {reason}")
+
+
+def copy_images(
+    source: Path,
+    out: Path,
+    note: str,
+    recipe: Mapping[str, Any],
+    images: Mapping[str, Path],
+    work: Callable[[Mapping[str, Path]], Outcomes],
+    doing: str,
+    labels: bool = True,
+) -> CopyResult:
+    """Copy images from `source` to `out`, skipping what an earlier run finished; the manifest's row comes last.
+
+    note: file that keeps the recipe. images: name of the copy -> its image. work: writes the copies (and labels) of
+    those that are left. Raises UserError as `begin` does, and saying how far it came where a copy cannot be written.
+    """
+    manifest = begin(source, out, note, recipe, images, labels)
+    todo = {name: path for name, path in images.items() if name not in manifest.rows}
+    result = CopyResult(out, before=len(images) - len(todo), rows=manifest.rows)
+    try:
+        with closing(work(todo)) as outcomes:
+            for outcome in progress(outcomes, len(todo), doing):
+                if isinstance(outcome.row, str):
+                    result.skipped.append((outcome.path, outcome.row))
+                    continue
+                manifest.add(outcome.row)
+                result.written += 1
+                result.kinds.update([outcome.kind] if outcome.kind else ())
+    except (OSError, UserError) as problem:
+        raise interrupted(problem, len(manifest.rows), len(images)) from None
+    return result
+
+
+def write_copy(image: Pixels, path: Path, target: Path, quality: int, labels: bool) -> None:
+    """Write the copy (H, W, 3) RGB of the image `path`, after its label. Raises as `encode_as` does."""
+    coded = encode_as(target, image, quality)
+    label = label_path(path)
+    if labels and label.is_file():
+        atomic_write(label_path(target), label.read_bytes())
+    atomic_write(target, coded)
 
 
 def interrupted(problem: Exception, done: int, total: int) -> UserError:
-    """What to raise when a disk is full, or a format cannot be written: how far it came, and how to go on."""
+    """What to raise when a disk is full, or a format cannot be written: how far it came, and how to resume."""
     reason = str(problem) if isinstance(problem, UserError) else f"{problem.args[-1]}."
     return UserError(
-        f"{reason} {done} of {total} images are done; once that is put right, the same command goes on from there."
+        f"{reason} {done} of {total} images are done; once that is fixed, the same command resumes from there."
     )
 
 
@@ -121,27 +169,7 @@ def begin(
     return Manifest(out, note, {**recipe, SOURCE: str(home_of(source).resolve())}, images)
 
 
-def read_image(path: Path) -> tuple[NDArray[np.uint8], str]:
-    """An image as 8-bit RGB, turned as its EXIF mark says, and what it was if not that: "grey", "16 bit", "palette" ...
-
-    Raises Unreadable with the reason.
-    """
-    probe(path)  # OpenCV fills what a truncated file lacks with grey and says nothing
-    try:
-        content = path.read_bytes()
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        with Image.open(path) as image:
-            mode = image.mode
-    except (OSError, cv2.error) as problem:
-        raise Unreadable(str(problem)) from None
-    if pixels is None:
-        raise Unreadable("cannot be decoded")
-    deep = mode.startswith("I") or (content[:4] == b"\x89PNG" and content[24] == 16)
-    kind = "16 bit" if deep else _KINDS.get(mode, "")
-    return np.ascontiguousarray(pixels[..., ::-1]).astype(np.uint8, copy=False), kind
-
-
-def encode_as(target: Path, image: NDArray[np.uint8], quality: int) -> bytes:
+def encode_as(target: Path, image: Pixels, quality: int) -> bytes:
     """An image (H, W, 3) uint8 RGB as the bytes of a file named like `target`. quality: of JPEG and WebP.
 
     Raises Unreadable for an image that is too large for its format, UserError for one that OpenCV cannot write here.
@@ -152,16 +180,7 @@ def encode_as(target: Path, image: NDArray[np.uint8], quality: int) -> bytes:
         raise Unreadable(
             f"its copy of {width} x {height} px does not fit a {suffix} file, which holds {most} px per side"
         )
-    flag = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".jpeg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}
-    settings = [flag[suffix], quality] if suffix in flag else []
-    fine, coded = cv2.imencode(suffix, np.ascontiguousarray(image[..., ::-1]), settings)
-    if not fine:
+    coded = encode(image[..., ::-1], suffix, quality)
+    if coded is None:
         raise UserError(f"{target}: OpenCV cannot write {suffix} files here. Convert the source to .png or .jpg first.")
-    return coded.tobytes()
-
-
-def copy_label(image: Path, target: Path) -> None:
-    """Give the copy `target` the label of `image`, where it has one."""
-    label = label_path(image)
-    if label.is_file():
-        atomic_write(label_path(target), label.read_bytes())
+    return coded

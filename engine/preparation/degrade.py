@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,34 +17,27 @@ import torch
 
 from data.convert.coco_rescale import CocoSet, Made
 from data.degradations.recipes import Recipe, find_recipe, image_seed
-from data.io.images import Unreadable
+from data.io.images import Unreadable, read_rgb
 from data.io.labels import label_path, read_label
-from data.io.manifest import MANIFEST, Manifest
+from data.io.manifest import MANIFEST
 from engine.options.prepare import DegradeOptions
 from engine.preparation.copies import (
-    Copied,
-    begin,
+    CopyResult,
+    Outcome,
+    Outcomes,
+    copy_images,
     encode_as,
     home_of,
     interrupted,
     names_below,
-    read_image,
     two_folders,
 )
 from utils.errors import UserError
-from utils.files import atomic_write, load_yaml
-from utils.progress import progress
+from utils.files import atomic_write, cores, load_yaml
 
 NOTE = "degrade.yaml"
 VERSION = 1  # counts up when the same seed begins to give other bytes
 LISTED = 10  # images of each kind that the last lines name; the manifest has all
-
-
-@dataclass
-class Degraded(Copied):
-    """What was done, and the manifest's rows of all images."""
-
-    rows: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,26 +62,28 @@ class _Job:
         return found.read_bytes() if found.is_file() else None
 
 
-def degrade(options: DegradeOptions) -> Degraded:
+def degrade(options: DegradeOptions) -> CopyResult:
     """Write a degraded copy of every image of --source to --out, with its labels; what is there is not done again.
 
     Label rows are fractions and copied as they are; a COCO json is scaled. An image whose file changed since is done
-    again. Unreadable images are left out and listed. Raises UserError for folders that are missing, nested, of another
+    again. Unreadable images are skipped and listed. Raises UserError for folders that are missing, nested, of another
     source or hold something else, an unknown recipe or severity, names
     that would collide, and a full disk, saying how far it came.
     """
     recipe = find_recipe(options.recipe)
     recipe.check(options.severity)
     source, out = two_folders("degrade", options.source, options.out, f"-{options.recipe}".replace(":", "-"))
-    jobs = _jobs(source, options)
-    manifest = begin(source, out, NOTE, _deciding(options), {job.file: job.path for job in jobs})
-    todo = [job for job in jobs if job.file not in manifest.rows]
-    result = Degraded(out, before=len(jobs) - len(todo), rows=manifest.rows)
+    jobs = {job.file: job for job in _jobs(source, options)}
+    images = {file: job.path for file, job in jobs.items()}
+
+    def work(todo: Mapping[str, Path]) -> Outcomes:
+        return _in_threads([jobs[file] for file in todo], options, recipe)
+
+    result = copy_images(source, out, NOTE, _recipe(options), images, work, "degrading")
     try:
-        _run(todo, options, recipe, manifest, result)
-        note = _finish(source, jobs, options, result)
+        note = _finish(source, list(jobs.values()), options, result)
     except (OSError, UserError) as problem:
-        raise interrupted(problem, len(manifest.rows), len(jobs)) from None
+        raise interrupted(problem, len(result.rows), len(jobs)) from None
     _report(result, note)
     return result
 
@@ -112,33 +107,24 @@ def _jobs(source: Path, options: DegradeOptions) -> list[_Job]:
     return sorted(jobs, key=lambda job: job.file)
 
 
-def _deciding(options: DegradeOptions) -> dict[str, Any]:
-    """The options that decide the bytes: a half-done folder must share them to be gone on with."""
+def _recipe(options: DegradeOptions) -> dict[str, Any]:
+    """The options that decide the bytes: an unfinished folder must share them to be resumed."""
     kept = {key: getattr(options, key) for key in ("recipe", "seed", "severity", "format")}
     kept["annotations"] = options.annotations.name if options.annotations else None
     kept["quality"] = options.quality if options.format == "jpg" else None
     return {"made by": "prepare.py degrade", "version": VERSION, **kept}
 
 
-def _run(todo: list[_Job], options: DegradeOptions, recipe: Recipe, manifest: Manifest, result: Degraded) -> None:
-    """Degrade and write; the manifest's line comes last: only what is listed is surely done."""
+def _in_threads(todo: Sequence[_Job], options: DegradeOptions, recipe: Recipe) -> Outcomes:
+    """Degrade and write, one image per thread."""
     work = partial(_degrade_one, options=options, recipe=recipe)
     threads = torch.get_num_threads()
-    with ThreadPoolExecutor(options.workers or _cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(options.workers or cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            for job, done in zip(todo, progress(pool.map(work, todo), len(todo), "degrading"), strict=True):
-                if isinstance(done, str):
-                    result.skipped.append((job.path, done))
-                else:
-                    manifest.add(done)
-                    result.written += 1
+            yield from (Outcome(job.path, row) for job, row in zip(todo, pool.map(work, todo), strict=True))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             torch.set_num_threads(threads)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _degrade_one(job: _Job, options: DegradeOptions, recipe: Recipe) -> dict[str, Any] | str:
@@ -146,14 +132,14 @@ def _degrade_one(job: _Job, options: DegradeOptions, recipe: Recipe) -> dict[str
     seed = image_seed(job.name, options.seed)
     target = options.out / job.file if options.out else Path(job.file)
     try:
-        image, kind = read_image(job.path)
+        image, kind = read_rgb(job.path)
         before = image.shape[:2]
         label = job.label((before[0], before[1]))
-        spoilt = recipe(image, seed, options.severity)
-        coded = encode_as(target, spoilt.pixels, options.quality)
+        degraded = recipe(image, seed, options.severity)
+        coded = encode_as(target, degraded.pixels, options.quality)
     except Unreadable as problem:
         return str(problem)
-    after = spoilt.pixels.shape[:2]
+    after = degraded.pixels.shape[:2]
     if label is not None:
         atomic_write(label_path(target), label)
     atomic_write(target, coded)
@@ -161,7 +147,7 @@ def _degrade_one(job: _Job, options: DegradeOptions, recipe: Recipe) -> dict[str
         "file": job.file, "source": job.name, "seed": seed,
         "from_height": before[0], "from_width": before[1], "height": after[0], "width": after[1],
         "kind": kind, "boxes_under_1_px": 0 if label is None else _vanished(label_path(target), after),
-        "remarks": "; ".join(spoilt.remarks), **spoilt.parameters,
+        "remarks": "; ".join(degraded.remarks), **degraded.parameters,
     }  # fmt: skip
 
 
@@ -174,7 +160,7 @@ def _vanished(label: Path, shape: tuple[int, ...]) -> int | str:
     return int((boxes < 1).any(1).sum())
 
 
-def _finish(source: Path, jobs: Sequence[_Job], options: DegradeOptions, result: Degraded) -> str:
+def _finish(source: Path, jobs: Sequence[_Job], options: DegradeOptions, result: CopyResult) -> str:
     """The scaled json, or the set's data.yaml. Returns what there is to say of it, if anything."""
     coco = jobs[0].coco
     if coco is None or options.annotations is None:
@@ -230,13 +216,13 @@ def _below(folder: Path, name: str) -> bool:
     return not Path(name).is_absolute() and Path(os.path.abspath(folder / name)).is_relative_to(os.path.abspath(folder))
 
 
-def _report(result: Degraded, note: str) -> None:
+def _report(result: CopyResult, note: str) -> None:
     """What was done, what was not RGB of 8 bits, and what is odd about single images."""
     result.kinds = Counter(row["kind"] for row in result.rows.values() if row["kind"])
     print("\n".join(result.headlines("degraded")))
     if note:
         print(f"  {note}")
-    _list("left out", [f"{path}: {reason}" for path, reason in result.skipped], everything=True)
+    _list("skipped", [f"{path}: {reason}" for path, reason in result.skipped], everything=True)
     _list("kept, though small", [f"{file}: {row['remarks']}" for file, row in result.rows.items() if row["remarks"]])
     odd = {file: row["boxes_under_1_px"] for file, row in result.rows.items() if row["boxes_under_1_px"] != "0"}
     _list("kept, though boxes are under 1 px", [f"{file}: {count}" for file, count in odd.items()])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from engine.options.prepare_favour import FavourOptions
 from engine.options.val import ValOptions
 from engine.results import ImageResult
 from utils.errors import UserError
-from utils.files import list_images
+from utils.files import atomic_folder, free_folder, list_images
 from utils.metrics.streaming_ap import ProtocolMeter
 from utils.tables import save_csv
 
@@ -58,7 +57,7 @@ def favour(options: FavourOptions) -> Favoured:
     if options.weights is None or not options.data or options.out is None:
         raise UserError("prepare.py favour: expected --weights CHECKPOINT, --data YAML and --out DIR.")
     config = _data_of(options)
-    out = _free(options.out, config)
+    out = free_folder(options.out, *(place for places in config.splits.values() for place in places))
     judged = _judge(options, config)
     kept = tuple(one for one in judged if one.ap >= options.min_ap - TOLERANCE)  # nan is not
     if not kept:
@@ -98,17 +97,6 @@ def _data_of(options: FavourOptions) -> DataConfig:
     return config
 
 
-def _free(out: Path, config: DataConfig) -> Path:
-    """--out as an absolute path. Raises UserError where something is there, or where it lies among the images."""
-    folder = out.absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"--out {out}: is there already. Remove it to choose again, or name another folder.")
-    for place in (place for places in config.splits.values() for place in places):
-        if place.is_dir() and place.resolve() in folder.resolve().parents:
-            raise UserError(f"--out {out}: lies in {place}, among the images. Choose a folder elsewhere.")
-    return folder
-
-
 def _judge(options: FavourOptions, config: DataConfig) -> tuple[Judged, ...]:
     """Every readable image with its AP, by name."""
     chosen = ValOptions(
@@ -143,21 +131,15 @@ def _none_kept(options: FavourOptions, judged: Sequence[Judged]) -> str:
 
 
 def _write(out: Path, judged: Sequence[Judged], kept: Sequence[Judged]) -> None:
-    """Fill a hidden folder beside `out`, and rename it."""
-    work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
+    """The table and the images, all or nothing."""
     good = set(kept)
     rows = [{"file": one.name, "AP": "" if math.isnan(one.ap) else one.ap, "kept": int(one in good)} for one in judged]
-    try:
+    with atomic_folder(out) as work:
         save_csv(work / TABLE, rows)
         for one in kept:
             target = work / one.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(one.file, target)
-        work.rename(out)
-    except OSError as problem:
-        raise UserError(f"{out}: cannot be written ({problem.strerror}). Choose a writable place with room.") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _report(result: Favoured, options: FavourOptions) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +20,7 @@ from data.io.labels import Label, label_path, match_pairs, scan
 from data.io.pairs import check_pair_sizes
 from engine.options.prepare import SliceOptions
 from utils.errors import UserError
-from utils.files import list_images, save_yaml
+from utils.files import atomic_folder, free_folder, list_images, save_yaml
 from utils.tiles import tile_windows
 
 THINNED = {"train": 0.1, "extra": 0.1}  # split -> share of its tiles without an object that is kept by default
@@ -75,20 +74,14 @@ def slice_set(options: SliceOptions) -> list[Sliced]:
 
     Raises UserError for missing or unreadable data, an --out that is taken or lies among the images.
     """
-    config, out = _data_of(options), _free(options.out)
-    _check_apart(out, config)
-    work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}"
-    try:
+    config = _data_of(options)
+    out = free_folder(options.out or Path(), *(place for places in config.splits.values() for place in places))
+    with atomic_folder(out) as work:
         results = [_slice_split(config, split, work, options) for split in config.splits if split != "pair"]
         if config.names:
             save_yaml(work / "data.yaml", _yaml_content(config))
             if config.federated:
                 print(f"note: {config.federated.name} is of whole images; on tiles every class counts as looked for")
-        work.rename(out)
-    except OSError as problem:
-        raise UserError(f"{out}: cannot be written ({problem.strerror}). Choose a writable place with room.") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     _report(results, out, bool(config.names))
     return results
 
@@ -106,23 +99,6 @@ def _data_of(options: SliceOptions) -> DataConfig:
     if config.task != "detect":
         raise UserError(f"--data {options.data}: is for {config.task}; only sets with boxes can be cut.")
     return config
-
-
-def _free(out: Path | None) -> Path:
-    """--out as an absolute path. Raises UserError where something is there."""
-    folder = Path(out or "").absolute()
-    if folder.is_dir() and not any(folder.iterdir()):
-        return folder
-    if folder.exists():
-        raise UserError(f"--out {out}: is there already. Remove it to cut again, or choose another folder.")
-    return folder
-
-
-def _check_apart(out: Path, config: DataConfig) -> None:
-    """Raise UserError where the tiles would land among the images and be cut with them the next time."""
-    for place in (place for places in config.splits.values() for place in places):
-        if place.is_dir() and out.resolve().is_relative_to(place.resolve()):
-            raise UserError(f"--out {out}: lies in {place}, among the images. Choose a folder elsewhere.")
 
 
 def _yaml_content(config: DataConfig) -> dict[str, Any]:

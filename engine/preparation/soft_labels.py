@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from data.config import DataConfig, load_data
-from data.detection.dataset import read_image
+from data.io.images import read_image
 from data.io.labels import Label, scan
-from data.soft_labels.cache import CacheWriter, Meta, TeacherCache, file_hash, label_hash
+from data.io.letterbox import to_tensor
+from data.soft_labels.cache import CacheWriter, Meta, TeacherCache, label_hash
 from data.soft_labels.prompts import prompt_hash, prompts
 from data.synthetic.generate import make_synthetic
 from engine.clip.load import DEMO, Clip, load_clip, open_clip_package
@@ -27,7 +28,7 @@ from engine.training.dataloader import workers_that_fit
 from engine.training.distributed import pick_device
 from models.clip_features import crop_embeddings, crops, fitted, is_cnn, roi_embeddings, text_embedding
 from utils.errors import UserError
-from utils.files import list_images
+from utils.files import file_digest, list_images
 from utils.progress import progress
 
 SOME = 4096  # objects that are compared with all class names at once
@@ -106,7 +107,7 @@ def _meta(
         labels="+".join(label_hash(part) for part in parts),
         prompts=prompt_hash(names, spaces=options.spaces),
         model=options.model,
-        checkpoint=file_hash(Path(options.checkpoint or "")),
+        checkpoint=file_digest(Path(options.checkpoint or "")),
         mode=mode,
         short=options.short if mode == "roi" else 0,
         spaces=options.spaces,
@@ -140,8 +141,7 @@ class LookedAt(Dataset[Look]):
         """roi: (1, 3, h, w) and boxes (n, 4) px in it; crop: (n, 3, size, size) and no boxes."""
         place = self.places[index]
         label = self.labels[place]
-        pixels = np.ascontiguousarray(read_image(label.image)[..., ::-1].transpose(2, 0, 1))
-        image = torch.from_numpy(pixels).float() / 255  # (3, H, W) RGB
+        image = to_tensor(read_image(label.image)).float() / 255  # (3, H, W) RGB
         if self.mode == "crop":
             return place, crops(image, corners(label.boxes, image.shape[1:]), self.size), torch.zeros(0, 4)
         fit, size = fitted(image, self.size)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.detection.dataset import read_image
+from data.io.images import read_image
+from data.io.letterbox import Letterbox, to_tensor
 from engine.evaluation.writers import magnified, sure_boxes
-from engine.inference.predictor import Letterbox
 from engine.inference.sliced import SlicedPredictor
 from engine.results import ImageResult
 from models.crux import CruxSplit, find_split
@@ -42,7 +42,7 @@ class CruxView:
         """image (H, W, 3) uint8, blue-green-red -> its map (H, W) in [0, 1]."""
         height, width = image.shape[:2]
         seen = self.letterbox(self.preprocess(image) if self.preprocess else image)
-        pixels = torch.from_numpy(np.ascontiguousarray(seen[..., ::-1].transpose(2, 0, 1)))[None]  # (1, 3, H', W') RGB
+        pixels = to_tensor(seen)[None]  # (1, 3, H', W') RGB
         like = next(self.split.parameters())
         mask = self.split.mask_of(pixels.to(like.device, like.dtype) / 255)[0, 0].float().cpu().numpy()
         (new_height, new_width), (top, left), _ = self.letterbox.plan(height, width)

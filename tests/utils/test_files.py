@@ -187,3 +187,48 @@ def test_a_full_disk_is_found_behind_a_library_s_own_error():
     assert found is not None and found.errno == errno.ENOSPC
     assert files.no_room(RuntimeError("out of memory")) is None
     assert files.no_room(OSError(errno.EACCES, "Permission denied")) is None
+
+
+def test_hash_of_a_file(tmp_path: Path) -> None:
+    """sha256 of 'abc', as FIPS 180 gives it."""
+    (tmp_path / "f").write_bytes(b"abc")
+    assert files.file_digest(tmp_path / "f").startswith("ba7816bf8f01cfea")
+
+
+@pytest.mark.parametrize("taken", [None, "empty folder"])
+def test_an_atomic_folder_is_there_whole(tmp_path, taken):
+    out = tmp_path / "out"
+    if taken:
+        out.mkdir()
+    with files.atomic_folder(out) as work:
+        (work / "a").mkdir(parents=True)
+        assert not list(out.glob("*"))
+    assert (out / "a").is_dir() and os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(("problem", "expected"), [(ValueError("x"), ValueError), (OSError(28, "No space"), UserError)])
+def test_an_atomic_folder_leaves_nothing_when_building_fails(tmp_path, problem, expected):
+    with (
+        pytest.raises(expected, match="x|out: cannot be written .No space"),
+        files.atomic_folder(tmp_path / "out") as work,
+    ):
+        work.mkdir()
+        raise problem
+    assert not os.listdir(tmp_path)
+
+
+def test_free_places(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "a.safetensors").write_text("mine")
+    assert files.free_folder(tmp_path / "images") == tmp_path / "images", "an empty folder is free"
+    for out, message in ((tmp_path, "is there already"), (tmp_path / "images" / "out", "among the images")):
+        with pytest.raises(UserError, match=message):
+            files.free_folder(out, tmp_path / "images")
+    for name, message in (
+        ("a.pt", "ends in .safetensors"),
+        ("a.safetensors", "there already"),
+        ("b.safetensors", "images is"),
+    ):
+        with pytest.raises(UserError, match=message):
+            files.free_file(tmp_path / name, ".safetensors", tmp_path / "images")
+    files.free_file(tmp_path / "b.safetensors", ".safetensors", tmp_path / "b")

@@ -15,12 +15,12 @@ import functools
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from utils.cli import run_cli as run_cli  # noqa: F401
 from utils.errors import UserError, suggestion
+from utils.files import plain
 from utils.options.help import help_text, table_text
 from utils.options.types import Group, Option, Removed, convert, read_type
 
@@ -115,7 +115,7 @@ def from_file(saved: Mapping[str, Any], schemas: Sequence[type]) -> dict[str, An
     return {
         former.get(key, key): value
         for key, value in saved.items()
-        if key not in gone or _plain(value) != _plain(gone[key].default)
+        if key not in gone or plain(value) != plain(gone[key].default)
     }
 
 
@@ -252,14 +252,7 @@ def markdown_table(*schemas: type) -> str:
 def as_dict(*instances: Any) -> dict[str, Any]:
     """Options as plain values that YAML and JSON can hold: paths become texts, tuples lists."""
     return {
-        field.name: _plain(getattr(instance, field.name))
+        field.name: plain(getattr(instance, field.name))
         for instance in instances
         for field in dataclasses.fields(instance)
     }
-
-
-def _plain(value: Any) -> Any:
-    """A value without paths and tuples."""
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data.io.images import write_image
 from data.synthetic.render.lighting import day, night
 from data.synthetic.render.primitives import Model
 from data.synthetic.render.rasterizer import Camera, Pose
@@ -45,7 +45,6 @@ LOWEST = 0.25  # metres: no camera is held lower
 LIGHTS = {"day": day, "night": night}
 DARKENED = "darkened"  # a look that is made from the day's image, by data.degrade.low_light
 WIDE = 5.0  # metres: what is deeper is a house
-QUALITY = 95  # of the JPEG images
 
 
 def thing_in_street(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Image], int]:
@@ -69,8 +68,7 @@ def write_images(folder: Path, seed: int, size: tuple[int, int], stem: str, fold
     for name, look in folders.items():
         path = folder / name / NAMES[label] / f"{stem}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(path), looks[look][..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
-            raise OSError(f"{path} could not be written")
+        write_image(path, looks[look])
 
 
 def _darkened(image: Image, seed: int) -> Image:

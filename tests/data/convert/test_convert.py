@@ -76,8 +76,8 @@ def one_item(image: Path, split: str = "train", group: str = "g") -> Item:
     return Item(image, split, group, (Box("dog", 1, 1, 9, 9),))
 
 
-def write(items: list[Item], out: Path) -> Summary:
-    return write_yolo(items, out, Summary(), classes="exdark", link="copy", backgrounds=False)
+def write(items: list[Item], out: Path, link: str = "copy") -> Summary:
+    return write_yolo(items, out, Summary(), classes="exdark", link=link, backgrounds=False)
 
 
 def test_two_sets_become_one(tmp_path, make_image):
@@ -118,21 +118,23 @@ def test_a_file_in_the_way(tmp_path, make_image, out, message):
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        (errno.EXDEV, "out: --link hard needs --out on the same disk as --source. Use --link copy or --link symbolic"),
-        (errno.ENOSPC, "out: cannot be written .No space left on device.. Choose another --out"),
-        (errno.EACCES, "out: cannot be written .Permission denied.. Choose another --out"),
+        (errno.EXDEV, "--link hard: needs --out on the same disk as --source. Use --link copy or --link symbolic"),
+        (errno.ENOSPC, "out: cannot be written .No space left on device.. Choose a writable place with room"),
+        (errno.EACCES, "out: cannot be written .Permission denied.. Choose a writable place with room"),
     ],
 )
 def test_a_place_that_takes_nothing(tmp_path, make_image, monkeypatch, number, message):
-    def refuse(source: Path, target: Path) -> None:
-        raise OSError(number, os.strerror(number), str(source))
+    def refuse(source: str, target: str) -> None:
+        raise OSError(number, os.strerror(number), source)
 
-    monkeypatch.setitem(layout.LINKS, "copy", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     with pytest.raises(UserError, match=message):
-        write([one_item(make_image(tmp_path / "a/1.png"))], tmp_path / "out")
+        write([one_item(make_image(tmp_path / "a/1.png"))], tmp_path / "out", link="hard")
     with pytest.raises(UserError, match=message):
         images = [Classed(tmp_path / "a/1.png", "train", "dog")]
-        write_class_folders(images, tmp_path / "out", ClassSummary(), names=["dog"], keys={}, conditions={})
+        write_class_folders(
+            images, tmp_path / "out", ClassSummary(), names=["dog"], keys={}, conditions={}, link="hard"
+        )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 
 

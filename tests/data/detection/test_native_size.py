@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from data.config import load_data
-from data.detection.dataset import build_dataset, read_image, runs_of_equal
+from data.detection.dataset import build_dataset, runs_of_equal
+from data.io.images import read_image
 from engine.evaluation.predictions import load
 
 SHAPES = [(24, 32), (33, 20), (64, 64), (20, 30), (30, 64)]  # height, width

@@ -10,7 +10,7 @@ import pytest
 
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
-from data.detection.unpaired import UnpairedImages, letterboxed, refuse_leaks
+from data.detection.unpaired import UnpairedImages, refuse_leaks
 from data.detection.views import View
 from utils.errors import UserError
 
@@ -36,13 +36,6 @@ def test_no_epoch_repeats_an_order() -> None:
     assert len(orders) > 15  # of 120 orders
     assert pool().chosen(2, 1) == pool().chosen(2, 1), "the same in any process"
     assert [pool(1).chosen(0, i) for i in range(5)] != [pool(2).chosen(0, i) for i in range(5)]
-
-
-def test_letterbox_by_hand() -> None:
-    """4 x 2 px into 8: twice as large, 8 x 4, with 2 grey rows above and below."""
-    fitted = letterboxed(np.full((2, 4, 3), 9, np.uint8), 8)
-    assert fitted.shape == (8, 8, 3)
-    assert (fitted[:2] == 114).all() and (fitted[2:6] == 9).all() and (fitted[6:] == 114).all()
 
 
 def test_images_are_rgb_tensors() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from data.io.labels import Label
-from data.soft_labels.cache import CacheWriter, Meta, TeacherCache, file_hash, label_hash
+from data.soft_labels.cache import CacheWriter, Meta, TeacherCache, label_hash
 from data.soft_labels.prompts import prompt_hash
 from utils.errors import UserError
 
@@ -187,9 +187,3 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
 def test_rows_outside(tmp_path: Path) -> None:
     with pytest.raises(IndexError, match="rows -1 to 5 of a cache of 5"):
         make(tmp_path / "c").rows(np.array([5, -1]))
-
-
-def test_hash_of_a_file(tmp_path: Path) -> None:
-    """sha256 of 'abc', as FIPS 180 gives it."""
-    (tmp_path / "f").write_bytes(b"abc")
-    assert file_hash(tmp_path / "f").startswith("ba7816bf8f01cfea")

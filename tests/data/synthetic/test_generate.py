@@ -183,7 +183,7 @@ def test_a_faster_process_wins(tmp_path):
     tiny(tmp_path / "world", counts={"train": 1, "val": 0, "test": 0})
     second = tmp_path / ".world.cc.partial"
     second.mkdir()
-    scenes._settle(second, tmp_path / "world")
+    scenes._commit(second, tmp_path / "world")
     assert is_complete(tmp_path / "world")
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.inference.predictor import Letterbox, Predictor
+from engine.inference.predictor import Predictor
 from tests.engine.inference.live import plain_image
 
 
@@ -27,46 +27,6 @@ class FixedNetwork:
         self.seen.extend(images)
         rows = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, 6)
         return (rows.T if self.overlaps else rows).expand(len(images), -1, -1).contiguous()
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "size", "rectangular", "new", "corner", "whole"),
-    [
-        (720, 1280, 640, True, (360, 640), (12, 0), (384, 640)),  # 720 / 2 = 360, padded to 12 * 32 = 384
-        (720, 1280, 640, False, (360, 640), (140, 0), (640, 640)),
-        (1280, 720, 640, True, (640, 360), (0, 12), (640, 384)),
-        (640, 640, 640, True, (640, 640), (0, 0), (640, 640)),
-        (100, 100, 640, True, (640, 640), (0, 0), (640, 640)),  # small images grow
-        (3, 3000, 640, True, (1, 640), (15, 0), (32, 640)),  # a side never vanishes
-        (375, 500, 640, True, (480, 640), (0, 0), (480, 640)),
-    ],
-)
-def test_letterbox_by_hand(
-    height: int, width: int, size: int, rectangular: bool, new: tuple, corner: tuple, whole: tuple
-) -> None:
-    letterbox = Letterbox((size, size), 32, rectangular)
-    assert letterbox.plan(height, width) == (new, corner, whole)
-    out = letterbox(np.full((height, width, 3), 200, np.uint8))
-    assert out.shape == (*whole, 3)
-    top, left = corner
-    assert (out[top : top + new[0], left : left + new[1]] == 200).all()
-    assert (out == 114).all(2).sum() == whole[0] * whole[1] - new[0] * new[1]
-
-
-@pytest.mark.parametrize("shape", [(720, 1280), (1280, 720), (333, 517), (50, 40)])
-def test_boxes_come_back_to_where_they_were(shape: tuple[int, int]) -> None:
-    height, width = shape
-    letterbox = Letterbox((640, 640))
-    (new_height, new_width), (top, left), _ = letterbox.plan(height, width)
-    there = torch.tensor([[0.1, 0.2, 0.6, 0.9]]) * torch.tensor([width, height] * 2)
-    scaled = there * torch.tensor([new_width / width, new_height / height] * 2) + torch.tensor([left, top] * 2)
-    back = letterbox.back(torch.cat([scaled, torch.tensor([[0.9, 1.0]])], 1), height, width)
-    torch.testing.assert_close(back, torch.cat([there, torch.tensor([[0.9, 1.0]])], 1), atol=1e-3, rtol=1e-5)
-
-
-def test_boxes_are_cut_at_the_edge_of_the_image() -> None:
-    back = Letterbox((640, 640)).back(torch.tensor([[-50.0, -50.0, 900.0, 900.0, 0.5, 0.0]]), 360, 640)
-    assert back.tolist() == [[0.0, 0.0, 640.0, 360.0, 0.5, 0.0]]
 
 
 def test_a_prediction_in_network_pixels_becomes_a_box_in_the_image() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from data.degradations.recipes import image_seed
 from data.degrade import low_light_bytes
 from data.io.labels import scan
 from data.io.manifest import MANIFEST, STAMP
@@ -20,7 +21,7 @@ from data.synthetic.street.scene import draw, make_street
 from engine.darkening.translator import load_generator, save_generator, translate_image
 from engine.preparation import prepare
 from engine.preparation.copies import _SIDES
-from engine.preparation.darken import COLUMNS, RECIPE, _batches, _Image, _seed_of
+from engine.preparation.darken import COLUMNS, RECIPE, _batches, _Image
 from models.cut import Generator
 from tests.edges import agreement
 from utils.errors import UserError
@@ -117,9 +118,9 @@ def test_the_manifest_s_seed_makes_the_image(photos):
 
 def test_seeds_come_from_names():
     """The same on every machine: this number stands in manifests."""
-    assert _seed_of("a.png", 0) == _seed_of("a.png", 0)
-    assert len({_seed_of(name, seed) for name in ("a.png", "b.png", "d/a.png") for seed in (0, 1)}) == 6
-    assert all(0 <= _seed_of(str(n), 0) < 2**63 for n in range(100))
+    assert image_seed("a.png", 0) == image_seed("a.png", 0)
+    assert len({image_seed(name, seed) for name in ("a.png", "b.png", "d/a.png") for seed in (0, 1)}) == 6
+    assert all(0 <= image_seed(str(n), 0) < 2**63 for n in range(100))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
@@ -349,16 +350,16 @@ def test_a_list_must_stay_in_its_folder(photos, make_image):
     ],
 )
 def test_batches_hold_one_size(sizes, batch_size, expected):
-    images = [_Image(Path(str(i)), str(i), i, np.zeros((s, s, 3), np.uint8)) for i, s in enumerate(sizes)]
+    images = [_Image(Path(str(i)), str(i), np.zeros((s, s, 3), np.uint8), "") for i, s in enumerate(sizes)]
     batches = list(_batches(iter(images), batch_size))
     assert [len(batch) for batch in batches] == expected
     assert all(len({p.pixels.shape for p in batch}) == 1 for batch in batches)
-    assert sorted(p.seed for batch in batches for p in batch) == list(range(len(sizes)))
+    assert sorted(int(p.name) for batch in batches for p in batch) == list(range(len(sizes)))
 
 
 def test_large_images_come_alone(monkeypatch):
     monkeypatch.setattr("engine.preparation.darken._MOST_PIXELS", 100)
-    images = [_Image(Path(str(i)), str(i), i, np.zeros((8, 8, 3), np.uint8)) for i in range(3)]
+    images = [_Image(Path(str(i)), str(i), np.zeros((8, 8, 3), np.uint8), "") for i in range(3)]
     assert [len(batch) for batch in _batches(iter(images), 16)] == [1, 1, 1]
 
 
@@ -467,7 +468,7 @@ def test_cut_gets_colour_whatever_the_image_was(tmp_path, published, mode, capsy
     Image.effect_noise((33, 22), 60).convert(mode).save(source / "a.png")
     assert darken(source, tmp_path / "out", model="cut", weights=published).written == 1
     assert cv2.imread(str(tmp_path / "out/a.png"), cv2.IMREAD_UNCHANGED).shape == (22, 33, 3)
-    assert f"read as RGB of 8 bits: 1 {'grey' if mode == 'L' else 'RGBA'}" in capsys.readouterr().out
+    assert f"converted to 8-bit RGB: 1 {'grey' if mode == 'L' else 'RGBA'}" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

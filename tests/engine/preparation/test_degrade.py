@@ -98,7 +98,7 @@ def test_a_full_disk_says_how_far_it_came(tiny_set, tmp_path, monkeypatch):
         real(path, content)
 
     monkeypatch.setattr(prepare_degrade, "atomic_write", full)
-    with pytest.raises(UserError, match=r"No space left.*2 of 10 images are done.*the same command goes on"):
+    with pytest.raises(UserError, match=r"No space left.*2 of 10 images are done.*the same command resumes"):
         degrade(tiny_set, out)
     monkeypatch.undo()
     result = degrade(tiny_set, out)
@@ -170,7 +170,7 @@ def test_other_kinds_of_images_become_rgb(tmp_path, capsys):
     kinds = {Path(file).stem: row["kind"] for file, row in rows(tmp_path / "out").items()}
     assert kinds == {"L": "grey", "RGBA": "RGBA", "P": "palette", "RGB": "", "I": "16 bit", "deep": "16 bit"}
     assert {cv2.imread(str(p), cv2.IMREAD_UNCHANGED).shape for p in list_images(tmp_path / "out")} == {(40, 48, 3)}
-    assert "read as RGB of 8 bits: " in capsys.readouterr().out
+    assert "converted to 8-bit RGB: " in capsys.readouterr().out
 
 
 def test_the_last_lines_list_what_is_odd(tiny_set, tmp_path, capsys):
@@ -181,7 +181,7 @@ def test_the_last_lines_list_what_is_odd(tiny_set, tmp_path, capsys):
     degrade(tiny_set, tmp_path / "out", "down4")
     said = capsys.readouterr().out
     for words in (
-        "10 images degraded, 1 left out",
+        "10 images degraded, 1 skipped",
         "cut.png: ",
         "kept, though small: 10",
         "images/val/0.png: 1\n",

@@ -12,7 +12,7 @@ from torch import nn
 
 import engine.preparation.soft_labels as module
 from data.config import load_data
-from data.detection.dataset import read_image
+from data.io.images import read_image
 from data.io.labels import Label
 from data.soft_labels.cache import TeacherCache
 from data.soft_labels.prompts import prompts

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 import engine
+from data.io.letterbox import Letterbox
 from engine.checkpoint import save_checkpoint
 from engine.inference.backends import TorchBackend
-from engine.inference.predictor import Letterbox, Predictor
+from engine.inference.predictor import Predictor
 from engine.inference.sliced import SlicedPredictor, Tiling
 from engine.inference.writers import DrawStyle
 from engine.results import ImageResult
