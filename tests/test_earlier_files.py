@@ -22,7 +22,7 @@ from engine.checkpoint import load_weights
 from engine.preparation import prepare
 from models import byol, classifier
 from tests.engine.classification.tiny_classes import use_tiny_network
-from tests.engine.comparison.test_api import PretendedTrainer, examine
+from tests.engine.comparison.pretended import PretendedTrainer, evaluate
 from utils.files import list_images
 from utils.tables import read_csv
 
@@ -126,14 +126,12 @@ def test_a_comparison_remembers_its_runs(earlier, capsys):
     """Fingerprints hold the place of the data, so those of a new comparison at this place are put into the old rows."""
     options = {"run": ("none", "wiid"), "seeds": 2, "epochs": 2, "split": "val", "resamples": 100, "name": "c"}
     options["data"] = earlier / "set/data.yaml"
-    engine.compare(**options, project="new", trainer=PretendedTrainer(), examiner=examine)
+    engine.compare(**options, project="new", train=PretendedTrainer(), evaluate=evaluate)
     for file in (earlier / "compared/c/rows").glob("*.json"):
         fresh = json.loads(Path("new/c/rows", file.name).read_text())
         file.write_text(json.dumps({**json.loads(file.read_text()), "fingerprint": fresh["fingerprint"]}))
     capsys.readouterr()
-    result = engine.compare(
-        **options, project=earlier / "compared", trainer=lambda **given: pytest.fail("trained again")
-    )
+    result = engine.compare(**options, project=earlier / "compared", train=lambda **given: pytest.fail("trained again"))
     assert result.save_dir == earlier / "compared/c"
     assert [outcome.reports[0].metrics["mAP50"] for outcome in result.outcomes] == [0.3, 0.5, 0.31, 0.51]
     assert capsys.readouterr().out.count("already there") == 4
