@@ -122,7 +122,7 @@ def test_a_degraded_copy_is_not_made_again(earlier):
     assert [file.stat().st_mtime_ns for file in copies] == before
 
 
-def test_a_comparison_remembers_its_runs(earlier, capsys):
+def test_a_comparison_remembers_its_runs(earlier):
     """Fingerprints hold the place of the data, so those of a new comparison at this place are put into the old rows."""
     options = {"run": ("none", "wiid"), "seeds": 2, "epochs": 2, "split": "val", "resamples": 100, "name": "c"}
     options["data"] = earlier / "set/data.yaml"
@@ -130,8 +130,6 @@ def test_a_comparison_remembers_its_runs(earlier, capsys):
     for file in (earlier / "compared/c/rows").glob("*.json"):
         fresh = json.loads(Path("new/c/rows", file.name).read_text())
         file.write_text(json.dumps({**json.loads(file.read_text()), "fingerprint": fresh["fingerprint"]}))
-    capsys.readouterr()
     result = engine.compare(**options, project=earlier / "compared", train=lambda **given: pytest.fail("trained again"))
     assert result.save_dir == earlier / "compared/c"
     assert [outcome.reports[0].metrics["mAP50"] for outcome in result.outcomes] == [0.3, 0.5, 0.31, 0.51]
-    assert capsys.readouterr().out.count("already there") == 4
