@@ -1,7 +1,7 @@
-"""Which task is served by which code. 'detect' is served where each script leads; every other task has a row here.
+"""Which task is served by which code.
 
-A data YAML says its task (`task: classify`); train.py, val.py and compare.py look it up and hand their options over.
-Free of torch.
+A data YAML says its task (`task: classify`), and the scripts look it up here. All tasks train in one loop; for the other
+scripts 'detect' is served where each script leads, and other tasks take the script's options themselves. Free of torch.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ DETECT = "detect"
 class Task(NamedTuple):
     """Functions as 'module:name', imported on use; an empty one says that the task has no such script.
 
-    train, validate: take the options of train.py and val.py. examine: (weights, data, split, device) -> reports, for
-    compare.py. detect, export: take the options of these scripts. metrics: what compare.py can compare, the usual one first.
+    validate, detect, export: take the options of these scripts. examine: (weights, data, split, device) -> reports, for
+    compare.py. metrics: what compare.py can compare, the usual one first.
     """
 
-    train: str = ""
     validate: str = ""
     examine: str = ""
     detect: str = ""
@@ -33,16 +32,19 @@ class Task(NamedTuple):
     metrics: tuple[str, ...] = ()
 
 
+TRAINING = {  # what the one training loop asks of each task
+    DETECT: "engine.training.detection:DETECTION",
+    "classify": "engine.classification.task:CLASSIFICATION",
+    "action": "engine.action.task:ACTION",
+}
 TASKS: dict[str, Task] = {
     "classify": Task(
-        train="engine.classification.api:train",
         validate="engine.classification.api:validate",
         examine="engine.classification.api:examine",
         export="engine.exporters.classifier:export",
         metrics=("top1", "top5"),
     ),
     "action": Task(
-        train="engine.action.api:train",
         validate="engine.action.api:validate",
         examine="engine.action.api:examine",
         detect="engine.action.detect:detect",
@@ -53,7 +55,7 @@ TASKS: dict[str, Task] = {
 
 
 def entry(script: str, task: str) -> Callable[..., Any] | None:
-    """What serves a script ('train', 'validate', 'examine', 'detect', 'export') for a task; None for 'detect'.
+    """What serves a script ('validate', 'examine', 'detect', 'export') for a task; None for 'detect'.
 
     Raises UserError where the task has no such script.
     """
@@ -65,9 +67,18 @@ def entry(script: str, task: str) -> Callable[..., Any] | None:
         raise UserError(
             f"task '{task}': this version cannot {script} it; it can for: {served}. Choose data or weights of one of these."
         )
-    module, _, name = place.partition(":")
-    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    function: Callable[..., Any] = _load(place)
     return function
+
+
+def train_task(task: str) -> Any:
+    """The `TrainTask` of a task."""
+    return _load(TRAINING[task])
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def task_of_run(resume: Path) -> str:

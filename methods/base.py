@@ -111,21 +111,22 @@ class Method(nn.Module):
     """Base of all methods: every hook does nothing, so that a method states only what it changes.
 
     `name` is its name in `--method`; `Options` the frozen dataclass of its options, of which `options` is an instance;
-    `views` is what it wants in a batch beside the labelled images. Submodules train with the detector and are dropped
-    at the end; those without gradient are targets. Both move, synchronise and resume with the run. A layer of the detector
-    must not become a submodule: look it up by its index, or keep it in a list.
+    `tasks` are those that it serves; `views` is what it wants in a batch beside the labelled images. Submodules train with
+    the detector and are dropped at the end; those without gradient are targets. Both move, synchronise and resume with the
+    run. A layer of the detector must not become a submodule: look it up by its index, or keep it in a list.
     """
 
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions
+    tasks: ClassVar[tuple[str, ...]] = ("detect",)
     views: tuple[View, ...] = ()
 
     def __init__(self, options: Any = None) -> None:
         super().__init__()
         self.options: Any = options or self.Options()
 
-    def resolve_options(self, epochs: int) -> dict[str, Any]:
-        """Options whose values follow from the length of the run, as `args.yaml` records them. Called first."""
+    def resolve_options(self, epochs: int, data: Any = None) -> dict[str, Any]:
+        """Options whose values follow from the run, as `args.yaml` records them. Called first. data: a `DataConfig`."""
         return {}
 
     def attach(self, detector: Detector) -> None:

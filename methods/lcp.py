@@ -107,7 +107,7 @@ class LCP(Method):
     letters = ""  # of the run, a letter an epoch
     letter = ""  # of the current epoch
 
-    def resolve_options(self, epochs: int) -> dict[str, Any]:
+    def resolve_options(self, epochs: int, data: Any = None) -> dict[str, Any]:
         """The letters of the run. Clear images are asked for only where some epoch looks at them."""
         self.letters = turns(self.options.lcp_turns, epochs)
         self.views = (CLEAR,) if set(self.letters) & {CATCH_UP, BOTH} else ()

@@ -58,7 +58,7 @@ class RichSem(Method):
             )
         return TeacherCache(self.options.teacher)
 
-    def resolve_options(self, epochs: int) -> dict[str, Any]:
+    def resolve_options(self, epochs: int, data: Any = None) -> dict[str, Any]:
         """Nothing to resolve; a cache that is missing or damaged is found before anything else happens."""
         _ = self.cache
         return {}

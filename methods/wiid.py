@@ -1,30 +1,38 @@
-"""WiiD: learn one representation for a scene by day and in the dark (Watching it in Dark, ECCV 2024; detection branch).
+"""WiiD: learn one representation for a scene by day and in the dark (Watching it in Dark, ECCV 2024).
 
-Each training image comes with its dark partner in the same geometry. Both get the detection loss; momentum targets of
-each teach the other (BYOL, both directions), and the same cells of both are masked, so that features follow the target
-and not the light. Nothing of it is left after training.
+Each training image or clip comes with its dark partner in the same geometry. Both get the task loss; momentum targets of
+each teach the other (BYOL, both directions), and the same pixels of both are masked, so that features follow the target
+and not the light. Detectors are taught at three levels of the backbone, classifiers of images and clips by their pooled
+features. Nothing of it is left after training.
 """
 
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Detector, Method, Run, Step, View
+from methods.base import Batch, Forward, Method, Run, Step, View
 from methods.options.wiid import WiiDOptions
-from models.byol import Predictor, Projector, momentum_update
+from methods.wiid_masks import cells_beside, inside_boxes, salient, spread, squares_or_saliency
+from methods.wiid_masks import occlusion_cells as occlusion_cells  # noqa: F401 - a public name of this module
+from models.byol import Predictor, Projector, VectorProjector, momentum_update
 from models.graph import backbone_taps, run_layers, tap_channels
+from utils.errors import UserError
 
 HINT = (
     "Name the folder of the dark images ('pair: images/train_night'), made for instance by 'python prepare.py darken'"
 )
 LEARNED = "learned"  # a mask token that trains
+POOLED = "pooled"  # the tap of a classifier
+UNLABELED = "favoured"  # the view of unlabelled night images, of classifiers
+MASK_DRAW = 3  # which draw of a batch decides its mask; a task's colours take those before
+MEAN_COLOUR = (0.485, 0.456, 0.406)  # of ImageNet's RGB, which a classifier's normalisation makes zero
 
 
 def byol_loss(q: Sequence[Tensor], k: Sequence[Tensor], weight: float = 0.1) -> Tensor:
@@ -64,94 +72,25 @@ def mmd(a: Tensor, b: Tensor, kernels: int = 5, multiplier: float = 2.0, bandwid
     return kernel[:n, :n].mean() + kernel[n:, n:].mean() - kernel[:n, n:].mean() - kernel[n:, :n].mean()
 
 
-def occlusion_cells(
-    height: int,
-    width: int,
-    boxes: np.ndarray,
-    grid: int = 5,
-    front_ratio: float = 0.0,
-    back_ratio: float = 0.0,
-    rng: random.Random | None = None,
-) -> list[tuple[int, int]]:
-    """Choose the grid cells to mask: some that touch an object, then some that do not.
-
-    boxes: (n, 4) xyxy in pixels. Cells are `width // grid` by `height // grid`; the rest at the right and bottom belongs
-    to no cell. A cell is on an object when they overlap by more than an edge. Returns (column, row) pairs.
-    Source: WiiD's region masking; front_ratio is its erasing rate, back_ratio one minus its patched-back share.
-    """
-    cell_w, cell_h = width // grid, height // grid
-    column, row = (
-        part.ravel() for part in np.meshgrid(np.arange(grid), np.arange(grid), indexing="ij")
-    )  # column first
-    left, top = (column * cell_w)[:, None], (row * cell_h)[:, None]  # (grid*grid, 1)
-    x1, y1, x2, y2 = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
-    touching = (x1 < left + cell_w) & (x2 > left) & (y1 < top + cell_h) & (y2 > top)  # (grid*grid, n)
-    on_object = np.any(touching, axis=1).tolist()
-    cells = list(zip(column.tolist(), row.tolist(), strict=True))
-    front = [cell for cell, hit in zip(cells, on_object, strict=True) if hit]
-    back = [cell for cell, hit in zip(cells, on_object, strict=True) if not hit]
-    rng = rng or random.Random(0)
-    return rng.sample(front, int(front_ratio * len(front))) + rng.sample(back, int(back_ratio * len(back)))
-
-
-def spectral_saliency(image: Tensor, size: int = 64) -> Tensor:
-    """Where an image departs from the smooth log spectrum that images share.
-
-    image: (B, 3, H, W) in [0, 1]. Returns (B, 1, H, W) >= 0.
-    Source: Hou and Zhang, Saliency Detection: A Spectral Residual Approach (CVPR 2007).
-    """
-    grey = F.interpolate(image.float().mean(1, keepdim=True), (size, size), mode="bilinear", antialias=True)
-    spectrum = torch.fft.fft2(grey)  # (B, 1, size, size)
-    log_amplitude = spectrum.abs().clamp_min(1e-8).log()
-    smooth = F.avg_pool2d(F.pad(log_amplitude, (1, 1, 1, 1), mode="circular"), 3, 1)
-    residual = torch.polar((log_amplitude - smooth).exp(), spectrum.angle())
-    saliency = torch.fft.ifft2(residual).abs().square()
-    saliency = F.avg_pool2d(saliency, 5, 1, 2, count_include_pad=False)
-    return F.interpolate(saliency, image.shape[2:], mode="bilinear")
-
-
-def pixel_boxes(batch: Batch) -> list[np.ndarray]:
-    """Boxes of a batch as one (n, 4) xyxy array in pixels per image."""
-    height, width = batch["img"].shape[2:]
-    centre, size = batch["bboxes"].cpu().float().split(2, 1)  # (n, 2) each, normalised
-    scale = torch.tensor([width, height, width, height])
-    corners = (torch.cat([centre - size / 2, centre + size / 2], 1) * scale).numpy()
-    owner = batch["batch_idx"].cpu().numpy()
-    return [corners[owner == i] for i in range(len(batch["img"]))]
-
-
-def cell_mask(cells: Sequence[Sequence[tuple[int, int]]], grid: int, height: int, width: int) -> Tensor:
-    """Chosen cells of each image as a (B, 1, H, W) boolean mask on the CPU."""
-    chosen = torch.zeros(len(cells), grid, grid, dtype=torch.bool)
-    for image, pairs in enumerate(cells):
-        for column, row in pairs:
-            chosen[image, row, column] = True
-    return _spread(chosen[:, None], height, width)
-
-
-def _spread(cells: Tensor, height: int, width: int) -> Tensor:
-    """One value per cell to one value per pixel: (B, C, grid, grid) to (B, C, H, W), zeros in the remainder."""
-    grid = cells.shape[-1]
-    pixels = cells.repeat_interleave(height // grid, 2).repeat_interleave(width // grid, 3)
-    return F.pad(pixels, (0, width - pixels.shape[3], 0, height - pixels.shape[2]))
-
-
 class MomentumTarget(nn.ModuleList):
-    """Slow copy of the backbone and, last, the projectors. Runs without a graph and only as far as the last tap.
+    """Slow copy of the backbone and, last, the projectors. Runs without a graph and, of a detector, only to the last tap.
 
     Batch norms use the statistics of the batch, as in BYOL. The online network is kept in a list: it is no part of this one.
     """
 
-    def __init__(self, detector: Detector, projectors: nn.ModuleDict, taps: dict[str, int]) -> None:
-        online = [*detector.model[: max(taps.values()) + 1], projectors]
+    def __init__(self, network: Any, projectors: nn.ModuleDict, taps: dict[str, Any]) -> None:
+        backbone = [network] if POOLED in taps else network.model[: max(taps.values()) + 1]
+        online = [*backbone, projectors]
         super().__init__(copy.deepcopy(nn.ModuleList(online)).requires_grad_(False).train())
         self.taps, self.online = taps, online
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> list[Tensor]:
-        """image: (B, 3, H, W). Returns one normalised (B, D) vector per tap, without gradient."""
-        *layers, projectors = self
-        features = run_layers(layers, image.detach(), self.taps)
+        """image: (B, 3, H, W), or clips. Returns one normalised (B, D) vector per tap, without gradient."""
+        parts: list[Any] = [*self]
+        *layers, projectors = parts
+        image = image.detach()
+        features = {POOLED: layers[0].pooled(image)} if POOLED in self.taps else run_layers(layers, image, self.taps)
         return [F.normalize(head(features[name]).float(), dim=1) for name, head in projectors.named_children()]
 
     def update(self, momentum: float) -> None:
@@ -160,10 +99,17 @@ class MomentumTarget(nn.ModuleList):
 
 
 class WiiD(Method):
-    """WiiD as a method: views `pair`, symmetric BYOL on the three backbone taps, occlusion grid, optional MMD."""
+    """WiiD as a method: the view `pair`, symmetric BYOL, masks, optional MMD.
+
+    detect: BYOL at three levels of the backbone, an occlusion grid, MMD between the members of a pair.
+    classify: BYOL of pooled features, squares or saliency, MMD from the darkened to unlabelled night images (`favoured`).
+    action: BYOL of pooled features, an occlusion grid on what moves (`motion`).
+    """
 
     name = "wiid"
     Options = WiiDOptions
+    tasks = ("detect", "classify", "action")
+    task = "detect"
     projectors: nn.ModuleDict
     predictors: nn.ModuleDict
     token: nn.ParameterDict
@@ -178,92 +124,145 @@ class WiiD(Method):
         """Whether the BYOL heads are needed at all."""
         return self.options.byol_weight > 0
 
-    def attach(self, detector: Detector) -> None:
-        """Build projectors, predictors, the learned tokens and the momentum target for this detector."""
+    @property
+    def occludes(self) -> bool:
+        """Whether cells are masked."""
+        return self.task != "classify" and bool(self.options.front_ratio or self.options.back_ratio)
+
+    def resolve_options(self, epochs: int, data: Any = None) -> dict[str, Any]:
+        """MMD of a classifier, where nothing else is said, follows from the data. Raises UserError where it is impossible."""
+        if data is None or data.task == "detect":
+            self.options = replace(self.options, use_mmd=bool(self.options.use_mmd))
+            return {"use_mmd": self.options.use_mmd}
+        self.task, options = data.task, self.options
+        if self.task == "action":
+            self.options = replace(options, use_mmd=False)
+            self.views += (View("motion", "per_image"),) if self.occludes else ()
+            return {}
+        if options.mask_squares + options.mask_saliency > 1:
+            raise UserError(
+                f"--mask-squares {options.mask_squares} and --mask-saliency {options.mask_saliency}: are fractions of the "
+                "batches, of which no two may overlap. Lower one, so that they sum to 1 at most."
+            )
+        there = UNLABELED in data.splits
+        if options.use_mmd and not there:
+            raise UserError(
+                f"--use-mmd: {data.file} names no unlabelled night images for training. Add a line '{UNLABELED}: FOLDER' "
+                "(never one of the test split), or omit the option."
+            )
+        self.options = replace(options, use_mmd=there and options.use_mmd is not False)
+        if self.options.use_mmd and options.mmd_weight > 0:
+            self.views += (View(UNLABELED, "unpaired"),)
+        self.without_mmd = f"{data.file.name} has no '{UNLABELED}' line: WiiD trains without MMD" if not there else ""
+        return {"use_mmd": self.options.use_mmd}
+
+    def attach(self, detector: Any) -> None:
+        """Build projectors, predictors, the learned tokens and the momentum target for this network."""
         self.target = None
         if self.contrasts:
-            channels = tap_channels(detector, backbone_taps(detector))
-            self.projectors = nn.ModuleDict({name: Projector(c) for name, c in channels.items()})
-            self.predictors = nn.ModuleDict({name: Predictor() for name in channels})
-            self.target = MomentumTarget(detector, self.projectors, backbone_taps(detector))
+            taps = self._taps(detector)
+            heads: dict[str, nn.Module]
+            if POOLED in taps:
+                heads = {POOLED: VectorProjector(detector.width)}
+            else:
+                heads = {name: Projector(channels) for name, channels in tap_channels(detector, taps).items()}
+            self.projectors = nn.ModuleDict(heads)
+            self.predictors = nn.ModuleDict({name: Predictor() for name in heads})
+            self.target = MomentumTarget(detector, self.projectors, taps)
         if self.options.mask_token == LEARNED:
             grid = self.options.num_blocks
             self.token = nn.ParameterDict({"rgb": nn.Parameter(torch.zeros(1, 3, grid, grid))})
 
-    def taps(self, detector: Detector) -> dict[str, int]:
-        """The last backbone output of strides 8, 16 and 32, when a term reads them."""
-        return backbone_taps(detector) if self.contrasts or self.options.use_mmd else {}
+    def taps(self, detector: Any) -> dict[str, Any]:
+        """Where the terms read features, when one does."""
+        return self._taps(detector) if self.contrasts or self.options.use_mmd else {}
+
+    def _taps(self, detector: Any) -> dict[str, Any]:
+        """A classifier's pooled features; of a detector, the last backbone output of strides 8, 16 and 32."""
+        return {POOLED: "features"} if hasattr(detector, POOLED) else backbone_taps(detector)
+
+    def notes(self, detector: Any) -> list[str]:
+        """What the data made of the options."""
+        note = getattr(self, "without_mmd", "")
+        return [note] if note else []
 
     def prepare(self, batch: Batch) -> None:
-        """Highlight the target and mask cells: the same pixels in both members."""
-        keep = self._highlighted(batch)
-        fill = self._masked_cells(batch)
+        """Mask the same pixels in both members."""
+        keep, fill = self._kept(batch)
         for view in ("img", "pair"):
             if keep is not None:
-                batch[view] = batch[view] * keep
-            if fill is not None:
-                mask, token = fill
-                batch[view] = torch.where(mask, token.to(batch[view].dtype), batch[view])
+                batch[view] = batch[view] * keep if fill is None else torch.where(keep > 0, batch[view], fill)
+        if self.occludes:
+            self._occlude(batch)
 
-    def _highlighted(self, batch: Batch) -> Tensor | None:
-        """Pixels to keep, (B, 1, H, W) of zeros and ones, or None when nothing is highlighted."""
-        image = batch["img"]
-        if self.options.highlight == "boxes":
-            keep = torch.zeros(len(image), 1, *image.shape[2:], dtype=image.dtype)
-            for i, boxes in enumerate(pixel_boxes(batch)):
-                for x1, y1, x2, y2 in boxes.round().astype(int).clip(0):
-                    keep[i, :, y1:y2, x1:x2] = 1
-                keep[i] += float(len(boxes) == 0)  # an image without objects stays as it is
-            return keep.to(image.device)
-        if self.options.highlight == "saliency":
-            saliency = spectral_saliency(image)
-            threshold = saliency.flatten(1).quantile(self.options.highlight_quantile, dim=1)  # (B,)
-            return (saliency >= threshold[:, None, None, None]).to(image.dtype)
-        return None
+    def _kept(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+        """Pixels to keep, (B, 1, H, W) of zeros and ones, or None; and the colour of the others, None for black."""
+        options, image = self.options, batch["img"]
+        if self.task == "classify":
+            odds = (options.mask_squares, options.mask_saliency)
+            draw = (*batch["draw"], MASK_DRAW)
+            keep = squares_or_saliency(image, batch["seed"], draw, odds, options.highlight_quantile)
+            return keep, image.new_tensor(MEAN_COLOUR).view(3, 1, 1)
+        if options.highlight == "boxes":
+            return inside_boxes(batch), None
+        if options.highlight == "saliency":
+            return salient(image, options.highlight_quantile), None
+        return None, None
 
-    def _masked_cells(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
-        """Mask (B, 1, H, W) and what fills it, or None when both ratios are zero."""
+    def _occlude(self, batch: Batch) -> None:
+        """Fill some cells of both members, in every frame of a clip."""
         options = self.options
-        if not (options.front_ratio or options.back_ratio):
-            return None
-        image = batch["img"]
-        height, width = image.shape[2:]
-        cells = [
-            occlusion_cells(
-                height, width, boxes, options.num_blocks, options.front_ratio, options.back_ratio, random.Random(seed)
-            )
-            for boxes, seed in zip(pixel_boxes(batch), batch["seed"], strict=True)
-        ]
-        mask = cell_mask(cells, options.num_blocks, height, width).to(image.device)
-        return mask, self._token(height, width).to(image.device)
+        mask = cells_beside(batch, options.num_blocks, options.front_ratio, options.back_ratio)  # (B, 1, H, W)
+        token = self._token(*mask.shape[2:]).to(mask.device)
+        mask = mask[:, :, None] if batch["img"].ndim == 5 else mask
+        for view in ("img", "pair"):
+            batch[view] = torch.where(mask, token.to(batch[view].dtype), batch[view])
 
     def _token(self, height: int, width: int) -> Tensor:
         """What fills a masked pixel: (1, 3, H, W) of learned colours, or a single zero."""
         if self.options.mask_token == LEARNED:
-            return _spread(self.token["rgb"], height, width)
+            return spread(self.token["rgb"], height, width)
         return torch.zeros(1, 1, 1, 1)
 
     def loss(self, step: Step) -> dict[str, Tensor]:
-        """Detection loss of the dark member, symmetric BYOL, and MMD when asked for."""
+        """Task loss of the dark member, symmetric BYOL, and MMD when asked for."""
         pair = step.forward(step.batch["pair"])
-        terms = {"pair": pair.loss}
-        step.log["pair"] = sum(pair.items.values(), torch.zeros(()))  # per image, as the parts of the first member
+        name = "pair" if self.task == "detect" else "night"
+        terms = {name: pair.loss}
+        step.log[name] = sum(pair.items.values(), torch.zeros(()))  # per image, as the parts of the first member
         if self.target is not None:
-            q_day, q_dark = self._predict(step.taps), self._predict(pair.taps)
-            k_day, k_dark = self.target(step.batch["img"]), self.target(step.batch["pair"])
-            weight = self.options.byol_weight
-            terms["byol"] = byol_loss(q_day, k_dark, weight) + byol_loss(q_dark, k_day, weight)
+            terms["byol"] = self._contrast(step, pair, self.target)
         if self.options.use_mmd:
-            day, dark = (taps["P5"].float().mean((2, 3)) for taps in (step.taps, pair.taps))  # (B, C) each
-            terms["mmd"] = self.options.mmd_weight * mmd(day, dark)
+            terms["mmd"] = self.options.mmd_weight * mmd(*self._samples(step, pair))
         return terms
 
+    def _contrast(self, step: Step, pair: Forward, target: MomentumTarget) -> Tensor:
+        """BYOL both ways: added for a detector, averaged for pooled features, as published."""
+        q_day, q_dark = self._predict(step.taps), self._predict(pair.taps)
+        k_day, k_dark = target(step.batch["img"]), target(step.batch["pair"])
+        weight = self.options.byol_weight
+        if self.task == "detect":
+            return byol_loss(q_day, k_dark, weight) + byol_loss(q_dark, k_day, weight)
+        return byol_loss(q_day + q_dark, k_dark + k_day, weight)
+
     def _predict(self, taps: dict[str, Tensor]) -> list[Tensor]:
-        """Online vectors: normalised predictions of the projections, (B, D) a level."""
+        """Online vectors: normalised predictions of the projections, (B, D) per level."""
         return [
             F.normalize(self.predictors[name](head(taps[name])).float(), dim=1)
             for name, head in self.projectors.items()
         ]
+
+    def _samples(self, step: Step, pair: Forward) -> tuple[Tensor, Tensor]:
+        """What MMD brings together, (B, D) each: both members; of classifiers, the darkened and real night images.
+
+        The latter pass without a graph: they are what the darkened ones come to lie among.
+        """
+        if self.task == "detect":
+            return step.taps["P5"].float().mean((2, 3)), pair.taps["P5"].float().mean((2, 3))
+        network: Any = step.detector
+        with torch.no_grad():
+            nights = network.pooled(step.batch[UNLABELED]).float()
+        return pair.taps[POOLED].float(), nights
 
     def on_step(self, run: Run) -> None:
         """Move the momentum target."""

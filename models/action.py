@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from models.classifier import torchvision_network
+from models.classifier import Triple, torchvision_network
+from models.classifier import normalise as normalise_with
 from utils.errors import UserError
 
-Triple = tuple[float, float, float]
 KINETICS: tuple[Triple, Triple] = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
 IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALVES: tuple[Triple, Triple] = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
@@ -55,8 +54,7 @@ def build(name: str, classes: int) -> nn.Module:
 
 def normalise(clip: Tensor, name: str) -> Tensor:
     """Clips (B, 3, T, H, W) in [0, 1] to what the network was made for: minus mean, over standard deviation."""
-    mean, std = (torch.tensor(v, device=clip.device).view(3, 1, 1, 1) for v in (INPUTS[name].mean, INPUTS[name].std))
-    return (clip - mean) / std
+    return normalise_with(clip, INPUTS[name].mean, INPUTS[name].std)
 
 
 def check_clip(name: str, frames: int, size: int) -> None:

@@ -37,6 +37,23 @@ class Projector(nn.Module):
         return self.linear(pooled)  # (B, out)
 
 
+class VectorProjector(nn.Sequential):
+    """BYOL's projector for features that are pooled already: linear, batch norm, ReLU, linear; (B, c1) to (B, out).
+
+    82,432 parameters from 512 to 128. Batch norm needs B >= 2 in training. Source: Watching it in Dark (ECCV 2024),
+    classification branch.
+
+    >>> sum(parameter.numel() for parameter in VectorProjector(512).parameters())
+    82432
+    """
+
+    def __init__(self, c1: int, out: int = 128) -> None:
+        super().__init__(nn.Linear(c1, out), nn.BatchNorm1d(out), nn.ReLU(inplace=True), nn.Linear(out, out))
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+
+
 class Predictor(nn.Sequential):
     """Vector to vector: linear, batch norm, ReLU, linear; the asymmetry that keeps BYOL from collapsing.
 

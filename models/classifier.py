@@ -1,4 +1,4 @@
-"""Classifiers: torchvision's ResNets as they are, and what WiiD hangs on their pooled features while they train.
+"""Classifiers: torchvision's ResNets as they are, and the form in which networks of images and clips train.
 
 The networks are torchvision's own classes with torchvision's names of tensors, so that weights go either way. Nothing is
 ever downloaded.
@@ -6,13 +6,15 @@ ever downloaded.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 from torchvision import models
 
 from utils.errors import UserError, suggestion
 
+Triple = tuple[float, float, float]
 NAMES = ("resnet18", "resnet50")
 HEADS = ("fc", "classifier", "head")  # where torchvision's families keep their last layers
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's RGB, as torchvision's weights expect
@@ -64,24 +66,49 @@ def logits_and_features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     return logits, read[0].flatten(2).mean(2) if read[0].ndim > 2 else read[0]  # s3d averages over time last of all
 
 
-def normalise(image: Tensor) -> Tensor:
-    """Images (B, 3, H, W) RGB in [0, 1] to what the networks were made for; ImageNet's mean colour becomes 0."""
-    mean, deviation = (image.new_tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
-    return (image - mean) / deviation
+def normalise(x: Tensor, mean: Triple = MEAN, std: Triple = DEVIATION) -> Tensor:
+    """Images (B, 3, H, W) or clips (B, 3, T, H, W) RGB in [0, 1]: minus mean, over standard deviation, of each channel."""
+    shape = (3, *[1] * (x.ndim - 2))
+    return (x - x.new_tensor(mean).view(shape)) / x.new_tensor(std).view(shape)
 
 
-class VectorProjector(nn.Sequential):
-    """BYOL's projector for features that are pooled already: linear, batch norm, ReLU, linear; (B, c1) to (B, out).
+class LabelLoss(nn.CrossEntropyLoss):
+    """Cross-entropy of a batch's `cls`, in the form of Ultralytics' criteria, logged as `day`."""
 
-    82,432 parameters from 512 to 128. Batch norm needs B >= 2 in training. Source: Watching it in Dark (ECCV 2024),
-    classification branch. The feature-map projector and the predictor are in models/byol.py.
+    def forward(self, predictions: Tensor, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:  # type: ignore[override]
+        """predictions: logits (B, classes). Returns the mean over the batch, and its detached self."""
+        loss = super().forward(predictions, batch["cls"])
+        return loss, {"day": loss.detach()}
 
-    >>> sum(parameter.numel() for parameter in VectorProjector(512).parameters())
-    82432
-    """
 
-    def __init__(self, c1: int, out: int = 128) -> None:
-        super().__init__(nn.Linear(c1, out), nn.BatchNorm1d(out), nn.ReLU(inplace=True), nn.Linear(out, out))
-        for layer in self:
+class ClassificationModel(nn.Module):
+    """One of torchvision's networks for views in [0, 1], whose pooled features pass through `features` while it trains."""
+
+    def __init__(self, network: nn.Module, mean: Triple = MEAN, std: Triple = DEVIATION) -> None:
+        super().__init__()
+        self.network, self.mean, self.std = network, mean, std
+        self.features = nn.Identity()
+
+    @property
+    def width(self) -> int:
+        """How many pooled features the head reads: 512 for resnet18, 1024 for s3d. Raises ValueError for an unknown head."""
+        for layer in head(self.network).modules():
             if isinstance(layer, nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                return layer.in_features
+            if isinstance(layer, nn.Conv3d):
+                return layer.in_channels
+        raise ValueError(f"the head of {type(self.network).__name__} has no layer that reads features")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) or (B, 3, T, H, W) to logits (B, classes)."""
+        logits, pooled = logits_and_features(self.network, normalise(x, self.mean, self.std))
+        self.features(pooled)
+        return logits
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """The same views to the pooled features (B, D)."""
+        return logits_and_features(self.network, normalise(x, self.mean, self.std))[1]
+
+    def init_criterion(self) -> LabelLoss:
+        """The task loss."""
+        return LabelLoss()

@@ -63,12 +63,19 @@ def _escape(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def csv_text(rows: Sequence[Row]) -> str:
-    """The rows as CSV in full precision, with a header."""
+def csv_text(rows: Sequence[Row], digits: int | None = None) -> str:
+    """The rows as CSV with a header, in full precision or to so many significant digits.
+
+    A column that only later rows have is empty in the earlier ones.
+    """
+
+    def short(value: Any) -> Any:
+        return f"{value:.{digits}g}" if digits and isinstance(value, float) else value
+
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns_of(rows), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({column: short(value) for column, value in row.items()} for row in rows)
     return stream.getvalue()
 
 

@@ -73,16 +73,17 @@ def training_model(cfg: str, options: RFLAOptions | None, device: torch.device) 
 def assignment(model: TrainingModel, batch: dict[str, Any]) -> Callable[[], Any]:
     """A call of the assigner with the inputs that it gets in a first forward of the model."""
     calls: list[tuple[Any, ...]] = []
-    assigner = model.criterion.assigner
+    (branch,) = model.criterion.branches
+    assigner = branch.assigner
 
     def record(*arguments: Any) -> Any:
         calls.append(arguments)
         return assigner(*arguments)
 
-    model.criterion.assigner = record
+    branch.assigner = record
     with torch.no_grad():
         model(batch)
-    model.criterion.assigner = assigner
+    branch.assigner = assigner
     return lambda: assigner(*calls[0])
 
 

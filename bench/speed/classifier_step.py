@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from bench.speed.timing import alternate, clock_of, options_of, publish, report, table
-from engine.classification.learners import DayLearner, PairLearner
+from data.classification.transforms import jittered
+from engine.classification.task import COLOURED
 from engine.options.classify import DEFAULTS, ClassifyOptions
-from engine.options.train import HyperOptions
+from engine.options.train import HyperOptions, TrainOptions
 from engine.training.distributed import start
-from engine.training.optim import build_optimiser
+from engine.training.optim import Schedule
+from engine.training.step import TrainStep
+from methods.base import Run
 from methods.options.wiid import WiiDOptions
-from models.classifier import build
+from methods.registry import create
+from models.classifier import ClassificationModel, build
 
 CLASSES = 10
 
@@ -37,24 +43,26 @@ def make_batch(batch_size: int, imgsz: int, device: torch.device) -> dict[str, A
 def make_step(method: str, network: str, batch: dict[str, Any], device: torch.device) -> Callable[[], None]:
     """A call of one whole training step. method: "none" or "wiid"."""
     torch.manual_seed(0)
-    wiid = WiiDOptions(byol_weight=DEFAULTS["byol_weight"], use_mmd=True)
-    plain, own = build(network, CLASSES), ClassifyOptions()
-    learner = DayLearner(plain, own) if method == "none" else PairLearner(plain, own, wiid)
-    learner = learner.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    hyper = HyperOptions(optimizer="Adam", lr0=1e-4, nbs=len(batch["seed"]))
-    optimiser = build_optimiser(learner, hyper, len(batch["seed"]))
-    views = {key: value for key, value in batch.items() if method == "wiid" or key not in ("pair", "favoured")}
-    numbers = itertools.count()
+    model, size = ClassificationModel(build(network, CLASSES)), len(batch["seed"])
+    methods = create(method, {WiiDOptions: WiiDOptions(byol_weight=DEFAULTS["byol_weight"])})
+    for part in methods:
+        part.resolve_options(1, SimpleNamespace(task="classify", splits={"favoured": ()}, file=Path("demo-codan.yaml")))
+    train, own = TrainOptions(batch_size=size), ClassifyOptions()
+    hyper = HyperOptions(optimizer="Adam", lr0=1e-4, nbs=size, ema=False, warmup_epochs=0)
+    step = TrainStep(model, methods, train, hyper, Schedule(hyper, 1, 1 << 30, size), device)
+    state, numbers = Run(model, epochs=1), itertools.count()  # type: ignore[arg-type]
+    step.begin_epoch(state, 0)
 
-    def step() -> None:
-        terms = learner(learner.prepare(views, next(numbers)))
-        torch.stack(list(terms.values())).sum().backward()
-        torch.nn.utils.clip_grad_norm_(learner.parameters(), 10.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        learner.after_step()
+    def whole() -> None:
+        state.iteration = next(numbers)
+        seen = {**batch, "draw": (0, state.iteration)}
+        for number, view in enumerate(COLOURED):
+            if view == "img" or methods:
+                draw = (0, state.iteration, number)
+                seen[view] = jittered(batch[view].float() / 255, draw, own.colour_jitter, own.hue_jitter)
+        step(state, seen)
 
-    return step
+    return whole
 
 
 def main() -> None:

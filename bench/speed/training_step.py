@@ -12,7 +12,6 @@ import itertools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,18 +24,16 @@ from data.detection.dataset import ViewDataset, build_dataset
 from data.io.labels import Label
 from data.synthetic.generate import make_synthetic
 from engine.comparison.api import parse_run
-from engine.options.train import TRAIN_SCHEMAS, HyperOptions
+from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
 from engine.training.distributed import start
-from engine.training.module import TrainingModel, set_modes
-from engine.training.optim import build_optimiser
-from engine.training.trainer import ModelEMA
+from engine.training.optim import Schedule
+from engine.training.step import TrainStep
 from methods.base import Method, Run, View
 from methods.registry import create, with_implied
 from models.detector import build
 from tests.soft_labels import write_cache
 from utils.options import build as build_options
 
-GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
 OBJECTS = 5  # per image, about as in demo-night
 CLASSES = 6
 PLAIN = "none"
@@ -88,31 +85,18 @@ def make_step(
             method.resolve_options(2)
             method.check(labels, names)
     detector = build(cfg, names)
-    model = TrainingModel(detector, methods, GAINS).to(device).to(memory_format=torch.channels_last).train()
-    optimiser = build_optimiser(model, HyperOptions(lr0=1e-4), 64)
-    ema = ModelEMA(detector)
-    model.build_criterion()
+    train, hyper = TrainOptions(batch_size=64), HyperOptions(lr0=1e-4, warmup_epochs=0)
+    step = TrainStep(detector, methods, train, hyper, Schedule(hyper, 2, 1 << 30, 64), device)
     state = Run(detector, epochs=2)
-    state.begin(epoch)
-    for method in methods:
-        method.on_epoch(state)
-    set_modes(model, list(detector.parameters()), state.bn_eval, state.frozen)
+    step.begin_epoch(state, epoch)
+    numbers = itertools.count()
 
-    numbers = itertools.count(0, len(batch["seed"]))
+    def whole() -> None:
+        state.iteration = next(numbers)
+        first = state.iteration * len(batch["seed"])  # what methods draw differs per step, and is the same for every run
+        step(state, {**batch, "seed": [first + place for place in range(len(batch["seed"]))]})
 
-    def step() -> None:
-        first = next(numbers)  # what methods draw differs from step to step, and is the same for every run
-        seeds = [first + place for place in range(len(batch["seed"]))]
-        loss, _ = model({**batch, "seed": seeds}, state.with_task_loss)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        ema.update(detector)
-        for method in methods:
-            method.on_step(state)
-
-    return step
+    return whole
 
 
 def make_methods(run: str) -> list[Method]:

@@ -60,12 +60,18 @@ class ClassFolders(Dataset):
         *,
         augmentation: Augmentation | None = None,
         partners: Mapping[Path, Path] | None = None,
+<<<<<<< HEAD
         nights: UnpairedImages | None = None,
+=======
+        nights: LooseImages | None = None,
+        unlabeled: float = 1.0,
+>>>>>>> 3068766 (One training loop serves detectors, classifiers and clips; WiiD is one method for all three)
         seed: int = 0,
         skipped: Sequence[tuple[Path, str]] = (),
     ) -> None:
         self.images, self.imgsz, self.seed = list(images), imgsz, seed
         self.augmentation, self.partners, self.nights = augmentation, partners or {}, nights
+        self.unlabeled = unlabeled
         self.skipped = list(skipped)
 
     def __len__(self) -> int:
@@ -95,10 +101,14 @@ class ClassFolders(Dataset):
         least = self.augmentation.least if self.augmentation else 1.0
         return draw_crop((self.seed, epoch, index, purpose), shape[0], shape[1], least)
 
-    @staticmethod
-    def collate_fn(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Items to a batch: images (B, 3, S, S), `cls` (B,) int64, `im_file` and `seed` lists."""
+    def collate_fn(self, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Items to a batch: images (B, 3, S, S), `cls` (B,) int64, `im_file` and `seed` lists.
+
+        Unlabelled images are a fraction of the labelled ones, and two at least: a spread needs two.
+        """
         batch: dict[str, Any] = {key: [item[key] for item in items] for key in items[0]}
+        if NIGHTS in batch:
+            batch[NIGHTS] = batch[NIGHTS][: max(2, round(self.unlabeled * len(items)))]
         views = {key: torch.stack(batch[key]) for key in ("img", PAIR, NIGHTS) if key in batch}
         return {**batch, **views, "cls": torch.tensor(batch["cls"])}
 
@@ -115,9 +125,11 @@ def build_class_folders(
     *,
     augmentation: Augmentation | None = None,
     views: Iterable[str] = (),
+    unlabeled: float = 1.0,
     seed: int = 0,
 ) -> ClassFolders:
-    """A split of a data YAML. views: what comes along with each image, of `pair` and `favoured`.
+    """A split of a data YAML. views: what comes along with each image, of `pair` and `favoured`; unlabeled: how many of
+    the latter per labelled image.
 
     Images that cannot be read are left out, with their partners, and listed in `skipped`. Raises UserError for a split,
     a class folder or a partner that is missing, for folders that are no class, and where training would see test images.
@@ -133,7 +145,14 @@ def build_class_folders(
         raise UserError(f"{config.file}: none of the images of '{split}' can be read; the first: {skipped[0][1]}.")
     nights = _nights(config, imgsz, seed) if NIGHTS in views else None
     return ClassFolders(
-        kept, imgsz, augmentation=augmentation, partners=partners, nights=nights, seed=seed, skipped=skipped
+        kept,
+        imgsz,
+        augmentation=augmentation,
+        partners=partners,
+        nights=nights,
+        unlabeled=unlabeled,
+        seed=seed,
+        skipped=skipped,
     )
 
 

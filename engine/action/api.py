@@ -1,4 +1,4 @@
-"""Task action behind train.py, val.py and compare.py: what is particular to clips, and what engine/tasks.py names."""
+"""Task action behind val.py and compare.py: what is particular to clips, and what engine/tasks.py names."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from data.config import DataConfig
 from data.video.dataset import ClipSet
 from data.video.index import load_split
 from engine.action.evaluation import evaluate_clips
-from engine.action.task import make_plan
-from engine.action.trainer import ActionTrainer
 from engine.checkpoint.action import TASK, ClipClassifier, load_clip_classifier
-from engine.classification.shared import STAYS_WITH_RESUME, Recognition
+from engine.classification.shared import Recognition
 from engine.options.action import ActionOptions
 from engine.results import Report
 
@@ -32,12 +30,9 @@ def _described(classifier: ClipClassifier) -> str:
 
 CLIPS = Recognition(
     task=TASK,
-    trainer=ActionTrainer,
-    make_plan=make_plan,
     load=load_clip_classifier,
     dataset=_dataset,
     evaluate=_evaluate,
     described=_described,
-    stays_with_resume=(*STAYS_WITH_RESUME, "keep_videos"),
 )
-train, validate, examine = CLIPS.train, CLIPS.validate, CLIPS.examine
+validate, examine = CLIPS.validate, CLIPS.examine

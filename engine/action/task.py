@@ -1,118 +1,146 @@
-"""From options to the parts of a training run of task action."""
+"""Task action, as training sees it: as task classify, but for clips."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
+from torch import nn
 
-from data.config import load_data
-from data.detection.options import AugmentOptions
+from data.config import DataConfig
 from data.detection.unpaired import refuse_leaks
-from data.synthetic.generate import make_synthetic
 from data.video.dataset import ClipSet, ClipShape
 from data.video.index import list_videos, load_split
-from engine.action.learners import DayClips, PairedClips
-from engine.checkpoint.action import TASK, load_weights, network_of, start_from
-from engine.checkpoint.classifier import described
-from engine.classification.learners import DayLearner
-from engine.classification.task import Plan, check_select, method_of, network_for, weights_file
+from engine.action.evaluation import evaluate_clips
+from engine.checkpoint.action import TASK, load_clip_classifier, network_of, save_clip_classifier, start_from
+from engine.checkpoint.weights import load_weights
+from engine.classification import task as classification
 from engine.options.action import DEFAULTS, ActionOptions
 from engine.options.classify import ClassifyOptions
 from engine.options.train import TrainOptions
+from engine.results import Report
+from engine.training.distributed import WORLD
+from engine.training.plan import Evaluate, Notes, TrainPlan
 from models.action import INPUTS, build, check_clip
-from utils.errors import UserError
+from models.classifier import ClassificationModel
+from utils.files import find_weights
 
 DEFAULT_NETWORK = "r3d_18"
-PAIR = "pair"
+PAIR, MOTION = "pair", "motion"
 HELD_OUT = ("val", "val2", "test", "test2")
 
 
-@dataclass
-class ActionPlan(Plan):
-    """A run, decided, and what its clips are."""
-
-    action: ActionOptions = field(default_factory=ActionOptions)
-    augment: AugmentOptions = field(default_factory=AugmentOptions)
-
-    task: ClassVar[str] = TASK
-    defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
-
-    @property
-    def shape(self) -> ClipShape:
-        """What a clip is."""
-        return ClipShape(self.action.frames, self.action.interval, self.train.imgsz)
-
-    @property
-    def masks(self) -> bool:
-        """Whether the motion foreground is wanted."""
-        return self.method == "wiid" and bool(self.wiid.front_ratio or self.wiid.back_ratio)
-
-    def workers(self, device: torch.device) -> int:
-        """Loader processes: none on the CPU, where decoded videos are kept and the step uses every core."""
-        return 0 if device.type == "cpu" and self.train.workers < 0 else super().workers(device)
-
-
-def make_plan(options: Mapping[str, Any]) -> ActionPlan:
-    """Check the options and decide the run. Makes the run folder, and a synthetic demo data set when the data YAML names one."""
-    given, chosen = ActionPlan.choose(options)
+def resolve(chosen: Mapping[type, Any], data: DataConfig, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The network, its usual image size and the nominal batch. Raises UserError for what does not fit together."""
     train, action = chosen[TrainOptions], chosen[ActionOptions]
-    if train.batch_size < 2:
-        raise UserError("--batch-size 1: batch norm needs at least 2 clips. Give more.")
-    network = train.cfg or (_named(train) if train.weights else "") or DEFAULT_NETWORK
-    if network in INPUTS and "imgsz" not in given:
-        chosen[TrainOptions] = train = replace(train, imgsz=INPUTS[network].size)
-    data = load_data(train.data, make_demo=make_synthetic)
+    network = train.cfg or _named(train) or DEFAULT_NETWORK
+    imgsz = INPUTS[network].size if network in INPUTS and "imgsz" not in given else train.imgsz
     build(network, len(data.names))  # a wrong name must not wait for the run folder
-    check_clip(network, action.frames, train.imgsz)
-    method = method_of(train, data, TASK)
-    check_select(data, chosen[ClassifyOptions])
-    return ActionPlan.settle(chosen, data, method, network, action=action, augment=chosen[AugmentOptions])
+    check_clip(network, action.frames, imgsz)
+    classification.check_select(data, chosen[ClassifyOptions])
+    return {"cfg": network, "imgsz": imgsz, "nbs": given.get("nbs", train.batch_size)}
 
 
 def _named(train: TrainOptions) -> str:
-    """The network that the checkpoint is of."""
-    path = weights_file(train)
-    weights = load_weights(path, trust=train.trust)
-    return str(described(path, weights, TASK).meta.get("network") or network_of(weights, path))
+    """The network that `--weights` is of, by what it says or by its tensors."""
+    if not train.weights:
+        return ""
+    path = find_weights(train.weights)
+    return classification.named(train, TASK) or network_of(load_weights(path, trust=train.trust), path)
 
 
-def learner_for(plan: ActionPlan, fresh: bool = True) -> DayLearner:
-    """What the run's method learns with. `fresh`: not resumed."""
-    network = network_for(plan, fresh, build, start_from)
-    if plan.method == "none":
-        return DayClips(network, plan.network, plan.train.seed)
-    return PairedClips(network, plan.network, plan.wiid, plan.train.seed)
+def shape_of(plan: TrainPlan) -> ClipShape:
+    """What a clip is."""
+    return ClipShape(plan.action.frames, plan.action.interval, plan.train.imgsz)
 
 
-def datasets_for(plan: ActionPlan) -> dict[str, ClipSet]:
-    """The training set, and the sets that are measured after each epoch. Raises UserError where training has a held-out video."""
-    paired = plan.method == "wiid"
-    if paired and PAIR not in plan.data.splits:
-        plan.notes.append(f"{plan.data.file.name} has no '{PAIR}' line: day clips are darkened as they are loaded")
-    split = load_split(plan.data, "train", paired=paired and PAIR in plan.data.splits)
+def model_of(network: nn.Module, name: str) -> ClassificationModel:
+    """A network for clips in [0, 1]."""
+    return ClassificationModel(network, INPUTS[name].mean, INPUTS[name].std)
+
+
+def build_model(plan: TrainPlan) -> tuple[nn.Module, Notes]:
+    """The clip classifier of a run."""
+    network, notes = classification.network_of(plan, build, start_from)
+    return model_of(network, plan.train.cfg), notes
+
+
+def build_datasets(plan: TrainPlan) -> dict[str, ClipSet]:
+    """The training set with its views, and on the main rank the sets that are evaluated.
+
+    Raises UserError where training has a held-out video.
+    """
+    shape, keep = shape_of(plan), plan.action.keep_videos
+    views = {view.name: view for view in plan.views}
+    paired = PAIR in views
     train = ClipSet(
+<<<<<<< HEAD
         split, plan.shape, augment=plan.augment, paired=paired, motion=plan.masks, seed=plan.train.seed,
         cache=plan.action.keep_videos, same_colour=plan.wiid.pair_colour == "shared",
+=======
+        load_split(plan.data, "train", paired=paired and PAIR in plan.data.splits), shape, augment=plan.augment,
+        paired=paired, motion=MOTION in views, seed=plan.train.seed, cache=keep,
+        same_colour=not paired or views[PAIR].same_colour,
+>>>>>>> 3068766 (One training loop serves detectors, classifiers and clips; WiiD is one method for all three)
     )  # fmt: skip
-    sets = {"train": train}
-    for name in plan.splits:
-        sets[name] = test_set(plan, name)
     held_out = [v.path for name in HELD_OUT if name in plan.data.splits for v in list_videos(plan.data, name)]
-    refuse_leaks(_files(train), held_out, f"{plan.data.file}: 'train'")
-    return sets
+    files = [path for video in train.videos for path in (video.path, video.partner) if path is not None]
+    refuse_leaks(files, held_out, f"{plan.data.file}: 'train'")
+    tests = plan.action.test_clips
+    splits = classification.splits_of(plan) if WORLD.main else ()
+    return {"train": train} | {
+        name: ClipSet(load_split(plan.data, name), shape, tests=tests, cache=keep) for name in splits
+    }
 
 
-def test_set(plan: ActionPlan, split: str) -> ClipSet:
-    """A split as it is measured."""
-    return ClipSet(
-        load_split(plan.data, split), plan.shape, tests=plan.action.test_clips, cache=plan.action.keep_videos
-    )
+def notes_on(plan: TrainPlan, model: nn.Module, datasets: Mapping[str, Any]) -> Notes:
+    """What a reader of the results must know."""
+    notes = classification.notes_on(plan, model, datasets)
+    if any(view.name == PAIR for view in plan.views) and PAIR not in plan.data.splits:
+        notes.append(f"{plan.data.file.name} has no '{PAIR}' line: day clips are darkened as they are loaded")
+    return notes
 
 
-def _files(dataset: ClipSet) -> list[Path]:
-    """Every file that a set reads."""
-    return [path for video in dataset.videos for path in (video.path, video.partner) if path is not None]
+def evaluator(plan: TrainPlan, datasets: Mapping[str, ClipSet], device: torch.device) -> Evaluate:
+    """Evaluate a clip classifier on one of the data sets."""
+
+    def evaluate(model: Any, split: str, plots: bool) -> Report:
+        return evaluate_clips(
+            model.network, plan.train.cfg, datasets[split], plan.data.names, batch_size=plan.train.batch_size,
+            device=device, split=split, condition=plan.data.conditions[split], half=plan.train.amp,
+            workers=plan.workers(device), confusion_to=plan.save_dir if plots else None,
+        )  # fmt: skip
+
+    return evaluate
+
+
+def save(plan: TrainPlan, model: Any, facts: dict[str, Any]) -> list[Path]:
+    """Write last.pt and last.safetensors."""
+    path = save_clip_classifier(
+        plan.weights, "last", model.network, name=plan.train.cfg, names=plan.data.names, shape=shape_of(plan),
+        about=classification.about(plan, facts),
+    )  # fmt: skip
+    return [path.with_suffix(".pt"), path]
+
+
+ACTION = replace(
+    classification.CLASSIFICATION,
+    name=TASK,
+    noun="Clip classifier",
+    resolve=resolve,
+    build_model=build_model,
+    build_datasets=build_datasets,
+    prepare=lambda plan, batch, iteration: None,  # clips are recoloured as they are loaded
+    notes=notes_on,
+    evaluator=evaluator,
+    save=save,
+    load=lambda plan, device: model_of(load_clip_classifier(plan.best, device).network, plan.train.cfg),
+    makes=frozenset({PAIR, MOTION}),
+    views=frozenset(),
+    cpu_workers=0,  # decoded videos are kept
+    defaults=DEFAULTS,
+    may_change=(*classification.CLASSIFICATION.may_change, "keep_videos"),
+)

@@ -1,4 +1,4 @@
-"""Task classify behind train.py, val.py and compare.py: what is particular to images, and what engine/tasks.py names."""
+"""Task classify behind val.py and compare.py: what is particular to images, and what engine/tasks.py names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from data.classification.dataset import ClassFolders, build_class_folders
 from engine.checkpoint.classifier import TASK, Classifier, load_classifier
 from engine.classification.evaluation import evaluate_classifier
 from engine.classification.shared import Recognition
-from engine.classification.task import make_plan
-from engine.classification.trainer import ClassTrainer
 from engine.results import Report
 
 
@@ -21,12 +19,10 @@ def _evaluate(classifier: Classifier, dataset: ClassFolders, names: Mapping[int,
 
 IMAGES = Recognition(
     task=TASK,
-    trainer=ClassTrainer,
-    make_plan=make_plan,
     load=load_classifier,
     dataset=lambda config, split, classifier: build_class_folders(config, split, classifier.imgsz),
     evaluate=_evaluate,
     described=lambda classifier: f"{classifier.name} at {classifier.imgsz} px",
     resized=lambda classifier, imgsz: replace(classifier, imgsz=imgsz),
 )
-train, validate, examine = IMAGES.train, IMAGES.validate, IMAGES.examine
+validate, examine = IMAGES.validate, IMAGES.examine

@@ -13,67 +13,37 @@ from data.config import DataConfig, load_data
 from data.synthetic.generate import make_synthetic
 from engine.checkpoint.classifier import Recogniser
 from engine.classification.evaluation import table
-from engine.classification.task import Plan
-from engine.classification.trainer import ClassTrainer
 from engine.enhancement.enhancer import enhancer_of
 from engine.evaluation.api import ValResult
 from engine.evaluation.session import present_splits
-from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.options.val import ValOptions
 from engine.results import Report
 from engine.tasks import check_meaning
 from engine.training import distributed
-from engine.training.resume import find_resume, load_resume, resumed
-from engine.training.trainer import TrainResult
 from utils.errors import UserError
 from utils.files import empty_goes, find_weights, new_run_folder
 from utils.options import build, canonical
 from utils.tables import save_csv, text_table
 
-STAYS_WITH_RESUME = ("device", "workers", "patience", "save_period", "noval", "plots")
 SPLITS = ("train", "val", "test")  # of val.py's --task
 Network = TypeVar("Network", bound=Recogniser)
 
 
 @dataclass(frozen=True)
 class Recognition(Generic[Network]):
-    """A task that names what is seen: `train`, `validate` and `examine` are what engine/tasks.py asks of it.
+    """A task that names what is seen: `validate` and `examine` are what engine/tasks.py asks of it.
 
-    stays_with_resume: what may accompany --resume. load: (path, device, trust) to a
-    network. dataset: (config, split, network) to what it is measured on. evaluate: (network, dataset, names) and the
-    keyword arguments of `evaluate_classifier` to a report. described: what val.py's last line says of a network. resized:
-    what --imgsz does to it.
+    load: (path, device, trust) to a network. dataset: (config, split, network) to what it is evaluated on. evaluate: (network,
+    dataset, names) and the keyword arguments of `evaluate_classifier` to a report. described: what val.py's last line says
+    of a network. resized: what --imgsz does to it.
     """
 
     task: str
-    trainer: type[ClassTrainer]
-    make_plan: Callable[[Mapping[str, Any]], Plan]
     load: Callable[[Path, torch.device, bool], Network]
     dataset: Callable[[DataConfig, str, Network], Any]
     evaluate: Callable[..., Report]
     described: Callable[[Network], str]
     resized: Callable[[Network, int], Network] = lambda network, imgsz: network
-    stays_with_resume: tuple[str, ...] = STAYS_WITH_RESUME
-
-    def train(self, **options: Any) -> TrainResult:
-        """Train a network with the options of train.py. Raises UserError for what the user can mend."""
-        given = canonical(options, TRAIN_SCHEMAS)
-        (chosen,) = build([TrainOptions], {k: v for k, v in given.items() if k in ("device", "resume", "project")})
-        if len(distributed.listed_devices(chosen.device)) > 1 or distributed.launched():
-            named = chosen.device or "of torchrun"
-            raise UserError(f"--device {named}: task {self.task} trains on one device. Name one.")
-        device = distributed.start(chosen.device)
-        if not chosen.resume:
-            plan = self.make_plan(given)
-            with empty_goes(plan.save_dir):
-                trainer = self.trainer(plan, device)
-            return trainer.run()
-        file = find_resume(chosen.resume, chosen.project)
-        state = load_resume(file)
-        options = resumed(state["options"], given, self.stays_with_resume, file)
-        trainer = self.trainer(self.make_plan(options), device, state)
-        print(f"resumed at epoch {trainer.first_epoch + 1}", flush=True)
-        return trainer.run()
 
     def validate(self, **options: Any) -> ValResult:
         """Measure a network with the options of val.py: prints tables, writes metrics.csv and confusion matrices.

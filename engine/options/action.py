@@ -33,6 +33,8 @@ DEFAULTS: dict[str, Any] = {
     "weight_decay": 1e-4,
     "momentum": 0.9,
     "warmup_epochs": 1.0,
+    "lr_schedule": "step",
+    "ema": False,
     "epochs": 10,
     "pair_colour": "independent",
 }

@@ -21,12 +21,6 @@ class ClassifyOptions:
         group=RECIPE,
         choices=("val", "test"),
     )
-    lr_schedule: str = option(
-        "step",
-        "step: divide the learning rate by 10 after each third of the run; linear: by --lrf and --cos-lr",
-        group=RECIPE,
-        choices=("step", "linear"),
-    )
     crops: str = option(
         "shared",
         "random crops of the two images of a pair: the same, or independent (as published)",
@@ -40,19 +34,9 @@ class ClassifyOptions:
         0.4, "jitter of brightness, contrast and saturation, drawn per batch", group=GROUP, low=0.0, high=1.0
     )
     hue_jitter: float = option(0.4, "jitter of hue, drawn per batch", group=GROUP, low=0.0, high=0.5)
-    mask_squares: float = option(
-        0.6, "with wiid: fraction of the batches masked with random squares", group=GROUP, low=0.0, high=1.0
-    )
-    mask_saliency: float = option(
-        0.1,
-        "with wiid: fraction of the batches reduced to salient pixels (see --highlight-quantile)",
-        group=GROUP,
-        low=0.0,
-        high=1.0,
-    )
     mmd_share: float = option(
         0.25,
-        "with wiid: unlabelled night images per batch, as a fraction of its labelled images",
+        "unlabelled images per batch, as a fraction of its labelled images",
         group=GROUP,
         low=0.0,
         high=1.0,
@@ -68,6 +52,7 @@ DEFAULTS: dict[str, Any] = {
     "weight_decay": 1e-5,
     "momentum": 0.9,
     "warmup_epochs": 0.0,
+    "lr_schedule": "step",
+    "ema": False,
     "byol_weight": 0.13,
-    "use_mmd": True,
 }

@@ -77,7 +77,7 @@ class TrainOptions:
         tasks=DETECT,
     )
     amp: bool = option(True, "mixed precision on GPUs", group=RUNTIME)
-    sync_bn: bool = option(True, "synchronise batch norm across ranks", group=RUNTIME, tasks=DETECT)
+    sync_bn: bool = option(True, "synchronise batch norm across ranks", group=RUNTIME)
     project: Path = option(Path("runs/train"), PROJECT, group=OUTPUT)
     name: str = option("exp", NAME, group=OUTPUT)
     exist_ok: bool = option(False, EXIST_OK, group=OUTPUT)
@@ -89,7 +89,7 @@ class TrainOptions:
         default_text="none",
     )
     save_period: int = option(-1, "also keep a checkpoint every N epochs; -1: off", group=OUTPUT, low=-1)
-    save_steps: int = option(0, "save resume.pt every N batches; 0: once per epoch", group=OUTPUT, low=0, tasks=DETECT)
+    save_steps: int = option(0, "save resume.pt every N batches; 0: once per epoch", group=OUTPUT, low=0)
     plots: bool = option(True, "save sample batches and curves", group=OUTPUT)
 
 
@@ -100,6 +100,13 @@ class HyperOptions:
     optimizer: str = option("SGD", "optimiser", group=OPTIMISER, choices=("SGD", "Adam", "AdamW"))
     lr0: float = option(0.01, "initial learning rate", group=OPTIMISER, low=0.0)
     lrf: float = option(0.1, "final learning rate, as a fraction of --lr0", group=OPTIMISER, low=0.0, high=1.0)
+    lr_schedule: str = option(
+        "linear",
+        "linear: from --lr0 to --lrf; step: divided by 10 after each third of the run",
+        group=OPTIMISER,
+        choices=("linear", "step"),
+        default_text="linear; classifiers: step",
+    )
     cos_lr: bool = option(False, "cosine learning rate schedule instead of linear", group=OPTIMISER)
     momentum: float = option(0.937, "SGD momentum, or beta1 of Adam", group=OPTIMISER, low=0.0, high=0.9999)
     weight_decay: float = option(0.0005, "weight decay, at the nominal batch size", group=OPTIMISER, low=0.0)
@@ -107,7 +114,17 @@ class HyperOptions:
     warmup_momentum: float = option(0.8, "initial momentum of the warm-up", group=OPTIMISER, low=0.0, high=0.9999)
     warmup_bias_lr: float = option(0.1, "initial learning rate of biases in the warm-up", group=OPTIMISER, low=0.0)
     nbs: int = option(
-        64, "nominal batch size, up to which gradients are accumulated", group=OPTIMISER, low=1, tasks=DETECT
+        64,
+        "nominal batch size, up to which gradients are accumulated",
+        group=OPTIMISER,
+        low=1,
+        default_text="64; classifiers: --batch-size",
+    )
+    ema: bool = option(
+        True,
+        "validate and save the moving average of the weights",
+        group=OPTIMISER,
+        default_text="on; classifiers: off",
     )
     box: float = option(7.5, "gain of the box loss", group=LOSS, low=0.0)
     cls: float = option(0.5, "gain of the class loss", group=LOSS, low=0.0)

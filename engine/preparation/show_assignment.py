@@ -18,7 +18,7 @@ from data.detection.dataset import ViewDataset, build_dataset
 from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_detector
 from engine.options.prepare_explain import ExplainOptions
-from engine.training.module import TrainingModel, criterion_branches
+from engine.training.module import TrainingModel
 from methods.base import Batch, Detector
 from methods.options.rfla import RFLAOptions
 from methods.registry import create
@@ -76,7 +76,7 @@ def assignments(detector: Detector, batch: Batch, options: RFLAOptions) -> list[
     """What the stock rule and each mode of RFLA make of the first image of a batch, from one and the same forward."""
     model = TrainingModel(detector, create("rfla", {RFLAOptions: options}), GAINS)
     model.build_criterion()
-    branch = criterion_branches(model.criterion)[0]
+    branch = model.criterion.branches[0]
     wrapped: RFLAssigner = branch.assigner
     noted: list[tuple[Any, ...]] = []
 

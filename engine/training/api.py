@@ -8,50 +8,41 @@ from typing import Any
 
 from data.config import task_of
 from engine.options.train import TRAIN_SCHEMAS
-from engine.tasks import DETECT, check_meaning, check_weights, entry, task_of_run
+from engine.tasks import check_weights, task_of_run, train_task
 from engine.training import distributed
-from engine.training.plan import make_plan
+from engine.training.plan import TrainTask, make_plan
 from engine.training.resume import find_resume, load_resume, resumed, run_of
 from engine.training.trainer import Interrupted, Trainer, TrainResult
 from utils.errors import UserError
 from utils.files import REPOSITORY, empty_goes, find_weights, new_run_folder
 from utils.options import as_words, build, canonical
 
-STAYS_WITH_RESUME = ("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots")
-
 
 def train(**options: Any) -> TrainResult:
-    """Train a detector. The same options as train.py's flags: `engine.train(data="demo-night", epochs=30)`.
+    """Train what the data YAML is for, with the options of train.py: `engine.train(data="demo-night", epochs=30)`.
 
-    Where the data YAML names another task, that task's own training takes the options. Raises UserError for what the user
-    can mend.
+    Raises UserError for what the user can mend.
     """
     given, *_ = build(TRAIN_SCHEMAS, options)
     file = find_resume(given.resume, given.project) if given.resume else None
-    task = task_of_run(file) if file else task_of(given.data)
+    name = task_of_run(file) if file else task_of(given.data)
     if given.weights and not file:
-        check_weights(find_weights(given.weights), task, given.data)
-    other = entry("train", task)
-    if other is not None:
-        result: TrainResult = other(**options)
-        return result
-    check_meaning(canonical(options, TRAIN_SCHEMAS), TRAIN_SCHEMAS, DETECT)
+        check_weights(find_weights(given.weights), name, given.data)
+    task: TrainTask = train_task(name)
     devices = distributed.listed_devices(given.device)
     if len(devices) > 1 and not distributed.launched():
-        return _launch(devices, options, file)
+        return _launch(devices, options, file, task)
     device = distributed.start(given.device)
     try:
-        state = None
-        if file:
-            state = load_resume(file)
-            options = resumed(state["options"], canonical(options, TRAIN_SCHEMAS), STAYS_WITH_RESUME, file)
-        plan = make_plan(options)
-        plan.network = state and state["network"]
+        state = load_resume(file) if file else None
+        if state and file:
+            options = resumed(state["options"], canonical(options, TRAIN_SCHEMAS), task.may_change, file)
+        plan = make_plan(options, state and state["network"])
         with empty_goes(plan.save_dir):
             trainer = Trainer(plan, device)
-        if state is not None:
+        if state:
             trainer.load_resume(state)
-            trainer.records.say(f"resumed at epoch {state['epoch'] + 1}, batch {state['batch'] + 1}")
+            trainer.log.log(f"resumed at epoch {state['epoch'] + 1}, batch {state['batch'] + 1}")
         return _guarded(trainer)
     finally:
         distributed.stop()
@@ -59,16 +50,16 @@ def train(**options: Any) -> TrainResult:
 
 def _guarded(trainer: Trainer) -> TrainResult:
     """Run; an interruption is no error, the run can be resumed."""
-    folder = trainer.plan.save_dir
+    plan = trainer.plan
     try:
         return trainer.run()
     except Interrupted:
-        trainer.records.say(f"stopped; resume: python train.py --resume {folder}")
-        return TrainResult(folder, folder / "weights" / "best.pt", rows=trainer.records.rows, interrupted=True)
+        trainer.log.log(f"stopped; resume: python train.py --resume {plan.save_dir}")
+        return TrainResult(plan.save_dir, plan.best, rows=trainer.log.rows, interrupted=True)
 
 
-def _launch(devices: list[str], options: Mapping[str, Any], file: Path | None) -> TrainResult:
-    """One process a device, through torchrun; the result is read from the run folder. file: the state that it goes on from."""
+def _launch(devices: list[str], options: Mapping[str, Any], file: Path | None, task: TrainTask) -> TrainResult:
+    """One process per device, through torchrun; the result is read from the run folder. file: the state to resume from."""
     rest = {key: value for key, value in options.items() if key not in {"device", "project", "name", "exist_ok"}}
     if file:
         folder = run_of(file, Path(load_resume(file)["options"]["save_dir"]))
@@ -79,7 +70,7 @@ def _launch(devices: list[str], options: Mapping[str, Any], file: Path | None) -
     code = distributed.launch(devices, [str(REPOSITORY / "train.py"), *as_words(rest)])
     if code:
         raise UserError(f"--device {','.join(devices)}: a process ended with code {code}; its message stands above.")
-    return TrainResult(folder, folder / "weights" / "best.pt")
+    return TrainResult(folder, folder / "weights" / task.best)
 
 
 def make_folder(options: Mapping[str, Any]) -> Path:

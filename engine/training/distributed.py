@@ -224,7 +224,7 @@ def _update_running(layer: nn.modules.batchnorm._BatchNorm, mean: Tensor, varian
     layer.running_var.lerp_(variance, momentum)
 
 
-class SynchronisedBatchNorm1d(nn.BatchNorm1d):
+class _Synchronised(nn.modules.batchnorm._BatchNorm):
     """Batch norm over the images of all ranks. torch.nn.SyncBatchNorm needs a GPU; this runs on any backend."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -232,17 +232,9 @@ class SynchronisedBatchNorm1d(nn.BatchNorm1d):
         return synchronised_batch_norm(self, x) if self.training else super().forward(x)
 
 
-class SynchronisedBatchNorm2d(nn.BatchNorm2d):
-    """The same for feature maps."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (B, C, H, W). Statistics of this rank alone outside training."""
-        return synchronised_batch_norm(self, x) if self.training else super().forward(x)
-
-
 SYNCHRONISED: dict[type[nn.Module], type[nn.Module]] = {
-    nn.BatchNorm1d: SynchronisedBatchNorm1d,
-    nn.BatchNorm2d: SynchronisedBatchNorm2d,
+    kind: type(f"Synchronised{kind.__name__}", (_Synchronised, kind), {})
+    for kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 }
 
 

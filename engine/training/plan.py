@@ -1,56 +1,107 @@
-"""From options to the parts of a run: what to train, on what, with which methods."""
+"""From options to a run: what to train, on what, with which methods, and where the results go."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch import nn
 
-from data.config import DataConfig, load_data
-from data.detection.coarse import MixedImages, check_coarse, coarse_augmentation
-from data.detection.dataset import ViewDataset, build_dataset
+from data.config import DataConfig, load_data, task_of
 from data.detection.options import AugmentOptions, SamplingOptions
-from data.detection.views import View, check_views, of_kind
-from data.io.labels import Label, share_below
-from data.sampling import EpochSampler, MixedSampler, repeat_factors
+from data.detection.views import View, check_views
 from data.synthetic.generate import make_synthetic
-from engine.checkpoint import load_weights, transfer
+from engine.options.action import ActionOptions
+from engine.options.classify import ClassifyOptions
 from engine.options.hyp import load_hyp
-from engine.options.train import DETECT_SCHEMAS, HyperOptions, TrainOptions
+from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
+from engine.results import Report
+from engine.tasks import check_meaning, train_task
 from engine.training.distributed import WORLD, shared_value
-from methods.base import Detector, Method
+from methods.base import Method
 from methods.registry import create, joined_views, split_names, with_implied
-from models.detector import build
-from models.parse import BLOCKS
 from utils.errors import UserError
-from utils.files import REPOSITORY, find_file, find_weights, new_run_folder
-from utils.options import as_dict
+from utils.files import REPOSITORY, find_file, new_run_folder
+from utils.options import as_dict, canonical, options_for
 from utils.options import build as build_options
 
-DEFAULT_MODEL = "models/yolov5s.yaml"
-TINY_SIDE = 12  # px: under this, few or no cells of stride 8 lie inside an object
-MANY_TINY = 0.2  # share of the objects
+Notes = list[str]
+Evaluate = Callable[[nn.Module, str, bool], Report]
+"""(model, split, whether to draw plots) -> its report."""
 
 
-@dataclass
-class Plan:
-    """A run, decided: typed options, checked data, methods, and the folder that receives it all."""
+def _nothing(*args: Any) -> Any:
+    """For a task that has nothing to add."""
+    return {}
 
+
+@dataclass(frozen=True)
+class TrainTask:
+    """A task, as training sees it.
+
+    A model is an nn.Module that takes views in [0, 1]. Its `init_criterion()` returns a callable (predictions, batch) ->
+    (loss, detached items), as in Ultralytics; `models.graph.feature_taps` knows where its features are. A data set has
+    `collate_fn` and `skipped`; its batches hold `img`, `im_file` and `seed`.
+    """
+
+    name: str
+    noun: str  # what the last line calls the model
+    best: str  # file name of the best checkpoint
+    build_model: Callable[[TrainPlan], tuple[Any, Notes]]
+    build_datasets: Callable[[TrainPlan], dict[str, Any]]  # "train", and on the main rank every split of `splits`
+    describe: Callable[[TrainPlan, nn.Module], str]  # the model, in the first line of a run
+    evaluator: Callable[[TrainPlan, Mapping[str, Any], torch.device], Evaluate]
+    save: Callable[[TrainPlan, nn.Module, dict[str, Any]], list[Path]]  # writes last.*; facts: epoch, metrics, results
+    load: Callable[[TrainPlan, torch.device], nn.Module]  # the best checkpoint, as saved
+    splits: Callable[[TrainPlan], list[str]]  # evaluated at the end; the first chooses the best epoch
+    fitness: Mapping[str, float]  # metric -> its weight
+    prepare: Callable[[TrainPlan, dict[str, Any], int], None] = _nothing  # colours or sizes of a batch, on the device
+    resolve: Callable[[Mapping[type, Any], Any, Mapping[str, Any]], dict[str, Any]] = _nothing
+    """(options by schema, data, what was given) -> options that follow from these. Raises UserError."""
+    network: Callable[[TrainPlan, nn.Module], Any] = lambda plan, model: plan.train.cfg
+    """What a resumed run builds its model from, as plain values."""
+    fit: Callable[[TrainPlan, nn.Module], tuple[TrainPlan, Notes]] = lambda plan, model: (plan, [])
+    notes: Callable[[TrainPlan, nn.Module, Mapping[str, Any]], Notes] = lambda plan, model, datasets: []
+    finish: Callable[[TrainPlan, nn.Module, dict[str, float], Mapping[str, Any]], None] = _nothing
+    """(plan, best model, final metrics, data sets): further files."""
+    column: Callable[[Report], str] = lambda report: report.condition  # of results.csv, before /metric
+    per_epoch: int | None = None  # how many of the splits are evaluated after each epoch; None: all
+    digits: int | None = None  # of results.csv; None: all
+    cpu_workers: int = 1  # loader processes where the step uses every core
+    least_batch: int = 1
+    makes: frozenset[str] = frozenset()  # views that its loader makes itself
+    views: frozenset[str] | None = None  # the other views that its loader knows; None: every kind, under any name
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # option -> what it is where nothing else is said
+    may_change: tuple[str, ...] = ("device", "workers", "patience", "save_steps", "save_period", "noval", "plots")
+    """Options that may accompany --resume."""
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """A run, decided: typed options, checked data, methods, and the folder that receives it all.
+
+    options: all that mean something for the task, as plain values, for `args.yaml` and `resume.pt`. network: of a resumed
+    run, what its model is built from. stride: px of which the sides of an image must be multiples.
+    """
+
+    task: TrainTask
     train: TrainOptions
     hyper: HyperOptions
     augment: AugmentOptions
     sampling: SamplingOptions
+    classify: ClassifyOptions
+    action: ActionOptions
     data: DataConfig
     methods: list[Method]
     save_dir: Path
-    options: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    network: dict[str, Any] | None = None  # the YAML of a resumed run's detector
+    options: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    network: Any = None
+    stride: int = 1
 
     @property
     def composition(self) -> str:
@@ -62,47 +113,107 @@ class Plan:
         """What some method wants in a batch beside the labelled images."""
         return tuple(view for method in self.methods for view in method.views)
 
-    def gains(self) -> SimpleNamespace:
-        """What Ultralytics' criterion reads."""
-        return SimpleNamespace(box=self.hyper.box, cls=self.hyper.cls, dfl=self.hyper.dfl, epochs=self.train.epochs)
+    @property
+    def weights(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.save_dir / "weights"
+
+    @property
+    def best(self) -> Path:
+        """The best checkpoint."""
+        return self.weights / self.task.best
 
     def workers(self, device: torch.device) -> int:
-        """Loader processes of a rank. On the CPU the step uses every core, so one process is enough to hide the loading."""
+        """Loader processes of a rank. On the CPU the step uses every core, so that more processes would only slow it."""
         if self.train.workers >= 0:
             return self.train.workers
         cores = (os.cpu_count() or 1) // WORLD.size
-        return 1 if device.type == "cpu" and cores > 1 else min(8, max(cores - 1, 0))
+        return self.task.cpu_workers if device.type == "cpu" and cores > 1 else min(8, max(cores - 1, 0))
 
-    def given_text(self) -> dict[str, Any]:
-        """All options as plain values, for `args.yaml` and `resume.pt`."""
-        return dict(self.options)
+    def fitted(self, stride: int) -> TrainPlan:
+        """The same run, at the next image size that is a multiple of the stride."""
+        imgsz = -(-self.train.imgsz // stride) * stride
+        options = {**self.options, "imgsz": imgsz}
+        return replace(self, train=replace(self.train, imgsz=imgsz), options=options, stride=stride)
 
 
-def make_plan(given: Mapping[str, Any]) -> Plan:
-    """Check the options and decide the run. Makes the run folder, and a synthetic demo data set when the data YAML names one."""
-    (first, *_) = build_options(DETECT_SCHEMAS, given)  # mistakes first, before any file is read
+def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
+    """Check the options and decide the run. Makes the run folder, and a synthetic demo data set when the data YAML names one.
+
+    network: what the model of a resumed run is built from.
+    """
+    given = canonical(given, TRAIN_SCHEMAS)
+    (first, *_) = build_options(TRAIN_SCHEMAS, given)  # mistakes first, before any file is read
     split_names(first.method)  # a misspelt method must not wait for a synthetic data set to be drawn
+    task: TrainTask = train_task(task_of(first.data))
+    check_meaning(given, TRAIN_SCHEMAS, task.name)
     merged, notes = with_hyp(given)
-    build_options(DETECT_SCHEMAS, merged)
+    build_options(TRAIN_SCHEMAS, merged)
+    _check_batch(task, build_options(TRAIN_SCHEMAS, {**task.defaults, **merged})[0].batch_size)
     data = shared_value(lambda: load_data(first.data, make_demo=make_synthetic))
     named = {"teacher": data.teacher} if data.teacher else {}
-    instances = build_options(DETECT_SCHEMAS, {**named, **merged})
-    train, hyper, augment, sampling, *_ = instances
-    composition = with_implied(train.method or data.method, as_dict(*instances))
-    if data.task != "detect":
-        raise UserError(f"{data.file}: task '{data.task}' cannot be trained yet; this version trains 'detect'.")
-    if train.batch_size % WORLD.size:
-        raise UserError(
-            f"--batch-size {train.batch_size} does not divide among {WORLD.size} processes; use a multiple."
-        )
-    methods = create(composition, dict(zip(DETECT_SCHEMAS, instances, strict=True)))
-    resolved = {name: value for method in methods for name, value in method.resolve_options(train.epochs).items()}
-    check_views(data, joined_views(methods))
+    chosen = {**task.defaults, **named, **merged}
+    chosen |= task.resolve(_by_schema(chosen), data, merged)
+    options = _by_schema(chosen)
+    composition = with_implied(options[TrainOptions].method or data.method, as_dict(*options.values()))
+    methods = create(composition, options)
+    _check_methods(methods, task.name)
+    epochs = options[TrainOptions].epochs
+    resolved = {name: value for method in methods for name, value in method.resolve_options(epochs, data).items()}
+    _check_views(joined_views(methods), data, task)
+    train = options[TrainOptions]
     save_dir = shared_value(lambda: new_run_folder(train.project, train.name, train.exist_ok))
-    options = (
-        as_dict(*instances) | {"method": composition, "data": str(data.file), "save_dir": str(save_dir)} | resolved
+    known = options_for(TRAIN_SCHEMAS, task.name)
+    texts = {key: value for key, value in {**as_dict(*options.values()), **resolved}.items() if key in known}
+    texts |= {"method": composition, "data": str(data.file), "save_dir": str(save_dir), "task": task.name}
+    return TrainPlan(
+        task,
+        train,
+        options[HyperOptions],
+        options[AugmentOptions],
+        options[SamplingOptions],
+        options[ClassifyOptions],
+        options[ActionOptions],
+        data,
+        methods,
+        save_dir,
+        texts,
+        tuple(notes),
+        network,
     )
-    return Plan(train, hyper, augment, sampling, data, methods, save_dir, options, notes)
+
+
+def _by_schema(values: Mapping[str, Any]) -> dict[type, Any]:
+    return dict(zip(TRAIN_SCHEMAS, build_options(TRAIN_SCHEMAS, values), strict=True))
+
+
+def _check_batch(task: TrainTask, size: int) -> None:
+    """UserError for a batch that cannot be shared out, or is too small for the task."""
+    if size % WORLD.size:
+        raise UserError(f"--batch-size {size} does not divide among {WORLD.size} processes; use a multiple.")
+    if size // WORLD.size < task.least_batch:
+        raise UserError(
+            f"--batch-size {size}: batch norm needs at least {task.least_batch} images per process. Raise it."
+        )
+
+
+def _check_methods(methods: list[Method], task: str) -> None:
+    """UserError for a method that does not serve the task."""
+    wrong = next((method.name for method in methods if task not in method.tasks), None)
+    if wrong is not None:
+        raise UserError(f"--method {wrong}: does not serve task '{task}'. docs/tasks/{task}.md lists what does.")
+
+
+def _check_views(views: Sequence[View], data: DataConfig, task: TrainTask) -> None:
+    """UserError for a view that nothing provides."""
+    asked = [view for view in views if view.name not in task.makes]
+    unknown = [view.name for view in asked if task.views is not None and view.name not in task.views]
+    if unknown:
+        raise UserError(
+            f"view '{unknown[0]}': nothing provides it for task '{task.name}', whose views are "
+            f"{', '.join(sorted(task.makes | (task.views or set())))}. Leave out the method that declares it."
+        )
+    check_views(data, asked)
 
 
 def with_hyp(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -115,137 +226,3 @@ def with_hyp(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     notes = [f"{path.name}: '{key}' is ignored: {reason}" for key, reason in ignored.items()]
     notes += [f"{path.name}: '{key}' is ignored: it has no meaning here" for key in used if key not in known]
     return {**{key: value for key, value in used.items() if key in known}, **given}, notes
-
-
-def build_detector(plan: Plan) -> Detector:
-    """The detector of a run: from `--cfg`, else the checkpoint's own YAML, else the default; then its weights."""
-    train, names = plan.train, plan.data.names
-    if plan.network is not None:
-        return build(plan.network, names)
-    if not train.weights:
-        return build(train.cfg or DEFAULT_MODEL, names)
-    path = find_weights(train.weights)
-    weights = load_weights(path, trust=train.trust)
-    cfg = train.cfg or weights.yaml
-    if cfg is None:
-        raise UserError(
-            f"--weights {path}: this file does not say which network it belongs to. Add --cfg models/NAME.yaml."
-        )
-    detector = build(cfg, names)
-    copied, total = transfer(detector, weights)
-    plan.notes.append(f"{path.name}: {copied} of {total} tensors transferred")
-    if not copied:
-        raise UserError(
-            f"--weights {path}: no tensor of it fits {train.cfg or 'its network'}. Choose the --cfg it was made with."
-        )
-    return detector
-
-
-def build_datasets(plan: Plan, stride: int) -> dict[str, ViewDataset]:
-    """Training set with its views, and the validation sets; the main rank alone validates."""
-    train = plan.train
-    if train.imgsz % stride:
-        plan.notes.append(
-            f"--imgsz {train.imgsz} is no multiple of the stride {stride}: {-(-train.imgsz // stride) * stride} is used"
-        )
-        plan.train = train = replace(train, imgsz=-(-train.imgsz // stride) * stride)
-    common: dict[str, Any] = {
-        "imgsz": train.imgsz,
-        "stride": stride,
-        "cache": train.cache,
-        "seed": train.seed,
-        "single_cls": train.single_cls,
-    }
-    sets = {
-        "train": build_dataset(
-            plan.data, "train", augment=True, options=plan.augment, views=plan.views, batch_size=train.batch_size,
-            epochs=train.epochs, **common,
-        )
-    }  # fmt: skip
-    if plan.sampling.extra:
-        sets["extra"] = build_extra(plan, common, sets["train"].scanned)
-    for split in ("val", "val2") if WORLD.main else ():
-        if split in plan.data.splits:
-            sets[split] = build_dataset(
-                plan.data, split, batch_size=min(2 * train.batch_size, 64), native=train.native, **common
-            )
-    if WORLD.main and "val" not in sets:
-        raise UserError(
-            f"{plan.data.file}: there is no 'val' split to choose the best epoch with. Add a line 'val: FOLDER'."
-        )
-    return sets
-
-
-def build_extra(plan: Plan, common: Mapping[str, Any], scanned: Sequence[Label]) -> ViewDataset:
-    """The extra images of the data YAML. scanned: the labels of the training split, whose objects come first.
-
-    Raises UserError where the YAML names none, or a method wants partners, which they do not have.
-    """
-    paired = of_kind(plan.views, "paired")
-    if paired:
-        raise UserError(
-            f"--extra-ratio: extra images have no '{paired[0]}', which --method {plan.composition} trains with. "
-            "Leave out one of the two."
-        )
-    options, first_index = coarse_augmentation(plan.augment), sum(len(label.classes) for label in scanned)
-    extra = build_dataset(
-        plan.data, "extra", augment=True, options=options, views=plan.views, batch_size=plan.train.batch_size,
-        first_index=first_index, **common,
-    )  # fmt: skip
-    check_coarse(extra, f"{plan.data.file}: 'extra'")
-    return extra
-
-
-def training_images(
-    plan: Plan, datasets: Mapping[str, ViewDataset]
-) -> tuple[ViewDataset | MixedImages, EpochSampler | MixedSampler]:
-    """What an epoch trains on, and in which order, by the sampling options."""
-    train, sampling, wanted = datasets["train"], plan.sampling, plan.train.batch_size
-    factors = None
-    if sampling.repeat_threshold:
-        classes = [set(label.classes.ravel().astype(int).tolist()) for label in train.source]
-        factors = repeat_factors(classes, sampling.repeat_threshold)
-        plan.notes.append(f"repeat factors: {len(factors)} images are seen {float(factors.sum()):.0f} times per epoch")
-    extra = extra_share(plan) if "extra" in datasets else 0
-    size = wanted if sampling.extra_alternate else wanted - extra
-    sampler = EpochSampler(len(train), size, plan.train.seed, WORLD.rank, WORLD.size, factors)
-    if not extra:
-        return train, sampler
-    mixed = MixedImages(train, datasets["extra"])
-    return mixed, MixedSampler(sampler, len(mixed.extra), extra, sampling.extra_alternate)
-
-
-def extra_share(plan: Plan) -> int:
-    """Extra images of a batch: at least one per rank, and so that both shares divide among ranks. Raises UserError."""
-    wanted, ratio = plan.train.batch_size, plan.sampling.extra_ratio
-    if plan.sampling.extra_alternate:
-        return wanted
-    share = max(WORLD.size, round(ratio * wanted / WORLD.size) * WORLD.size)
-    if share >= wanted:
-        raise UserError(
-            f"--extra-ratio {ratio}: a batch of {wanted} has no room for ordinary images beside {share} extra ones. "
-            "Raise --batch-size, or give --extra-alternate."
-        )
-    return share
-
-
-def row_hints(detector: Detector, composition: str) -> list[str]:
-    """A line where the network has rows of a method that is not in use: they train as layers like any other."""
-    methods = {BLOCKS[layer.type].method for layer in detector.model if layer.type in BLOCKS}
-    return [
-        f"note: this network has the rows of {method}, and trains plainly; --method {method} trains them as they are meant"
-        for method in sorted(methods - {"", *composition.split("+")})
-    ]
-
-
-def size_hints(labels: Sequence[Label], detector: Detector, train: TrainOptions, composition: str) -> list[str]:
-    """A line of advice where many objects are smaller than the detector's finest level can tell apart."""
-    share, finest = share_below(labels, TINY_SIDE, train.imgsz), int(min(detector.stride))
-    if share <= MANY_TINY or finest <= 4:
-        return []
-    first = "a model with a stride-4 level (--cfg models/yolov8n-p2.yaml and others)"
-    second = "" if "rfla" in composition else ", --method rfla"
-    return [
-        f"hint: {share:.0%} of the objects are under {TINY_SIDE} px at --imgsz {train.imgsz}, and the finest level of this "
-        f"model has stride {finest}. What helps: {first}{second}, or slicing (docs/methods/rfla.md)"
-    ]

@@ -64,11 +64,35 @@ def load_resume(path: Path) -> dict[str, Any]:
             continue
         if candidate != path:
             LOGGER.warning("%s cannot be read: going on from %s", path, candidate.name)
-        return dict(state)
+        return upgraded(state)
     reason = f" ({type(problem).__name__})" if problem else ""
     raise UserError(
         f"--resume {path}: there is no readable resume state{reason}. Name a run folder that holds weights/{NAME}, or start anew."
     )
+
+
+def upgraded(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state in today's form. Classifiers once had a loop of their own, which ended with whole epochs."""
+    if "learner" not in state:
+        return dict(state)
+    options, (best, best_epoch) = state["options"], state["best"]
+    method, renamed = options["method"], {"projector": "projectors.pooled", "predictor": "predictors.pooled"}
+    learner = [(*key.partition(".")[::2], value) for key, value in state["learner"].items()]
+    methods = {f"{method}.{renamed[part]}.{key}": value for part, key, value in learner if part in renamed}
+    for key, value in state["target"].items():
+        part, _, rest = key.partition(".")
+        methods[f"{method}.target.{part}.{'pooled' if part == '1' else 'network'}.{rest}"] = value
+    kept = {key: state[key] for key in ("task", "epoch", "optimiser", "scaler", "options")}
+    seconds = sum(row["seconds"] for row in state["rows"])
+    return kept | {
+        "batch": 0,
+        "last_step": -1,
+        "model": {f"network.{key}": value for part, key, value in learner if part == "network"},
+        "methods": methods,
+        "random": None,
+        "records": {"rows": state["rows"], "best": best, "best_epoch": best_epoch, "seconds": seconds},
+        "network": options["cfg"],
+    }
 
 
 def find_resume(wanted: str, project: Path) -> Path:

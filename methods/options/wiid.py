@@ -40,7 +40,24 @@ class WiiDOptions:
     highlight_quantile: float = option(
         0.5, "fraction of the pixels that saliency highlighting removes", group=GROUP, tasks=STILL, low=0.0, high=1.0
     )
-    use_mmd: bool = option(False, "also match the feature distributions of both views (MMD)", group=GROUP, tasks=STILL)
+    mask_squares: float = option(
+        0.6, "fraction of the batches masked with random squares", group=GROUP, tasks=("classify",), low=0.0, high=1.0
+    )
+    mask_saliency: float = option(
+        0.1,
+        "fraction of the batches reduced to salient pixels (see --highlight-quantile)",
+        group=GROUP,
+        tasks=("classify",),
+        low=0.0,
+        high=1.0,
+    )
+    use_mmd: bool | None = option(
+        None,
+        "also match the feature distributions (MMD) of both views; of classifiers, of darkened and unlabelled night images",
+        group=GROUP,
+        tasks=STILL,
+        default_text="off; classifiers: where the data YAML names unlabelled images",
+    )
     mmd_weight: float = option(0.1, "weight of the MMD loss", group=GROUP, tasks=STILL, low=0.0)
     pair_colour: str = option(
         "shared",

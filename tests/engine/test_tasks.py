@@ -13,12 +13,12 @@ from engine.options.detect import DetectOptions
 from engine.options.export import ExportOptions
 from engine.options.train import TRAIN_SCHEMAS
 from engine.options.val import ValOptions
-from engine.tasks import TASKS, Task, check_meaning, check_weights, entry, task_of_run
+from engine.tasks import TASKS, Task, check_meaning, check_weights, entry, task_of_run, train_task
 from utils.errors import UserError
 from utils.files import save_yaml
 from utils.options import options_for, schema_fields
 
-SCRIPTS = ("train", "validate", "examine", "export")
+SCRIPTS = ("validate", "examine", "export")
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,17 @@ def test_every_row_leads_somewhere(task: str, script: str):
     assert task in KNOWN and callable(entry(script, task)) and TASKS[task].metrics
 
 
+@pytest.mark.parametrize("task", KNOWN)
+def test_every_task_trains_in_one_loop(task: str):
+    assert train_task(task).name == task
+
+
 def test_detect_stays_where_it_is():
     assert all(entry(script, "detect") is None for script in SCRIPTS)
 
 
 def test_a_script_that_a_task_lacks(monkeypatch):
-    monkeypatch.setitem(TASKS, "half", Task(train="engine.classification.api:train"))
+    monkeypatch.setitem(TASKS, "half", Task(validate="engine.classification.api:validate"))
     with pytest.raises(UserError, match="task 'half': this version cannot export it; it can for: detect, classify"):
         entry("export", "half")
 

@@ -45,7 +45,7 @@ def test_missing_options_are_the_published_ones() -> None:
         0.3,
     )
     assert (options.num_blocks, options.mask_token, options.highlight) == (5, "zero", "none")
-    assert (options.use_mmd, options.mmd_weight) == (False, 0.1)
+    assert (options.use_mmd, options.mmd_weight) == (None, 0.1)
 
 
 def test_every_registered_method_keeps_the_protocol() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.training.module import TrainingModel, criterion_branches
+from engine.training.module import TrainingModel
 from methods.options.rfla import RFLAOptions
 from methods.registry import create
 from methods.rfla import RFLA, RFLAssigner, chosen_rules, read_fields
@@ -45,7 +45,7 @@ def batch(side: float, size: int = 128) -> dict[str, Any]:
 def test_every_branch_trains_towards_tiny_objects(cfg: str, branches: int, options: RFLAOptions) -> None:
     """DFL heads and direct ones, one branch or two: a finite loss, and a gradient in the box head from 6 px objects."""
     model = training_model(cfg, options)
-    found = criterion_branches(model.criterion)
+    found = model.criterion.branches
     assert len(found) == branches
     assert all(isinstance(b.assigner, RFLAssigner) and isinstance(b.bbox_loss, WeighedBoxLoss) for b in found)
     loss, items = model(batch(side=6))
@@ -58,14 +58,15 @@ def test_every_branch_trains_towards_tiny_objects(cfg: str, branches: int, optio
 def test_without_it_tiny_objects_give_no_box_loss() -> None:
     """What the method is for: the same batch under the stock rule has a box loss of nothing."""
     model = training_model("yolov8n")
-    model.criterion.assigner = model.criterion.assigner.stock
+    (branch,) = model.criterion.branches
+    branch.assigner = branch.assigner.stock
     assert model(batch(side=6))[1]["box_loss"] < 1e-6
 
 
 @pytest.mark.parametrize("cfg", ["yolov8n", "yolo26n"])
 def test_ordinary_objects_give_the_stock_loss_bit_for_bit(cfg: str) -> None:
     ours, stock = training_model(cfg), training_model(cfg)
-    for branch in criterion_branches(stock.criterion):
+    for branch in stock.criterion.branches:
         branch.assigner, branch.bbox_loss = branch.assigner.stock, branch.bbox_loss.loss
     assert torch.equal(ours(batch(side=48))[0], stock(batch(side=48))[0])
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
+from engine.training.module import TrainingModel
 from methods.base import Forward, Run, Step
 from methods.options.wiid import WiiDOptions
-from methods.wiid import WiiD, byol_loss, cell_mask, mmd, occlusion_cells, pixel_boxes, spectral_saliency
+from methods.wiid import WiiD, byol_loss, mmd
+from models.classifier import ClassificationModel, normalise
+from models.classifier import build as resnet
 from models.detector import build, tapped
-
-BOX = np.array([[200, 150, 400, 300]])
+from utils.errors import UserError
 
 
 @pytest.mark.parametrize("levels", [1, 3])
@@ -69,50 +73,6 @@ def test_mmd_has_a_gradient() -> None:
     assert a.grad is not None and a.grad.abs().sum() > 0
 
 
-def test_cells_of_the_background_as_in_the_original() -> None:
-    """480 x 640, grid 5: cells of 128 x 96; nine on the box, sixteen behind it; int(0.3 * 16) = 4 of them."""
-    cells = occlusion_cells(480, 640, BOX, 5, 0.0, 0.3, random.Random(0))
-    assert cells == [(4, 1), (4, 4), (1, 4), (0, 0)]
-    assert cell_mask([cells], 5, 480, 640).sum().item() == 49_152
-
-
-def test_cells_of_both_kinds_as_in_the_original() -> None:
-    cells = occlusion_cells(480, 640, BOX, 5, 0.5, 0.4, random.Random(0))
-    assert cells[:4] == [(3, 1), (3, 3), (1, 1), (1, 3)]
-    assert cells[4:] == [(4, 4), (1, 4), (4, 1), (0, 4), (2, 0), (1, 0)]
-
-
-def test_front_is_the_box_grown_to_cells() -> None:
-    front = occlusion_cells(480, 640, BOX, 5, 1.0, 0.0, random.Random(0))
-    assert set(front) == {(column, row) for column in (1, 2, 3) for row in (1, 2, 3)}
-
-
-def test_the_remainder_is_never_masked() -> None:
-    """333 = 5 * 66 + 3 rows, 500 = 5 * 100 columns."""
-    cells = occlusion_cells(333, 500, BOX, 5, 1.0, 1.0, random.Random(0))
-    mask = cell_mask([cells], 5, 333, 500)[0, 0]
-    assert len(cells) == 25
-    assert mask[:330].all() and not mask[330:].any()
-
-
-def test_touching_edges_do_not_count() -> None:
-    front = occlusion_cells(480, 640, np.array([[128, 0, 200, 96]]), 5, 1.0, 0.0, random.Random(0))
-    assert front == [(1, 0)]
-
-
-def test_no_boxes_means_all_background() -> None:
-    assert len(occlusion_cells(100, 100, np.zeros((0, 4)), 5, 1.0, 1.0)) == 25
-
-
-def test_saliency_finds_the_odd_one_out() -> None:
-    ramp = torch.linspace(0, 0.3, 64)
-    noise = 0.05 * torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
-    image = (ramp[None, None, None] + noise).repeat(1, 3, 1, 1)
-    image[..., 20:28, 36:44] += 0.6
-    peak = int(spectral_saliency(image)[0, 0].argmax())
-    assert 16 <= peak // 64 <= 32 and 32 <= peak % 64 <= 48
-
-
 def make_batch(size: int = 64, images: int = 2) -> dict:
     generator = torch.Generator().manual_seed(0)
     return {
@@ -123,11 +83,6 @@ def make_batch(size: int = 64, images: int = 2) -> dict:
         "batch_idx": torch.arange(images).float(),
         "seed": list(range(images)),
     }
-
-
-def test_pixel_boxes_by_hand() -> None:
-    """Centre 0.5, size 0.25 of 64 px: 32 -+ 8."""
-    assert pixel_boxes(make_batch())[0].tolist() == [[24.0, 24.0, 40.0, 40.0]]
 
 
 def test_both_members_lose_the_same_cells() -> None:
@@ -275,3 +230,145 @@ def test_normalised_features_are_what_the_loss_gets(detector: torch.nn.Module) -
     step = make_step(detector, method, make_batch())
     for q in method._predict(step.taps):
         assert torch.allclose(q, F.normalize(q, dim=1), atol=1e-6)
+
+
+class Tiny(nn.Module):
+    """Two convolutions and a head that is called as torchvision's ResNets call theirs."""
+
+    def __init__(self, classes: int = 3, dims: int = 2) -> None:
+        super().__init__()
+        conv, norm = ((nn.Conv2d, nn.BatchNorm2d), (nn.Conv3d, nn.BatchNorm3d))[dims - 2]
+        self.body = nn.Sequential(conv(3, 8, 1 + dims % 3, bias=False), norm(8), nn.ReLU(), conv(8, 16, 1))
+        self.fc = nn.Linear(16, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) or (B, 3, T, H, W) to (B, classes)."""
+        scores: torch.Tensor = self.fc(self.body(x).relu().flatten(2).mean(2))
+        return scores
+
+
+def data_of(task: str, **splits: tuple[()]) -> Any:
+    return SimpleNamespace(task=task, splits=splits, file=Path("a.yaml"))
+
+
+def classifier(task: str = "classify", network: nn.Module | None = None, **options: Any) -> TrainingModel:
+    """A tiny classifier in training with WiiD, unmasked unless something else is said."""
+    torch.manual_seed(0)
+    unmasked = {"classify": {"mask_squares": 0.0, "mask_saliency": 0.0}, "action": {"back_ratio": 0.0}}[task]
+    method = WiiD(WiiDOptions(**{"byol_weight": 0.13, **unmasked, **options}))
+    method.resolve_options(1, data_of(task, favoured=()))
+    network = network or Tiny(dims=2 + (task == "action"))
+    model = TrainingModel(ClassificationModel(network), [method], SimpleNamespace())
+    model.build_criterion()
+    return model.train()
+
+
+def images(count: int = 8, side: int = 16) -> dict[str, Any]:
+    """Labelled images by day and darkened, and unlabelled ones by night."""
+    generator = torch.Generator().manual_seed(1)
+    views = {view: torch.rand(count, 3, side, side, generator=generator) for view in ("img", "pair", "favoured")}
+    return {**views, "cls": torch.arange(count) % 3, "seed": list(range(count)), "draw": (0, 0)}
+
+
+def clips(size: int = 20) -> dict[str, Any]:
+    """Two pairs of clips; in the first something moves in the upper left 8 x 8 px."""
+    motion = torch.zeros(2, size, size, dtype=torch.bool)
+    motion[0, :8, :8] = True
+    clip = torch.full((2, 3, 2, size, size), 1.0)
+    return {"img": clip, "pair": clip / 4, "motion": motion, "cls": torch.tensor([0, 1]), "seed": torch.tensor([1, 2])}
+
+
+def test_sizes_of_the_classification_branch() -> None:
+    """Two networks of 11,181,642, two projectors of 82,432 and a predictor of 33,280: 22,561,428, of which half train."""
+    model = classifier(network=resnet("resnet18", 10))
+    counts = [
+        sum(p.numel() for p in model.parameters() if p.requires_grad in kinds) for kinds in ((True, False), (True,))
+    ]
+    assert counts == [22_561_428, 11_297_354]
+
+
+def test_terms_of_a_classifier_and_their_weights() -> None:
+    """Twice the weight, twice the term; without BYOL and MMD both cross-entropies stay as they were."""
+    total, terms = classifier()(images())
+    _, double = classifier(byol_weight=0.26, mmd_weight=0.2)(images())
+    assert list(terms) == ["day", "night", "byol", "mmd"]
+    torch.testing.assert_close(total.detach(), sum(terms.values()))
+    for name in ("byol", "mmd"):
+        torch.testing.assert_close(double[name], 2 * terms[name])
+    assert 0 < terms["byol"].item() < 0.52  # 0.13 * [0, 4]
+    _, bare = classifier(byol_weight=0.0, use_mmd=False)(images())
+    assert list(bare) == ["day", "night"] and torch.equal(bare["day"], terms["day"])
+
+
+@pytest.mark.parametrize("odds", [(1.0, 0.0), (0.0, 1.0)])
+def test_a_classifiers_masks_are_equal_for_both_members_and_mean_colour(odds: tuple[float, float]) -> None:
+    """The network sees zeros there; what is not masked stays, and so do unlabelled images."""
+    batch, plain = images(), images()
+    classifier(mask_squares=odds[0], mask_saliency=odds[1]).methods["wiid"].prepare(batch)
+    gone = [(normalise(batch[view]) == 0).all(1) for view in ("img", "pair")]
+    assert torch.equal(*gone) and 0.2 < gone[0].float().mean() < 0.9
+    for view, lost in zip(("img", "pair"), gone, strict=True):
+        assert torch.equal(batch[view].permute(0, 2, 3, 1)[~lost], plain[view].permute(0, 2, 3, 1)[~lost])
+    assert torch.equal(batch["favoured"], plain["favoured"])
+
+
+def test_mmd_pulls_a_classifier_and_byol_leaves_its_target_alone() -> None:
+    model = classifier()
+    step = Step(images(), model.detector, lambda image: model._pass(image, images()))
+    terms = model.methods["wiid"].loss(step)
+    gradient = torch.autograd.grad(terms["mmd"], list(model.detector.network.body.parameters()), retain_graph=True)
+    assert all(part.abs().sum() > 0 for part in gradient)
+    terms["byol"].backward()
+    method = model.methods["wiid"]
+    assert all(parameter.grad is None for parameter in method.target.parameters())
+    assert method.projectors["pooled"][0].weight.grad.abs().sum() > 0
+    assert model.detector.network.fc.weight.grad is None  # the contrast is of features
+
+
+@pytest.mark.parametrize(
+    ("options", "splits", "message"),
+    [
+        ({"use_mmd": True}, {}, "names no unlabelled night images"),
+        ({"mask_squares": 0.8, "mask_saliency": 0.3}, {}, "sum to 1 at most"),
+    ],
+)
+def test_what_a_classifier_is_refused(options: dict[str, Any], splits: dict[str, tuple[()]], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        WiiD(WiiDOptions(**options)).resolve_options(1, data_of("classify", **splits))
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "splits", "views", "mmd"),
+    [
+        ("classify", {}, {"favoured": ()}, {"pair", "favoured"}, True),
+        ("classify", {}, {}, {"pair"}, False),  # MMD needs unlabelled night images
+        ("classify", {"use_mmd": False}, {"favoured": ()}, {"pair"}, False),
+        ("action", {}, {"favoured": ()}, {"pair", "motion"}, None),
+        ("action", {"back_ratio": 0.0}, {}, {"pair"}, None),
+        ("detect", {}, {"favoured": ()}, {"pair"}, False),
+    ],
+)
+def test_views_follow_from_task_and_data(
+    task: str, options: Any, splits: Any, views: set[str], mmd: bool | None
+) -> None:
+    method = WiiD(WiiDOptions(**options))
+    assert method.resolve_options(1, data_of(task, **splits)).get("use_mmd") is mmd
+    assert method.views == views and bool(method.options.use_mmd) is bool(mmd)
+
+
+def test_both_clips_and_all_frames_lose_the_same_pixels() -> None:
+    """Half of 4 moving cells of 4 px, 2, and 0.4 of 21 others, 8; where nothing moves 0.4 of 25, 10."""
+    model, batch = classifier("action", front_ratio=0.5, back_ratio=0.4), clips()
+    model.methods["wiid"].prepare(batch)
+    gone = [(batch[view] == 0).all(1) for view in ("img", "pair")]  # (B, T, S, S)
+    assert torch.equal(gone[0], gone[1]) and torch.equal(gone[0][:, 0], gone[0][:, 1])
+    assert [int(lost[0].sum()) for lost in gone[0]] == [16 * 10, 16 * 10]
+
+
+def test_the_terms_of_clips() -> None:
+    model = classifier("action", byol_weight=0.1)
+    total, terms = model(clips())
+    assert terms.keys() == {"day", "night", "byol"} and 0 <= float(terms["byol"]) <= 0.4
+    total.backward()
+    assert model.detector.network.body[0].weight.grad is not None
+    assert classifier("action", byol_weight=0.0)(clips())[1].keys() == {"day", "night"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.byol import Predictor, Projector, momentum_update
+from models.byol import Predictor, Projector, VectorProjector, momentum_update
 
 
 def filled(module: nn.Module, value: float = 0.01) -> nn.Module:
@@ -72,3 +74,20 @@ def test_momentum_update_by_hand() -> None:
 def test_momentum_update_wants_equal_counts() -> None:
     with pytest.raises(ValueError, match="1 tensors from 0"):
         momentum_update([torch.ones(1)], [], 0.9)
+
+
+def test_vector_projector_by_hand() -> None:
+    """All parameters 0.01, evaluation, ones (512): linear 512 * .01 + .01 = 5.13; batch norm x / sqrt(1 + 1e-5) * .01 + .01
+
+    = .0612997; ReLU keeps it; linear 128 * .0612997 * .01 + .01 = .0884636. The predictor has 33,280 parameters.
+    """
+    projector = VectorProjector(512).eval()
+    for parameter in projector.parameters():
+        nn.init.constant_(parameter, 0.01)
+    inner = 5.13 / math.sqrt(1 + 1e-5) * 0.01 + 0.01
+    assert projector(torch.ones(1, 512))[0].tolist() == pytest.approx([128 * inner * 0.01 + 0.01] * 128)
+    assert projector(torch.ones(1, 512))[0, 0].item() == pytest.approx(0.0884636, abs=1e-6)
+    assert (sum(p.numel() for p in projector.parameters()), sum(p.numel() for p in Predictor().parameters())) == (
+        82_432,
+        33_280,
+    )

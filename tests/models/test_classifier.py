@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import nn
 
-from models.byol import Predictor
-from models.classifier import VectorProjector, build, logits_and_features, normalise
+from models.classifier import ClassificationModel, build, logits_and_features, normalise
 from utils.errors import UserError
 
 
@@ -57,15 +54,23 @@ def test_normalise_makes_the_mean_colour_zero():
     assert normalise(torch.ones(1, 3, 1, 1))[0, 0].item() == pytest.approx(2.248908, abs=1e-5)
 
 
-def test_projector_by_hand():
-    """All parameters 0.01, evaluation, ones (512): linear 512 * .01 + .01 = 5.13; batch norm x / sqrt(1 + 1e-5) * .01 + .01
+@pytest.mark.parametrize(("name", "width"), [("resnet18", 512), ("resnet50", 2048)])
+def test_the_model_in_training_takes_views_in_0_to_1(name, width):
+    """Its logits are the network's, of normalised images; its criterion is their cross-entropy."""
+    torch.manual_seed(0)
+    model = ClassificationModel(build(name, 3)).eval()
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        logits, pooled = logits_and_features(model.network, normalise(x))
+        assert torch.equal(model(x), logits) and torch.equal(model.pooled(x), pooled)
+    assert pooled.shape == (2, model.width) == (2, width)
+    loss, items = model.init_criterion()(logits, {"cls": torch.tensor([0, 2])})
+    expected = -(logits[0].log_softmax(0)[0] + logits[1].log_softmax(0)[2]) / 2
+    assert torch.allclose(loss, expected) and items.keys() == {"day"}
 
-    = .0612997; ReLU keeps it; linear 128 * .0612997 * .01 + .01 = .0884636. The predictor has 33,280 parameters.
-    """
-    projector = VectorProjector(512).eval()
-    for parameter in projector.parameters():
-        nn.init.constant_(parameter, 0.01)
-    inner = 5.13 / math.sqrt(1 + 1e-5) * 0.01 + 0.01
-    assert projector(torch.ones(1, 512))[0].tolist() == pytest.approx([128 * inner * 0.01 + 0.01] * 128)
-    assert projector(torch.ones(1, 512))[0, 0].item() == pytest.approx(0.0884636, abs=1e-6)
-    assert (count(projector), count(Predictor())) == (82_432, 33_280)
+
+def test_a_head_that_reads_nothing_is_named():
+    network = nn.Module()
+    network.fc = nn.Identity()
+    with pytest.raises(ValueError, match="no layer that reads features"):
+        _ = ClassificationModel(network).width

@@ -23,14 +23,13 @@ from data.video.dataset import ClipShape
 from engine.action import api as action
 from engine.action import detect as action_detect
 from engine.action.evaluation import brightened, evaluate_clips, probabilities
-from engine.action.learners import DayClips, PairedClips, feature_width, masked_cells, moving_cells
-from engine.action.task import make_plan
+from engine.action.task import shape_of
 from engine.action.timeline import RECENT, Stretch, Timeline, Watcher
 from engine.checkpoint.action import ClipClassifier, load_clip_classifier, network_of, save_clip_classifier, start_from
 from engine.checkpoint.weights import Weights, load_weights
 from engine.inference.capture import Frame
 from engine.inference.sources import Source
-from methods.options.wiid import WiiDOptions
+from engine.training.plan import make_plan
 from models.action import INPUTS, KINETICS, ClipInput, build
 from tests.engine.inference.live import read_back
 from utils.errors import UserError
@@ -229,8 +228,8 @@ def test_a_run_goes_on_where_it_stopped(synthetic: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "rfla"}, "trains with none or wiid"),
-        ({"batch_size": 1}, "at least 2 clips"),
+        ({"method": "rfla"}, "does not serve task 'action'"),
+        ({"batch_size": 1}, "batch norm needs at least 2"),
         ({"cfg": "resnet18"}, "no such network"),
         ({"cfg": "s3d"}, "209 px"),
         ({"mosaic": 0.5}, "--mosaic: means nothing for task 'action'"),
@@ -238,7 +237,7 @@ def test_a_run_goes_on_where_it_stopped(synthetic: Path) -> None:
 )
 def test_what_training_refuses(synthetic: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        action.train(data=str(synthetic / "data.yaml"), project=synthetic / "refused", **{**TINY, **options})
+        engine.train(data=str(synthetic / "data.yaml"), project=synthetic / "refused", **{**TINY, **options})
     assert not (synthetic / "refused").exists()
 
 
@@ -256,7 +255,8 @@ def test_a_plan_says_what_clips_are(
 ) -> None:
     data = str(synthetic / "data.yaml")
     plan = make_plan({"data": data, "project": tmp_path, "cfg": "small", "frames": 4, "interval": 3, **options})
-    assert (plan.masks, plan.shape, plan.workers(torch.device("cpu"))) == (masks, ClipShape(4, 3, size), workers)
+    found = ("motion" in plan.views, shape_of(plan), plan.workers(torch.device("cpu")))
+    assert found == (masks, ClipShape(4, 3, size), workers)
     assert plan.options["imgsz"] == size and plan.hyper.nbs == plan.train.batch_size == 16
 
 
@@ -265,7 +265,7 @@ def test_training_never_sees_a_test_video(synthetic: Path) -> None:
         copy = Path(shutil.copy(synthetic / held_out, synthetic / "train/Walk/copy.avi"))
         try:
             with pytest.raises(UserError, match="copy.avi is also"):
-                action.train(data=str(synthetic / "data.yaml"), project=synthetic / "leak", **TINY)
+                engine.train(data=str(synthetic / "data.yaml"), project=synthetic / "leak", **TINY)
         finally:
             copy.unlink()
 
@@ -388,63 +388,6 @@ class ParameterGrey(Grey):
     def __init__(self) -> None:
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1))
-
-
-def batch(size: int = 20) -> dict[str, Any]:
-    """Two pairs of white clips; in the first something moves in the upper left 8 x 8 px."""
-    motion = torch.zeros(2, size, size, dtype=torch.bool)
-    motion[0, :8, :8] = True
-    clips = torch.full((2, 3, 2, size, size), 255, dtype=torch.uint8)
-    return {
-        "img": clips,
-        "pair": clips // 4,
-        "motion": motion,
-        "cls": torch.tensor([0, 1]),
-        "seed": torch.tensor([1, 2]),
-    }
-
-
-def test_moving_cells_by_hand() -> None:
-    """20 px, 5 cells of 4 px: 8 x 8 moving px are the cells (0,0) (1,0) (0,1) (1,1). One px of 16 is a share of 0.06; of
-    400 px in one cell, 0.0025, too few."""
-    boxes = moving_cells(batch()["motion"][0].numpy(), 5)
-    assert sorted(map(tuple, boxes.tolist())) == [(0, 0, 4, 4), (0, 4, 4, 8), (4, 0, 8, 4), (4, 4, 8, 8)]
-    speck = np.zeros((20, 20), bool)
-    speck[0, 0] = True
-    assert len(moving_cells(speck, 5)) == 1 and len(moving_cells(speck, 1)) == 0
-
-
-def test_erase_takes_moving_cells_and_patch_takes_others() -> None:
-    """4 moving cells and 21 others: half of 4 is 2, a third of 21 is 6 (6.93 cut)."""
-    cells = masked_cells(batch()["motion"][0].numpy(), 7, WiiDOptions(front_ratio=0.5, back_ratio=0.33))
-    moving = {(0, 0), (0, 1), (1, 0), (1, 1)}
-    assert len(moving & {*cells}) == 2 and len({*cells} - moving) == 6
-
-
-def test_both_members_and_all_frames_lose_the_same_pixels() -> None:
-    learner = PairedClips(Small(), "mc3_18", WiiDOptions(front_ratio=0.5, back_ratio=0.4, byol_weight=0.0))
-    ready = learner.prepare(batch(), 0)
-    black = -0.43216 / 0.22803  # red 0, normalised
-    gone = [(ready[view][:, 0] - black).abs() < 1e-5 for view in ("img", "pair")]  # (B, T, S, S)
-    assert torch.equal(gone[0], gone[1]) and torch.equal(gone[0][:, 0], gone[0][:, 1])
-    assert gone[0][0, 0].sum() == 16 * (2 + 8) and gone[0][1, 0].sum() == 16 * 10  # 0.4 of 21 is 8, of 25 is 10
-    plain = DayClips(learner.network, "mc3_18").prepare(batch(), 0)["img"]
-    assert plain.min() == plain[:, 0].min()
-
-
-def test_the_terms_of_a_step() -> None:
-    torch.manual_seed(0)
-    learner = PairedClips(Small(), "mc3_18", WiiDOptions(byol_weight=0.1))
-    assert feature_width(learner.network) == 8 and learner.projector[0].in_features == 8
-    terms = learner(learner.prepare(batch(), 0))
-    assert terms.keys() == {"day", "night", "byol"} and 0 <= float(terms["byol"].detach()) <= 0.4
-    terms["byol"].backward()
-    grads = {name: parameter.grad for name, parameter in learner.network.named_parameters()}
-    assert grads["stem.0.weight"] is not None
-    assert grads["fc.weight"] is None  # the contrast is of features
-    assert learner.target is not None and not any(p.requires_grad for p in learner.target.copy.parameters())
-    without = PairedClips(Small(), "mc3_18", WiiDOptions(byol_weight=0.0))
-    assert without(without.prepare(batch(), 0)).keys() == {"day", "night"}
 
 
 ITEM = Source("video", "a.avi", "a.avi", 1, "a")

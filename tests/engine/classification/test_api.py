@@ -16,8 +16,10 @@ import train as train_script
 import val as val_script
 from engine.checkpoint.weights import load_weights
 from engine.classification import evaluation as classification_evaluation
-from engine.classification.trainer import ClassTrainer
 from engine.comparison import report as comparison_tables
+from engine.training.trainer import Trainer
+from methods.base import Method
+from methods.registry import create
 from tests.engine.classification.tiny_classes import NAMES, TinyNetwork, same, use_tiny_network, write_classes
 from utils.errors import UserError
 from utils.files import load_yaml, save_yaml
@@ -62,25 +64,57 @@ def test_a_safetensors_file_says_what_it_is(given):
     assert "train/night" not in result.rows[0] and len(result.reports) == 2
 
 
-def test_the_same_seed_gives_the_same_weights_and_a_resumed_run_too(given, monkeypatch):
-    whole = engine.train(**given | {"epochs": 3})
-    real, stopped = ClassTrainer._batches, []
+@pytest.mark.parametrize("method", ["none", "wiid"])
+def test_a_run_stopped_inside_an_epoch_ends_as_an_unbroken_one(given, monkeypatch, method):
+    """Stop after the first of two batches of the second epoch, by SIGTERM: equal to the last bit."""
+    options = given | {"epochs": 3, "method": method, "ema": True}
+    whole = engine.train(**options)
+    real, stopped = Trainer._step, []
 
-    def interrupt(self: ClassTrainer, epoch: int) -> dict[str, float]:
-        if epoch == 1 and not stopped:
-            stopped.append(epoch)
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(self, epoch)
+    def interrupt(self: Trainer, run: Any, batch: Any) -> Any:
+        if run.iteration == 2 and not stopped:
+            stopped.append(os.kill(os.getpid(), signal.SIGTERM))
+        return real(self, run, batch)
 
-    monkeypatch.setattr(ClassTrainer, "_batches", interrupt)
-    broken = engine.train(**given | {"epochs": 3})
-    assert broken.interrupted and len(broken.rows) == 1
+    monkeypatch.setattr(Trainer, "_step", interrupt)
+    broken = engine.train(**options)
+    state = torch.load(broken.save_dir / "weights" / "resume.pt", weights_only=True)
+    assert broken.interrupted and (state["epoch"], state["batch"]) == (1, 1)
     resumed = engine.train(resume=str(broken.save_dir))
     states = [torch.load(run.save_dir / "weights" / "last.pt", weights_only=True) for run in (whole, resumed)]
-    assert same(*states) and resumed.save_dir == broken.save_dir
-    drop = {"seconds"}
-    left, right = ([{k: v for k, v in row.items() if k not in drop} for row in run.rows] for run in (whole, resumed))
-    assert left == right
+    assert same(*states) and resumed.save_dir == broken.save_dir and len(resumed.rows) == 3
+    final = [
+        {k: v for k, v in run.rows[-1].items() if k.startswith(("night", "day", "lr"))} for run in (whole, resumed)
+    ]
+    assert final[0] == final[1]
+
+
+class Probe(Method):
+    """A method of nobody's: a scale that trains, and a term that reads the pooled features of both members."""
+
+    name = "probe"
+    tasks = ("classify",)
+
+    def attach(self, detector: Any) -> None:
+        self.scale = torch.nn.Parameter(torch.ones(detector.width))
+
+    def taps(self, detector: Any) -> dict[str, str]:
+        return {"pooled": "features"}
+
+    def loss(self, step: Any) -> dict[str, torch.Tensor]:
+        return {"probe": 0.01 * (step.taps["pooled"] * self.scale).square().mean()}
+
+
+def test_wiid_composes_with_another_method(given, monkeypatch):
+    from engine.training import plan
+
+    monkeypatch.setattr(plan, "create", lambda names, options: [*create("wiid", options), Probe()])
+    result = engine.train(**given, save_steps=1)
+    assert {"train/day", "train/night", "train/byol", "train/mmd", "train/probe"} < result.rows[0].keys()
+    state = torch.load(result.save_dir / "weights" / "resume.pt", weights_only=True)
+    assert "probe.scale" in state["methods"] and not torch.equal(state["methods"]["probe.scale"], torch.ones(16))
+    plain = torch.load(result.save_dir / "weights" / "best.pt", weights_only=True)
+    assert plain.keys() == TinyNetwork(3).state_dict().keys()
 
 
 def test_selection_on_test_is_labelled(given, capsys):
@@ -132,13 +166,12 @@ def nothing(root: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "options", "message"),
     [
-        (nothing, {"method": "lcp"}, "--method lcp: task classify trains with none or wiid"),
+        (nothing, {"method": "lcp"}, "--method lcp: does not serve task 'classify'"),
         (nothing, {"mosaic": 1.0}, "--mosaic: means nothing for task 'classify'"),
         (nothing, {"batch_size": 1}, "batch norm needs at least 2"),
         (nothing, {"mask_squares": 0.8, "mask_saliency": 0.3}, "sum to 1 at most"),
-        (nothing, {"device": "cpu,cpu"}, "trains on one device"),
         (nothing, {"weights": "there-is-none.pt"}, "there is no such file"),
-        (edit("favoured: nights\n", ""), {"use_mmd": True}, "names no unlabelled training nights"),
+        (edit("favoured: nights\n", ""), {"use_mmd": True}, "names no unlabelled night images"),
         (edit("favoured: nights\n", "favoured: test\n"), {}, "also an image of the test split"),
         (without_val, {}, "there is no 'val' split to choose the best epoch with"),
         (edit("task: classify", "task: clasify"), {}, "'task: clasify' is not known"),

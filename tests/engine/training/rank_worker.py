@@ -30,13 +30,13 @@ if __name__ == "__main__":
         return items
 
     trainer._step = noting
-    target = getattr(trainer.plan.methods[0], "target", None)
+    target = getattr(next(iter(trainer.plan.methods), None), "target", None)
     trainer.run()
     note = {
         "seen": seen,
         "losses": losses,
         "model": trainer.detector.state_dict(),
-        "ema": trainer.ema.ema.state_dict(),
+        "ema": trainer.step.averaged.state_dict(),
         "target": target.state_dict() if target else {},
     }
     torch.save(note, Path(options["project"]) / f"rank{distributed.WORLD.rank}of{distributed.WORLD.size}.pt")

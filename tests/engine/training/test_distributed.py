@@ -15,6 +15,7 @@ import engine
 from engine.training import distributed
 from engine.training.distributed import World, average, listed_devices, pick_device, shared_value
 from engine.training.resume import save_resume
+from tests.engine.classification.tiny_classes import write_classes
 from tests.engine.tiny import write_dataset
 from utils.errors import UserError
 
@@ -66,6 +67,30 @@ def test_weights_are_equal_across_ranks_and_to_one_process(runs: Any, part: str)
         if "running" not in name or part != "target":
             assert torch.equal(first, second) or torch.allclose(first, second, atol=1e-6), name
         assert torch.allclose(first.float(), expected.float(), atol=2e-4, rtol=1e-3), name
+
+
+@pytest.fixture(scope="module")
+def classifiers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The first step of WiiD without masks or MMD, of which the one belongs to a batch and the other looks at a whole one."""
+    root = tmp_path_factory.mktemp("classes")
+    options = {**write_classes(root / "set"), "epochs": 1, "noval": True, "lr0": 0.0, "batch_size": 12, "ema": True}
+    options |= {"use_mmd": False, "mask_squares": 0.0, "mask_saliency": 0.0, "project": root}
+    (alone,) = run_ranks({**options, "name": "one"}, 1)
+    return alone, run_ranks({**options, "name": "two"}, 2)
+
+
+@pytest.mark.distributed
+def test_two_ranks_train_a_classifier_as_one_process_does(classifiers: Any) -> None:
+    """Same images, same losses to the noise of fp32, the same weights and momentum target on both."""
+    alone, ranks = classifiers
+    assert alone["seen"][0] == ranks[0]["seen"][0] + ranks[1]["seen"][0]
+    assert alone["losses"][0].keys() == {"day", "night", "byol"}
+    assert ranks[0]["losses"][0] == pytest.approx(alone["losses"][0], rel=2e-4)
+    for part in ("model", "ema", "target"):
+        for name, expected in alone[part].items():
+            first, second = (rank[part][name] for rank in ranks)
+            assert torch.allclose(first.float(), second.float(), atol=1e-6), name
+            assert torch.allclose(first.float(), expected.float(), atol=1e-4, rtol=1e-3), name
 
 
 def test_one_device_needs_no_launch() -> None:

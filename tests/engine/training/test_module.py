@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.training.module import TrainingModel, criterion_branches
+from engine.training.module import TrainingModel
 from methods.base import Method
 from models.detector import build
 
@@ -112,7 +112,7 @@ def test_trainable_parts_are_in_the_tree_and_no_hook_is_left() -> None:
 def test_every_branch_of_the_criterion_may_be_changed(cfg: str, branches: int) -> None:
     method = Probe()
     model = make_model(method, cfg=cfg)
-    assert len(criterion_branches(model.criterion)) == branches == method.calls.count("criterion")
+    assert len(model.criterion.branches) == branches == method.calls.count("criterion")
 
 
 class Idle(Method):

@@ -12,7 +12,8 @@ import torch
 
 from data.io.labels import Label
 from engine.options.train import TrainOptions
-from engine.training.plan import build_datasets, build_detector, make_plan, size_hints, with_hyp
+from engine.training.detection import build_datasets, build_detector, fit_stride, size_hints
+from engine.training.plan import make_plan, with_hyp
 from tests.engine.tiny import write_dataset
 from utils.errors import UserError
 from utils.files import load_yaml, save_yaml
@@ -52,7 +53,7 @@ def test_a_plan_takes_the_method_of_the_data(synthetic: dict[str, Any]) -> None:
     plan = make_plan(synthetic)
     assert plan.composition == "wiid" and [view.name for view in plan.views] == ["pair"] and plan.save_dir.name == "exp"
     assert make_plan({**synthetic, "method": "none"}).composition == "none"
-    assert plan.given_text()["imgsz"] == 64
+    assert plan.options["imgsz"] == 64
 
 
 def test_mistakes_make_no_folder(synthetic: dict[str, Any]) -> None:
@@ -62,21 +63,22 @@ def test_mistakes_make_no_folder(synthetic: dict[str, Any]) -> None:
 
 
 def test_sizes_that_do_not_fit_the_stride_are_rounded_up(synthetic: dict[str, Any]) -> None:
-    plan = make_plan({**synthetic, "imgsz": 70})
-    datasets = build_datasets(plan, 32)
-    assert datasets["train"].imgsz == 96 and "70" in plan.notes[0]
-    assert set(datasets) == {"train", "val", "val2"}
+    """And args.yaml says so."""
+    plan, notes = fit_stride(make_plan({**synthetic, "imgsz": 70}), SimpleNamespace(stride=torch.tensor([8.0, 32.0])))
+    assert plan.train.imgsz == plan.options["imgsz"] == 96 and "70" in notes[0] and "96" in notes[0]
+    datasets = build_datasets(plan)
+    assert datasets["train"].imgsz == 96 and set(datasets) == {"train", "val", "val2"}
 
 
 def test_native_is_for_validation_only(synthetic: dict[str, Any]) -> None:
-    datasets = build_datasets(make_plan({**synthetic, "native": True}), 32)
+    datasets = build_datasets(make_plan({**synthetic, "native": True}).fitted(32))
     assert {name: part.native for name, part in datasets.items()} == {"train": False, "val": True, "val2": True}
 
 
 def test_the_network_of_a_resumed_run_wins(synthetic: dict[str, Any]) -> None:
-    plan = make_plan({**synthetic, "weights": "gone.pt"})
-    plan.network = build_detector(make_plan(synthetic)).yaml
-    assert isinstance(build_detector(plan), torch.nn.Module)
+    detector, _ = build_detector(make_plan(synthetic))
+    again, notes = build_detector(make_plan({**synthetic, "weights": "gone.pt"}, detector.yaml))
+    assert again.state_dict().keys() == detector.state_dict().keys() and not notes
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(0, 0), (3, 3)])

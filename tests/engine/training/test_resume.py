@@ -21,6 +21,7 @@ from engine.training.resume import (
     methods_state,
     random_state,
     restore_random_state,
+    resumed,
     run_of,
     save_resume,
 )
@@ -152,3 +153,18 @@ def test_a_run_goes_on_where_its_state_lies(tmp_path: Path, monkeypatch: pytest.
     assert run_of(Path("taken/resume.pt"), began) == began
     monkeypatch.chdir("/")
     assert run_of(tmp_path / "exp/weights/resume.pt", began) == (tmp_path / "exp").relative_to("/")
+
+
+def test_a_resumed_run_goes_on_in_its_folder() -> None:
+    saved = {
+        "epochs": 9,
+        "device": "0",
+        "save_dir": "runs/exp7",
+        "task": "classify",
+        "project": "elsewhere",
+        "name": "",
+    }
+    given = {"resume": "newest", "project": Path("runs"), "device": "cpu"}
+    assert resumed(saved, given, ("device", "workers"), Path("runs/exp8/weights/resume.pt")) == {
+        "epochs": 9, "device": "cpu", "project": Path("runs"), "name": "exp8", "exist_ok": True, "resume": "",
+    }  # fmt: skip

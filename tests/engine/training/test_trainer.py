@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ import yaml
 
 import engine
 from engine.checkpoint import load_detector, load_weights
-from engine.training import trainer as trainer_module
+from engine.training.detection import DETECTION, multi_scale_size
 from engine.training.plan import make_plan
-from engine.training.trainer import Trainer, multi_scale_size
+from engine.training.step import CLIP_NORM
+from engine.training.trainer import Trainer
 from methods.base import Method, Run
 from tests.engine.tiny import write_dataset
 from utils.errors import UserError
@@ -186,7 +188,7 @@ def _hyper(folder: Path) -> str:
 
 @pytest.mark.slow
 def test_a_run_that_lost_patience_does_not_go_on(synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.training.run_log.fitness", lambda metrics: 0.0)
+    monkeypatch.setattr("engine.training.run_log.fitness", lambda weights, metrics: 0.0)
     first = engine.train(**synthetic, epochs=4, patience=1, name="patient")
     assert len(first.rows) == 2
     assert len(engine.train(resume=str(first.save_dir)).rows) == 2
@@ -197,7 +199,7 @@ def test_a_refused_run_leaves_no_folder(synthetic: dict[str, Any], monkeypatch: 
     def refuse(*given: Any) -> None:
         raise UserError("labels.txt:1: no such class")
 
-    monkeypatch.setattr(trainer_module, "build_datasets", refuse)
+    monkeypatch.setattr("engine.training.plan.train_task", lambda name: replace(DETECTION, build_datasets=refuse))
     with pytest.raises(UserError, match="no such class"):
         engine.train(**synthetic, epochs=1, name="refused")
     assert not (synthetic["project"] / "refused").exists()
@@ -259,9 +261,7 @@ def test_hyper_parameters_from_a_file_and_flags_on_top(synthetic: dict[str, Any]
 
 @pytest.mark.slow
 def test_patience_ends_a_run(synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.training import run_log as records
-
-    monkeypatch.setattr(records, "fitness", lambda metrics: 0.5)
+    monkeypatch.setattr("engine.training.run_log.fitness", lambda weights, metrics: 0.5)
     result = engine.train(**synthetic, epochs=9, patience=2, name="patient")
     assert len(result.rows) == 3
 
@@ -315,7 +315,7 @@ def test_sizes_of_multi_scale_are_multiples_in_range() -> None:
 
 
 def test_the_clip_norm_is_yolov5s() -> None:
-    assert trainer_module.CLIP_NORM == 10.0
+    assert CLIP_NORM == 10.0
 
 
 def test_images_that_cannot_be_read_are_listed_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -323,7 +323,7 @@ def test_images_that_cannot_be_read_are_listed_at_the_end(tmp_path: Path, capsys
     (tmp_path / "images" / "train" / "002.png").write_bytes(b"not an image")
     engine.train(**synthetic, epochs=1)
     said = capsys.readouterr().out
-    assert "1 images cannot be read" in said and "left out" in said.splitlines()[-2] and "002.png" in said
+    assert "1 images cannot be read" in said and "skipped" in said.splitlines()[-2] and "002.png" in said
 
 
 def test_the_first_batch_is_painted(finished: Any) -> None:

@@ -1,0 +1,248 @@
+"""Task detect, as training sees it: the network, its data sets, its evaluation, its files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from data.detection.coarse import check_coarse, coarse_augmentation
+from data.detection.dataset import ViewDataset, build_dataset
+from data.detection.views import of_kind
+from data.io.labels import Label, share_below, unlabelled
+from engine.checkpoint import load_detector, load_weights, save_checkpoint, save_safetensors, transfer
+from engine.evaluation.class_frequency import long_tail_of
+from engine.evaluation.evaluator import evaluate_detector
+from engine.options.train import TrainOptions
+from engine.results import Report
+from engine.training.distributed import WORLD
+from engine.training.plan import Evaluate, Notes, TrainPlan, TrainTask
+from engine.visual.heatmap import save_mosaic
+from methods.base import Detector
+from models.detector import build, flops, parameters
+from models.parse import BLOCKS
+from utils.errors import UserError
+from utils.files import find_weights
+
+DEFAULT_MODEL = "models/yolov5s.yaml"
+TINY_SIDE = 12  # px: under this, few or no cells of stride 8 lie inside an object
+MANY_TINY = 0.2  # fraction of the objects
+
+
+def build_detector(plan: TrainPlan) -> tuple[Any, Notes]:
+    """The detector of a run: from `--cfg`, else the checkpoint's own YAML, else the default; then its weights."""
+    train, names = plan.train, plan.data.names
+    if plan.network is not None:
+        return build(plan.network, names), []
+    if not train.weights:
+        return build(train.cfg or DEFAULT_MODEL, names), []
+    path = find_weights(train.weights)
+    weights = load_weights(path, trust=train.trust)
+    cfg = train.cfg or weights.yaml
+    if cfg is None:
+        raise UserError(
+            f"--weights {path}: this file does not say which network it belongs to. Add --cfg models/NAME.yaml."
+        )
+    detector = build(cfg, names)
+    copied, total = transfer(detector, weights)
+    if not copied:
+        raise UserError(
+            f"--weights {path}: no tensor of it fits {train.cfg or 'its network'}. Choose the --cfg it was made with."
+        )
+    return detector, [f"{path.name}: {copied} of {total} tensors transferred"]
+
+
+def fit_stride(plan: TrainPlan, detector: Any) -> tuple[TrainPlan, Notes]:
+    """The run at the next image size that is a multiple of the largest stride."""
+    wanted, fitted = plan.train.imgsz, plan.fitted(int(max(detector.stride)))
+    used = fitted.train.imgsz
+    if used == wanted:
+        return fitted, []
+    return fitted, [f"--imgsz {wanted} is no multiple of the stride {fitted.stride}: {used} is used"]
+
+
+def build_datasets(plan: TrainPlan) -> dict[str, ViewDataset]:
+    """Training set with its views, and the validation sets; the main rank alone validates."""
+    train = plan.train
+    common: dict[str, Any] = {
+        "imgsz": train.imgsz,
+        "stride": plan.stride,
+        "cache": train.cache,
+        "seed": train.seed,
+        "single_cls": train.single_cls,
+    }
+    sets = {
+        "train": build_dataset(
+            plan.data, "train", augment=True, options=plan.augment, views=plan.views, batch_size=train.batch_size,
+            epochs=train.epochs, **common,
+        )
+    }  # fmt: skip
+    if plan.sampling.extra:
+        sets["extra"] = build_extra(plan, common, sets["train"].scanned)
+    for split in splits_of(plan) if WORLD.main else ():
+        sets[split] = build_dataset(
+            plan.data, split, batch_size=min(2 * train.batch_size, 64), native=train.native, **common
+        )
+    return sets
+
+
+def splits_of(plan: TrainPlan) -> list[str]:
+    """The validation splits. Raises UserError where there is none to choose the best epoch with."""
+    if "val" not in plan.data.splits:
+        raise UserError(
+            f"{plan.data.file}: there is no 'val' split to choose the best epoch with. Add a line 'val: FOLDER'."
+        )
+    return [split for split in ("val", "val2") if split in plan.data.splits]
+
+
+def build_extra(plan: TrainPlan, common: Mapping[str, Any], scanned: Sequence[Label]) -> ViewDataset:
+    """The extra images of the data YAML. scanned: the labels of the training split, whose objects come first.
+
+    Raises UserError where the YAML names none, or a method wants paired images, which they do not have.
+    """
+    paired = of_kind(plan.views, "paired")
+    if paired:
+        raise UserError(
+            f"--extra-ratio: extra images have no '{paired[0]}', which --method {plan.composition} trains with. "
+            "Leave out one of the two."
+        )
+    options, first_index = coarse_augmentation(plan.augment), sum(len(label.classes) for label in scanned)
+    extra = build_dataset(
+        plan.data, "extra", augment=True, options=options, views=plan.views, batch_size=plan.train.batch_size,
+        first_index=first_index, **common,
+    )  # fmt: skip
+    check_coarse(extra, f"{plan.data.file}: 'extra'")
+    return extra
+
+
+def resize_batch(plan: TrainPlan, batch: dict[str, Any], iteration: int) -> None:
+    """With --multi-scale, every view at the size of this iteration."""
+    if not plan.train.multi_scale:
+        return
+    size = multi_scale_size(plan.train.imgsz, plan.stride, plan.train.seed, iteration)
+    for name, value in batch.items():
+        if isinstance(value, torch.Tensor) and value.ndim == 4:  # a view, (B, 3, H, W)
+            batch[name] = nn.functional.interpolate(value, (size, size), mode="bilinear")
+
+
+def multi_scale_size(imgsz: int, stride: int, seed: int, iteration: int) -> int:
+    """A size between half and one and a half of imgsz, a multiple of the stride; the same on every rank."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + iteration)
+    low, high = int(imgsz * 0.5), int(imgsz * 1.5) + stride
+    return max(int(torch.randint(low, high, (), generator=generator)) // stride * stride, stride)
+
+
+def describe(plan: TrainPlan, detector: Any) -> str:
+    """Size and cost."""
+    imgsz = plan.train.imgsz
+    return f"{parameters(detector) / 1e6:.2f} M parameters, {flops(detector, imgsz):.1f} GFLOPs at {imgsz} px"
+
+
+def notes_on(plan: TrainPlan, detector: Any, datasets: Mapping[str, ViewDataset]) -> Notes:
+    """Advice about the network, the labels and the size of the objects."""
+    lines = row_hints(detector, plan.composition)
+    lines += [line for split, dataset in datasets.items() for line in unlabelled(dataset.source, split)]
+    return lines + size_hints(datasets["train"].source, detector, plan.train, plan.composition)
+
+
+def row_hints(detector: Detector, composition: str) -> Notes:
+    """A line where the network has layers of a method that is not in use: they train as layers like any other."""
+    methods = {BLOCKS[layer.type].method for layer in detector.model if layer.type in BLOCKS}
+    return [
+        f"note: this network contains {method} layers but --method {method} is off: they train as ordinary layers"
+        for method in sorted(methods - {"", *composition.split("+")})
+    ]
+
+
+def size_hints(labels: Sequence[Label], detector: Detector, train: TrainOptions, composition: str) -> Notes:
+    """A line of advice where many objects are smaller than the detector's finest level can tell apart."""
+    fraction, finest = share_below(labels, TINY_SIDE, train.imgsz), int(min(detector.stride))
+    if fraction <= MANY_TINY or finest <= 4:
+        return []
+    first = "a model with a stride-4 level (--cfg models/yolov8n-p2.yaml and others)"
+    second = "" if "rfla" in composition else ", --method rfla"
+    return [
+        f"hint: {fraction:.0%} of the objects are under {TINY_SIDE} px at --imgsz {train.imgsz}, and the finest level of this "
+        f"model has stride {finest}. What helps: {first}{second}, or slicing (docs/methods/rfla.md)"
+    ]
+
+
+def evaluator(plan: TrainPlan, datasets: Mapping[str, ViewDataset], device: torch.device) -> Evaluate:
+    """Evaluate a detector on one of the validation sets."""
+    train = plan.train
+    long_tail = None
+    if train.protocol == "lvis":
+        long_tail = long_tail_of(plan.data, datasets["train"].scanned, train.single_cls)
+
+    def evaluate(detector: nn.Module, split: str, plots: bool) -> Report:
+        dataset = datasets[split]
+        return evaluate_detector(
+            detector,  # type: ignore[arg-type]
+            dataset,
+            workers=0 if dataset.keep_in_memory else plan.workers(device),  # no other process keeps images for long
+            batch_size=dataset.batch_size,
+            device=device,
+            split=split,
+            condition=plan.data.conditions[split],
+            half=train.amp and device.type == "cuda",
+            progress=False,
+            plots=plots,
+            save_dir=plan.save_dir if plots else None,
+            single_cls=train.single_cls,
+            protocol=train.protocol,
+            long_tail=long_tail,
+        )
+
+    return evaluate
+
+
+def save(plan: TrainPlan, detector: Any, facts: dict[str, Any]) -> list[Path]:
+    """Write last.pt."""
+    path = plan.weights / "last.pt"
+    save_checkpoint(path, detector, options=plan.options, **facts)
+    return [path]
+
+
+def load(plan: TrainPlan, device: torch.device) -> Any:
+    """The best detector, as saved."""
+    return load_detector(plan.best, device)[0]
+
+
+def finish(plan: TrainPlan, detector: Any, metrics: dict[str, float], datasets: Mapping[str, ViewDataset]) -> None:
+    """Write best.safetensors, and what the best detector looks at where it has a map."""
+    if plan.train.plots:
+        images = [Path(file) for file in datasets["val"].im_files]
+        save_mosaic(detector, images, plan.save_dir / "crux.png", plan.train.imgsz)
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}  # JSON has no NaN
+    save_safetensors(
+        plan.best.with_suffix(".safetensors"), detector.cpu(), options=plan.options, metrics=finite,
+        method=plan.composition,
+    )  # fmt: skip
+
+
+DETECTION = TrainTask(
+    name="detect",
+    noun="Detector",
+    best="best.pt",
+    build_model=build_detector,
+    fit=fit_stride,
+    network=lambda plan, detector: detector.yaml,
+    build_datasets=build_datasets,
+    prepare=resize_batch,
+    describe=describe,
+    notes=notes_on,
+    evaluator=evaluator,
+    splits=splits_of,
+    per_epoch=1,
+    column=lambda report: "val",
+    fitness={"mAP50": 0.1, "mAP50-95": 0.9},  # YOLOv5's
+    save=save,
+    load=load,
+    finish=finish,
+    digits=6,
+    may_change=("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots"),
+)

@@ -1,0 +1,138 @@
+"""Everything that one training step needs, put together in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.options.train import HyperOptions, TrainOptions
+from engine.training.distributed import WORLD, synchronise_batch_norms
+from engine.training.module import TrainingModel, set_modes
+from engine.training.optim import Schedule, build_optimiser
+from engine.training.resume import methods_state
+from methods.base import Method, Run
+from utils.ultralytics_env import contain_ultralytics
+
+contain_ultralytics()
+
+from ultralytics.utils.torch_utils import ModelEMA  # noqa: E402
+
+CLIP_NORM = 10.0
+
+
+class TrainStep:
+    """A network, its methods, the optimiser and the EMA of a run, and what one step does with them.
+
+    Each part needs those before it, so this order holds wherever steps are taken, in a run or in a benchmark:
+
+    1. methods attach their parts to the network, and all move to the device
+    2. the EMA copies the network
+    3. frozen layers leave the optimiser's sight
+    4. ranks share batch statistics and gradients
+    5. the task loss is made, and changed by the methods
+    6. the optimiser takes what trains, at the rates that the methods ask for
+    """
+
+    def __init__(
+        self,
+        detector: Any,
+        methods: Sequence[Method],
+        train: TrainOptions,
+        hyper: HyperOptions,
+        schedule: Schedule,
+        device: torch.device,
+    ) -> None:
+        """methods: whose options are resolved and whose data are checked. schedule: of learning rates and momentum."""
+        self.detector, self.methods, self.schedule, self.device = detector, methods, schedule, device
+        gains = SimpleNamespace(box=hyper.box, cls=hyper.cls, dfl=hyper.dfl, epochs=train.epochs)
+        self.model: Any = TrainingModel(detector, methods, gains).to(device)
+        if not any(
+            parameter.ndim > 4 for parameter in self.model.parameters()
+        ):  # it is a format of images, not of clips
+            self.model.to(memory_format=torch.channels_last)
+        self.ema = ModelEMA(detector) if hyper.ema else None
+        self._freeze(train.freeze)
+        self.parallel = self._parallel(train.sync_bn)
+        self.model.build_criterion()
+        rates = {part: rate for method in methods for part, rate in method.rates(detector).items()}
+        self.optimiser = build_optimiser(self.model, hyper, train.batch_size, rates)
+        self.amp = train.amp and device.type == "cuda"
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.amp)
+        self.last_step = -1
+
+    @property
+    def averaged(self) -> Any:
+        """The network that is evaluated and saved: the EMA where there is one."""
+        return self.detector if self.ema is None else self.ema.ema
+
+    def _freeze(self, layers: Sequence[int]) -> None:
+        """Frozen layers keep their batch statistics too, see `set_modes`. layers: one number N means the first N."""
+        numbers = range(layers[0]) if len(layers) == 1 else layers
+        self.frozen = [self.detector.model[number] for number in numbers]
+        for layer in self.frozen:
+            layer.requires_grad_(False)
+        self.training = [parameter for parameter in self.detector.parameters() if parameter.requires_grad]
+
+    def _parallel(self, sync_bn: bool) -> nn.Module:
+        """The model, sharing statistics and gradients among ranks where there are several."""
+        if WORLD.size == 1:
+            return self.model
+        if sync_bn:
+            synchronise_batch_norms(self.model)
+        freezes = any(type(method).on_epoch is not Method.on_epoch for method in self.methods)
+        return nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=freezes)
+
+    def begin_epoch(self, run: Run, epoch: int) -> None:
+        """Let methods decide what trains in this epoch."""
+        run.begin(epoch)
+        for method in self.methods:
+            method.on_epoch(run)
+        set_modes(self.model, self.training, [*self.frozen, *run.bn_eval], run.frozen)
+
+    def __call__(self, run: Run, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Forward, backward and, when enough batches are gathered, one step of the optimiser. Returns the loss items."""
+        accumulate = self.schedule.apply(self.optimiser, run.epoch, run.iteration)
+        with torch.autocast(self.device.type, enabled=self.amp):
+            loss, items = self.parallel(batch, run.with_task_loss)
+        self.scaler.scale(loss).backward()
+        if run.iteration - self.last_step >= accumulate:
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
+            self.scaler.step(self.optimiser)
+            self.scaler.update()
+            self.optimiser.zero_grad(set_to_none=True)
+            if self.ema is not None:
+                self.ema.update(self.detector)
+            self.last_step = run.iteration
+        for method in self.methods:
+            method.on_step(run)
+        return items
+
+    def state(self) -> dict[str, Any]:
+        """All of it, for `resume.pt`."""
+        state = {
+            "model": self.detector.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "methods": self.model.methods.state_dict(),
+            "last_step": self.last_step,
+        }
+        if self.ema is not None:
+            state |= {"ema": self.ema.ema.state_dict(), "ema_updates": self.ema.updates}
+        return state
+
+    def load_state(self, state: dict[str, Any], epochs: int) -> None:
+        """Take back what `state` gave, after so many epochs."""
+        self.detector.load_state_dict(state["model"])
+        self.model.methods.load_state_dict(methods_state(state, self.model.methods.state_dict()))
+        if self.ema is not None:
+            self.ema.ema.load_state_dict(state["ema"])
+            self.ema.updates = state["ema_updates"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.last_step = state["last_step"]
+        self.model.criterion.end_epoch(epochs)

@@ -1,0 +1,173 @@
+"""What WiiD hides in an image and in its dark partner: cells on or beside the target, squares, what does not stand out.
+
+All masks are (B, 1, H, W). What is drawn depends on the seeds alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.base import Batch
+
+SIDES = (32, 63)  # px of a square in an image of SIDE_OF px
+SIDE_OF = 224
+COVERED = (0.5, 0.6)  # what the squares would cover if none overlapped
+MOVING = 0.02  # fraction of a cell that must move for the cell to count as foreground
+
+
+def occlusion_cells(
+    height: int,
+    width: int,
+    boxes: np.ndarray,
+    grid: int = 5,
+    front_ratio: float = 0.0,
+    back_ratio: float = 0.0,
+    rng: random.Random | None = None,
+) -> list[tuple[int, int]]:
+    """Choose the grid cells to mask: some that touch an object, then some that do not.
+
+    boxes: (n, 4) xyxy in pixels. Cells are `width // grid` by `height // grid`; the rest at the right and bottom belongs
+    to no cell. A cell is on an object when they overlap by more than an edge. Returns (column, row) pairs.
+    Source: WiiD's region masking; front_ratio is its erasing rate, back_ratio one minus its patched-back share.
+    """
+    cell_w, cell_h = width // grid, height // grid
+    column, row = (
+        part.ravel() for part in np.meshgrid(np.arange(grid), np.arange(grid), indexing="ij")
+    )  # column first
+    left, top = (column * cell_w)[:, None], (row * cell_h)[:, None]  # (grid*grid, 1)
+    x1, y1, x2, y2 = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
+    touching = (x1 < left + cell_w) & (x2 > left) & (y1 < top + cell_h) & (y2 > top)  # (grid*grid, n)
+    on_object = np.any(touching, axis=1).tolist()
+    cells = list(zip(column.tolist(), row.tolist(), strict=True))
+    front = [cell for cell, hit in zip(cells, on_object, strict=True) if hit]
+    back = [cell for cell, hit in zip(cells, on_object, strict=True) if not hit]
+    rng = rng or random.Random(0)
+    return rng.sample(front, int(front_ratio * len(front))) + rng.sample(back, int(back_ratio * len(back)))
+
+
+def spectral_saliency(image: Tensor, size: int = 64) -> Tensor:
+    """Where an image departs from the smooth log spectrum that images share.
+
+    image: (B, 3, H, W) in [0, 1]. Returns (B, 1, H, W) >= 0.
+    Source: Hou and Zhang, Saliency Detection: A Spectral Residual Approach (CVPR 2007).
+    """
+    grey = F.interpolate(image.float().mean(1, keepdim=True), (size, size), mode="bilinear", antialias=True)
+    spectrum = torch.fft.fft2(grey)  # (B, 1, size, size)
+    log_amplitude = spectrum.abs().clamp_min(1e-8).log()
+    smooth = F.avg_pool2d(F.pad(log_amplitude, (1, 1, 1, 1), mode="circular"), 3, 1)
+    residual = torch.polar((log_amplitude - smooth).exp(), spectrum.angle())
+    saliency = torch.fft.ifft2(residual).abs().square()
+    saliency = F.avg_pool2d(saliency, 5, 1, 2, count_include_pad=False)
+    return F.interpolate(saliency, image.shape[2:], mode="bilinear")
+
+
+def pixel_boxes(batch: Batch) -> list[np.ndarray]:
+    """Boxes of a batch as one (n, 4) xyxy array in pixels per image."""
+    height, width = batch["img"].shape[2:]
+    centre, size = batch["bboxes"].cpu().float().split(2, 1)  # (n, 2) each, normalised
+    scale = torch.tensor([width, height, width, height])
+    corners = (torch.cat([centre - size / 2, centre + size / 2], 1) * scale).numpy()
+    owner = batch["batch_idx"].cpu().numpy()
+    return [corners[owner == i] for i in range(len(batch["img"]))]
+
+
+def cell_mask(cells: Sequence[Sequence[tuple[int, int]]], grid: int, height: int, width: int) -> Tensor:
+    """Chosen cells of each image as a (B, 1, H, W) boolean mask on the CPU."""
+    chosen = torch.zeros(len(cells), grid, grid, dtype=torch.bool)
+    for image, pairs in enumerate(cells):
+        for column, row in pairs:
+            chosen[image, row, column] = True
+    return spread(chosen[:, None], height, width)
+
+
+def spread(cells: Tensor, height: int, width: int) -> Tensor:
+    """One value per cell to one value per pixel: (B, C, grid, grid) to (B, C, H, W), zeros in the remainder."""
+    grid = cells.shape[-1]
+    pixels = cells.repeat_interleave(height // grid, 2).repeat_interleave(width // grid, 3)
+    return F.pad(pixels, (0, width - pixels.shape[3], 0, height - pixels.shape[2]))
+
+
+def moving_cells(moving: np.ndarray, grid: int) -> np.ndarray:
+    """Boxes (n, 4) xyxy px of the cells in which something moves; cells are H // grid by W // grid px."""
+    high, wide = (side // grid for side in moving.shape)
+    shares = moving[: high * grid, : wide * grid].reshape(grid, high, grid, wide).mean((1, 3))  # (grid, grid)
+    rows, columns = np.nonzero(shares >= MOVING)
+    return np.stack([columns * wide, rows * high, (columns + 1) * wide, (rows + 1) * high], 1)
+
+
+def square_count(size: int, side: int, covered: float) -> int:
+    """How many squares of `side` px go on an image of `size` px: as many as would cover that fraction of it side by side.
+
+    >>> square_count(224, 32, 0.5), square_count(224, 63, 0.6)
+    (24, 7)
+    """
+    return int(size**2 * covered / side**2)
+
+
+def squares(seeds: Sequence[int], size: int, side: int, covered: float) -> Tensor:
+    """Zeros in squares at random places, which may overlap, ones elsewhere: (B, 1, size, size). seeds: one per image."""
+    keep = torch.ones(len(seeds), 1, size, size)
+    for image, seed in enumerate(seeds):
+        corners = np.random.default_rng(seed).integers(0, size - side, (square_count(size, side, covered), 2))
+        for top, left in corners.tolist():
+            keep[image, :, top : top + side, left : left + side] = 0
+    return keep
+
+
+def salient(image: Tensor, quantile: float) -> Tensor:
+    """Ones where an image's spectral-residual saliency is at or above that quantile of itself: (B, 1, H, W).
+
+    image: (B, 3, H, W) in [0, 1]; quantile: the fraction of pixels that go, in [0, 1].
+    """
+    saliency = spectral_saliency(image)
+    threshold = saliency.flatten(1).quantile(quantile, dim=1)  # (B,)
+    return (saliency >= threshold[:, None, None, None]).to(image.dtype)
+
+
+def squares_or_saliency(
+    image: Tensor, seeds: Sequence[int], draw: Sequence[int], odds: tuple[float, float], quantile: float
+) -> Tensor | None:
+    """Pixels to keep, of zeros and ones; one kind of mask per batch, None for none.
+
+    odds: of squares and of saliency, which decide by `draw` alone: whole numbers that belong to the batch.
+    """
+    rng = np.random.default_rng(list(draw))
+    kind, size = rng.random(), image.shape[-1]
+    if kind < odds[0]:
+        side = max(1, round(int(rng.integers(SIDES[0], SIDES[1] + 1)) * size / SIDE_OF))
+        return squares(seeds, size, side, float(rng.choice(COVERED))).to(image)
+    return salient(image, quantile) if kind < sum(odds) else None
+
+
+def inside_boxes(batch: Batch) -> Tensor:
+    """Ones inside an image's boxes, zeros elsewhere; an image without objects keeps everything."""
+    image = batch["img"]
+    keep = torch.zeros(len(image), 1, *image.shape[2:], dtype=image.dtype)
+    for i, boxes in enumerate(pixel_boxes(batch)):
+        for x1, y1, x2, y2 in boxes.round().astype(int).clip(0):
+            keep[i, :, y1:y2, x1:x2] = 1
+        keep[i] += float(len(boxes) == 0)
+    return keep.to(image.device)
+
+
+def cells_beside(batch: Batch, grid: int, front_ratio: float, back_ratio: float) -> Tensor:
+    """The cells to mask, bool: some of those on the target, some of the others.
+
+    The target is what the boxes hold; of clips, what moves (`motion`: (B, H, W) bool).
+    """
+    height, width = batch["img"].shape[-2:]
+    if "motion" in batch:
+        targets = [moving_cells(moving, grid) for moving in batch["motion"].cpu().numpy()]
+    else:
+        targets = pixel_boxes(batch)
+    cells = [
+        occlusion_cells(height, width, boxes, grid, front_ratio, back_ratio, random.Random(int(seed)))
+        for boxes, seed in zip(targets, batch["seed"], strict=True)
+    ]
+    return cell_mask(cells, grid, height, width).to(batch["img"].device)
