@@ -60,12 +60,8 @@ class ClassFolders(Dataset):
         *,
         augmentation: Augmentation | None = None,
         partners: Mapping[Path, Path] | None = None,
-<<<<<<< HEAD
         nights: UnpairedImages | None = None,
-=======
-        nights: LooseImages | None = None,
         unlabeled: float = 1.0,
->>>>>>> 3068766 (One training loop serves detectors, classifiers and clips; WiiD is one method for all three)
         seed: int = 0,
         skipped: Sequence[tuple[Path, str]] = (),
     ) -> None:

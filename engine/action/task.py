@@ -77,14 +77,9 @@ def build_datasets(plan: TrainPlan) -> dict[str, ClipSet]:
     views = {view.name: view for view in plan.views}
     paired = PAIR in views
     train = ClipSet(
-<<<<<<< HEAD
-        split, plan.shape, augment=plan.augment, paired=paired, motion=plan.masks, seed=plan.train.seed,
-        cache=plan.action.keep_videos, same_colour=plan.wiid.pair_colour == "shared",
-=======
         load_split(plan.data, "train", paired=paired and PAIR in plan.data.splits), shape, augment=plan.augment,
         paired=paired, motion=MOTION in views, seed=plan.train.seed, cache=keep,
         same_colour=not paired or views[PAIR].same_colour,
->>>>>>> 3068766 (One training loop serves detectors, classifiers and clips; WiiD is one method for all three)
     )  # fmt: skip
     held_out = [v.path for name in HELD_OUT if name in plan.data.splits for v in list_videos(plan.data, name)]
     files = [path for video in train.videos for path in (video.path, video.partner) if path is not None]
@@ -99,7 +94,7 @@ def build_datasets(plan: TrainPlan) -> dict[str, ClipSet]:
 def notes_on(plan: TrainPlan, model: nn.Module, datasets: Mapping[str, Any]) -> Notes:
     """What a reader of the results must know."""
     notes = classification.notes_on(plan, model, datasets)
-    if any(view.name == PAIR for view in plan.views) and PAIR not in plan.data.splits:
+    if datasets["train"].paired and PAIR not in plan.data.splits:
         notes.append(f"{plan.data.file.name} has no '{PAIR}' line: day clips are darkened as they are loaded")
     return notes
 

@@ -353,7 +353,7 @@ def test_views_follow_from_task_and_data(
 ) -> None:
     method = WiiD(WiiDOptions(**options))
     assert method.resolve_options(1, data_of(task, **splits)).get("use_mmd") is mmd
-    assert method.views == views and bool(method.options.use_mmd) is bool(mmd)
+    assert {view.name for view in method.views} == views and bool(method.options.use_mmd) is bool(mmd)
 
 
 def test_both_clips_and_all_frames_lose_the_same_pixels() -> None:

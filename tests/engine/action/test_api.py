@@ -255,7 +255,7 @@ def test_a_plan_says_what_clips_are(
 ) -> None:
     data = str(synthetic / "data.yaml")
     plan = make_plan({"data": data, "project": tmp_path, "cfg": "small", "frames": 4, "interval": 3, **options})
-    found = ("motion" in plan.views, shape_of(plan), plan.workers(torch.device("cpu")))
+    found = ("motion" in [view.name for view in plan.views], shape_of(plan), plan.workers(torch.device("cpu")))
     assert found == (masks, ClipShape(4, 3, size), workers)
     assert plan.options["imgsz"] == size and plan.hyper.nbs == plan.train.batch_size == 16
 
