@@ -93,7 +93,9 @@ def make_step(
 
     def whole() -> None:
         state.iteration = next(numbers)
-        first = state.iteration * len(batch["seed"])  # what methods draw differs per step, and is the same for every run
+        first = state.iteration * len(
+            batch["seed"]
+        )  # what methods draw differs per step, and is the same for every run
         step(state, {**batch, "seed": [first + place for place in range(len(batch["seed"]))]})
 
     return whole
