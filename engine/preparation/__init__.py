@@ -85,11 +85,6 @@ COMMANDS: dict[str, Command] = {
         "engine.preparation.soft_labels:teacher",
         first="data",
     ),
-    "explain-assignment": Command(
-        "Draw which anchor points train which object: Ultralytics' assigner beside RFLA.",
-        "engine.options.prepare_explain:ExplainOptions",
-        "engine.preparation.show_assignment:explain",
-    ),
 }
 
 EXAMPLES = (

@@ -8,20 +8,19 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.preparation import prepare
-from engine.preparation.show_assignment import Explained, densest, draw, row
+from docs.assignment import Assignment, AssignmentOptions, densest, draw, draw_assignment, row
 from tests.engine.tiny import write_dataset
 from utils.errors import UserError
 
 OBJECTS = np.array([[10, 10, 14, 14], [16, 12, 20, 16], [90, 50, 96, 58]], np.float32)
 
 
-def found() -> Explained:
+def found() -> Assignment:
     """Points on a line, 10 px apart; the first two train object 1, the third object 2, nobody object 3."""
-    places = np.stack([np.arange(5, 100, 10), np.full(10, 12)], 1).astype(np.float32)
+    centres = np.stack([np.arange(5, 100, 10), np.full(10, 12)], 1).astype(np.float32)
     owner, target = np.zeros(10, np.int64), np.zeros(10, np.float32)
     owner[:3], target[:3] = [1, 1, 2], [0.5, 0.1, 0.3]
-    return Explained("stock", OBJECTS, places, np.full(10, 40, np.float32), owner, target)
+    return Assignment("stock", OBJECTS, centres, np.full(10, 40, np.float32), owner, target)
 
 
 @pytest.mark.parametrize(
@@ -50,31 +49,26 @@ def test_a_drawing_shows_only_its_part() -> None:
     assert (drawn != 128).any() and (image == 128).all()
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def options(tmp_path: Path, **given) -> AssignmentOptions:
+    return AssignmentOptions(**{"out": tmp_path / "drawing.png", "zoom": 4, **given})
+
+
+def test_the_drawing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_dataset(tmp_path)["data"]
-    out = tmp_path / "drawing.png"
-    assert prepare("explain-assignment", data=data, imgsz=64, window=32, zoom=4, out=out) == out
-    assert cv2.imread(str(out)) is not None
-    said = capsys.readouterr().out
-    assert all(rule in said for rule in ("stock", "hybrid", "paper"))
+    draw_assignment(options(tmp_path, data=data, imgsz=64, window=32))
+    assert cv2.imread(str(tmp_path / "drawing.png")) is not None
+    printed = capsys.readouterr().out
+    assert all(rule in printed for rule in ("stock", "hybrid", "paper"))
 
 
-def test_an_image_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_image(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no image of that name; it has, for one, "):
-        prepare(
-            "explain-assignment", data=write_dataset(tmp_path)["data"], imgsz=64, image="moon", out=tmp_path / "a.png"
-        )
+        draw_assignment(options(tmp_path, data=write_dataset(tmp_path)["data"], imgsz=64, image="moon"))
 
 
 def test_on_a_real_image(tmp_path: Path, shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Trees from the air, shrunk to crowns of some pixels: the stock targets are nothing, the hybrid's best is 0.5."""
-    data, out = tmp_path / "trees.yaml", tmp_path / "trees.png"
+    data = tmp_path / "trees.yaml"
     data.write_text(f"path: {shared / 'data' / 'deepforest'}\ntrain: images/val\nval: images/val\nnames: [tree]\n")
-    prepare("explain-assignment", data=str(data), imgsz=192, zoom=4, out=out)
-    assert out.is_file() and "hybrid" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", ["a.txt", "a"])
-def test_no_format_to_draw_in(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match=r"--out .*expected a name that ends in one of \.jpg, "):
-        prepare("explain-assignment", data="nowhere.yaml", out=tmp_path / name)
+    draw_assignment(options(tmp_path, data=str(data), imgsz=192))
+    assert (tmp_path / "drawing.png").is_file() and "hybrid" in capsys.readouterr().out
