@@ -73,11 +73,11 @@ def test_names_and_args_may_be_set(model):
     )
 
 
-def test_the_stock_pickle_names_no_function(model):
+def test_a_pickled_detector_names_no_function(model):
     names = [argument for code, argument, _ in __import__("pickletools").genops(pickle.dumps(model, 2))
              if code.name == "GLOBAL"]  # fmt: skip
     assert not any(name.startswith(("__builtin__ getattr", "posix", "builtins")) for name in names), (
-        "engine/checkpoint/safe_pickle.py reads stock checkpoints without any name that acts"
+        "engine/checkpoint/safe_pickle.py reads their checkpoints without any name that acts"
     )
 
 
@@ -214,7 +214,7 @@ def test_the_moving_average_is_a_copy_with_a_count():
     assert list(inspect.signature(ema.update).parameters) == ["model"]
 
 
-def test_suppression_gives_sorted_rows_and_knows_no_hurry():
+def test_nms_gives_sorted_rows_and_knows_no_hurry():
     from ultralytics.utils.nms import non_max_suppression
 
     wanted = {"conf_thres", "iou_thres", "classes", "agnostic", "multi_label", "max_det", "max_time_img", "end2end"}
@@ -262,8 +262,8 @@ def test_the_assigner_can_be_wrapped():
 
     names = ["self", "pd_scores", "pd_bboxes", "anc_points", "gt_labels", "gt_bboxes", "mask_gt"]
     assert list(inspect.signature(TaskAlignedAssigner.forward).parameters)[:7] == names, "methods/rfla_assigner.py"
-    stock = TaskAlignedAssigner(topk=10, num_classes=2, stride=[8, 16], topk2=1)
-    assert (stock.topk2, list(stock.stride)) == (1, [8, 16]), (
+    theirs = TaskAlignedAssigner(topk=10, num_classes=2, stride=[8, 16], topk2=1)
+    assert (theirs.topk2, list(theirs.stride)) == (1, [8, 16]), (
         "methods/rfla_assigner.py tells branch and levels by these"
     )
 

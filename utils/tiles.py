@@ -17,9 +17,9 @@ from torch import Tensor
 
 MERGES = ("nmm", "nms")
 _EDGE = 2.0  # px: a box that ends so close to an inner border of its window is cut ...
-_EDGE_SHARE = 0.05  # ... or within this share of its own side: boxes of cut objects often end short of the border
+_EDGE_FRACTION = 0.05  # ... or within this fraction of its own side: boxes of cut objects often end short of the border
 _REACH = 4.0  # px that cut boxes and windows are continued over inner borders, so that touching ones overlap too
-_TRUST = 0.25  # a box with less than this share of another's confidence is no evidence against it
+_TRUST = 0.25  # a box with less than this fraction of another's confidence is no evidence against it
 _ROUNDING = 1e-3  # by which equal agreements may differ
 
 
@@ -122,7 +122,7 @@ def _place(boxes: Sequence[Tensor], windows: NDArray[np.int64], shape: tuple[int
     ends = places.new_tensor([0, 0, shape[1], shape[0]])
     inner = (places * outward < ends * outward)[tile]  # (n, 4) whether the image goes on there
     sides = (moved[:, 2:4] - moved[:, :2]).repeat(1, 2)  # (n, 4) width, height, width, height
-    near = (places[tile] - moved[:, :4]) * outward <= (sides * _EDGE_SHARE).clamp(min=_EDGE)
+    near = (places[tile] - moved[:, :4]) * outward <= (sides * _EDGE_FRACTION).clamp(min=_EDGE)
     cut = inner & near
     wider = places + _REACH * outward
     return _Seen(moved, tile, cut.any(1), torch.where(cut, wider[tile], moved[:, :4]), wider)

@@ -1,6 +1,6 @@
 """Checkpoints: into a detector, and out of it in the two layouts that others read too.
 
-`.pt` files have the stock Ultralytics layout: the network alone, in half precision, with none of a method's parts.
+`.pt` files have Ultralytics' layout: the network alone, in half precision, with none of a method's parts.
 `.safetensors` files hold the same numbers, and a JSON header in place of everything that would need unpickling.
 """
 
@@ -35,7 +35,7 @@ from ultralytics.utils import DEFAULT_CFG_DICT  # noqa: E402
 __all__ = ["Weights", "load_detector", "load_weights", "save_checkpoint", "save_safetensors", "transfer"]
 
 ROW_KEY = re.compile(r"^model\.(\d+)\.")
-STOCK_ATTRIBUTES = frozenset(vars(nn.Module())) | {
+ULTRALYTICS_ATTRIBUTES = frozenset(vars(nn.Module())) | {
     *("yaml", "save", "names", "inplace", "stride", "args", "task", "nc", "pt_path")
 }
 TRAIN_ARGS = {"imgsz": "imgsz", "data": "data", "epochs": "epochs", "batch_size": "batch", "seed": "seed"}
@@ -163,12 +163,12 @@ def save_checkpoint(
     metrics: dict[str, Any],
     results: str = "",
 ) -> None:
-    """Write a stock Ultralytics checkpoint, whole or not at all: `ultralytics.YOLO(path)` opens it anywhere.
+    """Write a checkpoint in Ultralytics' layout, whole or not at all: `ultralytics.YOLO(path)` opens it anywhere.
 
     detector: the live model, left as it is. options, metrics: kept under `hardsight`, and where Ultralytics looks for
-    them. results: the text of results.csv so far. Raises TypeError for anything but a stock detector.
+    them. results: the text of results.csv so far. Raises TypeError unless the class is exactly DetectionModel.
     """
-    network = stock(detector)
+    network = plain_detector(detector)
     options = plain(options)
     content = {
         **_stamp(),
@@ -192,7 +192,7 @@ def save_safetensors(
     path: str | Path, detector: DetectionModel, *, options: dict[str, Any], metrics: dict[str, Any], method: str
 ) -> None:
     """Write the weights that `save_checkpoint` writes, with a JSON header, whole or not at all."""
-    network = stock(detector)
+    network = plain_detector(detector)
     facts = {
         "yaml": plain(network.yaml),
         "names": network.names,
@@ -205,14 +205,14 @@ def save_safetensors(
     atomic_write(Path(path), as_safetensors(network.state_dict(), texts, facts))
 
 
-def stock(detector: DetectionModel) -> DetectionModel:
+def plain_detector(detector: DetectionModel) -> DetectionModel:
     """A copy that is Ultralytics' detector and no more: half precision, on the CPU, no hooks, criterion, method parts.
 
     Values beyond the range of float16 are clamped to it. Raises TypeError unless the class is exactly DetectionModel.
     """
     if type(detector) is not DetectionModel:
         raise TypeError(f"expected an ultralytics DetectionModel, got {type(detector).__name__}")
-    kept = {key: value for key, value in vars(detector).items() if key in STOCK_ATTRIBUTES}
+    kept = {key: value for key, value in vars(detector).items() if key in ULTRALYTICS_ATTRIBUTES}
     twin: Any = object.__new__(DetectionModel)
     twin.__dict__.update(kept, _modules={"model": detector.model})
     twin = deepcopy(twin)  # the live detector is not touched

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint.state_dict import as_safetensors, differences, listed, save_pt, take_over
+from engine.checkpoint.state_dict import as_safetensors, differences, listed, save_pt, load_strict
 from engine.checkpoint.weights import Weights, load_weights
 from engine.tasks import task_of_weights
 from models.classifier import HEADS, NAMES, build
@@ -92,7 +92,7 @@ def described(path: Path, weights: Weights, task: str) -> Weights:
 
 def filled(network: nn.Module, weights: Weights, name: str, path: Path, task: str) -> nn.Module:
     """The network in evaluation mode with every tensor of the file. Raises UserError, naming tensors, where they differ."""
-    take_over(network, weights.state, path, name, f"Name the weights of a run of task {task}.")
+    load_strict(network, weights.state, path, name, f"Name the weights of a run of task {task}.")
     return network.eval()
 
 

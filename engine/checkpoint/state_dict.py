@@ -1,4 +1,4 @@
-"""State dicts: by which tensors one does not fit a network, and the safetensors file that says what it holds."""
+"""State dicts: compare one with a network, load it strictly, and write it as .pt or safetensors."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ SHOWN = 4  # tensors that a message names
 
 
 def differences(
-    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], needed: Callable[[str], bool] = lambda name: True
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], needed: Callable[[str], bool] = lambda name: True
 ) -> list[str]:
-    """What keeps tensors from being those of a network, a few words each: of another shape, missing, or unknown.
+    """How a state dict differs from a network's, one text per tensor: another shape, missing, or unknown.
 
-    needed: whether a tensor of this name may not be missing. The counters of batch norms do not matter.
+    needed: whether a tensor of this name must be there. The batch counters of batch norms are ignored.
     """
-    found, wanted = ({name: tensor for name, tensor in some.items() if COUNTER not in name} for some in (found, wanted))
+    found, expected = (
+        {name: tensor for name, tensor in some.items() if COUNTER not in name} for some in (found, expected)
+    )
     shapes = [
-        f"{name} has shape {_shape(tensor)} instead of {_shape(wanted[name])}"
+        f"{name} has shape {_shape(tensor)} instead of {_shape(expected[name])}"
         for name, tensor in found.items()
-        if name in wanted and tensor.shape != wanted[name].shape
+        if name in expected and tensor.shape != expected[name].shape
     ]
-    missing = [f"{name} is missing" for name in wanted if name not in found and needed(name)]
-    return shapes + missing + [f"{name} is unknown" for name in found if name not in wanted]
+    missing = [f"{name} is missing" for name in expected if name not in found and needed(name)]
+    return shapes + missing + [f"{name} is unknown" for name in found if name not in expected]
 
 
 def _shape(tensor: Tensor) -> str:
@@ -45,15 +47,13 @@ def listed(wrong: list[str]) -> str:
     return "; ".join(wrong[:SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
 
 
-def take_over(network: nn.Module, state: Mapping[str, Tensor], path: Path, whose: str, remedy: str) -> None:
-    """Give the network every tensor of a file, in single precision.
+def load_strict(network: nn.Module, state: Mapping[str, Tensor], path: Path, whose: str, remedy: str) -> None:
+    """Load a state dict that must fit the network tensor for tensor, as float32.
 
-    Raises UserError, which names the file, tensors by which it differs from `whose`, and the remedy.
+    Raises UserError, which names the file, the tensors by which it differs from `whose`, and the remedy.
     """
     wrong = differences(state, network.state_dict())
-    wrong += [
-        f"{name} holds values that are no numbers" for name, tensor in state.items() if not tensor.isfinite().all()
-    ]
+    wrong += [f"{name} contains NaN or Inf" for name, tensor in state.items() if not tensor.isfinite().all()]
     if wrong:
         raise UserError(f"{path}: these are not the tensors of {whose}: {listed(wrong)}. {remedy}")
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=False)  # but for counters

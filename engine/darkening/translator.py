@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.degrade import low_light_bytes, to_bytes
-from engine.checkpoint.state_dict import as_safetensors, take_over
+from engine.checkpoint.state_dict import as_safetensors, load_strict
 from engine.checkpoint.weights import load_weights
 from models.cut import Generator, translate
 from utils.files import atomic_write, file_digest
@@ -84,7 +84,7 @@ def load_generator(path: Path) -> Generator:
         "Name a file that prepare.py train-darkener wrote, or the state dict of a resnet generator of CUT with its blurred "
         "resampling."
     )
-    take_over(generator, state, path, "CUT's generator", remedy)
+    load_strict(generator, state, path, "CUT's generator", remedy)
     return generator
 
 

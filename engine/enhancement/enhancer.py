@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from data.degrade import to_bytes
-from engine.checkpoint.state_dict import as_safetensors, take_over
+from engine.checkpoint.state_dict import as_safetensors, load_strict
 from engine.checkpoint.weights import load_weights
 from engine.options.common import SCALES, SHIPPED
 from models.zero_dce import ZeroDCE, apply_small_curves
@@ -170,7 +170,7 @@ def load_zero_dce(path: Path, scale: int | None = None) -> ZeroDCE:
     weights = load_weights(path)
     network = ZeroDCE(scale or trained_scale(weights.meta))
     remedy = "Name a file that prepare.py train-enhancer wrote, or the state dict of the published network."
-    take_over(network, weights.state, path, "Zero-DCE", remedy)
+    load_strict(network, weights.state, path, "Zero-DCE", remedy)
     return network
 
 

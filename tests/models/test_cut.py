@@ -182,7 +182,7 @@ def test_the_discriminator_s_loss_stays_with_it():
 
 
 def test_terms_are_weighted_as_published(small):
-    """With the same places GAN + 0.5 (NCE of days + NCE of nights); without nights NCE counts whole."""
+    """At the same places GAN + 0.5 (NCE of the day + NCE of the night image); without night images NCE counts whole."""
     judge, sampler = Discriminator(2), PatchSampler(small.nce_channels)
     day, night = torch.rand(2, 1, 3, 32, 32) * 2 - 1
     pairs = (day, small(day)), (night, small(night))

@@ -119,7 +119,7 @@ def test_labels_can_be_left_out_or_shortened() -> None:
     assert (draw_boxes(grey(), row, NAMES, labels=False)[:95] == 90).all()
 
 
-def test_the_surest_box_lies_on_top_whatever_the_order() -> None:
+def test_the_box_of_highest_confidence_lies_on_top_whatever_the_order() -> None:
     sure, unsure = (50, 50, 150, 150, 0.9, 0), (50, 50, 150, 150, 0.3, 1)
     for order in ((sure, unsure), (unsure, sure)):
         assert tuple(draw_boxes(grey(), boxes(*order), NAMES, labels=False)[150, 100]) == colour(0)

@@ -27,7 +27,7 @@ RESULTS = """epoch,seconds,train/box,val/mAP50,lr/weight,lr/bias,note
 
 
 def inked(path) -> float:
-    """The share of pixels that are not white."""
+    """The fraction of pixels that are not white."""
     return float((np.asarray(Image.open(path).convert("L")) < 250).mean())
 
 

@@ -1,4 +1,4 @@
-"""Into a detector and out of it: transfer, the stock layout, safetensors, and plain Ultralytics reading the result."""
+"""Into a detector and out of it: transfer, the layout of Ultralytics, safetensors, and plain Ultralytics reading the result."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_other_shapes_are_left_alone():
     assert copied == sum(shapes.get(key) == value.shape for key, value in before.items())
 
 
-# --- the stock layout
+# --- the layout of Ultralytics
 
 
 def test_the_saved_file_agrees_with_the_live_detector(saved, trained):
@@ -180,7 +180,7 @@ def test_the_live_detector_is_left_as_it_is(tmp_path):
     assert gradients == [parameter.grad is None for parameter in model.parameters()]
 
 
-def test_nothing_but_the_stock_detector_is_saved(tmp_path, trained):
+def test_nothing_but_the_plain_detector_is_saved(tmp_path, trained):
     model = deepcopy(trained)
     model.criterion, model.method, model.projector = object(), "wiid", nn.Linear(2, 2)
     model.model[4].register_forward_hook(lambda *_: None)
@@ -199,9 +199,9 @@ def test_nothing_but_the_stock_detector_is_saved(tmp_path, trained):
 
 def test_the_layout_is_ultralytics_own(saved):
     content = torch.load(saved[0], weights_only=False)
-    stock = {"date", "version", "license", "docs", "epoch", "best_fitness", "model", "ema", "updates", "optimizer",
+    theirs = {"date", "version", "license", "docs", "epoch", "best_fitness", "model", "ema", "updates", "optimizer",
              "scaler", "train_args", "train_metrics", "train_results"}  # fmt: skip
-    assert set(content) == stock | {"hardsight"}
+    assert set(content) == theirs | {"hardsight"}
     assert content["epoch"] == 6
     assert content["ema"] is None
     assert content["train_metrics"] == {"mAP50": 0.5}
@@ -227,7 +227,7 @@ def test_values_beyond_float16_are_clamped(tmp_path, trained):
     assert weight[0, 0, 0, :2].tolist() == [65504, 0]
 
 
-def test_only_stock_detectors_are_saved(tmp_path):
+def test_only_plain_detectors_are_saved(tmp_path):
     class Ours(DetectionModel):
         pass
 
@@ -299,7 +299,7 @@ def test_plain_ultralytics_predicts_and_validates(saved, tiny_set, tmp_path):
 
 @pytest.mark.slow
 def test_ultralytics_restricted_loading_opens_it(saved, tmp_path):
-    """ULTRALYTICS_SAFE_LOAD rebuilds stock classes only: there is nothing else in the file."""
+    """ULTRALYTICS_SAFE_LOAD rebuilds its own classes only: there is nothing else in the file."""
     _, boxes, *_ = open_elsewhere(saved[0], tmp_path / "elsewhere", ULTRALYTICS_SAFE_LOAD="1")
     assert boxes
 

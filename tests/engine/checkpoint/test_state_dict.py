@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint.state_dict import as_safetensors, differences, listed, save_pt, take_over
+from engine.checkpoint.state_dict import as_safetensors, differences, listed, save_pt, load_strict
 from engine.checkpoint.weights import load_weights
 from utils.errors import UserError
 
@@ -48,10 +48,10 @@ def test_a_network_takes_all_or_nothing() -> None:
     network, before = nn.Linear(2, 1), torch.zeros(1, 2)
     network.load_state_dict({"weight": before, "bias": torch.zeros(1)})
     state = {"weight": torch.ones(1, 2).half(), "bias": torch.full((1,), math.nan)}
-    with pytest.raises(UserError, match=r"a.pt: these are not the tensors of LeNet: bias holds .* no numbers. Look."):
-        take_over(network, state, Path("a.pt"), "LeNet", "Look.")
+    with pytest.raises(UserError, match=r"a.pt: these are not the tensors of LeNet: bias contains NaN or Inf. Look."):
+        load_strict(network, state, Path("a.pt"), "LeNet", "Look.")
     assert torch.equal(network.weight, before)
-    take_over(network, {**state, "bias": torch.ones(1)}, Path("a.pt"), "LeNet", "Look.")
+    load_strict(network, {**state, "bias": torch.ones(1)}, Path("a.pt"), "LeNet", "Look.")
     assert network.weight.dtype == torch.float32 and network(torch.ones(1, 2)).item() == 3
 
 

@@ -440,7 +440,7 @@ def test_a_published_state_dict_loads_unchanged(tmp_path, published, wrapped):
         (lambda state: {k: v for k, v in state.items() if "filt" not in k}, "model.7.filt is missing"),
         (lambda state: {**state, "model.2.weight": torch.ones(4)}, "model.2.weight is unknown"),
         (lambda state: {**state, "model.4.weight": torch.ones(8, 4, 4, 4)}, "shape 8x4x4x4 instead of 8x4x3x3"),
-        (lambda state: {**state, "model.1.bias": torch.full((4,), float("nan"))}, "no numbers"),
+        (lambda state: {**state, "model.1.bias": torch.full((4,), float("nan"))}, "NaN or Inf"),
         (lambda state: {"e_conv1.weight": torch.ones(32, 3, 3, 3)}, "model.1.weight is missing.*49 more"),
     ],
 )

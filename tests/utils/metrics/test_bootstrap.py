@@ -149,8 +149,8 @@ def test_weights_mean_what_repeating_images_means(seed):
         chosen = np.concatenate([np.tile(rows[p], count) for p, count in enumerate(drawn)]).astype(int)
         targets = np.repeat(np.tile(np.arange(3), 8), (matches.objects * drawn[:, None]).ravel())
         tp = np.repeat(matches.right[chosen][:, None], 10, 1)
-        stock = ap_per_class(tp, matches.conf[chosen], matches.cls[chosen], targets)[5]
-        assert resampled_map(matches, weights)[number] == pytest.approx(stock[:, 0].mean(), abs=1e-9)
+        theirs = ap_per_class(tp, matches.conf[chosen], matches.cls[chosen], targets)[5]
+        assert resampled_map(matches, weights)[number] == pytest.approx(theirs[:, 0].mean(), abs=1e-9)
 
 
 def test_classes_without_an_object_in_the_resample_do_not_count():

@@ -205,7 +205,7 @@ def test_lvis_numbers_are_those_of_the_definition(seed):
 def shifted(truth: dict[str, Any]) -> list[dict[str, Any]]:
     """Each object found once, off by 0, 1/20 ... 1/2 of its width, with ties in the scores; and in each image a wrong
 
-    box of every class that was looked for in vain or labelled in part, and of one that nobody looked for.
+    box of every class that is negative or labelled in part, and of one that nobody looked for.
     """
     rows = []
     for row in truth["annotations"]:

@@ -32,7 +32,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Method:
-    back_ratio: float = option(0.3, "share of background cells | masked", group="WiiD", low=0.0, high=1.0)
+    back_ratio: float = option(0.3, "fraction of background cells | masked", group="WiiD", low=0.0, high=1.0)
     run: tuple[str, ...] = option((), "runs to compare", group="WiiD")
 
 
@@ -269,7 +269,7 @@ def test_a_markdown_table_has_a_row_per_group():
 
 def test_markdown_table():
     lines = options.markdown_table(Method).splitlines()
-    assert lines[2] == "| `--back-ratio` | `0.3` | from 0.0 to 1.0 | share of background cells \\| masked |"
+    assert lines[2] == "| `--back-ratio` | `0.3` | from 0.0 to 1.0 | fraction of background cells \\| masked |"
     assert len(lines) == 4
 
 
