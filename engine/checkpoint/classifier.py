@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint.state_dict import as_safetensors, differences, listed, save_pt, load_strict
+from engine.checkpoint.state_dict import as_safetensors, differences, listed, load_strict, save_pt
 from engine.checkpoint.weights import Weights, load_weights
 from engine.tasks import task_of_weights
 from models.classifier import HEADS, NAMES, build

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint.state_dict import as_safetensors, differences, listed, save_pt, load_strict
+from engine.checkpoint.state_dict import as_safetensors, differences, listed, load_strict, save_pt
 from engine.checkpoint.weights import load_weights
 from utils.errors import UserError
 
