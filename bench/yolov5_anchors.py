@@ -24,6 +24,7 @@ from engine.checkpoint.weights import load_weights
 from engine.enhancement.enhancer import open_enhancer
 from engine.evaluation.evaluator import evaluate_detector
 from engine.evaluation.robustness import areas
+from engine.evaluation.settings import EvalSettings
 from models.detector import build
 from utils.cli import run_cli
 from utils.errors import UserError
@@ -106,7 +107,8 @@ def exdark_rows(folder: Path, weights: Path) -> list[dict[str, Any]]:
     for title, (name, scale) in ENHANCERS.items():
         enhancer = open_enhancer(name, None, scale, "cpu")
         enhance = (lambda images, batch, use=enhancer: use.within(images, areas(batch))) if enhancer else None
-        report = evaluate_detector(model, dataset, batch_size=1, device="cpu", enhance=enhance, progress=False)
+        settings = EvalSettings(batch_size=1, enhance=enhance, progress=False)
+        report = evaluate_detector(model, dataset, settings, device="cpu")
         rows.append({"enhancer": title, **{key: report.metrics[key] for key in ("mAP50", "recall", "precision")}})
     return rows
 

@@ -20,8 +20,8 @@ from data.degradations.corruption_sets import choose_corruptions, choose_severit
 from data.detection.dataset import build_dataset
 from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_detector
-from engine.evaluation.predictions import Settings
-from engine.evaluation.robustness import Plan, Sweep, sweep
+from engine.evaluation.robustness import RobustnessPlan, Sweep, sweep
+from engine.evaluation.settings import EvalSettings
 from engine.training.distributed import pick_device
 
 GOAL = 0.2  # of the time outside the network, on a GPU
@@ -37,9 +37,9 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     sizes: dict[str, Any] = {"imgsz": options.imgsz, "batch_size": options.batch, "stride": int(max(model.stride))}
     dataset = build_dataset(config, options.split, cache="none", **sizes)
     chosen, severities, rows = choose_corruptions(options.corruptions), choose_severities(options.severities), []
-    sweeps = []
+    sweeps, settings = [], EvalSettings(batch_size=options.batch, max_det=300, progress=False)
     for one in [chosen[0], *chosen]:  # the first of all warms up
-        plan = Plan([one], severities, Settings(), device, config.root, options.batch, progress=False)
+        plan = RobustnessPlan([one], severities, settings, device, config.root)
         with contextlib.redirect_stdout(io.StringIO()):
             sweeps.append(sweep(model, dataset, plan))
     for one, found in zip(chosen, sweeps[1:], strict=True):

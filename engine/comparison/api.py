@@ -25,7 +25,7 @@ from engine.comparison.runner import (
     evaluator_of,
     plain_options,
 )
-from engine.evaluation.class_frequency import long_tail_of
+from engine.evaluation.class_frequency import lvis_labels
 from engine.evaluation.session import present_splits
 from engine.options.compare import COMPARE_SCHEMAS, CompareOptions
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
@@ -104,7 +104,7 @@ def class_groups(config: DataConfig, protocol: str | None) -> dict[str, Collecti
     """Metrics of a protocol that are means over classes -> the classes (None: all)."""
     if protocol != "lvis":
         return dict.fromkeys(("AP", "AP50")) if protocol else {}
-    letters = long_tail_of(config).frequency
+    letters = lvis_labels(config).frequency
     by_letter = {f"AP{group}": [n for n, letter in enumerate(letters) if letter == group] for group in FREQUENCIES}
     return {"AP": None, "AP50": None, **by_letter}
 

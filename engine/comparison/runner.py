@@ -16,7 +16,7 @@ import numpy as np
 from data.config import DataConfig
 from engine.comparison.config import fill
 from engine.comparison.report import ACCURACIES, Outcome
-from engine.evaluation.session import load_subject, measure, present_splits
+from engine.evaluation.session import load_session, present_splits
 from engine.options.train import TrainOptions
 from engine.options.val import ValOptions
 from engine.results import ClassificationStats, DetectionStats, ImageStats, Report
@@ -215,5 +215,5 @@ class DetectorEvaluator:
             data=self.data, weights=best, task=self.task, imgsz=train.imgsz, single_cls=train.single_cls, device=device,
             native=train.native, protocol=train.protocol,
         )  # fmt: skip
-        session = load_subject(chosen)
-        return [measure(session, split, progress=False) for split in present_splits(session.config, self.task)]
+        session = load_session(chosen)
+        return [session.measure(split, progress=False) for split in present_splits(session.config, self.task)]

@@ -13,10 +13,9 @@ import torch
 
 from data.config import task_of
 from data.degradations.corruption_sets import choose_corruptions, choose_severities
-from engine.evaluation.evaluator import METRICS, enough, fullest
-from engine.evaluation.predictions import Settings
-from engine.evaluation.robustness import Plan, sweep, write
-from engine.evaluation.session import Subject, dataset_of, load_subject, measure, mention, present_splits, weights_of
+from engine.evaluation.evaluator import METRICS
+from engine.evaluation.robustness import RobustnessPlan, sweep, write
+from engine.evaluation.session import EvalSession, load_session, present_splits, print_warnings, weights_of
 from engine.evaluation.writers import JsonWriter, Samples, TextWriter
 from engine.inference.stopwatch import STAGES
 from engine.options.val import ValOptions
@@ -56,24 +55,24 @@ def validate(**options: Any) -> ValResult:
     if other is not None:
         found: ValResult = other(**options)
         return found
-    subject = load_subject(chosen)
+    session = load_session(chosen)
     save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
     whole = _corruptions if chosen.corruptions is not None else _accuracy
-    measurement: Callable[[Subject, Path], ValResult] = {"speed": _speed, "study": _study}.get(chosen.task, whole)
-    result = measurement(subject, save_dir)
+    measurement: Callable[[EvalSession, Path], ValResult] = {"speed": _speed, "study": _study}.get(chosen.task, whole)
+    result = measurement(session, save_dir)
     print(f"results in {save_dir}")
     return result
 
 
-def _accuracy(subject: Subject, save_dir: Path) -> ValResult:
+def _accuracy(session: EvalSession, save_dir: Path) -> ValResult:
     """Tasks train, val and test: the table of metrics by condition, and the files that were asked for."""
-    options, reports, extra = subject.options, [], []
-    for split in present_splits(subject.config, options.task):
-        condition = subject.config.conditions.get(split, split)
+    options, reports, extra = session.options, [], []
+    for split in present_splits(session.config, options.task):
+        condition = session.config.conditions.get(split, split)
         folder = save_dir / (condition if condition == split else f"{split}-{condition}")
         folder.mkdir(parents=True, exist_ok=True)
-        outputs = _outputs(subject, folder)
-        reports.append(measure(subject, split, folder=folder if options.plots else None, listeners=outputs))
+        outputs = _outputs(session, folder)
+        reports.append(session.measure(split, plots_to=folder if options.plots else None, listeners=outputs))
         extra += [{"condition": condition, **found} for output in outputs if (found := output.close())]
     rows = table(reports)
     save_csv(save_dir / "metrics.csv", rows)
@@ -84,44 +83,31 @@ def _accuracy(subject: Subject, save_dir: Path) -> ValResult:
     return ValResult(reports, save_dir, rows)
 
 
-def _corruptions(subject: Subject, save_dir: Path) -> ValResult:
+def _corruptions(session: EvalSession, save_dir: Path) -> ValResult:
     """Instead of the usual table: clean, under each corruption and severity, and their means."""
-    options, config, sweeps = subject.options, subject.config, []
+    options, config, sweeps = session.options, session.config, []
+    corrupters, severities = choose_corruptions(options.corruptions or ""), choose_severities(options.severities)
+    plan = RobustnessPlan(corrupters, severities, session.settings, session.device, config.root)
     for split in present_splits(config, options.task):
-        dataset = dataset_of(subject, split)
-        plan = Plan(
-            choose_corruptions(options.corruptions or ""), choose_severities(options.severities), _settings(subject, dataset),
-            subject.device, config.root, options.batch_size, subject.workers, options.protocol,
-        )  # fmt: skip
-        found = sweep(subject.model, dataset, plan, split=split, condition=config.conditions.get(split, split))
-        found.clean = subject.named(found.clean)
-        mention(dataset, found.clean, options)
+        dataset = session.dataset(split)
+        found = sweep(session.model, dataset, plan, split=split, condition=config.conditions.get(split, split))
+        found.clean = session.named(found.clean)
+        print_warnings(dataset, found.clean, options)
         sweeps.append(found)
     rows = write(sweeps, save_dir, options.plots)
     reports = [report for found in sweeps for report in (found.clean, *found.reports.values())]
     return ValResult(reports, save_dir, rows)
 
 
-def _settings(subject: Subject, dataset: Any) -> Settings:
-    """How predictions become detections, by the options and the data."""
-    options = subject.options
-    most = options.max_det if options.max_det is not None else enough(fullest(dataset), options.protocol)
-    half = options.half and subject.device.type == "cuda"
-    return Settings(
-        options.conf_thres, options.iou_thres, most, half, options.augment, options.single_cls, options.end2end,
-        subject.enhance,
-    )  # fmt: skip
-
-
-def _outputs(subject: Subject, folder: Path) -> list[Any]:
+def _outputs(session: EvalSession, folder: Path) -> list[Any]:
     """The writers that the options ask for: each is called with every image's result, and closed at the end."""
-    options, names = subject.options, dict(subject.model.names)
+    options, names = session.options, dict(session.model.names)
     outputs: list[Any] = [TextWriter(folder / "labels", options.save_conf)] if options.save_txt else []
     seen_at = "native" if options.native else "sliced" if options.slice is not None else "upsampled"
-    seen_at += f", {subject.enhancer.name} enhanced," if subject.enhancer else ""
-    outputs += [JsonWriter(folder, names, seen_at, subject.long_tail)] if options.save_json else []
+    seen_at += f", {session.enhancer.name} enhanced," if session.enhancer else ""
+    outputs += [JsonWriter(folder, names, seen_at, session.lvis)] if options.save_json else []
     if options.show_crux:
-        outputs.append(CruxSheet(folder / "crux.jpg", view_at(subject.model, options.imgsz), names))
+        outputs.append(CruxSheet(folder / "crux.jpg", view_at(session.model, options.imgsz), names))
     return [*outputs, Samples(folder / "images.jpg", names)] if options.plots else outputs
 
 
@@ -148,15 +134,15 @@ def _times(report: Report) -> dict[str, float]:
     return {f"{name} ms": report.speed[name] for name in STAGES} | {"total ms": sum(report.speed.values())}
 
 
-def _speed(subject: Subject, save_dir: Path) -> ValResult:
+def _speed(session: EvalSession, save_dir: Path) -> ValResult:
     """Task speed: milliseconds per image, one at a time, square, at the confidence of use, after a warm-up."""
-    options = replace(subject.options, batch_size=1, conf_thres=max(subject.options.conf_thres, IN_USE))
-    subject = replace(subject, options=options)
-    blank = torch.zeros(1, 3, options.imgsz, options.imgsz, device=subject.device)  # (1, 3, H, W)
+    options = replace(session.options, batch_size=1, conf_thres=max(session.options.conf_thres, IN_USE))
+    session = replace(session, options=options)
+    blank = torch.zeros(1, 3, options.imgsz, options.imgsz, device=session.device)  # (1, 3, H, W)
     with torch.no_grad():
         for _ in range(WARM_UP):
-            subject.model(blank)
-    reports = [measure(subject, split, rect=False) for split in present_splits(subject.config, options.task)]
+            session.model(blank)
+    reports = [session.measure(split, rect=False) for split in present_splits(session.config, options.task)]
     rows: list[dict[str, Any]] = [
         {"condition": report.condition, "imgsz": options.imgsz, "images": report.images, **_times(report)}
         for report in reports
@@ -167,30 +153,30 @@ def _speed(subject: Subject, save_dir: Path) -> ValResult:
     return ValResult(reports, save_dir, rows)
 
 
-def _study(subject: Subject, save_dir: Path) -> ValResult:
+def _study(session: EvalSession, save_dir: Path) -> ValResult:
     """Task study: accuracy and time at many sizes, square; a text file per condition (as YOLOv5's), and a curve."""
-    options, stride = subject.options, subject.stride
+    options, stride = session.options, session.stride
     reports, rows = [], []
     for imgsz in dict.fromkeys(-(-size // stride) * stride for size in options.study_sizes):
-        sized = replace(subject, options=replace(options, imgsz=imgsz))
-        for split in present_splits(subject.config, options.task):
-            report = measure(sized, split, rect=False)
+        sized = replace(session, options=replace(options, imgsz=imgsz))
+        for split in present_splits(session.config, options.task):
+            report = sized.measure(split, rect=False)
             ms = sum(report.speed.values())
             rows.append({"condition": report.condition, "imgsz": imgsz, **report.metrics, **report.speed, "ms": ms})
             reports.append(report)
         print(text_table(rows[-1:]), flush=True)
     save_csv(save_dir / "study.csv", rows)
-    _study_texts(subject, save_dir, rows)
+    _study_texts(session, save_dir, rows)
     plot_study(rows, save_dir / "study.png")
     return ValResult(reports, save_dir, rows)
 
 
-def _study_texts(subject: Subject, save_dir: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _study_texts(session: EvalSession, save_dir: Path, rows: Sequence[dict[str, Any]]) -> None:
     """One line a size: precision, recall, mAP50, mAP50-95, then ms of pre-processing, inference, post-processing."""
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
-    weights = subject.options.weights.stem if subject.options.weights else "weights"
+    weights = session.options.weights.stem if session.options.weights else "weights"
     for condition in conditions:
-        name = subject.config.file.stem + (f"-{condition}" if len(conditions) > 1 else "")
+        name = session.config.file.stem + (f"-{condition}" if len(conditions) > 1 else "")
         values = np.array([[row[key] for key in (*METRICS, *STAGES)] for row in rows if row["condition"] == condition])
         text = "".join(" ".join(f"{value:10.4g}" for value in line) + "\n" for line in values)
         atomic_write(save_dir / f"study_{name}_{weights}.txt", text.encode())

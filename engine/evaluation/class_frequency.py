@@ -19,7 +19,7 @@ MOST_RARE, MOST_COMMON = 10, 100  # training images: LVIS's own limits
 
 
 @dataclass(frozen=True)
-class LongTail:
+class LVISLabels:
     """frequency: of each class r, c, f, or '' where no training image has it; verified: of the images in the data
     set's folder `root`, None where every class was looked for in every image.
     """
@@ -33,7 +33,7 @@ class LongTail:
         return None if self.verified is None else verified_of(self.verified, self.root, file)
 
 
-def long_tail_of(config: DataConfig, labels: Sequence[Label] | None = None, single_cls: bool = False) -> LongTail:
+def lvis_labels(config: DataConfig, labels: Sequence[Label] | None = None, single_cls: bool = False) -> LVISLabels:
     """The frequencies and federated labels of a data set.
 
     labels: of the training split, whose images are counted where the data YAML has no `frequency`; they are read from
@@ -44,10 +44,10 @@ def long_tail_of(config: DataConfig, labels: Sequence[Label] | None = None, sing
         raise UserError("--single-cls: --protocol lvis compares rare and frequent classes. Leave one of the two out.")
     verified = read_verified(config.federated, len(config.names)) if config.federated else None
     if config.frequency is not None:
-        return LongTail(config.frequency, config.root, verified)
+        return LVISLabels(config.frequency, config.root, verified)
     known = _training_labels(config) if labels is None else labels
     counted = letters_of((label.classes.ravel() for label in known), len(config.names))
-    return LongTail(counted, config.root, verified)
+    return LVISLabels(counted, config.root, verified)
 
 
 def _training_labels(config: DataConfig) -> Sequence[Label]:

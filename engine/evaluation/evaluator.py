@@ -2,13 +2,13 @@
 
 The loop is our own, the arithmetic is Ultralytics': boxes are matched by `BaseValidator.match_predictions` and averaged
 by `DetMetrics`, so the numbers equal those of `DetectionValidator` on the same weights and images. Three things
-differ on purpose: the model leaves exactly as it came (mode of each module, head settings), suppression has no time
+differ on purpose: the model is left exactly as it was (mode of each module, head settings), NMS has no time
 limit (a slow machine would lose boxes), and the matches of each image stay in the report, for resampling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.evaluation.class_frequency import LongTail
-from engine.evaluation.predictions import Network, Seen, Settings, inference_state, whole_images
-from engine.evaluation.sliced import Slicing, sliced_images
+from engine.evaluation.predictions import Detector, ImagePrediction, inference_state, whole_images
+from engine.evaluation.settings import EvalSettings
+from engine.evaluation.sliced import sliced_images
 from engine.inference.stopwatch import Stopwatch
 from engine.results import DetectionStats, ImageResult, Report
 from utils.metrics import PROTOCOLS
@@ -35,98 +35,56 @@ from ultralytics.nn.tasks import DetectionModel  # noqa: E402
 from ultralytics.utils.metrics import ConfusionMatrix, DetMetrics, box_iou  # noqa: E402
 
 METRICS = ("precision", "recall", "mAP50", "mAP50-95")
-FEW, HUNDRED = 300, 100  # detections kept of an image at least, and the step beyond
 IOU_LEVELS = torch.linspace(0.5, 0.95, 10)
+Listener = Callable[[ImageResult], None]
 
 
 def evaluate_detector(
     model: DetectionModel,
     dataset: Any,
+    settings: EvalSettings,
     *,
-    batch_size: int,
     device: torch.device | str,
     split: str = "val",
     condition: str = "val",
-    conf: float = 0.001,
-    iou: float = 0.6,
-    max_det: int | None = None,
-    half: bool = False,
-    workers: int = 0,
-    save_dir: Path | None = None,
-    plots: bool = False,
-    progress: bool = True,
-    on_image: Callable[[ImageResult], None] | None = None,
-    augment: bool = False,
-    single_cls: bool = False,
-    end2end: bool = False,
-    protocol: str | None = None,
-    long_tail: LongTail | None = None,
-    slicing: Slicing | None = None,
-    enhance: Callable[[Tensor, dict[str, Any]], Tensor] | None = None,
+    plots_to: Path | None = None,
+    listeners: Iterable[Listener] = (),
 ) -> Report:
     """Measure `model`, which lies on `device`, over `dataset` (Ultralytics batch dicts), in the data set's order.
 
-    A data set with rectangular batches must have been built with the same `batch_size`. `half` is autocast to float16
-    and acts on CUDA only; the weights are not changed. `end2end` asks for the NMS-free head where the model has one;
-    otherwise every model goes through suppression, as in Ultralytics. With `plots`, curves and confusion matrices go to
-    `save_dir`. Without `max_det`, it follows the data, see `enough`. `protocol`: "coco", "aitod" or "lvis" adds its numbers to
-    the metrics, over boxes in pixels of the original images; "lvis" needs `long_tail`. With `slicing`, images larger
-    than a slice go through the network in tiles. `enhance`: images (B, 3, H, W) in [0, 1] and their batch to the
-    images that the network sees; not with `slicing`.
+    plots_to: a folder for curves and confusion matrices. listeners: each is called with every image's result.
     """
     device = torch.device(device)
-    if max_det is None:
-        max_det = enough(fullest(dataset), protocol)
-    settings = Settings(conf, iou, max_det, half and device.type == "cuda", augment, single_cls, end2end, enhance)
-    tally = Tally(model.names, settings, confusion=plots, protocol=protocol, long_tail=long_tail)
-    watch = Stopwatch(device)
-    network = Network(model, device, settings, watch)
-    title = f"{condition} {'images' if slicing else 'batches'}" if progress else ""
-    common = (batch_size, workers, title)
-    seen = sliced_images(network, dataset, slicing, *common) if slicing else whole_images(network, dataset, *common)
+    settings = settings.resolve(dataset, device)
+    metrics = DetectionMetrics(model.names, settings, confusion=plots_to is not None, listeners=listeners)
+    watch, slicing = Stopwatch(device), settings.slicing
+    detector = Detector(model, device, settings, watch)
+    title = f"{condition} {'images' if slicing else 'batches'}" if settings.progress else ""
+    images = sliced_images(detector, dataset, slicing, title) if slicing else whole_images(detector, dataset, title)
     with inference_state(model, settings):
-        for image in seen:
-            tally.add(image, on_image)
-    seen_at = "sliced" if slicing else resolution(dataset)
-    return replace(tally.report(condition, split, watch, save_dir if plots else None), resolution=seen_at)
-
-
-def fullest(dataset: Any) -> int:
-    """The number of objects of the image with most of them."""
-    return max((len(label.classes) for label in dataset.source), default=0)
+        for image in images:
+            metrics.add(image)
+    report = metrics.report(condition, split, watch, plots_to)
+    return replace(report, resolution="sliced" if slicing else resolution(dataset))
 
 
 def resolution(dataset: Any) -> str:
-    """How large the network sees the images, in a word: `native` or `upsampled`."""
+    """The size at which the network sees the images, as a word: `native` or `upsampled`."""
     return "native" if getattr(dataset, "native", False) else "upsampled"
 
 
-def enough(objects: int, protocol: str | None = None) -> int:
-    """Detections to keep of an image, where the fullest has so many objects: whole hundreds from 300.
-
-    AI-TOD's protocol wants at least 1500; LVIS's scores 300 of an image, and no more.
-
-    >>> enough(12), enough(301), enough(12, "aitod"), enough(2667, "aitod"), enough(301, "lvis")
-    (300, 400, 1500, 2700, 300)
-    """
-    rules = PROTOCOLS[protocol] if protocol else None
-    if rules is not None and rules.most_in_image is not None:
-        return rules.most_in_image
-    return max(FEW, rules.most if rules else 0, -(-objects // HUNDRED) * HUNDRED)
-
-
-class Tally:
+class DetectionMetrics:
     """Collects the matches of each image and turns them into a report."""
 
     def __init__(
         self,
         names: Mapping[int, str],
-        settings: Settings,
+        settings: EvalSettings,
         confusion: bool = False,
-        protocol: str | None = None,
-        long_tail: LongTail | None = None,
+        listeners: Iterable[Listener] = (),
     ) -> None:
-        if protocol and PROTOCOLS[protocol].long_tail and long_tail is None:
+        protocol, lvis = settings.protocol, settings.lvis
+        if protocol and PROTOCOLS[protocol].long_tail and lvis is None:
             raise ValueError(
                 f"protocol {protocol!r} needs the frequencies of the classes: see engine.evaluation.class_frequency"
             )
@@ -134,48 +92,46 @@ class Tally:
         self.settings = settings
         self.images: list[DetectionStats] = []
         self.confusion = ConfusionMatrix(names=self.names) if confusion else None
-        self.long_tail = long_tail
-        self.meter = ProtocolMeter(protocol, long_tail.frequency if long_tail else ()) if protocol else None
+        self.meter = ProtocolMeter(protocol, lvis.frequency if lvis else ()) if protocol else None
+        self.listeners = [*listeners, *([self._measure] if protocol else [])]
 
-    def add(self, seen: Seen, on_image: Callable[[ImageResult], None] | None = None) -> None:
+    def add(self, image: ImagePrediction) -> None:
         """Match the detections of one image with its labels."""
-        target = {"cls": seen.classes, "bboxes": seen.boxes}  # (m,), (m, 4)
-        detected = {
-            "bboxes": seen.found[:, :4],
-            "conf": seen.found[:, 4],
-            "cls": seen.found[:, 5],
-        }  # (n, 4), (n,), (n,)
+        target = {"cls": image.classes, "bboxes": image.boxes}  # (m,), (m, 4)
+        boxes, conf, classes = image.detections.split((4, 1, 1), 1)
+        detected = {"bboxes": boxes, "conf": conf[:, 0], "cls": classes[:, 0]}  # (n, 4), (n,), (n,)
         if self.settings.single_cls:
             target["cls"], detected["cls"] = torch.zeros_like(target["cls"]), torch.zeros_like(detected["cls"])
         columns = (detected["conf"], detected["cls"], target["cls"])
-        stats = DetectionStats(seen.file, match(detected, target), *(c.cpu().numpy() for c in columns))
+        stats = DetectionStats(image.file, match(detected, target), *(c.cpu().numpy() for c in columns))
         self.images.append(stats)
         if self.confusion is not None:
             self.confusion.process_batch(detected, target, conf=0.25)
-        if on_image is not None or self.meter is not None:
-            result = original_pixels(seen, stats)
-            for listener in filter(None, (on_image, self._measure)):
+        if self.listeners:
+            result = original_pixels(image, stats)
+            for listener in self.listeners:
                 listener(result)
 
     def _measure(self, result: ImageResult) -> None:
-        """Match by the protocol, where there is one."""
-        if self.meter is not None:
-            truth = (result.targets, label_areas(result.targets), result.target_classes)
-            known = self.long_tail.of(result.file) if self.long_tail else None
-            absent, partial = (known.absent, known.partial) if known else (None, ())
-            self.meter.add(result.boxes, result.scores, result.classes, *truth, absent=absent, partial=partial)
+        """Match by the protocol."""
+        assert self.meter is not None
+        lvis = self.settings.lvis
+        truth = (result.targets, label_areas(result.targets), result.target_classes)
+        known = lvis.of(result.file) if lvis else None
+        absent, partial = (known.absent, known.partial) if known else (None, ())
+        self.meter.add(result.boxes, result.scores, result.classes, *truth, absent=absent, partial=partial)
 
     def report(self, condition: str, split: str, watch: Stopwatch, plots_to: Path | None = None) -> Report:
         """Average everything that was added; with `plots_to`, draw the curves there."""
-        metrics = average(self.images, self.names, plots_to)
-        means = dict(zip(METRICS, map(float, metrics.mean_results()), strict=True))
-        rows = per_class(metrics, self.names)
+        averages = average(self.images, self.names, plots_to)
+        means = dict(zip(METRICS, map(float, averages.mean_results()), strict=True))
+        rows = per_class(averages, self.names)
         if self.meter is not None:
             whole, by_class = self.meter.result()
             means |= whole
-            rows = [{**row, **by_class[int(number)]} for row, number in zip(rows, metrics.ap_class_index, strict=True)]
+            rows = [{**row, **by_class[int(number)]} for row, number in zip(rows, averages.ap_class_index, strict=True)]
         if plots_to is not None:
-            self._draw(metrics, means, plots_to)
+            self._draw(averages, means, plots_to)
         instances = sum(len(image.target_cls) for image in self.images)
         images = len(self.images)
         return Report(condition, split, images, instances, means, rows, watch.per_image(images), tuple(self.images))
@@ -203,10 +159,10 @@ def match(detected: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> np.nd
     return BaseValidator.match_predictions(levels, detected["cls"], target["cls"], iou).numpy()
 
 
-def original_pixels(seen: Seen, stats: DetectionStats) -> ImageResult:
+def original_pixels(image: ImagePrediction, stats: DetectionStats) -> ImageResult:
     """The same image in its own pixels, clipped to it."""
-    found, truth = seen.original(seen.found[:, :4]), seen.original(seen.boxes)
-    return ImageResult(stats.file, seen.shape, found, stats.conf, stats.pred_cls, truth, stats.target_cls)
+    boxes, truth = image.original(image.detections[:, :4]), image.original(image.boxes)
+    return ImageResult(stats.file, image.shape, boxes, stats.conf, stats.pred_cls, truth, stats.target_cls)
 
 
 def label_areas(boxes: np.ndarray) -> np.ndarray:

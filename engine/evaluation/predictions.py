@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from engine.evaluation.settings import EvalSettings
 from engine.inference.stopwatch import Stopwatch
 from engine.training.dataloader import workers_that_fit
 from utils.progress import progress as show_progress
@@ -25,33 +26,16 @@ from ultralytics.utils.nms import non_max_suppression  # noqa: E402
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How predictions become detections; `conf`, `iou` in [0, 1], `max_det` detections per image.
+class ImagePrediction:
+    """The detections and labels of one image, in the pixels in which the two are compared.
 
-    enhance: what is done to images (B, 3, H, W) in [0, 1] of a batch before the network sees them.
-    """
-
-    conf: float = 0.001
-    iou: float = 0.6
-    max_det: int = 300
-    half: bool = False
-    augment: bool = False
-    single_cls: bool = False
-    end2end: bool = False
-    enhance: Callable[[Tensor, dict[str, Any]], Tensor] | None = None
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One image with what was found and what there is, in the pixels in which the two are compared.
-
-    found: (n, 6) xyxy, confidence in [0, 1], class, by descending confidence; boxes: (m, 4) xyxy; classes: (m,); shape: (height,
-    width) of the original image; ratio_pad: ((gain y, gain x), (pad x, pad y)) from its pixels to these.
+    detections: (n, 6) xyxy, confidence in [0, 1], class, by descending confidence; boxes: (m, 4) xyxy; classes: (m,);
+    shape: (height, width) of the original image; ratio_pad: ((gain y, gain x), (pad x, pad y)) from its pixels to these.
     """
 
     file: str
     shape: tuple[int, int]
-    found: Tensor
+    detections: Tensor
     boxes: Tensor
     classes: Tensor
     ratio_pad: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 1.0), (0.0, 0.0))
@@ -62,12 +46,12 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Network:
+class Detector:
     """A model that lies on `device`, as a function from images to detections; `watch` takes its times."""
 
     model: DetectionModel
     device: torch.device
-    settings: Settings
+    settings: EvalSettings
     watch: Stopwatch
 
     def __call__(self, images: Tensor, batch: dict[str, Any] | None = None) -> list[Tensor]:
@@ -96,7 +80,7 @@ class Network:
 
 
 @contextmanager
-def inference_state(model: DetectionModel, settings: Settings) -> Iterator[None]:
+def inference_state(model: DetectionModel, settings: EvalSettings) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards each module's mode and the head's settings are as before.
 
     `no_grad`, not `inference_mode`: the head caches its anchors, and inference tensors would break a later backward
@@ -120,39 +104,40 @@ def inference_state(model: DetectionModel, settings: Settings) -> Iterator[None]
                 setattr(head, name, kept[name])
 
 
-def whole_images(network: Network, dataset: Any, batch_size: int, workers: int, progress: str = "") -> Iterator[Seen]:
+def whole_images(detector: Detector, dataset: Any, progress: str = "") -> Iterator[ImagePrediction]:
     """Each image as the data set letterboxes it, in its order, compared in network pixels.
 
     progress: what a progress line calls the batches; empty for none.
     """
-    loader = load(dataset, batch_size, workers, network.device)
+    loader = load(dataset, detector.settings, detector.device)
     for batch in show_progress(loader, len(loader), progress) if progress else loader:
-        yield from images_of(network, batch)
+        yield from images_of(detector, batch)
 
 
-def load(dataset: Any, batch_size: int, workers: int, device: torch.device) -> DataLoader[Any]:
-    """Batches in the data set's order: those that it plans itself (`batches`), else of `batch_size`."""
+def load(dataset: Any, settings: EvalSettings, device: torch.device) -> DataLoader[Any]:
+    """Batches in the data set's order: its own (`batches`) if it has any, else of `batch_size`."""
     planned = getattr(dataset, "batches", None)
-    size: dict[str, Any] = {"batch_sampler": planned} if planned else {"batch_size": batch_size}
+    size: dict[str, Any] = {"batch_sampler": planned} if planned else {"batch_size": settings.batch_size}
     pinned = device.type == "cuda"
-    workers = workers_that_fit(workers, dataset, batch_size)
+    workers = workers_that_fit(settings.workers, dataset, settings.batch_size)
     return DataLoader(dataset, **size, num_workers=workers, collate_fn=dataset.collate_fn, pin_memory=pinned)
 
 
-def images_of(network: Network, batch: dict[str, Any]) -> Iterator[Seen]:
-    """The images of one batch, with what the network finds in each."""
-    found = network(batch["img"], batch)
-    with network.watch("postprocess"):
+def images_of(detector: Detector, batch: dict[str, Any]) -> Iterator[ImagePrediction]:
+    """The images of one batch with their detections."""
+    found = detector(batch["img"], batch)
+    with detector.watch("postprocess"):
         together = torch.cat(found).cpu()  # once per batch: matching takes many small steps, each a wait on a GPU
     for index, detections in enumerate(together.split([len(boxes) for boxes in found])):
         yield _of_batch(detections, batch, index)
 
 
-def _of_batch(found: Tensor, batch: dict[str, Any], index: int) -> Seen:
+def _of_batch(detections: Tensor, batch: dict[str, Any], index: int) -> ImagePrediction:
     """Image `index` of a batch."""
     mine = batch["batch_idx"] == index
     height, width = batch["img"].shape[2:]
-    scale = torch.tensor((width, height, width, height), device=found.device)
+    scale = torch.tensor((width, height, width, height), device=detections.device)
     shape = (int(batch["ori_shape"][index][0]), int(batch["ori_shape"][index][1]))
     boxes = ops.xywh2xyxy(batch["bboxes"][mine]) * scale  # (m, 4)
-    return Seen(batch["im_file"][index], shape, found, boxes, batch["cls"][mine].squeeze(-1), batch["ratio_pad"][index])
+    classes = batch["cls"][mine].squeeze(-1)
+    return ImagePrediction(batch["im_file"][index], shape, detections, boxes, classes, batch["ratio_pad"][index])

@@ -22,8 +22,9 @@ from torch.utils.data import DataLoader
 
 from data.degradations.corruption_sets import Area, Corrupter, labels_of
 from data.degradations.recipes import image_seed
-from engine.evaluation.evaluator import Tally, resolution
-from engine.evaluation.predictions import Network, Settings, images_of, inference_state, load
+from engine.evaluation.evaluator import DetectionMetrics, resolution
+from engine.evaluation.predictions import Detector, images_of, inference_state, load
+from engine.evaluation.settings import EvalSettings
 from engine.inference.stopwatch import Stopwatch
 from engine.results import Report
 from utils.files import atomic_write
@@ -37,30 +38,26 @@ KEPT = 0.5  # share of the free memory that letterboxed images may take
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a sweep measures and how. `root`: the folder that images' names, and with them their seeds, start at."""
+class RobustnessPlan:
+    """What a sweep measures and how. `root`: the folder that images' names, and with them their seeds, are relative to."""
 
     corrupters: Sequence[Corrupter]
     severities: Sequence[int]
-    settings: Settings
+    settings: EvalSettings
     device: torch.device
     root: Path
-    batch_size: int = 32
-    workers: int = 0
-    protocol: str | None = None
-    progress: bool = True
 
     @property
     def measures(self) -> tuple[str, str]:
         """AP and AP50 by their column: those of the protocol, or Ultralytics'."""
-        return ("AP", "AP50") if self.protocol else ("mAP50-95", "mAP50")
+        return ("AP", "AP50") if self.settings.protocol else ("mAP50-95", "mAP50")
 
 
 @dataclass
 class Sweep:
     """What a sweep found in one split: the clean report, one for each (corruption, severity), and seconds by stage."""
 
-    plan: Plan
+    plan: RobustnessPlan
     clean: Report
     reports: dict[tuple[Corrupter, int], Report] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -89,8 +86,8 @@ class Sweep:
 class Images:
     """The letterboxed batches of a data set, loaded once where they fit in memory, else anew in every pass."""
 
-    def __init__(self, dataset: Any, plan: Plan) -> None:
-        self.loader: DataLoader[Any] = load(dataset, plan.batch_size, plan.workers, plan.device)
+    def __init__(self, dataset: Any, plan: RobustnessPlan) -> None:
+        self.loader: DataLoader[Any] = load(dataset, plan.settings, plan.device)
         self.most = KEPT * psutil.virtual_memory().available
         self.kept: list[Batch] | None = []
 
@@ -111,12 +108,13 @@ class Images:
             yield batch
 
 
-def sweep(model: Any, dataset: Any, plan: Plan, *, split: str = "val", condition: str = "val") -> Sweep:
+def sweep(model: Any, dataset: Any, plan: RobustnessPlan, *, split: str = "val", condition: str = "val") -> Sweep:
     """Measure `model`, which lies on the plan's device, clean and corrupted; a line is printed for each corruption.
 
     An image's seed is that of its name, so that results depend neither on batches nor on their order; every severity
     of a corruption starts from the same seed.
     """
+    plan = replace(plan, settings=plan.settings.resolve(dataset, plan.device))
     images, labels = Images(dataset, plan), labels_of(plan.corrupters)
     width = max(len(label) for label in [*labels.values(), "corruption"])
     names = {"condition": condition, "split": split}
@@ -145,7 +143,7 @@ def _line(label: str, cells: Iterable[str], mean: str, width: int) -> str:
 def _pass(
     model: Any,
     images: Images,
-    plan: Plan,
+    plan: RobustnessPlan,
     names: Mapping[str, str],
     corrupter: Corrupter | None = None,
     severity: int = 0,
@@ -153,18 +151,18 @@ def _pass(
     """Once over all images. Returns the report and the seconds by stage."""
     watch = Stopwatch(plan.device)
     watch.seconds |= dict.fromkeys(STAGES, 0.0)
-    network = Network(model, plan.device, plan.settings, watch)
-    tally = Tally(model.names, plan.settings, protocol=plan.protocol)
+    detector = Detector(model, plan.device, plan.settings, watch)
+    metrics = DetectionMetrics(model.names, plan.settings)
     title = f"{names['condition']}, {corrupter.name} {severity}" if corrupter else names["condition"]
     batches = _timed(iter(images), watch)
     with inference_state(model, plan.settings):
-        for batch in show_progress(batches, len(images), title) if plan.progress else batches:
+        for batch in show_progress(batches, len(images), title) if plan.settings.progress else batches:
             if corrupter is not None:
                 with watch("corruptions"):
                     batch = {**batch, "img": corrupted(batch, corrupter, severity, plan)}
-            for seen in images_of(network, batch):
-                tally.add(seen)
-    return tally.report(names["condition"], names["split"], watch), watch.seconds
+            for image in images_of(detector, batch):
+                metrics.add(image)
+    return metrics.report(names["condition"], names["split"], watch), watch.seconds
 
 
 def _timed(batches: Iterator[Batch], watch: Stopwatch) -> Iterator[Batch]:
@@ -177,7 +175,7 @@ def _timed(batches: Iterator[Batch], watch: Stopwatch) -> Iterator[Batch]:
         yield batch
 
 
-def corrupted(batch: Batch, corrupter: Corrupter, severity: int, plan: Plan) -> torch.Tensor:
+def corrupted(batch: Batch, corrupter: Corrupter, severity: int, plan: RobustnessPlan) -> torch.Tensor:
     """The images (B, 3, H, W) uint8 of a batch, corrupted on the plan's device."""
     seeds = [image_seed(name_below(file, plan.root), 0) for file in batch["im_file"]]
     return corrupter(batch["img"].to(plan.device, non_blocking=True), areas(batch), seeds, severity)
@@ -229,7 +227,7 @@ def rows(found: Sweep) -> list[dict[str, Any]]:
 def time_line(found: Sweep) -> str:
     """Where the time went, in a sentence."""
     total = max(found.seconds["total"], 1e-9)
-    named = {"network": "inference", "corruptions": "corruptions", "suppression": "postprocess"}
+    named = {"network": "inference", "corruptions": "corruptions", "NMS": "postprocess"}
     shares = {name: found.seconds[stage] / total for name, stage in named.items()}
     shares["loading"] = (found.seconds["loading"] + found.seconds["preprocess"]) / total
     shares["matching and averaging"] = max(1 - sum(shares.values()), 0.0)

@@ -1,14 +1,13 @@
-"""A detector and the data to measure it on: loaded, checked against each other, and measured on one split."""
+"""An evaluation session: a detector and a data set, loaded and checked against each other, and measured by split."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from data.config import DataConfig, load_data
 from data.degradations.corruption_sets import choose_corruptions, choose_severities
@@ -17,29 +16,29 @@ from data.io.labels import unlabelled
 from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_detector
 from engine.enhancement.enhancer import Enhancer, enhancer_of
-from engine.evaluation.class_frequency import LongTail, absent_groups, long_tail_of
-from engine.evaluation.evaluator import evaluate_detector
+from engine.evaluation.class_frequency import LVISLabels, absent_groups, lvis_labels
+from engine.evaluation.evaluator import Listener, evaluate_detector
 from engine.evaluation.robustness import areas
-from engine.evaluation.sliced import Slicing
+from engine.evaluation.settings import EvalSettings, Slicing
 from engine.options.val import ValOptions
-from engine.results import ImageResult, Report
+from engine.results import Report
 from engine.training.distributed import pick_device
 from engine.visual.heatmap import split_of
 from utils.errors import UserError
 from utils.files import find_weights
 
-SPLITS = {"train": ("train",), "test": ("test", "test2")}  # by task; every other task looks at val and val2
+SPLITS = {"train": ("train",), "test": ("test", "test2")}  # by task; every other task measures val and val2
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A detector, ready to be measured, and the data to measure it on."""
+class EvalSession:
+    """A loaded detector and the data set to evaluate it on."""
 
     model: Any
     config: DataConfig
     options: ValOptions
     device: torch.device
-    long_tail: LongTail | None = None  # for --protocol lvis
+    lvis: LVISLabels | None = None  # for --protocol lvis
     enhancer: Enhancer | None = None
 
     @property
@@ -48,33 +47,71 @@ class Subject:
         return int(max(self.model.stride))
 
     @property
-    def workers(self) -> int:
-        """Loader processes."""
-        given = self.options.workers
-        return given if given is not None else 8 * (self.device.type == "cuda")
+    def settings(self) -> EvalSettings:
+        """How to evaluate, by the options."""
+        chosen, enhancer = self.options, self.enhancer
+        slicing = None
+        if chosen.slice is not None:
+            slicing = Slicing(chosen.slice, chosen.overlap, chosen.merge, chosen.imgsz, self.stride)
+        return EvalSettings(
+            batch_size=chosen.batch_size,
+            workers=chosen.workers if chosen.workers is not None else 8 * (self.device.type == "cuda"),
+            conf=chosen.conf_thres,
+            iou=chosen.iou_thres,
+            max_det=chosen.max_det,
+            half=chosen.half,
+            augment=chosen.augment,
+            single_cls=chosen.single_cls,
+            end2end=chosen.end2end,
+            protocol=chosen.protocol,
+            lvis=self.lvis,
+            slicing=slicing,
+            enhance=(lambda images, batch: enhancer.within(images, areas(batch))) if enhancer else None,
+        )
 
-    @property
-    def enhance(self) -> Callable[[Tensor, dict[str, Any]], Tensor] | None:
-        """What brightens the images of a batch, as the network is about to see them; padding stays grey."""
-        enhancer = self.enhancer
-        return (lambda images, batch: enhancer.within(images, areas(batch))) if enhancer else None
+    def dataset(self, split: str, rect: bool = True) -> Any:
+        """A split as the options ask: fitted into --imgsz, in rectangles or squares, or with --native at its own size."""
+        options = self.options
+        return build_dataset(
+            self.config, split, imgsz=options.imgsz, stride=self.stride, rect=rect, cache="none",
+            batch_size=options.batch_size, single_cls=options.single_cls, native=options.native,
+        )  # fmt: skip
+
+    def measure(
+        self,
+        split: str,
+        *,
+        plots_to: Path | None = None,
+        listeners: Iterable[Listener] = (),
+        rect: bool = True,
+        progress: bool = True,
+    ) -> Report:
+        """Measure one split as the options ask. Curves go to `plots_to`; each listener gets every image's result."""
+        dataset, condition = self.dataset(split, rect), self.config.conditions.get(split, split)
+        settings = replace(self.settings, progress=progress)
+        report = evaluate_detector(
+            self.model, dataset, settings, device=self.device, split=split, condition=condition, plots_to=plots_to,
+            listeners=listeners,
+        )  # fmt: skip
+        print_warnings(dataset, report, self.options)
+        return self.named(report)
 
     def named(self, report: Report) -> Report:
-        """The report with what brightened its images."""
+        """The report with the name of the enhancer."""
         return replace(report, enhanced=self.enhancer.name) if self.enhancer else report
 
 
-def load_subject(chosen: ValOptions) -> Subject:
-    """Load data and detector, and check that they belong together. Raises UserError where they do not."""
+def load_session(chosen: ValOptions) -> EvalSession:
+    """Load data set and detector. Raises UserError where they do not go together."""
     weights_of(chosen)
-    check_togetherness(chosen)
+    check_combination(chosen)
     config = load_data(chosen.data, make_demo=make_synthetic, need=splits_of(chosen.task))
     present_splits(config, chosen.task)
-    return subject_of(chosen, config)
+    return open_session(chosen, config)
 
 
-def subject_of(chosen: ValOptions, config: DataConfig) -> Subject:
-    """Load the detector for data that are there already, and check that the two belong together."""
+def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
+    """Load the detector for a data set that is loaded already. Raises UserError where they do not go together."""
     weights = weights_of(chosen)
     device = pick_device(chosen.device)
     model, _ = load_detector(weights, device, chosen.trust)
@@ -94,13 +131,13 @@ def subject_of(chosen: ValOptions, config: DataConfig) -> Subject:
         print(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
     if chosen.half and device.type != "cuda":
         print("note: --half acts on GPUs only; float32 is used")
-    long_tail = long_tail_of(config, single_cls=chosen.single_cls) if chosen.protocol == "lvis" else None
-    if long_tail and (unseen := long_tail.frequency.count("")):
+    lvis = lvis_labels(config, single_cls=chosen.single_cls) if chosen.protocol == "lvis" else None
+    if lvis and (unseen := lvis.frequency.count("")):
         print(f"note: {unseen} classes have no training image: they count in AP, but are in no group")
     enhancer = enhancer_of(chosen, device)
     if enhancer is not None:
         print(f"every image is brightened by {enhancer.name} before the detector sees it")
-    return Subject(model, config, replace(chosen, imgsz=size), device, long_tail, enhancer)
+    return EvalSession(model, config, replace(chosen, imgsz=size), device, lvis, enhancer)
 
 
 def weights_of(chosen: ValOptions) -> Path:
@@ -110,7 +147,7 @@ def weights_of(chosen: ValOptions) -> Path:
     return find_weights(chosen.weights)
 
 
-def check_togetherness(chosen: ValOptions) -> None:
+def check_combination(chosen: ValOptions) -> None:
     """UserError for options that have no meaning together, and for corruptions that are not known."""
     given = {"--native": chosen.native, "--corruptions": chosen.corruptions is not None}
     for name in (name for name, on in given.items() if on):
@@ -154,7 +191,7 @@ def check_crux(model: Any, chosen: ValOptions) -> None:
 
 
 def splits_of(task: str) -> tuple[str, ...]:
-    """The splits that a task looks at, the first of which must be there."""
+    """The splits that a task measures, the first of which is required."""
     return SPLITS.get(task, ("val", "val2"))
 
 
@@ -179,71 +216,8 @@ def present_splits(config: DataConfig, task: str) -> list[str]:
     return [split for split in wanted if split in config.splits]
 
 
-def measure(
-    subject: Subject,
-    split: str,
-    *,
-    folder: Path | None = None,
-    listeners: Iterable[Callable[[ImageResult], None]] = (),
-    rect: bool = True,
-    progress: bool = True,
-) -> Report:
-    """Measure one split as the options say. Curves go to `folder`; each listener gets every image's result."""
-    options = subject.options
-    dataset = dataset_of(subject, split, rect)
-    heard = list(listeners)
-
-    def tell(result: ImageResult) -> None:
-        for listener in heard:
-            listener(result)
-
-    report = evaluate_detector(
-        subject.model,
-        dataset,
-        device=subject.device,
-        split=split,
-        condition=subject.config.conditions.get(split, split),
-        conf=options.conf_thres,
-        iou=options.iou_thres,
-        max_det=options.max_det,
-        half=options.half,
-        batch_size=options.batch_size,
-        single_cls=options.single_cls,
-        workers=subject.workers,
-        save_dir=folder,
-        plots=folder is not None,
-        progress=progress,
-        on_image=tell if heard else None,
-        augment=options.augment,
-        end2end=options.end2end,
-        protocol=options.protocol,
-        long_tail=subject.long_tail,
-        slicing=_slicing(subject),
-        enhance=subject.enhance,
-    )
-    mention(dataset, report, options)
-    return subject.named(report)
-
-
-def dataset_of(subject: Subject, split: str, rect: bool = True) -> Any:
-    """A split as the options want to see it: fitted into --imgsz, in rectangles or squares, or with --native as it is."""
-    options = subject.options
-    return build_dataset(
-        subject.config, split, imgsz=options.imgsz, stride=subject.stride, rect=rect, cache="none",
-        batch_size=options.batch_size, single_cls=options.single_cls, native=options.native,
-    )  # fmt: skip
-
-
-def _slicing(subject: Subject) -> Slicing | None:
-    """How images are cut into tiles, if they are."""
-    chosen = subject.options
-    if chosen.slice is None:
-        return None
-    return Slicing(chosen.slice, chosen.overlap, chosen.merge, chosen.imgsz, subject.stride)
-
-
-def mention(dataset: Any, report: Report, options: ValOptions) -> None:
-    """Say what the numbers do not: images that were left out, and images with more objects than detections."""
+def print_warnings(dataset: Any, report: Report, options: ValOptions) -> None:
+    """What the metrics do not show: skipped images, images with more objects than detections, empty groups."""
     for path, reason in dataset.skipped:
         print(f"note: left out {path}: {reason}")
     for line in unlabelled(dataset.source, report.split):

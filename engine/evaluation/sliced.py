@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.io.images import read_image
 from data.io.labels import Label
-from engine.evaluation.predictions import Network, Seen, Settings
+from engine.evaluation.predictions import Detector, ImagePrediction
+from engine.evaluation.settings import EvalSettings, Slicing
 from engine.training.dataloader import workers_that_fit
 from utils.progress import progress as show_progress
 from utils.tiles import merge_tiles, tile_windows
@@ -26,24 +27,10 @@ from ultralytics.utils import ops  # noqa: E402
 
 
 @dataclass(frozen=True)
-class Slicing:
-    """Tiles of `size` px per side that share `overlap` of it, and how their boxes are joined ("nmm" or "nms").
-
-    imgsz, stride: each tile is fitted into imgsz px, padded to whole strides, as an image would be.
-    """
-
-    size: int
-    overlap: float = 0.2
-    merge: str = "nmm"
-    imgsz: int = 640
-    stride: int = 32
-
-
-@dataclass(frozen=True)
 class Tiles:
     """One image ready for the network: images (k, 3, h, w) uint8, and the part of the image that each shows.
 
-    windows: (k, 4) x1 y1 x2 y2 px; ratio_pad: from a tile's pixels to the network's, as in `Seen`.
+    windows: (k, 4) x1 y1 x2 y2 px; ratio_pad: from a tile's pixels to the network's, as in `ImagePrediction`.
     """
 
     images: Tensor
@@ -81,32 +68,34 @@ class TiledImages(Dataset[Tiles]):
         return Tiles(torch.from_numpy(np.ascontiguousarray(images)), windows, (gains, (plan["left"], plan["top"])))
 
 
-def sliced_images(
-    network: Network, dataset: Any, slicing: Slicing, batch_size: int, workers: int, progress: str = ""
-) -> Iterator[Seen]:
-    """Each image of the data set through its tiles, `batch_size` at a time, compared in the image's own pixels.
+def sliced_images(detector: Detector, dataset: Any, slicing: Slicing, progress: str = "") -> Iterator[ImagePrediction]:
+    """Each image of the data set through its tiles, a batch of tiles at a time, compared in the image's own pixels.
 
     progress: what a progress line calls the images; empty for none.
     """
-    tiled = TiledImages(dataset, slicing)
-    loader: DataLoader[Any] = DataLoader(tiled, batch_size=None, num_workers=workers_that_fit(workers, tiled))
+    settings, tiled = detector.settings, TiledImages(dataset, slicing)
+    loader: DataLoader[Any] = DataLoader(tiled, batch_size=None, num_workers=workers_that_fit(settings.workers, tiled))
     images = show_progress(loader, len(tiled), progress) if progress else loader
     for label, tiles in zip(tiled.labels, images, strict=True):
-        found = [boxes for part in tiles.images.split(batch_size) for boxes in network(part)]
-        with network.watch("postprocess"):
-            merged = joined(found, tiles, label.shape, slicing, network.settings)
-        yield _seen(merged, label)
+        found = [boxes for part in tiles.images.split(settings.batch_size) for boxes in detector(part)]
+        with detector.watch("postprocess"):
+            merged = joined(found, tiles, label.shape, slicing, settings)
+        yield _prediction(merged, label)
 
 
-def _seen(found: Tensor, label: Label) -> Seen:
+def _prediction(found: Tensor, label: Label) -> ImagePrediction:
     """Detections of an image beside its labels, all in its own pixels."""
     height, width = label.shape
     scale = torch.tensor((width, height, width, height), device=found.device)
     boxes = ops.xywh2xyxy(torch.as_tensor(label.boxes, device=found.device)) * scale  # (m, 4)
-    return Seen(str(label.image), label.shape, found, boxes, torch.as_tensor(label.classes[:, 0], device=found.device))
+    return ImagePrediction(
+        str(label.image), label.shape, found, boxes, torch.as_tensor(label.classes[:, 0], device=found.device)
+    )
 
 
-def joined(found: list[Tensor], tiles: Tiles, shape: tuple[int, int], slicing: Slicing, settings: Settings) -> Tensor:
+def joined(
+    found: list[Tensor], tiles: Tiles, shape: tuple[int, int], slicing: Slicing, settings: EvalSettings
+) -> Tensor:
     """Detections (k, 6) of each tile, in network pixels -> (n, 6) of the image (height, width), in its own."""
     (gain_y, gain_x), (pad_x, pad_y) = tiles.ratio_pad
     offset = torch.tensor((pad_x, pad_y, pad_x, pad_y), device=found[0].device)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from data.io.images import read_image
-from engine.evaluation.class_frequency import LongTail
+from engine.evaluation.class_frequency import LVISLabels
 from engine.evaluation.evaluator import label_areas
 from engine.results import ImageResult
 from utils.draw import draw_boxes
@@ -57,19 +57,19 @@ class JsonWriter:
     """`predictions.json` and `labels.json` in COCO's form, and the COCO protocol's numbers over the two.
 
     An image is numbered by its file name where that is a number (as COCO's are) and no other image has it, else by
-    its place. Classes are numbered from 1, in the data YAML's order. With `long_tail`, the labels say all that LVIS's
+    its place. Classes are numbered from 1, in the data YAML's order. With `lvis`, the labels hold all that LVIS's
     protocol needs.
     """
 
     def __init__(
-        self, folder: Path, names: Mapping[int, str], resolution: str = "upsampled", long_tail: LongTail | None = None
+        self, folder: Path, names: Mapping[int, str], resolution: str = "upsampled", lvis: LVISLabels | None = None
     ) -> None:
         self.folder, self.resolution = folder, resolution
         categories: list[dict[str, Any]] = [{"id": number + 1, "name": name} for number, name in names.items()]
-        if long_tail is not None:
-            for category, letter in zip(categories, long_tail.frequency, strict=True):
+        if lvis is not None:
+            for category, letter in zip(categories, lvis.frequency, strict=True):
                 category["frequency"] = letter
-        self.long_tail = long_tail
+        self.lvis = lvis
         self.labels: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": categories}
         self.predictions: list[dict[str, Any]] = []
         self.results: list[ImageResult] = []
@@ -108,10 +108,10 @@ class JsonWriter:
             self.predictions.append({**entry, "bbox": [round(side, 3) for side in box], "score": float(f"{score:.6g}")})
 
     def _federated(self, result: ImageResult) -> dict[str, list[int]]:
-        """LVIS's lists of an image: classes looked for in vain (all others, in a set that knows no such lists)."""
-        if self.long_tail is None:
+        """LVIS's lists of an image: negative classes (all others, in a data set without such lists)."""
+        if self.lvis is None:
             return {}
-        known = self.long_tail.of(result.file)
+        known = self.lvis.of(result.file)
         others = set(range(len(self.labels["categories"]))) - set(result.target_classes.astype(int).tolist())
         absent, partial = (known.absent, known.partial) if known else (sorted(others), ())
         lists = {"neg_category_ids": absent, "not_exhaustive_category_ids": partial}

@@ -16,7 +16,7 @@ from data.config import DataConfig, load_data
 from data.detection.unpaired import refuse_leaks
 from data.synthetic.generate import make_synthetic
 from engine.evaluation.evaluator import label_areas
-from engine.evaluation.session import measure, subject_of
+from engine.evaluation.session import open_session
 from engine.options.prepare_favour import FavourOptions
 from engine.options.val import ValOptions
 from engine.results import ImageResult
@@ -109,11 +109,8 @@ def _judge(options: FavourOptions, config: DataConfig) -> tuple[Judged, ...]:
         conf_thres=options.conf_thres,
     )
     found: dict[Path, float] = {}
-    measure(
-        subject_of(chosen, config),
-        options.split,
-        listeners=[lambda result: found.update({Path(result.file): image_ap(result)})],
-    )
+    session = open_session(chosen, config)
+    session.measure(options.split, listeners=[lambda result: found.update({Path(result.file): image_ap(result)})])
     home = os.path.commonpath([file.parent for file in found])  # what is below it cannot be called the same twice
     return tuple(Judged(file, file.relative_to(home).as_posix(), found[file]) for file in sorted(found))
 

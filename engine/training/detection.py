@@ -15,8 +15,9 @@ from data.detection.dataset import ViewDataset, build_dataset
 from data.detection.views import of_kind
 from data.io.labels import Label, share_below, unlabelled
 from engine.checkpoint import load_detector, load_weights, save_checkpoint, save_safetensors, transfer
-from engine.evaluation.class_frequency import long_tail_of
+from engine.evaluation.class_frequency import lvis_labels
 from engine.evaluation.evaluator import evaluate_detector
+from engine.evaluation.settings import EvalSettings
 from engine.options.train import TrainOptions
 from engine.results import Report
 from engine.training.distributed import WORLD
@@ -174,27 +175,28 @@ def size_hints(labels: Sequence[Label], detector: Detector, train: TrainOptions,
 def evaluator(plan: TrainPlan, datasets: Mapping[str, ViewDataset], device: torch.device) -> Evaluate:
     """Evaluate a detector on one of the validation sets."""
     train = plan.train
-    long_tail = None
+    lvis = None
     if train.protocol == "lvis":
-        long_tail = long_tail_of(plan.data, datasets["train"].scanned, train.single_cls)
+        lvis = lvis_labels(plan.data, datasets["train"].scanned, train.single_cls)
 
     def evaluate(detector: nn.Module, split: str, plots: bool) -> Report:
         dataset = datasets[split]
         return evaluate_detector(
             detector,  # type: ignore[arg-type]
             dataset,
-            workers=0 if dataset.keep_in_memory else plan.workers(device),  # no other process keeps images for long
-            batch_size=dataset.batch_size,
+            EvalSettings(
+                batch_size=dataset.batch_size,
+                workers=0 if dataset.keep_in_memory else plan.workers(device),  # no other process keeps images for long
+                half=train.amp,
+                single_cls=train.single_cls,
+                protocol=train.protocol,
+                lvis=lvis,
+                progress=False,
+            ),
             device=device,
             split=split,
             condition=plan.data.conditions[split],
-            half=train.amp and device.type == "cuda",
-            progress=False,
-            plots=plots,
-            save_dir=plan.save_dir if plots else None,
-            single_cls=train.single_cls,
-            protocol=train.protocol,
-            long_tail=long_tail,
+            plots_to=plan.save_dir if plots else None,
         )
 
     return evaluate

@@ -13,6 +13,7 @@ from data.config import load_data
 from data.detection.dataset import build_dataset, runs_of_equal
 from data.io.images import read_image
 from engine.evaluation.predictions import load
+from engine.evaluation.settings import EvalSettings
 
 SHAPES = [(24, 32), (33, 20), (64, 64), (20, 30), (30, 64)]  # height, width
 
@@ -47,7 +48,7 @@ def test_runs_by_hand(rows, most, expected):
 def test_every_image_is_padded_by_itself(sizes, size, rect):
     """32 x 32 (24 x 32 and 20 x 30), 32 x 64 (30 x 64), 64 x 32 (33 x 20), 64 x 64: whatever the size of a batch."""
     dataset = sizes(size, rect=rect)
-    batches = list(load(dataset, size, 0, torch.device("cpu")))
+    batches = list(load(dataset, EvalSettings(size), torch.device("cpu")))
     assert [list(batch["img"].shape[2:]) for batch in batches for _ in batch["img"]] == [
         [32, 32], [32, 32], [32, 64], [64, 32], [64, 64],
     ]  # fmt: skip

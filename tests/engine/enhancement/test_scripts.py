@@ -18,6 +18,7 @@ from data.detection.dataset import build_dataset
 from engine.enhancement.enhancer import Enhancer
 from engine.evaluation.evaluator import evaluate_detector
 from engine.evaluation.robustness import areas
+from engine.evaluation.settings import EvalSettings
 from models.detector import build
 from utils.errors import UserError
 
@@ -36,10 +37,8 @@ def test_the_network_sees_brightened_images_in_grey_padding(tiny_set):
     model, seen = build("yolov5n.yaml", config.names).eval(), []
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
     white = Enhancer("white", torch.ones_like)
-    evaluate_detector(
-        model, dataset, batch_size=2, device="cpu", progress=False,
-        enhance=lambda images, batch: white.within(images, areas(batch)),
-    )  # fmt: skip
+    settings = EvalSettings(2, progress=False, enhance=lambda images, batch: white.within(images, areas(batch)))
+    evaluate_detector(model, dataset, settings, device="cpu")
     (images,) = seen
     assert images.shape == (2, 3, 64, 96)
     assert images.unique().tolist() == pytest.approx([114 / 255, 1])

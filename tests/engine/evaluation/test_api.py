@@ -15,7 +15,7 @@ import engine
 import val
 from engine.evaluation import evaluator as evaluation
 from engine.evaluation.api import table, validate
-from engine.evaluation.sliced import Slicing
+from engine.evaluation.settings import Slicing
 from engine.options.val import ValOptions
 from engine.results import Report
 from utils.errors import UserError

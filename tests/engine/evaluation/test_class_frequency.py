@@ -8,7 +8,7 @@ import pytest
 
 from data.config import load_data
 from data.detection.federated import Verified
-from engine.evaluation.class_frequency import absent_groups, letters_of, long_tail_of
+from engine.evaluation.class_frequency import absent_groups, letters_of, lvis_labels
 from utils.errors import UserError
 
 
@@ -30,14 +30,14 @@ def test_letters_by_hand(images, expected):
 
 def test_letters_are_counted_in_the_training_images(tiny_set):
     """Two training images show each class."""
-    found = long_tail_of(load_data(tiny_set))
+    found = lvis_labels(load_data(tiny_set))
     assert found.frequency == ("r", "r") and found.verified is None
     assert found.of(str(tiny_set / "images/val/0.png")) is None
 
 
 def test_letters_and_lists_of_the_data_yaml(tiny_set):
     (tiny_set / "known.json").write_text(json.dumps({"images/val/0.png": {"absent": [1]}}))
-    found = long_tail_of(add(tiny_set, "frequency: [f, c]\nfederated: known.json\n"))
+    found = lvis_labels(add(tiny_set, "frequency: [f, c]\nfederated: known.json\n"))
     assert found.frequency == ("f", "c")
     assert found.of(str(tiny_set / "images/val/0.png")) == Verified(absent=(1,))
     assert found.of(str(tiny_set / "images/val/1.png")) == Verified()
@@ -45,17 +45,17 @@ def test_letters_and_lists_of_the_data_yaml(tiny_set):
 
 def test_what_cannot_be_used(tiny_set):
     with pytest.raises(UserError, match="--single-cls: --protocol lvis compares"):
-        long_tail_of(load_data(tiny_set), single_cls=True)
+        lvis_labels(load_data(tiny_set), single_cls=True)
     (tiny_set / "known.json").write_text('{"a": {"absent": [2]}}')
     with pytest.raises(UserError, match=r"known\.json: 'absent' of 'a' has the class 2"):
-        long_tail_of(add(tiny_set, "federated: known.json\n"))
+        lvis_labels(add(tiny_set, "federated: known.json\n"))
 
 
 @pytest.mark.parametrize(("line", "message"), [("", "there is no 'train' split"), ("train: gone", "which is missing")])
 def test_without_training_images_the_letters_must_be_given(tiny_set, line, message):
     (tiny_set / "data.yaml").write_text(f"{line}\nval: images/val\nnames: [cat, dog]\n")
     with pytest.raises(UserError, match=message + ".*Add a line such as 'frequency"):
-        long_tail_of(load_data(tiny_set, need=["val"]))
+        lvis_labels(load_data(tiny_set, need=["val"]))
 
 
 def test_groups_without_a_number():

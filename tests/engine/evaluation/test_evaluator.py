@@ -18,8 +18,9 @@ from data.config import DataConfig, load_data
 from data.detection.dataset import build_dataset
 from data.detection.federated import Verified
 from engine.evaluation import evaluator as evaluation
-from engine.evaluation.class_frequency import LongTail
-from engine.evaluation.evaluator import average, enough, evaluate_detector, label_areas, match, per_class
+from engine.evaluation.class_frequency import LVISLabels
+from engine.evaluation.evaluator import average, evaluate_detector, label_areas, match, per_class
+from engine.evaluation.settings import EvalSettings, default_max_det
 from engine.evaluation.writers import JsonWriter
 from engine.results import DetectionStats, ImageResult
 from models.detector import build
@@ -145,7 +146,7 @@ def test_numbers_equal_ultralytics_on_real_images(shared, tmp_path, rect, iou, n
     dataset = dataset_of(config, imgsz=320, rect=rect)
     oracle = Oracle(config.names, network_labels(dataset), noise)
     expected = stock_numbers(copy.deepcopy(oracle), dataset, 2, tmp_path, iou=iou)
-    report = evaluate_detector(oracle, dataset, batch_size=2, device="cpu", iou=iou, progress=False)
+    report = evaluate_detector(oracle, dataset, EvalSettings(2, iou=iou, progress=False), device="cpu")
     assert list(report.metrics.values()) == pytest.approx(expected, abs=1e-6)
     assert 0.05 < report.metrics["mAP50"] < 1.001
     assert (report.images, report.instances) == (4, 17)
@@ -160,7 +161,7 @@ def test_numbers_equal_ultralytics_with_a_network(config, tmp_path, name):
     if hasattr(model, "end2end"):
         model.end2end = False  # the stock validator's default too
     expected = stock_numbers(copy.deepcopy(model), dataset, 2, tmp_path, conf=1e-6, iou=0.6)
-    report = evaluate_detector(model, dataset, batch_size=2, device="cpu", conf=1e-6, progress=False)
+    report = evaluate_detector(model, dataset, EvalSettings(2, conf=1e-6, progress=False), device="cpu")
     assert list(report.metrics.values()) == pytest.approx(expected, abs=1e-6)
     assert sum(len(image.conf) for image in report.per_image) > 0
 
@@ -169,7 +170,7 @@ def test_a_perfect_detector_scores_all_but_one_half_percent(config):
     """0.995: the last of the 101 recall steps lies at recall 1, where Ultralytics' curve ends at precision 0."""
     dataset = dataset_of(config)
     oracle = Oracle(config.names, network_labels(dataset), noise=0.0, wrong=0.0)
-    report = evaluate_detector(oracle, dataset, batch_size=1, device="cpu", condition="night", progress=False)
+    report = evaluate_detector(oracle, dataset, EvalSettings(1, progress=False), device="cpu", condition="night")
     assert report.condition == "night"
     assert report.metrics["mAP50-95"] == pytest.approx(0.995)
     assert [image.file for image in report.per_image] == dataset.im_files
@@ -182,7 +183,7 @@ def test_single_class_ignores_what_it_is(config):
     for single in (False, True):
         oracle = Oracle(config.names, copy.deepcopy(wrong), noise=0.0, wrong=0.0)
         kinds[single] = evaluate_detector(
-            oracle, dataset, batch_size=2, device="cpu", single_cls=single, progress=False
+            oracle, dataset, EvalSettings(2, single_cls=single, progress=False), device="cpu"
         )
     assert kinds[False].metrics["mAP50"] < 0.5 < kinds[True].metrics["mAP50"]
     assert [row["class"] for row in kinds[True].per_class] == ["object"]
@@ -193,7 +194,7 @@ def test_boxes_arrive_in_pixels_of_the_image(config):
     dataset = dataset_of(config)
     seen: list[ImageResult] = []
     oracle = Oracle(config.names, network_labels(dataset), noise=0.0)
-    evaluate_detector(oracle, dataset, batch_size=2, device="cpu", progress=False, on_image=seen.append)
+    evaluate_detector(oracle, dataset, EvalSettings(2, progress=False), device="cpu", listeners=[seen.append])
     assert [result.shape for result in seen] == [(24, 32), (24, 32)]
     for result in seen:
         assert result.targets == pytest.approx(np.array([[12.0, 6.0, 20.0, 18.0]]), abs=0.1)
@@ -209,7 +210,7 @@ def test_the_model_is_left_as_it_came(config):
     head = model.model[-1]
     head.max_det, head._end2end = 77, True
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    evaluate_detector(model, dataset_of(config), batch_size=2, device="cpu", progress=False, max_det=5)
+    evaluate_detector(model, dataset_of(config), EvalSettings(2, progress=False, max_det=5), device="cpu")
     assert model.training
     assert not model.model[0].training
     assert model.model[1].training
@@ -220,8 +221,8 @@ def test_the_model_is_left_as_it_came(config):
 
 def test_most_detections_are_kept_apart_from_the_rest(config):
     model = build("yolov5n.yaml", config.names)
-    settings = {"batch_size": 2, "device": "cpu", "progress": False, "conf": 1e-9, "iou": 1.0}
-    report = evaluate_detector(model, dataset_of(config), max_det=7, **settings)
+    settings = EvalSettings(2, progress=False, conf=1e-9, iou=1.0, max_det=7)
+    report = evaluate_detector(model, dataset_of(config), settings, device="cpu")
     assert [len(image.conf) for image in report.per_image] == [7, 7]
     assert all((np.diff(image.conf) <= 0).all() for image in report.per_image)
 
@@ -230,7 +231,7 @@ def test_most_detections_are_kept_apart_from_the_rest(config):
 def test_plots_go_to_the_folder(config, tmp_path):
     dataset = dataset_of(config)
     oracle = Oracle(config.names, network_labels(dataset), noise=0.0)
-    evaluate_detector(oracle, dataset, batch_size=2, device="cpu", progress=False, plots=True, save_dir=tmp_path)
+    evaluate_detector(oracle, dataset, EvalSettings(2, progress=False), device="cpu", plots_to=tmp_path)
     assert {path.name for path in tmp_path.iterdir()} >= {"BoxPR_curve.png", "confusion_matrix.png"}
 
 
@@ -247,7 +248,7 @@ def test_plots_go_to_the_folder(config, tmp_path):
     ],  # fmt: skip
 )
 def test_detections_kept_follow_the_data(objects, protocol, expected):
-    assert enough(objects, protocol) == expected
+    assert default_max_det(objects, protocol) == expected
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,7 @@ def test_the_fullest_image_decides(config, labels, max_det, expected):
     oracle.forward = lambda images, augment=False: (
         asked.append(oracle.model[-1].max_det) or Oracle.forward(oracle, images)
     )
-    evaluate_detector(oracle, dataset, batch_size=2, device="cpu", progress=False, max_det=max_det)
+    evaluate_detector(oracle, dataset, EvalSettings(2, progress=False, max_det=max_det), device="cpu")
     assert asked == [expected]
 
 
@@ -281,7 +282,7 @@ def test_a_protocols_numbers_are_those_of_its_json(shared, tmp_path, noise):
     dataset, writer = dataset_of(config, imgsz=320), JsonWriter(tmp_path, config.names)
     oracle = Oracle(config.names, network_labels(dataset), noise)
     report = evaluate_detector(
-        oracle, dataset, batch_size=2, device="cpu", progress=False, protocol="aitod", on_image=writer
+        oracle, dataset, EvalSettings(2, progress=False, protocol="aitod"), device="cpu", listeners=[writer]
     )
     writer.close()
     expected = evaluate(tmp_path / "labels.json", tmp_path / "predictions.json", protocol="aitod")
@@ -299,11 +300,10 @@ def test_lvis_numbers_are_those_of_its_json(shared, tmp_path, federated):
     oracle = Oracle(config.names, network_labels(dataset), noise=0.05)
     names = [Path(file).relative_to(config.root).as_posix() for file in dataset.im_files]
     known = {name: Verified(absent=tuple(range(40)), partial=(0,)) for name in names[1:]} if federated else None
-    tail = LongTail(tuple("rcf"[number % 3] for number in config.names), config.root, known)
-    writer = JsonWriter(tmp_path, config.names, long_tail=tail)
-    report = evaluate_detector(
-        oracle, dataset, batch_size=2, device="cpu", progress=False, protocol="lvis", long_tail=tail, on_image=writer
-    )
+    labels = LVISLabels(tuple("rcf"[number % 3] for number in config.names), config.root, known)
+    writer = JsonWriter(tmp_path, config.names, lvis=labels)
+    settings = EvalSettings(2, progress=False, protocol="lvis", lvis=labels)
+    report = evaluate_detector(oracle, dataset, settings, device="cpu", listeners=[writer])
     writer.close()
     expected = evaluate(tmp_path / "labels.json", tmp_path / "predictions.json", protocol="lvis")
     assert expected.keys() == report.metrics.keys() - set(evaluation.METRICS)
@@ -313,17 +313,14 @@ def test_lvis_numbers_are_those_of_its_json(shared, tmp_path, federated):
 
 def test_lvis_needs_to_know_the_frequencies(config):
     with pytest.raises(ValueError, match=r"engine\.evaluation\.class_frequency"):
-        evaluate_detector(Oracle(config.names, []), dataset_of(config), batch_size=2, device="cpu", protocol="lvis")
+        evaluate_detector(Oracle(config.names, []), dataset_of(config), EvalSettings(2, protocol="lvis"), device="cpu")
 
 
 def test_a_protocol_changes_no_other_number(config):
-    reports = [
-        evaluate_detector(
-            Oracle(config.names, network_labels(dataset_of(config))), dataset_of(config), batch_size=2, device="cpu",
-            progress=False, protocol=protocol,
-        )
-        for protocol in (None, "coco")
-    ]  # fmt: skip
+    dataset = dataset_of(config)
+    oracle = Oracle(config.names, network_labels(dataset))
+    settings = [EvalSettings(2, progress=False, protocol=protocol) for protocol in (None, "coco")]
+    reports = [evaluate_detector(copy.deepcopy(oracle), dataset, each, device="cpu") for each in settings]
     assert list(reports[0].metrics) == list(evaluation.METRICS)
     assert {name: reports[1].metrics[name] for name in evaluation.METRICS} == reports[0].metrics
     assert set(reports[1].metrics) - set(evaluation.METRICS) == {"AP", "AP50", "AP75", "APs", "APm", "APl"}
@@ -334,8 +331,8 @@ def test_a_protocols_numbers_are_on_the_curve(config, tmp_path, monkeypatch):
     drawn: list[Any] = []
     monkeypatch.setattr(evaluation, "plot_precision_recall", lambda *arguments: drawn.append(arguments))
     oracle = Oracle(config.names, network_labels(dataset_of(config)), noise=0.0, wrong=0.0)
-    settings = {"batch_size": 2, "device": "cpu", "progress": False, "plots": True, "save_dir": tmp_path}
-    report = evaluate_detector(oracle, dataset_of(config), protocol="aitod", **settings)
+    settings = EvalSettings(2, progress=False, protocol="aitod")
+    report = evaluate_detector(oracle, dataset_of(config), settings, device="cpu", plots_to=tmp_path)
     ((recall, curves, target, numbers),) = drawn
     assert target == tmp_path / "BoxPR_curve.png" and list(curves) == ["cat 0.995", "dog 0.995"] and len(recall) == 1000
     assert numbers["AP"] == report.metrics["AP"] == pytest.approx(1.0)

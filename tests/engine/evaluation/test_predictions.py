@@ -11,7 +11,8 @@ import torch
 from data.config import DataConfig, load_data
 from data.detection.dataset import build_dataset
 from engine.evaluation import predictions as detections
-from engine.evaluation.predictions import Network, Seen, Settings, inference_state, whole_images
+from engine.evaluation.predictions import Detector, ImagePrediction, inference_state, whole_images
+from engine.evaluation.settings import EvalSettings
 from engine.inference.stopwatch import Stopwatch
 from models.detector import build
 
@@ -27,7 +28,7 @@ def dataset_of(config: DataConfig) -> Any:
 
 def test_state_comes_back_after_an_error(config):
     model = build("yolov5n.yaml", config.names).train()
-    with pytest.raises(ZeroDivisionError), inference_state(model, Settings()):
+    with pytest.raises(ZeroDivisionError), inference_state(model, EvalSettings(max_det=300)):
         assert not model.training
         assert not torch.is_grad_enabled()
         raise ZeroDivisionError
@@ -41,10 +42,10 @@ def test_head_without_suppression_on_request(config, monkeypatch, end2end):
     real = detections.non_max_suppression
     monkeypatch.setattr(detections, "non_max_suppression", lambda *a, **k: asked.append(k) or real(*a, **k))
     model = build("yolo26n.yaml", config.names)
-    settings = Settings(end2end=end2end)
-    network = Network(model, torch.device("cpu"), settings, Stopwatch(torch.device("cpu")))
+    settings = EvalSettings(2, max_det=300, end2end=end2end)
+    detector = Detector(model, torch.device("cpu"), settings, Stopwatch(torch.device("cpu")))
     with inference_state(model, settings):
-        list(whole_images(network, dataset_of(config), 2, 0))
+        list(whole_images(detector, dataset_of(config)))
     assert [call["end2end"] for call in asked] == [end2end]
     assert asked[0]["max_time_img"] == float("inf")  # a slow machine loses no boxes
     assert asked[0]["multi_label"]
@@ -52,7 +53,9 @@ def test_head_without_suppression_on_request(config, monkeypatch, end2end):
 
 def test_boxes_go_back_through_the_letterbox():
     """x: (16 - 4) / 2 = 6, (40 - 4) / 2 = 18, (90 - 4) / 2 = 43, cut to the width of 30; y: (10 - 0) / 0.5 = 20, ..."""
-    seen = Seen("a.png", (60, 30), torch.zeros(0, 6), torch.zeros(0, 4), torch.zeros(0), ((0.5, 2.0), (4, 0)))
+    seen = ImagePrediction(
+        "a.png", (60, 30), torch.zeros(0, 6), torch.zeros(0, 4), torch.zeros(0), ((0.5, 2.0), (4, 0))
+    )
     boxes = torch.tensor([[16.0, 10, 40, 20], [16, -5, 90, 20]])
     assert seen.original(boxes).tolist() == [[6, 20, 18, 40], [6, 0, 30, 40]]
     assert boxes[0].tolist() == [16, 10, 40, 20]

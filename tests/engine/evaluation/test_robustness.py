@@ -16,8 +16,18 @@ from data.degradations.corruption_sets import choose_corruptions
 from data.detection.dataset import build_dataset
 from engine.evaluation import robustness as corruptions
 from engine.evaluation.evaluator import evaluate_detector
-from engine.evaluation.predictions import Settings
-from engine.evaluation.robustness import Images, Plan, Sweep, areas, name_below, summary, sweep, time_line, write
+from engine.evaluation.robustness import (
+    Images,
+    RobustnessPlan,
+    Sweep,
+    areas,
+    name_below,
+    summary,
+    sweep,
+    time_line,
+    write,
+)
+from engine.evaluation.settings import EvalSettings
 from engine.results import Report
 
 CPU = torch.device("cpu")
@@ -39,8 +49,9 @@ class Averages(nn.Module):
         return out, None
 
 
-def plan_of(names: str, severities: list[int], root: Path = Path(), **options: Any) -> Plan:
-    return Plan(choose_corruptions(names), severities, Settings(), CPU, root, progress=False, **options)
+def plan_of(names: str, severities: list[int], root: Path = Path(), **options: Any) -> RobustnessPlan:
+    settings = EvalSettings(progress=False, **options)
+    return RobustnessPlan(choose_corruptions(names), severities, settings, CPU, root)
 
 
 @pytest.fixture
@@ -122,7 +133,10 @@ def test_clean_is_the_usual_evaluation_and_batches_do_not_matter(small, native):
         plan = plan_of("gaussian_noise,snow", [2, 5], config.root, batch_size=size, protocol="coco")
         found.append(sweep(model, dataset_of(size, native=native), plan, split="train", condition="day"))
     usual = evaluate_detector(
-        model, dataset_of(2, native=native), batch_size=2, device="cpu", progress=False, protocol="coco", max_det=300
+        model,
+        dataset_of(2, native=native),
+        EvalSettings(batch_size=2, progress=False, protocol="coco", max_det=300),
+        device="cpu",
     )
     for one in found:
         assert one.clean.metrics == pytest.approx(usual.metrics, nan_ok=True)

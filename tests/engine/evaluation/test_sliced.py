@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from data.config import load_data
 from data.detection.dataset import build_dataset
 from engine.evaluation.evaluator import evaluate_detector
-from engine.evaluation.sliced import Slicing, TiledImages
+from engine.evaluation.settings import EvalSettings, Slicing
+from engine.evaluation.sliced import TiledImages
 from engine.results import Report
 from models.detector import build
 
@@ -69,8 +70,9 @@ def painted(tmp_path: Path) -> Any:
     return config, lambda imgsz: build_dataset(config, "val", imgsz=imgsz, batch_size=2, stride=32)
 
 
-def measure(model: Any, dataset: Any, slicing: Slicing | None, **options: Any) -> Report:
-    return evaluate_detector(model, dataset, batch_size=2, device="cpu", progress=False, slicing=slicing, **options)
+def measure(model: Any, dataset: Any, slicing: Slicing | None, *listeners: Any, **options: Any) -> Report:
+    settings = EvalSettings(batch_size=2, progress=False, slicing=slicing, **options)
+    return evaluate_detector(model, dataset, settings, device="cpu", listeners=listeners)
 
 
 @pytest.mark.parametrize("merge", ["nmm", "nms"])
@@ -81,7 +83,7 @@ def test_every_object_is_found_once_in_its_own_pixels(painted, merge, size, imgs
     dataset = dataset_of(imgsz)
     seen: list[Any] = []
     model = Painted(config.names)
-    report = measure(model, dataset, Slicing(size, 0.3, merge, imgsz), protocol="coco", on_image=seen.append)
+    report = measure(model, dataset, Slicing(size, 0.3, merge, imgsz), seen.append, protocol="coco")
     assert report.metrics["AP"] == pytest.approx(1.0)
     assert (report.images, report.instances) == (3, 6)
     for result in seen:
@@ -150,7 +152,7 @@ def test_real_aerial_images(shared, merge):
     dataset = build_dataset(config, "val", imgsz=320, batch_size=1, stride=32)
     slicing = Slicing(320, 0.3, merge, imgsz=320)
     found: list[Any] = []
-    report = measure(Knowing(config.names, dataset, slicing), dataset, slicing, iou=0.95, on_image=found.append)
+    report = measure(Knowing(config.names, dataset, slicing), dataset, slicing, found.append, iou=0.95)
     assert report.instances == 377
     assert report.metrics["mAP50"] > 0.97
     assert sum(len(result.scores) for result in found) == pytest.approx(377, rel=0.03)

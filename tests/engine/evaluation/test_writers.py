@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data.detection.federated import Verified
-from engine.evaluation.class_frequency import LongTail
+from engine.evaluation.class_frequency import LVISLabels
 from engine.evaluation.writers import SAMPLES, JsonWriter, Samples, TextWriter
 from engine.results import ImageResult
 from utils.files import IMAGE_SUFFIXES
@@ -72,7 +72,7 @@ def test_json_numbers_images(tmp_path, files, expected):
 @pytest.mark.parametrize(("known", "absent", "partial"), [(None, [2], []), ({"1.jpg": Verified((), (0,))}, [], [1])])
 def test_json_says_what_lvis_needs(tmp_path, known, absent, partial):
     """A cat in the image; of dogs the set says that there are none, or nothing. Ids start at 1."""
-    writer = JsonWriter(tmp_path, NAMES, long_tail=LongTail(("f", ""), Path("/set"), known))
+    writer = JsonWriter(tmp_path, NAMES, lvis=LVISLabels(("f", ""), Path("/set"), known))
     writer(result("/set/1.jpg", [[10, 10, 30, 20]], [0.5], [0]))
     writer.close()
     labels = json.loads((tmp_path / "labels.json").read_text())
