@@ -287,7 +287,7 @@ def test_wiid_trains_on_every_family(synthetic: dict[str, Any], cfg: str) -> Non
     ("options", "message"),
     [
         ({"method": "wid"}, "Did you mean 'wiid'"),
-        ({"byol_wieght": 0.1}, "byol_weight"),
+        ({"byol_wieght": 0.1}, "byol.weight"),
         ({"back_ratio": 1.5}, "back_ratio"),
         ({"epochs": 0}, "epochs"),
         ({"data": "no_such.yaml"}, "no_such.yaml"),
