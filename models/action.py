@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
-from models.classifier import Triple, torchvision_network
-from models.classifier import normalise as normalise_with
+from models.classifier import torchvision_network
+from models.normalize import HALVES, IMAGENET, KINETICS, Normalize, Triple
 from utils.errors import UserError
-
-KINETICS: tuple[Triple, Triple] = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
-IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-HALVES: tuple[Triple, Triple] = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
 
 
 @dataclass(frozen=True)
@@ -31,6 +27,11 @@ class ClipInput:
     least_frames: int = 1
     least_size: int = 16
     exact: bool = False
+
+    @property
+    def normalize(self) -> Normalize:
+        """What turns clips in [0, 1] into the network's input."""
+        return Normalize(self.mean, self.std)
 
 
 INPUTS: dict[str, ClipInput] = {
@@ -50,11 +51,6 @@ def build(name: str, classes: int) -> nn.Module:
     two classes.
     """
     return torchvision_network(name, classes, INPUTS)
-
-
-def normalise(clip: Tensor, name: str) -> Tensor:
-    """Clips (B, 3, T, H, W) in [0, 1] to what the network was made for: minus mean, over standard deviation."""
-    return normalise_with(clip, INPUTS[name].mean, INPUTS[name].std)
 
 
 def check_clip(name: str, frames: int, size: int) -> None:

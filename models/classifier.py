@@ -12,12 +12,11 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision import models
 
+from models.normalize import IMAGENET, Normalize
 from utils.errors import UserError, suggestion
 
-Triple = tuple[float, float, float]
 NAMES = ("resnet18", "resnet50")
 HEADS = ("fc", "classifier", "head")  # where torchvision's families keep their last layers
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's RGB, as torchvision's weights expect
 
 
 def build(name: str, classes: int) -> nn.Module:
@@ -66,12 +65,6 @@ def logits_and_features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     return logits, read[0].flatten(2).mean(2) if read[0].ndim > 2 else read[0]  # s3d averages over time last of all
 
 
-def normalise(x: Tensor, mean: Triple = MEAN, std: Triple = DEVIATION) -> Tensor:
-    """Images (B, 3, H, W) or clips (B, 3, T, H, W) RGB in [0, 1]: minus mean, over standard deviation, of each channel."""
-    shape = (3, *[1] * (x.ndim - 2))
-    return (x - x.new_tensor(mean).view(shape)) / x.new_tensor(std).view(shape)
-
-
 class LabelLoss(nn.CrossEntropyLoss):
     """Cross-entropy of a batch's `cls`, in the form of Ultralytics' criteria, logged as `day`."""
 
@@ -84,9 +77,9 @@ class LabelLoss(nn.CrossEntropyLoss):
 class ClassificationModel(nn.Module):
     """One of torchvision's networks for views in [0, 1], whose pooled features pass through `features` while it trains."""
 
-    def __init__(self, network: nn.Module, mean: Triple = MEAN, std: Triple = DEVIATION) -> None:
+    def __init__(self, network: nn.Module, normalize: Normalize = IMAGENET) -> None:
         super().__init__()
-        self.network, self.mean, self.std = network, mean, std
+        self.network, self.normalize = network, normalize
         self.features = nn.Identity()
 
     @property
@@ -101,13 +94,13 @@ class ClassificationModel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) or (B, 3, T, H, W) to logits (B, classes)."""
-        logits, pooled = logits_and_features(self.network, normalise(x, self.mean, self.std))
+        logits, pooled = logits_and_features(self.network, self.normalize(x))
         self.features(pooled)
         return logits
 
     def pooled(self, x: Tensor) -> Tensor:
         """The same views to the pooled features (B, D)."""
-        return logits_and_features(self.network, normalise(x, self.mean, self.std))[1]
+        return logits_and_features(self.network, self.normalize(x))[1]
 
     def init_criterion(self) -> LabelLoss:
         """The task loss."""

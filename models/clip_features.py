@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's, RGB in [0, 1]
-BORDER = (0.485, 0.456, 0.406)  # the detector's mean colour: the published border is 0 in its units
+from models.normalize import CLIP, IMAGENET
+
+BORDER = IMAGENET.mean  # the detector's mean colour: the published border is 0 in its units
 STRIDE = 32  # px per cell of the trunk
 LONGEST = 1333 / 800  # longer side, as a multiple of --short
 CHUNK = 64  # crops that are encoded together
@@ -25,11 +26,6 @@ CHUNK = 64  # crops that are encoded together
 def is_cnn(visual: Any) -> bool:
     """Whether a CLIP's image side is a ResNet with an attention pool, as mode `roi` needs."""
     return all(hasattr(visual, part) for part in ("stem", "layer1", "layer2", "layer3", "layer4", "attnpool"))
-
-
-def normalised(image: Tensor) -> Tensor:
-    """(B, 3, H, W) RGB in [0, 1] to CLIP's units."""
-    return (image - image.new_tensor(MEAN).view(3, 1, 1)) / image.new_tensor(STD).view(3, 1, 1)
 
 
 def fitted_size(height: int, width: int, short: int) -> tuple[int, int]:
@@ -51,7 +47,7 @@ def fitted(image: Tensor, short: int) -> tuple[Tensor, tuple[int, int]]:
     height, width = (-(-side // STRIDE) * STRIDE for side in size)
     canvas = image.new_tensor(BORDER).view(1, 3, 1, 1).repeat(1, 1, height, width)
     canvas[..., : size[0], : size[1]] = resized(image, size)
-    return normalised(canvas), size
+    return CLIP(canvas), size
 
 
 def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -80,7 +76,7 @@ def crops(image: Tensor, boxes: Tensor, side: int) -> Tensor:
         left, top = min(max(int(x1 + 1e-3), 0), width - 1), min(max(int(y1 + 1e-3), 0), height - 1)
         right, bottom = (max(-int(-(end - 1e-3) // 1), start + 1) for end, start in ((x2, left), (y2, top)))
         cut.append(resized(image[:, top : min(bottom, height), left : min(right, width)], (side, side)))
-    return normalised(torch.cat(cut)) if cut else image.new_zeros(0, 3, side, side)
+    return CLIP(torch.cat(cut)) if cut else image.new_zeros(0, 3, side, side)
 
 
 def crop_embeddings(model: Any, images: Tensor) -> Tensor:

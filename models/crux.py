@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.graph import run_layers
+from models.normalize import IMAGENET
 
 FORMS = {"published": 1, "half": 2, "cheap": 4}
 """Forms of the crux learner -> the factor by which the image it looks at is shrunk."""
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, standard deviation
 
 
 class CruxLearner(nn.Module):

@@ -14,7 +14,7 @@ from data.video.dataset import ClipSet
 from engine.classification.evaluation import Enhance, measured
 from engine.results import Report
 from engine.training.dataloader import workers_that_fit
-from models.action import normalise
+from models.action import INPUTS
 
 
 def evaluate_clips(
@@ -53,7 +53,7 @@ def probabilities(network: nn.Module, name: str, clips: Tensor, enhance: Enhance
     every = clips.flatten(0, 1).float() / 255  # (B*K, 3, T, S, S)
     if enhance is not None:
         every = brightened(every, enhance)
-    logits = network(normalise(every, name))
+    logits = network(INPUTS[name].normalize(every))
     return logits.float().softmax(1).unflatten(0, clips.shape[:2]).mean(1)
 
 

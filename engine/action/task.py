@@ -59,7 +59,7 @@ def shape_of(plan: TrainPlan) -> ClipShape:
 
 def model_of(network: nn.Module, name: str) -> ClassificationModel:
     """A network for clips in [0, 1]."""
-    return ClassificationModel(network, INPUTS[name].mean, INPUTS[name].std)
+    return ClassificationModel(network, INPUTS[name].normalize)
 
 
 def build_model(plan: TrainPlan) -> tuple[nn.Module, Notes]:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from data.classification.dataset import ClassFolders
 from engine.results import ClassificationStats, Report
 from engine.training.dataloader import workers_that_fit
-from models.classifier import normalise
+from models.normalize import IMAGENET
 from utils.progress import progress
 from utils.ultralytics_env import contain_ultralytics
 
@@ -60,7 +60,7 @@ def evaluate_classifier(
 def probabilities(network: nn.Module, images: Tensor, enhance: Enhance | None = None) -> Tensor:
     """images: uint8 (B, 3, S, S). Returns (B, classes): softmax."""
     imgs = images.float() / 255
-    logits: Tensor = network(normalise(enhance(imgs) if enhance else imgs))
+    logits: Tensor = network(IMAGENET(enhance(imgs) if enhance else imgs))
     return logits.float().softmax(1)
 
 

@@ -25,7 +25,8 @@ from data.soft_labels.prompts import TEMPLATES, prompts
 from data.synthetic.shelf.objects import EVERY_FORM, EVERY_SURFACE
 from data.synthetic.shelf.scene import filled, portrait
 from engine.clip.load import DEMO, OWN, open_clip_package
-from models.clip_features import normalised, resized
+from models.clip_features import resized
+from models.normalize import CLIP
 from utils.files import atomic_write
 from utils.progress import progress
 
@@ -141,7 +142,7 @@ def _varied(rng: np.random.Generator, images: Tensor) -> Tensor:
     mirrored = torch.from_numpy(rng.random(len(views)) < 0.5).view(-1, 1, 1, 1)
     views = torch.where(mirrored, views.flip(3), views)
     gain = torch.from_numpy(rng.uniform(0.75, 1.3, (len(views), 1, 1, 1)).astype(np.float32))
-    return normalised((views * gain).clamp(0, 1))
+    return CLIP((views * gain).clamp(0, 1))
 
 
 def contrast(images: Tensor, texts: Tensor, names: Tensor, scale: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from engine.exporters.classifier import OPSET, Ready, convert
 from engine.exporters.detector import LIMIT, ExportResult
 from engine.options.export import ExportOptions
 from engine.tasks import check_meaning
-from models.action import normalise
+from models.action import INPUTS
 from utils.errors import UserError
 from utils.files import find_weights
 from utils.options import build, canonical
@@ -35,7 +35,7 @@ def export(**options: Any) -> ExportResult:
         raise UserError(f"--include {wrong}: is not written for task action. Choose {' or '.join(WRITERS)}.")
     file = find_weights(chosen.weights)
     classifier = load_clip_classifier(file, "cpu", chosen.trust)
-    shape, ready = classifier.shape, Ready(classifier.network, partial(normalise, name=classifier.name)).eval()
+    shape, ready = classifier.shape, Ready(classifier.network, INPUTS[classifier.name].normalize).eval()
     clips = torch.rand(
         chosen.batch_size, 3, shape.frames, shape.size, shape.size, generator=torch.Generator().manual_seed(0)
     )

@@ -18,7 +18,7 @@ from engine.checkpoint.classifier import TASK, load_classifier
 from engine.exporters.detector import LIMIT, RUNNERS, ExportResult, check_packages
 from engine.options.export import ExportOptions
 from engine.tasks import check_meaning
-from models.classifier import normalise
+from models.normalize import IMAGENET, Normalize
 from utils.errors import UserError
 from utils.files import find_weights
 from utils.options import build, canonical
@@ -30,13 +30,13 @@ OPSET = 17  # runs everywhere
 class Ready(nn.Module):
     """A network that takes values in [0, 1] and gives probabilities (B, classes): what is exported needs no preparation."""
 
-    def __init__(self, network: nn.Module, normalise: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, network: nn.Module, normalize: Normalize) -> None:
         super().__init__()
-        self.network, self.normalise = network, normalise
+        self.network, self.normalize = network, normalize
 
     def forward(self, seen: Tensor) -> Tensor:
         """seen: RGB images (B, 3, S, S) or clips (B, 3, T, S, S)."""
-        scores: Tensor = self.network(self.normalise(seen)).softmax(1)
+        scores: Tensor = self.network(self.normalize(seen)).softmax(1)
         return scores
 
 
@@ -59,7 +59,7 @@ def export(**options: Any) -> ExportResult:
     sides = chosen.imgsz if "imgsz" in given else (classifier.imgsz,)
     image = torch.rand(chosen.batch_size, 3, sides[0], sides[-1], generator=torch.Generator().manual_seed(0))
     files, found = {}, {}
-    ready, names = Ready(classifier.network, normalise).eval(), classifier.names or {}
+    ready, names = Ready(classifier.network, IMAGENET).eval(), classifier.names or {}
     for kind in dict.fromkeys(chosen.include):
         write = partial(_convert, ready, image, kind=kind, options=chosen, names=names)
         files[kind], found[kind] = convert(write, ready, image, weights, kind)

@@ -16,9 +16,10 @@ from engine.training.module import TrainingModel
 from methods.base import Forward, Run, Step
 from methods.options.wiid import WiiDOptions
 from methods.wiid import WiiD, byol_loss, mmd
-from models.classifier import ClassificationModel, normalise
+from models.classifier import ClassificationModel
 from models.classifier import build as resnet
 from models.detector import build, tapped
+from models.normalize import IMAGENET
 from utils.errors import UserError
 
 
@@ -305,7 +306,7 @@ def test_a_classifiers_masks_are_equal_for_both_members_and_mean_colour(odds: tu
     """The network sees zeros there; what is not masked stays, and so do unlabelled images."""
     batch, plain = images(), images()
     classifier(mask_squares=odds[0], mask_saliency=odds[1]).methods["wiid"].prepare(batch)
-    gone = [(normalise(batch[view]) == 0).all(1) for view in ("img", "pair")]
+    gone = [(IMAGENET(batch[view]) == 0).all(1) for view in ("img", "pair")]
     assert torch.equal(*gone) and 0.2 < gone[0].float().mean() < 0.9
     for view, lost in zip(("img", "pair"), gone, strict=True):
         assert torch.equal(batch[view].permute(0, 2, 3, 1)[~lost], plain[view].permute(0, 2, 3, 1)[~lost])

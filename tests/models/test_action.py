@@ -6,8 +6,9 @@ import pytest
 import torch
 from torchvision import models
 
-from models.action import INPUTS, build, check_clip, normalise
+from models.action import INPUTS, build, check_clip
 from models.classifier import logits_and_features
+from models.normalize import IMAGENET, KINETICS
 from utils.errors import UserError
 
 PARAMETERS = {  # with 11 classes
@@ -42,11 +43,9 @@ def test_logits_and_pooled_features_come_from_one_forward(name: str, frames: int
     assert logits.shape == (2, 3) and features.shape == (2, width)
 
 
-def test_the_mean_colour_becomes_zero() -> None:
-    """(mean - mean) / std = 0; (mean + std - mean) / std = 1."""
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1, 1) for values in (INPUTS["r3d_18"].mean, INPUTS["r3d_18"].std))
-    assert normalise(mean, "r3d_18").abs().max() == 0
-    assert torch.allclose(normalise(mean + std, "r3d_18"), torch.ones(1, 3, 1, 1, 1))
+def test_each_network_has_its_own_normalisation() -> None:
+    assert INPUTS["r3d_18"].normalize == KINETICS
+    assert INPUTS["swin3d_t"].normalize == IMAGENET
 
 
 @pytest.mark.parametrize(

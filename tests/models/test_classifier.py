@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.classifier import ClassificationModel, build, logits_and_features, normalise
+from models.classifier import ClassificationModel, build, logits_and_features
+from models.normalize import IMAGENET
 from utils.errors import UserError
 
 
@@ -47,13 +48,6 @@ def test_features_are_what_the_head_reads():
     assert not network.fc._forward_pre_hooks
 
 
-def test_normalise_makes_the_mean_colour_zero():
-    """(0.485 - 0.485) / 0.229 = 0; white in red is (1 - 0.485) / 0.229 = 2.2489."""
-    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-    assert normalise(mean).abs().max() == 0
-    assert normalise(torch.ones(1, 3, 1, 1))[0, 0].item() == pytest.approx(2.248908, abs=1e-5)
-
-
 @pytest.mark.parametrize(("name", "width"), [("resnet18", 512), ("resnet50", 2048)])
 def test_the_model_in_training_takes_views_in_0_to_1(name, width):
     """Its logits are the network's, of normalised images; its criterion is their cross-entropy."""
@@ -61,7 +55,7 @@ def test_the_model_in_training_takes_views_in_0_to_1(name, width):
     model = ClassificationModel(build(name, 3)).eval()
     x = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        logits, pooled = logits_and_features(model.network, normalise(x))
+        logits, pooled = logits_and_features(model.network, IMAGENET(x))
         assert torch.equal(model(x), logits) and torch.equal(model.pooled(x), pooled)
     assert pooled.shape == (2, model.width) == (2, width)
     loss, items = model.init_criterion()(logits, {"cls": torch.tensor([0, 2])})

@@ -11,10 +11,10 @@ from models.clip_features import (
     fitted,
     fitted_size,
     is_cnn,
-    normalised,
     roi_embeddings,
     text_embedding,
 )
+from models.normalize import CLIP
 from tests.models.tiny_clip import SIDE, Visual, tiny_clip
 
 ZERO = (0.0131979, -0.0069938, -0.0080164)  # the detector's border in CLIP's units, specification 7.6
@@ -39,7 +39,7 @@ def test_a_border_of_the_mean_colour() -> None:
     canvas, size = fitted(torch.zeros(3, 40, 60), 40)
     assert canvas.shape == (1, 3, 64, 64) and size == (40, 60)
     torch.testing.assert_close(canvas[0, :, 63, 63], torch.tensor(ZERO), atol=1e-6, rtol=0)
-    torch.testing.assert_close(canvas[..., :40, :60], normalised(torch.zeros(1, 3, 40, 60)))
+    torch.testing.assert_close(canvas[..., :40, :60], CLIP(torch.zeros(1, 3, 40, 60)))
 
 
 def test_a_box_that_is_the_whole_image_is_the_image() -> None:
@@ -47,7 +47,7 @@ def test_a_box_that_is_the_whole_image_is_the_image() -> None:
     clip, image = tiny_clip(), torch.rand(3, SIDE, SIDE)
     whole = torch.tensor([[0.0, 0.0, SIDE, SIDE]])
     canvas, _ = fitted(image, SIDE)
-    expected = clip.model.encode_image(normalised(image[None]))
+    expected = clip.model.encode_image(CLIP(image[None]))
     torch.testing.assert_close(roi_embeddings(clip.model.visual, canvas, whole), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(crop_embeddings(clip.model, crops(image, whole, SIDE)), expected, atol=1e-5, rtol=0)
 
@@ -62,7 +62,7 @@ def test_the_same_with_a_real_resnet() -> None:
     image = torch.rand(3, SIDE, SIDE)
     with torch.no_grad():
         found = roi_embeddings(visual, fitted(image, SIDE)[0], torch.tensor([[0.0, 0.0, SIDE, SIDE]]))
-        expected = visual(normalised(image[None]))
+        expected = visual(CLIP(image[None]))
     assert found.shape == (1, 1024) and expected.std() > 1e-3
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
