@@ -51,7 +51,6 @@ KNOWN_CIRCLES: set[frozenset[str]] = set()
 # Folders, files and functions that are still too large. This set only shrinks.
 TOO_LARGE = {
     "engine/options",
-    "data/synthetic/render/rasterizer.py",
     "data/detection/dataset.py build_dataset",
 }
 

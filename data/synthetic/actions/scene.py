@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from data.io.video import frames_in
 from data.synthetic.actions.poses import NAMES, Moment, draw_manner, moment
+from data.synthetic.render.camera import Array, floats, triple
 from data.synthetic.render.lighting import Exposure, expose, luminance, night_exposure
 from data.synthetic.render.primitives import Colour, Spot, pick, srgb
-from data.synthetic.render.rasterizer import Array, floats, noise_tile, triple
+from data.synthetic.render.rasterizer import noise_tile
 from data.synthetic.street.people import BOTTOMS, HAIR, SKINS, TOPS
 
 Film = NDArray[np.uint8]  # (T, H, W, 3), RGB

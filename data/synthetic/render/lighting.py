@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data.synthetic.render.camera import SUPERSAMPLE, Array, Camera, floats, triple
 from data.synthetic.render.primitives import Lamp
-from data.synthetic.render.rasterizer import SUPERSAMPLE, Array, Camera, Caster, floats, noise_tile, triple
+from data.synthetic.render.rasterizer import Caster, noise_tile
 from data.synthetic.street.scene import Frame
 
 REACH = 45.0  # metres; lamps farther away shine but light nothing

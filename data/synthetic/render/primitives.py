@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.synthetic.render.rasterizer import Array, Material, Shape, Solid, Tube, floats, triple
+from data.synthetic.render.camera import Array, floats, triple
+from data.synthetic.render.rasterizer import Material, Shape, Solid, Tube
 
 Colour = tuple[float, float, float]
 Spot = tuple[float, float, float]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.synthetic.render.rasterizer import Array, floats
+from data.synthetic.render.camera import Array, floats
 from data.synthetic.shelf.primitives import Ball, Limb, Mouth, Panel, Part, Point, Ring, Turned, around
 
 Parts = tuple[Part, ...]

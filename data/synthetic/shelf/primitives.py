@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from data.synthetic.render.rasterizer import Array
+from data.synthetic.render.camera import Array
 
 TILT = 0.2  # tangent of the angle at which the eye looks down
 Point = tuple[float, float]  # x, y

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.synthetic.render.rasterizer import Array, floats
+from data.synthetic.render.camera import Array, floats
 from data.synthetic.shelf.class_counts import EVEN, SCARCE, TRAINING, Law, classes_of
 from data.synthetic.shelf.objects import (
     EVERY_FORM,

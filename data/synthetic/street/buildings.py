@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from data.synthetic.render.camera import Pose, triple
 from data.synthetic.render.primitives import (
     Colour,
     Face,
@@ -20,7 +21,7 @@ from data.synthetic.render.primitives import (
     srgb,
     times,
 )
-from data.synthetic.render.rasterizer import Blob, Material, Pose, Shape, Tube, triple
+from data.synthetic.render.rasterizer import Blob, Material, Shape, Tube
 
 WALLS = [
     srgb(165, 105, 80), srgb(205, 190, 165), srgb(150, 150, 148), srgb(190, 160, 125), srgb(125, 85, 72),

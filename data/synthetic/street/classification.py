@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.io.images import write_image
+from data.synthetic.render.camera import Camera, Pose
 from data.synthetic.render.lighting import day, night
 from data.synthetic.render.primitives import Model
-from data.synthetic.render.rasterizer import Camera, Pose
 from data.synthetic.street.buildings import bench, bin_, bollard, sign, tree
 from data.synthetic.street.people import dog, person
 from data.synthetic.street.scene import Street, draw, make_street

@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data.synthetic.render.camera import Array, floats, triple
 from data.synthetic.render.lighting import Exposure, expose, luminance, shrink, sunlit
-from data.synthetic.render.rasterizer import Array, floats, noise_tile, triple
+from data.synthetic.render.rasterizer import noise_tile
 from data.synthetic.street.scene import Frame
 
 VISIBILITY = (25.0, 120.0)  # metres

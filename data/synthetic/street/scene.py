@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data.synthetic.render.camera import SUPERSAMPLE, Array, Camera, Pose, triple
 from data.synthetic.render.primitives import Lamp, Model, srgb, times
-from data.synthetic.render.rasterizer import SUPERSAMPLE, Array, Buffers, Camera, Canvas, Caster, Material, Pose, triple
+from data.synthetic.render.rasterizer import Buffers, Canvas, Caster, Material
 from data.synthetic.street.buildings import building, furnishings, lamp_post
 from data.synthetic.street.people import dog, person
 from data.synthetic.street.vehicles import BUILDERS, WHITE_BEAM

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data.synthetic.render.rasterizer import Array, floats
+from data.synthetic.render.camera import Array, floats
 
 Colour = tuple[float, float, float]  # linear reflectance, RGB, 0 to 1
 

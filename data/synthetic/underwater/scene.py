@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.synthetic.render.rasterizer import Array, noise_tile
+from data.synthetic.render.camera import Array
+from data.synthetic.render.rasterizer import noise_tile
 from data.synthetic.underwater.animals import KINDS, Draw, pick, stone
 
 Spot = tuple[float, float]  # column and row, dots

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data.synthetic.render.camera import Array, floats, triple
 from data.synthetic.render.lighting import Exposure, expose, luminance
-from data.synthetic.render.rasterizer import Array, floats, triple
 from data.synthetic.underwater.scene import SeaFloor
 
 Channels = tuple[float, float, float]  # red, green, blue

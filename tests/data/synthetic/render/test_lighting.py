@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from data.synthetic.render.camera import SUPERSAMPLE, floats
 from data.synthetic.render.lighting import (
     Exposure,
     _edges,
@@ -21,7 +22,7 @@ from data.synthetic.render.lighting import (
     shrink,
 )
 from data.synthetic.render.primitives import Lamp
-from data.synthetic.render.rasterizer import SUPERSAMPLE, Caster, floats
+from data.synthetic.render.rasterizer import Caster
 from data.synthetic.street.scene import Frame, draw, make_street
 
 

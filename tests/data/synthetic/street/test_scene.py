@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.synthetic.render.rasterizer import SUPERSAMPLE, Camera, Pose
+from data.synthetic.render.camera import SUPERSAMPLE, Camera, Pose
 from data.synthetic.street.scene import HABITS, LOOP, NAMES, Actor, Street, _circles, _free, draw, make_street
 
 CAMERA = Camera(width=96, height=72, focal=80.0, horizon=30.0, x=0.0, y=1.8, z=0.0, yaw=0.0)
