@@ -24,7 +24,7 @@ def foreground(
 ) -> NDArray[np.bool_]:
     """Pixels that something moves over in any frame but the first.
 
-    frames: (T, H, W, 3), in order. `least_area`: connected spots below this share of the image are dropped, and so are
+    frames: (T, H, W, 3), in order. `least_area`: connected spots below this fraction of the image are dropped, and so are
     lines thinner than 3 px. Returns bool (H, W); all False where nothing moves, and for a single frame. Objects that
     stay in place for more than half of the clip are background there. Raises ValueError for another shape or type.
     """

@@ -25,16 +25,16 @@ def epoch_order(length: int, seed: int, epoch: int) -> list[int]:
 def repeat_factors(classes_per_image: Sequence[Collection[int]], threshold: float = 0.001) -> Tensor:
     """How often each image should be seen in an epoch, so that rare classes are seen more often: (images,), >= 1.
 
-    A class in a share f of the images asks for max(1, sqrt(threshold / f)); an image gets the most that one of its
+    A class in a fraction f of the images asks for max(1, sqrt(threshold / f)); an image gets the most that one of its
     classes asks for, and 1 without objects. A class counts once in an image. Raises ValueError for a threshold that is
-    no share of images.
+    no fraction of images.
     Source: Gupta et al., LVIS (2019), appendix B.2.
 
     >>> repeat_factors([{0}, {0}, {0}, {0, 1}], threshold=1.0)  # class 1 in a quarter of the images: sqrt(4)
     tensor([1., 1., 1., 2.])
     """
     if not 0 <= threshold <= 1:
-        raise ValueError(f"a threshold of {threshold}: expected a share of the images, from 0 to 1")
+        raise ValueError(f"a threshold of {threshold}: expected a fraction of the images, from 0 to 1")
     images = [set(classes) for classes in classes_per_image]
     counts = Counter(number for classes in images for number in classes)
     asked = {number: max(1.0, (threshold * len(images) / count) ** 0.5) for number, count in counts.items()}
@@ -44,7 +44,7 @@ def repeat_factors(classes_per_image: Sequence[Collection[int]], threshold: floa
 def repeated_order(factors: Tensor, seed: int, epoch: int) -> list[int]:
     """Images in the order of an epoch, each as often as its factor (images,) says on average over epochs.
 
-    A factor of 2.3 is two copies in seven epochs of ten, three in the others. Fractions are settled together, so that an
+    A factor of 2.3 is two copies in seven epochs of ten, three in the others. Fractions are drawn together, so that an
     epoch has the sum of the factors, rounded down or up, and its length hardly varies.
     """
     generator = _generator(seed, epoch)
@@ -56,7 +56,7 @@ def repeated_order(factors: Tensor, seed: int, epoch: int) -> list[int]:
 
 
 class EpochSampler:
-    """Batches of (epoch, index) keys. Rank r of R takes its share of every batch, so that R ranks see what one would.
+    """Batches of (epoch, index) keys. Rank r of R takes its part of every batch, so that R ranks see what one would.
 
     All batches are full: the last one is filled from the front of the same order. `start` skips batches after a resume.
     With `factors` (length,), images come as often as these say, and the second copy of an image in an epoch has the
@@ -95,10 +95,10 @@ class EpochSampler:
     def __iter__(self) -> Iterator[list[Key]]:
         """The batches from `start` on."""
         keys = self._keys()
-        share = self.batch_size // self.ranks
+        part = self.batch_size // self.ranks
         for batch in range(self.start, len(self)):
-            first = batch * self.batch_size + self.rank * share
-            yield [keys[position % len(keys)] for position in range(first, first + share)]
+            first = batch * self.batch_size + self.rank * part
+            yield [keys[position % len(keys)] for position in range(first, first + part)]
 
     def _keys(self) -> list[Key]:
         """What the epoch has, in order."""
@@ -137,7 +137,7 @@ class MixedSampler:
     main: gives the batches of an epoch and their number. length: images of the other set, of which `batch_size` go with
     each batch; they are dealt on from epoch to epoch, each once before any comes twice. Their keys are
     (epoch, main.length + index, deal). With `alternate`, a batch of extra images follows each ordinary one; else each
-    batch has both. The rank takes its share of both. Raises ValueError where the extra share does not divide among ranks.
+    batch has both. The rank takes its part of both. Raises ValueError where the extra fraction does not divide among ranks.
     """
 
     def __init__(self, main: EpochSampler, length: int, batch_size: int, alternate: bool = False) -> None:
@@ -168,9 +168,9 @@ class MixedSampler:
 
     def _extra(self, number: int) -> list[Key]:
         """This rank's keys of the extra images that go with batch `number` of the run."""
-        share = self.batch_size // self.main.ranks
-        first = number * self.batch_size + self.main.rank * share
-        places = (divmod(position, self.length) for position in range(first, first + share))
+        part = self.batch_size // self.main.ranks
+        first = number * self.batch_size + self.main.rank * part
+        places = (divmod(position, self.length) for position in range(first, first + part))
         return [(self.main.epoch, self.main.length + self._order(deal)[place], deal) for deal, place in places]
 
     def _order(self, deal: int) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from bench.speed.day_to_night import CUT, translations
 from data.config import load_data
 from data.degrade import COCO_C, DEGRADATIONS, Draw, degrade, draw_parameters, to_bytes
-from data.detection.dataset import read_image
+from data.io.images import read_image
 from data.synthetic.generate import make_synthetic
 from data.synthetic.render.lighting import day
 from data.synthetic.street.scene import draw, make_street

@@ -94,7 +94,7 @@ class _Seen:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Boxes i and j, i the surer, of different windows that meet. inner: (p,) px^2 that they share.
+    """Boxes i and j, i the one of higher confidence, of different windows that meet. inner: (p,) px^2 that they share.
 
     agreement: IoU in the area that both windows show; 0 where one is hardly sure beside the other.
     """
@@ -186,7 +186,7 @@ def _mutual(seen: _Seen, pairs: _Pairs) -> Tensor:
 
 
 def _repeated(seen: _Seen, pairs: _Pairs, threshold: float) -> Tensor:
-    """(n,) whole boxes that a surer whole box shows too: by IoU, or by IoS where each is the other's best match.
+    """(n,) whole boxes that a whole box of higher confidence shows too: by IoU, or by IoS where each is the other's best match.
 
     IoS (intersection over the smaller area) forgives a pixel's difference of a tiny box, where IoU does not; alone it
     would take a small object inside a large one for its part.

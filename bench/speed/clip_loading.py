@@ -15,7 +15,7 @@ import cv2
 
 from bench.speed.timing import alternate, clock_of, options_of, publish, report, table
 from data.detection.options import AugmentOptions
-from data.io.video import Facts, look, read_frames
+from data.io.video import VideoInfo, probe_video, read_frames
 from data.synthetic.generate import night_clip
 from data.video.dataset import ClipSet, ClipShape
 from data.video.index import Split, Video
@@ -26,9 +26,9 @@ RAW = "raw decoding"
 
 def candidates(video: Path) -> dict[str, Callable[[], Any]]:
     """Name -> one call: decoding alone, and a clip with more and more of what training does to it."""
-    facts = look(video)
-    assert isinstance(facts, Facts)
-    split = Split([Video(video, 0, None, Facts(facts.size, SHAPE.span))])  # every clip begins at its first frame
+    facts = probe_video(video)
+    assert isinstance(facts, VideoInfo)
+    split = Split([Video(video, 0, None, VideoInfo(facts.size, SHAPE.span))])  # every clip begins at its first frame
     common: dict[str, Any] = {"cache": "none"}
     plain = ClipSet(split, SHAPE, augment=AugmentOptions(hsv_h=0, hsv_s=0, hsv_v=0), **common)
     coloured = ClipSet(split, SHAPE, augment=AugmentOptions(), **common)

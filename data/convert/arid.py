@@ -53,12 +53,12 @@ def convert(
     free_folder(out)
     summary = VideoSummary()
     day = images or source / "day"
-    entries = [*_days(day), *_nights(source, day, number, summary)]
+    entries = [*_day_images(day), *_night_images(source, day, number, summary)]
     _write(entries, out, LINKS[link], summary)
     return summary
 
 
-def _days(folder: Path) -> list[Entry]:
+def _day_images(folder: Path) -> list[Entry]:
     """The day clips, most for train, every tenth of a class for val."""
     if not folder.is_dir():
         raise UserError(
@@ -77,7 +77,7 @@ def _days(folder: Path) -> list[Entry]:
     ]
 
 
-def _nights(source: Path, day: Path, number: str, summary: VideoSummary) -> list[Entry]:
+def _night_images(source: Path, day: Path, number: str, summary: VideoSummary) -> list[Entry]:
     """The videos of a test list; those that are missing are noted."""
     listing = next(iter(sorted(source.rglob(LIST.format(number)))), None) if source.is_dir() else None
     if listing is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.convert.class_lists import CITYSCAPES
-from data.convert.writer import FAVOURED, LARGEST_SIDE, Box, Item, Summary, write_yolo
+from data.convert.writer import LARGEST_SIDE, REFERENCE, Box, Item, Summary, write_yolo
 from data.io.images import in_threads
 from utils.errors import UserError
 
@@ -53,7 +53,7 @@ def convert(
 
     beta: density of the fog, one of BETAS. With fog and rain, the clear images of the training scenes become
     images/favoured where they are there; those of validation scenes never do. Groups, objects marked deleted and other
-    classes are left out and counted. classes, link, backgrounds: see layout.write_yolo. Raises UserError where nothing
+    classes are skipped and counted. classes, link, backgrounds: see writer.write_yolo. Raises UserError where nothing
     can be found or written.
     """
     if name not in WEATHERS or beta not in BETAS:
@@ -68,7 +68,7 @@ def convert(
     items: list[Item] = []
     for split, truth in scenes.items():
         found = _by_scene(images / split, ending)
-        summary.skipped += _lonely(truth, found, weather.whole)
+        summary.skipped += _unmatched(truth, found, weather.whole)
         items += _items(truth, found, split, f"{name}-{split}", summary)
     if not items:
         raise UserError(
@@ -76,7 +76,7 @@ def convert(
             f"train/CITY/SCENE{ANNOTATION} there. See docs/data/cityscapes.md."
         )
     if weather is not CLEAR:
-        items += _favoured(source, scenes, summary)
+        items += _reference(source, scenes, summary)
     return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
 
 
@@ -106,7 +106,7 @@ def _words(ending: str) -> str:
     return ending.replace("\\", "").replace(".+", "...")
 
 
-def _lonely(
+def _unmatched(
     annotations: Mapping[str, list[Path]], images: Mapping[str, list[Path]], whole: bool
 ) -> list[tuple[Path, str]]:
     """What has no other half, with the reason. Annotations may be alone where the weather has a part of the scenes."""
@@ -172,13 +172,15 @@ def _box(label: str, polygon: Any) -> Box:
     return Box(label, min(across), min(down), max(across), max(down))
 
 
-def _favoured(source: Path, scenes: Mapping[str, Mapping[str, object]], summary: Summary) -> list[Item]:
+def _reference(source: Path, scenes: Mapping[str, Mapping[str, object]], summary: Summary) -> list[Item]:
     """Clear images of the training scenes that are no validation scene; none, with a note, where there are none."""
     try:
         folder = _folder(source, CLEAR.folder)
     except UserError:
-        summary.notes.append(f"without {CLEAR.folder} there is no images/favoured, which --method lcp needs")
+        summary.notes.append(
+            f"without {CLEAR.folder} there is no images/favoured, the reference images of --method lcp"
+        )
         return []
     clear = _by_scene(folder / "train", CLEAR.ending)
     wanted = sorted(scenes["train"].keys() - scenes["val"].keys())
-    return [Item(file, FAVOURED, "cityscapes-train", ()) for scene in wanted for file in clear.get(scene, [])]
+    return [Item(file, REFERENCE, "cityscapes-train", ()) for scene in wanted for file in clear.get(scene, [])]

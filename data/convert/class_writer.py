@@ -13,7 +13,7 @@ from utils.errors import UserError
 from utils.files import hidden_folder, load_yaml, save_yaml
 
 
-class Classed(NamedTuple):
+class ClassImage(NamedTuple):
     """One image, the folder of its split, and its class, which is empty for an image without one."""
 
     image: Path
@@ -34,12 +34,12 @@ class ClassSummary(Summary):
         """The summary in words, one fact a line."""
         counts = ", ".join(f"{split} {count}" for split, count in self.per_split.items())
         facts = [f"{self.images} images ({counts})"]
-        facts += [f"{count} left out: {reason}" for reason, count in self.dropped.items()]
+        facts += [f"{count} skipped: {reason}" for reason, count in self.dropped.items()]
         return printable(facts + self.notes + [f"skipped {file}: {reason}" for file, reason in self.skipped])
 
 
 def write_class_folders(
-    images: Sequence[Classed],
+    images: Sequence[ClassImage],
     out: Path,
     summary: ClassSummary,
     *,

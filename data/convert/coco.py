@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.convert.unlabelled import favoured_items
+from data.convert.unlabelled import reference_items
 from data.convert.writer import LARGEST_SIDE, Box, Item, Summary, inside, write_yolo
 from utils.errors import UserError
 
@@ -18,7 +18,7 @@ NEEDED = {
     "annotations": {"image_id", "category_id", "bbox"},
     "categories": {"id", "name"},
 }
-Judge = Callable[[Entry, Box], str | None]  # why an annotation is left out; None keeps it
+Judge = Callable[[Entry, Box], str | None]  # why an annotation is skipped; None keeps it
 
 
 def convert(
@@ -28,14 +28,14 @@ def convert(
     images: Path | None = None,
     classes: str = "exdark",
     link: str = "copy",
-    favoured: Path | None = None,
+    reference: Path | None = None,
     difficult: bool = False,
     backgrounds: bool = False,
 ) -> Summary:
     """Convert a COCO folder (annotations/instances_*.json and the image folders), or one JSON file.
 
-    images: folder of the images where they are not in the usual place beside the annotations. favoured: folder of
-    unlabelled images for images/favoured. difficult: keep objects marked `iscrowd`. The rest: see layout.write_yolo.
+    images: folder of the images where they are not in the usual place beside the annotations. reference: folder of
+    unlabelled images for images/favoured. difficult: keep objects marked `iscrowd`. The rest: see writer.write_yolo.
     Raises UserError where nothing can be found or written.
     """
     summary = Summary()
@@ -44,8 +44,8 @@ def convert(
         raise UserError(f"--source {source}: expected annotations/instances_*.json in it, or one such file.")
     judge = keep_all if difficult else crowd
     items = [item for file in files for item in _items(file, images, judge, summary)]
-    if favoured is not None:
-        items += favoured_items(favoured, items, "coco", summary)
+    if reference is not None:
+        items += reference_items(reference, items, "coco", summary)
     return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
 
 
@@ -87,7 +87,7 @@ def boxes_of(content: dict[str, list[Entry]], judge: Judge, summary: Summary) ->
 
 
 def _left_out(entry: Entry, box: Box, judge: Judge, images: set[Any]) -> str | None:
-    """Why an annotation is left out; None keeps it."""
+    """Why an annotation is skipped; None keeps it."""
     if entry["image_id"] not in images:
         return "of an image that is not in the file"
     return judge(entry, box) or (None if box.name else "of an unknown category")
@@ -108,7 +108,7 @@ def keep_all(_entry: Entry, _box: Box) -> None:
 
 
 def crowd(entry: Entry, _box: Box) -> str | None:
-    """Why a crowd is left out."""
+    """Why a crowd is skipped."""
     return "marked as crowd (--difficult keeps them)" if entry.get("iscrowd") else None
 
 

@@ -22,7 +22,7 @@ _EXPECTED = {
 _MOST = 1e15  # px; also finite
 
 
-class Made(NamedTuple):
+class ResizedImage(NamedTuple):
     """An image that was made: its new name, and (height, width) px before and after."""
 
     file: str
@@ -80,10 +80,10 @@ class CocoSet:
         size = self._items[name].size
         return size if size and min(size) > 0 else found
 
-    def scaled(self, made: Mapping[str, Made], scale_area: bool = False) -> tuple[dict[str, Any], int]:
+    def scaled(self, made: Mapping[str, ResizedImage], scale_area: bool = False) -> tuple[dict[str, Any], int]:
         """The annotations of the images that were made, and how many masks (RLE, which cannot be scaled) are dropped.
 
-        `made`: by file name as stated; those that `reason_against` speaks against are left out. Boxes, polygons and
+        `made`: by file name as stated; those that `reason_against` objects to are skipped. Boxes, polygons and
         keypoints are scaled as floats by the sizes before and after; `area` only if asked for, as AERIS's own file seems
         to keep it.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.convert.class_writer import Classed, ClassSummary, write_class_folders
+from data.convert.class_writer import ClassImage, ClassSummary, write_class_folders
 from utils.errors import UserError
 from utils.files import list_images
 
@@ -21,14 +21,14 @@ CONDITIONS = {"val": "day", "test": "night", "test2": "day"}
 def convert(source: Path, out: Path, *, link: str = "copy") -> ClassSummary:
     """Convert the unpacked archives train, val, test_day and test_night, each with a folder per class, anywhere below `source`.
 
-    link: see class_layout. Raises UserError where the folders are missing or hold other classes.
+    link: see class_writer. Raises UserError where the folders are missing or hold other classes.
     """
     home = _home(source)
     summary = ClassSummary()
     images = [image for split in SPLITS for image in _split(home / split, split)]
     missing = [split for split in SPLITS if not (home / split).is_dir()]
     if missing:
-        summary.notes.append(f"not there, and left out: {', '.join(missing)}")
+        summary.notes.append(f"missing, and skipped: {', '.join(missing)}")
     return write_class_folders(images, out, summary, names=NAMES, keys=KEYS, conditions=CONDITIONS, link=link)
 
 
@@ -44,7 +44,7 @@ def _home(source: Path) -> Path:
     )
 
 
-def _split(folder: Path, split: str) -> list[Classed]:
+def _split(folder: Path, split: str) -> list[ClassImage]:
     """The images of a split. Raises UserError for a folder that is no class of CODaN."""
     if not folder.is_dir():
         return []
@@ -54,4 +54,4 @@ def _split(folder: Path, split: str) -> list[Classed]:
         raise UserError(
             f"{folder}: {', '.join(wrong)} is no class of CODaN, which has {', '.join(NAMES)}. Take it out."
         )
-    return [Classed(image, split, group.name) for group in groups for image in list_images(group)]
+    return [ClassImage(image, split, group.name) for group in groups for image in list_images(group)]

@@ -32,7 +32,7 @@ def convert(
 ) -> Summary:
     """Convert the unpacked parts train and val: `source`/SPLIT/images and `source`/SPLIT/labelTxt-vVERSION.
 
-    classes: left out, the 15, 16 or 18 of the version; these, link and backgrounds: see layout.write_yolo. difficult:
+    classes: left out, the 15, 16 or 18 of the version; these, link and backgrounds: see writer.write_yolo. difficult:
     keep objects marked so. version: left out, the one whose labels are there. Raises UserError where nothing can be
     found or written, or the version is open.
     """
@@ -75,7 +75,7 @@ def _labels(folder: Path, version: str) -> Path | None:
 
 
 def _read(row: str, difficult: bool) -> Box | str | None:
-    """The upright box around the object of a row, or why it is left out; None for a heading."""
+    """The upright box around the object of a row, or why it is skipped; None for a heading."""
     if row.startswith(HEADINGS):
         return None
     words = row.split()

@@ -20,7 +20,7 @@ SPLITS = {"1": "train", "2": "val", "3": "test"}
 def convert(source: Path, out: Path, *, classes: str = "exdark", link: str = "copy") -> Summary:
     """Convert the unpacked ExDark.zip and ExDark_Annno.zip with imageclasslist.txt, all anywhere below `source`.
 
-    The list gives the published splits: 3,000 train, 1,800 val, 2,563 test. classes, link: see layout.write_yolo.
+    The list gives the published splits: 3,000 train, 1,800 val, 2,563 test. classes, link: see writer.write_yolo.
     Raises UserError where the list or the images are missing.
     """
     listing = next(iter(sorted(source.rglob(LIST))), None) if source.is_dir() else None

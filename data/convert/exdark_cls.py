@@ -1,4 +1,4 @@
-"""ExDark and COCO as images to classify: days of COCO to learn from, ExDark's nights to test on, 12 classes.
+"""ExDark and COCO as images to classify: day images of COCO to train on, ExDark's night images to test on, 12 classes.
 
 A COCO image has many objects, so its class is a rule of ours, `image_class`. ExDark's own list names one class per image.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from data.convert.class_lists import EXDARK, ClassTable
-from data.convert.class_writer import Classed, ClassSummary, write_class_folders
+from data.convert.class_writer import ClassImage, ClassSummary, write_class_folders
 from data.convert.coco import crowd, read_items
 from data.convert.exdark import LIST
 from data.convert.writer import Box, Summary
@@ -28,15 +28,15 @@ OTHERS = 0.5  # of the area of its class: what no other class may exceed
 def convert(source: Path, out: Path, *, link: str = "copy") -> ClassSummary:
     """Convert an unpacked ExDark (images and imageclasslist.txt) or a COCO folder (annotations/instances_*.json).
 
-    Both are wanted, one after the other, with the same `out`. link: see class_layout. Raises UserError where `source` is neither.
+    Run it for both, one after the other, with the same `out`. link: see class_writer. Raises UserError where `source` is neither.
     """
     summary = ClassSummary()
     listing = next(iter(sorted(source.rglob(LIST))), None) if source.is_dir() else None
     files = sorted(source.glob("annotations/instances_*.json"))
     if listing is not None:
-        images = list(_nights(source, listing, summary))
+        images = list(_night_images(source, listing, summary))
     elif files:
-        images = [image for file in files for image in _days(file, summary)]
+        images = [image for file in files for image in _day_images(file, summary)]
     else:
         raise UserError(
             f"--source {source}: expected ExDark with {LIST}, or COCO with annotations/instances_*.json. See "
@@ -65,7 +65,7 @@ def image_class(boxes: Iterable[Box], height: int, width: int) -> int | None:
     return ranked[0]
 
 
-def _days(file: Path, summary: ClassSummary) -> Iterator[Classed]:
+def _day_images(file: Path, summary: ClassSummary) -> Iterator[ClassImage]:
     """The images of a COCO annotation file that have a clear class."""
     subset = file.stem.removeprefix("instances_")  # train2017
     split = next((name for name in DAY_SPLITS if name in subset), None)
@@ -78,11 +78,11 @@ def _days(file: Path, summary: ClassSummary) -> Iterator[Classed]:
         if number is None:
             summary.dropped["COCO images without a clear class"] += 1
         else:
-            yield Classed(item.image, DAY_SPLITS[split], EXDARK[number])
+            yield ClassImage(item.image, DAY_SPLITS[split], EXDARK[number])
     summary.skipped += found.skipped
 
 
-def _nights(source: Path, listing: Path, summary: ClassSummary) -> Iterator[Classed]:
+def _night_images(source: Path, listing: Path, summary: ClassSummary) -> Iterator[ClassImage]:
     """ExDark's images by its own list; the training part comes without classes."""
     images = {path.name.lower(): path for path in list_images(source)}
     for name, number, split in read_list(listing):
@@ -90,7 +90,7 @@ def _nights(source: Path, listing: Path, summary: ClassSummary) -> Iterator[Clas
         if image is None:
             summary.skipped.append((source / name, "listed, but the image is missing"))
         else:
-            yield Classed(image, NIGHT_SPLITS[split], "" if NIGHT_SPLITS[split] == "nights" else EXDARK[number - 1])
+            yield ClassImage(image, NIGHT_SPLITS[split], "" if NIGHT_SPLITS[split] == "nights" else EXDARK[number - 1])
 
 
 def read_list(listing: Path) -> Iterator[tuple[str, int, str]]:

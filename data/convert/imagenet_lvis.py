@@ -30,7 +30,7 @@ def convert(
     """Convert a folder of ImageNet's folders (`n02682922/n02682922_1.JPEG`) into the split `extra` of `out`.
 
     classes: an LVIS json, which names the classes and their synsets. synsets: the table that says which synset a folder
-    is, see `read_synsets`. `out` may hold the converted LVIS already. link: see layout.write_yolo. Raises UserError for
+    is, see `read_synsets`. `out` may hold the converted LVIS already. link: see writer.write_yolo. Raises UserError for
     a file that is missing or of another form, and where no folder belongs to a class.
     """
     if classes is None or synsets is None:

@@ -22,7 +22,7 @@ def convert(
     """Convert the labelled part, training/image_2 with training/label_2; the test part has no public labels.
 
     Splits come from ImageSets/train.txt and val.txt (numbers of images, the lists that papers pass on) where they
-    are, else the last fifth by name is for validation. classes, link, backgrounds: see layout.write_yolo. Raises
+    are, else the last fifth by name is for validation. classes, link, backgrounds: see writer.write_yolo. Raises
     UserError where nothing can be found or written.
     """
     summary = Summary()

@@ -54,7 +54,7 @@ def convert(
 ) -> Summary:
     """Convert a folder with LVIS's json files, there or in `annotations`, and COCO's images; or one such file.
 
-    images: the folder that holds COCO's train2017 and val2017, where it is not `source`. link: see layout.write_yolo.
+    images: the folder that holds COCO's train2017 and val2017, where it is not `source`. link: see writer.write_yolo.
     version: of the files, 1 or 0.5, where both are there. Every class and every image is kept: one without objects
     says which classes it does not show. Raises UserError where nothing can be found or written, or files differ in
     their classes.

@@ -29,7 +29,7 @@ def convert(
     """Convert the unpacked set `name` of NAMES, all of it, as the test part.
 
     classes: the set's own list where not given; "cityscapes" numbers its classes as a detector of streets does.
-    difficult: keep objects marked so. link, backgrounds: see layout.write_yolo. Raises UserError where nothing can be
+    difficult: keep objects marked so. link, backgrounds: see writer.write_yolo. Raises UserError where nothing can be
     found or written.
     """
     if name not in NAMES:

@@ -11,13 +11,13 @@ from data.convert.writer import Box, Item, Summary
 from data.io.images import in_threads
 from utils.files import list_images
 
-Read = Callable[[str], Box | str | None]  # a row -> its object, the reason why it is left out, or None for a heading
+Read = Callable[[str], Box | str | None]  # a row -> its object, the reason why it is skipped, or None for a heading
 
 
 def paired_items(
     images: Path, annotations: Iterable[Path], split: str, group: str, read: Read, form: str, summary: Summary
 ) -> Iterator[Item]:
-    """One item an annotation file whose image is anywhere in the folder `images`; the lonely of both are listed.
+    """One item an annotation file whose image is anywhere in the folder `images`; unmatched files are listed.
 
     read: see `read_rows`, as `form` is. A file with a row that cannot be read is listed with the line, and passed over.
     """
@@ -38,7 +38,7 @@ def paired_items(
 
 
 def read_rows(file: Path, read: Read, form: str) -> tuple[list[Box], Counter[str]] | str:
-    """The objects of a file and how many rows were left out for which reason, or why the file cannot be used.
+    """The objects of a file and how many rows were skipped for which reason, or why the file cannot be used.
 
     read: raises ValueError or IndexError for a row that is not of the form `form`, which the reason then quotes.
     """

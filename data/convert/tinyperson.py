@@ -30,9 +30,9 @@ def convert(
 ) -> Summary:
     """Convert the unpacked tiny_set: training images, erased ones where they are there, and test images.
 
-    classes: "tinyperson" (one class, person), or "sea_person,earth_person". link, backgrounds: see layout.write_yolo.
+    classes: "tinyperson" (one class, person), or "sea_person,earth_person". link, backgrounds: see writer.write_yolo.
     corners: cut the training images into the parts that the set's corner file names. Boxes with a flag of FLAGS are
-    left out and counted. Raises UserError where nothing can be found or written.
+    skipped and counted. Raises UserError where nothing can be found or written.
     """
     summary = Summary()
     erased = source / ERASED

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.convert.coco import crowd, keep_all, read_items
-from data.convert.unlabelled import HELD_OUT, favoured_items
+from data.convert.unlabelled import HELD_OUT, reference_items
 from data.convert.voc import folder_items
 from data.convert.writer import SPLITS, Item, Summary, write_yolo
 from utils.errors import UserError
@@ -41,14 +41,14 @@ def convert(
     *,
     name: str = "urpc2020",
     classes: str | None = None,
-    favoured: Path | None = None,
+    reference: Path | None = None,
     link: str = "copy",
     difficult: bool = False,
     backgrounds: bool = False,
 ) -> Summary:
     """Convert the set `name` of SETS from its COCO files, or URPC2020 from the contest's folders of XML files.
 
-    classes: the set's own list where not given. favoured: folder of unlabelled images on which detectors do well, such
+    classes: the set's own list where not given. reference: folder of unlabelled images on which detectors do well, such
     as DFUI, for images/favoured. difficult: keep what is marked so, or as a crowd. link, backgrounds: see
     layout.write_yolo. Where no part but train has labels, the last fifth of it by name becomes the test part. Raises
     UserError where nothing can be found or written.
@@ -66,8 +66,8 @@ def convert(
             "See docs/data/underwater.md."
         )
     items = _with_test(items, name, summary)
-    if favoured is not None:
-        items += favoured_items(favoured, items, name, summary)
+    if reference is not None:
+        items += reference_items(reference, items, name, summary)
     return write_yolo(items, out, summary, classes=classes or name, link=link, backgrounds=backgrounds)
 
 

@@ -1,4 +1,4 @@
-"""Favoured images of a converted set: clear ones without labels, which LCP shows beside the degraded ones."""
+"""Reference images of a converted set: clear ones without labels, which LCP shows beside the degraded ones."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from data.convert.writer import FAVOURED, Item, Summary
+from data.convert.writer import REFERENCE, Item, Summary
 from utils.files import file_digest, list_images
 
 HELD_OUT = {"val", "test"}
 
 
-def favoured_items(folder: Path, items: Iterable[Item], group: str, summary: Summary) -> list[Item]:
-    """The images of a folder of any depth as favoured ones, without those that show a held-out scene.
+def reference_items(folder: Path, items: Iterable[Item], group: str, summary: Summary) -> list[Item]:
+    """The images of a folder of any depth as reference images, without those that show a held-out scene.
 
     items: the labelled images of the set. An image with the name of one of validation or test (clear and foggy
-    versions often share it), or with its bytes, is listed in the summary and left out. Raises UserError where the folder
+    versions often share it), or with its bytes, is listed in the summary and skipped. Raises UserError where the folder
     is missing or empty.
     """
     images = list_images(folder)
     leaks = leaking(images, [item.image for item in items if item.split in HELD_OUT])
-    summary.skipped += [(image, "a favoured image that is also one of validation or test") for image in leaks]
-    return [Item(image, FAVOURED, group, ()) for image in images if image not in leaks]
+    summary.skipped += [(image, "a reference image that is also one of validation or test") for image in leaks]
+    return [Item(image, REFERENCE, group, ()) for image in images if image not in leaks]
 
 
 def leaking(images: Iterable[Path], held_out: Iterable[Path]) -> dict[Path, None]:

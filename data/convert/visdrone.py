@@ -23,8 +23,8 @@ def convert(
 ) -> Summary:
     """Convert the unpacked VisDrone2019-DET-train, -val and -test-dev, those that lie in `source`, or one of them.
 
-    classes, link, backgrounds: see layout.write_yolo. Ignored regions, the category others and boxes of score 0 are
-    left out and counted. Raises UserError where nothing can be found or written.
+    classes, link, backgrounds: see writer.write_yolo. Ignored regions, the category others and boxes of score 0 are
+    skipped and counted. Raises UserError where nothing can be found or written.
     """
     summary = Summary()
     folders = _folders(source)

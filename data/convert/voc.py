@@ -36,7 +36,7 @@ def convert(
 ) -> Summary:
     """Convert `source` into `out`/{images,labels}/SPLIT/GROUP and data.yaml; returns what was done.
 
-    images: folder of the images, for a plain folder of XML files. classes, link, backgrounds: see layout.write_yolo.
+    images: folder of the images, for a plain folder of XML files. classes, link, backgrounds: see writer.write_yolo.
     difficult: keep objects marked so. trainval: train on the lists `trainval`, validate on `test` (the usual VOC
     protocol), instead of `train` and `val`. Raises UserError where nothing can be found or written.
     """
@@ -86,15 +86,15 @@ def _plain_items(source: Path, images: Path | None, difficult: bool, summary: Su
 def folder_items(
     annotations: Path, images: Path, group: str, split: str, difficult: bool, summary: Summary
 ) -> Iterator[Item]:
-    """The items of a folder of XML files and a folder of images, both of any depth; the lonely of both are listed."""
+    """The items of a folder of XML files and a folder of images, both of any depth; unmatched files are listed."""
     found = list_images(images)
     xmls = sorted(annotations.rglob("*.xml"))
     named = {xml.stem.lower() for xml in xmls}
     for item in _items(xmls, _by_stem(found), group, split, difficult, summary):
         named.add(item.image.stem.lower())  # an XML file may name its image inside
         yield item
-    lonely = [image for image in found if image.stem.lower() not in named]
-    summary.skipped += [(image, "its annotation file is missing") for image in lonely]
+    unmatched = [image for image in found if image.stem.lower() not in named]
+    summary.skipped += [(image, "its annotation file is missing") for image in unmatched]
 
 
 def _by_stem(images: Iterable[Path]) -> dict[str, list[Path]]:

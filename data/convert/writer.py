@@ -21,7 +21,7 @@ from utils.files import hidden_folder, load_yaml, save_yaml
 
 SPLITS = ("train", "val", "test")
 EXTRA = "extra"  # a split of image-level labels: each box is its whole image
-FAVOURED = "favoured"  # a split of images alone: no boxes, no label files
+REFERENCE = "favoured"  # key and folder of the reference images: no boxes, no label files
 WHOLE = (0.0, 0.0, math.inf, math.inf)  # the edges of a box that is its whole image, of whatever size
 TAKEN = "another image of the same name was converted already"
 LARGEST_SIDE = 10**9  # px; a side stated as longer is a mistake
@@ -85,24 +85,24 @@ class Summary:
     images: int = 0
     boxes: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)  # (file, reason)
-    dropped: Counter[str] = field(default_factory=Counter)  # reason -> boxes left out
+    dropped: Counter[str] = field(default_factory=Counter)  # reason -> boxes skipped
     clipped: int = 0  # boxes that reached over the edge
-    backgrounds: int = 0  # images without a wanted object that were left out
+    backgrounds: int = 0  # skipped images without a wanted object
     per_split: Counter[str] = field(default_factory=Counter)  # split -> images
-    favoured: int = 0  # images without labels, which are in none of the counts above
+    reference: int = 0  # images without labels, which are in none of the counts above
     notes: list[str] = field(default_factory=list)  # what else there is to know, a sentence each
 
     def lines(self) -> list[str]:
         """The summary in words, one fact a line."""
         counts = ", ".join(f"{split} {count}" for split, count in self.per_split.items())
         facts = [f"{self.images} images ({counts}), {self.boxes} boxes, {self.clipped} of them clipped to the image"]
-        facts += [f"{count} boxes left out: {reason}" for reason, count in self.dropped.items()]
+        facts += [f"{count} boxes skipped: {reason}" for reason, count in self.dropped.items()]
         if self.backgrounds:
-            facts.append(f"{self.backgrounds} images without a wanted object left out (--backgrounds keeps them)")
+            facts.append(f"{self.backgrounds} images without a wanted object skipped (--backgrounds keeps them)")
         if self.per_split.keys() >= {"train", "test"} and "val" not in self.per_split:
             facts.append("no validation part: where data.yaml has no other, its val is the test images")
-        if self.favoured:
-            facts.append(f"{self.favoured} favoured images, without labels")
+        if self.reference:
+            facts.append(f"{self.reference} reference images, without labels")
         facts += self.notes
         return printable(facts + [f"skipped {file}: {reason}" for file, reason in self.skipped])
 
@@ -163,7 +163,7 @@ def _table(classes: str | Sequence[str], items: Sequence[Item], out: Path, summa
 def _nothing_found(out: Path, summary: Summary) -> UserError:
     """What to tell the user where there is nothing to write: with the first skipped file, and why most boxes went."""
     first = f" The first, {summary.skipped[0][0]}: {summary.skipped[0][1]}." if summary.skipped else ""
-    most = "".join(f" {count} boxes were left out: {reason}." for reason, count in summary.dropped.most_common(1))
+    most = "".join(f" {count} boxes were skipped: {reason}." for reason, count in summary.dropped.most_common(1))
     return UserError(f"{out}: no image with a wanted object was found.{first}{most} Check --source and --classes.")
 
 
@@ -181,7 +181,7 @@ def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[s
         if taken is not None:
             raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
     present = {item.split for item in items}
-    content.update({split: f"images/{split}" for split in (*SPLITS, EXTRA, FAVOURED) if split in present})
+    content.update({split: f"images/{split}" for split in (*SPLITS, EXTRA, REFERENCE) if split in present})
     if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test images
         content.setdefault("val", content["test"])
     return {**content, "names": names}
@@ -191,9 +191,9 @@ def _write_item(
     item: Item, work: Path, table: ClassTable, place: Callable[[Path, Path], object], backgrounds: bool
 ) -> Summary | str:
     """Write one image and its label; returns its own counts, or the reason why it was skipped."""
-    if item.split == FAVOURED:
+    if item.split == REFERENCE:
         reason = place_whole(item.image, work / "images" / item.split / item.group / item.file, place)
-        return reason or Summary(favoured=1)
+        return reason or Summary(reference=1)
     if not backgrounds and all(table.number(box.name) is None for box in item.boxes):
         return Summary(backgrounds=1, dropped=Counter({"another class": len(item.boxes)} if item.boxes else {}))
     try:
@@ -262,7 +262,7 @@ def _write_image(item: Item, target: Path, place: Callable[[Path, Path], object]
 
 
 def _row(box: Box, size: tuple[int, int], table: ClassTable, counts: Summary) -> str | None:
-    """The label row of a box, clipped to the image; None, and counted, where it is left out."""
+    """The label row of a box, clipped to the image; None, and counted, where it is skipped."""
     number = table.number(box.name)
     height, width = size
     edges = (box.left, box.top, box.right, box.bottom)
@@ -298,7 +298,7 @@ def _count(total: Summary, item: Item, result: Summary | str) -> None:
     total.boxes += result.boxes
     total.clipped += result.clipped
     total.backgrounds += result.backgrounds
-    total.favoured += result.favoured
+    total.reference += result.reference
     total.dropped.update(result.dropped)
     if result.images:
         total.per_split[item.split] += 1

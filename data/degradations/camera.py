@@ -18,15 +18,17 @@ JPEG_SIDE = 65_500  # px, the most that libjpeg writes
 
 MOTION_RANGES = {
     "length": Range(
-        (0.002, 0.004), (0.04, 0.07), "way of the image while the shutter is open, share of the longer side"
+        (0.002, 0.004), (0.04, 0.07), "way of the image while the shutter is open, fraction of the longer side"
     ),
     "angle": Range((0.0, 3.14159), (0.0, 3.14159), "of that way, radians from right towards down"),
 }
 DEFOCUS_RANGES = {
-    "radius": Range((0.001, 0.0015), (0.012, 0.018), "of the disc a point becomes, share of the longer side")
+    "radius": Range((0.001, 0.0015), (0.012, 0.018), "of the disc a point becomes, fraction of the longer side")
 }
 SHOT_RANGES = {"electrons": Range((3000.0, 6000.0), (15.0, 40.0), "charge of a full pixel", geometric=True)}
-READ_RANGES = {"sigma": Range((0.0008, 0.0015), (0.05, 0.09), "deviation, share of a full pixel, linear light", True)}
+READ_RANGES = {
+    "sigma": Range((0.0008, 0.0015), (0.05, 0.09), "deviation, fraction of a full pixel, linear light", True)
+}
 IMPULSE_RANGES = {"share": Range((0.002, 0.004), (0.12, 0.25), "of the values that are stuck at black or white", True)}
 JPEG_RANGES = {"quality": Range((75.0, 95.0), (5.0, 10.0), "of libjpeg's scale, 1 to 100", geometric=True)}
 CONTRAST_RANGES = {"factor": Range((0.8, 0.95), (0.06, 0.15), "that is left of each difference to the mean grey", True)}

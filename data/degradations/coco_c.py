@@ -57,10 +57,10 @@ def shot_noise(image: Tensor, photons: float, fields: Fields) -> Tensor:
     return counts / photons
 
 
-def impulse_noise(image: Tensor, share: float, fields: Fields) -> Tensor:
-    """A share of the values, every channel for itself, black or white by halves."""
+def impulse_noise(image: Tensor, fraction: float, fields: Fields) -> Tensor:
+    """A fraction of the values, every channel for itself, black or white by halves."""
     chance = fields.uniform(*image.shape[1:])
-    return torch.where(chance < share, (chance < share / 2).to(image.dtype), image)
+    return torch.where(chance < fraction, (chance < fraction / 2).to(image.dtype), image)
 
 
 def brightness(image: Tensor, amount: float, fields: Fields) -> Tensor:
@@ -76,10 +76,10 @@ def contrast(image: Tensor, factor: float, fields: Fields) -> Tensor:
     return means + factor * (image - means)
 
 
-def pixelate(image: Tensor, share: float, fields: Fields) -> Tensor:
+def pixelate(image: Tensor, fraction: float, fields: Fields) -> Tensor:
     """Fewer pixels by averages of blocks, shown as blocks."""
     height, width = image.shape[2:]
-    small = (max(1, int(height * share)), max(1, int(width * share)))
+    small = (max(1, int(height * fraction)), max(1, int(width * fraction)))
     across = _whole_steps(image @ _box(width, small[1], image).T)  # Pillow rounds after each of its two passes
     down = _whole_steps(_box(height, small[0], image) @ across)  # (B, 3, *small)
     rows, columns = _shown(height, small[0]), _shown(width, small[1])

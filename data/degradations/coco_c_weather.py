@@ -9,29 +9,29 @@ from torch.nn import functional as F
 from data.degradations.coco_c_blur import trail, zoomed
 from data.degradations.common import Fields, grey
 
-# snow: mean and deviation of the noise, zoom, threshold, radius and deviation of the trail in px, share of the image
+# snow: mean and deviation of the noise, zoom, threshold, radius and deviation of the trail in px, fraction of the image
 SNOW = (
     (0.1, 0.3, 3.0, 0.5, 10, 4, 0.8), (0.2, 0.3, 2.0, 0.5, 12, 4, 0.7), (0.55, 0.3, 4.0, 0.9, 12, 8, 0.7),
     (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65), (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
 )  # fmt: skip
-FROST = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))  # shares of the image and of the frost
+FROST = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))  # fractions of the image and of the frost
 FOG = ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))  # amount, and how fast fine detail of it fades
 
 
 def snow(image: Tensor, setting: tuple[float, float, float, float, int, float, float], fields: Fields) -> Tensor:
     """Blobs of noise with a trail, once upright and once turned round, over an image bleached towards grey."""
-    mean, deviation, zoom, threshold, radius, sigma, share = setting
+    mean, deviation, zoom, threshold, radius, sigma, fraction = setting
     height, width = image.shape[2:]
     flakes = zoomed(mean + deviation * fields.normal(1, height, width), zoom)
     flakes = torch.where(flakes < threshold, torch.zeros_like(flakes), flakes).clamp(0, 1)
     flakes = trail(flakes, radius, sigma, -135 + 90 * fields.uniform(1))[..., :height, :width]
     flakes = (flakes * 255).round() / 255
-    bleached = share * image + (1 - share) * torch.maximum(image, grey(image) * 1.5 + 0.5)
+    bleached = fraction * image + (1 - fraction) * torch.maximum(image, grey(image) * 1.5 + 0.5)
     return bleached + flakes + flakes.flip(2, 3)
 
 
 def frost(image: Tensor, setting: tuple[float, float], fields: Fields) -> Tensor:
-    """Ice on a pane, added with the published shares.
+    """Ice on a pane, added with the published fractions.
 
     The published tool adds cuts of five photographs of frost, which this project may not ship. Here the ice is made
     up: feathers of crystals, denser towards the border, with the mean brightness, colour and contrast of those five

@@ -1,4 +1,4 @@
-"""What all degradations share: checks, drawn parameters, random fields, and the curve between display and light.
+"""What all degradations fraction: checks, drawn parameters, random fields, and the curve between display and light.
 
 Parameters are drawn on the CPU from a generator of the image's own, so they are the same on every device and in every
 batch. Random fields (noise, drops, clouds) are drawn where the image lies, from a second generator of the same seed:
@@ -28,13 +28,13 @@ class Range(NamedTuple):
     meaning: str
     geometric: bool = False
 
-    def at(self, severity: float, share: float) -> float:
-        """The value at `severity` that lies `share` of the way between the two ends, both in [0, 1]."""
+    def at(self, severity: float, fraction: float) -> float:
+        """The value at `severity` that lies `fraction` of the way between the two ends, both in [0, 1]."""
         if self.geometric:
             low, high = (m * (s / m) ** severity for m, s in zip(self.mild, self.strong, strict=True))
-            return low * (high / low) ** share
+            return low * (high / low) ** fraction
         low, high = (m + (s - m) * severity for m, s in zip(self.mild, self.strong, strict=True))
-        return low + (high - low) * share
+        return low + (high - low) * fraction
 
 
 Ranges = Mapping[str, Range]
@@ -54,8 +54,8 @@ def draw(
     chance = torch.rand(len(ranges) + 1, generator=generator, dtype=torch.float64).tolist()
     level = least + (1 - least) * chance[-1] if severity is None else severity
     drawn: Parameters = {"severity": level}
-    for share, (name, limits) in zip(chance, ranges.items(), strict=False):
-        drawn[name] = float((fixed or {}).get(name, limits.at(level, share)))
+    for fraction, (name, limits) in zip(chance, ranges.items(), strict=False):
+        drawn[name] = float((fixed or {}).get(name, limits.at(level, fraction)))
     return drawn
 
 

@@ -47,8 +47,8 @@ class Corrupter:
             together[height, width].append(place)
         for places in together.values():
             inside = torch.stack([_cut(images[place], areas[place]) for place in places])  # (k, 3, h, w)
-            spoilt = to_bytes(self.work(inside, [seeds[place] for place in places], severity))
-            for place, image in zip(places, spoilt, strict=True):
+            degraded = to_bytes(self.work(inside, [seeds[place] for place in places], severity))
+            for place, image in zip(places, degraded, strict=True):
                 _cut(result[place], areas[place]).copy_(image)
         return result
 

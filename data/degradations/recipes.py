@@ -1,4 +1,4 @@
-"""Recipes that spoil whole image sets: what `prepare.py degrade` and the synthetic data set demo-lowres do to one image.
+"""Recipes that degrade whole image sets: what `prepare.py degrade` and the synthetic data set demo-lowres do to one image.
 
 An image's draw depends on its own seed alone, so neither order nor workers change a byte.
 """
@@ -26,7 +26,7 @@ NOISE_SIGMA = (5 / 255, 50 / 255)  # of the recipe "noise", as in AERIS's tests 
 
 
 @dataclass(frozen=True)
-class Spoilt:
+class DegradedImage:
     """An image after its recipe: pixels (h, w, 3), every drawn parameter, and what is odd about it, if anything."""
 
     pixels: Image
@@ -36,14 +36,14 @@ class Spoilt:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to spoil a set. `severities`: what --severity may be, "" where the recipe has none."""
+    """One way to degrade a set. `severities`: what --severity may be, "" where the recipe has none."""
 
     name: str
     severities: str
     work: Callable[[Tensor, int, float | None], tuple[Tensor, dict[str, Any]]]  # image (1, 3, H, W), seed, severity
 
-    def __call__(self, img: Image, seed: int, severity: float | None = None) -> Spoilt:
-        """Spoil one image, rounded and saturated to 8 bits. severity None: the image draws its own.
+    def __call__(self, img: Image, seed: int, severity: float | None = None) -> DegradedImage:
+        """Degrade one image, rounded and saturated to 8 bits. severity None: the image draws its own.
 
         The image is not written to. Raises UserError for a severity that this recipe does not know.
         """
@@ -51,7 +51,7 @@ class Recipe:
         image = torch.from_numpy(np.ascontiguousarray(img.transpose(2, 0, 1)))[None]  # (1, 3, H, W)
         result, parameters = self.work(image, seed, severity)
         pixels = to_bytes(result)[0].permute(1, 2, 0).contiguous().numpy()
-        return Spoilt(pixels, parameters, _remarks(img.shape[:2], pixels.shape[:2], parameters))
+        return DegradedImage(pixels, parameters, _remarks(img.shape[:2], pixels.shape[:2], parameters))
 
     def check(self, severity: float | None) -> None:
         """Raises UserError unless this recipe knows the severity."""
@@ -96,7 +96,7 @@ def _remarks(before: Shape, after: Shape, parameters: dict[str, Any]) -> tuple[s
 
 
 def _aeris(choose: Callable[[random.Random, Shape], Draw]) -> Callable[..., tuple[Tensor, dict[str, Any]]]:
-    """A recipe that draws AERIS's parameters, some of them settled by `choose`."""
+    """A recipe that draws AERIS's parameters, some of them set by `choose`."""
 
     def work(image: Tensor, seed: int, _: float | None) -> tuple[Tensor, dict[str, Any]]:
         draw = choose(random.Random(seed), (image.shape[2], image.shape[3]))

@@ -1,7 +1,7 @@
 """Fog, rain, snow and water before the camera, in linear light.
 
 Each function takes images (B, 3, H, W) in [0, 1], its drawn parameters and random fields, and returns new images.
-Lengths are shares of the image's longer side, so that small and large images look alike.
+Lengths are fractions of the image's longer side, so that small and large images look alike.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ FOG_RANGES = {
     "airlight": Range((0.55, 0.75), (0.55, 0.75), "brightness of the fog itself, linear light"),
     "warmth": Range((-0.04, 0.04), (-0.06, 0.04), "log2 of red over blue of the fog"),
     "patches": Range((0.0, 0.1), (0.0, 0.25), "deviation of its density along neighbouring lines of sight"),
-    "horizon": Range((0.36, 0.46), (0.36, 0.46), "row of the horizon, share of the height; for the pseudo-depth"),
+    "horizon": Range((0.36, 0.46), (0.36, 0.46), "row of the horizon, fraction of the height; for the pseudo-depth"),
 }
 RAIN_RANGES = {
     "drops": Range((0.6, 1.0), (9.0, 14.0), "streaks a thousand px of an image 320 px wide", geometric=True),
     "length": Range((0.015, 0.025), (0.05, 0.10), "of a near streak"),
     "angle": Range((-0.1, 0.1), (-0.45, 0.45), "of their fall from the vertical, radians"),
-    "opacity": Range((0.25, 0.35), (0.55, 0.8), "share of light that a near streak replaces"),
-    "veil": Range((0.02, 0.08), (0.30, 0.50), "share of light that the far drops replace"),
+    "opacity": Range((0.25, 0.35), (0.55, 0.8), "fraction of light that a near streak replaces"),
+    "veil": Range((0.02, 0.08), (0.30, 0.50), "fraction of light that the far drops replace"),
     "dimming": Range((0.05, 0.1), (0.4, 0.8), "stops of light that the clouds take"),
 }
 SNOW_RANGES = {
@@ -34,7 +34,7 @@ SNOW_RANGES = {
     "flake": Range((0.003, 0.004), (0.005, 0.007), "radius of a near flake"),
     "angle": Range((-0.3, 0.3), (-0.9, 0.9), "of their fall from the vertical, radians"),
     "speed": Range((0.004, 0.008), (0.01, 0.03), "way of a near flake while the shutter is open"),
-    "veil": Range((0.02, 0.06), (0.3, 0.5), "share of light that the far flakes replace"),
+    "veil": Range((0.02, 0.06), (0.3, 0.5), "fraction of light that the far flakes replace"),
 }
 UNDERWATER_RANGES = {
     "reach": Range((0.1, 0.2), (1.2, 1.8), "attenuation lengths of green light to the middle of the image", True),
@@ -52,7 +52,7 @@ _FAR, _EYE = 70.0, 1.6  # metres: where the pseudo-depth ends, and height of the
 def pseudo_depth(size: tuple[int, int], horizon: Tensor, far: float = _FAR) -> Tensor:
     """Metres along each line of sight over flat ground, (B, 1, H, W), where nobody measured any.
 
-    horizon: (B, 1, 1, 1), as a share of the height. The camera stands 1.6 m high and sees some 53 degrees across. What
+    horizon: (B, 1, 1, 1), as a fraction of the height. The camera stands 1.6 m high and sees some 53 degrees across. What
     lies above the horizon is `far` away, and what lies below it gently nears that: 1 / d = 1 / ground + 1 / far. Things
     that stand on the ground are taken for the ground behind them.
     """
@@ -80,7 +80,7 @@ def fog(image: Tensor, p: Drawn, fields: Fields, depth: Tensor | None = None) ->
 def rain(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
     """Streaks of near drops, fine ones of drops further off, a veil of those that no one can tell apart, less light.
 
-    Source: Garg and Nayar, Vision and Rain (IJCV 2007): a drop shows the sky, and its streak replaces a share of what
+    Source: Garg and Nayar, Vision and Rain (IJCV 2007): a drop shows the sky, and its streak replaces a fraction of what
     is behind it that is the time it covered the pixel.
     """
     side = max(image.shape[2:])
@@ -89,10 +89,10 @@ def rain(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
     light = _veiled(light, 0.75 * sky, p["veil"])
     lean = math.pi / 2 + p["angle"].flatten()
     density = 1e-3 * p["drops"] * (320 / side) ** 2
-    for share, scale, width in ((0.8, 0.4, 0.6), (0.2, 1.0, 0.9)):  # far ones first
+    for fraction, scale, width in ((0.8, 0.4, 0.6), (0.2, 1.0, 0.9)):  # far ones first
         lengths = (scale * p["length"] * side).flatten()
         stroke = line_kernels(lengths, lean, max(0.35, 0.5 * width * side / 320))
-        drops = _points(fields, image, share * density)
+        drops = _points(fields, image, fraction * density)
         cover = correlate(drops, stroke / stroke.amax((1, 2), keepdim=True)).clamp(0, 1) * p["opacity"] * width
         light = light + cover * (sky - light)
     return linear_to_srgb(light)
@@ -108,8 +108,8 @@ def snow(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
     sky = _bright(light).clamp_min(0.5)
     light = _veiled(light, 0.8 * sky, p["veil"])
     density = 1e-3 * p["flakes"] * (320 / side) ** 2
-    for share, scale, opacity in ((0.8, 0.35, 0.9), (0.18, 0.75, 1.0), (0.02, 1.6, 0.75)):  # the nearest last
-        flakes = _points(fields, image, share * density)
+    for fraction, scale, opacity in ((0.8, 0.35, 0.9), (0.18, 0.75, 1.0), (0.02, 1.6, 0.75)):  # the nearest last
+        flakes = _points(fields, image, fraction * density)
         shape = _flake(scale * p["flake"] * side, scale * p["speed"] * side, p["angle"])
         cover = correlate(flakes, shape).clamp(0, 1) * opacity
         light = light + cover * (sky - light)
@@ -144,10 +144,10 @@ def _bright(light: Tensor) -> Tensor:
     )
 
 
-def _veiled(light: Tensor, veil: Tensor, share: Tensor) -> Tensor:
-    """Under clouds, colours fade by the same share that the veil takes: there is no blue sky over rain."""
-    light = light + share * (grey(light) - light)
-    return light + share * (veil - light)
+def _veiled(light: Tensor, veil: Tensor, fraction: Tensor) -> Tensor:
+    """Under clouds, colours fade by the same fraction that the veil takes: there is no blue sky over rain."""
+    light = light + fraction * (grey(light) - light)
+    return light + fraction * (veil - light)
 
 
 def _points(fields: Fields, image: Tensor, density: Tensor) -> Tensor:

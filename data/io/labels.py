@@ -43,8 +43,8 @@ class Scan:
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def share_below(labels: Sequence[Label], side: float, imgsz: int) -> float:
-    """Share of the objects whose sqrt(area) is under `side` px once the longer side of each image is imgsz px."""
+def fraction_below(labels: Sequence[Label], side: float, imgsz: int) -> float:
+    """Fraction of the objects whose sqrt(area) is under `side` px once the longer side of each image is imgsz px."""
     sides = [
         np.sqrt(label.boxes[:, 2:].prod(1) * label.shape[0] * label.shape[1]) * imgsz / max(label.shape)
         for label in labels
@@ -80,7 +80,7 @@ def scan(images: Sequence[Path], classes: int, *, cache: Path | None = None, wha
 
 
 def unreadable(images: Sequence[Path]) -> list[tuple[Path, str]]:
-    """The images that cannot be used, each with the reason; for partners, which have no labels of their own."""
+    """The images that cannot be used, each with the reason; for paired images, which have no labels of their own."""
     found = in_threads(try_probe, images, "checking images")
     return [(image, result) for image, result in zip(images, found, strict=True) if isinstance(result, str)]
 
@@ -141,7 +141,7 @@ def read_label(path: Path, classes: int) -> np.ndarray:
             raise UserError(f"{path}:{number}: {problem}. Correct the line, or 'names' in the data YAML.") from None
     kept = [row for row in rows if row[3] > 0 and row[4] > 0]
     if len(kept) < len(rows):
-        LOGGER.warning("%s: %d boxes without area are left out", path, len(rows) - len(kept))
+        LOGGER.warning("%s: %d boxes without area are skipped", path, len(rows) - len(kept))
     return np.array(kept, np.float32).reshape(-1, 5)
 
 

@@ -33,7 +33,7 @@ class Manifest:
         self.rows: dict[str, dict[str, str]] = self._read(out)
 
     def _begin(self, out: Path, note: str, recipe: Mapping[str, Any]) -> None:
-        """Keep the recipe, or compare it with that of the run that is gone on with."""
+        """Keep the recipe, or compare it with that of the run being resumed."""
         if not (out / note).is_file():
             if out.is_dir() and any(out.iterdir()):
                 raise UserError(f"--out {out}: holds something else already. Choose another folder.")
@@ -45,12 +45,12 @@ class Manifest:
                 continue
             if stands.get(key) != recipe.get(key):
                 raise UserError(
-                    f"--out {out}: was begun with {key} {stands.get(key)}, now it is {recipe.get(key)}. Go on with the "
+                    f"--out {out}: began with {key} {stands.get(key)}, now it is {recipe.get(key)}. Use the "
                     "first, or choose another folder."
                 )
 
     def _read(self, out: Path) -> dict[str, dict[str, str]]:
-        """The rows. Lines without an image, of another source image, or cut short, are taken off the file."""
+        """The rows. Lines without an image, of another source image, or cut short, are removed from the file."""
         if not self.file.is_file():
             return {}
         header, *lines = self.file.read_text(encoding="utf-8").splitlines(keepends=True) or [""]

@@ -1,4 +1,4 @@
-"""Pairs of images: same scene and geometry, other light. They match by file stem, and any doubt is an error."""
+"""Pairs of images: same scene and geometry, other light. They match by file stem; an ambiguous match is an error."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from utils.errors import UserError
 LOGGER = logging.getLogger("hardsight")
 
 
-def match_pairs(images: Sequence[Path], partners: Iterable[Path]) -> list[Path]:
-    """Return the partner of each image, in order: of the same stem; among several, the one whose folders agree most.
+def match_pairs(images: Sequence[Path], others: Iterable[Path]) -> list[Path]:
+    """Return the paired image of each image, in order: of the same stem; among several, the one whose folders agree most.
 
-    `a/1.jpg` finds `night/a/1.png` rather than `night/b/1.png`. Partners that belong to none are noted, not used.
-    Raises UserError, naming the file, for a missing partner, two equally good ones, or one that two would share.
+    `a/1.jpg` finds `night/a/1.png` rather than `night/b/1.png`. Others that belong to none are logged, not used.
+    Raises UserError, naming the file, for a missing one, two equally good ones, or one that matches two images.
     """
     by_stem: dict[str, list[Path]] = {}
-    for partner in partners:
-        by_stem.setdefault(partner.stem, []).append(partner)
+    for other in others:
+        by_stem.setdefault(other.stem, []).append(other)
     matched = {image: _match(image, by_stem.get(image.stem, [])) for image in images}
     owners: dict[Path, Path] = {}
-    for image, partner in matched.items():
-        if owners.setdefault(partner, image) != image:
+    for image, paired in matched.items():
+        if owners.setdefault(paired, image) != image:
             raise UserError(
-                f"{partner} would be the partner of both {owners[partner]} and {image}. "
+                f"{paired}: would be paired with both {owners[paired]} and {image}. "
                 "Give each image its own, with the same folders and stem."
             )
     extra = sum(map(len, by_stem.values())) - len(owners)
     if extra > 0:
-        LOGGER.info("%d partner images belong to no image and are not used", extra)
+        LOGGER.info("%d images have no image to be paired with and are not used", extra)
     return [matched[image] for image in images]
 
 
@@ -39,36 +39,36 @@ def _match(image: Path, candidates: Sequence[Path]) -> Path:
     """The candidate with the most equal folder names, counted from the file upwards."""
     if not candidates:
         raise UserError(
-            f"{image}: no partner is named {image.stem!r}. Make it ('python prepare.py darken'), "
-            "or take the image out of the split."
+            f"{image}: no paired image is named {image.stem!r}. Make it ('python prepare.py darken'), "
+            "or remove the image from the split."
         )
     ranked = sorted(candidates, key=lambda path: -_agreement(image, path))
     if len(ranked) > 1 and _agreement(image, ranked[0]) == _agreement(image, ranked[1]):
         raise UserError(
-            f"{image}: both {ranked[0]} and {ranked[1]} could be its partner. Remove or rename one of them."
+            f"{image}: both {ranked[0]} and {ranked[1]} could be paired with it. Remove or rename one of them."
         )
     return ranked[0]
 
 
-def _agreement(image: Path, partner: Path) -> int:
+def _agreement(image: Path, other: Path) -> int:
     """How many folder names agree, from the file upwards."""
     count = 0
-    for ours, theirs in zip(reversed(image.parts[:-1]), reversed(partner.parts[:-1]), strict=False):
+    for ours, theirs in zip(reversed(image.parts[:-1]), reversed(other.parts[:-1]), strict=False):
         if ours != theirs:
             break
         count += 1
     return count
 
 
-def check_pair_sizes(images: Sequence[Path], partners: Sequence[Path]) -> None:
-    """Raise UserError, naming both files, where an image and its partner differ in size.
+def check_pair_sizes(images: Sequence[Path], paired: Sequence[Path]) -> None:
+    """Raise UserError, naming both files, where an image and its paired image differ in size.
 
-    Pairs with an unreadable member are passed over: they are left out of the training elsewhere.
+    Pairs with an unreadable image are ignored here: training skips them.
     """
-    sizes = list(in_threads(try_probe, [*images, *partners], "comparing pairs"))
-    for image, partner, ours, theirs in zip(images, partners, sizes, sizes[len(images) :], strict=False):
+    sizes = list(in_threads(try_probe, [*images, *paired], "comparing pairs"))
+    for image, other, ours, theirs in zip(images, paired, sizes, sizes[len(images) :], strict=False):
         if isinstance(ours, tuple) and isinstance(theirs, tuple) and ours != theirs:
             raise UserError(
-                f"{partner} is {theirs[1]} x {theirs[0]} px but its partner {image} is {ours[1]} x {ours[0]}. "
-                "A pair must have the same size: make the partner again from the image as it is now."
+                f"{other}: is {theirs[1]} x {theirs[0]} px, but the image it is paired with, {image}, is {ours[1]} x {ours[0]}. "
+                "Images of a pair must have the same size: make this one again from the image as it is now."
             )

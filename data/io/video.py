@@ -23,7 +23,7 @@ class Undecodable(Exception):
 
 
 @dataclass(frozen=True)
-class Facts:
+class VideoInfo:
     """Of a video: (height, width) px of its first frame, and the number of frames that its header states, at least 1."""
 
     size: tuple[int, int]
@@ -58,46 +58,46 @@ def quiet() -> Iterator[None]:
         cv2.utils.logging.setLogLevel(before)
 
 
-def look(path: Path) -> Facts | str:
+def probe_video(path: Path) -> VideoInfo | str:
     """Decode the first frame of a video; its facts, or why it cannot be decoded."""
     try:
         with opened(path) as capture:
             good, frame = capture.read()
             if not good or frame is None:
                 return "no frame of it can be decoded"
-            return Facts((frame.shape[0], frame.shape[1]), max(1, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))))
+            return VideoInfo((frame.shape[0], frame.shape[1]), max(1, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))))
     except Undecodable as problem:
         return str(problem)
 
 
-def look_at_all(paths: Sequence[Path]) -> list[Facts | str]:
-    """`look` at many videos, a few at a time."""
+def probe_videos(paths: Sequence[Path]) -> list[VideoInfo | str]:
+    """`probe_video` at many videos, a few at a time."""
     with quiet(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(look, paths))
+        return list(pool.map(probe_video, paths))
 
 
-def read_frames(path: Path, wanted: Sequence[int]) -> Iterator[Frame]:
-    """Frames of the numbers `wanted` (rising, counted from 0), as far as the file goes: 1 to len(wanted), one by one.
+def read_frames(path: Path, indices: Sequence[int]) -> Iterator[Frame]:
+    """Frames of the numbers `indices` (rising, counted from 0), as far as the file goes: 1 to len(indices), one by one.
 
     A video that breaks off before the first of them is read from its start instead. A frame of another size than the
     first one is scaled to it. Frames between are decoded, not converted. Raises Undecodable where no frame comes.
     """
     shape = None
     with opened(path) as capture:
-        for frame in _retrieved(capture, wanted):
+        for frame in _retrieved(capture, indices):
             shape = shape or frame.shape[:2]
             yield _like(frame, shape)
     if shape is not None:
         return
-    if wanted[0] == 0:
+    if indices[0] == 0:
         raise Undecodable("no frame of it can be decoded")
-    yield from read_frames(path, [number - wanted[0] for number in wanted])
+    yield from read_frames(path, [number - indices[0] for number in indices])
 
 
-def _retrieved(capture: cv2.VideoCapture, wanted: Sequence[int]) -> Iterator[Frame]:
-    """The wanted frames, until one does not come."""
+def _retrieved(capture: cv2.VideoCapture, indices: Sequence[int]) -> Iterator[Frame]:
+    """The frames of these numbers, until one does not come."""
     number = -1
-    for goal in wanted:
+    for goal in indices:
         while number < goal:
             if not capture.grab():
                 return

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from data.config import DataConfig
 from data.io.pairs import match_pairs
-from data.io.video import Facts, look_at_all
+from data.io.video import VideoInfo, probe_videos
 from utils.errors import UserError, suggestion
 from utils.files import VIDEO_SUFFIXES
 
@@ -23,7 +23,7 @@ class Video:
     path: Path
     label: int
     partner: Path | None = None
-    facts: Facts = Facts((0, 0), 1)
+    facts: VideoInfo = VideoInfo((0, 0), 1)
 
 
 @dataclass
@@ -43,7 +43,7 @@ def load_split(config: DataConfig, split: str, paired: bool = False) -> Split:
     """
     listed = list_videos(config, split)
     partners = match_pairs([v.path for v in listed], _partner_paths(config)) if paired else []
-    facts = look_at_all([video.path for video in listed] + partners)
+    facts = probe_videos([video.path for video in listed] + partners)
     found = Split()
     for number, video in enumerate(listed):
         members = {video.path: facts[number]}
@@ -55,7 +55,7 @@ def load_split(config: DataConfig, split: str, paired: bool = False) -> Split:
             continue
         _check_equal(members)
         own = facts[number]
-        assert isinstance(own, Facts)
+        assert isinstance(own, VideoInfo)
         found.videos.append(Video(video.path, video.label, partners[number] if paired else None, own))
     if not found.videos:
         (first, reason), *_ = found.skipped
@@ -65,7 +65,7 @@ def load_split(config: DataConfig, split: str, paired: bool = False) -> Split:
     return found
 
 
-def _check_equal(members: dict[Path, Facts | str]) -> None:
+def _check_equal(members: dict[Path, VideoInfo | str]) -> None:
     """Raise UserError where a video and its partner differ in size or length."""
     (path, own), *others = members.items()
     for partner, other in others:

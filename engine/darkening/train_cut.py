@@ -1,4 +1,4 @@
-"""`prepare.py train-darkener`: CUT on day and night images that are not paired, so that days can be repainted as nights."""
+"""`prepare.py train-translator`: CUT on unpaired day and night images: day images become night images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from data.io.images import encode
 from engine.darkening.translator import save_generator, translate_image
 from engine.enhancement.train import ResizedImages
-from engine.options.prepare import TrainDarkenerOptions
+from engine.options.prepare import TrainTranslatorOptions
 from engine.training.distributed import pick_device
 from engine.training.resume import load_resume, save_resume
 from models.cut import MULTIPLE, Discriminator, Generator, PatchSampler, discriminator_loss, generator_terms
@@ -31,7 +31,7 @@ _FREE = {"day", "night", "out", "resume", "sheet_period", "device"}  # a resumed
 
 @dataclass
 class TrainedTranslator:
-    """What a training did: the file, the terms of each epoch of this run, images left out with the reason, and
+    """What a training did: the file, the terms of each epoch of this run, images skipped with the reason, and
     whether it was stopped before its end."""
 
     out: Path
@@ -43,7 +43,7 @@ class TrainedTranslator:
 class CUTTrainer(nn.Module):
     """Generator, discriminator and the small networks of PatchNCE, drawn from a seed, with their optimisers."""
 
-    def __init__(self, options: TrainDarkenerOptions, device: torch.device) -> None:
+    def __init__(self, options: TrainTranslatorOptions, device: torch.device) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
@@ -92,7 +92,7 @@ class CUTTrainer(nn.Module):
                 group["lr"] = fraction * self.rate
 
     def state(self) -> dict[str, Any]:
-        """All of it, to go on from."""
+        """All of it, to resume from."""
         return {"networks": self.state_dict(), **{name: part.state_dict() for name, part in self.optimisers.items()}}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -105,7 +105,7 @@ class CUTTrainer(nn.Module):
 class CUTRun:
     """The images, the networks and how far they are."""
 
-    def __init__(self, options: TrainDarkenerOptions, day: ResizedImages, night: ResizedImages) -> None:
+    def __init__(self, options: TrainTranslatorOptions, day: ResizedImages, night: ResizedImages) -> None:
         self.options, self.day, self.night = options, day, night
         self.device = pick_device(options.device)
         self.trainer = CUTTrainer(options, self.device)
@@ -135,11 +135,13 @@ class CUTRun:
         return terms
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Days in a new order each time, beside them nights drawn at random; the smaller folder comes round again."""
+        """Day images in a new order each time, beside random night images; the smaller folder repeats."""
         count = max(len(self.day), len(self.night))
-        days = torch.randperm(count, generator=self.rng) % len(self.day)
-        nights = torch.randperm(count, generator=self.rng) % len(self.night)
-        for parts in zip(days.split(self.options.batch_size), nights.split(self.options.batch_size), strict=True):
+        day_order = torch.randperm(count, generator=self.rng) % len(self.day)
+        night_order = torch.randperm(count, generator=self.rng) % len(self.night)
+        for parts in zip(
+            day_order.split(self.options.batch_size), night_order.split(self.options.batch_size), strict=True
+        ):
             day, night = (
                 random_crops(squares.batch(part.tolist()), self.options.imgsz, self.rng)
                 for squares, part in zip((self.day, self.night), parts, strict=True)
@@ -159,7 +161,7 @@ class CUTRun:
         """What the file's header says about how the weights were made."""
         given = {key: value for key, value in asdict(self.options).items() if key not in _FREE}
         return {
-            "made_by": "prepare.py train-darkener",
+            "made_by": "prepare.py train-translator",
             "options": given,
             "epoch": self.epoch,
             "images": [len(self.day), len(self.night)],
@@ -167,19 +169,19 @@ class CUTRun:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state of the same options and images."""
+        """Resume from a state of the same options and images."""
         for kind, names in _names(self.day, self.night).items():
             if state[kind] != names:
                 raise UserError(
-                    f"--{kind}: holds other images than when this training was begun ({len(names)} now, "
-                    f"{len(state[kind])} then, by name). Give it the same ones, or train anew."
+                    f"--{kind}: holds other images than when this training began ({len(names)} now, "
+                    f"{len(state[kind])} then, by name). Give it the same ones, or start a new training."
                 )
         self.trainer.load_state(state)
         self.rng.set_state(state["rng"])
         self.epoch = state["epoch"]
 
 
-def train_darkener(options: TrainDarkenerOptions) -> TrainedTranslator:
+def train_translator(options: TrainTranslatorOptions) -> TrainedTranslator:
     """Train CUT on --day and --night; after every epoch its weights are in --out, whole each time.
 
     Beside them, in a folder of their name, lie sample sheets and resume.pt. Ctrl-C loses the running epoch only; a resumed
@@ -203,23 +205,23 @@ def train_darkener(options: TrainDarkenerOptions) -> TrainedTranslator:
     return result
 
 
-def lr_fraction(epoch: int, options: TrainDarkenerOptions) -> float:
+def lr_fraction(epoch: int, options: TrainTranslatorOptions) -> float:
     """The fraction of --lr in an epoch, counted from 1: 1 at first, then in equal steps towards 0, never 0.
 
-    >>> [lr_fraction(epoch, TrainDarkenerOptions(epochs=2, decay_epochs=3)) for epoch in (1, 2, 3, 4, 5)]
+    >>> [lr_fraction(epoch, TrainTranslatorOptions(epochs=2, decay_epochs=3)) for epoch in (1, 2, 3, 4, 5)]
     [1.0, 1.0, 0.75, 0.5, 0.25]
     """
     return 1.0 - max(0, epoch - options.epochs) / (options.decay_epochs + 1)
 
 
 def random_crops(images: Tensor, side: int, rng: torch.Generator) -> Tensor:
-    """A square of `side` px out of each image, at a random place, every other one mirrored. (B, 3, L, L) uint8 or float."""
+    """A random square of `side` px of each image, flipped half of the time. images: (B, 3, L, L) uint8 or float."""
     room = images.shape[-1] - side
     made = []
     for image in images:
-        top, left, mirrored = (int(torch.randint(n, (), generator=rng)) for n in (room + 1, room + 1, 2))
+        top, left, flipped = (int(torch.randint(n, (), generator=rng)) for n in (room + 1, room + 1, 2))
         part = image[:, top : top + side, left : left + side]
-        made.append(part.flip(2) if mirrored else part)
+        made.append(part.flip(2) if flipped else part)
     return torch.stack(made)
 
 
@@ -245,22 +247,22 @@ def sample_sheet(generator: Generator, day: ResizedImages) -> bytes:
     return coded
 
 
-def _begun(options: TrainDarkenerOptions) -> tuple[TrainDarkenerOptions, dict[str, Any]]:
+def _begun(options: TrainTranslatorOptions) -> tuple[TrainTranslatorOptions, dict[str, Any]]:
     """The options and the state of the training that --resume names; what is given besides must agree with it."""
     assert options.resume is not None
     file = options.resume / "resume.pt" if options.resume.is_dir() else options.resume
     state = load_resume(file)
     if not {"options", "epoch", "rng", "networks", "day", "night"} <= state.keys():
         raise UserError(
-            f"--resume {file}: this is no state of prepare.py train-darkener. Name the folder beside its weights."
+            f"--resume {file}: is not a state of prepare.py train-translator. Name the folder beside its weights."
         )
     kept = {**state["options"], "out": file.resolve().parent.with_suffix(".safetensors")}
-    for name, entry in schema_fields([TrainDarkenerOptions]).items():
+    for name, entry in schema_fields([TrainTranslatorOptions]).items():
         given = getattr(options, name)
         if name in kept and given != entry.default and given != kept[name]:
             raise UserError(
-                f"--{name.replace('_', '-')} {given}: the training in {file.parent} was begun with {kept[name]}. Leave that "
-                "option out, or train anew."
+                f"--{name.replace('_', '-')} {given}: the training in {file.parent} began with {kept[name]}. Leave that "
+                "option out, or start a new training."
             )
     options = replace(options, **kept)
     if state["epoch"] >= options.epochs + options.decay_epochs:
@@ -268,10 +270,10 @@ def _begun(options: TrainDarkenerOptions) -> tuple[TrainDarkenerOptions, dict[st
     return options, state
 
 
-def _images(options: TrainDarkenerOptions) -> tuple[ResizedImages, ResizedImages]:
+def _images(options: TrainTranslatorOptions) -> tuple[ResizedImages, ResizedImages]:
     """The squares of both folders. Raises UserError where anything is missing or does not fit."""
     if options.day is None or options.night is None:
-        raise UserError("prepare.py train-darkener: expected two folders of images, --day DIR and --night DIR.")
+        raise UserError("prepare.py train-translator: expected two folders of images, --day DIR and --night DIR.")
     if options.day.resolve() == options.night.resolve():
         raise UserError(f"--night {options.night}: is the folder of --day too. Give it night images of its own.")
     if options.imgsz % MULTIPLE or options.imgsz > options.load:
@@ -299,7 +301,7 @@ def _names(day: ResizedImages, night: ResizedImages) -> dict[str, list[str]]:
     return {"day": [file.name for file in day.files], "night": [file.name for file in night.files]}
 
 
-def _check(terms: Mapping[str, float], options: TrainDarkenerOptions) -> None:
+def _check(terms: Mapping[str, float], options: TrainTranslatorOptions) -> None:
     if not all(map(math.isfinite, terms.values())):
         raise UserError(
             f"--lr {options.lr:g}: the loss is NaN. Lower the learning rate; the last good weights, if "
@@ -313,15 +315,16 @@ def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:
 
 
 def _report(result: TrainedTranslator, training: CUTRun) -> None:
-    """Where the weights are, what was left out, and what to do next."""
+    """Where the weights are, what was skipped, and what to do next."""
     for path, reason in result.skipped:
-        print(f"  left out {path}: {reason}")
+        print(f"  skipped {path}: {reason}")
     if result.interrupted:
         folders = f"--day {training.options.day} --night {training.options.night}"
-        command = f"; resume: python prepare.py train-darkener {folders} --resume {training.folder}"
+        command = f"; resume: python prepare.py train-translator {folders} --resume {training.folder}"
         print(f"stopped after epoch {training.epoch}{command if training.epoch else ''}", flush=True)
         return
     print(
-        f"{result.out}: written, from {len(training.day)} days and {len(training.night)} nights; sheets in {training.folder}."
+        f"{result.out}: written, from {len(training.day)} day and {len(training.night)} night images; "
+        f"sample sheets are in {training.folder}."
     )
     print(f"next: python prepare.py darken --model cut --weights {result.out} --source ... --out ...")

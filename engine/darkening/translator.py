@@ -1,4 +1,4 @@
-"""The two darkeners of `prepare.py darken` behind one call: the physical model, and a learned one (CUT)."""
+"""Day to night, for `prepare.py darken`: the physical model and a learned translator (CUT) behind one call."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def load_generator(path: Path) -> Generator:
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and thrown away
         generator = Generator(*_sizes(state))
     remedy = (
-        "Name a file that prepare.py train-darkener wrote, or the state dict of a resnet generator of CUT with its blurred "
+        "Name a file that prepare.py train-translator wrote, or the state dict of a resnet generator of CUT with its blurred "
         "resampling."
     )
     load_strict(generator, state, path, "CUT's generator", remedy)

@@ -74,7 +74,7 @@ def open_enhancer(
 ) -> Enhancer | None:
     """The enhancer of that name, None for "none".
 
-    weights, scale: of zero-dce; left out, the shipped ones, and the scale that the weights were trained at. Raises
+    weights, scale: of zero-dce; by default the shipped ones, and the scale that the weights were trained at. Raises
     UserError where these are given for another method, and for an unfit file.
     """
     if method != "zero-dce":
@@ -164,7 +164,7 @@ def in_bands(network: ZeroDCE, images: Tensor, most: int = AT_ONCE) -> Tensor:
 def load_zero_dce(path: Path, scale: int | None = None) -> ZeroDCE:
     """The network of a file: ours, or a state dict as published, which has the same names.
 
-    scale: left out, the one that the file says it was trained at, 1 where it says nothing. Raises UserError for what
+    scale: by default the one that the file says it was trained at, 1 where it says nothing. Raises UserError for what
     `load_weights` refuses, and names the tensors of another architecture that differ.
     """
     weights = load_weights(path)

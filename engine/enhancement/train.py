@@ -27,7 +27,7 @@ MOST_BYTES = 2_000_000_000  # of images kept in memory
 
 @dataclass
 class TrainedEnhancer:
-    """What a training did: the file, the weighted terms of each epoch, and images left out with the reason."""
+    """What a training did: the file, the weighted terms of each epoch, and images skipped with the reason."""
 
     out: Path
     epochs: list[dict[str, float]] = field(default_factory=list)
@@ -172,8 +172,8 @@ def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:
 
 
 def _report(result: TrainedEnhancer, count: int) -> None:
-    """Where the weights are, what was left out, and what to do next."""
-    print(f"{result.out}: written, from {count} images, {len(result.skipped)} left out.")
+    """Where the weights are, what was skipped, and what to do next."""
+    print(f"{result.out}: written, from {count} images, {len(result.skipped)} skipped.")
     for path, reason in result.skipped:
-        print(f"  left out {path}: {reason}")
+        print(f"  skipped {path}: {reason}")
     print(f"next: python detect.py --enhance zero-dce --enhance-weights {result.out} --weights ... --source ...")

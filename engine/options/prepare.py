@@ -62,7 +62,7 @@ class DarkenOptions:
     seed: int = option(0, "of physical: random seed, combined with each image's name", group=SETTINGS, low=0)
     weights: Path | None = option(
         None,
-        "of cut: weights of train-darkener, or a published CUT resnet generator",
+        "of cut: weights of train-translator, or a published CUT resnet generator",
         group=SETTINGS,
         default_text="required by cut",
     )
@@ -77,7 +77,7 @@ class DarkenOptions:
 
 
 @dataclass(frozen=True)
-class TrainDarkenerOptions:
+class TrainTranslatorOptions:
     """Which day and night images the day-to-night translator learns from, its size, and its schedule."""
 
     day: Path | None = required(f"day images: {IMAGES}")
@@ -261,10 +261,11 @@ class ConvertOptions:
     corners: bool | None = option(
         None, "tinyperson: crop the training images as the data set's corner file says", group=INPUT
     )
-    favoured: Path | None = option(
+    reference: Path | None = option(
         None,
         "coco, duo, ruod, urpc2020: folder of unlabelled images on which detectors do well, for images/favoured",
         group=INPUT,
+        formerly=("favoured",),
     )
     beta: str | None = option(
         None,

@@ -30,10 +30,10 @@ COMMANDS: dict[str, Command] = {
         "engine.options.prepare:DarkenOptions",
         "engine.preparation.darken:darken",
     ),
-    "train-darkener": Command(
+    "train-translator": Command(
         "Train the day-to-night translator (CUT) on unpaired day and night images.",
-        "engine.options.prepare:TrainDarkenerOptions",
-        "engine.darkening.train_cut:train_darkener",
+        "engine.options.prepare:TrainTranslatorOptions",
+        "engine.darkening.train_cut:train_translator",
     ),
     "degrade": Command(
         "Write a degraded copy of a labelled data set: COCO-d, noise, blur, fog, night, ...",
@@ -75,7 +75,7 @@ COMMANDS: dict[str, Command] = {
         first="data",
     ),
     "favour": Command(
-        "Select the images on which a detector does well: the favoured set of LCP.",
+        "Select the images on which a detector does well: the reference set of LCP.",
         "engine.options.prepare_favour:FavourOptions",
         "engine.preparation.select:favour",
     ),
@@ -92,7 +92,7 @@ EXAMPLES = (
     "python prepare.py convert voc --source VOCdevkit --out datasets/voc",
     "python prepare.py darken --source datasets/voc/images/train --out datasets/voc/images/train_night",
 )
-OLD_NAMES = {"world": "synthetic"}
+OLD_NAMES = {"world": "synthetic", "train-darkener": "train-translator"}
 """Former names of commands, which keep working."""
 
 

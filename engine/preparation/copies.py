@@ -155,7 +155,7 @@ def names_below(source: Path) -> dict[Path, str]:
 def begin(
     source: Path, out: Path, note: str, recipe: Mapping[str, Any], images: Mapping[str, Path], labels: bool = True
 ) -> Manifest:
-    """The record of a copy that is begun or gone on with. images: name of the copy -> the image that it is made from.
+    """The manifest of a copy that begins or resumes. images: name of the copy -> the image that it is made from.
 
     labels: whether labels will be written beside the copies. Raises UserError as `Manifest` does, and where a label stands
     already in the place of a new copy's.

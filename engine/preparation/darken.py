@@ -68,7 +68,7 @@ def _model(options: DarkenOptions) -> DayToNight:
         return physical_model(options.severity, device)
     if options.weights is None:
         raise UserError(
-            "--model cut: expected its weights, --weights FILE. prepare.py train-darkener makes them from day and night images."
+            "--model cut: expected its weights, --weights FILE. prepare.py train-translator makes them from day and night images."
         )
     if options.severity is not None or options.seed:
         raise UserError(
@@ -84,7 +84,7 @@ def _recipe(out: Path, model: DayToNight, options: DarkenOptions) -> dict[str, A
     recipe = {**model.recipe, **drawn, "quality": options.quality}
     if (out / RECIPE).is_file() and "model" not in load_yaml(out / RECIPE):
         if not physical:
-            raise UserError(f"--out {out}: was begun with the physical model, now it is cut. Choose another folder.")
+            raise UserError(f"--out {out}: began with the physical model, now it is cut. Choose another folder.")
         del recipe["model"]
     return recipe
 

@@ -12,7 +12,7 @@ from utils.errors import UserError
 
 
 def synthetic(options: SyntheticOptions) -> Path:
-    """Draw a synthetic data set; returns its folder. Raises UserError for unusable options or a folder that is taken."""
+    """Render a synthetic data set; returns its folder. Raises UserError for unusable options or a folder that is taken."""
     home = Path("datasets") / options.name
     out = options.out or home
     stood = is_complete(out)
@@ -27,7 +27,7 @@ def synthetic(options: SyntheticOptions) -> Path:
 
 
 def clip(options: ClipOptions) -> Path:
-    """Film a synthetic street at night; returns the file. Raises UserError where it cannot be written."""
+    """Render a video of a synthetic street at night; returns the file. Raises UserError where it cannot be written."""
     size, out = _pair(options.size), options.out
     night_clip(out, seconds=options.seconds, fps=options.fps, size=size, seed=options.seed, workers=options.workers)
     print(f"{out} is ready. Look for things in it with: python detect.py --weights best.pt --source {out}")
@@ -43,7 +43,7 @@ def convert(options: ConvertOptions) -> Summary:
     choices = {
         "classes": options.classes, "images": options.images, "link": options.link, "difficult": options.difficult,
         "backgrounds": options.backgrounds, "trainval": options.trainval, "version": options.version,
-        "corners": options.corners, "favoured": options.favoured, "beta": options.beta, "synsets": options.synsets,
+        "corners": options.corners, "reference": options.reference, "beta": options.beta, "synsets": options.synsets,
     }  # fmt: skip
     summary = run_converter(options.name, options.source, options.out, **choices)
     print("\n".join(summary.lines()))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from data.convert.coco_rescale import CocoSet, Made
+from data.convert.coco_rescale import CocoSet, ResizedImage
 from data.degradations.recipes import Recipe, find_recipe, image_seed
 from data.io.images import Unreadable, read_rgb
 from data.io.labels import label_path, read_label
@@ -166,7 +166,7 @@ def _finish(source: Path, jobs: Sequence[_Job], options: DegradeOptions, result:
     if coco is None or options.annotations is None:
         reason = _copy_data_yaml(source, jobs, result.out)
         return f"data.yaml was not copied: {reason}. Write one for the copy." if reason else ""
-    made = {row["source"]: Made(file, _size(row, "from_"), _size(row, "")) for file, row in result.rows.items()}
+    made = {row["source"]: ResizedImage(file, _size(row, "from_"), _size(row, "")) for file, row in result.rows.items()}
     content, masks = coco.scaled(made, options.scale_area)
     atomic_write(result.out / options.annotations.name, json.dumps(content).encode())
     return f"{masks} masks (RLE) cannot be scaled and were left out of the json" if masks else ""

@@ -1,6 +1,6 @@
-"""`prepare.py favour`: the images of a labelled set on which a detector does well, as a favoured set for LCP.
+"""`prepare.py favour`: the images of a labelled set on which a detector does well, as the reference set of LCP.
 
-Source: DFUI, the favoured set of Fu et al. (TCSVT 2024): training images on which a detector reaches AP 60.
+Source: DFUI, the reference set of Fu et al. (TCSVT 2024): training images on which a detector reaches AP 60.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TOLERANCE = 1e-9  # a mean of 101 equal numbers may lie this much below them
 
 
 @dataclass(frozen=True)
-class Judged:
+class ImageAP:
     """One image: its name below the split's folder, and its AP, a fraction of 1, nan without objects."""
 
     file: Path
@@ -40,16 +40,16 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Favoured:
-    """What was judged, by name; and those that reached the bar and were copied to `out`."""
+class Selection:
+    """All images with their AP, by name; and those that reached --min-ap and were copied to `out`."""
 
     out: Path
-    judged: tuple[Judged, ...]
-    kept: tuple[Judged, ...]
+    scored: tuple[ImageAP, ...]
+    kept: tuple[ImageAP, ...]
 
 
-def favour(options: FavourOptions) -> Favoured:
-    """Judge every image of a split, copy the good ones to --out with a table of all; all of it or nothing.
+def favour(options: FavourOptions) -> Selection:
+    """Score every image of a split and copy the good ones to --out with a table of all; all or nothing.
 
     Raises UserError for missing data, a test split or an image of one, an --out that is taken or lies among the
     images, and where no image is good enough.
@@ -58,12 +58,12 @@ def favour(options: FavourOptions) -> Favoured:
         raise UserError("prepare.py favour: expected --weights CHECKPOINT, --data YAML and --out DIR.")
     config = _data_of(options)
     out = free_folder(options.out, *(place for places in config.splits.values() for place in places))
-    judged = _judge(options, config)
-    kept = tuple(one for one in judged if one.ap >= options.min_ap - TOLERANCE)  # nan is not
+    scored = _measure(options, config)
+    kept = tuple(one for one in scored if one.ap >= options.min_ap - TOLERANCE)  # nan is not
     if not kept:
-        raise UserError(_none_kept(options, judged))
-    _write(out, judged, kept)
-    result = Favoured(out, judged, kept)
+        raise UserError(_none_kept(options, scored))
+    _write(out, scored, kept)
+    result = Selection(out, scored, kept)
     _report(result, options)
     return result
 
@@ -97,7 +97,7 @@ def _data_of(options: FavourOptions) -> DataConfig:
     return config
 
 
-def _judge(options: FavourOptions, config: DataConfig) -> tuple[Judged, ...]:
+def _measure(options: FavourOptions, config: DataConfig) -> tuple[ImageAP, ...]:
     """Every readable image with its AP, by name."""
     chosen = ValOptions(
         data=options.data,
@@ -112,14 +112,14 @@ def _judge(options: FavourOptions, config: DataConfig) -> tuple[Judged, ...]:
     session = open_session(chosen, config)
     session.measure(options.split, listeners=[lambda result: found.update({Path(result.file): image_ap(result)})])
     home = os.path.commonpath([file.parent for file in found])  # what is below it cannot be called the same twice
-    return tuple(Judged(file, file.relative_to(home).as_posix(), found[file]) for file in sorted(found))
+    return tuple(ImageAP(file, file.relative_to(home).as_posix(), found[file]) for file in sorted(found))
 
 
-def _none_kept(options: FavourOptions, judged: Sequence[Judged]) -> str:
+def _none_kept(options: FavourOptions, scored: Sequence[ImageAP]) -> str:
     """Why there is nothing to keep, and what to do."""
-    with_objects = [one for one in judged if not math.isnan(one.ap)]
+    with_objects = [one for one in scored if not math.isnan(one.ap)]
     if not with_objects:
-        return f"--split {options.split}: no image has an object, so none can be judged. Check its label files."
+        return f"--split {options.split}: no image has an object, so none can be scored. Check its label files."
     best = max(with_objects, key=lambda one: one.ap)
     return (
         f"--min-ap {options.min_ap:g}: no image of '{options.split}' reaches it; the best is {best.name} with AP "
@@ -127,10 +127,10 @@ def _none_kept(options: FavourOptions, judged: Sequence[Judged]) -> str:
     )
 
 
-def _write(out: Path, judged: Sequence[Judged], kept: Sequence[Judged]) -> None:
+def _write(out: Path, scored: Sequence[ImageAP], kept: Sequence[ImageAP]) -> None:
     """The table and the images, all or nothing."""
     good = set(kept)
-    rows = [{"file": one.name, "AP": "" if math.isnan(one.ap) else one.ap, "kept": int(one in good)} for one in judged]
+    rows = [{"file": one.name, "AP": "" if math.isnan(one.ap) else one.ap, "kept": int(one in good)} for one in scored]
     with atomic_folder(out) as work:
         save_csv(work / TABLE, rows)
         for one in kept:
@@ -139,11 +139,11 @@ def _write(out: Path, judged: Sequence[Judged], kept: Sequence[Judged]) -> None:
             shutil.copyfile(one.file, target)
 
 
-def _report(result: Favoured, options: FavourOptions) -> None:
+def _report(result: Selection, options: FavourOptions) -> None:
     """How many were kept, and the next step."""
     best = max(one.ap for one in result.kept)
     print(
-        f"{result.out}: {len(result.kept)} of {len(result.judged)} images of '{options.split}' have AP "
+        f"{result.out}: {len(result.kept)} of {len(result.scored)} images of '{options.split}' have AP "
         f"{options.min_ap:g} or more, the best {best:.3f}; {TABLE} has all.\n"
         f"Name it in the data YAML, 'favoured: {result.out}', and train a crux model with --method lcp."
     )

@@ -1,4 +1,4 @@
-"""`prepare.py slice`: a labelled set of large images, cut into tiles with their share of the labels."""
+"""`prepare.py slice`: a labelled set of large images, cut into tiles with their part of the labels."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from utils.errors import UserError
 from utils.files import atomic_folder, free_folder, list_images, save_yaml
 from utils.tiles import tile_windows
 
-THINNED = {"train": 0.1, "extra": 0.1}  # split -> share of its tiles without an object that is kept by default
+THINNED = {"train": 0.1, "extra": 0.1}  # split -> fraction of its tiles without an object that is kept by default
 _ANY_CLASS = 1_000_000  # --source comes without class names
 _SUFFIXES, _FORMATS = {"MPO": ".jpg"}, {"MPO": "JPEG"}  # of several images in a file the first is cut
 
 
 @dataclass
-class Sliced:
+class SliceResult:
     """What became of one split. boxes and parts: objects in the images, and boxes in the tiles."""
 
     split: str
     images: int = 0
     tiles: int = 0
     empty: int = 0  # tiles without an object among them
-    left_out: int = 0  # tiles without an object that were not kept
+    dropped: int = 0  # tiles without an object that were not kept
     boxes: int = 0
     parts: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)  # (image, reason)
@@ -45,20 +45,20 @@ class Sliced:
         """The counts in words."""
         return (
             f"{self.split}: {self.images} images became {self.tiles} tiles, {self.empty} of them without an object "
-            f"({self.left_out} more were left out); {self.boxes} objects became {self.parts} boxes"
+            f"({self.dropped} more were dropped); {self.boxes} objects became {self.parts} boxes"
         )
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Job:
     """One image to cut. `target`: where below images/ and labels/ its tiles go, their common stem as last part.
 
-    partner: another image that is cut at the same places, and the place of its tiles.
+    paired: another image that is cut at the same places, and where its tiles go.
     """
 
     label: Label
     target: Path
-    partner: tuple[Path, Path] | None = None
+    paired: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _Tile:
     rows: NDArray[np.float64]
 
 
-def slice_set(options: SliceOptions) -> list[Sliced]:
+def slice_set(options: SliceOptions) -> list[SliceResult]:
     """Cut every split of --data, or the images of --source, and write --out; all of it or nothing.
 
     Raises UserError for missing or unreadable data, an --out that is taken or lies among the images.
@@ -81,7 +81,7 @@ def slice_set(options: SliceOptions) -> list[Sliced]:
         if config.names:
             save_yaml(work / "data.yaml", _yaml_content(config))
             if config.federated:
-                print(f"note: {config.federated.name} is of whole images; on tiles every class counts as looked for")
+                print(f"note: {config.federated.name} is of whole images; on tiles every class counts as annotated")
     _report(results, out, bool(config.names))
     return results
 
@@ -111,15 +111,15 @@ def _yaml_content(config: DataConfig) -> dict[str, Any]:
     return content | ({"conditions": words} if words else {})
 
 
-def _slice_split(config: DataConfig, split: str, work: Path, options: SliceOptions) -> Sliced:
-    """Cut a split, `train` together with its partners."""
+def _slice_split(config: DataConfig, split: str, work: Path, options: SliceOptions) -> SliceResult:
+    """Cut a split, `train` together with its paired images."""
     targets = _targets(config, split)
     found = scan(list(targets), len(config.names) or _ANY_CLASS, what=split or str(config.file))
-    result = Sliced(split or config.root.name, skipped=list(found.skipped))
-    partners = _partners(config, found.labels) if split == "train" else {}
-    jobs = [_Work(label, targets[label.image], partners.get(label.image)) for label in found.labels]
-    share = THINNED.get(split, 1.0) if options.empty is None else options.empty
-    written = in_threads(partial(_slice_image, work=work, share=share, options=options), jobs, f"cutting {split}")
+    result = SliceResult(split or config.root.name, skipped=list(found.skipped))
+    paired = _paired(config, found.labels) if split == "train" else {}
+    jobs = [_Job(label, targets[label.image], paired.get(label.image)) for label in found.labels]
+    fraction = THINNED.get(split, 1.0) if options.empty is None else options.empty
+    written = in_threads(partial(_slice_image, work=work, fraction=fraction, options=options), jobs, f"cutting {split}")
     for job, tiles in zip(jobs, written, strict=True):
         _count(result, job, tiles)
     if not result.tiles:
@@ -145,26 +145,26 @@ def _targets(config: DataConfig, split: str) -> dict[Path, Path]:
     return targets
 
 
-def _partners(config: DataConfig, labels: Sequence[Label]) -> dict[Path, tuple[Path, Path]]:
-    """Train image -> its partner of the `pair` split, and where the partner's tiles go."""
+def _paired(config: DataConfig, labels: Sequence[Label]) -> dict[Path, tuple[Path, Path]]:
+    """Train image -> its image of the `pair` split, and where that one's tiles go."""
     if "pair" not in config.splits:
         return {}
     targets, images = _targets(config, "pair"), [label.image for label in labels]
-    partners = match_pairs(images, targets)
-    check_pair_sizes(images, partners)
-    return {image: (partner, targets[partner]) for image, partner in zip(images, partners, strict=True)}
+    paired = match_pairs(images, targets)
+    check_pair_sizes(images, paired)
+    return {image: (other, targets[other]) for image, other in zip(images, paired, strict=True)}
 
 
-def _slice_image(job: _Work, work: Path, share: float, options: SliceOptions) -> list[_Tile | None]:
+def _slice_image(job: _Job, work: Path, fraction: float, options: SliceOptions) -> list[_Tile | None]:
     """Write the tiles of an image; None stands for one without an object that is not kept."""
     tiles: list[_Tile | None] = []
     for tile in cut_label(job.label, options.slice, options.overlap, options.min_visible):
         name = _named(job.target, tile, "").as_posix()
-        tiles.append(tile if len(tile.rows) or _chance(f"{options.seed}:{name}") < share else None)
+        tiles.append(tile if len(tile.rows) or _chance(f"{options.seed}:{name}") < fraction else None)
     kept = [tile for tile in tiles if tile]
     _write_parts(job.label.image, work / "images", job.target, kept, options.quality)
-    if job.partner:
-        _write_parts(job.partner[0], work / "images", job.partner[1], kept, options.quality)
+    if job.paired:
+        _write_parts(job.paired[0], work / "images", job.paired[1], kept, options.quality)
     if label_path(job.label.image).is_file():
         _write_labels(work / "labels", job.target, kept)
     return tiles
@@ -181,7 +181,9 @@ def cut_label(label: Label, size: int, overlap: float, min_visible: float) -> It
     boxes = np.concatenate([centre - half, centre + half], 1).clip(0, 1) * (width, height, width, height)  # (n, 4) px
     low = np.maximum(boxes[None, :, :2], windows[:, None, :2])  # (t, n, 2)
     high = np.minimum(boxes[None, :, 2:], windows[:, None, 2:])
-    shown = (high - low).clip(0).prod(2) / (boxes[:, 2:] - boxes[:, :2]).prod(1).clip(1e-12)  # (t, n) share of the area
+    shown = (high - low).clip(0).prod(2) / (boxes[:, 2:] - boxes[:, :2]).prod(1).clip(
+        1e-12
+    )  # (t, n) fraction of the area
     counts = (shown > 0) & (shown >= np.minimum(min_visible, shown.max(0)) - 1e-9)
     for window, near, far, seen in zip(windows, low, high, counts, strict=True):
         sides = window[2:] - window[:2]
@@ -244,21 +246,21 @@ def _write_labels(home: Path, target: Path, tiles: Sequence[_Tile]) -> None:
         file.write_text("".join(row + "\n" for row in rows))
 
 
-def _count(result: Sliced, job: _Work, tiles: Sequence[_Tile | None]) -> None:
+def _count(result: SliceResult, job: _Job, tiles: Sequence[_Tile | None]) -> None:
     """Add one image's tiles."""
     kept = [tile for tile in tiles if tile]
     result.images += 1
     result.tiles += len(kept)
     result.empty += sum(not len(tile.rows) for tile in kept)
-    result.left_out += len(tiles) - len(kept)
+    result.dropped += len(tiles) - len(kept)
     result.boxes += len(job.label.boxes)
     result.parts += sum(len(tile.rows) for tile in kept)
 
 
-def _report(results: Sequence[Sliced], out: Path, trainable: bool) -> None:
-    """A line per split, a line for each image left out, and the next step."""
+def _report(results: Sequence[SliceResult], out: Path, trainable: bool) -> None:
+    """A line per split, a line for each skipped image, and the next step."""
     for result in results:
         print(result.line())
         for path, reason in result.skipped:
-            print(f"  left out {path}: {reason}")
+            print(f"  skipped {path}: {reason}")
     print(f"{out} is ready." + (f" Train on it with: python train.py --data {out / 'data.yaml'}" if trainable else ""))

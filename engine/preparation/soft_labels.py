@@ -39,7 +39,7 @@ Look = tuple[int, Tensor, Tensor]
 
 
 def teacher(options: TeacherOptions) -> TeacherCache:
-    """Embed every object and every class name, and write the cache; a run that was broken off is gone on with.
+    """Embed every object and every class name, and write the cache; an interrupted run resumes.
 
     Raises UserError for missing data, a model or checkpoint that does not fit, and an --out that is taken.
     """
@@ -126,7 +126,7 @@ def _texts(clip: Clip, names: Sequence[str], spaces: bool, device: torch.device)
     return torch.stack(rows).numpy()
 
 
-class LookedAt(Dataset[Look]):
+class TeacherDataset(Dataset[Look]):
     """The images that are still to do, read and scaled as the teacher wants them."""
 
     def __init__(self, labels: Sequence[Label], places: Sequence[int], mode: str, size: int) -> None:
@@ -163,8 +163,10 @@ def _look(
     for place in (place for place in missing if not len(labels[place].boxes)):
         writer.skip(place)
     places = [place for place in missing if len(labels[place].boxes)]
-    wanted = LookedAt(labels, places, mode, options.short if mode == "roi" else clip.side)
-    looks = DataLoader(wanted, batch_size=None, num_workers=workers_that_fit(min(options.workers, len(places)), wanted))
+    dataset = TeacherDataset(labels, places, mode, options.short if mode == "roi" else clip.side)
+    looks = DataLoader(
+        dataset, batch_size=None, num_workers=workers_that_fit(min(options.workers, len(places)), dataset)
+    )
     kept = time.monotonic()
     for place, embeddings in progress(_embedded(clip, looks, mode, device), len(places), "looking at images"):
         writer.put(place, embeddings)
@@ -198,7 +200,7 @@ def _report(cache: TeacherCache, labels: Sequence[Label]) -> None:
 
 
 def zero_shot(cache: TeacherCache, labels: Sequence[Label]) -> float:
-    """Share of the objects (at least one) that lie nearest to the text of their own class, by the cosine."""
+    """Fraction of the objects (at least one) that lie nearest to the text of their own class, by the cosine."""
     classes = np.concatenate([label.classes[:, 0] for label in labels]).astype(np.int64)
     text = (cache.text / np.linalg.norm(cache.text, axis=1, keepdims=True)).T  # (D, C)
     parts = range(0, len(classes), SOME)

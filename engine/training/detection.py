@@ -13,7 +13,7 @@ from torch import nn
 from data.detection.coarse import check_coarse, coarse_augmentation
 from data.detection.dataset import ViewDataset, build_dataset
 from data.detection.views import of_kind
-from data.io.labels import Label, share_below, unlabelled
+from data.io.labels import Label, fraction_below, unlabelled
 from engine.checkpoint import load_detector, load_weights, save_checkpoint, save_safetensors, transfer
 from engine.evaluation.class_frequency import lvis_labels
 from engine.evaluation.evaluator import evaluate_detector
@@ -161,7 +161,7 @@ def row_hints(detector: Detector, composition: str) -> Notes:
 
 def size_hints(labels: Sequence[Label], detector: Detector, train: TrainOptions, composition: str) -> Notes:
     """A line of advice where many objects are smaller than the detector's finest level can tell apart."""
-    fraction, finest = share_below(labels, TINY_SIDE, train.imgsz), int(min(detector.stride))
+    fraction, finest = fraction_below(labels, TINY_SIDE, train.imgsz), int(min(detector.stride))
     if fraction <= MANY_TINY or finest <= 4:
         return []
     first = "a model with a stride-4 level (--cfg models/yolov8n-p2.yaml and others)"

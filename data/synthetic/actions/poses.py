@@ -1,6 +1,6 @@
 """Synthetic people in motion: joints of a body over time, for six things that a person does.
 
-A body is 1.75 m tall; joints are (forward, up, right) in metres, as in data.beings. What it does also moves it along and
+A body is 1.75 m tall; joints are (forward, up, right) in metres, as in street.people. What it does also moves it along and
 turns it. Speeds, rhythms, sides and beginnings are drawn, so that no two clips of a class are alike.
 """
 
@@ -101,8 +101,8 @@ def _jump(t: float, how: Manner) -> Moment:
 
 def _sit(t: float, how: Manner) -> Moment:
     """Down once, and stay."""
-    share = _eased((t - how.begin) * 1.1 * how.rate)
-    return Moment(_lowered(pose("stand"), 0.48 * share, back=0.38 * share), yaw=how.yaw)
+    fraction = _eased((t - how.begin) * 1.1 * how.rate)
+    return Moment(_lowered(pose("stand"), 0.48 * fraction, back=0.38 * fraction), yaw=how.yaw)
 
 
 def _push(t: float, how: Manner) -> Moment:
@@ -121,19 +121,19 @@ def _push(t: float, how: Manner) -> Moment:
 MOTIONS: dict[str, Motion] = dict(zip(NAMES, (_jump, _push, _sit, _turn, _walk, _wave), strict=True))
 
 
-def _eased(share: float) -> float:
+def _eased(fraction: float) -> float:
     """0 to 1, with a soft start and end."""
-    x = min(1.0, max(0.0, share))
+    x = min(1.0, max(0.0, fraction))
     return x * x * (3 - 2 * x)
 
 
-def _mixed(a: Joints, b: Joints, share: float) -> Joints:
+def _mixed(a: Joints, b: Joints, fraction: float) -> Joints:
     """Joints between two poses."""
-    return {name: _between(a[name], b[name], share) for name in a}
+    return {name: _between(a[name], b[name], fraction) for name in a}
 
 
-def _between(a: Spot, b: Spot, share: float) -> Spot:
-    x, y, z = (p + share * (q - p) for p, q in zip(a, b, strict=True))
+def _between(a: Spot, b: Spot, fraction: float) -> Spot:
+    x, y, z = (p + fraction * (q - p) for p, q in zip(a, b, strict=True))
     return x, y, z
 
 

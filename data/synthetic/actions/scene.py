@@ -212,8 +212,8 @@ class _View:
     def stroke(self, a: Spot, b: Spot, middle: float, radius: float, colour: Colour) -> None:
         """A thick line with round ends, lighter along its middle."""
         ends = self._pixel(middle + a[0], a[1]), self._pixel(middle + b[0], b[1])
-        for share, tone in ((1.0, 0.8), (0.6, 1.15)):
-            thickness = max(1, round(2 * share * radius * self.scale))
+        for fraction, tone in ((1.0, 0.8), (0.6, 1.15)):
+            thickness = max(1, round(2 * fraction * radius * self.scale))
             cv2.line(self.image, *ends, triple(tone * floats(colour)), thickness, cv2.LINE_AA, 4)
 
     def block(self, x1: float, x2: float, crate: Crate) -> None:

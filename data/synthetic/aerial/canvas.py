@@ -51,8 +51,8 @@ class Ground:
         """A surface of one colour with patches and grain."""
         height, width = self.shape
         noise = np.zeros((height, width, 1), np.float32)
-        for cells, share in ((5, 1.0), (24, 0.7), (90, 0.6)):
-            coarse = self.rng.normal(0, rough * share, (cells, cells)).astype(np.float32)
+        for cells, fraction in ((5, 1.0), (24, 0.7), (90, 0.6)):
+            coarse = self.rng.normal(0, rough * fraction, (cells, cells)).astype(np.float32)
             noise[..., 0] += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(colour, np.float32) * (1 + noise)
 

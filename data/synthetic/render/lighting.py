@@ -69,7 +69,7 @@ def expose(light: Array, exposure: Exposure, seed: Sequence[int]) -> NDArray[np.
 
 
 def _shadow(casters: Sequence[Caster], light: Array, frame: Frame, directional: bool) -> Array:
-    """Share of light (H, W) that reaches the ground: 0 inside shadows, with soft edges.
+    """Fraction of light (H, W) that reaches the ground: 0 inside shadows, with soft edges.
 
     `light` (3,) is the direction towards the sun, or a lamp's place. Each corner goes along its ray to the ground.
     """
@@ -108,7 +108,7 @@ def _fill_hulls(mask: NDArray[np.uint8], ground: Array, ends: NDArray[np.intp], 
 
 
 def _contact(frame: Frame) -> Array:
-    """Share of sky light (H, W) that reaches the ground: less right under things."""
+    """Fraction of sky light (H, W) that reaches the ground: less right under things."""
     mask = np.zeros(frame.buffers.faces.shape, np.uint8)
     lows = [(c, c.points[c.points[:, 1] < 0.45]) for c in frame.casters if c.owner >= 0]
     rings = [_grown(low * floats([1, 0, 1]), max(caster.radius, 0.12)) for caster, low in lows if len(low)]
@@ -145,8 +145,8 @@ def sunlit(frame: Frame, sun: Array, warm: Array, sky: Array) -> Array:
     from_sun, from_sky = sun[1] * warm, sky  # what the level ground gets of each
     below = slice(int(frame.camera.horizon * SUPERSAMPLE), None)
     ground = buffers.ground[below]
-    share = shadow[below][ground][:, None] * from_sun + contact[below][ground][:, None] * from_sky
-    light[below][ground] *= share / (from_sun + from_sky)
+    fraction = shadow[below][ground][:, None] * from_sun + contact[below][ground][:, None] * from_sky
+    light[below][ground] *= fraction / (from_sun + from_sky)
     return light
 
 
@@ -258,27 +258,27 @@ def _lit_by(lamp: Lamp, place: Array, square: Array, toward: Array) -> Array:
     spot = floats(lamp.place)
     square = np.maximum(square - 2 * (place @ spot) + spot @ spot, 0.09)  # |lamp - place|^2
     inverse = 1 / np.sqrt(square)
-    share = np.clip(0.85 * toward * inverse + 0.15, 0, 1)  # no lamp is a point: light wraps a little around edges
+    fraction = np.clip(0.85 * toward * inverse + 0.15, 0, 1)  # no lamp is a point: light wraps a little around edges
     if lamp.aim is not None:
         aim = floats(lamp.aim)
-        share *= np.maximum((place @ aim - spot @ aim) * inverse, 0) ** lamp.focus
-    return lamp.power * (share / square + 0.008 / np.maximum(square, 6))
+        fraction *= np.maximum((place @ aim - spot @ aim) * inverse, 0) ** lamp.focus
+    return lamp.power * (fraction / square + 0.008 / np.maximum(square, 6))
 
 
 def _lamp_shadow(lamp: Lamp, frame: Frame) -> Array:
-    """Share (H, W) of a street lamp's light that reaches the ground past the actors near it."""
+    """Fraction (H, W) of a street lamp's light that reaches the ground past the actors near it."""
     place = floats(lamp.place)
     near = [c for c in frame.casters if c.owner >= 0 and np.linalg.norm(c.points[0] - place) < 14]
     return 0.1 + 0.9 * _shadow(near, place, frame, False) if near else np.ones(frame.buffers.faces.shape, np.float32)
 
 
 def _veil(light: Array) -> Array:
-    """Glare of the lens: a share of all light is spread widely, so lamps wear a halo."""
+    """Glare of the lens: a fraction of all light is spread widely, so lamps wear a halo."""
     scale = light.shape[1] / 320
     capped = np.minimum(light, 60.0)
     total = light * 0.93
-    for sigma, share in ((1.2, 0.035), (4.0, 0.020), (14.0, 0.012)):
-        total += share * _blurred(capped, sigma * scale)
+    for sigma, fraction in ((1.2, 0.035), (4.0, 0.020), (14.0, 0.012)):
+        total += fraction * _blurred(capped, sigma * scale)
     return total
 
 

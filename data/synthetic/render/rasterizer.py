@@ -29,7 +29,7 @@ _SUBPIXEL_BITS = 3  # OpenCV's fixed-point coordinates, 1/8 pixel
 class Material(NamedTuple):
     """What a face is made of. `colour` and `emission` are linear RGB; `texture` is the relative depth of its grain.
 
-    `gloss` mirrors that share of the sky. A face with `beam` > 0 shines forward only: its emission falls with the
+    `gloss` mirrors that fraction of the sky. A face with `beam` > 0 shines forward only: its emission falls with the
     cosine to the viewer to that power, as the lens of a headlight does.
     """
 
@@ -138,7 +138,7 @@ class Canvas:
         return int(np.count_nonzero(self.faces >= mark))
 
     def inside(self) -> float:
-        """Share of the bounding box of what was drawn since `begin` that lies inside the image."""
+        """Fraction of the bounding box of what was drawn since `begin` that lies inside the image."""
         low, high = self._reach[:2], self._reach[2:]
         if not np.isfinite(low).all():
             return 0.0
@@ -225,7 +225,7 @@ class Canvas:
         face = self._register(front, safe[:, 0], materials, owner, span=span)
         flanks = []
         for sign in (-1.0, 1.0):
-            edge, inner = (safe + sign * share * (radii[..., None] * side[:, None]) for share in (0.95, 0.38))
+            edge, inner = (safe + sign * fraction * (radii[..., None] * side[:, None]) for fraction in (0.95, 0.38))
             strip = np.concatenate([edge, inner[:, ::-1]], axis=1)  # (n, 4, 3)
             shade = 0.85 * sign * side + 0.53 * front
             flanks.append(
@@ -343,8 +343,8 @@ def _grain(position: Array, strength: Array) -> Array:
     v = 1.7 * position[..., 1] + 0.61 * depth
     noise = noise_tile().ravel()
     total = np.zeros_like(depth)
-    for cells, share in ((23.0, 0.55), (97.0, 0.45)):  # texels a metre: patches of 30 cm, grit of 4 cm
-        fade = np.minimum(share, share * 300 / (cells * depth))  # what is finer than a pixel averages out
+    for cells, fraction in ((23.0, 0.55), (97.0, 0.45)):  # texels a metre: patches of 30 cm, grit of 4 cm
+        fade = np.minimum(fraction, fraction * 300 / (cells * depth))  # what is finer than a pixel averages out
         column, row = ((x * cells).astype(np.int32) & 255 for x in (u, v))
         total += fade * np.take(noise, (row << 8) + column)
     return np.maximum(1 + strength * total, 0.1)

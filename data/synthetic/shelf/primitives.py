@@ -141,12 +141,12 @@ class Limb(NamedTuple):
         length = math.hypot(*along)
         c, s = along[0] / length, along[1] / length
         dx, dy = x - self.start[0], y - self.start[1]
-        share = np.clip((dx * c + dy * s) / length, 0, 1)
-        radius = self.radii[0] + share * (self.radii[1] - self.radii[0])
-        ox, oy = (dx - share * along[0]) / radius, (dy - share * along[1]) / radius
+        fraction = np.clip((dx * c + dy * s) / length, 0, 1)
+        radius = self.radii[0] + fraction * (self.radii[1] - self.radii[0])
+        ox, oy = (dx - fraction * along[0]) / radius, (dy - fraction * along[1]) / radius
         off = np.hypot(ox, oy)
         normal = _unit(ox, oy, np.sqrt(np.maximum(1 - off**2, 0)))
-        return Face(off < 1, normal, _pair(share * length, (oy * c - ox * s) * radius))
+        return Face(off < 1, normal, _pair(fraction * length, (oy * c - ox * s) * radius))
 
 
 class Ball(NamedTuple):

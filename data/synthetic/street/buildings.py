@@ -30,7 +30,7 @@ WALLS = [
 BOARDS = [srgb(180, 40, 40), srgb(35, 70, 130), srgb(35, 100, 60), srgb(60, 55, 50), srgb(220, 170, 50)]
 LEAVES = [srgb(70, 110, 45), srgb(95, 125, 50), srgb(55, 95, 50), srgb(120, 130, 55)]
 WINDOW_LIGHTS: list[Colour] = [(1.0, 0.72, 0.38), (1.0, 0.80, 0.52), (0.85, 0.92, 1.0), (1.0, 0.62, 0.28)]
-# share of streets, colour of the light: sodium, warm LED, cold LED
+# fraction of streets, colour of the light: sodium, warm LED, cold LED
 STREET_LIGHTS: list[tuple[float, Colour]] = [
     (0.40, (1.0, 0.58, 0.20)),
     (0.75, (1.0, 0.80, 0.55)),
@@ -108,7 +108,7 @@ def _far_windows(rng: np.random.Generator, half: float, depth: float, height: fl
 
 def lamp_post(kind: float, power: float) -> Model:
     """A street lamp 6 m tall with its arm forward; `kind` in [0, 1) picks the light's colour, `power` 0 is broken."""
-    colour = next(c for share, c in STREET_LIGHTS if kind < share)
+    colour = next(c for fraction, c in STREET_LIGHTS if kind < fraction)
     metal = Material(srgb(75, 80, 82), 0.05)
     glow = Material(srgb(210, 210, 200), 0.0, 0.1, times(colour, 0.9 * power))
     post = limb([(0.0, 0.0, 0.0), (0.0, 3.0, 0.0), (0.0, 5.8, 0.0), (1.4, 6.1, 0.0)], [0.10, 0.07, 0.055, 0.04], metal)

@@ -38,9 +38,9 @@ THINGS: dict[str, Build] = {  # in the order of the labels; `lit` lights what ha
     "Tree": lambda rng, lit: tree(rng),
 }
 NAMES = tuple(THINGS)
-FILLS = (0.5, 0.95)  # share of the image's side that the longer side of a thing takes
+FILLS = (0.5, 0.95)  # fraction of the image's side that the longer side of a thing takes
 NEAREST = (3.5, 6.0)  # metres to a thing of no size; a large one stands further away
-HORIZON = (0.15, 0.6)  # share of the image above it
+HORIZON = (0.15, 0.6)  # fraction of the image above it
 LOWEST = 0.25  # metres: no camera is held lower
 LIGHTS = {"day": day, "night": night}
 DARKENED = "darkened"  # a look that is made from the day's image, by data.degrade.low_light

@@ -69,7 +69,7 @@ def distance(frame: Frame) -> Array:
 
 
 def transmission(metres: Array, fog: Fog, density: Array | float = 1.0) -> Array:
-    """Share of light, in (0, 1], that crosses `metres` of fog of a relative `density`."""
+    """Fraction of light, in (0, 1], that crosses `metres` of fog of a relative `density`."""
     through: Array = np.exp(-fog.beta * density * metres).astype(np.float32)
     return through
 
@@ -92,8 +92,8 @@ def _density(frame: Frame, fog: Fog, rng: np.random.Generator) -> Array:
 def _scattered(clear: Array, through: Array, fog: Fog) -> Array:
     """What arrives of the surfaces' light: through * clear, a part of it turned aside by drops and so blurred."""
     aside = cv2.GaussianBlur(clear, (0, 0), clear.shape[1] / 160)
-    share = (0.35 * (1 - through))[..., None]
-    return (clear + share * (aside - clear)) * through[..., None]
+    fraction = (0.35 * (1 - through))[..., None]
+    return (clear + fraction * (aside - clear)) * through[..., None]
 
 
 def _airlight(frame: Frame, fog: Fog) -> Array:

@@ -176,10 +176,10 @@ def _lamp_posts(rng: np.random.Generator, road: float) -> list[tuple[Model, Pose
 
 def _actors(rng: np.random.Generator, camera: Camera, road: float, verge: float) -> tuple[Actor, ...]:
     """Two to seven labelled things where the camera sees them and none stands in another."""
-    shares = np.array([HABITS[name][2] for name in NAMES])
+    fractions = np.array([HABITS[name][2] for name in NAMES])
     taken: list[tuple[float, float, float]] = []
     actors: list[Actor] = []
-    for name in rng.choice(NAMES, size=rng.integers(2, 7), p=shares / shares.sum()):
+    for name in rng.choice(NAMES, size=rng.integers(2, 7), p=fractions / fractions.sum()):
         for _ in range(40):
             spot = _spot(rng, str(name), camera, road, verge)
             circles = _circles(str(name), spot)
@@ -264,15 +264,15 @@ def draw(street: Street, time: float = 0.0) -> Frame:
         model, pose = actor.model(time), actor.at(time)
         things.append((_distance(street.camera, pose), -i, model, pose, i))
         lamps += _placed(street.camera, model, pose)
-    shares = np.zeros(len(street.actors))
+    fractions = np.zeros(len(street.actors))
     own = np.ones(len(street.actors))
     for _, _, model, pose, owner in sorted(things, key=lambda t: (-t[0], -t[1])):
         start = canvas.begin()
         canvas.draw(model.shapes, pose, owner, model.sort)
         if owner >= 0:
-            own[owner], shares[owner] = canvas.painted_since(start), canvas.inside()
+            own[owner], fractions[owner] = canvas.painted_since(start), canvas.inside()
     buffers = canvas.finish()
-    labels = _labels(street, buffers, own, shares)
+    labels = _labels(street, buffers, own, fractions)
     return Frame(street.camera, buffers, tuple(lamps), tuple(canvas.casters), labels)
 
 

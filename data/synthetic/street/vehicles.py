@@ -45,7 +45,7 @@ COACH_PAINTS = [
     srgb(238, 236, 230),
     srgb(235, 120, 30),
 ]
-# heights of roof and body; then where the cabin begins and ends, as shares of the length: rear at foot and roof, front
+# heights of roof and body; then where the cabin begins and ends, as fractions of the length: rear at foot and roof, front
 # at roof and foot
 CABINS = {
     "hatch": (1.48, 0.90, -0.48, -0.40, 0.07, 0.25),

@@ -102,7 +102,7 @@ class _Scene:
         return self.rng.uniform(margin, width - margin), self.rng.uniform(margin, height - margin)
 
     def put(self, draw: Draw, spot: Spot, length: float, thickness: float, kind: int = -1, buried: float = 0.0) -> None:
-        """Draw a thing of `length` metres about a spot, turned at random; `buried` is the share of it under sand."""
+        """Draw a thing of `length` metres about a spot, turned at random; `buried` is the fraction of it under sand."""
         rows, columns, u, v = self._grid(spot, length, thickness)
         patch = draw(self.rng, u, v)
         seen = patch.inside & (_edge(self.rng, u, v) < 1 - 2 * buried)
@@ -278,7 +278,7 @@ def _finished(scene: _Scene) -> SeaFloor:
 
 
 def _shade(scene: _Scene) -> Array:
-    """Share of light (H, W) that the surfaces get: from above and a little from one side, less in hollows."""
+    """Fraction of light (H, W) that the surfaces get: from above and a little from one side, less in hollows."""
     metre = scene.view.rays()[2] * (scene.view.focal * FINER / scene.view.altitude)  # (H, 1) dots a metre
     slope_x = np.clip(cv2.Sobel(scene.height, cv2.CV_32F, 1, 0, scale=1 / 8) * metre, -1.5, 1.5)
     slope_y = np.clip(cv2.Sobel(scene.height, cv2.CV_32F, 0, 1, scale=1 / 8) * metre, -1.5, 1.5)

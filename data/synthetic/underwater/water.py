@@ -96,9 +96,9 @@ def _seen(floor: SeaFloor, water: Water, seed: int, stream: int) -> NDArray[np.u
 
 def through_water(lit: Array, distance: Array, water: Water) -> Array:
     """What arrives (H, W, 3) of surfaces that send out `lit` (H, W, 3) from `distance` (H, W) metres, with the haze."""
-    share = np.exp(-distance[..., None] * floats(water.attenuation))
+    fraction = np.exp(-distance[..., None] * floats(water.attenuation))
     lengths = distance * water.attenuation[1]
-    return _turned_aside(lit, lengths, water.aside) * share + (1 - share) * floats(water.veil)
+    return _turned_aside(lit, lengths, water.aside) * fraction + (1 - fraction) * floats(water.veil)
 
 
 def _turned_aside(lit: Array, lengths: Array, aside: float) -> Array:

@@ -91,7 +91,7 @@ def replace(root: Path, old: str, new: str) -> None:
         (lambda r: rename(r, "train_night/Bar", "train_night/Bra"), "Bra, which are no class"),
         (lambda r: shutil.rmtree(r / "train_night" / "Ring"), "differ: only 'train' has Ring"),
         (lambda r: shutil.rmtree(r / "train" / "Ring"), "'train' has no images of Ring"),
-        (lambda r: rename(r, "train_night/Bar/1.png", "train_night/Bar/one.png"), "no partner is named '1'"),
+        (lambda r: rename(r, "train_night/Bar/1.png", "train_night/Bar/one.png"), "no paired image is named '1'"),
         (lambda r: replace(r, "pair: train_night", "pair: nights"), "holds no folders of"),
         (lambda r: replace(r, "favoured: nights", "favoured: test"), "also an image of the test split"),
         (lambda r: replace(r, "pair: train_night", "pair: test"), "also an image of the test split"),

@@ -53,27 +53,27 @@ def source(tmp_path, make_image) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "per_split", "favoured"),
+    ("name", "per_split", "reference"),
     [
         ("cityscapes", {"train": 2, "val": 1}, 0),
         ("foggy-cityscapes", {"train": 2, "val": 1}, 2),
         ("rainy-cityscapes", {"train": 2, "val": 2}, 2),  # two patterns per scene; clear ones of all training scenes
     ],
 )
-def test_the_published_layout(source, tmp_path, name, per_split, favoured):
+def test_the_published_layout(source, tmp_path, name, per_split, reference):
     """The car's polygon spans 8..24 of 40 and 12..18 of 30: x = 16/40, y = 15/30, w = 16/40, h = 6/30. Car is 6th."""
     summary = run(name, source, tmp_path / "out")
     labels = sorted((tmp_path / "out/labels").rglob("*.txt"))
     assert {label.read_text() for label in labels} == {"6 0.400000 0.500000 0.400000 0.200000\n"}
-    assert (summary.per_split, len(labels), summary.favoured) == (per_split, summary.images, favoured)
+    assert (summary.per_split, len(labels), summary.reference) == (per_split, summary.images, reference)
     assert (summary.dropped, summary.skipped) == ({}, [])
     data, ours = load_data(tmp_path / "out"), load_data(name, need=())
     assert data.names == ours.names == dict(enumerate(CITYSCAPES))
-    assert ("favoured" in data.splits) == ("favoured" in ours.splits) == bool(favoured)
+    assert ("favoured" in data.splits) == ("favoured" in ours.splits) == bool(reference)
 
 
 @pytest.mark.parametrize("name", ["foggy-cityscapes", "rainy-cityscapes"])
-def test_clear_versions_of_validation_scenes_are_never_favoured(source, tmp_path, make_image, name):
+def test_clear_versions_of_validation_scenes_are_never_reference_images(source, tmp_path, make_image, name):
     """Neither the usual ones, nor one that lies in the training folder, nor one annotated in both parts."""
     held_out = SCENES["val"][0]
     image(source, make_image, "train", held_out, "")
@@ -162,8 +162,8 @@ def test_archives_unpacked_each_into_its_folder_and_no_clear_images(source, tmp_
         (source / folder).rename(source / f"archive{number}" / folder)
     (source / "leftImg8bit").rename(tmp_path / "elsewhere")
     summary = run("foggy-cityscapes", source, tmp_path / "out")
-    assert (summary.images, summary.favoured) == (3, 0)
-    assert "without leftImg8bit there is no images/favoured, which --method lcp needs" in summary.lines()
+    assert (summary.images, summary.reference) == (3, 0)
+    assert "without leftImg8bit there is no images/favoured, the reference images of --method lcp" in summary.lines()
     with pytest.raises(UserError, match="the folder leftImg8bit is not in it"):
         run("cityscapes", source, tmp_path / "clear")
 

@@ -82,9 +82,9 @@ def test_flat_folders_of_foggy_and_clear_images_of_the_same_names(tmp_path, make
             make_image(tmp_path / "set" / weather / name, width=40, height=30, seed=seed)
     write(tmp_path / "set", "trainval2017", [image(1, "1.jpg")], [note(1, 1, [4, 6, 16, 16])])
     write(tmp_path / "set", "test2017", [image(2, "2.jpg")], [note(2, 1, [4, 6, 16, 16])])
-    folders = {"images": tmp_path / "set/foggy", "favoured": tmp_path / "set/clear"}
+    folders = {"images": tmp_path / "set/foggy", "reference": tmp_path / "set/clear"}
     summary = convert(tmp_path / "set", tmp_path / "out", classes="cityscapes", **folders)
-    assert (summary.per_split, summary.favoured) == ({"test": 1, "train": 1}, 1)
+    assert (summary.per_split, summary.reference) == ({"test": 1, "train": 1}, 1)
     assert [path.name for path in (tmp_path / "out/images/favoured/coco").iterdir()] == ["1.jpg"]
 
 
@@ -141,8 +141,8 @@ def test_a_stated_size_beyond_all_images(source, tmp_path):
 @pytest.mark.parametrize(("name", "reason"), [(300 * "a" + ".jpg", "no such file"), ("\ud800.jpg", "surrogates")])
 def test_names_that_no_disk_takes(source, tmp_path, name, reason):
     write(source, "val2017", [image(3, name)], [note(3, 1, [4, 6, 16, 16])])
-    summary = convert(source, tmp_path / "out", favoured=source / "train2017")
-    assert (summary.images, summary.favoured) == (1, 2)
+    summary = convert(source, tmp_path / "out", reference=source / "train2017")
+    assert (summary.images, summary.reference) == (1, 2)
     assert reason in summary.skipped[0][1]
     assert "\n".join(summary.lines()).encode()
 
@@ -165,7 +165,7 @@ def test_annotations_of_what_is_not_there_are_counted(source, tmp_path, annotati
 
 def test_ids_of_two_kinds(source, tmp_path):
     file = write(source, "train2017", [image(1, "1.jpg")], 2 * [note("1", 1, [4, 6, 16, 16])])
-    with pytest.raises(UserError, match="2 boxes were left out: of an image that is not in the file"):
+    with pytest.raises(UserError, match="2 boxes were skipped: of an image that is not in the file"):
         convert(file, tmp_path / "out", classes="all")
 
 

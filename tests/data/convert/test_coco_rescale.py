@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from data.convert.coco_rescale import CocoSet, Made
+from data.convert.coco_rescale import CocoSet, ResizedImage
 from utils.errors import UserError
 
-MADE = {"a.jpg": Made("a.png", (60, 90), (20, 30)), "b.jpg": Made("b.png", (50, 50), (20, 25))}
+MADE = {"a.jpg": ResizedImage("a.png", (60, 90), (20, 30)), "b.jpg": ResizedImage("b.png", (50, 50), (20, 25))}
 
 
 def coco(folder: Path, **change) -> Path:
@@ -138,5 +138,5 @@ def test_ids_of_categories_are_of_one_kind(tmp_path):
 def test_images_of_another_shape_are_told(tmp_path, shape, reason):
     found = CocoSet(coco(tmp_path), tmp_path)
     assert found.reason_against("a.jpg", shape) == reason
-    images = found.scaled({"a.jpg": Made("a.png", shape, (10, 10))})[0]["images"]
+    images = found.scaled({"a.jpg": ResizedImage("a.png", shape, (10, 10))})[0]["images"]
     assert len(images) == (reason == "")

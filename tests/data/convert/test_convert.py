@@ -16,7 +16,7 @@ from data.config import load_data
 from data.convert import CONVERTERS, run
 from data.convert import writer as layout
 from data.convert.class_lists import EXDARK, ClassTable
-from data.convert.class_writer import Classed, ClassSummary, write_class_folders
+from data.convert.class_writer import ClassImage, ClassSummary, write_class_folders
 from data.convert.writer import Box, Item, Summary, inside, write_yolo
 from utils.errors import UserError
 from utils.files import list_images
@@ -131,7 +131,7 @@ def test_a_place_that_takes_nothing(tmp_path, make_image, monkeypatch, number, m
     with pytest.raises(UserError, match=message):
         write([one_item(make_image(tmp_path / "a/1.png"))], tmp_path / "out", link="hard")
     with pytest.raises(UserError, match=message):
-        images = [Classed(tmp_path / "a/1.png", "train", "dog")]
+        images = [ClassImage(tmp_path / "a/1.png", "train", "dog")]
         write_class_folders(
             images, tmp_path / "out", ClassSummary(), names=["dog"], keys={}, conditions={}, link="hard"
         )
@@ -142,7 +142,7 @@ def test_where_nothing_is_left_the_most_frequent_reason_is_said(tmp_path, make_i
     """Two boxes without area, one not a number."""
     boxes = [Box("dog", 5, 5, 5, 9), Box("dog", 5, 5, 9, 5), Box("dog", math.nan, 5, 9, 9)]
     items = [Item(make_image(tmp_path / "a/1.png"), "train", "g", tuple(boxes))]
-    with pytest.raises(UserError, match=r"was found\. 2 boxes were left out: no area inside the image\. Check"):
+    with pytest.raises(UserError, match=r"was found\. 2 boxes were skipped: no area inside the image\. Check"):
         write(items, tmp_path / "out")
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from data.config import load_data
 from data.convert import run
-from data.convert.unlabelled import favoured_items, leaking
-from data.convert.writer import FAVOURED, Box, Item, Summary, write_yolo
+from data.convert.unlabelled import leaking, reference_items
+from data.convert.writer import REFERENCE, Box, Item, Summary, write_yolo
 from utils.errors import UserError
 
 
@@ -33,10 +33,10 @@ def test_held_out_scenes_are_left_out_and_listed(images):
     """Left are c, which is new, and d, a copy of a training image. B has the name of b, e its bytes."""
     summary = Summary()
     items = [item(images / "train/a.png", "train"), item(images / "test/b.png", "test")]
-    found = favoured_items(images / "pool", items, "g", summary)
+    found = reference_items(images / "pool", items, "g", summary)
     assert [(one.image.name, one.split, one.boxes) for one in found] == [
-        ("c.png", FAVOURED, ()),
-        ("d.png", FAVOURED, ()),
+        ("c.png", REFERENCE, ()),
+        ("d.png", REFERENCE, ()),
     ]
     assert {path.name for path, _ in summary.skipped} == {"B.jpg", "e.png"}
 
@@ -50,29 +50,29 @@ def test_favoured_images_have_no_labels(images):
     (images / "pool/bad.png").write_bytes(b"none")
     summary = Summary()
     items = [item(images / "train/a.png", "train")]
-    items += favoured_items(images / "pool", items, "pool", summary)
+    items += reference_items(images / "pool", items, "pool", summary)
     write_yolo(items, images / "out", summary, classes="exdark", link="copy", backgrounds=False)
     data = load_data(images / "out", need=("train", "favoured"))
     assert sorted(path.name for path in (data.splits["favoured"][0] / "pool").iterdir()) == [
         "B.jpg", "c.png", "d.png", "e.png",
     ]  # fmt: skip
     assert not (images / "out/labels/favoured").exists()
-    assert (summary.images, summary.favoured, summary.boxes, summary.backgrounds) == (1, 4, 1, 0)
+    assert (summary.images, summary.reference, summary.boxes, summary.backgrounds) == (1, 4, 1, 0)
     assert [path.name for path, _ in summary.skipped] == ["bad.png"]
-    assert "4 favoured images, without labels" in summary.lines()
+    assert "4 reference images, without labels" in summary.lines()
 
 
 def test_two_favoured_images_of_one_name(images, make_image):
     make_image(images / "pool/deep/c.png", seed=9)
     summary = Summary()
     items = [item(images / "train/a.png", "train")]
-    items += favoured_items(images / "pool", items, "pool", summary)
+    items += reference_items(images / "pool", items, "pool", summary)
     write_yolo(items, images / "out", summary, classes="exdark", link="copy", backgrounds=False)
     assert [reason for _, reason in summary.skipped] == ["another image of the same name was converted already"]
 
 
 def test_favoured_images_alone_are_no_set(images):
-    items = favoured_items(images / "pool", [], "pool", Summary())
+    items = reference_items(images / "pool", [], "pool", Summary())
     with pytest.raises(UserError, match="no image with a wanted object"):
         write_yolo(items, images / "out", Summary(), classes="exdark", link="copy", backgrounds=False)
     assert not (images / "out").exists()
@@ -82,9 +82,9 @@ def test_favoured_images_alone_are_no_set(images):
 def test_a_folder_that_holds_none(images, folder, message):
     (images / "empty").mkdir()
     with pytest.raises(UserError, match=message):
-        favoured_items(images / folder, [], "g", Summary())
+        reference_items(images / folder, [], "g", Summary())
 
 
 def test_sets_without_a_favoured_part_say_so(images):
-    with pytest.raises(UserError, match="--favoured means nothing"):
-        run("rtts", images, images.parent / "elsewhere", favoured=images / "pool")
+    with pytest.raises(UserError, match="--reference means nothing"):
+        run("rtts", images, images.parent / "elsewhere", reference=images / "pool")

@@ -74,7 +74,7 @@ def test_the_devkit_becomes_voco(devkit, tmp_path):
     assert (tmp_path / "voco/labels/val/VOC2007/000002.txt").read_text() == "11 0.375000 0.500000 0.250000 0.333333\n"
     assert (summary.images, summary.boxes, summary.clipped, summary.backgrounds) == (2, 3, 0, 1)
     assert summary.dropped == {"another class": 2, "marked difficult (--difficult keeps them)": 1}
-    assert "1 images without a wanted object left out (--backgrounds keeps them)" in summary.lines()
+    assert "1 images without a wanted object skipped (--backgrounds keeps them)" in summary.lines()
     content = load_yaml(tmp_path / "voco/data.yaml")
     assert (content["path"], content["train"], content["names"][10]) == (".", "images/train", "people")
     assert {path: path.read_bytes() for path in devkit.rglob("*") if path.is_file()} == before

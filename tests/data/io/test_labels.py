@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data.io import labels
-from data.io.labels import Label, read_label, scan, share_below, unreadable
+from data.io.labels import Label, fraction_below, read_label, scan, unreadable
 from utils.errors import UserError
 from utils.files import list_images
 
@@ -129,7 +129,7 @@ def test_boxes_without_area_are_mentioned(tmp_path, caplog):
     (tmp_path / "1.txt").write_text("0 .5 .5 0 .4\n0 .5 .5 .1 0\n")
     with caplog.at_level(logging.WARNING):
         assert len(read_label(tmp_path / "1.txt", 1)) == 0
-    assert "2 boxes without area are left out" in caplog.text
+    assert "2 boxes without area are skipped" in caplog.text
 
 
 def test_many_images_keep_their_order(tmp_path, make_image):
@@ -151,8 +151,8 @@ def test_real_sets(shared, name, images, boxes):
 def test_share_below_by_hand():
     """An image of 200 x 100 px at 400: twice as large. sqrt(0.05 * 0.1 * 20000) = 10 px become 20, 40 px become 80."""
     label = Label(Path("a.png"), (100, 200), np.zeros((2, 1)), np.array([[0.5, 0.5, 0.05, 0.1], [0.5, 0.5, 0.2, 0.4]]))
-    assert [share_below([label], side, 400) for side in (19.9, 20.1, 81)] == [0.0, 0.5, 1.0]
-    assert share_below([], 12, 640) == 0.0
+    assert [fraction_below([label], side, 400) for side in (19.9, 20.1, 81)] == [0.0, 0.5, 1.0]
+    assert fraction_below([], 12, 640) == 0.0
 
 
 def test_a_split_without_labels_is_mentioned_with_the_place_that_was_looked_at():

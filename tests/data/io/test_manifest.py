@@ -56,7 +56,7 @@ def test_what_is_not_surely_done_is_taken_off(tmp_path, spoil, left):
 def test_another_recipe_is_refused(tmp_path, change):
     fill(tmp_path, "a.png")
     before = (tmp_path / NOTE).read_bytes()
-    with pytest.raises(UserError, match=f"begun with {next(iter(change))} .*another folder"):
+    with pytest.raises(UserError, match=f"began with {next(iter(change))} .*another folder"):
         begin(tmp_path, **change)
     assert (tmp_path / NOTE).read_bytes() == before
 
@@ -129,5 +129,5 @@ def fill_old(out: Path) -> None:
 
 def test_another_source_is_refused(tmp_path):
     stamped(tmp_path / "out", images(tmp_path / "a", "1.jpg"))
-    with pytest.raises(UserError, match="begun with source .*/a, now it is .*/b.*another folder"):
+    with pytest.raises(UserError, match="began with source .*/a, now it is .*/b.*another folder"):
         stamped(tmp_path / "out", images(tmp_path / "b", "2.jpg"))

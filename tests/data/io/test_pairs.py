@@ -1,4 +1,4 @@
-"""data.io.pairs: partners by stem, sizes equal, every doubt an error that names the file."""
+"""data.io.pairs: others by stem, sizes equal, every doubt an error that names the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def paths(*names: str) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("images", "partners", "expected"),
+    ("images", "others", "expected"),
     [
         (["day/2.jpg", "day/1.jpg"], ["night/1.png", "night/2.png"], ["night/2.png", "night/1.png"]),
         (["day/1.jpg"], ["night/1.png", "night/spare.png"], ["night/1.png"]),
@@ -25,23 +25,23 @@ def paths(*names: str) -> list[Path]:
         ([], ["night/1.jpg"], []),
     ],
 )
-def test_matches(images, partners, expected):
-    assert match_pairs(paths(*images), paths(*partners)) == paths(*expected)
+def test_matches(images, others, expected):
+    assert match_pairs(paths(*images), paths(*others)) == paths(*expected)
 
 
 @pytest.mark.parametrize(
-    ("images", "partners", "message"),
+    ("images", "others", "message"),
     [
-        (["day/1.jpg", "day/2.jpg"], ["night/1.jpg"], "day/2.jpg: no partner is named '2'"),
-        (["day/1.jpg"], [], "day/1.jpg: no partner"),
-        (["day/1.jpg"], ["night/1.jpg", "night/1.png"], "both night/1.jpg and night/1.png could be its partner"),
+        (["day/1.jpg", "day/2.jpg"], ["night/1.jpg"], "day/2.jpg: no paired image is named '2'"),
+        (["day/1.jpg"], [], "day/1.jpg: no paired image"),
+        (["day/1.jpg"], ["night/1.jpg", "night/1.png"], "both night/1.jpg and night/1.png could be paired with it"),
         (["day/1.jpg"], ["night/a/1.jpg", "night/b/1.jpg"], "day/1.jpg: both"),
-        (["day/a/1.jpg", "day/b/1.jpg"], ["night/a/1.jpg"], "partner of both day/a/1.jpg and day/b/1.jpg"),
+        (["day/a/1.jpg", "day/b/1.jpg"], ["night/a/1.jpg"], "paired with both day/a/1.jpg and day/b/1.jpg"),
     ],
 )
-def test_doubts(images, partners, message):
+def test_doubts(images, others, message):
     with pytest.raises(UserError, match=message):
-        match_pairs(paths(*images), paths(*partners))
+        match_pairs(paths(*images), paths(*others))
 
 
 def test_sizes(tmp_path, make_image):
@@ -49,7 +49,9 @@ def test_sizes(tmp_path, make_image):
     night = [make_image(tmp_path / f"night/{number}.jpg") for number in range(3)]
     check_pair_sizes(day, night)
     make_image(night[1], width=33)
-    with pytest.raises(UserError, match=r"night/1.jpg is 33 x 24 px but its partner .*day/1.png is 32 x 24"):
+    with pytest.raises(
+        UserError, match=r"night/1.jpg: is 33 x 24 px, but the image it is paired with, .*day/1.png, is 32 x 24"
+    ):
         check_pair_sizes(day, night)
     night[1].write_bytes(b"damaged")
-    check_pair_sizes(day, night)  # such a pair is left out of the training, it stops nothing
+    check_pair_sizes(day, night)  # training skips such a pair; it is no error

@@ -11,7 +11,7 @@ import torch
 
 from data.config import DataConfig, load_data
 from data.detection.options import AugmentOptions
-from data.io.video import Facts, Undecodable, look, read_frames
+from data.io.video import Undecodable, VideoInfo, probe_video, read_frames
 from data.synthetic.actions.scene import save_film
 from data.video.dataset import ClipSet, ClipShape, Window, assemble, centre_window, cut, random_window, recolour
 from data.video.index import Split, Video, list_videos, load_split
@@ -47,7 +47,7 @@ def config(folder: Path) -> DataConfig:
 
 
 def one(path: Path, frames: int = 12) -> Split:
-    return Split([Video(path, 0, None, Facts((24, 32), frames))])
+    return Split([Video(path, 0, None, VideoInfo((24, 32), frames))])
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_an_image_of_another_size_is_scaled_to_the_first(tmp_path: Path) -> None
         assert good
         data += coded.tobytes() * 3
     path = write(tmp_path / "changing.mjpeg", data)
-    if isinstance(look(path), str):
+    if isinstance(probe_video(path), str):
         pytest.skip("this build of OpenCV reads no bare MJPEG")
     assert {frame.shape for frame in read_frames(path, range(6))} == {(24, 32, 3)}
 
@@ -235,7 +235,7 @@ def test_sets_that_cannot_be_used(folders: Path) -> None:
     with pytest.raises(UserError, match="11 frames, but its partner"):
         load_split(config(folders), "train", paired=True)
     (folders / "dark/Sit/Sit_1.avi").unlink()
-    with pytest.raises(UserError, match="no partner is named 'Sit_1'"):
+    with pytest.raises(UserError, match="no paired image is named 'Sit_1'"):
         load_split(config(folders), "train", paired=True)
     (folders / "val/Walk").rename(folders / "val/Walks")
     with pytest.raises(UserError, match="no class 'Walks'. Did you mean 'Walk'"):

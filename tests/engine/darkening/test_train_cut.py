@@ -1,4 +1,4 @@
-"""`prepare.py train-darkener`: learns from unpaired day and night images, resumes exactly, writes whole files."""
+"""`prepare.py train-translator`: learns from unpaired day and night images, resumes exactly, writes whole files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from engine.darkening.train_cut import CUTTrainer, lr_fraction, means, random_crops
 from engine.darkening.translator import load_generator
-from engine.options.prepare import TrainDarkenerOptions
+from engine.options.prepare import TrainTranslatorOptions
 from engine.preparation import prepare
 from utils.errors import UserError
 
@@ -54,7 +54,7 @@ def stop_in(monkeypatch, step: int) -> None:
 
 def test_weights_are_written_and_say_how(folders, tmp_path, capsys):
     out = tmp_path / "new" / "mine.safetensors"
-    result = prepare("train-darkener", **folders, out=out, sheet_period=2, **QUICK)
+    result = prepare("train-translator", **folders, out=out, sheet_period=2, **QUICK)
     assert [path.name for path, _ in result.skipped] == ["broken.png"]
     assert [set(terms) for terms in result.epochs] == [{"gan", "nce", "identity", "discriminator", "grey"}] * 3
     generator = load_generator(out)
@@ -70,9 +70,9 @@ def test_weights_are_written_and_say_how(folders, tmp_path, capsys):
     assert "epoch 3/3: gan" in said and "broken.png" in said and f"--model cut --weights {out}" in said
 
 
-def test_the_sheet_shows_days_beside_what_is_made_of_them(folders, tmp_path):
+def test_the_sheet_shows_day_images_beside_their_translations(folders, tmp_path):
     """Three squares of 36 px, two columns: 108 x 72 px, the left ones as they are."""
-    prepare("train-darkener", **folders, out=tmp_path / "a.safetensors", **{**QUICK, "epochs": 1})
+    prepare("train-translator", **folders, out=tmp_path / "a.safetensors", **{**QUICK, "epochs": 1})
     sheet = cv2.imread(str(tmp_path / "a" / "epoch_001.png"))
     assert sheet.shape == (108, 72, 3)
     assert sheet[:, :36].min() >= 85 and sheet[:, 36:].std() < sheet[:, :36].std()  # little learnt: nearly even
@@ -82,34 +82,34 @@ def test_the_sheet_shows_days_beside_what_is_made_of_them(folders, tmp_path):
 def test_a_stopped_training_goes_on_to_the_same_weights(folders, tmp_path, monkeypatch, capsys):
     """Three steps per epoch; stopped in the fifth, so within the second epoch, of which nothing is left."""
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
-    expected = prepare("train-darkener", **folders, out=whole, **QUICK)
+    expected = prepare("train-translator", **folders, out=whole, **QUICK)
     with monkeypatch.context() as patch:
         stop_in(patch, 5)
-        first = prepare("train-darkener", **folders, out=parts, **QUICK)
+        first = prepare("train-translator", **folders, out=parts, **QUICK)
     assert first.interrupted and len(first.epochs) == 1
-    assert f"resume: python prepare.py train-darkener --day {folders['day']}" in capsys.readouterr().out
-    rest = prepare("train-darkener", **folders, resume=tmp_path / "parts", device="cpu")
+    assert f"resume: python prepare.py train-translator --day {folders['day']}" in capsys.readouterr().out
+    rest = prepare("train-translator", **folders, resume=tmp_path / "parts", device="cpu")
     assert (rest.out, first.epochs + rest.epochs) == (parts, expected.epochs)
     states = [load_generator(path).state_dict() for path in (whole, parts)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     with pytest.raises(UserError, match="all of its 3 epochs are done"):
-        prepare("train-darkener", **folders, resume=tmp_path / "parts" / "resume.pt", device="cpu")
+        prepare("train-translator", **folders, resume=tmp_path / "parts" / "resume.pt", device="cpu")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"width": 4}, "--width 4: .* begun with 2"),
+        ({"width": 4}, "--width 4: .* began with 2"),
         ({"out": "other.safetensors"}, "--out .*other.safetensors"),
         ({"night": "day"}, "other images than when"),
         ({"resume": "day"}, "no readable resume state"),
-        ({"resume": "foreign.pt"}, "no state of prepare.py train-darkener"),
+        ({"resume": "foreign.pt"}, "is not a state of prepare.py train-translator"),
     ],
 )
 def test_a_resumed_training_must_be_the_same(folders, tmp_path, monkeypatch, options, message):
     with monkeypatch.context() as patch:
         stop_in(patch, 4)
-        prepare("train-darkener", **folders, out=tmp_path / "a.safetensors", **QUICK)
+        prepare("train-translator", **folders, out=tmp_path / "a.safetensors", **QUICK)
     torch.save({"epoch": 1}, tmp_path / "foreign.pt")
     before = (tmp_path / "a.safetensors").read_bytes()
     noise(tmp_path / "others", 2, 0, 9)
@@ -117,7 +117,7 @@ def test_a_resumed_training_must_be_the_same(folders, tmp_path, monkeypatch, opt
     if moved.get("night"):
         moved["day"] = tmp_path / "others"
     with pytest.raises(UserError, match=message):
-        prepare("train-darkener", **{**folders, "resume": tmp_path / "a", "device": "cpu", **moved})
+        prepare("train-translator", **{**folders, "resume": tmp_path / "a", "device": "cpu", **moved})
     assert (tmp_path / "a.safetensors").read_bytes() == before
 
 
@@ -128,7 +128,7 @@ def test_the_seed_decides_and_the_rest_of_the_program_is_left_alone(folders, tmp
     options = {**QUICK, "epochs": 1, "decay_epochs": 0, "identity": False, "sheet_period": 0}
     made = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        result = prepare("train-darkener", **folders, out=tmp_path / f"{name}.safetensors", seed=seed, **options)
+        result = prepare("train-translator", **folders, out=tmp_path / f"{name}.safetensors", seed=seed, **options)
         assert set(result.epochs[0]) == {"gan", "nce", "discriminator", "grey"}
         made.append(load_generator(result.out).model[1].weight)
     assert torch.equal(torch.rand(3), expected)
@@ -137,7 +137,7 @@ def test_the_seed_decides_and_the_rest_of_the_program_is_left_alone(folders, tmp
 
 
 def test_all_three_networks_learn_and_nothing_else():
-    trainer = CUTTrainer(TrainDarkenerOptions(width=2, blocks=1), torch.device("cpu"))
+    trainer = CUTTrainer(TrainTranslatorOptions(width=2, blocks=1), torch.device("cpu"))
     before = {name: value.clone() for name, value in trainer.state_dict().items()}
     day, night = torch.rand(2, 2, 3, 32, 32) * 2 - 1
     terms = trainer.step(day, night, torch.Generator().manual_seed(0))
@@ -153,7 +153,7 @@ def test_all_three_networks_learn_and_nothing_else():
 @pytest.mark.parametrize(("epoch", "fraction"), [(1, 1.0), (200, 1.0), (201, 200 / 201), (400, 1 / 201)])
 def test_the_published_schedule(epoch, fraction):
     """200 epochs, then 200 in equal steps towards a 401st of 0."""
-    assert lr_fraction(epoch, TrainDarkenerOptions()) == pytest.approx(fraction)
+    assert lr_fraction(epoch, TrainTranslatorOptions()) == pytest.approx(fraction)
 
 
 def test_crops_are_squares_of_the_image_sometimes_flipped():
@@ -192,12 +192,12 @@ def test_mistakes_write_nothing(folders, tmp_path, options, message):
     moved = {key: tmp_path / value if isinstance(value, str) else value for key, value in options.items()}
     given = {**folders, "out": tmp_path / "new" / "a.safetensors", **QUICK, **moved}
     with pytest.raises(UserError, match=message):
-        prepare("train-darkener", **{key: value for key, value in given.items() if value is not None})
+        prepare("train-translator", **{key: value for key, value in given.items() if value is not None})
     assert sorted(tmp_path.rglob("*")) == before and (tmp_path / "taken.safetensors").read_text() == "mine"
 
 
 def test_a_loss_of_nan_is_an_error(folders, tmp_path, monkeypatch):
     monkeypatch.setattr(CUTTrainer, "step", lambda *_: {"gan": torch.tensor(float("nan"))})
     with pytest.raises(UserError, match="--lr 0.001: the loss is NaN"):
-        prepare("train-darkener", **folders, out=tmp_path / "a.safetensors", **QUICK)
+        prepare("train-translator", **folders, out=tmp_path / "a.safetensors", **QUICK)
     assert not (tmp_path / "a.safetensors").exists() and not (tmp_path / "a").exists()

@@ -54,7 +54,7 @@ def photos(tmp_path: Path, make_image) -> Path:
     return home
 
 
-def test_partners_have_the_same_names_sizes_and_formats(photos):
+def test_copies_have_the_same_names_sizes_and_formats(photos):
     source, out = photos / "images/train", photos / "images/train_night"
     before = snapshot(source)
     result = darken(source, out)
@@ -172,7 +172,7 @@ def test_a_second_source_is_refused_and_a_changed_image_is_done_again(photos, ma
     darken(source, out)
     other = make_image(photos.with_name("other") / "a.png", seed=9).parent
     before = snapshot(out)
-    with pytest.raises(UserError, match="begun with source .*train, now it is .*other.*another folder"):
+    with pytest.raises(UserError, match="began with source .*train, now it is .*other.*another folder"):
         darken(other, out)
     assert snapshot(out) == before
     make_image(source / "a.png", seed=9)
@@ -194,7 +194,7 @@ def test_a_folder_of_before_there_were_two_models_is_gone_on_with(photos, publis
     lost.unlink()
     (out / RECIPE).write_text("seed: 0\nseverity: null\nquality: 95\n")
     assert darken(photos, out).written == 1 and lost.read_bytes() == whole
-    with pytest.raises(UserError, match="begun with the physical model"):
+    with pytest.raises(UserError, match="began with the physical model"):
         darken(photos, out, model="cut", weights=published)
 
 

@@ -113,7 +113,7 @@ def test_a_full_disk_says_how_far_it_came(tiny_set, tmp_path, monkeypatch):
 def test_another_recipe_is_refused(tiny_set, tmp_path, change):
     degrade(tiny_set, tmp_path / "out")
     before = contents(tmp_path / "out")
-    with pytest.raises(UserError, match="was begun with.*another folder"):
+    with pytest.raises(UserError, match="began with.*another folder"):
         degrade(tiny_set, tmp_path / "out", **change)
     assert contents(tmp_path / "out") == before
 
@@ -245,7 +245,7 @@ def test_the_note_keeps_what_decides(tiny_set, tmp_path):
 def test_another_source_is_refused_and_a_changed_image_is_done_again(tiny_set, tmp_path, make_image):
     out = tmp_path / "out"
     degrade(tiny_set / "images/val", out)
-    with pytest.raises(UserError, match="begun with source .*val, now it is .*train"):
+    with pytest.raises(UserError, match="began with source .*val, now it is .*train"):
         degrade(tiny_set / "images/train", out)
     make_image(tiny_set / "images/val/1.png", width=64)
     assert degrade(tiny_set / "images/val", out).written == 1

@@ -31,7 +31,7 @@ def write(path: Path, pixels: np.ndarray, mode: str | None = None) -> None:
 
 
 @pytest.fixture
-def nights(tmp_path: Path) -> Path:
+def night_images(tmp_path: Path) -> Path:
     """Dark images of several formats and depths, one of them damaged; two labels."""
     home, random = tmp_path / "set", np.random.default_rng(0)
     for name in ("a.png", "b.jpg", "deep/c.webp", "deep/d.bmp"):
@@ -47,50 +47,50 @@ def nights(tmp_path: Path) -> Path:
     return home
 
 
-def test_copies_are_brighter_and_otherwise_alike(nights, capsys):
-    before = snapshot(nights)
-    out = nights.parent / "bright" / "images"
-    result = enhance(nights / "images", out)
+def test_copies_are_brighter_and_otherwise_alike(night_images, capsys):
+    before = snapshot(night_images)
+    out = night_images.parent / "bright" / "images"
+    result = enhance(night_images / "images", out)
     assert (result.written, result.before) == (7, 0)
     assert [path.name for path, _ in result.skipped] == ["broken.jpg"]
     for path in list_images(out):
-        with Image.open(nights / "images" / path.relative_to(out)) as dark, Image.open(path) as bright:
+        with Image.open(night_images / "images" / path.relative_to(out)) as dark, Image.open(path) as bright:
             assert (bright.size, bright.format, bright.mode) == (dark.size, dark.format, "RGB")
             assert np.asarray(bright).mean() > 80
     labels = sorted(path.relative_to(out.parent).as_posix() for path in out.parent.rglob("*.txt"))
     assert labels == ["labels/a.txt", "labels/deep/c.txt"]
-    assert snapshot(nights) == before
+    assert snapshot(night_images) == before
     said = capsys.readouterr().out
     assert "7 images brightened by gamma" in said and "broken.jpg" in said
     assert "1 grey" in said and "1 RGBA" in said and "1 16 bit" in said
 
 
 @pytest.mark.parametrize("options", [{"method": "clahe"}, {"method": "zero-dce", "scale": 2}])
-def test_a_lossless_copy_is_what_the_enhancer_makes(nights, options):
-    out = nights.parent / "bright"
-    enhance(nights / "images", out, labels=False, **options)
+def test_a_lossless_copy_is_what_the_enhancer_makes(night_images, options):
+    out = night_images.parent / "bright"
+    enhance(night_images / "images", out, labels=False, **options)
     enhancer = open_enhancer(options["method"], None, options.get("scale"))
     assert enhancer is not None
-    dark, bright = (np.asarray(Image.open(folder / "a.png")) for folder in (nights / "images", out))
+    dark, bright = (np.asarray(Image.open(folder / "a.png")) for folder in (night_images / "images", out))
     assert (enhancer.image(dark[..., ::-1])[..., ::-1] == bright).all()
     note = load_yaml(out / NOTE)
     assert note["method"] == options["method"]
     assert (note["sha256 of the weights"] is None) == (options["method"] == "clahe")
-    assert not (nights.parent / "labels").exists()
+    assert not (night_images.parent / "labels").exists()
 
 
-def test_an_interrupted_run_goes_on(nights):
-    out = nights.parent / "bright" / "images"
-    enhance(nights / "images", out)
+def test_an_interrupted_run_goes_on(night_images):
+    out = night_images.parent / "bright" / "images"
+    enhance(night_images / "images", out)
     whole = snapshot(out)
     lost = out / "deep" / "d.bmp"
     lost.unlink()
     with (out / MANIFEST).open("a") as file:
         file.write("x.png,,1")  # cut short by a crash
-    result = enhance(nights / "images", out)
+    result = enhance(night_images / "images", out)
     assert (result.written, result.before) == (1, 6)
     assert lost.read_bytes() == whole[str(lost)][0]
-    assert enhance(nights / "images", out).written == 0
+    assert enhance(night_images / "images", out).written == 0
 
 
 @pytest.mark.parametrize(
@@ -107,40 +107,40 @@ def test_an_interrupted_run_goes_on(nights):
         ("images", "../new", {"method": "zero-dce", "weights": "nowhere.pt"}, "nowhere.pt"),
     ],
 )
-def test_mistakes_leave_nothing_behind(nights, source, out, options, message):
-    (nights.parent / "file").write_text("")
-    (nights.parent / "full").mkdir()
-    (nights.parent / "full" / "mine.txt").write_text("")
-    before = snapshot(nights.parent)
+def test_mistakes_leave_nothing_behind(night_images, source, out, options, message):
+    (night_images.parent / "file").write_text("")
+    (night_images.parent / "full").mkdir()
+    (night_images.parent / "full" / "mine.txt").write_text("")
+    before = snapshot(night_images.parent)
     with pytest.raises(UserError, match=message):
-        enhance(nights / source, (nights / out).resolve(), **options)
-    assert snapshot(nights.parent) == before
+        enhance(night_images / source, (night_images / out).resolve(), **options)
+    assert snapshot(night_images.parent) == before
 
 
-def test_labels_in_the_way_are_not_overwritten(nights):
-    taken = nights.parent / "bright" / "labels" / "a.txt"
+def test_labels_in_the_way_are_not_overwritten(night_images):
+    taken = night_images.parent / "bright" / "labels" / "a.txt"
     taken.parent.mkdir(parents=True)
     taken.write_text("mine")
     with pytest.raises(UserError, match="a.txt: is there already"):
-        enhance(nights / "images", nights.parent / "bright" / "images")
+        enhance(night_images / "images", night_images.parent / "bright" / "images")
     assert taken.read_text() == "mine"
 
 
-def test_another_method_needs_another_folder(nights):
-    out = nights.parent / "bright"
-    enhance(nights / "images", out)
+def test_another_method_needs_another_folder(night_images):
+    out = night_images.parent / "bright"
+    enhance(night_images / "images", out)
     with pytest.raises(UserError, match="method gamma, now it is clahe"):
-        enhance(nights / "images", out, method="clahe")
+        enhance(night_images / "images", out, method="clahe")
 
 
-def test_another_source_is_refused_and_a_changed_image_is_done_again(nights):
-    out, again = nights.parent / "bright", nights / "images" / "a.png"
-    enhance(nights / "images", out)
-    write(nights.parent / "other" / "a.png", np.full((24, 32, 3), 9, np.uint8))
-    with pytest.raises(UserError, match="begun with source .*images, now it is .*other"):
-        enhance(nights.parent / "other", out)
+def test_another_source_is_refused_and_a_changed_image_is_done_again(night_images):
+    out, again = night_images.parent / "bright", night_images / "images" / "a.png"
+    enhance(night_images / "images", out)
+    write(night_images.parent / "other" / "a.png", np.full((24, 32, 3), 9, np.uint8))
+    with pytest.raises(UserError, match="began with source .*images, now it is .*other"):
+        enhance(night_images.parent / "other", out)
     write(again, np.full((48, 32, 3), 9, np.uint8))
-    assert enhance(nights / "images", out).written == 1
+    assert enhance(night_images / "images", out).written == 1
     with Image.open(out / "a.png") as bright:
         assert bright.size == (32, 48)
 

@@ -14,7 +14,7 @@ import pytest
 from engine.options.prepare_favour import FavourOptions
 from engine.preparation import prepare
 from engine.preparation import select as prepare_favour
-from engine.preparation.select import Favoured, Judged, favour, image_ap
+from engine.preparation.select import ImageAP, Selection, favour, image_ap
 from engine.results import ImageResult
 from tests.engine.inference.test_api import real_weights
 from tests.engine.tiny import write_dataset
@@ -86,7 +86,7 @@ def test_good_images_are_copied(
 ) -> None:
     """0.6 is enough, 0.59 is not; an image without objects is listed and left."""
     pretend({"001": 0.6, "002": 0.59, "003": math.nan, "005": 1.0})
-    done: Favoured = prepare("favour", **synthetic)
+    done: Selection = prepare("favour", **synthetic)
     assert [one.name for one in done.kept] == ["001.png", "deep/005.png"]
     out = synthetic["out"]
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
@@ -108,9 +108,9 @@ def test_good_images_are_copied(
 def test_a_real_detector_judges(synthetic: dict[str, Any]) -> None:
     """It has learned nothing: all have an AP, and the bar at 0 lets all of them through."""
     done = prepare("favour", **synthetic, min_ap=0.0)
-    assert len(done.kept) == len(done.judged) == 6
-    assert all(0 <= one.ap < 0.6 for one in done.judged)
-    assert all(isinstance(one, Judged) and one.file.is_file() for one in done.judged)
+    assert len(done.kept) == len(done.scored) == 6
+    assert all(0 <= one.ap < 0.6 for one in done.scored)
+    assert all(isinstance(one, ImageAP) and one.file.is_file() for one in done.scored)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_tiles_without_objects(large: Path, tmp_path: Path, empty: float | None,
         "train": (train, 3),
         "val": (val, 2),
     }
-    assert [result.left_out for result in results] == [9 - train, 6 - val]
+    assert [result.dropped for result in results] == [9 - train, 6 - val]
 
 
 def test_formats_and_small_images(tmp_path: Path, make_image: Callable[..., Path]) -> None:

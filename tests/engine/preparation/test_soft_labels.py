@@ -84,8 +84,8 @@ def test_a_broken_run_goes_on(synthetic: TeacherOptions, monkeypatch: pytest.Mon
             raise KeyboardInterrupt
         return original(self, index)
 
-    original = module.LookedAt.__getitem__
-    monkeypatch.setattr(module.LookedAt, "__getitem__", counting)
+    original = module.TeacherDataset.__getitem__
+    monkeypatch.setattr(module.TeacherDataset, "__getitem__", counting)
     with pytest.raises(KeyboardInterrupt):
         teacher(synthetic)
     assert not synthetic.out.exists()  # type: ignore[union-attr]
