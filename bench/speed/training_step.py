@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import yaml
 from bench.speed.timing import alternate, clock_of, in_fresh_process, options_of, process_memory, publish, report, table
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
+from data.detection.views import IMAGES, View, of_kind
 from data.io.labels import Label
 from data.synthetic.generate import make_synthetic
 from engine.comparison.api import parse_run
@@ -28,7 +29,7 @@ from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
 from engine.training.distributed import start
 from engine.training.optim import Schedule
 from engine.training.step import TrainStep
-from methods.base import Method, Run, View
+from methods.base import Method, Run
 from methods.registry import create, with_implied
 from models.detector import build
 from tests.soft_labels import write_cache
@@ -41,19 +42,29 @@ PARTS = ("step", "memory", "loading")
 
 
 def make_batch(batch_size: int, imgsz: int) -> dict[str, Any]:
-    """Random images in all views, with boxes of class 0."""
+    """Random images with boxes of class 0."""
     generator = torch.Generator().manual_seed(0)
     boxes = torch.rand(batch_size * OBJECTS, 4, generator=generator) * 0.3 + 0.2
     return {
         "img": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
-        "pair": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
-        "favoured": torch.rand(batch_size, 3, imgsz, imgsz, generator=generator),
         "bboxes": boxes,
         "cls": torch.zeros(len(boxes), 1),
-        "soft_label_index": torch.arange(len(boxes)),
         "batch_idx": torch.arange(batch_size).repeat_interleave(OBJECTS).float(),
         "seed": list(range(batch_size)),
     }
+
+
+def with_views(batch: dict[str, Any], methods: Sequence[Method]) -> dict[str, Any]:
+    """The batch with what the methods want besides, on its device: more random images, and numbers of its objects."""
+    images, views = batch["img"], [view for method in methods for view in method.views]
+    generator = torch.Generator().manual_seed(1)
+    wanted: dict[str, Any] = {
+        view.name: torch.rand(images.shape, generator=generator).to(images.device)
+        for view in views
+        if view.kind in IMAGES
+    }
+    objects = {name: torch.arange(len(batch["cls"]), device=images.device) for name in of_kind(views, "per_object")}
+    return batch | wanted | objects
 
 
 def make_labels(batch: dict[str, Any], classes: int) -> list[Label]:
@@ -73,32 +84,43 @@ def make_step(
     epoch: int = 0,
     classes: int = CLASSES,
 ) -> Callable[[], None]:
-    """One whole training step of a run such as "aeris restore_weight=0", as the trainer takes it in that epoch of two."""
+    """A call of one training step of a run such as "aeris restore_weight=0", in that epoch of two."""
     torch.manual_seed(0)
-    names = {i: str(i) for i in range(classes)}
+    names = {number: str(number) for number in range(classes)}
     labels = make_labels(batch, classes)
     with tempfile.TemporaryDirectory() as folder:
-        if "richsem" in run:
-            run = f"{run} teacher={write_cache(Path(folder) / 'cache', labels, list(names.values()))}"
         methods = make_methods(run)
+        if any(hasattr(method.options, "teacher") for method in methods):
+            cache = write_cache(Path(folder) / "cache", labels, list(names.values()))
+            methods = make_methods(f"{run} teacher={cache}")
         for method in methods:
             method.resolve_options(2)
             method.check(labels, names)
-    detector = build(cfg, names)
-    train, hyper = TrainOptions(batch_size=64), HyperOptions(lr0=1e-4, warmup_epochs=0)
-    step = TrainStep(detector, methods, train, hyper, Schedule(hyper, 2, 1 << 30, 64), device)
-    state = Run(detector, epochs=2)
+    hyper = HyperOptions(lr0=1e-4, warmup_epochs=0)
+    return repeat_step(build(cfg, names), methods, with_views(batch, methods), hyper, device, epoch)
+
+
+def repeat_step(
+    network: Any,
+    methods: Sequence[Method],
+    batch: dict[str, Any],
+    hyper: HyperOptions,
+    device: torch.device,
+    epoch: int = 0,
+    change: Callable[[dict[str, Any]], dict[str, Any]] = lambda batch: batch,
+) -> Callable[[], None]:
+    """A call of the trainer's own step, on a batch that is changed each time; random draws differ from step to step."""
+    train = TrainOptions(batch_size=hyper.nbs)
+    step = TrainStep(network, methods, train, hyper, Schedule(hyper, 2, 1 << 30, hyper.nbs), device)
+    state, numbers, size = Run(network, epochs=2), itertools.count(), len(batch["seed"])
     step.begin_epoch(state, epoch)
-    numbers = itertools.count()
 
-    def whole() -> None:
+    def work() -> None:
         state.iteration = next(numbers)
-        first = state.iteration * len(
-            batch["seed"]
-        )  # what methods draw differs per step, and is the same for every run
-        step(state, {**batch, "seed": [first + place for place in range(len(batch["seed"]))]})
+        seeds = [state.iteration * size + index for index in range(size)]
+        step(state, change({**batch, "seed": seeds, "draw": (0, state.iteration)}))
 
-    return whole
+    return work
 
 
 def make_methods(run: str) -> list[Method]:
