@@ -16,6 +16,8 @@ Colour = tuple[int, int, int]  # blue, green, red
 GOLDEN = 0.618034  # hue steps by the golden ratio never come back near an earlier one soon
 SHADES = ((0.85, 1.0), (0.55, 0.95), (1.0, 0.70), (0.70, 0.85))  # (saturation, value), one a turn of the wheel
 AS_ASKED = (640, 1920)  # lines are as thick as asked where the longest side, in pixels, lies between these
+READABLE = 640  # pixels of the longer side below which an image is enlarged for drawing
+CONFIDENT = 0.25  # confidence above which a detection is drawn
 TEXT_OF_LINE = 6  # text height in lines: 18 px beside a line of 3 px
 OPACITY = 0.55  # of a heat map's colours
 
@@ -126,3 +128,14 @@ def paint_heat(image: Image, heat: NDArray[np.floating], opacity: float = OPACIT
         raise ValueError(f"a map of {heat.shape} does not belong to an image of {image.shape[:2]}")
     greys = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     return np.asarray(cv2.addWeighted(heat_colours(heat), opacity, greys, 1 - opacity, 0), np.uint8)
+
+
+def enlarge_small(image: np.ndarray) -> tuple[np.ndarray, float]:
+    """An image (H, W, 3), enlarged if it is small, so that tags do not cover it; and the factor."""
+    scale = max(1.0, READABLE / max(image.shape[:2]))
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), scale
+
+
+def confident_boxes(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The detections to draw: (n, 6) xyxy, confidence, class, those above a confidence of 0.25."""
+    return np.column_stack((boxes, scores, classes))[scores > CONFIDENT]

@@ -25,11 +25,11 @@ from bench.speed.timing import (
     report,
     table,
 )
-from engine.training.distributed import pick_device
 from engine.training.module import TrainingModel
 from methods.options.rfla import RFLAOptions
 from methods.registry import create
 from models.detector import build
+from utils.devices import pick_device
 
 CLASSES = 8
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)

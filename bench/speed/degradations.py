@@ -18,8 +18,8 @@ from torch import Tensor
 
 from bench.speed.timing import Timing, alternate, clock_of, options_of, publish, report
 from data.degrade import COCO_C, DEGRADATIONS, degrade_batch, draw_parameters, draw_size, image_random
-from engine.training.distributed import pick_device
 from models.detector import build
+from utils.devices import pick_device
 
 FORWARD, AERIS = "YOLOv8n forward, 640 px", "AERIS blur, resize, noise"
 CPU_GOAL, GPU_GOAL = 0.09, 0.1  # AERIS, fraction of the forward pass; a physical model, ms

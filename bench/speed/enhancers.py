@@ -14,7 +14,7 @@ import torch
 from bench.speed.degradations import forward
 from bench.speed.timing import alternate, clock_of, options_of, publish, report
 from engine.enhancement.enhancer import open_enhancer
-from engine.training.distributed import pick_device
+from utils.devices import pick_device
 
 FORWARD, SCALES, GOAL_SCALE, GOAL = "YOLOv5n forward, 640 px", (1, 2, 4, 8), 4, 0.3
 

@@ -22,7 +22,7 @@ from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_detector
 from engine.evaluation.robustness import RobustnessPlan, Sweep, sweep
 from engine.evaluation.settings import EvalSettings
-from engine.training.distributed import pick_device
+from utils.devices import pick_device
 
 GOAL = 0.2  # of the time outside the network, on a GPU
 STAGES = {"network": "inference", "corruptions": "corruptions", "NMS": "postprocess", "loading": "loading"}

@@ -21,7 +21,7 @@ from engine.checkpoint import load_detector
 from engine.inference.backends import TorchBackend
 from engine.inference.predictor import Predictor
 from engine.inference.sliced import SlicedPredictor, Tiling
-from engine.training.distributed import pick_device
+from utils.devices import pick_device
 
 GOAL = 0.85  # of the throughput of ready batches
 

@@ -27,7 +27,7 @@ from engine.inference.worker import WorkerThread
 from engine.inference.writers import DEFAULT_RATE, DrawStyle, Outputs, Writer, class_name
 from engine.options.detect import DetectOptions
 from engine.tasks import check_meaning
-from engine.training.distributed import pick_device
+from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import find_weights
 from utils.options import build, canonical

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from data.video.dataset import ClipSet
 from engine.classification.evaluation import Enhance, measured
 from engine.results import Report
-from engine.training.dataloader import workers_that_fit
 from models.action import INPUTS
+from utils.dataloader import workers_that_fit
 
 
 def evaluate_clips(

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 
 from data.classification.dataset import ClassFolders
 from engine.results import ClassificationStats, Report
-from engine.training.dataloader import workers_that_fit
 from models.normalize import IMAGENET
+from utils.dataloader import workers_that_fit
 from utils.progress import progress
 from utils.ultralytics_env import contain_ultralytics
 

@@ -19,7 +19,7 @@ from engine.evaluation.session import present_splits
 from engine.options.val import ValOptions
 from engine.results import Report
 from engine.tasks import check_meaning
-from engine.training import distributed
+from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import empty_goes, find_weights, new_run_folder
 from utils.options import build, canonical
@@ -54,7 +54,7 @@ class Recognition(Generic[Network]):
         chosen, weights = self._understood(given)
         config = load_data(chosen.data, make_demo=make_synthetic)
         splits = present_splits(config, chosen.task)
-        device = distributed.pick_device(chosen.device)
+        device = pick_device(chosen.device)
         file = find_weights(weights)
         network = self.load(file, device, chosen.trust)
         if "imgsz" in given:
@@ -89,7 +89,7 @@ class Recognition(Generic[Network]):
 
     def examine(self, weights: Path, data: str, task: str, device: str = "") -> list[Report]:
         """One report per split, for compare.py. task: `test` takes test and test2, `val` takes val and val2."""
-        config, place = load_data(data, make_demo=make_synthetic), distributed.pick_device(device)
+        config, place = load_data(data, make_demo=make_synthetic), pick_device(device)
         network = self.load(weights, place, False)
         check_names(network, config, weights)
         return self._measure(network, config, present_splits(config, task), place)

@@ -16,9 +16,9 @@ from data.io.images import encode
 from engine.darkening.translator import save_generator, translate_image
 from engine.enhancement.train import ResizedImages
 from engine.options.prepare import TrainTranslatorOptions
-from engine.training.distributed import pick_device
 from engine.training.resume import load_resume, save_resume
 from models.cut import MULTIPLE, Discriminator, Generator, PatchSampler, discriminator_loss, generator_terms
+from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import atomic_write, free_file, list_images
 from utils.options import schema_fields

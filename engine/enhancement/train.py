@@ -15,8 +15,8 @@ from torch import Tensor
 from data.io.images import Unreadable, read_rgb
 from engine.enhancement.enhancer import load_zero_dce, save_zero_dce
 from engine.options.prepare import TrainEnhancerOptions
-from engine.training.distributed import pick_device
 from models.zero_dce import ZeroDCE, zero_reference_terms
+from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import free_file, list_images
 from utils.progress import progress

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from engine.evaluation.settings import EvalSettings
 from engine.inference.stopwatch import Stopwatch
-from engine.training.dataloader import workers_that_fit
+from utils.dataloader import workers_that_fit
 from utils.progress import progress as show_progress
 from utils.ultralytics_env import contain_ultralytics
 

@@ -22,8 +22,8 @@ from engine.evaluation.robustness import areas
 from engine.evaluation.settings import EvalSettings, Slicing
 from engine.options.val import ValOptions
 from engine.results import Report
-from engine.training.distributed import pick_device
 from engine.visual.heatmap import split_of
+from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import find_weights
 

@@ -15,7 +15,7 @@ from data.io.images import read_image
 from data.io.labels import Label
 from engine.evaluation.predictions import Detector, ImagePrediction
 from engine.evaluation.settings import EvalSettings, Slicing
-from engine.training.dataloader import workers_that_fit
+from utils.dataloader import workers_that_fit
 from utils.progress import progress as show_progress
 from utils.tiles import merge_tiles, tile_windows
 from utils.ultralytics_env import contain_ultralytics

@@ -8,21 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from data.io.images import read_image
 from engine.evaluation.class_frequency import LVISLabels
 from engine.evaluation.evaluator import label_areas
 from engine.results import ImageResult
-from utils.draw import draw_boxes
+from utils.draw import confident_boxes, draw_boxes, enlarge_small
 from utils.files import atomic_write
 from utils.metrics import evaluate
 from utils.plots import plot_images
 
 SAMPLES = 8  # images on the contact sheet
-SURE = 0.25  # confidence from which a detection is drawn
-READABLE = 640  # smaller images are drawn larger, so that their tags do not cover them; pixels of the longer side
 
 
 class TextWriter:
@@ -123,17 +120,6 @@ def _corner_size(boxes: np.ndarray) -> list[list[float]]:
     return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1).tolist()
 
 
-def magnified(image: np.ndarray) -> tuple[np.ndarray, float]:
-    """An image (H, W, 3), enlarged where it is small, and the factor."""
-    scale = max(1.0, READABLE / max(image.shape[:2]))
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), scale
-
-
-def sure_boxes(result: ImageResult, scale: float) -> np.ndarray:
-    """The detections worth drawing on an image `scale` times as large: (n, 6) xyxy px, confidence, class."""
-    return np.column_stack((scale * result.boxes, result.scores, result.classes))[result.scores > SURE]
-
-
 class Samples:
     """A contact sheet: the first images, with their labels and, beside it, with what was detected."""
 
@@ -145,9 +131,9 @@ class Samples:
         """Draw one image, as long as there is room."""
         if len(self.cells) >= 2 * SAMPLES:
             return
-        (image, scale), name = magnified(read_image(Path(result.file))), Path(result.file).name
+        (image, scale), name = enlarge_small(read_image(Path(result.file))), Path(result.file).name
         labels = np.column_stack((scale * result.targets, np.ones(len(result.targets)), result.target_classes))
-        found = sure_boxes(result, scale)
+        found = confident_boxes(scale * result.boxes, result.scores, result.classes)
         for title, boxes, conf in ((f"{name}: labels", labels, False), (f"{name}: detections", found, True)):
             drawn = draw_boxes(image, boxes, self.names, conf=conf)
             self.cells.append((title, drawn[..., ::-1]))

@@ -35,8 +35,8 @@ from engine.inference.worker import WorkerThread
 from engine.inference.writers import DrawStyle, Outputs, Writer, class_name
 from engine.options.detect import DetectOptions
 from engine.tasks import DETECT, entry, task_of_weights
-from engine.training.distributed import pick_device
 from engine.visual.heatmap import view_of
+from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import new_run_folder
 from utils.options import build

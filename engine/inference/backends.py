@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.tasks import DETECT
-from engine.training.distributed import pick_device
+from utils.devices import pick_device
 from utils.errors import UserError
 from utils.ultralytics_env import contain_ultralytics
 

@@ -15,7 +15,7 @@ from data.io.images import Pixels, Unreadable, read_rgb
 from engine.darkening.translator import DayToNight, cut_model, physical_model
 from engine.options.prepare import DarkenOptions
 from engine.preparation.copies import CopyResult, Outcome, Outcomes, copy_images, names_below, two_folders, write_copy
-from engine.training.distributed import pick_device
+from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import load_yaml
 

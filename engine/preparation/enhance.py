@@ -13,7 +13,7 @@ from engine.enhancement.enhancer import Enhancer, open_enhancer, trained_scale
 from engine.options.common import SHIPPED
 from engine.options.prepare import EnhanceOptions
 from engine.preparation.copies import CopyResult, Outcome, Outcomes, copy_images, names_below, two_folders, write_copy
-from engine.training.distributed import pick_device
+from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import file_digest, find_weights
 

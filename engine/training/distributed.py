@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from utils.devices import pick_device
 from utils.errors import UserError
 from utils.ultralytics_env import keep_freed_memory
 
@@ -74,21 +75,6 @@ def stop() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
     WORLD.rank, WORLD.size, WORLD.local_rank = 0, 1, 0
-
-
-def pick_device(device: str) -> torch.device:
-    """`` (best there is), `cpu`, `0`, `cuda:0`, `mps`. Raises UserError when the machine has no such device."""
-    text = device.strip().lower().removeprefix("cuda:")
-    if text in {"", "auto"}:
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    if text in {"cpu", "mps"}:
-        return torch.device(text)
-    if text.isdigit() and torch.cuda.is_available() and int(text) < torch.cuda.device_count():
-        return torch.device("cuda", int(text))
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    raise UserError(
-        f"--device {device}: this machine has {count} CUDA GPUs. Use --device cpu, or a number below {count}."
-    )
 
 
 def listed_devices(device: str) -> list[str]:

@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader
 
 from data.detection.coarse import MixedImages
 from data.sampling import EpochSampler, MixedSampler, repeat_factors
-from engine.training.dataloader import leave_signals_to_the_run, workers_that_fit
 from engine.training.distributed import WORLD
 from engine.training.plan import Notes, TrainPlan
+from utils.dataloader import leave_signals_to_the_run, workers_that_fit
 from utils.errors import UserError
 
 

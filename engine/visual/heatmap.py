@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from data.io.images import read_image
 from data.io.letterbox import Letterbox, to_tensor
-from engine.evaluation.writers import magnified, sure_boxes
-from engine.inference.sliced import SlicedPredictor
 from engine.results import ImageResult
 from models.crux import CruxSplit, find_split
-from utils.draw import draw_boxes, paint_heat
+from utils.draw import confident_boxes, draw_boxes, enlarge_small, paint_heat
 from utils.errors import UserError
 from utils.plots import plot_images
 
@@ -67,7 +65,7 @@ def split_of(model: Any) -> CruxSplit:
 
 def view_of(detector: Any) -> CruxView:
     """The view for a detector of the detection loop. Raises UserError where it has no map for a whole image."""
-    if isinstance(detector, SlicedPredictor):
+    if hasattr(detector, "tiling"):
         raise UserError("--show-crux: every tile of --slice has a map of its own. Leave one of the two options out.")
     model = getattr(getattr(detector, "network", None), "model", None)
     if model is None:
@@ -96,8 +94,8 @@ class CruxSheet:
             return
         image = read_image(Path(result.file))
         heat = self.view.map_of(image)
-        painted, scale = magnified(paint_heat(image, heat))
-        drawn = draw_boxes(painted, sure_boxes(result, scale), self.names)
+        painted, scale = enlarge_small(paint_heat(image, heat))
+        drawn = draw_boxes(painted, confident_boxes(scale * result.boxes, result.scores, result.classes), self.names)
         self.cells.append((_title(Path(result.file), heat), drawn[..., ::-1]))
 
     def close(self) -> None:

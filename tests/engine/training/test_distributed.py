@@ -13,7 +13,7 @@ import torch
 
 import engine
 from engine.training import distributed
-from engine.training.distributed import World, average, listed_devices, pick_device, shared_value
+from engine.training.distributed import World, average, listed_devices, shared_value
 from engine.training.resume import save_resume
 from tests.engine.classification.tiny_classes import write_classes
 from tests.engine.tiny import write_dataset
@@ -95,12 +95,6 @@ def test_two_ranks_train_a_classifier_as_one_process_does(classifiers: Any) -> N
 
 def test_one_device_needs_no_launch() -> None:
     assert listed_devices("") == [] and listed_devices("0") == ["0"] and listed_devices("0, 1") == ["0", "1"]
-
-
-def test_device_names() -> None:
-    assert pick_device("cpu") == torch.device("cpu")
-    with pytest.raises(UserError, match="--device 99"):
-        pick_device("99")
 
 
 def test_alone_everything_is_local() -> None:

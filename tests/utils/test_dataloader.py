@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from engine.evaluation.sliced import Tiles
-from engine.training import dataloader as loading
-from engine.training.dataloader import tensor_bytes, workers_that_fit
+from utils import dataloader as loading
+from utils.dataloader import tensor_bytes, workers_that_fit
 
 IMAGE = {"img": torch.zeros(3, 100, 100, dtype=torch.uint8), "im_file": "a.png"}  # 30,000 bytes
 

@@ -1,4 +1,4 @@
-"""The processes of a loader: how many shared memory has room for, and how they end."""
+"""Dataloader workers: how many fit into shared memory, and how they end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.training.distributed import WORLD
-
 LOGGER = logging.getLogger("hardsight")
 SHARED = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 PLENTY = 4 << 30  # bytes, beyond which nobody counts
@@ -22,14 +20,14 @@ AHEAD = 2  # batches that a process of torch's loader holds ready
 
 
 def workers_that_fit(wanted: int, dataset: Any, batch_size: int = 1) -> int:
-    """`wanted`, or as many loader processes as shared memory has room for; says so where these are fewer.
+    """`wanted`, or as many dataloader workers as shared memory has room for, with a warning if these are fewer.
 
-    Batches come from the processes through shared memory, and torch waits for ever for one that found no room there.
+    Batches pass through shared memory, and torch waits forever for one that found no room there.
     Containers have 64 MB unless they are given more. dataset: its first item tells how large a batch is.
     """
     if wanted == 0 or not len(dataset) or not SHARED.is_dir():
         return wanted
-    room = shutil.disk_usage(SHARED).free // WORLD.size
+    room = shutil.disk_usage(SHARED).free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if room >= PLENTY:
         return wanted
     batch = max(1, tensor_bytes(dataset[0]) * batch_size)
