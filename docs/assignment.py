@@ -41,11 +41,11 @@ class AssignmentOptions:
 
     data: str = option("demo-tiny", "data YAML, or the name of one in data/")
     split: str = option("train", "split of the image")
-    image: str = option("", "file name of the image", default_text="the one with the most objects")
+    image: str = option("", "file name of the image", shown="the one with the most objects")
     cfg: str = option("yolov8n", "model YAML, freshly initialised as at the start of training")
     weights: Path | None = option(None, "trained checkpoint, instead of --cfg")
     imgsz: int = option(160, "training image size (longer side), px", low=32, aliases=("img",))
-    rf: str = option("", "effective receptive fields by stride, px, such as 8:45.5,16:133.5", default_text="traced")
+    rf: str = option("", "effective receptive fields by stride, px, such as 8:45.5,16:133.5", shown="traced")
     window: int = option(64, "size of the crop, px, around the densest objects; 0: whole image", low=0)
     zoom: int = option(10, "output pixels per image pixel", low=1, high=40)
     out: Path = option(Path("docs/images/assignment.png"), "output image")

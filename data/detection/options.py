@@ -49,9 +49,7 @@ class SamplingOptions:
         high=0.9,
     )
     extra_alternate: bool = option(
-        False,
-        "alternate a batch of extra images with each ordinary one (as published), in place of --extra-ratio",
-        group=LONG_TAIL,
+        False, "instead of --extra-ratio: one extra batch after each ordinary batch (as published)", group=LONG_TAIL
     )
 
     @property

@@ -18,10 +18,7 @@ class ActionOptions:
     interval: int = option(2, "sampling interval, in frames of the video", group=GROUP, low=1, high=64)
     test_clips: int = option(3, "clips per test video, whose scores are averaged", group=GROUP, low=1, high=100)
     keep_videos: str = option(
-        "auto",
-        "keep decoded videos in memory: ram, none, or auto (if they take less than 2 GiB)",
-        group=GROUP,
-        choices=("auto", "ram", "none"),
+        "auto", "keep decoded videos in memory (auto: up to 2 GiB)", group=GROUP, choices=("auto", "ram", "none")
     )
 
 

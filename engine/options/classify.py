@@ -22,10 +22,7 @@ class ClassifyOptions:
         choices=("val", "test"),
     )
     crops: str = option(
-        "shared",
-        "random crops of the two images of a pair: the same, or independent (as published)",
-        group=GROUP,
-        choices=("shared", "independent"),
+        "shared", "crops of paired images (published: independent)", group=GROUP, choices=("shared", "independent")
     )
     least_crop: float = option(
         0.5, "minimum area of a random crop, fraction of the image", group=GROUP, low=0.05, high=1.0
@@ -35,11 +32,7 @@ class ClassifyOptions:
     )
     hue_jitter: float = option(0.4, "jitter of hue, drawn per batch", group=GROUP, low=0.0, high=0.5)
     mmd_share: float = option(
-        0.25,
-        "unlabelled images per batch, as a fraction of its labelled images",
-        group=GROUP,
-        low=0.0,
-        high=1.0,
+        0.25, "unlabelled images per labelled image of a batch", group=GROUP, low=0.0, high=1.0
     )
 
 

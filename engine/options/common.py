@@ -30,19 +30,19 @@ def enhance_option(group: Group | str, default: str = "none", choices: tuple[str
 
 def weights_option(group: Group | str) -> Any:
     """The network's file."""
-    return option(None, "weights of zero-dce", group=group, default_text=f"weights/{SHIPPED}")
+    return option(None, "weights of zero-dce", group=group, shown=f"weights/{SHIPPED}")
 
 
 def scale_option(group: Group | str) -> Any:
     """The resolution at which the network estimates the curves."""
     text = "of zero-dce: estimate the curves at 1/scale resolution (faster); published 1, shipped weights 4"
-    return option(None, text, group=group, choices=SCALES, default_text="as trained")
+    return option(None, text, group=group, choices=SCALES, shown="as trained")
 
 
 def slice_option() -> Any:
     """`--slice` of detect.py and val.py."""
     text = "detect in overlapping tiles of this size, px, and merge the detections"
-    return option(None, text, group=SLICING, low=32, default_text="off")
+    return option(None, text, group=SLICING, low=32, shown="off")
 
 
 def overlap_option() -> Any:

@@ -28,21 +28,18 @@ class CompareOptions:
         'one run: its methods, then options of its own, such as --run none --run "wiid byol_weight=0"; repeat it for each '
         "run; the first run is the baseline",
         group=RUNS,
-        default_text="required",
+        shown="required",
     )
     seeds: int = option(3, "seeds of each run, counted up from --seed", group=RUNS, low=1)
     restart: bool = option(False, "train all runs again instead of reusing finished ones", group=RUNS)
     split: str = option(
-        "test",
-        "evaluate on test (and test2), or on val (and val2) to tune on",
-        group=STATISTICS,
-        choices=("test", "val"),
+        "test", "evaluate on test and test2, or on val and val2", group=STATISTICS, choices=("test", "val")
     )
     metric: tuple[str, ...] = option(
         ("mAP50",),
         "metrics to compare: mAP50, mAP50-95, those of --protocol such as AP or APr; of a classifier top1 or top5",
         group=STATISTICS,
-        default_text="mAP50; top1 of a classifier",
+        shown="mAP50; top1 of a classifier",
     )
     resamples: int = option(
         1000, "bootstrap resamples (seeds and images) of the confidence intervals", group=STATISTICS, low=100

@@ -36,24 +36,18 @@ class DetectOptions:
     """What is read, how predictions become detections, and what is shown and written."""
 
     weights: Path | None = option(
-        None,
-        ".pt, .safetensors or .onnx file, such as runs/train/exp/weights/best.pt",
-        group=INPUT,
-        default_text="required",
+        None, ".pt, .safetensors or .onnx file, such as best.pt", group=INPUT, shown="required"
     )
     source: str = option(
         "",
         "camera number, image, video, folder, 'glob*', .txt or .streams list, or an rtsp://, rtmp:// or http(s):// address",
         group=INPUT,
-        default_text="required",
+        shown="required",
     )
     data: str = option("", "data YAML to take class names from, if the weights have none", group=INPUT)
     vid_stride: int = option(1, "process every N-th frame of videos and streams", group=INPUT, low=1)
     retries: int = option(
-        5,
-        "reconnection attempts in a row to a stream, with a back-off of 1, 2, 4 ... 30 s; 0: unlimited",
-        group=INPUT,
-        low=0,
+        5, "reconnection attempts to a stream, with a back-off of 1, 2, 4 ... 30 s; 0: unlimited", group=INPUT, low=0
     )
 
     imgsz: tuple[int, ...] = option(
@@ -62,7 +56,7 @@ class DetectOptions:
     conf_thres: float = confidence_option(BOXES, 0.25)
     iou_thres: float = iou_option(BOXES, 0.45)
     max_det: int = option(1000, "maximum detections per image", group=BOXES, low=1)
-    classes: tuple[int, ...] = option((), "keep only these classes, by number", group=BOXES, low=0, default_text="all")
+    classes: tuple[int, ...] = option((), "keep only these classes, by number", group=BOXES, low=0, shown="all")
     agnostic_nms: bool = option(False, "class-agnostic NMS", group=BOXES)
     augment: bool = option(False, "test-time augmentation (scale and horizontal flip)", group=BOXES)
     end2end: bool = option(False, "use the NMS-free (end-to-end) head where the model has one", group=BOXES)

@@ -16,7 +16,7 @@ class ExportOptions:
     """What is exported, into which formats, and in which precision."""
 
     weights: Path | None = option(
-        None, ".pt or .safetensors file; the exported files are written beside it", group=INPUT, default_text="required"
+        None, ".pt or .safetensors file; the exported files are written beside it", group=INPUT, shown="required"
     )
     include: tuple[str, ...] = option(
         ("onnx",), "formats", group=INPUT, choices=("onnx", "torchscript", "openvino"), aliases=("format",)
@@ -25,7 +25,7 @@ class ExportOptions:
 
     imgsz: tuple[int, ...] = option(
         (640,),
-        "input size, px: one number, or height and width",
+        "input size, px; one number or height and width",
         group=NETWORK,
         low=32,
         aliases=("img", "img-size"),
@@ -34,7 +34,7 @@ class ExportOptions:
     batch_size: int = option(1, "batch size", group=NETWORK, low=1, aliases=("batch",))
     dynamic: bool = option(False, "dynamic batch size, height and width (ONNX, OpenVINO)", group=NETWORK)
     half: bool = option(False, "float16 weights and inference", group=NETWORK, tasks=DETECT)
-    opset: int | None = option(None, "ONNX opset", group=NETWORK, low=9, default_text="newest that runs everywhere")
+    opset: int | None = option(None, "ONNX opset", group=NETWORK, low=9, shown="newest that runs everywhere")
     simplify: bool = option(False, "simplify the ONNX graph (needs onnxslim)", group=NETWORK, tasks=DETECT)
     device: str = device_option(NETWORK, "cpu")
 

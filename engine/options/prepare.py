@@ -18,7 +18,7 @@ DARKENERS = ("physical", "cut")
 
 def required(help: str) -> Any:
     """A path that must be given."""
-    return option(None, help, group=INPUT, default_text="required")
+    return option(None, help, group=INPUT, shown="required")
 
 
 def labels_option() -> Any:
@@ -33,7 +33,7 @@ def quality_option() -> Any:
 
 def processes_option(what: str = "processes") -> Any:
     """`--workers`."""
-    return option(None, f"worker {what}", group=RUNTIME, low=1, default_text="one per core")
+    return option(None, f"worker {what}", group=RUNTIME, low=1, shown="one per core")
 
 
 @dataclass(frozen=True)
@@ -46,25 +46,14 @@ class DarkenOptions:
     quality: int = quality_option()
 
     model: str = option(
-        "physical",
-        "physical: camera noise model; cut: learned day-to-night translation (CUT)",
-        group=SETTINGS,
-        choices=DARKENERS,
+        "physical", "camera noise model, or learned day-to-night translation (CUT)", group=SETTINGS, choices=DARKENERS
     )
     severity: float | None = option(
-        None,
-        "of physical: 0 (dusk) to 1 (darkest night)",
-        group=SETTINGS,
-        low=0.0,
-        high=1.0,
-        default_text="random per image",
+        None, "of physical: 0 (dusk) to 1 (darkest night)", group=SETTINGS, low=0.0, high=1.0, shown="random per image"
     )
     seed: int = option(0, "of physical: random seed, combined with each image's name", group=SETTINGS, low=0)
     weights: Path | None = option(
-        None,
-        "of cut: weights of train-translator, or a published CUT resnet generator",
-        group=SETTINGS,
-        default_text="required by cut",
+        None, "of cut: made by train-translator, or a published resnet generator", group=SETTINGS, shown="required by cut"
     )
 
     batch_size: int = option(
@@ -119,24 +108,17 @@ class DegradeOptions:
         "coco-d, down2, down4, noise, blur, night, fog, rain, snow, underwater, motion, defocus, jpeg, contrast, any other "
         "name in docs/degradations.md, or coco-c:NAME; may be the first argument",
         group=INPUT,
-        default_text="required",
+        shown="required",
     )
     source: Path | None = required(IMAGES)
     out: Path | None = required("output folder for the degraded copies, with the same relative names")
     annotations: Path | None = option(
-        None,
-        "COCO JSON of the images in --source; a rescaled copy and YOLO label files are written to --out",
-        group=INPUT,
+        None, "COCO JSON of --source; writes a rescaled copy and YOLO label files to --out", group=INPUT
     )
     scale_area: bool = option(False, "with --annotations: rescale `area` too", group=INPUT)
 
     severity: float | None = option(
-        None,
-        "0 to 1; of COCO-C's corruptions 1 to 5",
-        group=SETTINGS,
-        low=0.0,
-        high=5.0,
-        default_text="random per image",
+        None, "0 to 1; of COCO-C's corruptions 1 to 5", group=SETTINGS, low=0.0, high=5.0, shown="random per image"
     )
     seed: int = option(0, "random seed, combined with each image's name", group=SETTINGS, low=0)
     format: str = option("jpg", "file format; png is lossless", group=SETTINGS, choices=("jpg", "png"))
@@ -167,17 +149,14 @@ class TrainEnhancerOptions:
 
     source: Path | None = required(f"dark images: {IMAGES}; no labels or pairs needed")
     out: Path = option(Path("runs/enhancer/zero-dce.safetensors"), "output file for the weights", group=INPUT)
-    weights: Path | None = option(None, "start from these weights", group=INPUT, default_text="random weights")
+    weights: Path | None = option(None, "start from these weights", group=INPUT, shown="random weights")
 
     epochs: int = option(200, "training epochs (published 200; small sets need more)", group=TRAINING, low=1)
     batch_size: int = option(8, "images per batch", group=TRAINING, low=1, aliases=("batch",))
     imgsz: int = option(256, "resize images to this square, px", group=TRAINING, low=32, aliases=("img",))
     lr: float = option(1e-4, "learning rate of Adam", group=TRAINING, low=1e-7, high=1.0)
     scale: int = option(
-        1,
-        "estimate the curves at 1/scale resolution, in training and inference: faster and less noisy",
-        group=TRAINING,
-        choices=SCALES,
+        1, "estimate the curves at 1/scale resolution: faster and less noisy", group=TRAINING, choices=SCALES
     )
     level: float = option(
         0.6, "target of the exposure loss: mean intensity of a patch (published 0.6)", group=TRAINING, low=0.1, high=0.9
@@ -192,13 +171,13 @@ class SyntheticOptions:
     """Which synthetic data set is rendered, and how much of it."""
 
     name: str = option("demo-night", "the synthetic data set; may be the first argument", group=INPUT)
-    out: Path | None = option(None, "output folder", group=INPUT, default_text="datasets/NAME")
+    out: Path | None = option(None, "output folder", group=INPUT, shown="datasets/NAME")
     seed: int = option(0, "random seed", group=INPUT, low=0, high=9999)
     size: tuple[int, ...] = option(
-        (), "image width and height, px, multiples of 4", group=INPUT, low=64, default_text="by the data set"
+        (), "image width and height, px, multiples of 4", group=INPUT, low=64, shown="by the data set"
     )
     counts: tuple[str, ...] = option(
-        (), "number of scenes per split, such as train=40 val=10", group=INPUT, default_text="by the data set"
+        (), "number of scenes per split, such as train=40 val=10", group=INPUT, shown="by the data set"
     )
     workers: int | None = processes_option()
 
@@ -225,7 +204,7 @@ class ConvertOptions:
         "imagenet-lvis, kitti, lvis, rainy-cityscapes, rtts, ruod, tinyperson, urpc2020, visdrone or voc; may be the first "
         "argument",
         group=INPUT,
-        default_text="required",
+        shown="required",
     )
     source: Path | None = required("folder of the unpacked original")
     out: Path | None = required("output folder for images/, labels/ and data.yaml")
@@ -233,17 +212,13 @@ class ConvertOptions:
         None,
         "class list; imagenet-lvis: an LVIS JSON (required); docs/data/ lists the others",
         group=INPUT,
-        default_text="the data set's own; exdark's for coco and voc",
+        shown="the data set's own; exdark's for coco and voc",
     )
     images: Path | None = option(
-        None, "aitod, arid, coco, lvis, voc: image folder", group=INPUT, default_text="the usual place"
+        None, "aitod, arid, coco, lvis, voc: image folder", group=INPUT, shown="the usual place"
     )
     link: str | None = option(
-        None,
-        "copy the images, or make hard or symbolic links",
-        group=INPUT,
-        choices=("copy", "hard", "symbolic"),
-        default_text="copy",
+        None, "copy the images, or link to them", group=INPUT, choices=("copy", "hard", "symbolic"), shown="copy"
     )
     difficult: bool | None = option(
         None, "coco, dawn, dota, duo, rtts, ruod, urpc2020, voc: keep objects marked difficult or crowd", group=INPUT
@@ -256,29 +231,25 @@ class ConvertOptions:
         None,
         "aitod: 1.0 or 2.0; dota: 1.0, 1.5 or 2.0; lvis: 1 or 0.5; required if annotations of several are present",
         group=INPUT,
-        default_text="aitod 1.0, else the one present",
+        shown="aitod 1.0, else the one present",
     )
     corners: bool | None = option(
         None, "tinyperson: crop the training images as the data set's corner file says", group=INPUT
     )
     reference: Path | None = option(
         None,
-        "coco, duo, ruod, urpc2020: folder of unlabelled images on which detectors do well, for images/favoured",
+        "coco, duo, ruod, urpc2020: folder of unlabelled easy images, for images/favoured",
         group=INPUT,
         formerly=("favoured",),
     )
     beta: str | None = option(
-        None,
-        "foggy-cityscapes: density of the fog",
-        group=INPUT,
-        choices=("0.005", "0.01", "0.02"),
-        default_text="0.02",
+        None, "foggy-cityscapes: density of the fog", group=INPUT, choices=("0.005", "0.01", "0.02"), shown="0.02"
     )
     synsets: Path | None = option(
         None,
         "imagenet-lvis: table of lines such as 'n02682922 aerosol_can.n.01', or WordNet 3.0's index.sense",
         group=INPUT,
-        default_text="required by imagenet-lvis",
+        shown="required by imagenet-lvis",
     )
 
 
@@ -286,7 +257,7 @@ class ConvertOptions:
 class SliceOptions:
     """Which labelled images are sliced, how, and where the tiles go."""
 
-    data: str = option("", "data YAML whose splits are sliced", group=INPUT, default_text="required, or --source")
+    data: str = option("", "data YAML whose splits are sliced", group=INPUT, shown="required, or --source")
     source: Path | None = option(None, f"instead of --data: {IMAGES}; labels are used if present", group=INPUT)
     out: Path | None = required("output folder for images/, labels/ and data.yaml")
     quality: int = quality_option()
@@ -304,10 +275,10 @@ class SliceOptions:
     )
     empty: float | None = option(
         None,
-        "fraction of the tiles without objects that are kept",
+        "empty tiles to keep, fraction",
         group=SETTINGS,
         low=0.0,
         high=1.0,
-        default_text="0.1 for train and extra, else 1",
+        shown="0.1 for train and extra, else 1",
     )
     seed: int = option(0, "random seed of the choice of empty tiles", group=SETTINGS, low=0)

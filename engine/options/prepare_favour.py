@@ -15,12 +15,10 @@ INPUT, RUNTIME = Group("Input and output"), Group("Runtime")
 class FavourOptions:
     """Which images are selected, by which detector, and where they go."""
 
-    weights: Path | None = option(
-        None, "detector trained on the classes of --data", group=INPUT, default_text="required"
-    )
-    data: str = option("", "data YAML, or the name of one in data/", group=INPUT, default_text="required")
+    weights: Path | None = option(None, "detector trained on the classes of --data", group=INPUT, shown="required")
+    data: str = option("", "data YAML, or the name of one in data/", group=INPUT, shown="required")
     split: str = option("train", "split to select from: train, extra, val or val2, never a test split", group=INPUT)
-    out: Path | None = option(None, "output folder for the images and favour.csv", group=INPUT, default_text="required")
+    out: Path | None = option(None, "output folder for the images and favour.csv", group=INPUT, shown="required")
     min_ap: float = option(
         0.6, "select images with at least this AP (COCO, IoU 0.50:0.95)", group=INPUT, low=0.0, high=1.0
     )

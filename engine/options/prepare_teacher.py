@@ -16,7 +16,7 @@ class TeacherOptions:
     """Which CLIP embeds the objects of which data set, how, and where the embeddings go."""
 
     data: str = option(
-        "", "data YAML of the labelled data set, or the name of one in data/", group=INPUT, default_text="required"
+        "", "data YAML of the labelled data set, or the name of one in data/", group=INPUT, shown="required"
     )
     split: str = option("train", "split whose objects are embedded: the training split", group=INPUT)
     extra: bool = option(
@@ -24,20 +24,13 @@ class TeacherOptions:
     )
     model: str = option("RN50-quickgelu", "open_clip model (published: RN50-quickgelu)", group=INPUT)
     checkpoint: Path | None = option(
-        None,
-        "file of the model's weights; nothing is downloaded",
-        group=INPUT,
-        default_text="required without --train-demo",
+        None, "file of the model's weights; nothing is downloaded", group=INPUT, shown="required without --train-demo"
     )
-    out: Path | None = option(
-        None, "output folder of the cache", group=INPUT, default_text="runs/teacher/DATA-MODEL-MODE"
-    )
+    out: Path | None = option(None, "output folder of the cache", group=INPUT, shown="runs/teacher/DATA-MODEL-MODE")
     trust: bool = trust_option(INPUT, "; OpenAI's own files need it")
 
     train_demo: bool = option(
-        False,
-        "instead of --model and --checkpoint: train a very small CLIP on synthetic objects first, for demo-longtail",
-        group=INPUT,
+        False, "without --checkpoint: train a very small CLIP on synthetic objects, for demo-longtail", group=INPUT
     )
     seed: int = option(0, "random seed of --train-demo", group=INPUT, low=0)
 
@@ -49,10 +42,7 @@ class TeacherOptions:
         choices=("auto", "roi", "crop"),
     )
     short: int = option(
-        800,
-        "with roi: shorter side of the image, px; the longer side is at most 1.67 times that",
-        group=EMBEDDING,
-        low=32,
+        800, "with roi: shorter side of the image, px; the longer is at most 1.67 times that", group=EMBEDDING, low=32
     )
     spaces: bool = option(False, "replace underscores of class names with spaces (published: no)", group=EMBEDDING)
 

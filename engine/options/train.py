@@ -23,26 +23,14 @@ class TrainOptions:
     """What to train, on what, and where the results go."""
 
     data: str = option("data/demo-night.yaml", "data YAML", group=MODEL, aliases=("--dataset",))
-    weights: str = option(
-        "", "start from this checkpoint (.pt or .safetensors)", group=MODEL, default_text="random weights"
-    )
+    weights: str = option("", "start from this checkpoint (.pt or .safetensors)", group=MODEL, shown="random weights")
     cfg: str = option(
-        "",
-        "model YAML, or the name of a network",
-        group=MODEL,
-        aliases=("--model",),
-        default_text="that of --weights, else models/yolov5s.yaml",
+        "", "model YAML or network name", group=MODEL, aliases=("--model",), shown="by --weights, else yolov5s"
     )
     method: str = option(
-        "", "methods joined by '+', such as wiid or wiid+rfla, or none", group=MODEL, default_text="by the data YAML"
+        "", "methods joined by '+', such as wiid or wiid+rfla, or none", group=MODEL, shown="by the data YAML"
     )
-    hyp: str = option(
-        "",
-        "hyper-parameter YAML; options on the command line take precedence",
-        group=MODEL,
-        tasks=DETECT,
-        default_text="none",
-    )
+    hyp: str = option("", "hyper-parameter YAML; options take precedence", group=MODEL, tasks=DETECT)
     trust: bool = option(False, "unpickle --weights (executes code in the file)", group=MODEL)
 
     epochs: int = option(100, "training epochs", group=RECIPE, low=1)
@@ -56,25 +44,17 @@ class TrainOptions:
     single_cls: bool = option(False, "treat all classes as one", group=RECIPE, tasks=DETECT)
     multi_scale: bool = option(False, "vary the image size of each batch by up to 50 %", group=RECIPE, tasks=DETECT)
     native: bool = option(
-        False,
-        "validate each image at its own size, padded to a multiple of the stride; training uses --imgsz",
-        group=VALIDATION,
-        tasks=DETECT,
+        False, "validate images at their own size, padded to the stride", group=VALIDATION, tasks=DETECT
     )
     noval: bool = option(False, "validate after the last epoch only", group=VALIDATION)
     protocol: str | None = protocol_option(VALIDATION, "validate")
 
     device: str = option(
-        "", "cpu, a GPU such as 0, or several such as 0,1,2", group=RUNTIME, default_text="first GPU, else cpu"
+        "", "cpu, a GPU such as 0, or several such as 0,1,2", group=RUNTIME, shown="first GPU, else cpu"
     )
     workers: int = option(-1, "dataloader workers per rank; -1: auto", group=RUNTIME, low=-1)
     cache: str = option(
-        "auto",
-        "keep decoded images in memory",
-        group=RUNTIME,
-        choices=("auto", "ram", "none"),
-        bare="ram",
-        tasks=DETECT,
+        "auto", "cache decoded images", group=RUNTIME, choices=("auto", "ram", "none"), bare="ram", tasks=DETECT
     )
     amp: bool = option(True, "mixed precision on GPUs", group=RUNTIME)
     sync_bn: bool = option(True, "synchronise batch norm across ranks", group=RUNTIME)
@@ -82,11 +62,7 @@ class TrainOptions:
     name: str = option("exp", NAME, group=OUTPUT)
     exist_ok: bool = option(False, EXIST_OK, group=OUTPUT)
     resume: str = option(
-        "",
-        "resume a run: its folder or resume.pt; without a value the newest below --project",
-        group=OUTPUT,
-        bare="newest",
-        default_text="none",
+        "", "run folder or resume.pt to resume; without a value the newest run", group=OUTPUT, bare="newest"
     )
     save_period: int = option(-1, "also keep a checkpoint every N epochs; -1: off", group=OUTPUT, low=-1)
     save_steps: int = option(0, "save resume.pt every N batches; 0: once per epoch", group=OUTPUT, low=0)
@@ -105,7 +81,7 @@ class HyperOptions:
         "linear: from --lr0 to --lrf; step: divided by 10 after each third of the run",
         group=OPTIMISER,
         choices=("linear", "step"),
-        default_text="linear; classifiers: step",
+        shown="linear; classifiers: step",
     )
     cos_lr: bool = option(False, "cosine learning rate schedule instead of linear", group=OPTIMISER)
     momentum: float = option(0.937, "SGD momentum, or beta1 of Adam", group=OPTIMISER, low=0.0, high=0.9999)
@@ -118,13 +94,13 @@ class HyperOptions:
         "nominal batch size, up to which gradients are accumulated",
         group=OPTIMISER,
         low=1,
-        default_text="64; classifiers: --batch-size",
+        shown="64; classifiers: --batch-size",
     )
     ema: bool = option(
         True,
         "validate and save the moving average of the weights",
         group=OPTIMISER,
-        default_text="on; classifiers: off",
+        shown="on; classifiers: off",
     )
     box: float = option(7.5, "gain of the box loss", group=LOSS, low=0.0)
     cls: float = option(0.5, "gain of the class loss", group=LOSS, low=0.0)

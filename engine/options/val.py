@@ -38,7 +38,7 @@ class ValOptions:
 
     data: str = option("demo-night", "data YAML, or the name of one in data/", group=INPUT)
     weights: Path | None = option(
-        None, "checkpoint, such as runs/train/exp/weights/best.pt", group=INPUT, default_text="required"
+        None, "checkpoint, such as runs/train/exp/weights/best.pt", group=INPUT, shown="required"
     )
     task: str = option(
         "val",
@@ -49,10 +49,7 @@ class ValOptions:
     )
     imgsz: int = imgsz_option(INPUT)
     native: bool = option(
-        False,
-        "evaluate each image at its own size, padded to a multiple of the stride; --imgsz is ignored",
-        group=INPUT,
-        tasks=DETECT,
+        False, "evaluate images at their own size, padded to the stride; ignores --imgsz", group=INPUT, tasks=DETECT
     )
     study_sizes: tuple[int, ...] = option(
         tuple(range(256, 1537, 128)), "image sizes of --task study, px", group=INPUT, low=32, tasks=DETECT
@@ -61,9 +58,7 @@ class ValOptions:
 
     batch_size: int = option(32, "images per batch", group=RUNTIME, low=1, aliases=("batch",))
     device: str = device_option(RUNTIME)
-    workers: int | None = option(
-        None, "dataloader workers", group=RUNTIME, low=0, default_text="8 with a GPU, 0 on the CPU"
-    )
+    workers: int | None = option(None, "dataloader workers", group=RUNTIME, low=0, shown="8 with a GPU, 0 on the CPU")
     half: bool = option(False, "float16 inference (GPU only)", group=RUNTIME)
 
     conf_thres: float = confidence_option(BOXES, 0.001)
@@ -74,7 +69,7 @@ class ValOptions:
         "at least 300 (1500 with --protocol aitod); 300 with --protocol lvis",
         group=BOXES,
         low=1,
-        default_text="by the data",
+        shown="by the data",
     )
     single_cls: bool = option(False, "treat all classes as one", group=BOXES)
     augment: bool = option(False, "test-time augmentation (scale and horizontal flip)", group=BOXES)
@@ -101,10 +96,7 @@ class ValOptions:
     verbose: bool = option(False, "print every class", group=OUTPUT)
     plots: bool = option(True, "save curves, confusion matrices and sample images", group=OUTPUT)
     show_crux: bool = option(
-        False,
-        "save crux.jpg: the crux map of an LCP model over up to 16 images of each split",
-        group=OUTPUT,
-        tasks=DETECT,
+        False, "save crux.jpg: the map of an LCP model over 16 images of each split", group=OUTPUT, tasks=DETECT
     )
     save_txt: bool = option(False, "save detections as YOLO label files", group=OUTPUT, tasks=DETECT)
     save_conf: bool = option(False, "with --save-txt: add the confidence to each row", group=OUTPUT, tasks=DETECT)

@@ -17,11 +17,7 @@ class AERISOptions:
         0.4, "weight of the restoration (L1) loss; 0: degraded views alone, no decoder", group=GROUP, low=0.0
     )
     restore_stage: int = option(
-        2,
-        "features that the decoder reads: 2, the neck's fusion at stride 8; 1, at stride 16",
-        group=GROUP,
-        low=1,
-        high=2,
+        2, "features that the decoder reads: the neck's fusion at stride 16 (1) or 8 (2)", group=GROUP, low=1, high=2
     )
     degrade_sizes: str = option(
         "equispaced",
@@ -30,10 +26,7 @@ class AERISOptions:
         choices=("equispaced", "uniform"),
     )
     degrade_scope: str = option(
-        "all",
-        "degradations: all, resolution only, or blur and noise at full size",
-        group=GROUP,
-        choices=("all", "resolution", "blur-noise"),
+        "all", "what to degrade; blur-noise keeps the size", group=GROUP, choices=("all", "resolution", "blur-noise")
     )
     consistency_weight: float = option(
         0.0, "weight of the feature distance between two degraded views (not published)", group=GROUP, low=0.0

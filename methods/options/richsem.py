@@ -15,10 +15,7 @@ class RichSemOptions:
     """Soft labels of a frozen CLIP for every object; needs a teacher cache. See docs/methods/richsem.md."""
 
     teacher: Path | None = option(
-        None,
-        "teacher cache of the training set, made by 'prepare.py teacher'",
-        group=GROUP,
-        default_text="by the data YAML, else required",
+        None, "teacher cache made by 'prepare.py teacher'", group=GROUP, shown="by the data YAML"
     )
     semantic_weight: float = option(
         0.5, "weight of the KL divergence to the teacher (published 0.5)", group=GROUP, low=0.0

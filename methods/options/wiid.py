@@ -25,7 +25,7 @@ class WiiDOptions:
     num_blocks: int = option(5, "cells per side of the occlusion grid", group=GROUP, tasks=CELLS, low=1, high=64)
     mask_token: str = option(
         "zero",
-        "content of a masked cell: zeros, or a learned RGB token per cell",
+        "fill of masked cells; learned: one colour each",
         group=GROUP,
         tasks=DETECTOR,
         choices=("zero", "learned"),
@@ -56,7 +56,7 @@ class WiiDOptions:
         "also match the feature distributions (MMD) of both views; of classifiers, of darkened and unlabelled night images",
         group=GROUP,
         tasks=STILL,
-        default_text="off; classifiers: where the data YAML names unlabelled images",
+        shown="off; classifiers: where the data YAML names unlabelled images",
     )
     mmd_weight: float = option(0.1, "weight of the MMD loss", group=GROUP, tasks=STILL, low=0.0)
     pair_colour: str = option(

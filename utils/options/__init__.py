@@ -40,19 +40,19 @@ def option(
     formerly: Sequence[str] = (),
     metavar: str | None = None,
     bare: str | None = None,
-    default_text: str | None = None,
+    shown: str | None = None,
 ) -> Any:
     """Declare one option as a dataclass field. The annotation gives its type:
 
     bool, int, float, str, Path, one of them `| None`, or tuple[one of them, ...].
     `low` and `high` are inclusive. `aliases` are other spellings, with or without dashes in front; `formerly` are names
     that it had, which work with a note. `bare` is the value of a flag written without one (`--resume`, `--cache`).
-    `tasks` are those that the option serves; none given: those of its group, or all. `default_text` is what --help says
-    of a default that stands for something else ("auto").
+    `tasks` are those that the option serves; none given: those of its group, or all. `shown` is what --help says of a
+    default that stands for something else ("auto").
     """
     heading = group if isinstance(group, Group) else Group(group)
     facts: dict[str, Any] = {"help": help, "group": heading.title, "low": low, "high": high, "metavar": metavar}
-    facts |= {"bare": bare, "default_text": default_text, "tasks": tuple(tasks) or heading.tasks}
+    facts |= {"bare": bare, "shown": shown, "tasks": tuple(tasks) or heading.tasks}
     facts |= {"choices": tuple(choices) if choices is not None else None}
     facts |= {"aliases": tuple(map(_spelt, aliases)), "formerly": tuple(map(_spelt, formerly))}
     return dataclasses.field(default=default, metadata=facts)

@@ -59,7 +59,7 @@ def _placeholder(option: Option) -> str:
 
 def _facts(option: Option) -> str:
     """'(range or choices; default: ...)'."""
-    default = "required" if option.default_text == REQUIRED else f"default: {default_text(option)}"
+    default = "required" if option.shown == REQUIRED else f"default: {default_text(option)}"
     return f"({'; '.join(filter(None, [limits(option), default]))})"
 
 
@@ -72,7 +72,7 @@ def limits(option: Option) -> str:
 
 def default_text(option: Option) -> str:
     """The default as a user would write it, or what the option says that it stands for."""
-    return _written(option.default) if option.default_text is None else option.default_text
+    return _written(option.default) if option.shown is None else option.shown
 
 
 def _written(value: Any) -> str:
@@ -94,7 +94,7 @@ def table_text(options: Iterable[Option]) -> str:
         if several and option.group != group:
             rows.append(f"| **{option.group}** | | | |")
         group = option.group
-        default = f"`{default_text(option)}`" if option.default_text is None else option.default_text
+        default = f"`{default_text(option)}`" if option.shown is None else option.shown
         cells = [f"`{option.flag}`", default, limits(option), option.help]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"

@@ -21,7 +21,7 @@ def trust_option(group: Group | str, note: str = "") -> Any:
 def device_option(group: Group | str, default: str = "") -> Any:
     """`--device` of whatever runs on one device."""
     text = "cpu, or the number of a GPU"
-    return option(default, text, group=group, default_text=None if default else "first GPU, else cpu")
+    return option(default, text, group=group, shown=None if default else "first GPU, else cpu")
 
 
 def imgsz_option(group: Group | str) -> Any:

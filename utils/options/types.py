@@ -49,7 +49,7 @@ class Option:
     bare: str | None = None
     tasks: tuple[str, ...] = ()
     formerly: tuple[str, ...] = ()
-    default_text: str | None = None
+    shown: str | None = None
 
     @property
     def flag(self) -> str:

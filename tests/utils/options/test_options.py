@@ -223,8 +223,8 @@ def test_help_lists_what_the_other_options_choose(capsys, line, listed, missing)
 def test_defaults_that_stand_for_something_else():
     @dataclass(frozen=True)
     class Schema:
-        weights: Path | None = option(None, "checkpoint", default_text="required")
-        device: str = option("", "device", default_text="auto")
+        weights: Path | None = option(None, "checkpoint", shown="required")
+        device: str = option("", "device", shown="auto")
         name: str = option("", "name")
 
     page = options.help_text(options.schema_fields([Schema]).values(), "x.py", "")
