@@ -1,16 +1,16 @@
 """RFLA: label assignment by Gaussian receptive fields, for objects of a few pixels (Xu et al., ECCV 2022).
 
-Changes only who is trained towards what; the network, its cost and its checkpoints stay as they are.
+Changes label assignment only; the network, its cost and its checkpoints stay as they are.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields as fields_of
+from collections.abc import Mapping
 from typing import Any
 
 from methods.base import Detector, Method
 from methods.options.rfla import RFLAOptions
-from methods.rfla_assigner import RFLAssigner, Rules, WeighedBoxLoss
+from methods.rfla_assigner import RFLAssigner, Rules
 from methods.rfla_math import boundaries, hierarchical_assign, receptive_field_distance
 from models.receptive_field import effective_fields
 from utils.errors import UserError
@@ -19,14 +19,18 @@ __all__ = ["RFLA", "RFLAssigner", "hierarchical_assign", "receptive_field_distan
 
 
 class RFLA(Method):
-    """The method `rfla`: wraps the assigner, and the box loss, of every branch of the criterion."""
+    """The method `rfla`: wraps the assigner of every branch of the criterion.
+
+    rules: single rules in place of those of the mode, by their names in `methods.rfla_assigner.Rules`.
+    """
 
     name = "rfla"
     Options = RFLAOptions
 
-    def __init__(self, options: RFLAOptions | None = None) -> None:
+    def __init__(self, options: RFLAOptions | None = None, rules: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
-        self.rules = chosen_rules(self.options)
+        chosen = {"tiny": self.options.rfla_tiny, "floor": self.options.rfla_floor}
+        self.rules = {name: value for name, value in chosen.items() if value is not None} | dict(rules or {})
         self.given = read_fields(self.options.rf)
         self.fields: dict[int, float] = {}
 
@@ -35,28 +39,16 @@ class RFLA(Method):
         self.fields = effective_fields(detector, self.options.rf_fraction, self.given)
 
     def criterion(self, branch: Any) -> None:
-        """Put the assigner in front of the stock one, and let it weigh the box loss."""
-        assigner = RFLAssigner(mode=self.options.rfla_mode, rules=self.rules, fields=self.fields, stock=branch.assigner)
-        branch.assigner, branch.bbox_loss = assigner, WeighedBoxLoss(branch.bbox_loss, assigner)
+        """Wrap the assigner of a branch."""
+        mode = self.options.rfla_mode
+        branch.assigner = RFLAssigner(mode=mode, rules=self.rules, fields=self.fields, stock=branch.assigner)
 
     def notes(self, detector: Detector) -> list[str]:
-        """The effective fields, and which sizes are nearest to which level."""
+        """The effective fields, and the object sizes at which the nearest level changes."""
         sides = ", ".join(f"stride {stride}: {side:g} px" for stride, side in self.fields.items())
         metric = self.rules.get("metric", Rules.metric)
         split = [f"{low}|{high} at {side:.0f} px" for (low, high), side in boundaries(self.fields, metric).items()]
         return [f"rfla {self.options.rfla_mode}: effective receptive fields {sides}; levels split {', '.join(split)}"]
-
-
-def chosen_rules(options: RFLAOptions) -> dict[str, Any]:
-    """The rules that the options name. Raises UserError where --rfla-topk has not one or two numbers."""
-    names = {f"rfla_{field.name}": field.name for field in fields_of(Rules)}
-    chosen = {name: getattr(options, flag) for flag, name in names.items()}
-    chosen = {name: value for name, value in chosen.items() if value is not None}
-    if topk := chosen.get("topk"):
-        if len(topk) > 2:
-            raise UserError(f"--rfla-topk {' '.join(map(str, topk))}: expected two numbers, such as --rfla-topk 3 1.")
-        chosen["topk"] = (topk[0], topk[-1])
-    return chosen
 
 
 def read_fields(text: str) -> dict[int, float]:

@@ -2,7 +2,7 @@
 
 The stock rule raises the overlap of a predicted box to the sixth power. At the start of training a predicted box is far
 larger than an object of a few pixels, so that its points are called positive and trained towards 1e-9: background. Here
-four separate choices say what happens to tiny objects instead; all other objects follow the stock rule.
+rules of their own decide for tiny objects instead; all other objects follow the stock rule.
 """
 
 from __future__ import annotations
@@ -34,25 +34,21 @@ class Rules:
         points that no object holds (on a one-to-one branch, only where it has none); "hierarchy", published RFLA instead.
     ranking: how its points share its target: "gaussian", by their distance; "aligned", by the stock rule's own order.
     target: the class target: "stock"; "floor", at least `floor`, which yields; "one".
-    box: the weight of the box loss: "target", the class target; "cap", that times the best overlap that a box around
-        the point could reach; "stock", the stock target.
     floor: least target of an object's best point while nothing overlaps it; it falls to 0 as the object's best stock
         target rises to `yields`.
-    topk, shrink, inside, conflict, metric: of "hierarchy" (topk and metric of "nearest" too): points in its two stages,
-        the factor on the fields between them, whether points outside their object are dropped, who wins a point that two
-        objects want (the later in "order", or the nearer, "rfd"), and the distance.
+    topk, shrink, conflict, metric: of "hierarchy" (topk and metric of "nearest" too): points in its two stages, the
+        factor on the fields between them, who wins a point that two objects want (the later in "order", or the nearer,
+        "rfd"), and the distance.
     """
 
     tiny: float = 32.0
     selection: str = "stock"
     ranking: str = "gaussian"
     target: str = "floor"
-    box: str = "target"
     floor: float = 0.5
     yields: float = 0.3
     topk: tuple[int, int] = (3, 1)
     shrink: float = 0.9
-    inside: bool = False
     conflict: str = "rfd"
     metric: str = "kl"
 
@@ -65,7 +61,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "selection": ("stock", "nearest", "hierarchy"),
     "ranking": ("gaussian", "aligned"),
     "target": ("stock", "floor", "one"),
-    "box": ("target", "cap", "stock"),
     "conflict": ("order", "rfd"),
     "metric": ("kl", "wd"),
 }
@@ -102,7 +97,6 @@ class RFLAssigner(nn.Module):
     as published: predictions are ignored, and every object gets its nearest points with target 1. `rules` replaces single
     choices of the mode. fields: stride -> side of the effective receptive field in px (default: ResNet-50's).
     Either give the assigner to wrap as `stock`, or the arguments of `TaskAlignedAssigner` (topk, num_classes, ...).
-    `box_weights` (b, A) of the last call weigh the box loss where they differ from the class targets, else it is None.
     A batch without tiny objects gets the stock assignment, bit for bit. Raises ValueError for unknown rules or strides.
     """
 
@@ -126,7 +120,6 @@ class RFLAssigner(nn.Module):
         self.fields = dict(fields or PUBLISHED_FIELDS)
         if missing := [stride for stride in self.strides if stride not in self.fields]:
             raise ValueError(f"no receptive field for stride {missing}; give `fields` one for each of {self.strides}")
-        self.box_weights: Tensor | None = None
 
     @torch.no_grad()
     def forward(
@@ -144,7 +137,6 @@ class RFLAssigner(nn.Module):
         pd_scores (b, A, classes) after the sigmoid, pd_bboxes (b, A, 4), anc_points (A, 2), gt_labels (b, n, 1),
         gt_bboxes (b, n, 4), mask_gt (b, n, 1) 1 where there is an object; boxes xyxy, all in px.
         """
-        self.box_weights = None
         tiny = self._tiny(gt_bboxes, mask_gt)  # (b, n)
         by_hierarchy = self.rules.selection == "hierarchy"
         mask = mask_gt * ~tiny[..., None] if by_hierarchy else mask_gt
@@ -193,13 +185,10 @@ class RFLAssigner(nn.Module):
             rfd = 1 / (1 + divergence(boxes[:, :, None], points.boxes(near, scale), rules.metric))  # (b, n, K)
             taken = _take(rfd.masked_fill(~allowed, 0), near, k, rules.conflict, owners.shape[1])
             owners = torch.where(owners > 0, owners, taken)
-        if rules.inside:
-            box = boxes.gather(1, (owners - 1).clamp_min(0)[..., None].expand(-1, -1, 4))  # (b, A, 4)
-            owners = owners * (_overshoot(points.places, box) < 0).all(-1)
         return owners
 
     def _with_targets(self, assigned: Assigned, boxes: Tensor, tiny: Tensor, points: Points) -> Assigned:
-        """The targets and box weights of all positive points of tiny objects, by the rules."""
+        """The class targets of all positive points of tiny objects, by the rules."""
         rules = self.rules
         image, point = (assigned.positive & tiny.gather(1, assigned.owners.long())).nonzero(as_tuple=True)  # (m,)
         key = image * boxes.shape[1] + assigned.owners[image, point].long()  # (m,) one number per object
@@ -218,24 +207,7 @@ class RFLAssigner(nn.Module):
             "one": torch.ones_like(stock),
         }[rules.target]
         assigned.scores[image, point, label] = lifted.to(assigned.scores.dtype)
-        if rules.box != "target":
-            self.box_weights = assigned.scores.sum(-1)
-            weight = stock if rules.box == "stock" else lifted * _cap(points.places[point], box)
-            self.box_weights[image, point] = weight.to(self.box_weights.dtype)
         return assigned
-
-
-class WeighedBoxLoss(nn.Module):
-    """A stock box loss whose points are weighed by the assigner's `box_weights`, where it has any."""
-
-    def __init__(self, loss: nn.Module, assigner: RFLAssigner) -> None:
-        super().__init__()
-        self.loss, self.assigner = loss, assigner
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The arguments of Ultralytics' `BboxLoss`; the fifth, (b, A, classes), says the weights by its sum."""
-        weights = self.assigner.box_weights
-        return self.loss(*(args if weights is None else (*args[:4], weights[..., None], *args[5:])), **kwargs)
 
 
 def make_rules(mode: str, changes: Mapping[str, Any]) -> Rules:
@@ -299,14 +271,3 @@ def _at_least_a_pixel(boxes: Tensor) -> Tensor:
     centre, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]) / 2
     half = half.clamp_min(SMALLEST_SIDE / 2)
     return torch.cat([centre - half, centre + half], -1)
-
-
-def _overshoot(places: Tensor, box: Tensor) -> Tensor:
-    """(..., 2) how far points (..., 2) lie outside boxes (..., 4), px; negative inside."""
-    return torch.maximum(box[..., :2] - places, places - box[..., 2:])
-
-
-def _cap(places: Tensor, box: Tensor) -> Tensor:
-    """The best overlap (IoU) of `box` (m, 4) with a box that must contain its point (m, 2): 1 inside. (m,) in (0, 1]."""
-    side = box[:, 2:] - box[:, :2]
-    return (side / (side + _overshoot(places, box).clamp_min(0))).prod(1)

@@ -36,7 +36,6 @@ GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
 CANDIDATES: dict[str, RFLAOptions | None] = {
     "stock": None,  # Ultralytics' assigner
     "hybrid": RFLAOptions(),
-    "hybrid, nearest": RFLAOptions(rfla_selection="nearest", rfla_box="cap"),
     "paper": RFLAOptions(rfla_mode="paper"),
 }
 

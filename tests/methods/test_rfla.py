@@ -11,10 +11,11 @@ import torch
 from engine.training.module import TrainingModel
 from methods.options.rfla import RFLAOptions
 from methods.registry import create
-from methods.rfla import RFLA, RFLAssigner, chosen_rules, read_fields
-from methods.rfla_assigner import MODES, WeighedBoxLoss
+from methods.rfla import RFLA, RFLAssigner, read_fields
+from methods.rfla_assigner import MODES, Rules
 from models.detector import build
 from utils.errors import UserError
+from utils.options import canonical, from_file
 
 NAMES = {0: "ship", 1: "person"}
 
@@ -40,14 +41,14 @@ def batch(side: float, size: int = 128) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [RFLAOptions(), RFLAOptions(rfla_mode="paper"), RFLAOptions(rfla_box="cap")])
+@pytest.mark.parametrize("options", [RFLAOptions(), RFLAOptions(rfla_mode="paper")])
 @pytest.mark.parametrize(("cfg", "branches"), [("yolov8n", 1), ("yolov8n-p2", 1), ("yolo26n", 2), ("yolo26n-p2", 2)])
 def test_every_branch_trains_towards_tiny_objects(cfg: str, branches: int, options: RFLAOptions) -> None:
     """DFL heads and direct ones, one branch or two: a finite loss, and a gradient in the box head from 6 px objects."""
     model = training_model(cfg, options)
     found = model.criterion.branches
     assert len(found) == branches
-    assert all(isinstance(b.assigner, RFLAssigner) and isinstance(b.bbox_loss, WeighedBoxLoss) for b in found)
+    assert all(isinstance(b.assigner, RFLAssigner) for b in found)
     loss, items = model(batch(side=6))
     loss.backward()
     assert loss.isfinite() and items["box_loss"] > 0.1
@@ -67,7 +68,7 @@ def test_without_it_tiny_objects_give_no_box_loss() -> None:
 def test_ordinary_objects_give_the_stock_loss_bit_for_bit(cfg: str) -> None:
     ours, stock = training_model(cfg), training_model(cfg)
     for branch in stock.criterion.branches:
-        branch.assigner, branch.bbox_loss = branch.assigner.stock, branch.bbox_loss.loss
+        branch.assigner = branch.assigner.stock
     assert torch.equal(ours(batch(side=48))[0], stock(batch(side=48))[0])
 
 
@@ -108,21 +109,32 @@ def test_fields_that_make_no_sense(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    ("options", "rules", "expected"),
     [
-        (RFLAOptions(), {}),
-        (RFLAOptions(rfla_floor=0.0), {"floor": 0.0}),
-        (RFLAOptions(rfla_topk=(2,)), {"topk": (2, 2)}),
-        (RFLAOptions(rfla_topk=(4, 1), rfla_inside=True, rfla_tiny=16.0), {"topk": (4, 1), "inside": True, "tiny": 16.0}),
+        (RFLAOptions(), None, {}),
+        (RFLAOptions(rfla_floor=0.0), None, {"floor": 0.0}),
+        (RFLAOptions(rfla_tiny=16.0), {"topk": (4, 1)}, {"tiny": 16.0, "topk": (4, 1)}),
+        (RFLAOptions(rfla_floor=0.2), {"floor": 0.4}, {"floor": 0.4}),
     ],
-)  # fmt: skip
-def test_options_become_rules(options: RFLAOptions, expected: dict[str, Any]) -> None:
-    assert chosen_rules(options) == {"inside": False} | expected
+)
+def test_options_and_python_choose_rules(
+    options: RFLAOptions, rules: dict[str, Any] | None, expected: dict[str, Any]
+) -> None:
+    assert RFLA(options, rules).rules == expected
 
 
-def test_too_many_numbers_of_points() -> None:
-    with pytest.raises(UserError, match="expected two numbers"):
-        chosen_rules(RFLAOptions(rfla_topk=(3, 2, 1)))
+@pytest.mark.parametrize("rule", [*Rules.__dataclass_fields__, "box", "inside"])
+def test_rules_that_left_the_command_line(rule: str) -> None:
+    if rule in ("tiny", "floor"):
+        assert canonical({f"--rfla-{rule}": 0.5}, [RFLAOptions]) == {f"rfla_{rule}": 0.5}
+        return
+    with pytest.raises(UserError, match=f"option --rfla-{rule}: it is no longer there. .*[a-z]"):
+        canonical({f"--rfla-{rule}": 1}, [RFLAOptions])
+
+
+def test_options_of_older_runs_are_read() -> None:
+    saved = {"rfla_mode": "paper", "rfla_topk": None, "rfla_inside": False, "rfla_box": None}
+    assert from_file(saved, [RFLAOptions]) == {"rfla_mode": "paper"}
 
 
 def test_every_mode_is_offered() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from methods.rfla import RFLAssigner
-from methods.rfla_assigner import CHOICES, PUBLISHED_FIELDS, Assigned, _cap, make_rules
+from methods.rfla_assigner import CHOICES, PUBLISHED_FIELDS, Assigned, make_rules
 from methods.rfla_math import hierarchical_assign, receptive_field_distance
 
 STOCK: dict[str, Any] = {"topk": 10, "num_classes": 3, "alpha": 0.5, "beta": 6.0}
@@ -54,13 +54,12 @@ def assigner(mode: str = "hybrid", strides: tuple[int, ...] = (8, 16, 32), **kwa
 
 
 @pytest.mark.parametrize("topk2", [None, 1])
-@pytest.mark.parametrize("rules", [{}, {"selection": "nearest", "box": "cap"}, {"ranking": "aligned", "target": "one"}])
+@pytest.mark.parametrize("rules", [{}, {"selection": "nearest"}, {"ranking": "aligned", "target": "one"}])
 def test_a_batch_without_tiny_objects_is_the_stock_assignment(topk2: int | None, rules: dict[str, Any]) -> None:
     ours = assigner(rules=rules, topk2=topk2)
     arguments = scene(some_boxes(0, 33, 90))
     for mine, stock in zip(ours(*arguments), ours.stock(*arguments), strict=True):
         assert torch.equal(mine, stock)
-    assert ours.box_weights is None
 
 
 def test_large_objects_beside_tiny_ones_keep_their_points_and_targets() -> None:
@@ -159,34 +158,6 @@ def test_every_tiny_object_has_something_to_learn(half: float, strides: tuple[in
         assert torch.bincount(mine.owners[mine.positive]).max() == 1, "one point per object"
 
 
-# ------------------------------------------------------------------ box weights
-
-
-@pytest.mark.parametrize(
-    ("point", "expected"),
-    [
-        ((100.0, 100), 1.0),  # inside
-        ((108.0, 100), 6 / 11),  # 5 px over the right side of a 6 px box: 6 / (6 + 5)
-        ((108.0, 92), (6 / 11) ** 2),  # and 5 px over the top
-    ],
-)
-def test_cap_by_hand(point: tuple[float, float], expected: float) -> None:
-    assert _cap(torch.tensor([point]), torch.tensor([[97.0, 97, 103, 103]])).item() == pytest.approx(expected)
-
-
-def test_box_weights_are_told_apart_from_class_targets() -> None:
-    arguments = scene(torch.tensor([[[95.0, 96, 101, 102]]]))
-    plain, capped, stock = (assigner(rules={"box": box}) for box in ("target", "cap", "stock"))
-    target = plain(*arguments).scores.sum(-1)
-    for each in (capped, stock):
-        assert torch.equal(each(*arguments).scores.sum(-1), target)
-    assert plain.box_weights is None and capped.box_weights is not None and stock.box_weights is not None
-    inside = target.argmax()
-    assert capped.box_weights[0, inside] == target[0, inside]
-    assert (capped.box_weights <= target).all() and capped.box_weights.sum() < target.sum()
-    assert stock.box_weights.max() < 1e-9
-
-
 # ------------------------------------------------------------------ paper
 
 
@@ -224,15 +195,6 @@ def test_paper_mode_looks_at_no_prediction() -> None:
     wild[0], wild[1] = torch.rand_like(wild[0]), torch.rand_like(wild[1]) * 100
     for mine, other in zip(assigner("paper")(*scene(boxes)), assigner("paper")(*wild), strict=True):
         assert torch.equal(mine, other)
-
-
-def test_inside_drops_points_outside() -> None:
-    boxes = some_boxes(5, 6, 30)
-    mine = assigner("paper", rules={"inside": True})(*scene(boxes))
-    image, point = mine.positive.nonzero(as_tuple=True)
-    places = points((128, 192), [8, 16, 32])[0][point]
-    box = boxes[image, mine.owners[image, point]]
-    assert len(point) and ((places > box[:, :2]) & (places < box[:, 2:])).all()
 
 
 @pytest.mark.parametrize(("conflict", "winner"), [("order", 1), ("rfd", 0)])
