@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from methods.base import Detector, Method, Run, Step, View
 from methods.options.lcp import LCPOptions
-from models.crux import CatchUpFuse, crux_features, find_row, find_split, shallow_rows, shared_features
+from models.crux import CatchUpFuse, crux_features, find_layer, find_split, shallow_layers, shared_features
 from utils.errors import UserError
 
 CATCH_UP, CRUX, BOTH = "U", "C", "B"
@@ -62,27 +63,60 @@ def alternation(epochs: int) -> str:
     return CATCH_UP * quarter + CRUX * (quarter + rest % 2) + (CATCH_UP + CRUX) * (rest // 2)
 
 
-def turns(text: str, epochs: int) -> str:
-    """One letter per epoch: the given text, repeated as often as needed, or the published order where there is none.
+@dataclass(frozen=True)
+class Recipe:
+    """What trains in which epoch, and how strongly.
 
-    Raises UserError for another letter, a text longer than the run, or an order that ends with U.
+    shallow: the layers that image and crux share are "frozen", train in C epochs with their batch norms in evaluation
+    ("bn_eval"), or "train". catch_up_in_c: the catch-up learner trains in C epochs too, by the detection loss.
+    adapt_statistics: in U epochs the batch statistics of the shallow layers follow the degraded images. warm_up: U epochs
+    before all others are C; None: the published order.
+    """
 
-    >>> turns("UCC", 6)
+    shallow: str = "frozen"
+    catch_up_in_c: bool = False
+    adapt_statistics: bool = False
+    warm_up: int | None = None
+    catch_up_weight: float = 100.0
+    crux_lr_gain: float = 1.0
+
+    def letters(self, epochs: int) -> str:
+        """One letter per epoch."""
+        if self.warm_up is None:
+            return alternation(epochs)
+        first = min(self.warm_up, epochs - 1)
+        return CATCH_UP * first + CRUX * (epochs - first)
+
+
+RECIPES = {
+    "published": Recipe(),
+    "unfrozen": Recipe("train", True, False, 1, 1.0, 10.0),
+    "fixed-bn": Recipe("bn_eval", True, True, 1, 1.0, 10.0),
+}
+
+
+def schedule(text: str, epochs: int, recipe: Recipe) -> str:
+    """One letter per epoch: the given text, repeated as often as needed, or the recipe's where there is none.
+
+    Raises UserError for another letter, a text longer than the run, or one that ends with U. B, both learners at once,
+    is ours and did not pay.
+
+    >>> schedule("UCC", 6, Recipe())
     'UCCUCC'
     """
-    letters = (text.upper() * epochs)[: max(epochs, len(text))] if text else alternation(epochs)
+    letters = (text.upper() * epochs)[: max(epochs, len(text))] if text else recipe.letters(epochs)
     if set(letters) <= {CATCH_UP, CRUX, BOTH} and len(letters) == epochs and not letters.endswith(CATCH_UP):
         return letters
     raise UserError(
-        f"--lcp-turns {text}: expected up to {epochs} letters (--epochs), each U, C or B, so that the last epoch is no U; "
-        "leave it out for the published order."
+        f"--lcp-schedule {text}: expected up to {epochs} letters (--epochs), each U or C, so that the last epoch is no U; "
+        "leave it out for the order of --lcp-recipe."
     )
 
 
 @contextmanager
 def shallow_norms(detector: Detector, training: bool) -> Iterator[None]:
     """Inside, the batch norms of the shallow layers follow the images they see (training), or stay as they are."""
-    norms = [part for row in shallow_rows(detector) for part in row.modules() if isinstance(part, nn.BatchNorm2d)]
+    norms = [part for layer in shallow_layers(detector) for part in layer.modules() if isinstance(part, nn.BatchNorm2d)]
     before = [norm.training for norm in norms]
     for norm in norms:
         norm.train(training)
@@ -100,54 +134,63 @@ def follow_statistics(detector: Detector, images: Tensor) -> None:
 
 
 class LCP(Method):
-    """The method `lcp`: freezes the right parts in each epoch, and pulls crux features towards clear ones in U."""
+    """The method `lcp`: freezes the right parts in each epoch, and pulls crux features towards clear ones in U.
+
+    recipe: in place of the one that the options name. Numbers of the options take precedence over it.
+    """
 
     name = "lcp"
     Options = LCPOptions
     letters = ""  # of the run, a letter an epoch
     letter = ""  # of the current epoch
 
+    def __init__(self, options: LCPOptions | None = None, recipe: Recipe | None = None) -> None:
+        super().__init__(options)
+        named = {key: getattr(self.options, key) for key in ("catch_up_weight", "crux_lr_gain")}
+        recipe = recipe or RECIPES[self.options.lcp_recipe]
+        self.recipe = replace(recipe, **{key: value for key, value in named.items() if value is not None})
+
     def resolve_options(self, epochs: int, data: Any = None) -> dict[str, Any]:
-        """The letters of the run. Clear images are asked for only where some epoch looks at them."""
-        self.letters = turns(self.options.lcp_turns, epochs)
+        """What the recipe decides. Clear images are asked for only where some epoch looks at them."""
+        self.letters = schedule(self.options.lcp_schedule, epochs, self.recipe)
         self.views = (CLEAR,) if set(self.letters) & {CATCH_UP, BOTH} else ()
-        return {"lcp_turns": self.letters}
+        numbers = {"catch_up_weight": self.recipe.catch_up_weight, "crux_lr_gain": self.recipe.crux_lr_gain}
+        return {"lcp_schedule": self.letters, **numbers}
 
     def attach(self, detector: Detector) -> None:
-        """Raise UserError for a model without crux rows."""
-        if find_split(detector) is None or find_row(detector, CatchUpFuse) is None:
+        """Raise UserError for a model without crux layers."""
+        if find_split(detector) is None or find_layer(detector, CatchUpFuse) is None:
             stem = Path(str(detector.yaml.get("yaml_file", ""))).stem
             better = f"{stem}-crux" if stem else "yolov8n-crux"
             raise UserError(
-                f"--method lcp: {stem or 'this network'} has no crux rows. Name a model that has, such as "
+                f"--method lcp: {stem or 'this network'} has no crux layers. Name a model that has, such as "
                 f"--cfg models/{better}.yaml; --weights of the plain model go into it."
             )
 
     def notes(self, detector: Detector) -> list[str]:
-        """The order of the turns, and what never trains."""
-        rows = [layer.i for layer in shallow_rows(detector)]
-        order = f"lcp: epochs {self.letters} (U: catch-up learner alone, C: crux learner and detector, B: both at once)"
-        still = f"lcp: rows {rows[0]} to {rows[-1]} keep the weights they start with; give them --weights "
-        still += "trained on clear images"
-        return [order, still] if self.options.lcp_shallow == "rest" else [order]
+        """The schedule, and what never trains."""
+        numbers = [layer.i for layer in shallow_layers(detector)]
+        order = f"lcp: epochs {self.letters} (U: catch-up learner alone, C: crux learner and detector)"
+        still = f"lcp: layers {numbers[0]} to {numbers[-1]} are frozen; start from --weights trained on clear images"
+        return [order, still] if self.recipe.shallow == "frozen" else [order]
 
     def rates(self, detector: Detector) -> dict[nn.Module, float]:
         """The crux learner's own multiple of the learning rate."""
         split = find_split(detector)
-        return {split: self.options.crux_lr_gain} if split is not None else {}
+        return {split: self.recipe.crux_lr_gain} if split is not None else {}
 
     def on_epoch(self, run: Run) -> None:
-        """U: all but the catch-up learner is frozen, without task loss. C: it is frozen, and the shallow layers. B: only they."""
+        """U: all but the catch-up learner is frozen, without task loss. C: by the recipe, it and the shallow layers."""
         letter = self.letters[run.epoch]
-        fuse = find_row(run.detector, CatchUpFuse)
+        fuse = find_layer(run.detector, CatchUpFuse)
         if letter == CATCH_UP:
             run.frozen += [layer for layer in run.detector.model if layer is not fuse] + [fuse.fusion]
             run.with_task_loss = False
         else:
-            places = {"rest": run.frozen, "steady": run.bn_eval}
-            if self.options.lcp_shallow in places:
-                places[self.options.lcp_shallow].extend(shallow_rows(run.detector))
-            run.frozen += [] if self.options.train_catch_up or letter == BOTH else [fuse.catch_up]
+            places = {"frozen": run.frozen, "bn_eval": run.bn_eval}
+            if self.recipe.shallow in places:
+                places[self.recipe.shallow].extend(shallow_layers(run.detector))
+            run.frozen += [] if self.recipe.catch_up_in_c or letter == BOTH else [fuse.catch_up]
         run.skip_validation |= not self.letters[: run.epoch + 1].strip(CATCH_UP)
         run.log["lcp"] = letter
         self.letter = letter
@@ -157,7 +200,7 @@ class LCP(Method):
         if self.letter == CRUX:
             return {}
         low_quality, favoured = step.batch["img"], step.batch["favoured"]
-        if self.options.adapt_statistics and self.letter == CATCH_UP:
+        if self.recipe.adapt_statistics and self.letter == CATCH_UP:
             follow_statistics(step.detector, low_quality)
         with (
             shallow_norms(step.detector, training=False),
@@ -165,5 +208,5 @@ class LCP(Method):
         ):  # this loss is for the catch-up learner alone
             shallow, deep = crux_features(step.detector, torch.cat([low_quality, favoured]))
         size = len(low_quality)
-        pushed = deep[:size] + find_row(step.detector, CatchUpFuse).catch_up(shallow[:size])
-        return {"catch_up": catch_up_loss(pushed, deep[size:], self.options.catch_up_weight)}
+        pushed = deep[:size] + find_layer(step.detector, CatchUpFuse).catch_up(shallow[:size])
+        return {"catch_up": catch_up_loss(pushed, deep[size:], self.recipe.catch_up_weight)}

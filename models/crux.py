@@ -150,19 +150,19 @@ class CatchUpFuse(nn.Module):
         return self.fusion(torch.cat([deep[:size], pushed], 1))
 
 
-def find_row(model: Any, kind: type[nn.Module]) -> Any:
+def find_layer(model: Any, kind: type[nn.Module]) -> Any:
     """The first layer of this kind in a detector, or None."""
     return next((layer for layer in model.model if isinstance(layer, kind)), None)
 
 
 def find_split(model: Any) -> CruxSplit | None:
     """The row that makes cruxes, None in a model without."""
-    return find_row(model, CruxSplit)
+    return find_layer(model, CruxSplit)
 
 
-def shallow_rows(model: Any) -> list[nn.Module]:
+def shallow_layers(model: Any) -> list[nn.Module]:
     """The layers that images and cruxes share: all between the split and the first row that takes its halves apart."""
-    split, fuse = find_row(model, CruxSplit), find_row(model, CatchUpFuse)
+    split, fuse = find_layer(model, CruxSplit), find_layer(model, CatchUpFuse)
     return list(model.model[split.i + 1 : max(fuse.f) + 1])
 
 
@@ -171,12 +171,12 @@ def crux_features(model: Any, images: Tensor) -> tuple[Tensor, Tensor]:
 
     images: (B, 3, H', W') in [0, 1]. Only cruxes are computed, not the features of the images themselves.
     """
-    return shared_features(model, find_row(model, CruxSplit).crux(images))
+    return shared_features(model, find_layer(model, CruxSplit).crux(images))
 
 
 def shared_features(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """The same of any images (B, 3, H', W'): cruxes, or the images themselves."""
-    first, second = find_row(model, CatchUpFuse).f
+    first, second = find_layer(model, CatchUpFuse).f
     rows = {"first": first, "second": second}
-    features = run_layers(model.model, x, rows, start=find_row(model, CruxSplit).i + 1)
+    features = run_layers(model.model, x, rows, start=find_layer(model, CruxSplit).i + 1)
     return features["first"], features["second"]

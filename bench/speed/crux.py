@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.speed.timing import alternate, options_of, publish, report, table
 from bench.speed.training_step import make_batch, make_step, on_device
 from engine.training.distributed import start
-from models.crux import FORMS, CatchUpFuse, CruxSplit, find_row, shallow_rows
+from models.crux import FORMS, CatchUpFuse, CruxSplit, find_layer, shallow_layers
 from models.detector import available, build, describe, flops, parameters
 
 NAMES = {number: str(number) for number in range(80)}
@@ -59,7 +59,7 @@ def parts(name: str, imgsz: int, rounds: int, device: torch.device) -> list[dict
     """Rows: each added part, relative to the plain detector."""
     image = torch.rand(1, 3, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).to(device)
     net = ready(crux_of(name, "cheap"), device)
-    fuse, shallow = find_row(net, CatchUpFuse), nn.Sequential(*shallow_rows(net))
+    fuse, shallow = find_layer(net, CatchUpFuse), nn.Sequential(*shallow_layers(net))
     first = nn.Sequential(*net.model[1 : fuse.f[0] + 1])
     with torch.inference_mode():
         features: list[Tensor] = [first(image), shallow(image)]
@@ -72,7 +72,7 @@ def parts(name: str, imgsz: int, rounds: int, device: torch.device) -> list[dict
     }
     for form in FORMS:
         candidates[f"crux learner, {form}"] = runner(
-            find_row(ready(crux_of(name, form), device), CruxSplit).crux, image
+            find_layer(ready(crux_of(name, form), device), CruxSplit).crux, image
         )
     return table(alternate(candidates, rounds=rounds), PLAIN)
 

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 
 from engine.checkpoint.state_dict import save_pt
+from engine.options.train import TRAIN_SCHEMAS
 from utils.errors import UserError
+from utils.options import from_file
 
 LOGGER = logging.getLogger("hardsight")
 NAME, PREVIOUS = "resume.pt", "resume.previous.pt"
@@ -130,7 +132,8 @@ def resumed(
 ) -> dict[str, Any]:
     """The options of an interrupted run, with those that may change between its two halves. Raises UserError for others.
 
-    They hold what its --hyp said, so that file is not named again. file: where its state lies.
+    They hold what its --hyp said, so that file is not named again. file: where its state lies. An option that has another
+    name since goes by the new one; one that is gone is left out if it was at its default.
     """
     wrong = next((key for key in given if key not in {"resume", "project", *may_change}), None)
     if wrong is not None:
@@ -139,7 +142,8 @@ def resumed(
             f"--resume {file}: the run resumes its own options, so --{wrong.replace('_', '-')} cannot change. Beside "
             f"--resume, only these may: {allowed}."
         )
-    kept = {key: value for key, value in saved.items() if key not in {"save_dir", "task", "hyp"}}
+    kept = from_file(saved, TRAIN_SCHEMAS)
+    kept = {key: value for key, value in kept.items() if key not in {"save_dir", "task", "hyp"}}
     kept |= {key: value for key, value in given.items() if key in may_change}
     folder = run_of(file, Path(saved["save_dir"]))
     return {**kept, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 import engine
 from engine.checkpoint import load_detector
 from methods.base import Run
-from methods.lcp import LCP, turns
+from methods.lcp import LCP, RECIPES, Recipe, schedule
+from methods.options.lcp import RECIPES as NAMED
 from methods.options.lcp import LCPOptions
 from models.crux import find_split
 from models.detector import build
@@ -19,6 +21,7 @@ from tests.engine.tiny import CRUX_NETWORK, NETWORK, write_crux_dataset
 from tests.engine.training.test_distributed import run_ranks
 from utils.errors import UserError
 from utils.files import load_yaml
+from utils.options import canonical, from_file
 from utils.tables import read_csv
 
 pytestmark = pytest.mark.slow
@@ -71,33 +74,31 @@ def epochs_moved(synthetic: dict[str, Any], **options: Any) -> list[set[str]]:
 
 def test_each_letter_moves_its_own_parts_and_nothing_else(synthetic: dict[str, Any]) -> None:
     """Weight decay and momentum are on; a frozen tensor stays as it is to the bit, statistics included."""
-    steps = epochs_moved(synthetic, epochs=4, lcp_turns="CUUC", name="moves")
+    steps = epochs_moved(synthetic, epochs=4, lcp_schedule="CUUC", name="moves")
     assert steps == [{"crux", "rest"}, {"catch-up"}, {"catch-up"}, {"crux", "rest"}]
 
 
-@pytest.mark.parametrize(("shallow", "statistics"), [("steady", set()), ("train", {"statistics"})])
+@pytest.mark.parametrize(("recipe", "statistics"), [("fixed-bn", set()), ("unfrozen", {"statistics"})])
 def test_shallow_layers_and_catch_up_learner_may_train_in_c(
-    synthetic: dict[str, Any], shallow: str, statistics: set[str]
+    synthetic: dict[str, Any], recipe: str, statistics: set[str]
 ) -> None:
-    """Steady layers train, but their batch statistics do not move."""
-    options = {"lcp_shallow": shallow, "train_catch_up": True, "name": shallow}
-    (crux, catch_up) = epochs_moved(synthetic, epochs=2, lcp_turns="CC", **options)
+    """With fixed batch statistics the shallow layers train, but their statistics do not move."""
+    (crux, catch_up) = epochs_moved(synthetic, epochs=2, lcp_schedule="CC", lcp_recipe=recipe, name=recipe)
     assert crux == catch_up == {"crux", "shallow", "catch-up", "rest"} | statistics
 
 
 def test_both_learners_train_at_once_in_b(synthetic: dict[str, Any]) -> None:
     """The catch-up loss is there beside the detection loss, and the shallow layers' statistics do not see favoured images."""
-    options = {"lcp_shallow": "steady", "name": "both"}
-    (moved,) = epochs_moved(synthetic, epochs=1, lcp_turns="B", **options)
+    (moved,) = epochs_moved(synthetic, epochs=1, lcp_schedule="B", lcp_recipe="fixed-bn", name="both")
     assert moved == {"crux", "shallow", "catch-up", "rest"}
-    result = engine.train(**synthetic, epochs=1, lcp_turns="B", name="both-terms", noval=True)
+    result = engine.train(**synthetic, epochs=1, lcp_schedule="B", name="both-terms", noval=True)
     (row,) = result.rows
     assert row["train/catch_up"] > 0 and row["train/box_loss"] > 0
 
 
 def test_statistics_may_follow_the_low_quality_images_in_u(synthetic: dict[str, Any]) -> None:
-    catch_up, crux = epochs_moved(synthetic, epochs=2, lcp_turns="UC", adapt_statistics=True, name="follow")
-    assert catch_up == {"catch-up", "statistics"} and crux == {"crux", "rest"}
+    catch_up, crux = epochs_moved(synthetic, epochs=2, lcp_recipe="fixed-bn", name="follow")
+    assert catch_up == {"catch-up", "statistics"} and crux == {"crux", "shallow", "catch-up", "rest"}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def finished(synthetic: dict[str, Any]) -> Any:
 
 
 def test_letters_stand_in_the_files(finished: Any) -> None:
-    assert load_yaml(finished.save_dir / "args.yaml")["lcp_turns"] == "UCUC"
+    assert load_yaml(finished.save_dir / "args.yaml")["lcp_schedule"] == "UCUC"
     rows = read_csv(finished.save_dir / "results.csv")
     assert [row["lcp"] for row in rows] == list("UCUC")
     assert [bool(row["train/catch_up"]) for row in rows] == [True, False, True, False]
@@ -114,7 +115,7 @@ def test_letters_stand_in_the_files(finished: Any) -> None:
 
 
 def test_maps_are_painted_at_the_end(synthetic: dict[str, Any]) -> None:
-    result = engine.train(**synthetic | {"plots": True}, epochs=1, lcp_turns="C", name="maps")
+    result = engine.train(**synthetic | {"plots": True}, epochs=1, lcp_schedule="C", name="maps")
     assert (result.save_dir / "crux.png").is_file()
 
 
@@ -145,7 +146,7 @@ def test_resume_goes_on_with_the_right_letter(synthetic: dict[str, Any], finishe
 
 @pytest.mark.distributed
 def test_two_ranks_train_through_both_letters(synthetic: dict[str, Any], tmp_path: Path) -> None:
-    options = {**synthetic, "epochs": 2, "lcp_turns": "UC", "noval": True, "project": tmp_path, "name": "two"}
+    options = {**synthetic, "epochs": 2, "lcp_schedule": "UC", "noval": True, "project": tmp_path, "name": "two"}
     first, second = run_ranks(options, 2)
     assert first["model"].keys() == second["model"].keys()
     for name, tensor in first["model"].items():
@@ -153,7 +154,7 @@ def test_two_ranks_train_through_both_letters(synthetic: dict[str, Any], tmp_pat
 
 
 def test_a_plain_model_is_told_which_one_to_use() -> None:
-    with pytest.raises(UserError, match=r"--method lcp: yolov8n has no crux rows.*--cfg models/yolov8n-crux.yaml"):
+    with pytest.raises(UserError, match=r"--method lcp: yolov8n has no crux layers.*--cfg models/yolov8n-crux.yaml"):
         LCP().attach(build("yolov8n", NAMES))
 
 
@@ -166,20 +167,41 @@ def test_a_crux_model_trains_plainly_and_says_so(synthetic: dict[str, Any], caps
     ("text", "epochs", "letters"),
     [("", 4, "UCUC"), ("c", 3, "CCC"), ("UC", 6, "UCUCUC"), ("CUUC", 4, "CUUC"), ("UB", 2, "UB")],
 )
-def test_turns(text: str, epochs: int, letters: str) -> None:
-    assert turns(text, epochs) == letters
+def test_schedules(text: str, epochs: int, letters: str) -> None:
+    assert schedule(text, epochs, Recipe()) == letters
+
+
+@pytest.mark.parametrize(("epochs", "letters"), [(1, "C"), (2, "UC"), (12, "UCCCCCCCCCCC")])
+def test_the_schedule_of_the_other_recipes(epochs: int, letters: str) -> None:
+    assert {schedule("", epochs, RECIPES[name]) for name in ("unfrozen", "fixed-bn")} == {letters}
 
 
 @pytest.mark.parametrize(("text", "epochs"), [("UX", 2), ("U", 3), ("UC", 3), ("UCC", 2)])
-def test_impossible_turns(text: str, epochs: int) -> None:
-    with pytest.raises(UserError, match=f"--lcp-turns {text}: expected up to {epochs} letters"):
-        turns(text, epochs)
+def test_impossible_schedules(text: str, epochs: int) -> None:
+    with pytest.raises(UserError, match=f"--lcp-schedule {text}: expected up to {epochs} letters"):
+        schedule(text, epochs, Recipe())
 
 
 def test_without_catch_up_epochs_no_clear_images_are_asked_for() -> None:
-    method = LCP(LCPOptions(lcp_turns="C"))
-    assert method.resolve_options(3) == {"lcp_turns": "CCC"} and method.views == ()
-    assert LCP().resolve_options(4) == {"lcp_turns": "UCUC"}
+    method = LCP(LCPOptions(lcp_schedule="C"))
+    assert method.resolve_options(3)["lcp_schedule"] == "CCC" and method.views == ()
+    assert LCP().resolve_options(4) == {"lcp_schedule": "UCUC", "catch_up_weight": 100.0, "crux_lr_gain": 1.0}
+
+
+def test_every_recipe_is_offered_and_numbers_take_precedence() -> None:
+    assert set(RECIPES) == set(NAMED)
+    assert LCP(LCPOptions(lcp_recipe="unfrozen", catch_up_weight=5.0)).recipe == replace(
+        RECIPES["unfrozen"], catch_up_weight=5.0
+    )
+    assert LCP(recipe=Recipe(shallow="train")).recipe.shallow == "train"
+
+
+def test_options_of_older_runs_are_read_and_variants_that_left_are_answered() -> None:
+    assert from_file({"lcp_turns": "UC", "lcp_shallow": "rest", "train_catch_up": False}, [LCPOptions]) == {
+        "lcp_schedule": "UC"
+    }
+    with pytest.raises(UserError, match="option lcp_shallow: it is no longer there. --lcp-recipe chooses what trains"):
+        canonical({"lcp_shallow": "steady"}, [LCPOptions])
 
 
 def test_the_crux_learner_has_its_own_rate() -> None:

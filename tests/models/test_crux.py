@@ -19,9 +19,9 @@ from models.crux import (
     CruxLearner,
     CruxSplit,
     crux_features,
-    find_row,
+    find_layer,
     find_split,
-    shallow_rows,
+    shallow_layers,
 )
 from models.detector import backbone_taps, build, describe, parameters, tap_channels, tapped
 from utils.errors import UserError
@@ -175,7 +175,7 @@ def test_identity_fusion_is_the_plain_detector_bit_for_bit(family: str) -> None:
 
 def test_without_corrections_the_crux_pass_is_the_plain_one_on_the_crux() -> None:
     plain, crux = pair("yolov8n")
-    fuse, images = find_row(crux, CatchUpFuse), torch.rand(1, 3, 64, 64)
+    fuse, images = find_layer(crux, CatchUpFuse), torch.rand(1, 3, 64, 64)
     nn.init.zeros_(fuse.catch_up.conv3.weight)
     nn.init.zeros_(fuse.catch_up.conv3.bias)
     with torch.no_grad():
@@ -228,15 +228,15 @@ def test_the_heat_to_start_with(start: float, low: float, high: float) -> None:
 def test_gradient_reaches_the_crux_learner_through_frozen_layers() -> None:
     """Specification 7.8: after a C backward, all 18 crux tensors have a gradient, the shallow layers none."""
     model = detector("yolov8n-crux")
-    for part in (*shallow_rows(model), find_row(model, CatchUpFuse).catch_up):
+    for part in (*shallow_layers(model), find_layer(model, CatchUpFuse).catch_up):
         part.requires_grad_(False)
     with tapped(model, {"fused": 7}) as taps:
         model(torch.rand(1, 3, 64, 64))
     taps["fused"].square().sum().backward()
     grads = [tensor.grad for tensor in find_split(model).parameters()]
     assert len(grads) == 18 and all(grad is not None and grad.isfinite().all() for grad in grads)
-    assert [layer.i for layer in shallow_rows(model)] == [1, 2, 3, 4, 5]
-    assert all(tensor.grad is None for layer in shallow_rows(model) for tensor in layer.parameters())
+    assert [layer.i for layer in shallow_layers(model)] == [1, 2, 3, 4, 5]
+    assert all(tensor.grad is None for layer in shallow_layers(model) for tensor in layer.parameters())
 
 
 def test_taps_of_a_crux_model_take_the_fused_level() -> None:

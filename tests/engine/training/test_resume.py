@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.options.train import TRAIN_SCHEMAS
 from engine.training.module import TrainingModel
 from engine.training.resume import (
     can_resume,
@@ -31,6 +32,7 @@ from methods.wiid import WiiD
 from models.detector import build
 from tests.engine.tiny import NETWORK
 from utils.errors import UserError
+from utils.options import canonical
 
 
 def test_what_goes_in_comes_out(tmp_path: Path) -> None:
@@ -168,3 +170,12 @@ def test_a_resumed_run_goes_on_in_its_folder() -> None:
     assert resumed(saved, given, ("device", "workers"), Path("runs/exp8/weights/resume.pt")) == {
         "epochs": 9, "device": "cpu", "project": Path("runs"), "name": "exp8", "exist_ok": True, "resume": "",
     }  # fmt: skip
+
+
+def test_options_of_an_older_version() -> None:
+    """An option that is gone is left out at its default, and answered for where it was not."""
+    saved = {"save_dir": "runs/exp", "rfla_tiny": 16.0, "rfla_box": None, "rfla_inside": False}
+    options = resumed(saved, {}, (), Path("runs/exp/weights/resume.pt"))
+    assert options["rfla_tiny"] == 16.0 and not {"rfla_box", "rfla_inside"} & options.keys()
+    with pytest.raises(UserError, match="option rfla_box: it is no longer there"):
+        canonical(resumed(saved | {"rfla_box": "cap"}, {}, (), Path("resume.pt")), TRAIN_SCHEMAS)
