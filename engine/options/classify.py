@@ -31,9 +31,7 @@ class ClassifyOptions:
         0.4, "jitter of brightness, contrast and saturation, drawn per batch", group=GROUP, low=0.0, high=1.0
     )
     hue_jitter: float = option(0.4, "jitter of hue, drawn per batch", group=GROUP, low=0.0, high=0.5)
-    mmd_share: float = option(
-        0.25, "unlabelled images per labelled image of a batch", group=GROUP, low=0.0, high=1.0
-    )
+    mmd_share: float = option(0.25, "unlabelled images per labelled image of a batch", group=GROUP, low=0.0, high=1.0)
 
 
 # What the task takes where neither flag nor YAML says otherwise: the publication's recipe.
