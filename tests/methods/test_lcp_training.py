@@ -160,7 +160,7 @@ def test_a_plain_model_is_told_which_one_to_use() -> None:
 
 def test_a_crux_model_trains_plainly_and_says_so(synthetic: dict[str, Any], capsys: Any) -> None:
     engine.train(**synthetic | {"method": "none"}, epochs=1, name="plain", noval=True)
-    assert "has the rows of lcp, and trains plainly; --method lcp" in capsys.readouterr().out
+    assert "contains lcp layers but --method lcp is off" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
