@@ -53,7 +53,10 @@ class DarkenOptions:
     )
     seed: int = option(0, "of physical: random seed, combined with each image's name", group=SETTINGS, low=0)
     weights: Path | None = option(
-        None, "of cut: made by train-translator, or a published resnet generator", group=SETTINGS, shown="required by cut"
+        None,
+        "of cut: made by train-translator, or a published resnet generator",
+        group=SETTINGS,
+        shown="required by cut",
     )
 
     batch_size: int = option(
@@ -238,7 +241,7 @@ class ConvertOptions:
     )
     reference: Path | None = option(
         None,
-        "coco, duo, ruod, urpc2020: folder of unlabelled easy images, for images/favoured",
+        "coco, duo, ruod, urpc2020: unlabelled easy images, for images/favoured",
         group=INPUT,
         formerly=("favoured",),
     )
