@@ -48,7 +48,7 @@ TASKS: dict[str, Task] = {
         validate="engine.action.api:validate",
         examine="engine.action.api:examine",
         detect="engine.action.detect:detect",
-        export="engine.exporters.action:export",
+        export="engine.exporters.classifier:export",
         metrics=("top1", "top5"),
     ),
 }

@@ -23,6 +23,7 @@ from methods.wiid_masks import cells_beside, inside_boxes, salient, spread, squa
 from methods.wiid_masks import occlusion_cells as occlusion_cells  # noqa: F401 - a public name of this module
 from models.byol import Predictor, Projector, VectorProjector, momentum_update
 from models.graph import backbone_taps, run_layers, tap_channels
+from models.normalize import IMAGENET
 from utils.errors import UserError
 
 HINT = (
@@ -32,7 +33,6 @@ LEARNED = "learned"  # a mask token that trains
 POOLED = "pooled"  # the tap of a classifier
 UNLABELED = "favoured"  # the view of unlabelled night images, of classifiers
 MASK_DRAW = 3  # which draw of a batch decides its mask; a task's colours take those before
-MEAN_COLOUR = (0.485, 0.456, 0.406)  # of ImageNet's RGB, which a classifier's normalisation makes zero
 
 
 def byol_loss(q: Sequence[Tensor], k: Sequence[Tensor], weight: float = 0.1) -> Tensor:
@@ -202,7 +202,7 @@ class WiiD(Method):
             odds = (options.mask_squares, options.mask_saliency)
             draw = (*batch["draw"], MASK_DRAW)
             keep = squares_or_saliency(image, batch["seed"], draw, odds, options.highlight_quantile)
-            return keep, image.new_tensor(MEAN_COLOUR).view(3, 1, 1)
+            return keep, image.new_tensor(IMAGENET.mean).view(3, 1, 1)
         if options.highlight == "boxes":
             return inside_boxes(batch), None
         if options.highlight == "saliency":

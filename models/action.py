@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from models.classifier import torchvision_network
+from models.classifier import ClassificationModel, torchvision_network
 from models.normalize import HALVES, IMAGENET, KINETICS, Normalize, Triple
 from utils.errors import UserError
 
@@ -51,6 +51,11 @@ def build(name: str, classes: int) -> nn.Module:
     two classes.
     """
     return torchvision_network(name, classes, INPUTS)
+
+
+def model_of(network: nn.Module, name: str) -> ClassificationModel:
+    """One of these networks for clips (B, 3, T, H, W) in [0, 1]."""
+    return ClassificationModel(network, INPUTS[name].normalize)
 
 
 def check_clip(name: str, frames: int, size: int) -> None:

@@ -94,6 +94,9 @@ class ClassificationModel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) or (B, 3, T, H, W) to logits (B, classes)."""
+        if not self.training:
+            scores: Tensor = self.network(self.normalize(x))
+            return scores
         logits, pooled = logits_and_features(self.network, self.normalize(x))
         self.features(pooled)
         return logits

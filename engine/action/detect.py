@@ -15,9 +15,9 @@ import torch
 
 from data.config import load_data
 from data.video.dataset import ClipShape, as_tensor, assemble, centre_window, cut
-from engine.action.evaluation import Enhance, probabilities
 from engine.action.timeline import Seen, Timeline, Watcher
-from engine.checkpoint.action import TASK, ClipClassifier, load_clip_classifier
+from engine.checkpoint.classifier import CLIPS, LoadedClassifier, load_classifier
+from engine.classification.evaluation import Enhance, probabilities
 from engine.enhancement.enhancer import enhancer_of
 from engine.inference.api import DetectResult, finish, open_reader, run_folder
 from engine.inference.display import open_window
@@ -42,7 +42,7 @@ def detect(**options: Any) -> DetectResult:
     timeline.csv, also after Ctrl-C. Raises UserError for what the user can mend.
     """
     given = canonical(options, [DetectOptions])
-    check_meaning(given, [DetectOptions], TASK)
+    check_meaning(given, [DetectOptions], CLIPS)
     (chosen,) = build([DetectOptions], given)
     sources = plan_sources(chosen.source)
     _refuse_images(sources)
@@ -71,12 +71,12 @@ def _refuse_images(sources: SourcePlan) -> None:
         raise UserError(f"--source {still.label}: is an image, and actions are seen in videos. Name videos or streams.")
 
 
-def _classifier(options: DetectOptions) -> tuple[ClipClassifier, dict[int, str]]:
+def _classifier(options: DetectOptions) -> tuple[LoadedClassifier, dict[int, str]]:
     """The network that the options name, and the names of its classes."""
     if options.weights is None:
         raise UserError("--weights: no clip classifier was named. Give a file such as runs/train/exp/weights/best.pt.")
     file = find_weights(options.weights)
-    classifier = load_clip_classifier(file, pick_device(options.device), options.trust)
+    classifier = load_classifier(file, CLIPS, pick_device(options.device), options.trust)
     names = load_data(options.data, need=()).names if options.data else classifier.names
     if names is None:
         raise UserError(f"--weights {file}: does not say what its classes are called. Add --data NAME.yaml.")
@@ -91,7 +91,7 @@ class Classifying:
     """A clip classifier as a function of decoded frames; `milliseconds`: of the last call."""
 
     def __init__(
-        self, classifier: ClipClassifier, names: dict[int, str], enhance: Enhance | None = None, half: bool = False
+        self, classifier: LoadedClassifier, names: dict[int, str], enhance: Enhance | None = None, half: bool = False
     ) -> None:
         self.classifier, self.names, self.enhance, self.half = classifier, names, enhance, half
         self.milliseconds = 0.0
@@ -107,10 +107,10 @@ class Classifying:
         start = time.perf_counter()
         window = centre_window(frames[0].shape[:2])
         clip = assemble([cut(frame, window, self.shape.size) for frame in frames], self.shape.frames)
-        device = next(self.classifier.network.parameters()).device
+        device = next(self.classifier.model.parameters()).device
         with torch.autocast(device.type, torch.float16, enabled=self.half and device.type == "cuda"):
             batch = as_tensor(clip)[None, None].to(device)  # (1, 1, 3, T, S, S)
-            scores = probabilities(self.classifier.network, self.classifier.name, batch, self.enhance)[0].cpu().numpy()
+            scores = probabilities(self.classifier.model, batch, self.enhance)[0].cpu().numpy()
         self.milliseconds = 1000 * (time.perf_counter() - start)
         return scores
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from data.config import DataConfig
 from data.detection.unpaired import refuse_leaks
 from data.video.dataset import ClipSet, ClipShape
 from data.video.index import list_videos, load_split
-from engine.action.evaluation import evaluate_clips
-from engine.checkpoint.action import TASK, load_clip_classifier, network_of, save_clip_classifier, start_from
+from engine.checkpoint.classifier import CLIPS, network_of
 from engine.checkpoint.weights import load_weights
 from engine.classification import task as classification
 from engine.options.action import DEFAULTS, ActionOptions
 from engine.options.classify import ClassifyOptions
 from engine.options.train import TrainOptions
-from engine.results import Report
 from engine.training.distributed import WORLD
-from engine.training.plan import Evaluate, Notes, TrainPlan
+from engine.training.plan import Notes, TrainPlan
 from models.action import INPUTS, build, check_clip
-from models.classifier import ClassificationModel
 from utils.files import find_weights
 
 DEFAULT_NETWORK = "r3d_18"
@@ -49,23 +44,12 @@ def _named(train: TrainOptions) -> str:
     if not train.weights:
         return ""
     path = find_weights(train.weights)
-    return classification.named(train, TASK) or network_of(load_weights(path, trust=train.trust), path)
+    return classification.named(train, CLIPS) or network_of(load_weights(path, trust=train.trust), path, CLIPS)
 
 
 def shape_of(plan: TrainPlan) -> ClipShape:
     """What a clip is."""
     return ClipShape(plan.action.frames, plan.action.interval, plan.train.imgsz)
-
-
-def model_of(network: nn.Module, name: str) -> ClassificationModel:
-    """A network for clips in [0, 1]."""
-    return ClassificationModel(network, INPUTS[name].normalize)
-
-
-def build_model(plan: TrainPlan) -> tuple[nn.Module, Notes]:
-    """The clip classifier of a run."""
-    network, notes = classification.network_of(plan, build, start_from)
-    return model_of(network, plan.train.cfg), notes
 
 
 def build_datasets(plan: TrainPlan) -> dict[str, ClipSet]:
@@ -99,40 +83,15 @@ def notes_on(plan: TrainPlan, model: nn.Module, datasets: Mapping[str, Any]) -> 
     return notes
 
 
-def evaluator(plan: TrainPlan, datasets: Mapping[str, ClipSet], device: torch.device) -> Evaluate:
-    """Evaluate a clip classifier on one of the data sets."""
-
-    def evaluate(model: Any, split: str, plots: bool) -> Report:
-        return evaluate_clips(
-            model.network, plan.train.cfg, datasets[split], plan.data.names, batch_size=plan.train.batch_size,
-            device=device, split=split, condition=plan.data.conditions[split], half=plan.train.amp,
-            workers=plan.workers(device), confusion_to=plan.save_dir if plots else None,
-        )  # fmt: skip
-
-    return evaluate
-
-
-def save(plan: TrainPlan, model: Any, facts: dict[str, Any]) -> list[Path]:
-    """Write last.pt and last.safetensors."""
-    path = save_clip_classifier(
-        plan.weights, "last", model.network, name=plan.train.cfg, names=plan.data.names, shape=shape_of(plan),
-        about=classification.about(plan, facts),
-    )  # fmt: skip
-    return [path.with_suffix(".pt"), path]
-
-
 ACTION = replace(
     classification.CLASSIFICATION,
-    name=TASK,
+    name=CLIPS,
     noun="Clip classifier",
     resolve=resolve,
-    build_model=build_model,
     build_datasets=build_datasets,
     prepare=lambda plan, batch, iteration: None,  # clips are recoloured as they are loaded
     notes=notes_on,
-    evaluator=evaluator,
-    save=save,
-    load=lambda plan, device: model_of(load_clip_classifier(plan.best, device).network, plan.train.cfg),
+    save=lambda plan, model, facts: classification.save(plan, model, facts, clip=vars(shape_of(plan))),
     makes=frozenset({PAIR, MOTION}),
     views=frozenset(),
     cpu_workers=0,  # decoded videos are kept

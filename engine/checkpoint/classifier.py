@@ -1,87 +1,106 @@
-"""Classifiers to and from files: a plain torchvision state dict, and safetensors that also say what they are."""
+"""Classifiers of images and of clips: a plain torchvision state dict, and safetensors that also say what they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from data.video.dataset import ClipShape
 from engine.checkpoint.state_dict import as_safetensors, differences, listed, load_strict, save_pt
 from engine.checkpoint.weights import Weights, load_weights
 from engine.tasks import task_of_weights
-from models.classifier import HEADS, NAMES, build
+from models import action, classifier
+from models.classifier import HEADS, ClassificationModel
 from utils.errors import UserError
 from utils.files import atomic_write
 
-TASK = "classify"
-USUAL_SIZE = 224
+IMAGES, CLIPS = "classify", "action"  # the tasks
+USUAL_SIZE = 224  # px, of images
+
+
+class Kind(NamedTuple):
+    """What a task calls its models, the networks that it knows, and how they are built and take views in [0, 1]."""
+
+    noun: str
+    networks: Iterable[str]
+    build: Callable[[str, int], nn.Module]
+    model: Callable[[nn.Module, str], ClassificationModel]
+
+
+KINDS = {
+    IMAGES: Kind("classifier", classifier.NAMES, classifier.build, lambda network, name: ClassificationModel(network)),
+    CLIPS: Kind("clip classifier", action.INPUTS, action.build, action.model_of),
+}
 
 
 @dataclass(frozen=True)
-class Recogniser:
-    """A network ready to be used, what it is called, and its classes (None: the file does not say)."""
+class LoadedClassifier:
+    """A model ready to be used, what its network is called, its classes (None: the file does not say), and what it saw."""
 
-    network: nn.Module
+    model: ClassificationModel
     name: str
     names: dict[int, str] | None
+    shape: ClipShape  # of images, its size alone counts
 
     @property
     def classes(self) -> int:
-        """How many it tells apart."""
-        return classes_of(self.network.state_dict())
-
-
-@dataclass(frozen=True)
-class Classifier(Recogniser):
-    """A network for images, and their size in px."""
-
-    imgsz: int
+        """How many it has."""
+        return classes_of(self.model.network.state_dict())
 
 
 def save_classifier(
-    folder: Path,
-    stem: str,
-    network: nn.Module,
-    *,
-    name: str,
-    names: Mapping[int, str],
-    imgsz: int,
-    about: Mapping[str, Any],
+    folder: Path, stem: str, network: nn.Module, *, task: str, name: str, facts: Mapping[str, Any]
 ) -> Path:
     """Write `stem`.pt, torchvision's state dict and no more, and `stem`.safetensors, the same with a header of texts.
 
-    about: more entries of the header, written as JSON. Returns the latter's path. Each file is whole or not there.
+    name: of the network; facts: entries of the header, written as JSON: `names`, and `imgsz` or `clip`, are read again.
+    Returns the latter's path. Each file is whole or not there.
     """
-    return write_files(folder, stem, network, TASK, name, {"names": dict(names), "imgsz": imgsz, **about})
-
-
-def write_files(folder: Path, stem: str, network: nn.Module, task: str, name: str, about: Mapping[str, Any]) -> Path:
-    """What `save_classifier` does, for any task."""
     state = {key: value.detach().cpu().clone().contiguous() for key, value in network.state_dict().items()}
-    facts = {"versions": {"torch": torch.__version__}, **about}
+    facts = {"versions": {"torch": torch.__version__}, **facts}
     save_pt(folder / f"{stem}.pt", state)
     atomic_write(folder / f"{stem}.safetensors", as_safetensors(state, {"task": task, "network": name}, facts))
     return folder / f"{stem}.safetensors"
 
 
-def load_classifier(path: Path, device: torch.device | str = "cpu", trust: bool = False) -> Classifier:
-    """A trained classifier, in evaluation mode on `device`.
+def load_classifier(path: Path, task: str, device: torch.device | str = "cpu", trust: bool = False) -> LoadedClassifier:
+    """A trained classifier of a task, in evaluation mode on `device`.
 
     A bare state dict takes what the .safetensors of the same name beside it says; without one it is known by its tensors,
-    and was at 224 px. Raises UserError where the file holds no classifier, or not every tensor of one.
+    and saw images of 224 px, or 16 frames at an interval of 2 in the network's usual size. Raises UserError where the file
+    holds no classifier of the task, or not every tensor of one.
     """
     weights = load_weights(path, trust)
-    said = described(path, weights, TASK)
-    named = said.meta.get("network")
-    name = str(named) if named is not None else network_of(weights, path)
-    network = filled(build(name, classes_in(weights, path)), weights, name, path, TASK)
-    size = said.meta.get("imgsz", USUAL_SIZE)
-    imgsz = size if isinstance(size, int) and size > 0 else USUAL_SIZE
-    return Classifier(network.to(device), name, said.names, imgsz)
+    header = described(path, weights, task)
+    name = str(header.meta["network"]) if "network" in header.meta else network_of(weights, path, task)
+    network = KINDS[task].build(name, classes_in(weights, path))
+    load_strict(network, weights.state, path, name, f"Name the weights of a run of task {task}.")
+    shape = _shape(header.meta, name, path) if task == CLIPS else ClipShape(size=_size(header.meta))
+    return LoadedClassifier(KINDS[task].model(network, name).eval().to(device), name, header.names, shape)
+
+
+def _size(meta: Mapping[str, Any]) -> int:
+    """The image size that the header states, or the usual one."""
+    size = meta.get("imgsz")
+    return size if isinstance(size, int) and size > 0 else USUAL_SIZE
+
+
+def _shape(meta: Mapping[str, Any], name: str, path: Path) -> ClipShape:
+    """The clip that the header states, or the usual one."""
+    clip, usual = meta.get("clip"), ClipShape(size=action.INPUTS[name].size)
+    if not isinstance(clip, dict):
+        return usual
+    values = [clip.get(key) for key in vars(usual)]
+    if not all(isinstance(value, int) and value > 0 for value in values):
+        raise UserError(f"{path}: its header has no sensible clip ({clip}). Train again, or use the .pt file.")
+    shape = ClipShape(*(int(value) for value in values if value))
+    action.check_clip(name, shape.frames, shape.size)
+    return shape
 
 
 def described(path: Path, weights: Weights, task: str) -> Weights:
@@ -90,51 +109,41 @@ def described(path: Path, weights: Weights, task: str) -> Weights:
     return load_weights(beside) if beside != path and task_of_weights(beside) == task else weights
 
 
-def filled(network: nn.Module, weights: Weights, name: str, path: Path, task: str) -> nn.Module:
-    """The network in evaluation mode with every tensor of the file. Raises UserError, naming tensors, where they differ."""
-    load_strict(network, weights.state, path, name, f"Name the weights of a run of task {task}.")
-    return network.eval()
-
-
 def start_from(network: nn.Module, weights: Weights, name: str, path: Path) -> str:
-    """Take over every tensor, or all but the head where the file has another number of classes. Returns a note.
+    """Load every tensor, or all but the head where the file has another number of classes. Returns a note.
 
     Raises UserError, naming tensors, where the file belongs to another network.
     """
     classes = classes_of(weights.state)
-    if classes == classes_of(network.state_dict()):
-        return f"{path.name}: all {transfer(network, weights, name, path)} tensors transferred"
-    count = transfer(network, weights, name, path, left_out=of_head)
-    return f"{path.name}: {count} tensors transferred; its head of {classes or 'no'} classes is left out"
-
-
-def transfer(
-    network: nn.Module, weights: Weights, name: str, path: Path, left_out: Callable[[str], bool] = lambda key: False
-) -> int:
-    """Take over every tensor, but for the keys that are `left_out`. Returns how many; raises as `start_from` does."""
-    state = {key: value for key, value in weights.state.items() if not left_out(key)}
-    wrong = differences(state, network.state_dict(), needed=lambda key: not left_out(key))
+    same = classes == classes_of(network.state_dict())
+    state = {key: value for key, value in weights.state.items() if same or not of_head(key)}
+    wrong = differences(state, network.state_dict(), needed=lambda key: same or not of_head(key))
     if wrong:
         raise UserError(
             f"--weights {path}: is not of {name}: {listed(wrong)}. Name weights with torchvision's keys, or the --cfg that they "
             "belong to."
         )
     network.load_state_dict(state, strict=False)
-    return len(state)
+    if same:
+        return f"{path.name}: all {len(state)} tensors transferred"
+    return f"{path.name}: {len(state)} tensors transferred; its head of {classes or 'no'} classes is left out"
 
 
-def network_of(weights: Weights, path: Path) -> str:
-    """Which network a bare state dict belongs to: the one with which most tensors agree. Raises UserError for none."""
-    with torch.device("meta"):  # shapes are enough
-        networks = {name: build(name, max(classes_of(weights.state), 2)) for name in NAMES}
-    wrong = {name: differences(weights.state, network.state_dict()) for name, network in networks.items()}
+def network_of(weights: Weights, path: Path, task: str) -> str:
+    """Which network a bare state dict belongs to: the one whose tensors it has. Raises UserError for none."""
+    kind = KINDS[task]
+    wrong: dict[str, list[str]] = {}
+    for name in kind.networks:
+        with torch.device("meta"):  # shapes are enough
+            network = kind.build(name, max(classes_of(weights.state), 2))
+        wrong[name] = differences(weights.state, network.state_dict())
+        if not wrong[name]:
+            return name
     best = min(wrong, key=lambda name: len(wrong[name]))
-    if wrong[best]:
-        raise UserError(
-            f"{path}: holds no classifier of ours ({', '.join(NAMES)}); against {best}, {listed(wrong[best])}. Name the "
-            "weights of a run of task classify."
-        )
-    return best
+    raise UserError(
+        f"{path}: holds no {kind.noun} of ours ({', '.join(kind.networks)}); compared with {best}, {listed(wrong[best])}. "
+        f"Name the weights of a run of task {task}."
+    )
 
 
 def classes_in(weights: Weights, path: Path) -> int:

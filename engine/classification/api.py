@@ -1,28 +1,131 @@
-"""Task classify behind val.py and compare.py: what is particular to images, and what engine/tasks.py names."""
+"""Tasks classify and action behind val.py and compare.py: what engine/tasks.py names, and what is particular to images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from data.classification.dataset import ClassFolders, build_class_folders
-from engine.checkpoint.classifier import TASK, Classifier, load_classifier
-from engine.classification.evaluation import evaluate_classifier
-from engine.classification.shared import Recognition
+import torch
+
+from data.classification.dataset import build_class_folders
+from data.config import DataConfig, load_data
+from data.synthetic.generate import make_synthetic
+from engine.checkpoint.classifier import IMAGES, LoadedClassifier, load_classifier
+from engine.classification.evaluation import evaluate_classifier, table
+from engine.enhancement.enhancer import enhancer_of
+from engine.evaluation.api import ValResult
+from engine.evaluation.session import present_splits
+from engine.options.val import ValOptions
 from engine.results import Report
+from engine.tasks import check_meaning
+from utils.devices import pick_device
+from utils.errors import UserError
+from utils.files import empty_goes, find_weights, new_run_folder
+from utils.options import build, canonical
+from utils.tables import save_csv, text_table
+
+SPLITS = ("train", "val", "test")  # of val.py's --task
 
 
-def _evaluate(classifier: Classifier, dataset: ClassFolders, names: Mapping[int, str], **how: Any) -> Report:
-    return evaluate_classifier(classifier.network, dataset, names, **how)
+@dataclass(frozen=True)
+class ClassifierTask:
+    """A task whose models name what they see: `validate` and `examine` are what engine/tasks.py asks of it.
+
+    dataset: (config, split, classifier) to what it is evaluated on. described: what val.py's last line says of a classifier.
+    """
+
+    task: str
+    dataset: Callable[[DataConfig, str, LoadedClassifier], Any]
+    described: Callable[[LoadedClassifier], str]
+
+    def validate(self, **options: Any) -> ValResult:
+        """Measure a network with the options of val.py: prints tables, writes metrics.csv and confusion matrices.
+
+        It sees what it was trained with: images of that size, unless --imgsz is given, or clips. Raises UserError.
+        """
+        given = canonical(options, [ValOptions])
+        chosen, weights = self._understood(given)
+        config = load_data(chosen.data, make_demo=make_synthetic)
+        splits = present_splits(config, chosen.task)
+        device = pick_device(chosen.device)
+        file = find_weights(weights)
+        classifier = load_classifier(file, self.task, device, chosen.trust)
+        if "imgsz" in given:
+            classifier = replace(classifier, shape=replace(classifier.shape, size=chosen.imgsz))
+        check_names(classifier, config, file)
+        enhancer = enhancer_of(chosen, device)
+        save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
+        with empty_goes(save_dir):
+            reports = self._measure(
+                classifier, config, splits, device, save_dir if chosen.plots else None, batch_size=chosen.batch_size,
+                half=chosen.half, workers=chosen.workers or 0, enhance=enhancer,
+            )  # fmt: skip
+        rows = table(reports)
+        save_csv(save_dir / "metrics.csv", rows)
+        print(text_table([row for row in rows if chosen.verbose or row["class"] == "all"]))
+        seen = self.described(classifier) + (f", enhanced by {enhancer.name}" if enhancer else "")
+        print(f"{seen}; every class is in metrics.csv; results in {save_dir}")
+        return ValResult(reports, save_dir, rows)
+
+    def _understood(self, given: Mapping[str, Any]) -> tuple[ValOptions, Path]:
+        """The options of val.py and the weights. Raises UserError without these, and for what means nothing here."""
+        check_meaning(given, [ValOptions], self.task)
+        (chosen,) = build([ValOptions], given)
+        if chosen.task not in SPLITS:
+            choices = ", ".join(SPLITS)
+            raise UserError(f"--task {chosen.task}: means nothing for task {self.task}. Choose one of {choices}.")
+        if chosen.weights is None:
+            raise UserError(
+                "--weights: name the classifier to evaluate, such as runs/train/exp/weights/best.safetensors."
+            )
+        return chosen, chosen.weights
+
+    def examine(self, weights: Path, data: str, task: str, device: str = "") -> list[Report]:
+        """One report per split, for compare.py. task: `test` takes test and test2, `val` takes val and val2."""
+        config, place = load_data(data, make_demo=make_synthetic), pick_device(device)
+        classifier = load_classifier(weights, self.task, place)
+        check_names(classifier, config, weights)
+        return self._measure(classifier, config, present_splits(config, task), place)
+
+    def _measure(
+        self, classifier: LoadedClassifier, config: DataConfig, splits: Sequence[str], device: torch.device,
+        plots_to: Path | None = None, *, batch_size: int = 32, **how: Any,
+    ) -> list[Report]:  # fmt: skip
+        """One report per split of the data; with `plots_to`, confusion matrices go into a folder per split in it."""
+        reports = []
+        for split in splits:
+            condition = config.conditions.get(split, split)
+            dataset = self.dataset(config, split, classifier)
+            for path, reason in dataset.skipped:
+                print(f"note: skipped {path}: {reason}")
+            folder = plots_to / (condition if condition == split else f"{split}-{condition}") if plots_to else None
+            reports.append(
+                evaluate_classifier(
+                    classifier.model, dataset, config.names, batch_size=batch_size, device=device, split=split,
+                    condition=condition, confusion_to=folder, shown=True, **how,
+                )
+            )  # fmt: skip
+        return reports
 
 
-IMAGES = Recognition(
-    task=TASK,
-    load=load_classifier,
-    dataset=lambda config, split, classifier: build_class_folders(config, split, classifier.imgsz),
-    evaluate=_evaluate,
-    described=lambda classifier: f"{classifier.name} at {classifier.imgsz} px",
-    resized=lambda classifier, imgsz: replace(classifier, imgsz=imgsz),
+def check_names(classifier: LoadedClassifier, config: DataConfig, weights: Path) -> None:
+    """UserError where data and classifier differ in the number of classes; a note where only names differ."""
+    if classifier.classes != len(config.names):
+        raise UserError(
+            f"{weights}: has {classifier.classes} classes, but {config.file} has {len(config.names)}. Use the data YAML "
+            "that the classifier was trained with."
+        )
+    names = classifier.names or config.names
+    other = [f"{number}: {names[number]} / {name}" for number, name in config.names.items() if names[number] != name]
+    if other:
+        print(f"note: classes are matched by number, but names differ (weights / data): {', '.join(other[:5])}")
+
+
+CLASSIFY = ClassifierTask(
+    IMAGES,
+    dataset=lambda config, split, classifier: build_class_folders(config, split, classifier.shape.size),
+    described=lambda classifier: f"{classifier.name} at {classifier.shape.size} px",
 )
-validate, examine = IMAGES.validate, IMAGES.examine
+validate, examine = CLASSIFY.validate, CLASSIFY.examine

@@ -1,10 +1,9 @@
-"""Measure a classifier on a split: top-1 and top-5, by class too, and who is taken for whom."""
+"""Evaluate a classifier of images or clips on a split: top-1 and top-5, by class too, and the confusion matrix."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from data.classification.dataset import ClassFolders
 from engine.results import ClassificationStats, Report
-from models.normalize import IMAGENET
 from utils.dataloader import workers_that_fit
 from utils.progress import progress
 from utils.ultralytics_env import contain_ultralytics
@@ -29,9 +26,10 @@ FIVE = 5
 Enhance = Callable[[Tensor], Tensor]
 
 
+@torch.no_grad()
 def evaluate_classifier(
-    network: nn.Module,
-    dataset: ClassFolders,
+    model: nn.Module,
+    dataset: Any,
     names: Mapping[int, str],
     *,
     batch_size: int,
@@ -44,59 +42,49 @@ def evaluate_classifier(
     enhance: Enhance | None = None,
     shown: bool = False,
 ) -> Report:
-    """Measure `network`, which lies on `device` and stays as it was. See `report_of` for the report.
+    """Evaluate `model`, which takes views in [0, 1], lies on `device` and stays as it was. See `report_of` for the report.
 
-    confusion_to: a folder for the confusion matrix, as counts and as shares. half: float16 on CUDA. enhance: brightens
-    images (B, 3, S, S) in [0, 1] before the network sees them.
+    batch_size: images or clips that go through it together, at least the clips of one video. confusion_to: a folder for the
+    confusion matrix, as counts and as fractions. half: float16 on CUDA. enhance: brightens images, or the frames of clips,
+    (B, 3, S, S) in [0, 1] before the model sees them. Speed is ms per image or video.
     """
-    workers = workers_that_fit(workers, dataset, batch_size)
-    loader: DataLoader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=dataset.collate_fn)
-    return measured(
-        partial(probabilities, network, enhance=enhance), network, loader, names, device=device, split=split,
-        condition=condition, half=half, confusion_to=confusion_to, shown=shown,
-    )  # fmt: skip
-
-
-def probabilities(network: nn.Module, images: Tensor, enhance: Enhance | None = None) -> Tensor:
-    """images: uint8 (B, 3, S, S). Returns (B, classes): softmax."""
-    imgs = images.float() / 255
-    logits: Tensor = network(IMAGENET(enhance(imgs) if enhance else imgs))
-    return logits.float().softmax(1)
-
-
-def measured(
-    guess: Callable[[Tensor], Tensor],
-    network: nn.Module,
-    loader: DataLoader,
-    names: Mapping[int, str],
-    *,
-    device: torch.device,
-    split: str,
-    condition: str,
-    half: bool,
-    confusion_to: Path | None,
-    shown: bool,
-) -> Report:
-    """Every batch of `loader` through `guess`: its `img`, on the device, to probabilities (B, classes).
-
-    `network`, which `guess` uses, is in evaluation mode meanwhile. The rest is as in `evaluate_classifier`.
-    """
-    training, files, scores, truth, seconds = network.training, [], [], [], 0.0
-    network.eval()
-    with torch.no_grad():
-        for batch in progress(loader, len(loader), f"{condition} batches") if shown else loader:
-            start = time.perf_counter()
-            with torch.autocast(device.type, torch.float16, enabled=half and device.type == "cuda"):
-                scores.append(guess(batch["img"].to(device)).cpu())  # (B, classes)
-            seconds += time.perf_counter() - start
-            truth.append(batch["cls"])
-            files += batch["im_file"]
-    network.train(training)
+    items = max(1, batch_size // getattr(dataset, "tests", 1))
+    workers = workers_that_fit(workers, dataset, items)
+    loader: DataLoader = DataLoader(dataset, items, num_workers=workers, collate_fn=dataset.collate_fn)
+    training, files, scores, truth, seconds = model.training, [], [], [], 0.0
+    model.eval()
+    for batch in progress(loader, len(loader), f"{condition} batches") if shown else loader:
+        start = time.perf_counter()
+        with torch.autocast(device.type, torch.float16, enabled=half and device.type == "cuda"):
+            scores.append(probabilities(model, batch["img"].to(device), enhance).cpu())  # (B, classes)
+        seconds += time.perf_counter() - start
+        truth.append(batch["cls"])
+        files += batch["im_file"]
+    model.train(training)
     probability, target = torch.cat(scores), torch.cat(truth)
     if confusion_to is not None:
         plot_confusion(probability, target, names, confusion_to)
     speed = {"inference": 1000 * seconds / len(files)}
     return report_of(probability, target, files, names, split=split, condition=condition, speed=speed)
+
+
+def probabilities(model: nn.Module, views: Tensor, enhance: Enhance | None = None) -> Tensor:
+    """views: uint8 images (B, 3, S, S), or clips (B, K, 3, T, S, S), K of each video. Returns (B, classes): softmax.
+
+    Those of a video are the mean over its clips.
+    """
+    clips = views.ndim == 6
+    inputs = (views.flatten(0, 1) if clips else views).float() / 255  # (B, 3, S, S) or (B*K, 3, T, S, S)
+    if enhance is not None:
+        inputs = brightened(inputs, enhance) if clips else enhance(inputs)
+    scores: Tensor = model(inputs).float().softmax(1)
+    return scores.unflatten(0, views.shape[:2]).mean(1) if clips else scores
+
+
+def brightened(clips: Tensor, enhance: Enhance) -> Tensor:
+    """Every frame of clips (B, 3, T, S, S) in [0, 1] through a function of images."""
+    frames = clips.transpose(1, 2)  # (B, T, 3, S, S)
+    return enhance(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
 
 
 def report_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +12,28 @@ from torch import nn
 from data.classification.dataset import Augmentation, ClassFolders, build_class_folders
 from data.classification.transforms import jittered
 from data.config import DataConfig
-from engine.checkpoint.classifier import TASK, described, load_classifier, save_classifier, start_from
-from engine.checkpoint.weights import Weights, load_weights
+from engine.checkpoint.classifier import IMAGES, KINDS, described, load_classifier, save_classifier, start_from
+from engine.checkpoint.weights import load_weights
 from engine.classification.evaluation import evaluate_classifier
 from engine.options.classify import DEFAULTS, ClassifyOptions
 from engine.options.train import TrainOptions
 from engine.results import Report
 from engine.training.distributed import WORLD
 from engine.training.plan import Evaluate, Notes, TrainPlan, TrainTask
-from models.classifier import ClassificationModel
-from models.classifier import build as build_network
 from utils.errors import UserError
 from utils.files import find_weights
 
 DEFAULT_NETWORK = "resnet18"
 COLOURED = ("img", "pair", "favoured")  # views whose colours are drawn, each by its place here
 AS_PUBLISHED = "the best epoch is chosen on test, as published: its test results are optimistically biased"
-Start = Callable[[nn.Module, Weights, str, Path], str]
 
 
 def resolve(chosen: Mapping[type, Any], data: DataConfig, given: Mapping[str, Any]) -> dict[str, Any]:
     """The network and the nominal batch. Raises UserError for an unknown network, or without a split to choose by."""
     train = chosen[TrainOptions]
     check_select(data, chosen[ClassifyOptions])
-    network = train.cfg or named(train, TASK) or DEFAULT_NETWORK
-    build_network(network, len(data.names))  # a wrong name must not wait for the run folder
+    network = train.cfg or named(train, IMAGES) or DEFAULT_NETWORK
+    KINDS[IMAGES].build(network, len(data.names))  # a wrong name must not wait for the run folder
     return {"cfg": network, "nbs": given.get("nbs", train.batch_size)}
 
 
@@ -62,19 +59,14 @@ def splits_of(plan: TrainPlan) -> list[str]:
     return [split for split in (first, f"{first}2") if split in plan.data.splits]
 
 
-def network_of(plan: TrainPlan, make: Callable[[str, int], nn.Module], start: Start) -> tuple[nn.Module, Notes]:
-    """The network of a run with the weights it starts from: those of `--weights`, else as it was made."""
-    network = make(plan.train.cfg, len(plan.data.names))
-    if not plan.train.weights or plan.network is not None:
-        return network, []
-    path = find_weights(plan.train.weights)
-    return network, [start(network, load_weights(path, trust=plan.train.trust), plan.train.cfg, path)]
-
-
 def build_model(plan: TrainPlan) -> tuple[nn.Module, Notes]:
-    """The classifier of a run."""
-    network, notes = network_of(plan, build_network, start_from)
-    return ClassificationModel(network), notes
+    """The classifier of a run with the weights it starts from: those of `--weights`, else as it was made."""
+    kind, name = KINDS[plan.task.name], plan.train.cfg
+    network, notes = kind.build(name, len(plan.data.names)), []
+    if plan.train.weights and plan.network is None:
+        path = find_weights(plan.train.weights)
+        notes = [start_from(network, load_weights(path, trust=plan.train.trust), name, path)]
+    return kind.model(network, name), notes
 
 
 def build_datasets(plan: TrainPlan) -> dict[str, ClassFolders]:
@@ -108,36 +100,31 @@ def notes_on(plan: TrainPlan, model: nn.Module, datasets: Mapping[str, Any]) -> 
     return [AS_PUBLISHED] if plan.classify.select == "test" else []
 
 
-def evaluator(plan: TrainPlan, datasets: Mapping[str, ClassFolders], device: torch.device) -> Evaluate:
+def evaluator(plan: TrainPlan, datasets: Mapping[str, Any], device: torch.device) -> Evaluate:
     """Evaluate a classifier on one of the data sets."""
 
-    def evaluate(model: Any, split: str, plots: bool) -> Report:
+    def evaluate(model: nn.Module, split: str, plots: bool) -> Report:
         return evaluate_classifier(
-            model.network, datasets[split], plan.data.names, batch_size=plan.train.batch_size, device=device, split=split,
-            condition=plan.data.conditions[split], half=plan.train.amp, confusion_to=plan.save_dir if plots else None,
+            model, datasets[split], plan.data.names, batch_size=plan.train.batch_size, device=device, split=split,
+            condition=plan.data.conditions[split], half=plan.train.amp, workers=plan.workers(device),
+            confusion_to=plan.save_dir if plots else None,
         )  # fmt: skip
 
     return evaluate
 
 
-def save(plan: TrainPlan, model: Any, facts: dict[str, Any]) -> list[Path]:
-    """Write last.pt and last.safetensors."""
-    path = save_classifier(
-        plan.weights, "last", model.network, name=plan.train.cfg, names=plan.data.names, imgsz=plan.train.imgsz,
-        about=about(plan, facts),
-    )  # fmt: skip
+def save(plan: TrainPlan, model: Any, facts: dict[str, Any], **seen: Any) -> list[Path]:
+    """Write last.pt and last.safetensors. seen: what the header says of the views, the image size by default."""
+    header = {
+        "names": plan.data.names, **(seen or {"imgsz": plan.train.imgsz}), "method": plan.composition,
+        "options": plan.options, "metrics": facts["metrics"], "epoch": facts["epoch"] + 1,
+    }  # fmt: skip
+    path = save_classifier(plan.weights, "last", model.network, task=plan.task.name, name=plan.train.cfg, facts=header)
     return [path.with_suffix(".pt"), path]
 
 
-def about(plan: TrainPlan, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What else the header of a checkpoint says."""
-    return {
-        "method": plan.composition, "options": plan.options, "metrics": facts["metrics"], "epoch": facts["epoch"] + 1,
-    }  # fmt: skip
-
-
 CLASSIFICATION = TrainTask(
-    name=TASK,
+    name=IMAGES,
     noun="Classifier",
     best="best.safetensors",
     resolve=resolve,
@@ -150,7 +137,7 @@ CLASSIFICATION = TrainTask(
     splits=splits_of,
     fitness={"top1": 1.0},
     save=save,
-    load=lambda plan, device: ClassificationModel(load_classifier(plan.best, device).network),
+    load=lambda plan, device: load_classifier(plan.best, plan.task.name, device).model,
     least_batch=2,
     views=frozenset(COLOURED[1:]),
     defaults=DEFAULTS,

@@ -22,15 +22,24 @@ from data.synthetic.actions.scene import film, save_film
 from data.video.dataset import ClipShape
 from engine.action import api as action
 from engine.action import detect as action_detect
-from engine.action.evaluation import brightened, evaluate_clips, probabilities
 from engine.action.task import shape_of
 from engine.action.timeline import RECENT, Stretch, Timeline, Watcher
-from engine.checkpoint.action import ClipClassifier, load_clip_classifier, network_of, save_clip_classifier, start_from
+from engine.checkpoint.classifier import (
+    CLIPS,
+    LoadedClassifier,
+    load_classifier,
+    network_of,
+    save_classifier,
+    start_from,
+)
 from engine.checkpoint.weights import Weights, load_weights
+from engine.classification.evaluation import brightened, evaluate_classifier, probabilities
 from engine.inference.capture import Frame
 from engine.inference.sources import Source
 from engine.training.plan import make_plan
-from models.action import INPUTS, KINETICS, ClipInput, build
+from models.action import INPUTS, ClipInput, build
+from models.classifier import ClassificationModel
+from models.normalize import KINETICS, Normalize
 from tests.engine.inference.live import read_back
 from utils.errors import UserError
 
@@ -85,10 +94,10 @@ def test_a_run_leaves_plain_weights(synthetic: Path) -> None:
     rows = list(csv.DictReader((synthetic / "runs/a/results.csv").open()))
     assert {"train/day", "train/night", "train/byol", "night/top1", "night/top5"} <= rows[0].keys()
     Small(6).load_state_dict(torch.load(weights / "best.pt", weights_only=True))
-    classifier = load_clip_classifier(weights / "best.safetensors")
+    classifier = load_classifier(weights / "best.safetensors", CLIPS)
     assert (classifier.name, classifier.shape) == ("small", ClipShape(2, 8, 32))
     assert tuple((classifier.names or {}).values()) == NAMES
-    assert load_clip_classifier(weights / "best.pt").names == classifier.names
+    assert load_classifier(weights / "best.pt", CLIPS).names == classifier.names
 
 
 def test_validate_and_compare_measure_the_same(synthetic: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -273,7 +282,7 @@ def test_training_never_sees_a_test_video(synthetic: Path) -> None:
 def test_weights_of_another_network_name_their_tensors(tmp_path: Path) -> None:
     torch.save({"conv1.weight": torch.zeros(8, 3, 7, 7), "fc.bias": torch.zeros(3)}, tmp_path / "resnet.pt")
     with pytest.raises(UserError, match="no clip classifier of ours"):
-        load_clip_classifier(tmp_path / "resnet.pt")
+        load_classifier(tmp_path / "resnet.pt", CLIPS)
     with torch.device("meta"):
         network = build("mc3_18", 3)
     with pytest.raises(UserError, match="stem.0.weight is missing"):
@@ -282,11 +291,10 @@ def test_weights_of_another_network_name_their_tensors(tmp_path: Path) -> None:
 
 def test_a_head_of_other_classes_is_left_out(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    path = save_clip_classifier(
-        tmp_path, "a", Small(4), name="small", names=dict(enumerate("abcd")), shape=ClipShape(), about={}
-    )
+    facts = {"names": dict(enumerate("abcd")), "clip": vars(ClipShape())}
+    path = save_classifier(tmp_path, "a", Small(4), task=CLIPS, name="small", facts=facts)
     network, weights = Small(3), load_weights(path)
-    assert "head of other classes is left out" in start_from(network, weights, "small", path)
+    assert "its head of 4 classes is left out" in start_from(network, weights, "small", path)
     assert torch.equal(network.state_dict()["stem.0.weight"], weights.state["stem.0.weight"])
 
 
@@ -294,7 +302,7 @@ def test_a_head_of_other_classes_is_left_out(tmp_path: Path) -> None:
 def test_a_bare_file_is_known_by_its_tensors(name: str) -> None:
     with torch.device("meta"):
         state = build(name, 7).state_dict()
-    assert network_of(Weights(state, None, None, "state dict"), Path("bare.pt")) == name
+    assert network_of(Weights(state, None, None, "state dict"), Path("bare.pt"), CLIPS) == name
 
 
 @pytest.mark.parametrize(
@@ -308,14 +316,13 @@ def test_a_bare_file_is_known_by_its_tensors(name: str) -> None:
     ],
 )
 def test_the_clip_of_a_header(tmp_path: Path, clip: Any, shape: ClipShape | None, said: str) -> None:
-    path = save_clip_classifier(
-        tmp_path, "a", Small(2), name="small", names={0: "a", 1: "b"}, shape=ClipShape(), about={"clip": clip}
-    )
+    facts = {"names": {0: "a", 1: "b"}, "clip": clip}
+    path = save_classifier(tmp_path, "a", Small(2), task=CLIPS, name="small", facts=facts)
     if shape is None:
         with pytest.raises(UserError, match=said):
-            load_clip_classifier(path)
+            load_classifier(path, CLIPS)
     else:
-        assert load_clip_classifier(path).shape == shape
+        assert load_classifier(path, CLIPS).shape == shape
 
 
 class Grey(nn.Module):
@@ -327,18 +334,16 @@ class Grey(nn.Module):
         return torch.stack([brightness, torch.zeros_like(brightness)], 1)
 
 
-@pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> str:
+def plain(network: nn.Module) -> ClassificationModel:
     """A network whose clips are not shifted or scaled."""
-    monkeypatch.setitem(INPUTS, "plain", ClipInput(32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
-    return "plain"
+    return ClassificationModel(network, Normalize((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))).eval()
 
 
-def test_probabilities_by_hand(plain: str) -> None:
+def test_probabilities_by_hand() -> None:
     """A black clip: e^0 / (e^0 + e^0) = 1/2; a white one: 3 / (3 + 1) = 3/4; their mean is 5/8. Darkened, both are 1/2."""
     clips = torch.stack([torch.zeros(3, 2, 4, 4), torch.full((3, 2, 4, 4), 255.0)]).to(torch.uint8)[None]
-    assert probabilities(Grey(), plain, clips)[0].tolist() == pytest.approx([0.625, 0.375])
-    assert probabilities(Grey(), plain, clips, torch.zeros_like)[0].tolist() == [0.5, 0.5]
+    assert probabilities(plain(Grey()), clips)[0].tolist() == pytest.approx([0.625, 0.375])
+    assert probabilities(plain(Grey()), clips, torch.zeros_like)[0].tolist() == [0.5, 0.5]
 
 
 def test_frames_are_brightened_one_by_one() -> None:
@@ -363,21 +368,23 @@ class Videos(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 @pytest.mark.parametrize("together", [1, 2, 8])  # clips; a video's are never parted
-def test_videos_are_measured_by_hand(plain: str, together: int) -> None:
+def test_videos_are_measured_by_hand(together: int) -> None:
     """Black: 1/2 and 1/2, where the first of equals is guessed, 0, not 1. White: 3/4 for 0, right. So 1 of 2."""
-    network = Grey().train()
-    report = evaluate_clips(
-        network, plain, Videos(), {0: "a", 1: "b"}, batch_size=together, device=torch.device("cpu"),  # type: ignore[arg-type]
-        split="test", condition="night",
-    )  # fmt: skip
+    network = plain(Grey()).train()
+    names, device = {0: "a", 1: "b"}, torch.device("cpu")
+    report = evaluate_classifier(
+        network, Videos(), names, batch_size=together, device=device, split="test", condition="night"
+    )
     assert report.metrics == {"top1": 0.5, "top5": 1.0} and report.images == 2 and network.training
     assert [(row["class"], row["top1"]) for row in report.per_class] == [("a", 1.0), ("b", 0.0)]
     assert [image.file for image in report.per_image] == ["0.avi", "1.avi"]
 
 
-def test_a_running_video_is_classified_by_hand(plain: str) -> None:
+def test_a_running_video_is_classified_by_hand() -> None:
     """One white frame is looped to a clip of three: 3/4, as every white clip."""
-    classify = action_detect.Classifying(ClipClassifier(ParameterGrey(), plain, None, ClipShape(3, 2, 8)), {0: "a"})
+    classify = action_detect.Classifying(
+        LoadedClassifier(plain(ParameterGrey()), "grey", None, ClipShape(3, 2, 8)), {0: "a"}
+    )
     assert classify([np.full((10, 12, 3), 255, np.uint8)]).tolist() == pytest.approx([0.75, 0.25])
     assert classify.milliseconds > 0 and classify.shape.frames == 3
 

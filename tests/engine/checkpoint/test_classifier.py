@@ -11,6 +11,7 @@ from torch import nn
 
 import engine
 from engine.checkpoint.classifier import (
+    IMAGES,
     classes_in,
     classes_of,
     load_classifier,
@@ -20,7 +21,7 @@ from engine.checkpoint.classifier import (
 )
 from engine.checkpoint.weights import Weights, load_weights
 from engine.exporters import classifier as classification_export
-from engine.exporters.classifier import Ready, convert
+from engine.exporters.classifier import convert
 from engine.tasks import task_of_weights
 from models.classifier import build
 from tests.engine.classification.tiny_classes import TinyNetwork, same, use_tiny_network
@@ -32,7 +33,8 @@ def files(tmp_path_factory) -> Path:
     """The folder of best.pt and best.safetensors of a fresh network of three classes."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights")
-    save_classifier(folder, "best", TinyNetwork(3), name="resnet18", names={0: "a", 1: "b", 2: "c"}, imgsz=32, about={})
+    facts = {"names": {0: "a", 1: "b", 2: "c"}, "imgsz": 32}
+    save_classifier(folder, "best", TinyNetwork(3), task=IMAGES, name="resnet18", facts=facts)
     return folder
 
 
@@ -44,21 +46,21 @@ def tiny(monkeypatch) -> None:
 
 def test_a_plain_file_takes_what_its_neighbour_says_and_a_lone_one_is_known_by_its_tensors(files, tmp_path, tiny):
     lone = Path(shutil.copy(files / "best.pt", tmp_path))
-    beside = load_classifier(files / "best.pt")
-    assert (beside.name, beside.names, beside.imgsz) == ("resnet18", {0: "a", 1: "b", 2: "c"}, 32)
-    alone = load_classifier(lone)
-    assert (alone.name, alone.names, alone.imgsz) == ("resnet18", None, 224)
+    beside = load_classifier(files / "best.pt", IMAGES)
+    assert (beside.name, beside.names, beside.shape.size) == ("resnet18", {0: "a", 1: "b", 2: "c"}, 32)
+    alone = load_classifier(lone, IMAGES)
+    assert (alone.name, alone.names, alone.shape.size) == ("resnet18", None, 224)
     assert task_of_weights(lone) == "detect"
 
 
 def test_the_plain_file_opens_anywhere_and_ours_opens_both(files, tiny):
     network = TinyNetwork(3)
     network.load_state_dict(torch.load(files / "best.pt", weights_only=True))
-    bare, named = load_classifier(files / "best.pt"), load_classifier(files / "best.safetensors")
-    assert same(network.state_dict(), bare.network.state_dict()) and same(
-        bare.network.state_dict(), named.network.state_dict()
+    bare, named = load_classifier(files / "best.pt", IMAGES), load_classifier(files / "best.safetensors", IMAGES)
+    assert same(network.state_dict(), bare.model.network.state_dict()) and same(
+        bare.model.network.state_dict(), named.model.network.state_dict()
     )
-    assert (named.name, named.names, named.imgsz) == ("resnet18", {0: "a", 1: "b", 2: "c"}, 32)
+    assert (named.name, named.names, named.shape.size) == ("resnet18", {0: "a", 1: "b", 2: "c"}, 32)
     assert task_of_weights(files / "best.safetensors") == task_of_weights(files / "best.pt") == "classify"
 
 
@@ -72,14 +74,14 @@ def test_another_architecture_is_named_by_its_tensors(tmp_path):
     with torch.device("meta"):
         smaller, larger = build("resnet18", 3), build("resnet50", 3)
     weights = Weights(smaller.state_dict(), None, None, "state dict")
-    assert network_of(weights, Path("r18.pt")) == "resnet18"
+    assert network_of(weights, Path("r18.pt"), IMAGES) == "resnet18"
     with pytest.raises(
         UserError, match=r"is not of resnet50: .*layer1.0.conv1.weight has shape 64x64x3x3 instead of 64x64x1x1.* more"
     ):
         start_from(larger, weights, "resnet50", Path("r18.pt"))
     torch.save({"conv.weight": torch.zeros(2, 2)}, tmp_path / "other.pt")
     with pytest.raises(UserError, match="holds no classifier of ours"):
-        load_classifier(tmp_path / "other.pt")
+        load_classifier(tmp_path / "other.pt", IMAGES)
     with pytest.raises(UserError, match="names no classes"):
         classes_in(Weights({"conv1.weight": torch.zeros(1)}, None, None, "state dict"), Path("x.pt"))
 
@@ -124,7 +126,7 @@ def test_what_export_refuses(files, options, message):
 @pytest.mark.parametrize(("off", "kept"), [(5e-5, True), (2e-4, False), (float("nan"), False)])
 def test_an_export_that_disagrees_is_not_kept(tmp_path, monkeypatch, off, kept):
     """The limit is 1e-4 of a probability."""
-    ready = Ready(nn.Flatten(), lambda seen: seen)
+    ready = nn.Sequential(nn.Flatten(), nn.Softmax(1))
     monkeypatch.setitem(classification_export.RUNNERS, "onnx", lambda made, example: ready(example) + off)
     given = (lambda made: made.touch(), ready, torch.zeros(1, 2), tmp_path / "best.pt", "onnx")
     if kept:

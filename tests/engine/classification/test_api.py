@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,12 +16,20 @@ import torch
 import engine
 import train as train_script
 import val as val_script
+from data.config import DataConfig
+from data.video.dataset import ClipShape
+from engine.action.api import ACTION
+from engine.checkpoint.classifier import LoadedClassifier
 from engine.checkpoint.weights import load_weights
+from engine.classification import api as classification_api
 from engine.classification import evaluation as classification_evaluation
+from engine.classification.api import CLASSIFY, check_names
 from engine.comparison import report as comparison_tables
+from engine.tasks import TASKS, entry
 from engine.training.trainer import Trainer
 from methods.base import Method
 from methods.registry import create
+from models.classifier import ClassificationModel
 from tests.engine.classification.tiny_classes import NAMES, TinyNetwork, same, use_tiny_network, write_classes
 from utils.errors import UserError
 from utils.files import load_yaml, save_yaml
@@ -194,13 +204,13 @@ def test_without_nights_wiid_trains_without_mmd(given, capsys):
     [
         ({"task": "speed"}, "--task speed: means nothing for task classify"),
         ({"iou_thres": 0.5}, "--iou-thres: means nothing for task 'classify'"),
-        ({"weights": None}, "name the classifier to measure"),
-        ({"data": "demo-codan.yaml"}, "tells 3 classes apart"),
+        ({"weights": None}, "name the classifier to evaluate"),
+        ({"data": "demo-codan.yaml"}, "has 3 classes"),
     ],
 )
 def test_what_validation_refuses(given, options, message, monkeypatch):
     best = engine.train(**given | {"epochs": 1}).best
-    monkeypatch.setattr("engine.classification.shared.load_data", _without_demo)
+    monkeypatch.setattr("engine.classification.api.load_data", _without_demo)
     with pytest.raises(UserError, match=message):
         engine.validate(**{"data": given["data"], "weights": best, "project": given["project"], **options})
 
@@ -209,3 +219,56 @@ def _without_demo(source: Any, **choices: Any) -> Any:
     from data.config import load_data
 
     return load_data(source, need=())
+
+
+CONFIG = DataConfig(Path("a.yaml"), Path(), {0: "a", 1: "b"}, {}, conditions={"test": "night"})
+
+
+def loaded(classes: int, names: dict[int, str] | None) -> LoadedClassifier:
+    return LoadedClassifier(ClassificationModel(TinyNetwork(classes)), "resnet18", names, ClipShape(size=32))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({0: "a", 1: "b"}, ""),
+        (None, ""),  # the file does not say
+        ({0: "a", 1: "z"}, "note: classes are matched by number, but names differ (weights / data): 1: z / b\n"),
+    ],
+)
+def test_names_that_differ_are_a_note(names, said, capsys):
+    check_names(loaded(2, names), CONFIG, Path("w.pt"))
+    assert capsys.readouterr().out == said
+
+
+def test_another_number_of_classes_is_an_error():
+    with pytest.raises(UserError, match="w.pt: has 3 classes, but a.yaml has 2"):
+        check_names(loaded(3, None), CONFIG, Path("w.pt"))
+
+
+def test_one_report_per_split(capsys, monkeypatch):
+    """Confusion matrices go to val, named as its condition, and to test-night."""
+    seen: list[dict[str, Any]] = []
+    what = replace(
+        CLASSIFY,
+        dataset=lambda config, split, network: SimpleNamespace(split=split, skipped=[(f"{split}.png", "is empty")]),
+    )
+    monkeypatch.setattr(
+        classification_api, "evaluate_classifier", lambda model, data, names, **how: seen.append(how) or data.split
+    )
+    classifier = loaded(2, None)
+    assert what._measure(classifier, CONFIG, ["val", "test"], torch.device("cpu"), Path("x")) == ["val", "test"]
+    assert [how["confusion_to"] for how in seen] == [Path("x/val"), Path("x/test-night")]
+    assert [how["condition"] for how in seen] == ["val", "night"] and seen[0]["batch_size"] == 32
+    assert "note: skipped val.png: is empty" in capsys.readouterr().out
+    what._measure(classifier, CONFIG, ["val"], torch.device("cpu"))
+    assert seen[-1]["confusion_to"] is None
+
+
+def test_the_last_line_names_the_size():
+    assert CLASSIFY.described(loaded(2, None)) == "resnet18 at 32 px"
+
+
+@pytest.mark.parametrize("what", [CLASSIFY, ACTION])
+def test_the_table_of_tasks_leads_here(what):
+    assert what.task in TASKS and all(entry(script, what.task).__self__ is what for script in ("validate", "examine"))

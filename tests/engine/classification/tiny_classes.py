@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint import classifier as classification_weights
-from engine.classification import task as classification_setup
+from models import classifier
 from utils.files import save_yaml
 
 NAMES = ("Square", "Bar", "Ring")
@@ -36,8 +35,7 @@ class TinyNetwork(nn.Module):
 
 def use_tiny_network(patch: pytest.MonkeyPatch) -> None:
     """Every network that a run asks for is the tiny one."""
-    patch.setattr(classification_setup, "build_network", lambda name, classes: TinyNetwork(classes))
-    patch.setattr(classification_weights, "build", lambda name, classes: TinyNetwork(classes))
+    patch.setattr(classifier, "torchvision_network", lambda name, classes, known: TinyNetwork(classes))
 
 
 def write_classes(root: Path, train: int = 4, held_out: int = 2) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from engine.options.train import TRAIN_SCHEMAS
+import engine
 from engine.training.module import TrainingModel
 from engine.training.resume import (
     can_resume,
@@ -25,14 +27,17 @@ from engine.training.resume import (
     resumed,
     run_of,
     save_resume,
+    upgraded,
 )
 from methods.aeris import AERIS
 from methods.options.wiid import WiiDOptions
 from methods.wiid import WiiD
 from models.detector import build
+from tests.engine.classification.tiny_classes import same, use_tiny_network, write_classes
 from tests.engine.tiny import NETWORK
 from utils.errors import UserError
 from utils.options import canonical
+from utils.files import save_yaml
 
 
 def test_what_goes_in_comes_out(tmp_path: Path) -> None:
@@ -179,3 +184,41 @@ def test_options_of_an_older_version() -> None:
     assert options["rfla_tiny"] == 16.0 and not {"rfla_box", "rfla_inside"} & options.keys()
     with pytest.raises(UserError, match="option rfla_box: it is no longer there"):
         canonical(resumed(saved | {"rfla_box": "cap"}, {}, (), Path("resume.pt")), TRAIN_SCHEMAS)
+
+
+def old_parts(size: dict[str, int]) -> dict[str, torch.Tensor]:
+    return {key: torch.full((1,), float(value)) for key, value in size.items()}
+
+
+def test_targets_of_classifiers_from_a_loop_of_their_own() -> None:
+    """Projector and predictor had no level, and the target was a list of the network and the projector."""
+    old = {
+        "task": "classify", "epoch": 2, "optimiser": {}, "scaler": {}, "options": {"method": "wiid", "cfg": "resnet18"},
+        "learner": old_parts({"network.fc.bias": 1, "projector.0.weight": 2, "predictor.3.bias": 3}),
+        "target": old_parts({"0.fc.bias": 4, "1.1.running_mean": 5}), "rows": [{"seconds": 7.0}], "best": [0.5, 1],
+    }  # fmt: skip
+    state = upgraded(old)
+    assert {key: value.item() for key, value in state["model"].items()} == {"network.fc.bias": 1}
+    assert {key: value.item() for key, value in state["methods"].items()} == {
+        "wiid.projectors.pooled.0.weight": 2, "wiid.predictors.pooled.3.bias": 3,
+        "wiid.target.0.network.fc.bias": 4, "wiid.target.1.pooled.1.running_mean": 5,
+    }  # fmt: skip
+    assert (state["epoch"], state["batch"], state["network"], state["random"]) == (2, 0, "resnet18", None)
+    assert state["records"] == {"rows": [{"seconds": 7.0}], "best": 0.5, "best_epoch": 1, "seconds": 7.0}
+    assert upgraded(state) == state
+
+
+@pytest.mark.slow
+def test_a_classifier_of_the_earlier_loop_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """resume_classifier.pt was written after the first of three epochs. It ends as a run that was never stopped."""
+    use_tiny_network(monkeypatch)
+    options = write_classes(tmp_path / "set") | {"epochs": 3, "byol_weight": 0.0}
+    whole = engine.train(**options, name="whole")
+    state = load_resume(Path(__file__).with_name("resume_classifier.pt"))
+    state["options"] |= {"data": options["data"], "save_dir": str(tmp_path / "run")}
+    shutil.copytree(whole.save_dir, tmp_path / "run")  # for a best checkpoint, should no later epoch be better
+    save_yaml(tmp_path / "run" / "args.yaml", state["options"])
+    save_resume(tmp_path / "run" / "weights", state)
+    continued = engine.train(resume=str(tmp_path / "run"))
+    states = [torch.load(run.save_dir / "weights" / "last.pt", weights_only=True) for run in (whole, continued)]
+    assert len(continued.rows) == 3 and same(*states)
