@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.options.train import TRAIN_SCHEMAS
 import engine
+from engine.options.train import TRAIN_SCHEMAS
 from engine.training.module import TrainingModel
 from engine.training.resume import (
     can_resume,
@@ -36,8 +36,8 @@ from models.detector import build
 from tests.engine.classification.tiny_classes import same, use_tiny_network, write_classes
 from tests.engine.tiny import NETWORK
 from utils.errors import UserError
-from utils.options import canonical
 from utils.files import save_yaml
+from utils.options import canonical
 
 
 def test_what_goes_in_comes_out(tmp_path: Path) -> None:
