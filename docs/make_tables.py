@@ -15,7 +15,7 @@ from engine.options.detect import DetectOptions
 from engine.options.export import ExportOptions
 from engine.options.train import COMMON_SCHEMAS
 from engine.options.val import ValOptions
-from engine.preparation import COMMANDS, load
+from engine.preparation import all_commands, load
 from utils.options import markdown_table
 
 PAGES: dict[str, tuple[type, ...]] = {
@@ -34,7 +34,7 @@ def tables() -> Iterator[tuple[str, str, str]]:
     """(page below docs/, the line above the table, the table) of each one."""
     for page, schemas in PAGES.items():
         yield page, START.format(""), markdown_table(*schemas)
-    for name, command in COMMANDS.items():
+    for name, command in all_commands().items():
         yield "scripts/prepare.md", START.format(f"{name} "), markdown_table(load(command.options))
 
 

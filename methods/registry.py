@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from methods.options.aeris import AERISOptions
-from methods.options.lcp import LCPOptions
+from methods.options.lcp import LCP_COMMANDS, LCP_LAYERS, LCPOptions
 from methods.options.longtail import LongTailOptions
 from methods.options.rfla import RFLAOptions
-from methods.options.richsem import RichSemOptions
+from methods.options.richsem import RICHSEM_COMMANDS, RichSemOptions
 from methods.options.wiid import WiiDOptions
+from methods.spec import Command, MethodSpec
 from utils.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -19,21 +20,13 @@ if TYPE_CHECKING:
     from methods.base import Method
 
 
-class Entry(NamedTuple):
-    """Where a method lives, the schema of its options (torch-free, for `--help`), and options that call for it."""
-
-    target: str
-    options: type
-    implied_by: tuple[str, ...] = ()
-
-
-METHODS: dict[str, Entry] = {
-    "wiid": Entry("methods.wiid:WiiD", WiiDOptions),
-    "lcp": Entry("methods.lcp:LCP", LCPOptions),
-    "aeris": Entry("methods.aeris:AERIS", AERISOptions),
-    "rfla": Entry("methods.rfla:RFLA", RFLAOptions),
-    "richsem": Entry("methods.richsem:RichSem", RichSemOptions),
-    "longtail": Entry(
+METHODS: dict[str, MethodSpec] = {
+    "wiid": MethodSpec("methods.wiid:WiiD", WiiDOptions),
+    "lcp": MethodSpec("methods.lcp:LCP", LCPOptions, commands=LCP_COMMANDS, layers=LCP_LAYERS),
+    "aeris": MethodSpec("methods.aeris:AERIS", AERISOptions),
+    "rfla": MethodSpec("methods.rfla:RFLA", RFLAOptions, suits=("tiny objects",)),
+    "richsem": MethodSpec("methods.richsem:RichSem", RichSemOptions, commands=RICHSEM_COMMANDS),
+    "longtail": MethodSpec(
         "methods.longtail:LongTail", LongTailOptions, implied_by=("federated", "extra_ratio", "extra_alternate")
     ),
 }
@@ -42,6 +35,22 @@ METHODS: dict[str, Entry] = {
 def option_schemas() -> tuple[type, ...]:
     """Option schemas of all methods, in the order of the registry."""
     return tuple(entry.options for entry in METHODS.values())
+
+
+def commands() -> dict[str, Command]:
+    """Commands of prepare.py that methods bring along, by name."""
+    return {name: command for spec in METHODS.values() for name, command in spec.commands.items()}
+
+
+def unused_layers(composition: str, layers: Collection[str]) -> list[str]:
+    """Methods out of the composition whose YAML layers a network has. layers: types of all its layers."""
+    used = composition.split("+")
+    return [name for name, spec in METHODS.items() if name not in used and not {*spec.layers}.isdisjoint(layers)]
+
+
+def suited(problem: str, composition: str) -> list[str]:
+    """Methods out of the composition that suit a problem, such as `tiny objects`."""
+    return [name for name, spec in METHODS.items() if problem in spec.suits and name not in composition.split("+")]
 
 
 def split_names(composition: str) -> list[str]:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.graph import run_layers
+from models.graph import LayerSpec, register_layers, run_layers
 from models.normalize import IMAGENET
 
 FORMS = {"published": 1, "half": 2, "cheap": 4}
@@ -81,7 +81,7 @@ class CatchUpLearner(nn.Module):
 
 
 class CruxSplit(nn.Module):
-    """Row: a batch of images (B, 3, H, W) in [0, 1] becomes the images and then their cruxes, (2B, 3, H, W).
+    """Layer: a batch of images (B, 3, H, W) in [0, 1] becomes the images and then their cruxes, (2B, 3, H, W).
 
     form: one of FORMS. Where the learner looks at a smaller image (averaged), its map is enlarged bilinearly.
     normalize: the learner, and nothing else, sees the image with ImageNet's mean and deviation taken out. start:
@@ -120,7 +120,7 @@ class CruxSplit(nn.Module):
 
 
 class PlainHalf(nn.Module):
-    """Row: the features of the images themselves, (2B, C, H, W) to (B, C, H, W)."""
+    """Layer: the features of the images themselves, (2B, C, H, W) to (B, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -128,7 +128,7 @@ class PlainHalf(nn.Module):
 
 
 class CatchUpFuse(nn.Module):
-    """Row reading two layers, (2B, c1, 2H, 2W) and (2B, c2, H, W): the mix (B, c2, H, W) of plain and pushed crux features.
+    """Layer reading two others, (2B, c1, 2H, 2W) and (2B, c2, H, W): the mix (B, c2, H, W) of plain and pushed crux features.
 
     identity: start as the plain detector, with fusion [I | 0] and a catch-up learner that answers zero. Source: 2.3.
     """
@@ -156,18 +156,18 @@ def find_layer(model: Any, kind: type[nn.Module]) -> Any:
 
 
 def find_split(model: Any) -> CruxSplit | None:
-    """The row that makes cruxes, None in a model without."""
+    """The layer that makes cruxes, None in a model without."""
     return find_layer(model, CruxSplit)
 
 
 def shallow_layers(model: Any) -> list[nn.Module]:
-    """The layers that images and cruxes share: all between the split and the first row that takes its halves apart."""
+    """The layers that images and cruxes share: all between the split and the first layer that takes its halves apart."""
     split, fuse = find_layer(model, CruxSplit), find_layer(model, CatchUpFuse)
     return list(model.model[split.i + 1 : max(fuse.f) + 1])
 
 
 def crux_features(model: Any, images: Tensor) -> tuple[Tensor, Tensor]:
-    """What the fusing row reads of the cruxes: (B, c1, 2H, 2W) and (B, c2, H, W), without the catch-up learner.
+    """What the fusing layer reads of the cruxes: (B, c1, 2H, 2W) and (B, c2, H, W), without the catch-up learner.
 
     images: (B, 3, H', W') in [0, 1]. Only cruxes are computed, not the features of the images themselves.
     """
@@ -177,6 +177,16 @@ def crux_features(model: Any, images: Tensor) -> tuple[Tensor, Tensor]:
 def shared_features(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """The same of any images (B, 3, H', W'): cruxes, or the images themselves."""
     first, second = find_layer(model, CatchUpFuse).f
-    rows = {"first": first, "second": second}
-    features = run_layers(model.model, x, rows, start=find_layer(model, CruxSplit).i + 1)
+    indices = {"first": first, "second": second}
+    features = run_layers(model.model, x, indices, start=find_layer(model, CruxSplit).i + 1)
     return features["first"], features["second"]
+
+
+LAYERS = {
+    "CruxSplit": LayerSpec(lambda inputs, stand_in, args: CruxSplit(*args), heat_map="mask_of"),
+    "PlainHalf": LayerSpec(lambda inputs, stand_in, args: PlainHalf(*args)),
+    "CatchUpFuse": LayerSpec(
+        lambda inputs, stand_in, args: CatchUpFuse(inputs[0], inputs[1], *args), "CBFuse", lambda args: [[0]]
+    ),
+}
+register_layers("models/crux.py", LAYERS)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from models.graph import backbone_taps, run_layers, tap_channels, tapped
-from models.parse import check_rows, our_rows
+from models.parse import check_layers, our_layers
 from utils.errors import UserError, nearest
 from utils.files import load_yaml
 from utils.ultralytics_env import contain_ultralytics
@@ -49,14 +49,14 @@ def build(cfg: str | Path | dict[str, Any], names: dict[int, str]) -> DetectionM
     cfg: a YAML of `models/` (`yolov8n`, `models/yolov5m.yaml`), of one's own or of Ultralytics, or its content
     (a checkpoint's `yaml`, YOLOv5's with anchors included). names: class number -> name, numbered 0..n-1.
     `model.args` holds Ultralytics' default gains (box, cls, dfl, epochs, ...) as attributes that may be set.
-    Raises UserError for an unknown file, a malformed row or one that names anything but a layer.
+    Raises UserError for an unknown file, a malformed layer or one that names anything but a module.
     """
     if not names or sorted(names) != list(range(len(names))):
         raise UserError(f"class numbers {sorted(names)} must run 0, 1, 2, ...; correct `names` in the data YAML.")
     description = describe(cfg)
     description["nc"] = len(names)
     try:
-        with our_rows():
+        with our_layers():
             model = DetectionModel(description, verbose=False)
     except (
         ArithmeticError,
@@ -68,7 +68,7 @@ def build(cfg: str | Path | dict[str, Any], names: dict[int, str]) -> DetectionM
         ValueError,
     ) as problem:
         name = description.get("yaml_file", "the network description")
-        raise UserError(f"{name}: cannot be built ({problem}); correct the row that this is about.") from problem
+        raise UserError(f"{name}: cannot be built ({problem}); correct the layer that this is about.") from problem
     model.names = dict(names)
     model.args = copy(DEFAULT_CFG)
     model.task = "detect"
@@ -83,7 +83,7 @@ def describe(cfg: str | Path | dict[str, Any]) -> dict[str, Any]:
         path = find(cfg)
         description, source = load_yaml(path), str(path)
         description |= {"yaml_file": Path(cfg).with_suffix(".yaml").name, "scale": _scale(Path(cfg), description)}
-    check_rows(description, source)
+    check_layers(description, source)
     return _anchor_free(description, source)
 
 
@@ -137,7 +137,7 @@ def _anchor_free(description: dict[str, Any], source: str) -> dict[str, Any]:
     anchors = description.pop("anchors", None)
     head = description["head"][-1]
     if head[2] != "Detect":
-        raise UserError(f"{source}: the last row is {head[2]}, not Detect; only detectors can be used here.")
+        raise UserError(f"{source}: the last layer is {head[2]}, not Detect; only detectors can be used here.")
     if anchors is not None:
         head[3] = head[3][:1]
     return description

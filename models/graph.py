@@ -1,18 +1,20 @@
-"""Walk a YOLO network layer by layer, as its YAML rows link them.
+"""Walk a YOLO network layer by layer, as its YAML links them; and register layers that Ultralytics does not know.
 
-A network is a sequence of layers, each carrying `i` (its row) and `f` (the row or rows it reads, -1 = the row before).
+A network is a sequence of layers, each carrying `i` (its index) and `f` (the index or indices it reads, -1 = the layer before).
 Only torch is needed here: any module with these two attributes can be walked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from utils.errors import UserError
 
 Layer = Any
 """An nn.Module with the attributes `i` and `f`."""
@@ -32,9 +34,9 @@ class LayerShape:
 
 
 def sources(layer: Layer) -> list[int]:
-    """Absolute rows that `layer` reads, other than the row just before it named as -1."""
-    rows = [layer.f] if isinstance(layer.f, int) else list(layer.f)
-    return [row % layer.i for row in rows if row != -1]
+    """Indices that `layer` reads, other than the layer just before it named as -1."""
+    indices = [layer.f] if isinstance(layer.f, int) else list(layer.f)
+    return [index % layer.i for index in indices if index != -1]
 
 
 def layer_input(layer: Layer, previous: Tensor, outputs: Mapping[int, Tensor]) -> Tensor | list[Tensor]:
@@ -43,27 +45,27 @@ def layer_input(layer: Layer, previous: Tensor, outputs: Mapping[int, Tensor]) -
         return previous
     if isinstance(layer.f, int):
         return outputs[layer.f % layer.i]
-    return [previous if row == -1 else outputs[row % layer.i] for row in layer.f]
+    return [previous if index == -1 else outputs[index % layer.i] for index in layer.f]
 
 
 def run_layers(layers: Sequence[Layer], image: Tensor, keep: Mapping[str, int], start: int = 0) -> dict[str, Tensor]:
     """Run the graph as far as the last kept layer and no further.
 
-    layers: all layers, as in `detector.model`; image: (B, 3, H, W), or what row `start` reads; keep: name -> row.
-    Returns name -> output of that row. Only outputs that a later layer reads, or that are kept, stay in memory.
-    Raises ValueError if `keep` is empty or names a row that is not there.
+    layers: all layers, as in `detector.model`; image: (B, 3, H, W), or what layer `start` reads; keep: name -> index.
+    Returns name -> output of that layer. Only outputs that a later layer reads, or that are kept, stay in memory.
+    Raises ValueError if `keep` is empty or names a layer that is not there.
     """
     if not keep or not start <= min(keep.values()) <= max(keep.values()) < len(layers):
-        raise ValueError(f"rows to keep {dict(keep)} must lie in {start}..{len(layers) - 1}")
+        raise ValueError(f"layers to keep {dict(keep)} must lie in {start}..{len(layers) - 1}")
     layers = layers[start : max(keep.values()) + 1]
-    needed = {row for layer in layers for row in sources(layer)} | set(keep.values())
+    needed = {index for layer in layers for index in sources(layer)} | set(keep.values())
     outputs: dict[int, Tensor] = {}
     x = image
     for layer in layers:
         x = layer(layer_input(layer, x, outputs))
         if layer.i in needed:
             outputs[layer.i] = x
-    return {name: outputs[row] for name, row in keep.items()}
+    return {name: outputs[index] for name, index in keep.items()}
 
 
 @contextmanager
@@ -119,17 +121,17 @@ def backbone_taps(model: Layer) -> dict[str, int]:
     Found from what the layers do, not from a file's name. A model with a stride-4 head has the same three levels.
     Raises ValueError if the model has a level missing.
     """
-    rows = {shape.stride: shape.index for shape in _shapes(model)}  # a later layer of the same stride overwrites
-    missing = [name for name, stride in LEVELS.items() if stride not in rows]
+    indices = {shape.stride: shape.index for shape in _shapes(model)}  # a later layer of the same stride overwrites
+    missing = [name for name, stride in LEVELS.items() if stride not in indices]
     if missing:
-        raise ValueError(f"no backbone layer for {', '.join(missing)}; strides found: {sorted(rows)}")
-    return {name: rows[stride] for name, stride in LEVELS.items()}
+        raise ValueError(f"no backbone layer for {', '.join(missing)}; strides found: {sorted(indices)}")
+    return {name: indices[stride] for name, stride in LEVELS.items()}
 
 
 def tap_channels(model: Layer, layers: Mapping[str, int]) -> dict[str, int]:
     """Channels that each tapped layer puts out. Raises KeyError for a layer that is not in the backbone."""
     channels = {shape.index: shape.channels for shape in _shapes(model)}
-    return {name: channels[row] for name, row in layers.items()}
+    return {name: channels[index] for name, index in layers.items()}
 
 
 def first_concat(model: Layer, stride: int) -> LayerShape:
@@ -157,7 +159,7 @@ def first_concat(model: Layer, stride: int) -> LayerShape:
 def tapped(model: Layer, layers: Mapping[str, int | str]) -> Iterator[dict[str, Tensor]]:
     """Collect the outputs of some layers: {name: (B, C, H, W)} of the latest forward pass made inside.
 
-    layers: name -> row, or the dotted name of a module inside one (`model.22.cv3.0.1`).
+    layers: name -> index, or the dotted name of a module inside one (`model.22.cv3.0.1`).
     The hooks live only inside the context; nothing is left on the model.
     """
     outputs: dict[str, Tensor] = {}
@@ -172,3 +174,52 @@ def tapped(model: Layer, layers: Mapping[str, int | str]) -> Iterator[dict[str, 
     finally:
         for handle in handles:
             handle.remove()
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """How a YAML layer of ours becomes a module.
+
+    build(inputs, stand_in, args): the block, given the channel counts of its inputs, the stand-in that Ultralytics'
+    parser built (its channels are scaled already) and the layer's arguments. stand_in: the module the parser sees.
+    stand_in_args: the stand-in's arguments from the layer's; none by default. heat_map: the block's method that turns what the
+    layer reads into a map (B, 1, h, w) in [0, 1] to paint over the image; none by default.
+    A block's children must not be called i, f or np: Ultralytics writes these on every layer's module.
+    """
+
+    build: Callable[[list[int], nn.Module, list[Any]], nn.Module]
+    stand_in: str = "nn.Identity"
+    stand_in_args: Callable[[list[Any]], list[Any]] = lambda args: []
+    heat_map: str = ""
+
+
+LAYERS: dict[str, LayerSpec] = {}
+"""Module name in a YAML layer -> how it is built. `register_layers` adds to it."""
+_OWNERS: dict[str, str] = {}
+
+
+def register_layers(owner: str, layers: Mapping[str, LayerSpec]) -> None:
+    """Let YAMLs name these layers. Raises UserError where another owner has one of the names."""
+    for name, spec in layers.items():
+        if _OWNERS.setdefault(name, owner) != owner:
+            raise UserError(f"layer {name}: both {_OWNERS[name]} and {owner} define it. Rename one of the two.")
+        LAYERS[name] = spec
+
+
+def mapped_layer(model: Any) -> Any:
+    """The first layer of a detector that has a map to paint, or None."""
+    return next((layer for layer in model.model if layer.type in LAYERS and LAYERS[layer.type].heat_map), None)
+
+
+def heat_map(model: Any, images: Tensor) -> Tensor:
+    """The map (B, 1, h, w) in [0, 1] that a detector's `mapped_layer` makes of images (B, 3, H, W) in [0, 1]."""
+    layer: Any = mapped_layer(model)
+    source: Any = images
+    if layer.i:
+        indices = [index % layer.i for index in ([layer.f] if isinstance(layer.f, int) else layer.f)]
+        with evaluating(model):
+            outputs = run_layers(model.model, images, {str(index): index for index in indices})
+        inputs = [outputs[str(index)] for index in indices]
+        source = inputs[0] if isinstance(layer.f, int) else inputs
+    result: Tensor = getattr(layer, LAYERS[layer.type].heat_map)(source)
+    return result

@@ -1,26 +1,24 @@
-"""YAML rows: which modules they may name, and rows of our own.
+"""YAML layers: which modules they may name, and layers of our own.
 
 Ultralytics' parser knows its own modules only, evaluates `activation` as Python, and looks every module name up among
 all globals of its file. Here each name is checked to be a layer first, so that a network description from a
-stranger's checkpoint cannot call anything. Rows naming a block of ours are parsed as a stand-in with the same channels
-and then replaced by the block.
+stranger's checkpoint cannot call anything. Layers of ours (models/graph.py) are parsed as a stand-in with the same
+channels and then replaced by the block.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torchvision.ops
 from torch import Tensor, nn
 
-from models.crux import CatchUpFuse, CruxSplit, PlainHalf
-from models.graph import PROBE, evaluating, layer_input
+from models.graph import LAYERS, PROBE, evaluating, layer_input
 from utils.errors import UserError, nearest
 from utils.ultralytics_env import contain_ultralytics
 
@@ -31,43 +29,14 @@ from ultralytics.nn import tasks  # noqa: E402
 LAYER_PACKAGES = ("torch.nn.modules.", "torchvision.ops.", "ultralytics.nn.modules.")
 
 
-@dataclass(frozen=True)
-class Row:
-    """How a YAML row naming one of our blocks becomes a module.
-
-    build(inputs, stand_in, args): the block, given the channel counts of its inputs, the stand-in that Ultralytics'
-    parser built (its channels are scaled already) and the row's arguments. stand_in: the module the parser sees.
-    stand_in_args: the stand-in's arguments from the row's; none by default. method: the one that the row is there for.
-    A block's children must not be called i, f or np: Ultralytics writes these on every row's module.
-    """
-
-    build: Callable[[list[int], nn.Module, list[Any]], nn.Module]
-    stand_in: str = "nn.Identity"
-    stand_in_args: Callable[[list[Any]], list[Any]] = lambda args: []
-    method: str = ""
-
-
-BLOCKS: dict[str, Row] = {
-    "CruxSplit": Row(lambda inputs, stand_in, args: CruxSplit(*args), method="lcp"),
-    "PlainHalf": Row(lambda inputs, stand_in, args: PlainHalf(*args), method="lcp"),
-    "CatchUpFuse": Row(
-        lambda inputs, stand_in, args: CatchUpFuse(inputs[0], inputs[1], *args),
-        "CBFuse",
-        lambda args: [[0]],
-        method="lcp",
-    ),
-}
-"""Module name in a YAML row -> how it is built. Methods that change the network add theirs here."""
-
-
-def check_rows(yaml: dict[str, Any], source: str) -> None:
-    """Raise UserError unless every row of the network description is well formed and names a layer."""
+def check_layers(yaml: dict[str, Any], source: str) -> None:
+    """Raise UserError unless every layer of the network description is well formed and names a module."""
     for key in ("backbone", "head"):
-        rows = yaml.get(key)
-        if not isinstance(rows, list) or not rows:
-            raise UserError(f"{source}: no list of rows under `{key}`; a model YAML needs `backbone` and `head`.")
-        for number, row in enumerate(rows):
-            _check_row(row, f"{source}: {key} row {number}")
+        layers = yaml.get(key)
+        if not isinstance(layers, list) or not layers:
+            raise UserError(f"{source}: no list of layers under `{key}`; a model YAML needs `backbone` and `head`.")
+        for number, layer in enumerate(layers):
+            _check_layer(layer, f"{source}: {key} layer {number}")
     activation = yaml.get("activation")
     if activation is not None and not is_activation(activation):
         raise UserError(
@@ -76,19 +45,21 @@ def check_rows(yaml: dict[str, Any], source: str) -> None:
         )
 
 
-def _check_row(row: Any, where: str) -> None:
-    if not isinstance(row, (list, tuple)) or len(row) != 4 or not isinstance(row[3], list):
-        raise UserError(f"{where} is {row!r}; expected [from, repeats, module, [arguments]].")
-    name = row[2]
-    if isinstance(name, str) and (name in BLOCKS or is_layer(name)):
+def _check_layer(layer: Any, where: str) -> None:
+    if not isinstance(layer, (list, tuple)) or len(layer) != 4 or not isinstance(layer[3], list):
+        raise UserError(f"{where} is {layer!r}; expected [from, repeats, module, [arguments]].")
+    name = layer[2]
+    if isinstance(name, str) and (name in LAYERS) != is_layer(name):
         return
-    guess = nearest(str(name), [*BLOCKS, *(key for key in vars(tasks) if is_layer(key))])
+    if name in LAYERS:
+        raise UserError(f"{where}: both a method and Ultralytics define the layer {name}. Rename the method's.")
+    guess = nearest(str(name), [*LAYERS, *(key for key in vars(tasks) if is_layer(key))])
     hint = f"; did you mean {guess}?" if guess else "."
     raise UserError(f"{where} names the module {name!r}, which is no known layer{hint}")
 
 
 def is_layer(name: str) -> bool:
-    """Whether a YAML row may name this module: a layer of torch.nn, torchvision.ops or Ultralytics."""
+    """Whether a YAML layer may name this module: a layer of torch.nn, torchvision.ops or Ultralytics."""
     for prefix, package in (("nn.", nn), ("torchvision.ops.", torchvision.ops)):
         if name.startswith(prefix):
             found = vars(package).get(name[len(prefix) :])
@@ -114,8 +85,8 @@ def is_activation(text: Any) -> bool:
 
 
 @contextmanager
-def our_rows() -> Iterator[None]:
-    """Let `tasks.DetectionModel` read rows of BLOCKS: it looks `parse_model` up by name when it is built."""
+def our_layers() -> Iterator[None]:
+    """Let `tasks.DetectionModel` read the layers of LAYERS: it looks `parse_model` up by name when it is built."""
     original = tasks.parse_model
 
     def parse(description: dict[str, Any], ch: int, verbose: bool = True) -> tuple[nn.Sequential, list[int]]:
@@ -133,17 +104,17 @@ def our_rows() -> Iterator[None]:
 
 
 def with_stand_ins(description: dict[str, Any]) -> tuple[dict[str, Any], dict[int, tuple[str, list[Any]]]]:
-    """A copy of the description with our rows replaced, and row number -> (block name, its arguments).
+    """A copy of the description with our layers replaced, and layer index -> (block name, its arguments).
 
     An argument that is the name of an entry of the description, as `nc` is for Ultralytics, stands for that entry.
     """
     plain = deepcopy(description)
     ours: dict[int, tuple[str, list[Any]]] = {}
-    for number, row in enumerate(plain["backbone"] + plain["head"]):
-        if row[2] in BLOCKS:
-            ours[number] = (row[2], [_entry(plain, argument) for argument in row[3]])
-            block = BLOCKS[row[2]]
-            row[2:] = [block.stand_in, block.stand_in_args(row[3])]
+    for number, layer in enumerate(plain["backbone"] + plain["head"]):
+        if layer[2] in LAYERS:
+            ours[number] = (layer[2], [_entry(plain, argument) for argument in layer[3]])
+            spec = LAYERS[layer[2]]
+            layer[2:] = [spec.stand_in, spec.stand_in_args(layer[3])]
     return plain, ours
 
 
@@ -151,9 +122,9 @@ def _entry(description: dict[str, Any], argument: Any) -> Any:
     return description.get(argument, argument) if isinstance(argument, str) else argument
 
 
-def stock_rows(network: Sequence[Any]) -> list[int]:
-    """The rows of a network that are not ours, in order: row k of the plain network is the k-th of them."""
-    return [layer.i for layer in network if layer.type not in BLOCKS]
+def stock_layers(network: Sequence[Any]) -> list[int]:
+    """Indices of a network's layers that are not ours, in order: layer k of the plain network is the k-th of them."""
+    return [layer.i for layer in network if layer.type not in LAYERS]
 
 
 def put_blocks(network: nn.Sequential, ours: dict[int, tuple[str, list[Any]]], channels: int = 3) -> None:
@@ -170,12 +141,12 @@ def put_blocks(network: nn.Sequential, ours: dict[int, tuple[str, list[Any]]], c
 
 
 def _block(stand_in: nn.Module, source: Tensor | Sequence[Tensor], name: str, args: list[Any]) -> nn.Module:
-    """The real block, with the marks that Ultralytics puts on every row's module."""
+    """The real block, with the marks that Ultralytics puts on every layer's module."""
     inputs = [part.shape[1] for part in ([source] if isinstance(source, Tensor) else source)]
-    block = BLOCKS[name].build(inputs, stand_in, args)
+    block = LAYERS[name].build(inputs, stand_in, args)
     taken = {"i", "f", "np"} & {child for child, _ in block.named_children()}
     if taken:
-        raise ValueError(f"{name} has a child called {min(taken)!r}, a name that Ultralytics writes on every row")
+        raise ValueError(f"{name} has a child called {min(taken)!r}, a name that Ultralytics writes on every layer")
     size = sum(parameter.numel() for parameter in block.parameters())
     for mark, value in {"i": stand_in.i, "f": stand_in.f, "type": name, "np": size}.items():
         setattr(block, mark, value)

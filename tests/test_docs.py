@@ -49,7 +49,7 @@ def test_paths_exist(page):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != HISTORY])
 def test_commands_exist(page):
-    from engine.preparation import COMMANDS
+    from engine.preparation import all_commands
 
     lost = []
     text = re.sub(r"`[^`]*` of commit \w+", "", text_of(page))
@@ -58,12 +58,7 @@ def test_commands_exist(page):
         ours = path.parts[0] in FOLDERS or not module
         if ours and not any((ROOT / name).exists() for name in (path, path.with_suffix(".py"))):
             lost.append(module or script)
-        if (
-            script == "prepare.py"
-            and word
-            and not word.startswith("-")
-            and word not in {*COMMANDS, "COMMAND", "select"}
-        ):
+        if script == "prepare.py" and word and not word.startswith("-") and word not in {*all_commands(), "COMMAND"}:
             lost.append(f"{script} {word}")
     assert not lost
 

@@ -21,7 +21,7 @@ from engine.inference.stopwatch import STAGES
 from engine.options.val import ValOptions
 from engine.results import Report
 from engine.tasks import check_weights, entry
-from engine.visual.heatmap import CruxSheet, view_at
+from engine.visual.heatmap import MapSheet, view_at
 from utils.files import atomic_write, new_run_folder
 from utils.metrics import FREQUENCIES
 from utils.options import build
@@ -106,8 +106,8 @@ def _outputs(session: EvalSession, folder: Path) -> list[Any]:
     seen_at = "native" if options.native else "sliced" if options.slice is not None else "upsampled"
     seen_at += f", {session.enhancer.name} enhanced," if session.enhancer else ""
     outputs += [JsonWriter(folder, names, seen_at, session.lvis)] if options.save_json else []
-    if options.show_crux:
-        outputs.append(CruxSheet(folder / "crux.jpg", view_at(session.model, options.imgsz), names))
+    if options.show_map:
+        outputs.append(MapSheet(folder / "map.jpg", view_at(session.model, options.imgsz), names))
     return [*outputs, Samples(folder / "images.jpg", names)] if options.plots else outputs
 
 

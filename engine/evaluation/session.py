@@ -22,7 +22,7 @@ from engine.evaluation.robustness import areas
 from engine.evaluation.settings import EvalSettings, Slicing
 from engine.options.val import ValOptions
 from engine.results import Report
-from engine.visual.heatmap import split_of
+from engine.visual.heatmap import view_at
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import find_weights
@@ -117,8 +117,8 @@ def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
     model, _ = load_detector(weights, device, chosen.trust)
     if not chosen.single_cls:
         check_names(dict(model.names), config, weights)
-    if chosen.show_crux:
-        check_crux(model, chosen)
+    if chosen.show_map:
+        check_map(model, chosen)
     if getattr(model, "end2end", None) is not None:
         model.end2end = chosen.end2end  # fusing keeps the head that is asked for
     model = model.float().eval().fuse(verbose=False)
@@ -157,14 +157,14 @@ def check_combination(chosen: ValOptions) -> None:
             )
         if chosen.slice is not None:
             raise UserError(f"{name}: --slice looks at images in tiles of its own. Leave one of the two options out.")
-    apart = {"--slice": chosen.slice is not None, "--show-crux": chosen.show_crux}
+    apart = {"--slice": chosen.slice is not None, "--show-map": chosen.show_map}
     for name in (name for name, on in apart.items() if on and chosen.enhance != "none"):
         raise UserError(
             f"--enhance: {name} reads images in a way of its own, unenhanced. Leave one of the two options out, or "
             "measure a copy made by prepare.py enhance."
         )
-    if chosen.native and chosen.show_crux:
-        raise UserError("--native: crux.jpg is drawn at --imgsz. Leave out --native or --show-crux.")
+    if chosen.native and chosen.show_map:
+        raise UserError("--native: map.jpg is drawn at --imgsz. Leave out --native or --show-map.")
     if chosen.corruptions is not None:
         if chosen.protocol == "lvis":
             raise UserError(
@@ -172,8 +172,8 @@ def check_combination(chosen: ValOptions) -> None:
             )
         choose_corruptions(chosen.corruptions)
         choose_severities(chosen.severities)
-        if chosen.show_crux:
-            raise UserError("--corruptions: writes a table, no images. Leave out --show-crux, or --corruptions.")
+        if chosen.show_map:
+            raise UserError("--corruptions: writes a table, no images. Leave out --show-map, or --corruptions.")
     if chosen.corruptions is not None or chosen.task in {"speed", "study"}:
         whole = "--corruptions" if chosen.corruptions is not None else f"--task {chosen.task}"
         wanted = {"--save-txt": chosen.save_txt, "--save-json": chosen.save_json}
@@ -181,13 +181,13 @@ def check_combination(chosen: ValOptions) -> None:
             raise UserError(f"{whole}: writes a table, no detections. Leave out {name}, or {whole}.")
 
 
-def check_crux(model: Any, chosen: ValOptions) -> None:
-    """UserError where there is no crux map to show."""
-    split_of(model)
+def check_map(model: Any, chosen: ValOptions) -> None:
+    """UserError where there is no map to show."""
+    view_at(model, chosen.imgsz)
     if chosen.task in {"speed", "study"}:
-        raise UserError(f"--show-crux: --task {chosen.task} draws no images. Choose --task val, test or train.")
+        raise UserError(f"--show-map: --task {chosen.task} draws no images. Choose --task val, test or train.")
     if chosen.slice is not None:
-        raise UserError("--show-crux: every tile of --slice has a map of its own. Leave one of the two options out.")
+        raise UserError("--show-map: every tile of --slice has a map of its own. Leave one of the two options out.")
 
 
 def splits_of(task: str) -> tuple[str, ...]:

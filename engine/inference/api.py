@@ -98,7 +98,7 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
         return found
     sources = plan_sources(chosen.source)
     predictor: Detector = detector or open_predictor(chosen, _before(chosen, preprocess))
-    paint = view_of(predictor) if chosen.show_crux else None
+    paint = view_of(predictor) if chosen.show_map else None
     style = DrawStyle(predictor.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf, paint)
     outputs = Outputs(not chosen.nosave, chosen.save_txt, chosen.save_conf, chosen.save_csv, chosen.save_crop)
     result = DetectResult(run_folder(chosen, sources) if outputs.any else None)

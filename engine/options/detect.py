@@ -88,7 +88,13 @@ class DetectOptions:
     line_thickness: int = option(
         3, "line width, px, for images of 640 to 1920 px; scaled for others", group=DRAWING, low=1, high=100
     )
-    show_crux: bool = option(False, "overlay the crux map of an LCP model", group=DRAWING, tasks=DETECT)
+    show_map: bool = option(
+        False,
+        "overlay the map of a layer that has one (CruxSplit)",
+        group=DRAWING,
+        tasks=DETECT,
+        formerly=("show_crux",),
+    )
     hide_labels: bool = option(False, "hide class names", group=DRAWING)
     hide_conf: bool = option(False, "hide confidences", group=DRAWING)
 

@@ -1,4 +1,4 @@
-"""Options of `prepare.py favour`. Free of torch."""
+"""Options of `prepare.py select`. Free of torch."""
 
 from __future__ import annotations
 

@@ -95,8 +95,12 @@ class ValOptions:
 
     verbose: bool = option(False, "print every class", group=OUTPUT)
     plots: bool = option(True, "save curves, confusion matrices and sample images", group=OUTPUT)
-    show_crux: bool = option(
-        False, "save crux.jpg: the map of an LCP model over 16 images of each split", group=OUTPUT, tasks=DETECT
+    show_map: bool = option(
+        False,
+        "save map.jpg: the map of a layer that has one (CruxSplit), over 16 images of each split",
+        formerly=("show_crux",),
+        group=OUTPUT,
+        tasks=DETECT,
     )
     save_txt: bool = option(False, "save detections as YOLO label files", group=OUTPUT, tasks=DETECT)
     save_conf: bool = option(False, "with --save-txt: add the confidence to each row", group=OUTPUT, tasks=DETECT)

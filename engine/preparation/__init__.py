@@ -1,5 +1,7 @@
 """prepare.py's commands in one table. A new command is a row here, its options in engine/options/prepare.py.
 
+Methods bring commands of their own along (methods/spec.py).
+
 >>> from engine.preparation import prepare
 >>> prepare("darken", source="photos", out="photos-dark")  # doctest: +SKIP
 """
@@ -9,20 +11,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from methods import registry
+from methods.spec import Command
 from utils.errors import UserError, suggestion
 from utils.options import build, parse_argv
-
-
-class Command(NamedTuple):
-    """`options` and `run` are 'module:name', imported on use. `first`: the option that a bare word fills."""
-
-    about: str
-    options: str
-    run: str
-    first: str | None = None
-
 
 COMMANDS: dict[str, Command] = {
     "darken": Command(
@@ -34,6 +28,7 @@ COMMANDS: dict[str, Command] = {
         "Train the day-to-night translator (CUT) on unpaired day and night images.",
         "engine.options.prepare:TrainTranslatorOptions",
         "engine.darkening.train_cut:train_translator",
+        formerly="train-darkener",
     ),
     "degrade": Command(
         "Write a degraded copy of a labelled data set: COCO-d, noise, blur, fog, night, ...",
@@ -56,6 +51,7 @@ COMMANDS: dict[str, Command] = {
         "engine.options.prepare:SyntheticOptions",
         "engine.preparation.datasets:synthetic",
         first="name",
+        formerly="world",
     ),
     "clip": Command(
         "Render a synthetic night video of a street.",
@@ -74,17 +70,6 @@ COMMANDS: dict[str, Command] = {
         "engine.preparation.slice:slice_set",
         first="data",
     ),
-    "favour": Command(
-        "Select the images on which a detector does well: the reference set of LCP.",
-        "engine.options.prepare_favour:FavourOptions",
-        "engine.preparation.select:favour",
-    ),
-    "teacher": Command(
-        "Cache CLIP embeddings of a training set's objects: the soft labels of RichSem.",
-        "engine.options.prepare_teacher:TeacherOptions",
-        "engine.preparation.soft_labels:teacher",
-        first="data",
-    ),
 }
 
 EXAMPLES = (
@@ -92,8 +77,15 @@ EXAMPLES = (
     "python prepare.py convert voc --source VOCdevkit --out datasets/voc",
     "python prepare.py darken --source datasets/voc/images/train --out datasets/voc/images/train_night",
 )
-OLD_NAMES = {"world": "synthetic", "train-darkener": "train-translator"}
-"""Former names of commands, which keep working."""
+
+
+def all_commands() -> dict[str, Command]:
+    """The commands of the project and of its methods. Raises UserError where two claim one name."""
+    brought = registry.commands()
+    twice = next((name for name in brought if name in COMMANDS), None)
+    if twice is not None:
+        raise UserError(f"prepare.py {twice}: both the project and a method have this command. Rename the method's.")
+    return {**COMMANDS, **brought}
 
 
 def prepare(command: str, **options: Any) -> Any:
@@ -115,6 +107,9 @@ def command_options(command: str) -> type:
 def prepare_argv(argv: Sequence[str] | None = None) -> Any:
     """The same from a command line: COMMAND [NAME] --option value ... Prints the commands for --help."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0].partition("=")[0] in {"--method", "method"}:
+        first, equals, composition = words.pop(0).partition("=")
+        registry.split_names(composition if equals or not words else words.pop(0))  # brings its commands along
     if not words or words[0] in {"-h", "--help"}:
         print(overview())
         raise SystemExit(0 if words else 2)
@@ -128,22 +123,25 @@ def prepare_argv(argv: Sequence[str] | None = None) -> Any:
 
 def overview() -> str:
     """What `prepare.py --help` says."""
-    width = max(map(len, COMMANDS)) + 2
-    rows = "\n".join(f"  {name:<{width}}{command.about}" for name, command in COMMANDS.items())
-    usage = "usage: python prepare.py COMMAND [--option value ...]"
+    commands = all_commands()
+    width = max(map(len, commands)) + 2
+    rows = "\n".join(f"  {name:<{width}}{command.about}" for name, command in commands.items())
+    usage = "usage: python prepare.py [--method package.module:Class] COMMAND [--option value ...]"
     examples = "\n".join(f"  {line}" for line in EXAMPLES)
     return f"{usage}\n\n{rows}\n\nExamples:\n{examples}\n\nprepare.py COMMAND --help lists a command's options."
 
 
 def _find(name: str) -> Command:
-    if name in OLD_NAMES:
-        print(f"note: prepare.py {name} is now called {OLD_NAMES[name]}", file=sys.stderr)
-        name = OLD_NAMES[name]
-    if name not in COMMANDS:
+    commands = all_commands()
+    former = {command.formerly: new for new, command in commands.items()}
+    if name in former:
+        print(f"note: prepare.py {name} is now called {former[name]}", file=sys.stderr)
+        name = former[name]
+    if name not in commands:
         raise UserError(
-            f"prepare.py {name}: there is no such command; known are {', '.join(COMMANDS)}.{suggestion(name, COMMANDS)}"
+            f"prepare.py {name}: there is no such command; known are {', '.join(commands)}.{suggestion(name, commands)}"
         )
-    return COMMANDS[name]
+    return commands[name]
 
 
 def load(spot: str) -> Any:

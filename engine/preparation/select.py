@@ -1,4 +1,4 @@
-"""`prepare.py favour`: the images of a labelled set on which a detector does well, as the reference set of LCP.
+"""`prepare.py select`: the images of a labelled set on which a detector does well, as the reference set of LCP.
 
 Source: DFUI, the reference set of Fu et al. (TCSVT 2024): training images on which a detector reaches AP 60.
 """
@@ -55,7 +55,7 @@ def favour(options: FavourOptions) -> Selection:
     images, and where no image is good enough.
     """
     if options.weights is None or not options.data or options.out is None:
-        raise UserError("prepare.py favour: expected --weights CHECKPOINT, --data YAML and --out DIR.")
+        raise UserError("prepare.py select: expected --weights CHECKPOINT, --data YAML and --out DIR.")
     config = _data_of(options)
     out = free_folder(options.out, *(place for places in config.splits.values() for place in places))
     scored = _measure(options, config)

@@ -23,9 +23,9 @@ from engine.results import Report
 from engine.training.distributed import WORLD
 from engine.training.plan import Evaluate, Notes, TrainPlan, TrainTask
 from engine.visual.heatmap import save_mosaic
+from methods import registry
 from methods.base import Detector
 from models.detector import build, flops, parameters
-from models.parse import BLOCKS
 from utils.errors import UserError
 from utils.files import find_weights
 
@@ -145,17 +145,16 @@ def describe(plan: TrainPlan, detector: Any) -> str:
 
 def notes_on(plan: TrainPlan, detector: Any, datasets: Mapping[str, ViewDataset]) -> Notes:
     """Advice about the network, the labels and the size of the objects."""
-    lines = row_hints(detector, plan.composition)
+    lines = layer_hints(detector, plan.composition)
     lines += [line for split, dataset in datasets.items() for line in unlabelled(dataset.source, split)]
     return lines + size_hints(datasets["train"].source, detector, plan.train, plan.composition)
 
 
-def row_hints(detector: Detector, composition: str) -> Notes:
+def layer_hints(detector: Detector, composition: str) -> Notes:
     """A line where the network has layers of a method that is not in use: they train as layers like any other."""
-    methods = {BLOCKS[layer.type].method for layer in detector.model if layer.type in BLOCKS}
     return [
-        f"note: this network contains {method} layers but --method {method} is off: they train as ordinary layers"
-        for method in sorted(methods - {"", *composition.split("+")})
+        f"note: this network contains {name} layers but --method {name} is off: they train as ordinary layers"
+        for name in registry.unused_layers(composition, {layer.type for layer in detector.model})
     ]
 
 
@@ -164,11 +163,11 @@ def size_hints(labels: Sequence[Label], detector: Detector, train: TrainOptions,
     fraction, finest = fraction_below(labels, TINY_SIDE, train.imgsz), int(min(detector.stride))
     if fraction <= MANY_TINY or finest <= 4:
         return []
-    first = "a model with a stride-4 level (--cfg models/yolov8n-p2.yaml and others)"
-    second = "" if "rfla" in composition else ", --method rfla"
+    helps = ["a model with a stride-4 level (--cfg models/yolov8n-p2.yaml and others)"]
+    helps += [f"--method {name}" for name in registry.suited("tiny objects", composition)]
     return [
         f"hint: {fraction:.0%} of the objects are under {TINY_SIDE} px at --imgsz {train.imgsz}, and the finest level of this "
-        f"model has stride {finest}. What helps: {first}{second}, or slicing (docs/methods/rfla.md)"
+        f"model has stride {finest}. What helps: {', '.join(helps)}, or slicing (docs/slicing.md)"
     ]
 
 
@@ -218,7 +217,7 @@ def finish(plan: TrainPlan, detector: Any, metrics: dict[str, float], datasets: 
     """Write best.safetensors, and what the best detector looks at where it has a map."""
     if plan.train.plots:
         images = [Path(file) for file in datasets["val"].im_files]
-        save_mosaic(detector, images, plan.save_dir / "crux.png", plan.train.imgsz)
+        save_mosaic(detector, images, plan.save_dir / "map.png", plan.train.imgsz)
     finite = {name: value for name, value in metrics.items() if math.isfinite(value)}  # JSON has no NaN
     save_safetensors(
         plan.best.with_suffix(".safetensors"), detector.cpu(), options=plan.options, metrics=finite,

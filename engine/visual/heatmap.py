@@ -1,9 +1,10 @@
-"""The crux map of a detector with LCP's rows, painted over images: which regions it pushes (`--show-crux`)."""
+"""The map of a detector's layer, painted over images (`--show-map`): which regions LCP pushes, for instance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from data.io.images import read_image
 from data.io.letterbox import Letterbox, to_tensor
 from engine.results import ImageResult
-from models.crux import CruxSplit, find_split
+from models.graph import LAYERS, heat_map, mapped_layer
 from utils.draw import confident_boxes, draw_boxes, enlarge_small, paint_heat
 from utils.errors import UserError
 from utils.plots import plot_images
@@ -25,13 +28,15 @@ SHOWN = 16  # images on a sheet
 
 
 @dataclass(frozen=True)
-class CruxView:
-    """Paints the crux map of a model over images, in the images' own pixels.
+class MapView:
+    """Paints the map of a model's layer over images, in the images' own pixels.
 
+    heat: images (B, 3, H, W) in [0, 1] to maps (B, 1, h, w); like: a tensor on its device, of its type.
     letterbox, preprocess: how an image becomes what the network sees; the map is of that, without the padding.
     """
 
-    split: CruxSplit
+    heat: Callable[[Tensor], Tensor]
+    like: Tensor
     letterbox: Letterbox
     preprocess: Callable[[np.ndarray], np.ndarray] | None = None
 
@@ -39,12 +44,12 @@ class CruxView:
     def map_of(self, image: Image) -> NDArray[np.float32]:
         """image (H, W, 3) uint8, blue-green-red -> its map (H, W) in [0, 1]."""
         height, width = image.shape[:2]
-        seen = self.letterbox(self.preprocess(image) if self.preprocess else image)
-        pixels = to_tensor(seen)[None]  # (1, 3, H', W') RGB
-        like = next(self.split.parameters())
-        mask = self.split.mask_of(pixels.to(like.device, like.dtype) / 255)[0, 0].float().cpu().numpy()
+        pixels = to_tensor(self.letterbox(self.preprocess(image) if self.preprocess else image))[None]  # (1, 3, H', W')
+        heat = self.heat(pixels.to(self.like.device, self.like.dtype) / 255).float()
+        if heat.shape[2:] != pixels.shape[2:]:
+            heat = functional.interpolate(heat, pixels.shape[2:], mode="bilinear", align_corners=False)
         (new_height, new_width), (top, left), _ = self.letterbox.plan(height, width)
-        inner = mask[top : top + new_height, left : left + new_width]
+        inner = heat[0, 0, top : top + new_height, left : left + new_width].cpu().numpy()
         return np.asarray(cv2.resize(inner, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
     def __call__(self, image: Image) -> Image:
@@ -52,39 +57,39 @@ class CruxView:
         return paint_heat(image, self.map_of(image))
 
 
-def split_of(model: Any) -> CruxSplit:
-    """The row that makes the map. Raises UserError for a model without."""
-    split = find_split(model)
-    if split is None:
+def view(model: Any, letterbox: Letterbox, preprocess: Callable[[np.ndarray], np.ndarray] | None = None) -> MapView:
+    """The view of a model. Raises UserError for one without a layer that has a map."""
+    if mapped_layer(model) is None:
+        known = ", ".join(name for name, spec in LAYERS.items() if spec.heat_map)
         raise UserError(
-            "--show-crux: this detector has no crux rows, so there is no map to show. Train one that has: "
-            "python train.py --cfg models/yolov8n-crux.yaml --method lcp."
+            f"--show-map: no layer of this detector has a map to show. Layers that have one: {known}. Train a model with "
+            "such a layer, for instance --cfg models/yolov8n-crux.yaml."
         )
-    return split
+    return MapView(partial(heat_map, model), next(model.parameters()), letterbox, preprocess)
 
 
-def view_of(detector: Any) -> CruxView:
+def view_of(detector: Any) -> MapView:
     """The view for a detector of the detection loop. Raises UserError where it has no map for a whole image."""
     if hasattr(detector, "tiling"):
-        raise UserError("--show-crux: every tile of --slice has a map of its own. Leave one of the two options out.")
+        raise UserError("--show-map: every tile of --slice has a map of its own. Leave one of the two options out.")
     model = getattr(getattr(detector, "network", None), "model", None)
     if model is None:
         raise UserError(
-            "--show-crux: an exported network does not give its map away. Name the PyTorch checkpoint (.pt or "
+            "--show-map: an exported network does not give its map away. Name the PyTorch checkpoint (.pt or "
             ".safetensors) with --weights."
         )
-    return CruxView(split_of(model), detector.letterbox, detector.preprocess)
+    return view(model, detector.letterbox, detector.preprocess)
 
 
-def view_at(model: Any, imgsz: int) -> CruxView:
-    """The view for a model that sees images fitted into imgsz px. Raises UserError for one without crux rows."""
-    return CruxView(split_of(model), Letterbox((imgsz, imgsz), int(max(model.stride))))
+def view_at(model: Any, imgsz: int) -> MapView:
+    """The view for a model that sees images fitted into imgsz px. Raises UserError for one without a map."""
+    return view(model, Letterbox((imgsz, imgsz), int(max(model.stride))))
 
 
-class CruxSheet:
-    """A contact sheet of a validation: the first images below their crux maps, with what was detected."""
+class MapSheet:
+    """A contact sheet of a validation: the first images below their maps, with what was detected."""
 
-    def __init__(self, target: Path, view: CruxView, names: Mapping[int, str]) -> None:
+    def __init__(self, target: Path, view: MapView, names: Mapping[int, str]) -> None:
         self.target, self.view, self.names = target, view, names
         self.cells: list[tuple[str, np.ndarray]] = []
 
@@ -104,18 +109,18 @@ class CruxSheet:
 
 
 def save_mosaic(model: Any, images: Sequence[Path], target: Path, imgsz: int = 640) -> None:
-    """Write a PNG of up to 16 of the images, evenly spaced, each above its painted map; nothing without crux rows.
+    """Write a PNG of up to 16 of the images, evenly spaced, each above its painted map; nothing without a map.
 
     model: a detector in any mode, on any device, left as it is. imgsz: px, what the network fits images into.
     """
-    if find_split(model) is None or not images:
+    if mapped_layer(model) is None or not images:
         return
-    view = view_at(model, imgsz)
+    painted = view_at(model, imgsz)
     chosen = np.unique(np.linspace(0, len(images) - 1, SHOWN).round().astype(int))
-    plot_images([_cell(view, images[index]) for index in chosen], target)
+    plot_images([_cell(painted, images[index]) for index in chosen], target)
 
 
-def _cell(view: CruxView, file: Path) -> tuple[str, Image]:
+def _cell(view: MapView, file: Path) -> tuple[str, Image]:
     """Title and image (2H, W, 3) RGB: as it is, and below it painted."""
     image = read_image(file)
     heat = view.map_of(image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from methods.spec import Command
 from utils.options import Group, Removed, option
 
 GROUP = Group("LCP (--method lcp)", tasks=("detect",))
@@ -51,3 +52,14 @@ class LCPOptions:
         "train_catch_up": Removed(False, INSTEAD),
         "adapt_statistics": Removed(False, INSTEAD),
     }
+
+
+LCP_LAYERS = ("CruxSplit", "PlainHalf", "CatchUpFuse")
+LCP_COMMANDS = {
+    "select": Command(
+        "Select the images on which a detector does well: reference images for --method lcp.",
+        "engine.options.prepare_favour:FavourOptions",
+        "engine.preparation.select:favour",
+        formerly="favour",
+    )
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from methods.spec import Command
 from utils.options import Group, option
 
 GROUP = Group("RichSem (--method richsem)", tasks=("detect",))
@@ -20,3 +21,13 @@ class RichSemOptions:
     semantic_weight: float = option(
         0.5, "weight of the KL divergence to the teacher (published 0.5)", group=GROUP, low=0.0
     )
+
+
+RICHSEM_COMMANDS = {
+    "teacher": Command(
+        "Cache CLIP embeddings of a training set's objects: the soft labels of --method richsem.",
+        "engine.options.prepare_teacher:TeacherOptions",
+        "engine.preparation.soft_labels:teacher",
+        first="data",
+    )
+}

@@ -116,7 +116,7 @@ def test_letters_stand_in_the_files(finished: Any) -> None:
 
 def test_maps_are_painted_at_the_end(synthetic: dict[str, Any]) -> None:
     result = engine.train(**synthetic | {"plots": True}, epochs=1, lcp_schedule="C", name="maps")
-    assert (result.save_dir / "crux.png").is_file()
+    assert (result.save_dir / "map.png").is_file()
 
 
 def test_nothing_is_measured_before_the_first_crux_epoch(finished: Any) -> None:

@@ -9,7 +9,8 @@ from ultralytics.nn import tasks
 
 from models import parse
 from models.detector import build, parameters
-from models.parse import Row, check_rows, is_activation, is_layer
+from models.graph import LAYERS, LayerSpec
+from models.parse import check_layers, is_activation, is_layer
 from utils.errors import UserError
 
 NAMES = {0: "cat", 1: "dog"}
@@ -41,13 +42,13 @@ class Blend(nn.Module):
 @pytest.fixture
 def blocks(monkeypatch):
     """The registry with three toy blocks in it."""
-    monkeypatch.setitem(parse.BLOCKS, "Scale", Row(lambda inputs, stand_in, args: Scale(inputs[0], *args)))
-    monkeypatch.setitem(parse.BLOCKS, "Blend", Row(lambda inputs, stand_in, args: Blend(inputs), stand_in="CBFuse",
+    monkeypatch.setitem(LAYERS, "Scale", LayerSpec(lambda inputs, stand_in, args: Scale(inputs[0], *args)))
+    monkeypatch.setitem(LAYERS, "Blend", LayerSpec(lambda inputs, stand_in, args: Blend(inputs), stand_in="CBFuse",
                                                    stand_in_args=lambda args: [[0]]))  # fmt: skip
     monkeypatch.setitem(
-        parse.BLOCKS,
+        LAYERS,
         "Shrink",
-        Row(lambda inputs, stand_in, args: nn.Conv2d(inputs[0], stand_in.conv.out_channels, 3, 2, 1),
+        LayerSpec(lambda inputs, stand_in, args: nn.Conv2d(inputs[0], stand_in.conv.out_channels, 3, 2, 1),
             stand_in="Conv", stand_in_args=lambda args: [args[0], 3, 2]),
     )  # fmt: skip
 
@@ -108,7 +109,7 @@ def test_parameters_grow_by_the_block_alone(blocks):
 def test_a_child_with_a_reserved_name_is_refused(monkeypatch, child):
     block = nn.Module()
     block.add_module(child, nn.Identity())
-    monkeypatch.setitem(parse.BLOCKS, "Bad", Row(lambda inputs, stand_in, args: block))
+    monkeypatch.setitem(LAYERS, "Bad", LayerSpec(lambda inputs, stand_in, args: block))
     with pytest.raises(UserError, match=f"child called '{child}'"):
         build(rows([[-1, 1, "Bad", []]], [2]), NAMES)
 
@@ -116,7 +117,7 @@ def test_a_child_with_a_reserved_name_is_refused(monkeypatch, child):
 def test_the_parser_is_put_back(blocks):
     original = tasks.parse_model
     build(rows([[-1, 1, "Scale", [1.0]]], [2]), NAMES)
-    with pytest.raises(Exception), parse.our_rows():  # noqa: B017, PT011
+    with pytest.raises(Exception), parse.our_layers():  # noqa: B017, PT011
         raise Exception
     assert tasks.parse_model is original
 
@@ -165,9 +166,9 @@ def test_is_activation(text, expected):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"backbone": []}, "no list of rows under `backbone`"),
-        ({"head": "Detect"}, "no list of rows under `head`"),
-        ({"backbone": [[-1, 1, "Conv"]]}, "backbone row 0 is"),
+        ({"backbone": []}, "no list of layers under `backbone`"),
+        ({"head": "Detect"}, "no list of layers under `head`"),
+        ({"backbone": [[-1, 1, "Conv"]]}, "backbone layer 0 is"),
         ({"backbone": [[-1, 1, "Conv", 16]]}, "expected \\[from, repeats, module, \\[arguments\\]\\]"),
         ({"backbone": [[-1, 1, "Cnov", [16]]]}, "'Cnov', which is no known layer; did you mean Conv?"),
         ({"backbone": [[-1, 1, "torch_load", ["x.pt"]]]}, "'torch_load', which is no known layer"),
@@ -178,7 +179,7 @@ def test_is_activation(text, expected):
 def test_bad_rows_are_named(change, message):
     description = rows([], [1]) | change
     with pytest.raises(UserError, match=message):
-        check_rows(description, "model.yaml")
+        check_layers(description, "model.yaml")
 
 
 def test_nothing_in_a_description_is_run(tmp_path):

@@ -262,7 +262,7 @@ def test_defaults_are_yolov5s():
         ({"slice": 64}, "{}: --slice looks"),
         ({"task": "speed"}, "{}: --task speed measures squares"),
         ({"task": "study"}, "{}: --task study measures squares"),
-        ({"show_crux": True}, "Leave out"),
+        ({"show_map": True}, "Leave out"),
     ],
 )
 def test_options_without_a_meaning_together(given, half_known, more, message):

@@ -15,7 +15,7 @@ import pytest
 from data.convert import CONVERTERS
 from data.synthetic.generate import is_complete
 from engine.options.prepare import ConvertOptions
-from engine.preparation import COMMANDS, load, overview, prepare, prepare_argv
+from engine.preparation import all_commands, load, overview, prepare, prepare_argv
 from engine.preparation import datasets as prepare_sets
 from utils.errors import UserError
 from utils.options import schema_fields
@@ -23,9 +23,9 @@ from utils.options import schema_fields
 TINY = {"size": (64, 64), "counts": ("train=1", "val=0", "test=0"), "workers": 1}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", all_commands())
 def test_every_row_can_beloaded(name):
-    command = COMMANDS[name]
+    command = all_commands()[name]
     schema = load(command.options)
     assert dataclasses.is_dataclass(schema)
     assert callable(load(command.run))
@@ -39,7 +39,7 @@ def test_help_lists_the_commands(argv, capsys):
         prepare_argv(argv)
     assert stop.value.code == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in COMMANDS)
+    assert all(name in printed for name in all_commands())
 
 
 def test_nothing_asked_is_an_error(capsys):
@@ -129,7 +129,7 @@ def test_unknown_options_from_python():
         prepare("synthetic", sedd=3)
 
 
-@pytest.mark.parametrize("argv", [["--help"], *([name, "--help"] for name in COMMANDS)])
+@pytest.mark.parametrize("argv", [["--help"], *([name, "--help"] for name in all_commands())])
 def test_help_imports_no_torch(root, argv):
     code = (
         "import sys\nfrom engine.preparation import prepare_argv\n"

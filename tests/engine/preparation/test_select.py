@@ -1,4 +1,4 @@
-"""`prepare.py favour`: which images a detector does well on, and that nothing but whole results is left."""
+"""`prepare.py select`: which images a detector does well on, and that nothing but whole results is left."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from engine.inference.predictor import Predictor
 from engine.inference.sliced import SlicedPredictor, Tiling
 from engine.inference.writers import DrawStyle
 from engine.results import ImageResult
-from engine.visual import heatmap as crux_view
-from engine.visual.heatmap import CruxSheet, CruxView, save_mosaic, view_at, view_of
+from engine.visual.heatmap import MapSheet, MapView, save_mosaic, view_at, view_of
+from models.crux import find_split
 from models.detector import build
 from models.graph import evaluating
 from tests.engine.inference.live import write_video
@@ -44,8 +44,9 @@ class RedSplit(nn.Module):
         return self.weight * images[:, :1]
 
 
-def red_view(size: int = 64, **more: Any) -> CruxView:
-    return CruxView(RedSplit(), Letterbox((size, size), 32), **more)  # type: ignore[arg-type]
+def red_view(size: int = 64, **more: Any) -> MapView:
+    red = RedSplit()
+    return MapView(red.mask_of, red.weight, Letterbox((size, size), 32), **more)
 
 
 def half_red(height: int, width: int) -> np.ndarray:
@@ -80,7 +81,7 @@ def test_the_map_lies_on_the_image(shape: tuple[int, int], seen: tuple[int, int]
     """Red is 1 right of the middle and 0 left of it; the grey of the padding (0.45) is gone, up to one seam."""
     view = red_view()
     heat = view.map_of(half_red(*shape))
-    assert view.split.shapes == [(1, 3, *seen)]  # type: ignore[attr-defined]
+    assert view.heat.__self__.shapes == [(1, 3, *seen)]  # type: ignore[attr-defined]
     assert heat.shape == shape and heat.dtype == np.float32
     seam = max(2, shape[1] // 16)  # px that scaling mixes
     middle = shape[1] // 2
@@ -112,7 +113,7 @@ def test_a_real_model_gives_its_map() -> None:
     heat = view_at(model, 64).map_of(image)
     with evaluating(model):
         there = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)[None] / 255
-        expected = crux_view.split_of(model).mask_of(there)
+        expected = find_split(model).mask_of(there)
     np.testing.assert_allclose(heat, expected[0, 0].detach().numpy(), atol=1e-6)
     assert model.training and all(parameter.grad is None for parameter in model.parameters())
 
@@ -120,7 +121,7 @@ def test_a_real_model_gives_its_map() -> None:
 @pytest.mark.parametrize(
     ("network", "sliced", "expected"),
     [
-        (NETWORK, False, "models/yolov8n-crux.yaml --method lcp"),
+        (NETWORK, False, "--cfg models/yolov8n-crux.yaml"),
         (CRUX_NETWORK, True, "--slice"),
         (None, False, "PyTorch checkpoint"),
     ],
@@ -129,7 +130,7 @@ def test_what_has_no_map(network: dict[str, Any] | None, sliced: bool, expected:
     detector: Any = object()  # as an .onnx file's, or a program's own
     if network is not None:
         detector = Predictor(TorchBackend(build({**network, "scale": "n"}, NAMES)))
-    with pytest.raises(UserError, match="--show-crux") as error:
+    with pytest.raises(UserError, match="--show-map") as error:
         view_of(SlicedPredictor(detector, Tiling(64)) if sliced else detector)
     assert expected in str(error.value)
 
@@ -141,7 +142,7 @@ def test_detect_paints_images_and_videos(tmp_path: Path, crux_weights: Path) -> 
     image = half_red(48, 64)
     cv2.imwrite(str(folder / "a.png"), image)
     write_video(folder / "v.mp4", frames=2)
-    common = {"weights": crux_weights, "imgsz": 64, "device": "cpu", "project": tmp_path / "runs", "show_crux": True}
+    common = {"weights": crux_weights, "imgsz": 64, "device": "cpu", "project": tmp_path / "runs", "show_map": True}
     result = engine.detect(source=folder, conf_thres=1.0, **common)
     view = view_at(engine.checkpoint.load_detector(crux_weights)[0], 64)
     assert result.save_dir is not None and (result.save_dir / "v.mp4").is_file()
@@ -152,20 +153,20 @@ def test_detect_paints_images_and_videos(tmp_path: Path, crux_weights: Path) -> 
     assert set(np.unique(crop // 16 * 16)) >= {0, 240}  # pure blue and red: nothing is painted
 
 
-def test_detect_without_crux_rows_leaves_nothing(tmp_path: Path) -> None:
+def test_detect_without_a_map_leaves_nothing(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), half_red(48, 64))
     weights = saved(NETWORK, tmp_path)
-    with pytest.raises(UserError, match="no crux rows"):
-        engine.detect(weights=weights, source=tmp_path / "a.png", show_crux=True, project=tmp_path / "runs")
+    with pytest.raises(UserError, match="no layer of this detector has a map"):
+        engine.detect(weights=weights, source=tmp_path / "a.png", show_map=True, project=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 
 def test_val_writes_a_sheet_a_split(tmp_path: Path, crux_weights: Path) -> None:
     given = write_dataset(tmp_path, images=2)
     common = {"data": given["data"], "weights": crux_weights, "project": tmp_path / "val", "imgsz": 64, "plots": False}
-    result = engine.validate(show_crux=True, batch_size=4, device="cpu", **common)
+    result = engine.validate(show_map=True, batch_size=4, device="cpu", **common)
     sheets = sorted(path.relative_to(result.save_dir).as_posix() for path in result.save_dir.rglob("*.jpg"))
-    assert sheets == ["val-night/crux.jpg", "val2-day/crux.jpg"]
+    assert sheets == ["val-night/map.jpg", "val2-day/map.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -173,15 +174,15 @@ def test_val_writes_a_sheet_a_split(tmp_path: Path, crux_weights: Path) -> None:
     [
         ({"task": "speed"}, "--task speed draws no images"),
         ({"slice": 32}, "--slice"),
-        ({"weights": "plain"}, "models/yolov8n-crux.yaml --method lcp"),
+        ({"weights": "plain"}, "--cfg models/yolov8n-crux.yaml"),
     ],
 )
 def test_val_refuses(tmp_path: Path, crux_weights: Path, more: dict[str, Any], expected: str) -> None:
     given = {"data": write_dataset(tmp_path, images=2)["data"], "weights": crux_weights, "imgsz": 64, **more}
     if given["weights"] == "plain":
         given["weights"] = saved(NETWORK, tmp_path)
-    with pytest.raises(UserError, match="--show-crux") as error:
-        engine.validate(show_crux=True, device="cpu", project=tmp_path / "val", **given)
+    with pytest.raises(UserError, match="--show-map") as error:
+        engine.validate(show_map=True, device="cpu", project=tmp_path / "val", **given)
     assert expected in str(error.value) and not (tmp_path / "val").exists()
 
 
@@ -189,7 +190,7 @@ def test_a_sheet_has_room_for_sixteen(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), half_red(20, 30))
     box = np.array([[2.0, 2, 20, 18]])
     result = ImageResult(str(tmp_path / "a.png"), (20, 30), box, np.ones(1), np.zeros(1), box, np.zeros(1))
-    sheet = CruxSheet(tmp_path / "crux.jpg", red_view(), NAMES)
+    sheet = MapSheet(tmp_path / "map.jpg", red_view(), NAMES)
     for _ in range(20):
         sheet(result)
     assert len(sheet.cells) == 16
@@ -209,11 +210,11 @@ def test_a_mosaic_of_evenly_spaced_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: int, expected: list[int]
 ) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr(crux_view, "plot_images", lambda cells, target: drawn.extend(cells))
+    monkeypatch.setattr("engine.visual.heatmap.plot_images", lambda cells, target: drawn.extend(cells))
     files = [tmp_path / f"{number}.png" for number in range(images)]
     for file in files:
         cv2.imwrite(str(file), half_red(20, 32))
-    save_mosaic(build({**CRUX_NETWORK, "scale": "n"}, NAMES), files, tmp_path / "crux.png", imgsz=32)
+    save_mosaic(build({**CRUX_NETWORK, "scale": "n"}, NAMES), files, tmp_path / "map.png", imgsz=32)
     assert [int(title.partition(".")[0]) for title, _ in drawn] == expected
     assert drawn[0][1].shape == (40, 32, 3)
     assert (drawn[0][1][:20] == half_red(20, 32)[..., ::-1]).all()
@@ -221,9 +222,9 @@ def test_a_mosaic_of_evenly_spaced_images(
 
 def test_a_mosaic_is_a_png_and_only_of_crux_models(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), half_red(20, 32))
-    for network, name in ((CRUX_NETWORK, "crux.png"), (NETWORK, "plain.png")):
+    for network, name in ((CRUX_NETWORK, "map.png"), (NETWORK, "plain.png")):
         save_mosaic(build({**network, "scale": "n"}, NAMES), [tmp_path / "a.png"], tmp_path / name, imgsz=32)
-    assert cv2.imread(str(tmp_path / "crux.png")) is not None and not (tmp_path / "plain.png").exists()
+    assert cv2.imread(str(tmp_path / "map.png")) is not None and not (tmp_path / "plain.png").exists()
 
 
 def test_a_flat_map_has_one_colour() -> None:

@@ -1,0 +1,34 @@
+"""What is known of a method before its code is imported: `--help` and `prepare.py --help` need no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command of prepare.py: `options` (a schema) and `run` are 'module:name', imported on use.
+
+    about: a sentence for --help. first: the option that a bare word fills. formerly: a name that it had.
+    """
+
+    about: str
+    options: str
+    run: str
+    first: str | None = None
+    formerly: str | None = None
+
+
+class MethodSpec(NamedTuple):
+    """Where a method lives, the schema of its options, and what it brings along.
+
+    implied_by: options that call for it; commands: of prepare.py, by name; layers: the YAML layers that it trains;
+    suits: problems for which the notes of a run without it recommend it.
+    """
+
+    target: str
+    options: type
+    implied_by: tuple[str, ...] = ()
+    commands: Mapping[str, Command] = {}
+    layers: tuple[str, ...] = ()
+    suits: tuple[str, ...] = ()
