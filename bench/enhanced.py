@@ -37,9 +37,9 @@ def checkpoints(source: Path) -> dict[str, list[Path]]:
 def scores(weights: Path, enhancer: str, options: dict[str, Any]) -> dict[str, float]:
     """Condition -> metric of one checkpoint on the test splits."""
     name, _, scale = enhancer.partition(":")
-    given = {**options, "enhance": name, **({"enhance_scale": int(scale)} if scale else {})}
+    chosen = {**options, "enhance": name, **({"enhance_scale": int(scale)} if scale else {})}
     with tempfile.TemporaryDirectory() as folder:
-        result = engine.validate(weights=weights, task="test", plots=False, project=Path(folder), **given)
+        result = engine.validate(weights=weights, task="test", plots=False, project=Path(folder), **chosen)
     return {
         report.condition: next(report.metrics[name] for name in METRICS if name in report.metrics)
         for report in result.reports
@@ -54,20 +54,20 @@ def main() -> None:
     parser.add_argument("--imgsz", type=int)
     parser.add_argument("--enhancers", nargs="+", default=ENHANCERS, help="names of val.py --enhance; NAME:SCALE")
     parser.add_argument("--out", type=Path, help="also write the table here")
-    given = parser.parse_args()
-    options: dict[str, Any] = {"data": given.data or load_yaml(given.source / "compare.yaml")["data"]}
-    options |= {"imgsz": given.imgsz} if given.imgsz else {}
+    options = parser.parse_args()
+    common: dict[str, Any] = {"data": options.data or load_yaml(options.source / "compare.yaml")["data"]}
+    common |= {"imgsz": options.imgsz} if options.imgsz else {}
     rows = []
-    for run, files in checkpoints(given.source).items():
-        for enhancer in given.enhancers:
-            found = [scores(file, enhancer, options) for file in files]
-            means = {condition: mean(one[condition] for one in found) for condition in found[0]}
+    for run, files in checkpoints(options.source).items():
+        for enhancer in options.enhancers:
+            results = [scores(file, enhancer, common) for file in files]
+            means = {condition: mean(one[condition] for one in results) for condition in results[0]}
             rows.append({"run": run, "enhance": enhancer, "seeds": len(files), **means})
     table = markdown_table(rows)
     print(table)
-    if given.out:
-        title = f"# Enhanced at test time, {Path(options['data']).stem}, mean over seeds"
-        atomic_write(given.out, f"{title}\n\n{table}\n".encode())
+    if options.out:
+        title = f"# Enhanced at test time, {Path(common['data']).stem}, mean over seeds"
+        atomic_write(options.out, f"{title}\n\n{table}\n".encode())
 
 
 if __name__ == "__main__":

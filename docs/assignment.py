@@ -157,13 +157,13 @@ def draw(image: Image, assignment: Assignment, part: tuple[int, int, int, int], 
     for number, box in enumerate(assignment.objects, 1):
         paint = colour(number - 1)
         cv2.rectangle(canvas, dots(box)[:2], dots(box)[2:], paint, max(1, zoom // 6))  # type: ignore[call-overload]
-        own = np.flatnonzero(assignment.owner == number)
-        for point in own:
+        points = np.flatnonzero(assignment.owner == number)
+        for point in points:
             end, size = dots(assignment.centres[point]), zoom * (0.2 + 0.45 * float(assignment.target[point]) ** 0.5)
             cv2.line(canvas, dots((box[:2] + box[2:]) / 2), end, paint, max(1, zoom // 10), cv2.LINE_AA)  # type: ignore[call-overload]
             cv2.circle(canvas, end, round(size), paint, -1, cv2.LINE_AA)  # type: ignore[call-overload]
-        if len(own) and number == central:  # all fields would hide the image
-            best = own[assignment.target[own].argmax()]
+        if len(points) and number == central:  # all fields would hide the image
+            best = points[assignment.target[points].argmax()]
             half = assignment.sides[best] / 2
             field = dots(np.concatenate([assignment.centres[best] - half, assignment.centres[best] + half]))
             cv2.rectangle(canvas, field[:2], field[2:], paint, 1, cv2.LINE_AA)

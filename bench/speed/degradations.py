@@ -53,22 +53,22 @@ def candidates(options: argparse.Namespace, device: torch.device) -> dict[str, C
     """Name -> one call; all but the forward pass take a whole batch."""
     images = torch.rand(options.batch, 3, options.size, options.size, device=device)
     few, seeds = images[: options.few], list(range(options.few))
-    ways = {FORWARD: forward(options.cfg, 640, device), AERIS: aeris(images, count())}
+    calls = {FORWARD: forward(options.cfg, 640, device), AERIS: aeris(images, count())}
     for name, one in DEGRADATIONS.items():
-        ways[name] = lambda one=one: one(few, seeds, 0.75)  # type: ignore[misc]
+        calls[name] = lambda one=one: one(few, seeds, 0.75)  # type: ignore[misc]
     for name, other in COCO_C.items():
-        ways[f"COCO-C {name}"] = lambda other=other: other(few, seeds, 3)  # type: ignore[misc]
-    return ways
+        calls[f"COCO-C {name}"] = lambda other=other: other(few, seeds, 3)  # type: ignore[misc]
+    return calls
 
 
 def rows(timings: dict[str, Timing], batch: int, few: int) -> list[dict[str, Any]]:
     """One row per candidate, all numbers per image."""
-    reference, found = timings[FORWARD], []
+    reference, table = timings[FORWARD], []
     for name, timing in timings.items():
         images = {FORWARD: 1, AERIS: batch}.get(name, few)
         ratio = timing.ratio_to(reference) / images
-        found.append({"an image": name, "median ms": 1e3 * timing.median / images, "ratio to forward": ratio})
-    return found
+        table.append({"candidate": name, "median ms": 1e3 * timing.median / images, "ratio to forward": ratio})
+    return table
 
 
 def main() -> None:
@@ -81,14 +81,14 @@ def main() -> None:
     options = parser.parse_args()
     device = pick_device(options.device)
     timings = alternate(candidates(options, device), rounds=options.rounds, warm_up=1, clock=clock_of(options))
-    found = rows(timings, options.batch, options.few)
+    table = rows(timings, options.batch, options.few)
     title = (
         f"Degrading images of {options.size} px on {device.type}, batch {options.batch} ({options.few} but for AERIS)"
     )
-    page = report(title + (", processor time" if options.busy else ""), found)
-    page += f"\nAERIS: {found[1]['ratio to forward']:.3f} of a forward pass (goal on a CPU {CPU_GOAL}). "
+    page = report(title + (", processor time" if options.busy else ""), table)
+    page += f"\nAERIS: {table[1]['ratio to forward']:.3f} of a forward pass (goal on a CPU {CPU_GOAL}). "
     if device.type != "cpu":
-        slow = [row["an image"] for row in found[2 : 2 + len(DEGRADATIONS)] if row["median ms"] > GPU_GOAL]
+        slow = [row["candidate"] for row in table[2 : 2 + len(DEGRADATIONS)] if row["median ms"] > GPU_GOAL]
         page += f"Physical models above {GPU_GOAL} ms (the goal on a GPU): {', '.join(slow) or 'none'}."
     publish(options, page.rstrip() + "\n")
 

@@ -38,7 +38,7 @@ def main() -> None:
     timings = alternate(candidates(device), rounds=options.rounds, warm_up=1, clock=clock_of(options))
     reference = timings[FORWARD]
     rows = [
-        {"an image": name, "median ms": 1e3 * timing.median, "ratio to forward": timing.ratio_to(reference)}
+        {"candidate": name, "median ms": 1e3 * timing.median, "ratio to forward": timing.ratio_to(reference)}
         for name, timing in timings.items()
     ]
     title = f"Enhancing an image of 640 px on {device.type}" + (", processor time" if options.busy else "")

@@ -42,14 +42,14 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         plan = RobustnessPlan([one], severities, settings, device, config.root)
         with contextlib.redirect_stdout(io.StringIO()):
             sweeps.append(sweep(model, dataset, plan))
-    for one, found in zip(chosen, sweeps[1:], strict=True):
-        rows.append({"corruption": one.full_name, **shares([found], len(dataset), 1 + len(severities))})
-    return [*rows, {"corruption": "together", **shares(sweeps[1:], len(dataset), 1 + len(severities))}]
+    for one, result in zip(chosen, sweeps[1:], strict=True):
+        rows.append({"corruption": one.full_name, **breakdown([result], len(dataset), 1 + len(severities))})
+    return [*rows, {"corruption": "together", **breakdown(sweeps[1:], len(dataset), 1 + len(severities))}]
 
 
-def shares(sweeps: list[Sweep], images: int, passes: int) -> dict[str, float]:
+def breakdown(sweeps: list[Sweep], images: int, passes: int) -> dict[str, float]:
     """Milliseconds per image and pass, and their percentage by stage."""
-    seconds = {stage: sum(found.seconds[stage] for found in sweeps) for stage in sweeps[0].seconds}
+    seconds = {stage: sum(result.seconds[stage] for result in sweeps) for stage in sweeps[0].seconds}
     total = seconds["total"]
     row = {"ms per image": 1e3 * total / (images * passes * len(sweeps))}
     row |= {f"{name} %": 100 * seconds[stage] / total for name, stage in STAGES.items()}

@@ -49,8 +49,8 @@ def candidates(options: argparse.Namespace) -> tuple[dict[str, Callable[[], obje
     device = pick_device(options.device)
     ready, sliced = (make_runner(options.weights, options.slice, tiles, options.boxes, device) for _ in range(2))
     batches = [tiles[start : start + options.batch] for start in range(0, len(tiles), options.batch)]
-    cut = SlicedPredictor(sliced, tiling)
-    return {"ready": lambda: [ready(batch) for batch in batches], "sliced": lambda: cut([image])}, cut
+    predictor = SlicedPredictor(sliced, tiling)
+    return {"ready": lambda: [ready(batch) for batch in batches], "sliced": lambda: predictor([image])}, predictor
 
 
 def main() -> None:
@@ -63,13 +63,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--boxes", type=int, default=50, help="per tile")
     options = parser.parse_args()
-    ways, cut = candidates(options)
-    boxes = len(cut([make_image(options.height, options.width)])[0])
-    timings = alternate(ways, rounds=options.rounds, warm_up=1, clock=clock_of(options))
+    calls, predictor = candidates(options)
+    boxes = len(predictor([make_image(options.height, options.width)])[0])
+    timings = alternate(calls, rounds=options.rounds, warm_up=1, clock=clock_of(options))
     throughput = 1 / timings["sliced"].ratio_to(timings["ready"])
     title = f"A sliced image beside its tiles: {options.weights.stem}, {options.width} x {options.height} px"
-    page = report(f"{title}, {cut.tiles[0]} tiles of {options.slice} px", table(timings, "ready"))
-    fractions = {stage: seconds / sum(cut.spent.values()) for stage, seconds in cut.spent.items()}
+    page = report(f"{title}, {predictor.tiles[0]} tiles of {options.slice} px", table(timings, "ready"))
+    fractions = {stage: seconds / sum(predictor.spent.values()) for stage, seconds in predictor.spent.items()}
     page += f"\nThroughput of slicing: {throughput:.3f} of ready batches (goal {GOAL}); {boxes} boxes after merging. "
     publish(
         options, page + "Its time: " + ", ".join(f"{100 * f:.1f} % {stage}" for stage, f in fractions.items()) + ".\n"
