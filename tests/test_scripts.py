@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +63,16 @@ def test_a_file_that_is_no_checkpoint(root: Path, tmp_path: Path) -> None:
     words = [f"data={synthetic['data']}", f"weights={tmp_path / 'note.pt'}", f"project={tmp_path / 'runs'}"]
     done = run(root, "train.py", *words)
     assert done.returncode == 2 and "note.pt" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("script", ["train", "val", "detect", "export", "compare"])
+@pytest.mark.parametrize("words", [["--help"], ["--help", "all"]])
+def test_help_has_three_examples_and_fits(
+    script: str, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        importlib.import_module(script).main(words)
+    page = capsys.readouterr().out
+    assert page.count(f"\n  python {script}.py ") == 3
+    assert max(map(len, page.splitlines())) <= 100

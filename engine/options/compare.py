@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.options.train import TRAIN_SCHEMAS
+from methods.registry import METHODS
 from utils.options import Group, Option, option, schema_fields
 from utils.options.shared import EXIST_OK, PROJECT
 
@@ -20,15 +21,15 @@ class CompareOptions:
 
     config: Path | None = option(
         None,
-        "comparison as YAML, such as bench/comparisons/wiid-codan.yaml; options given beside it take precedence",
+        "comparison as YAML, such as those in bench/comparisons; options given beside it take precedence",
         group=RUNS,
     )
     run: tuple[str, ...] = option(
         (),
-        'one run: its methods, then options of its own, such as --run none --run "wiid byol_weight=0"; repeat it for each '
+        'one run: its methods, then options of its own, such as --run none --run "none lr0=0.02"; repeat it for each '
         "run; the first run is the baseline",
         group=RUNS,
-        shown="required",
+        shown="required without --config",
     )
     seeds: int = option(3, "seeds of each run, counted up from --seed", group=RUNS, low=1)
     restart: bool = option(False, "train all runs again instead of reusing finished ones", group=RUNS)
@@ -62,8 +63,9 @@ ABOUT = (
     "Train several runs over several seeds with the same budget, and test whether they differ, for each condition (day, "
     "night, ...). Every option of train.py can be given as well and goes to all runs."
 )
+METHOD = next(iter(METHODS))
 EXAMPLES = (
-    "python compare.py --data demo-night --run none --run wiid --seeds 3 --epochs 30",
-    'python compare.py --data demo-tiny --cfg yolov8n --run none --run rfla --run "rfla rfla_mode=paper"',
-    "python compare.py --config bench/comparisons/wiid-codan.yaml --seeds 5",
+    f"python compare.py --data demo-night --run none --run {METHOD} --seeds 3 --epochs 30",
+    f'python compare.py --data demo-night --run {METHOD} --run "{METHOD} lr0=0.02" --split val',
+    f"python compare.py --config bench/comparisons/{METHOD}-codan.yaml --seeds 5",
 )

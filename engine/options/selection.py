@@ -27,4 +27,7 @@ def used_options(given: Mapping[str, Any]) -> list[Option]:
     schemas = [*COMMON_SCHEMAS, *(METHODS[name].options for name in split_names(given.get("method") or methods))]
     options = options_for([*schemas, classify.ClassifyOptions, action.ActionOptions], task)
     defaults = DEFAULTS.get(task, {})
-    return [dataclasses.replace(entry, default=defaults.get(name, entry.default)) for name, entry in options.items()]
+    return [
+        dataclasses.replace(entry, default=defaults[name], shown=None) if name in defaults else entry
+        for name, entry in options.items()
+    ]

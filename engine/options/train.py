@@ -9,7 +9,7 @@ from data.detection.options import AugmentOptions, SamplingOptions
 from engine.options.action import ActionOptions
 from engine.options.classify import ClassifyOptions
 from engine.options.common import protocol_option
-from methods.registry import option_schemas
+from methods.registry import METHODS, option_schemas
 from utils.options import Group, option
 from utils.options.shared import DETECT, EXIST_OK, NAME, PROJECT
 
@@ -28,7 +28,7 @@ class TrainOptions:
         "", "model YAML or network name", group=MODEL, aliases=("--model",), shown="by --weights, else yolov5s"
     )
     method: str = option(
-        "", "methods joined by '+', such as wiid or wiid+rfla, or none", group=MODEL, shown="by the data YAML"
+        "", f"none, or methods joined by '+': {', '.join(METHODS)}", group=MODEL, shown="by the data YAML"
     )
     hyp: str = option("", "hyper-parameter YAML; options take precedence", group=MODEL, tasks=DETECT)
     trust: bool = option(False, "unpickle --weights (executes code in the file)", group=MODEL)
@@ -112,10 +112,10 @@ DETECT_SCHEMAS: tuple[type, ...] = (*COMMON_SCHEMAS, *option_schemas())
 TRAIN_SCHEMAS: tuple[type, ...] = (*DETECT_SCHEMAS, ClassifyOptions, ActionOptions)
 ABOUT = (
     "Train a detector, image classifier or action recogniser (as the data YAML says) with any of Hardsight's methods. "
-    "--help shows the options that the given --data and --method use, such as --help --method rfla."
+    "--help shows the options that the given --data and --method use: --help --method NAME."
 )
 EXAMPLES = (
-    "python train.py --data demo-night --cfg yolov8n --method wiid --epochs 30",
-    "python train.py --data visdrone.yaml --cfg models/yolov8n-p2.yaml --method rfla --device 0,1",
+    "python train.py --data demo-night --cfg yolov8n --epochs 30",
+    "python train.py --data visdrone.yaml --cfg models/yolov8n-p2.yaml --method none --device 0,1",
     "python train.py --resume runs/train/exp",
 )

@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from utils.cli import run_cli as run_cli  # noqa: F401
 from utils.errors import UserError, suggestion
 from utils.files import plain
 from utils.options.help import help_text, table_text

@@ -10,8 +10,6 @@ from typing import Any
 
 from utils.options.types import Option, range_text
 
-REQUIRED = "required"
-
 
 def help_text(
     options: Iterable[Option], program: str, about: str, examples: Iterable[str] = (), partial: bool = False
@@ -59,7 +57,8 @@ def _placeholder(option: Option) -> str:
 
 def _facts(option: Option) -> str:
     """'(range or choices; default: ...)'."""
-    default = "required" if option.shown == REQUIRED else f"default: {default_text(option)}"
+    default = default_text(option)
+    default = default if (option.shown or "").startswith("required") else f"default: {default}"
     return f"({'; '.join(filter(None, [limits(option), default]))})"
 
 
