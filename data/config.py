@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -11,9 +10,9 @@ from typing import Any
 
 from utils.errors import UserError, nearest, suggestion
 from utils.files import REPOSITORY, find_file, load_yaml
+from utils.log import LOGGER
 from utils.metrics import FREQUENCIES
 
-LOGGER = logging.getLogger("hardsight")
 SPLITS = ("train", "pair", "favoured", "extra", "val", "val2", "test", "test2")
 TASKS = ("detect", "classify", "action")
 _ALIASES = {"train_night": "pair"}
@@ -124,7 +123,7 @@ def _mention(file: Path, content: dict[str, Any]) -> None:
     if wrong is not None:
         raise UserError(f"{file}: there is no key {wrong!r}.{suggestion(wrong, known)} Correct or remove that line.")
     if unknown:
-        LOGGER.info("%s: not used here: %s", file, ", ".join(unknown))
+        LOGGER.debug("%s: not used here: %s", file, ", ".join(unknown))
 
 
 def _root(file: Path, path: Any) -> Path:

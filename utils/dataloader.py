@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
@@ -13,7 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-LOGGER = logging.getLogger("hardsight")
+from utils.log import LOGGER
+
 SHARED = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 PLENTY = 4 << 30  # bytes, beyond which nobody counts
 AHEAD = 2  # batches that a process of torch's loader holds ready

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import zipfile
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import numpy as np
 from data.io.images import Unreadable
 from utils.errors import UserError
 from utils.files import atomic_write
+from utils.log import LOGGER
 
-LOGGER = logging.getLogger("hardsight")
 VERSION = 1
 Entry = tuple[tuple[int, int], np.ndarray]  # (height, width), rows (n, 5)
 Stamp = tuple[int, int, int, int]  # size and time of change of image and label file; -1 where there is none

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,10 +14,10 @@ from data.io.images import in_threads, try_probe
 from data.io.label_cache import LabelCache
 from data.io.pairs import check_pair_sizes, match_pairs
 from utils.errors import UserError
+from utils.log import LOGGER
 
 __all__ = ["Label", "Scan", "check_pair_sizes", "label_path", "match_pairs", "read_label", "scan", "unreadable"]
 
-LOGGER = logging.getLogger("hardsight")
 TOLERANCE = 0.01  # rounding of other tools: a coordinate of 1.003 is meant as 1
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data.io.images import in_threads, try_probe
 from utils.errors import UserError
-
-LOGGER = logging.getLogger("hardsight")
+from utils.log import LOGGER
 
 
 def match_pairs(images: Sequence[Path], others: Iterable[Path]) -> list[Path]:
@@ -31,7 +29,7 @@ def match_pairs(images: Sequence[Path], others: Iterable[Path]) -> list[Path]:
             )
     extra = sum(map(len, by_stem.values())) - len(owners)
     if extra > 0:
-        LOGGER.info("%d images have no image to be paired with and are not used", extra)
+        LOGGER.debug("%d images have no image to be paired with and are not used", extra)
     return [matched[image] for image in images]
 
 

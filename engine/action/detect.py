@@ -30,6 +30,7 @@ from engine.tasks import check_meaning
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import find_weights
+from utils.log import LOGGER
 from utils.options import build, canonical
 from utils.signals import stopped_by_sigterm
 from utils.tables import save_csv
@@ -56,7 +57,7 @@ def detect(**options: Any) -> DetectResult:
         with stopped_by_sigterm(), open_reader(sources, chosen) as reader:
             _run(reader, classify, style, chosen, result, timelines)
     except KeyboardInterrupt:
-        print(f"stopped after {result.frames} frames")
+        LOGGER.info(f"stopped after {result.frames} frames")
         _report(timelines, names, result, time.perf_counter() - started)
         raise
     _report(timelines, names, result, time.perf_counter() - started)
@@ -170,7 +171,7 @@ def _told(settled: list[Seen], classify: Classifying, reader: FrameReader) -> li
         numbers = f"{first.number}-{last.number}" + (f"/{first.total}" if first.total else "")
         name = class_name(classify.names, settled[0].label)
         place = f"{kind} {first.item.order}/{len(reader.plan.items)} ({numbers}) {first.item.label}"
-        print(f"{place}: {name} {settled[0].confidence:.2f}, {classify.milliseconds:.1f}ms", flush=True)
+        LOGGER.info(f"{place}: {name} {settled[0].confidence:.2f}, {classify.milliseconds:.1f}ms")
     return settled
 
 
@@ -181,10 +182,10 @@ def _report(timelines: Mapping[Source, Timeline], names: dict[int, str], result:
     rows = [row for item, timeline in timelines.items() for row in timeline.rows(called[item], names)]
     result.detections = len(rows)
     for item, timeline in timelines.items():
-        print(f"{called[item]}: {timeline.text(names)}")
+        LOGGER.info(f"{called[item]}: {timeline.text(names)}")
     if not result.frames:
         return
-    print(f"{result.frames} frames in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s")
+    LOGGER.info(f"{result.frames} frames in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s")
     if result.save_dir is not None:
         save_csv(result.save_dir / "timeline.csv", rows)
-        print(f"results are in {result.save_dir}")
+        LOGGER.info(f"results are in {result.save_dir}")

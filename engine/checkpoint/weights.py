@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,8 @@ from torch import Tensor, nn
 from engine.checkpoint.safe_pickle import ZIP_MAGIC, Inert, read
 from utils.errors import UserError, nearest
 from utils.files import plain
+from utils.log import LOGGER
 
-LOGGER = logging.getLogger("hardsight")
 PLACES = ("ema", "model", "state_dict", "model_state_dict")  # where checkpoints keep their network, the best first
 
 

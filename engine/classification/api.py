@@ -23,6 +23,7 @@ from engine.tasks import check_meaning
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import empty_goes, find_weights, new_run_folder
+from utils.log import LOGGER
 from utils.options import build, canonical
 from utils.tables import save_csv, text_table
 
@@ -66,7 +67,7 @@ class ClassifierTask:
         save_csv(save_dir / "metrics.csv", rows)
         print(text_table([row for row in rows if chosen.verbose or row["class"] == "all"]))
         seen = self.described(classifier) + (f", enhanced by {enhancer.name}" if enhancer else "")
-        print(f"{seen}; every class is in metrics.csv; results in {save_dir}")
+        LOGGER.info(f"{seen}; every class is in metrics.csv; results in {save_dir}")
         return ValResult(reports, save_dir, rows)
 
     def _understood(self, given: Mapping[str, Any]) -> tuple[ValOptions, Path]:
@@ -99,7 +100,7 @@ class ClassifierTask:
             condition = config.conditions.get(split, split)
             dataset = self.dataset(config, split, classifier)
             for path, reason in dataset.skipped:
-                print(f"note: skipped {path}: {reason}")
+                LOGGER.info(f"note: skipped {path}: {reason}")
             folder = plots_to / (condition if condition == split else f"{split}-{condition}") if plots_to else None
             reports.append(
                 evaluate_classifier(
@@ -120,7 +121,7 @@ def check_names(classifier: LoadedClassifier, config: DataConfig, weights: Path)
     names = classifier.names or config.names
     other = [f"{number}: {names[number]} / {name}" for number, name in config.names.items() if names[number] != name]
     if other:
-        print(f"note: classes are matched by number, but names differ (weights / data): {', '.join(other[:5])}")
+        LOGGER.info(f"note: classes are matched by number, but names differ (weights / data): {', '.join(other[:5])}")
 
 
 CLASSIFY = ClassifierTask(

@@ -23,6 +23,7 @@ from engine.options.train import TRAIN_SCHEMAS
 from engine.preparation import command_options, load, prepare
 from utils.errors import UserError
 from utils.files import load_yaml
+from utils.log import LOGGER
 from utils.options import build
 
 Step = dict[str, dict[str, Any]]
@@ -69,7 +70,7 @@ def make_all(steps: Mapping[str, Step], seeds: Iterable[int]) -> None:
             if path.is_file():
                 continue
             ((command, options),) = step.items()
-            print(f"preparing {path}: {command}", flush=True)
+            LOGGER.info(f"preparing {path}: {command}")
             _make(path, command, {key: fill(value, seed) for key, value in options.items()})
             if not path.exists():
                 raise UserError(f"{path}: {command} ran, but did not write it. Correct the step's target.")

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.results import DetectionStats, Report
 from utils.files import atomic_write
+from utils.log import LOGGER
 from utils.metrics.bootstrap import (
     Interval,
     Matches,
@@ -216,7 +217,7 @@ def save_report(
             c: {r: comparison.values(r, c, metric).tolist() for r in comparison.runs} for c in comparison.conditions
         }
         plot_comparison(values, folder / f"{stem}.png", metric)
-        print(f"tables and image: {folder / stem}.md .csv .png")
+        LOGGER.info(f"tables and image: {folder / stem}.md .csv .png")
     return summary, differences
 
 

@@ -24,6 +24,7 @@ from engine.tasks import entry
 from engine.training.resume import can_resume, forget_resume
 from utils.errors import UserError
 from utils.files import atomic_write, plain
+from utils.log import LOGGER
 from utils.resource_errors import shortage
 
 RUNTIME_OPTIONS = ("device", "workers", "cache", "plots", "save_period", "save_steps")  # change no result
@@ -85,7 +86,7 @@ class ComparisonRunner:
             finished = None if restart else self._load_row(spec, seed)
             outcome = finished or self._attempt(spec, seed)
             outcomes.append(outcome)
-            print(f"[{number}/{len(pairs)}] {outcome.line()}{' (already done)' if finished else ''}", flush=True)
+            LOGGER.info(f"[{number}/{len(pairs)}] {outcome.line()}{' (already done)' if finished else ''}")
         return outcomes
 
     def options_of(self, spec: RunSpec, seed: int) -> dict[str, Any]:
@@ -118,7 +119,7 @@ class ComparisonRunner:
             reports = [Report(**facts, per_image=_load_images(path, facts)) for facts in row["reports"]]
             return Outcome(spec.label, seed, reports, row["train_seconds"])
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as problem:
-            print(f"note: {path} or what belongs to it cannot be read ({problem}); trained again", flush=True)
+            LOGGER.info(f"note: {path} or what belongs to it cannot be read ({problem}); trained again")
             return None
 
     def _attempt(self, spec: RunSpec, seed: int) -> Outcome:
@@ -146,7 +147,7 @@ class ComparisonRunner:
             atomic_write(mark, json.dumps({"fingerprint": fingerprint}).encode())
             result = self.train(**options, project=folder.parent, name=folder.name, exist_ok=True)
         if getattr(result, "interrupted", False):
-            print("the same command resumes the comparison from here", flush=True)
+            LOGGER.info("the same command resumes the comparison from here")
             raise KeyboardInterrupt
         seconds = sum(row.get("seconds", 0.0) for row in result.rows) or time.perf_counter() - started
         return Outcome(spec.label, seed, self.evaluate(result.best, options), seconds)

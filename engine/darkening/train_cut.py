@@ -21,6 +21,7 @@ from models.cut import MULTIPLE, Discriminator, Generator, PatchSampler, discrim
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import atomic_write, free_file, list_images
+from utils.log import LOGGER
 from utils.options import schema_fields
 from utils.progress import progress
 
@@ -198,7 +199,7 @@ def train_translator(options: TrainTranslatorOptions) -> TrainedTranslator:
         while training.epoch < training.last:
             terms = training.next_epoch()
             result.epochs.append(terms)
-            print(_line(training.epoch, training.last, terms), flush=True)
+            LOGGER.info(_line(training.epoch, training.last, terms))
     except KeyboardInterrupt:
         result.interrupted = True
     _report(result, training)
@@ -317,14 +318,14 @@ def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:
 def _report(result: TrainedTranslator, training: CUTRun) -> None:
     """Where the weights are, what was skipped, and what to do next."""
     for path, reason in result.skipped:
-        print(f"  skipped {path}: {reason}")
+        LOGGER.info(f"  skipped {path}: {reason}")
     if result.interrupted:
         folders = f"--day {training.options.day} --night {training.options.night}"
         command = f"; resume: python prepare.py train-translator {folders} --resume {training.folder}"
-        print(f"stopped after epoch {training.epoch}{command if training.epoch else ''}", flush=True)
+        LOGGER.info(f"stopped after epoch {training.epoch}{command if training.epoch else ''}")
         return
-    print(
+    LOGGER.info(
         f"{result.out}: written, from {len(training.day)} day and {len(training.night)} night images; "
         f"sample sheets are in {training.folder}."
     )
-    print(f"next: python prepare.py darken --model cut --weights {result.out} --source ... --out ...")
+    LOGGER.info(f"next: python prepare.py darken --model cut --weights {result.out} --source ... --out ...")

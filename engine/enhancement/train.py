@@ -19,6 +19,7 @@ from models.zero_dce import ZeroDCE, zero_reference_terms
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import free_file, list_images
+from utils.log import LOGGER
 from utils.progress import progress
 
 DECAY, CLIP = 1e-4, 0.1  # weight decay, and the largest norm of a step's gradient, as published
@@ -100,7 +101,7 @@ def train_enhancer(options: TrainEnhancerOptions) -> TrainedEnhancer:
         _check(terms, options)
         result.epochs.append(terms)
         save_zero_dce(options.out, network, _facts(options, images, epoch, terms))
-        print(_line(epoch, options.epochs, terms), flush=True)
+        LOGGER.info(_line(epoch, options.epochs, terms))
     _report(result, len(images))
     return result
 
@@ -173,7 +174,7 @@ def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:
 
 def _report(result: TrainedEnhancer, count: int) -> None:
     """Where the weights are, what was skipped, and what to do next."""
-    print(f"{result.out}: written, from {count} images, {len(result.skipped)} skipped.")
+    LOGGER.info(f"{result.out}: written, from {count} images, {len(result.skipped)} skipped.")
     for path, reason in result.skipped:
-        print(f"  skipped {path}: {reason}")
-    print(f"next: python detect.py --enhance zero-dce --enhance-weights {result.out} --weights ... --source ...")
+        LOGGER.info(f"  skipped {path}: {reason}")
+    LOGGER.info(f"next: python detect.py --enhance zero-dce --enhance-weights {result.out} --weights ... --source ...")

@@ -23,6 +23,7 @@ from engine.results import Report
 from engine.tasks import check_weights, entry
 from engine.visual.heatmap import MapSheet, view_at
 from utils.files import atomic_write, new_run_folder
+from utils.log import LOGGER
 from utils.metrics import FREQUENCIES
 from utils.options import build
 from utils.plots import plot_study
@@ -60,7 +61,7 @@ def validate(**options: Any) -> ValResult:
     whole = _corruptions if chosen.corruptions is not None else _accuracy
     measurement: Callable[[EvalSession, Path], ValResult] = {"speed": _speed, "study": _study}.get(chosen.task, whole)
     result = measurement(session, save_dir)
-    print(f"results in {save_dir}")
+    LOGGER.info(f"results in {save_dir}")
     return result
 
 

@@ -26,6 +26,7 @@ from engine.visual.heatmap import view_at
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import find_weights
+from utils.log import LOGGER
 
 SPLITS = {"train": ("train",), "test": ("test", "test2")}  # by task; every other task measures val and val2
 
@@ -124,19 +125,19 @@ def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
     model = model.float().eval().fuse(verbose=False)
     size = -(-chosen.imgsz // int(max(model.stride))) * int(max(model.stride))
     if chosen.native:
-        print(
+        LOGGER.info(
             f"native: every image at its own size, in grey up to multiples of {int(max(model.stride))} px; --imgsz rests"
         )
     elif size != chosen.imgsz:
-        print(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
+        LOGGER.info(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
     if chosen.half and device.type != "cuda":
-        print("note: --half acts on GPUs only; float32 is used")
+        LOGGER.info("note: --half acts on GPUs only; float32 is used")
     lvis = lvis_labels(config, single_cls=chosen.single_cls) if chosen.protocol == "lvis" else None
     if lvis and (unseen := lvis.frequency.count("")):
-        print(f"note: {unseen} classes have no training image: they count in AP, but are in no group")
+        LOGGER.info(f"note: {unseen} classes have no training image: they count in AP, but are in no group")
     enhancer = enhancer_of(chosen, device)
     if enhancer is not None:
-        print(f"every image is brightened by {enhancer.name} before the detector sees it")
+        LOGGER.info(f"every image is brightened by {enhancer.name} before the detector sees it")
     return EvalSession(model, config, replace(chosen, imgsz=size), device, lvis, enhancer)
 
 
@@ -204,7 +205,9 @@ def check_names(names: dict[int, str], config: DataConfig, weights: Path) -> Non
         )
     other = [f"{number}: {names[number]} / {name}" for number, name in config.names.items() if names[number] != name]
     if other:
-        print(f"note: classes are matched by number, but names differ (checkpoint / data): {', '.join(other[:5])}")
+        LOGGER.info(
+            f"note: classes are matched by number, but names differ (checkpoint / data): {', '.join(other[:5])}"
+        )
 
 
 def present_splits(config: DataConfig, task: str) -> list[str]:
@@ -219,11 +222,13 @@ def present_splits(config: DataConfig, task: str) -> list[str]:
 def print_warnings(dataset: Any, report: Report, options: ValOptions) -> None:
     """What the metrics do not show: skipped images, images with more objects than detections, empty groups."""
     for path, reason in dataset.skipped:
-        print(f"note: left out {path}: {reason}")
+        LOGGER.info(f"note: left out {path}: {reason}")
     for line in unlabelled(dataset.source, report.split):
-        print(line)
+        LOGGER.info(line)
     most = max((len(image.target_cls) for image in report.detections), default=0)
     if options.max_det is not None and most > options.max_det:
-        print(f"note: an image of {report.split} has {most} objects, more than --max-det {options.max_det} can find")
+        LOGGER.info(
+            f"note: an image of {report.split} has {most} objects, more than --max-det {options.max_det} can find"
+        )
     if options.protocol == "lvis" and (groups := absent_groups(report.metrics)):
-        print(f"note: {report.split} has no object of a class that is {' or '.join(groups)}: no AP of these")
+        LOGGER.info(f"note: {report.split} has no object of a class that is {' or '.join(groups)}: no AP of these")

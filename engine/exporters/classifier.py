@@ -20,6 +20,7 @@ from engine.options.export import ExportOptions
 from engine.tasks import check_meaning, task_of_weights
 from utils.errors import UserError
 from utils.files import find_weights
+from utils.log import LOGGER
 from utils.options import build, canonical
 
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".torchscript"}
@@ -55,7 +56,7 @@ def export(**options: Any) -> ExportResult:
     for kind in dict.fromkeys(chosen.include):
         write = partial(_write, ready, views, kind=kind, options=chosen, facts=facts)
         files[kind], found[kind] = convert(write, ready, views, weights, kind)
-        print(f"{files[kind]}: agrees with the classifier to {found[kind]:.1e} (limit {LIMIT:.0e})")
+        LOGGER.info(f"{files[kind]}: agrees with the classifier to {found[kind]:.1e} (limit {LIMIT:.0e})")
     return ExportResult(files, found)
 
 

@@ -25,6 +25,7 @@ from engine.tasks import entry, task_of_weights
 from models.detector import DetectionModel
 from utils.errors import UserError
 from utils.files import find_weights
+from utils.log import LOGGER
 from utils.options import build
 from utils.ultralytics_env import contain_ultralytics
 
@@ -70,7 +71,7 @@ def export(**options: Any) -> ExportResult:
         files[kind], difference = _export_one(detector, weights, chosen, kind, size)
         if difference is not None:
             differences[kind] = difference
-        print(_line(files[kind], difference))
+        LOGGER.info(_line(files[kind], difference))
     return ExportResult(files, differences)
 
 

@@ -39,6 +39,7 @@ from engine.visual.heatmap import view_of
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import new_run_folder
+from utils.log import LOGGER
 from utils.options import build
 from utils.signals import stopped_by_sigterm
 
@@ -107,7 +108,7 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
         with stopped_by_sigterm(), open_reader(sources, chosen) as reader:
             _run(reader, predictor, style, outputs, chosen, result)
     except KeyboardInterrupt:
-        print(f"stopped after {result.frames} frames" + (f"; results{_where(result)}" if result.save_dir else ""))
+        LOGGER.info(f"stopped after {result.frames} frames" + (f"; results{_where(result)}" if result.save_dir else ""))
         raise
     stages = {stage: seconds - spent[stage] for stage, seconds in predictor.spent.items()}
     _summary(result, stages, time.perf_counter() - started)
@@ -168,7 +169,7 @@ def _detections(
             result.frames += 1
             result.detections += len(boxes)
             if show:
-                print(frame_line(frame, len(reader.plan.items), boxes, detector, index), flush=True)
+                LOGGER.info(frame_line(frame, len(reader.plan.items), boxes, detector, index))
             yield frame, boxes
 
 
@@ -199,9 +200,9 @@ def _summary(result: DetectResult, spent: Mapping[str, float], seconds: float) -
         return
     stages = ", ".join(f"{1000 * part / result.frames:.1f} ms {stage}" for stage, part in spent.items())
     counts = f"{result.frames} frames, {result.detections} detections"
-    print(f"{counts} in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s ({stages} a frame)")
+    LOGGER.info(f"{counts} in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s ({stages} a frame)")
     if result.save_dir is not None:
-        print(f"results{_where(result)}")
+        LOGGER.info(f"results{_where(result)}")
 
 
 def _where(result: DetectResult) -> str:
@@ -218,6 +219,6 @@ def finish(result: DetectResult, reader: FrameReader, sources: SourcePlan) -> No
             with suppress(OSError):
                 result.save_dir.rmdir()
         kept = f" The {result.frames} frames until then{_where(result) or ' were seen'}." if result.frames else ""
-        raise UserError(f"--source: no source is left. {'; '.join(reasons)}.{kept} Check the address, cable or file.")
+        raise UserError(f"--source: all sources failed: {'; '.join(reasons)}.{kept} Check the address, cable or file.")
     if reasons:
-        print(f"not read, or not to the end ({len(reasons)}):", *reasons, sep="\n  ")
+        LOGGER.info("\n  ".join([f"failed or truncated sources ({len(reasons)}):", *reasons]))

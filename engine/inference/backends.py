@@ -15,6 +15,7 @@ from torch import Tensor
 from engine.tasks import DETECT
 from utils.devices import pick_device
 from utils.errors import UserError
+from utils.log import LOGGER
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
@@ -152,7 +153,7 @@ def load_backend(weights: Path, options: Any) -> Backend:
     if is_onnx and options.augment:
         raise UserError("--augment: needs the detector's PyTorch checkpoint (.pt or .safetensors), not an .onnx file.")
     if options.half and (is_onnx or device.type != "cuda"):
-        print("note: --half needs a CUDA GPU and a PyTorch checkpoint; going on with the file's own precision")
+        LOGGER.info("note: --half needs a CUDA GPU and a PyTorch checkpoint; going on with the file's own precision")
     if is_onnx:
         return OpenCVBackend(weights) if options.dnn else OnnxBackend(weights, device)
     from engine.checkpoint import load_detector

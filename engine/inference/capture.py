@@ -20,6 +20,7 @@ import numpy as np
 
 from data.io.images import decode
 from engine.inference.sources import Source
+from utils.log import LOGGER
 
 PATIENCE = 10.0  # seconds that an address may take to answer
 LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
@@ -169,7 +170,7 @@ class LiveReader:
     stride: int = 1
     retries: int = 5
     wait: Callable[[float], bool] = threading.Event().wait  # seconds -> whether the run is over
-    say: Callable[[str], None] = print
+    log: Callable[[str], None] = LOGGER.info
     clock: Callable[[], float] = time.monotonic
     number: int = 0  # frames seen so far, over all connections
     started: float | None = None
@@ -187,7 +188,7 @@ class LiveReader:
                 raise SourceLost(f"{what}, and {failures - 1} further tries did not help" if failures > 1 else what)
             delay = min(2.0 ** (failures - 1), LONGEST_WAIT)
             tries = f"try {failures} of {self.retries}" if self.retries else f"try {failures}"
-            self.say(f"{self.item.label}: {what}; {tries} to reconnect in {delay:.0f} s")
+            self.log(f"{self.item.label}: {what}; {tries} to reconnect in {delay:.0f} s")
             if self.wait(delay):
                 return
 

@@ -8,6 +8,8 @@ import sys
 import cv2
 import numpy as np
 
+from utils.log import LOGGER
+
 PROBE = "import cv2; cv2.namedWindow('probe'); cv2.waitKey(1)"
 LEAVE = {ord("q"), 27}  # q and escape
 
@@ -41,5 +43,5 @@ def open_window() -> Window | None:
     """A window, or None and one warning where the machine has no display."""
     if has_display():
         return Window()
-    print("warning: --view-img: there is no display here to open a window on; going on without one", file=sys.stderr)
+    LOGGER.warning("warning: --view-img: there is no display here to open a window on; going on without one")
     return None

@@ -24,6 +24,7 @@ from engine.inference.capture import (
     read_video,
 )
 from engine.inference.sources import Source, SourcePlan
+from utils.log import LOGGER
 
 AHEAD = 4  # frames decoded ahead
 POLL = 0.5  # seconds between looks at the keyboard: some systems let no Ctrl-C through a wait without a limit
@@ -57,9 +58,9 @@ class FrameReader:
         opener: Callable[[Source], Capture] = open_capture,
         wait: Callable[[float], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        say: Callable[[str], None] = print,
+        log: Callable[[str], None] = LOGGER.info,
     ) -> None:
-        self.plan, self.stride, self.retries, self.opener, self.say = plan, stride, retries, opener, say
+        self.plan, self.stride, self.retries, self.opener, self.log = plan, stride, retries, opener, log
         self.clock = clock
         self._news = threading.Condition()
         self._over = threading.Event()
@@ -141,7 +142,7 @@ class FrameReader:
         except SourceLost as problem:
             self._dead.append((item.order, item.label, str(problem)))
             if self.plan.together and any(other.open for other in self._channels if other is not channel):
-                self.say(f"{item.label}: {problem}; the other sources go on")
+                self.log(f"{item.label}: {problem}; the other sources go on")
 
     def _frames(self, item: Source) -> Generator[Frame, None, None]:
         """The frames of one item."""
@@ -153,7 +154,7 @@ class FrameReader:
             with on_disk(item, self._over.is_set) as file:
                 yield from read_video(item, self.opener(file), self.stride)
         else:
-            reader = LiveReader(item, self.opener, self.stride, self.retries, self.wait, self.say, self.clock)
+            reader = LiveReader(item, self.opener, self.stride, self.retries, self.wait, self.log, self.clock)
             yield from reader.frames()
 
     def _put(self, channel: _Channel, frame: Frame) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from methods import registry
 from methods.spec import Command
 from utils.errors import UserError, suggestion
+from utils.log import LOGGER
 from utils.options import build, parse_argv
 
 COMMANDS: dict[str, Command] = {
@@ -135,7 +136,7 @@ def _find(name: str) -> Command:
     commands = all_commands()
     former = {command.formerly: new for new, command in commands.items()}
     if name in former:
-        print(f"note: prepare.py {name} is now called {former[name]}", file=sys.stderr)
+        LOGGER.warning(f"note: prepare.py {name} is now called {former[name]}")
         name = former[name]
     if name not in commands:
         raise UserError(

@@ -16,6 +16,7 @@ from data.io.labels import label_path
 from data.io.manifest import MANIFEST, SOURCE, Manifest
 from utils.errors import UserError
 from utils.files import atomic_write, list_images
+from utils.log import LOGGER
 from utils.progress import progress
 
 _SIDES = {".jpg": JPEG_SIDE, ".jpeg": JPEG_SIDE, ".webp": 16_383, ".png": 1_000_000}  # px that a format can hold
@@ -58,7 +59,7 @@ class CopyResult:
     def print_skipped(self) -> None:
         """A line for each skipped image."""
         for path, reason in self.skipped:
-            print(f"  skipped {path}: {reason}")
+            LOGGER.info(f"  skipped {path}: {reason}")
 
 
 def copy_images(

@@ -18,6 +18,7 @@ from engine.preparation.copies import CopyResult, Outcome, Outcomes, copy_images
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import load_yaml
+from utils.log import LOGGER
 
 RECIPE = "darken.yaml"
 COLUMNS = ("file", "seed", "severity", *LOW_LIGHT_RANGES)  # of the manifest, by the physical model
@@ -54,7 +55,7 @@ def darken(options: DarkenOptions) -> CopyResult:
         yield from skipped
 
     result = copy_images(source, out, RECIPE, _recipe(out, model, options), images, work, "darkening", options.labels)
-    print("\n".join(result.headlines(f"darkened by {model.name}")))
+    LOGGER.info("\n".join(result.headlines(f"darkened by {model.name}")))
     result.print_skipped()
     return result
 

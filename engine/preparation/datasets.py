@@ -9,6 +9,7 @@ from data.convert.writer import Summary
 from data.synthetic.generate import is_complete, make_synthetic, night_clip
 from engine.options.prepare import ClipOptions, ConvertOptions, SyntheticOptions
 from utils.errors import UserError
+from utils.log import LOGGER
 
 
 def synthetic(options: SyntheticOptions) -> Path:
@@ -22,7 +23,7 @@ def synthetic(options: SyntheticOptions) -> Path:
     way = f"python train.py --data {options.name}"
     if out.absolute() != home.absolute():
         way = f"a copy of data/{options.name}.yaml whose 'path' is {out.absolute()}"
-    print(f"{out} {'stands already' if stood else 'is ready'}. Train in it with: {way}")
+    LOGGER.info(f"{out} {'stands already' if stood else 'is ready'}. Train in it with: {way}")
     return out
 
 
@@ -30,7 +31,7 @@ def clip(options: ClipOptions) -> Path:
     """Render a video of a synthetic street at night; returns the file. Raises UserError where it cannot be written."""
     size, out = _pair(options.size), options.out
     night_clip(out, seconds=options.seconds, fps=options.fps, size=size, seed=options.seed, workers=options.workers)
-    print(f"{out} is ready. Look for things in it with: python detect.py --weights best.pt --source {out}")
+    LOGGER.info(f"{out} is ready. Look for things in it with: python detect.py --weights best.pt --source {out}")
     return out
 
 
@@ -46,8 +47,8 @@ def convert(options: ConvertOptions) -> Summary:
         "corners": options.corners, "reference": options.reference, "beta": options.beta, "synsets": options.synsets,
     }  # fmt: skip
     summary = run_converter(options.name, options.source, options.out, **choices)
-    print("\n".join(summary.lines()))
-    print(f"{options.out} is ready. Train on it with: python train.py --data {options.out / 'data.yaml'}")
+    LOGGER.info("\n".join(summary.lines()))
+    LOGGER.info(f"{options.out} is ready. Train on it with: python train.py --data {options.out / 'data.yaml'}")
     return summary
 
 

@@ -34,6 +34,7 @@ from engine.preparation.copies import (
 )
 from utils.errors import UserError
 from utils.files import atomic_write, cores, load_yaml
+from utils.log import LOGGER
 
 NOTE = "degrade.yaml"
 VERSION = 1  # counts up when the same seed begins to give other bytes
@@ -219,9 +220,9 @@ def _below(folder: Path, name: str) -> bool:
 def _report(result: CopyResult, note: str) -> None:
     """What was done, what was not RGB of 8 bits, and what is odd about single images."""
     result.kinds = Counter(row["kind"] for row in result.rows.values() if row["kind"])
-    print("\n".join(result.headlines("degraded")))
+    LOGGER.info("\n".join(result.headlines("degraded")))
     if note:
-        print(f"  {note}")
+        LOGGER.info(f"  {note}")
     _list("skipped", [f"{path}: {reason}" for path, reason in result.skipped], everything=True)
     _list("kept, though small", [f"{file}: {row['remarks']}" for file, row in result.rows.items() if row["remarks"]])
     odd = {file: row["boxes_under_1_px"] for file, row in result.rows.items() if row["boxes_under_1_px"] != "0"}
@@ -231,8 +232,8 @@ def _report(result: CopyResult, note: str) -> None:
 def _list(what: str, lines: Sequence[str], everything: bool = False) -> None:
     """A headline with the number of lines, and the first of them."""
     if lines:
-        print(f"  {what}: {len(lines)}")
+        LOGGER.info(f"  {what}: {len(lines)}")
     for line in lines if everything else lines[:LISTED]:
-        print(f"    {line}")
+        LOGGER.info(f"    {line}")
     if len(lines) > LISTED and not everything:
-        print(f"    and {len(lines) - LISTED} more in {MANIFEST}")
+        LOGGER.info(f"    and {len(lines) - LISTED} more in {MANIFEST}")

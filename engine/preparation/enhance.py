@@ -16,6 +16,7 @@ from engine.preparation.copies import CopyResult, Outcome, Outcomes, copy_images
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import file_digest, find_weights
+from utils.log import LOGGER
 
 NOTE = "enhance.yaml"
 
@@ -69,8 +70,8 @@ def _report(result: CopyResult, enhancer: Enhancer) -> None:
     """What was done, how much brighter it became, and a line for each skipped image."""
     rows = list(result.rows.values())
     result.kinds = Counter(row["kind"] for row in rows if row["kind"])
-    print("\n".join(result.headlines(f"brightened by {enhancer.name}")))
+    LOGGER.info("\n".join(result.headlines(f"brightened by {enhancer.name}")))
     if rows:
         dark, bright = (sum(float(row[key]) for row in rows) / len(rows) for key in ("mean_before", "mean"))
-        print(f"  mean grey value (0-255): {dark:.0f} before, {bright:.0f} after")
+        LOGGER.info(f"  mean grey value (0-255): {dark:.0f} before, {bright:.0f} after")
     result.print_skipped()

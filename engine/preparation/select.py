@@ -22,6 +22,7 @@ from engine.options.val import ValOptions
 from engine.results import ImageResult
 from utils.errors import UserError
 from utils.files import atomic_folder, free_folder, list_images
+from utils.log import LOGGER
 from utils.metrics.streaming_ap import ProtocolMeter
 from utils.tables import save_csv
 
@@ -142,7 +143,7 @@ def _write(out: Path, scored: Sequence[ImageAP], kept: Sequence[ImageAP]) -> Non
 def _report(result: Selection, options: FavourOptions) -> None:
     """How many were kept, and the next step."""
     best = max(one.ap for one in result.kept)
-    print(
+    LOGGER.info(
         f"{result.out}: {len(result.kept)} of {len(result.scored)} images of '{options.split}' have AP "
         f"{options.min_ap:g} or more, the best {best:.3f}; {TABLE} has all.\n"
         f"Name it in the data YAML, 'favoured: {result.out}', and train a crux model with --method lcp."

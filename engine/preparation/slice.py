@@ -21,6 +21,7 @@ from data.io.pairs import check_pair_sizes
 from engine.options.prepare import SliceOptions
 from utils.errors import UserError
 from utils.files import atomic_folder, free_folder, list_images, save_yaml
+from utils.log import LOGGER
 from utils.tiles import tile_windows
 
 THINNED = {"train": 0.1, "extra": 0.1}  # split -> fraction of its tiles without an object that is kept by default
@@ -81,7 +82,9 @@ def slice_set(options: SliceOptions) -> list[SliceResult]:
         if config.names:
             save_yaml(work / "data.yaml", _yaml_content(config))
             if config.federated:
-                print(f"note: {config.federated.name} is of whole images; on tiles every class counts as annotated")
+                LOGGER.info(
+                    f"note: {config.federated.name} is of whole images; on tiles every class counts as annotated"
+                )
     _report(results, out, bool(config.names))
     return results
 
@@ -260,7 +263,9 @@ def _count(result: SliceResult, job: _Job, tiles: Sequence[_Tile | None]) -> Non
 def _report(results: Sequence[SliceResult], out: Path, trainable: bool) -> None:
     """A line per split, a line for each skipped image, and the next step."""
     for result in results:
-        print(result.line())
+        LOGGER.info(result.line())
         for path, reason in result.skipped:
-            print(f"  skipped {path}: {reason}")
-    print(f"{out} is ready." + (f" Train on it with: python train.py --data {out / 'data.yaml'}" if trainable else ""))
+            LOGGER.info(f"  skipped {path}: {reason}")
+    LOGGER.info(
+        f"{out} is ready." + (f" Train on it with: python train.py --data {out / 'data.yaml'}" if trainable else "")
+    )

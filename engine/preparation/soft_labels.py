@@ -29,6 +29,7 @@ from utils.dataloader import workers_that_fit
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import file_digest, list_images
+from utils.log import LOGGER
 from utils.progress import progress
 
 SOME = 4096  # objects that are compared with all class names at once
@@ -77,7 +78,7 @@ def with_demo(options: TeacherOptions) -> TeacherOptions:
     """The options with the demo model and its weights, which are trained where this seed's are not there yet."""
     file = Path("runs/teacher") / f"{DEMO}-{options.seed}.safetensors"
     if file.is_file():
-        print(f"{file}: was trained before; it is used as it is.")
+        LOGGER.info(f"{file}: was trained before; it is used as it is.")
     else:
         train_demo_clip(file, seed=options.seed)
     mode = "crop" if options.mode == "auto" else options.mode  # it has seen single things only, no whole images
@@ -190,13 +191,13 @@ def _embedded(clip: Clip, looks: Any, mode: str, device: torch.device) -> Iterat
 def _report(cache: TeacherCache, labels: Sequence[Label]) -> None:
     """How much there is, what the teacher alone would make of it, and the next step."""
     rows, dimensions = cache.embeddings.shape
-    print(
+    LOGGER.info(
         f"{cache.folder}: {rows} objects in {len(cache.offsets) - 1} images and {len(cache.text)} class names, "
         f"{dimensions} numbers each ({rows * dimensions * 2 / 1e6:.1f} MB)."
     )
     if rows:
-        print(f"Of the objects the teacher names {100 * zero_shot(cache, labels):.1f} % as their labels do.")
-    print(f"Train with it: --method richsem --teacher {cache.folder}")
+        LOGGER.info(f"Of the objects the teacher names {100 * zero_shot(cache, labels):.1f} % as their labels do.")
+    LOGGER.info(f"Train with it: --method richsem --teacher {cache.folder}")
 
 
 def zero_shot(cache: TeacherCache, labels: Sequence[Label]) -> float:

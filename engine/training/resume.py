@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import re
@@ -16,9 +15,9 @@ import torch
 from engine.checkpoint.state_dict import save_pt
 from engine.options.train import TRAIN_SCHEMAS
 from utils.errors import UserError
+from utils.log import LOGGER
 from utils.options import from_file
 
-LOGGER = logging.getLogger("hardsight")
 NAME, PREVIOUS = "resume.pt", "resume.previous.pt"
 
 

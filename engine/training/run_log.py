@@ -22,6 +22,7 @@ from engine.training.distributed import WORLD
 from engine.training.plan import TrainPlan
 from utils.draw import draw_boxes
 from utils.files import atomic_write, save_yaml
+from utils.log import LOGGER
 from utils.plots import plot_results
 from utils.tables import cell, csv_text
 
@@ -42,7 +43,7 @@ class RunLog:
     def log(self, text: str) -> None:
         """Print a line, from the main rank only."""
         if WORLD.main:
-            print(text, flush=True)
+            LOGGER.info(text)
 
     def start(self, model: nn.Module, datasets: dict[str, Any]) -> None:
         """Print what will be trained, and write args.yaml."""

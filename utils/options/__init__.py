@@ -20,6 +20,7 @@ from typing import Any
 
 from utils.errors import UserError, suggestion
 from utils.files import plain
+from utils.log import LOGGER
 from utils.options.help import help_text, table_text
 from utils.options.types import Group, Option, Removed, convert, read_type
 
@@ -199,7 +200,7 @@ def _own_name(key: str, schemas: Sequence[type]) -> str:
 @functools.cache
 def _note(text: str) -> None:
     """Say it on stderr, once."""
-    print(f"note: {text}", file=sys.stderr)
+    LOGGER.warning(f"note: {text}")
 
 
 def _take(words: list[str], schemas: Sequence[type]) -> tuple[str, Any]:

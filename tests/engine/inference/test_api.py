@@ -112,7 +112,7 @@ def test_a_folder_from_end_to_end(inputs: Path, tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr().out
     assert f"image 1/4 {inputs / 'bright.png'}: 40x60 1 cat, 1 dog, 12.3ms" in said
     assert "video 4/4 (5/5)" in said and f"results are in {result.save_dir}" in said
-    assert "not read, or not to the end (1):" in said and "empty.jpg: is not an image" in said
+    assert "failed or truncated sources (1):" in said and "empty.jpg: is not an image" in said
     assert contents(inputs) == before
 
 
@@ -199,7 +199,7 @@ def test_sigterm_ends_a_run_like_ctrl_c(inputs: Path, tmp_path: Path) -> None:
     [
         ({"source": ""}, "--source: nothing was named"),
         ({"source": "nowhere.jpg"}, "no such file"),
-        ({"source": "{inputs}/empty.jpg"}, "no source is left.*empty.jpg: is not an image"),
+        ({"source": "{inputs}/empty.jpg"}, "all sources failed.*empty.jpg: is not an image"),
         ({"source": "{inputs}/*", "conf_thres": 2}, "conf_thres"),
         ({"source": "{inputs}/*", "wieghts": 1}, "Did you mean 'weights'"),
         ({"source": "{inputs}/*", "update": True}, "there is no such option"),
@@ -268,21 +268,21 @@ def use_captures(monkeypatch: pytest.MonkeyPatch, **captures: list[FakeCapture])
     real, script = engine.inference.frame_reader.FrameReader, Script(**captures)
 
     def reader(sources: object, **settings: object) -> engine.inference.frame_reader.FrameReader:
-        return real(sources, opener=script, wait=lambda _: False, say=lambda _: None, **settings)  # type: ignore
+        return real(sources, opener=script, wait=lambda _: False, log=lambda _: None, **settings)  # type: ignore
 
     monkeypatch.setattr(engine.inference.api, "FrameReader", reader)
 
 
 def test_a_lost_camera_is_an_error_that_keeps_what_was_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_captures(monkeypatch, **{"0": [FakeCapture([plain_image(0, 48, 64)])]})
-    with pytest.raises(UserError, match=r"no source is left. camera 0: .*The 1 frames until then are in .*exp"):
+    with pytest.raises(UserError, match=r"all sources failed: camera 0: .*The 1 frames until then are in .*exp"):
         detect(detector=FakeDetector(), source=0, project=tmp_path)
     assert read_back(tmp_path / "exp" / "camera_0.mp4")[0] == 1
 
 
 def test_a_camera_that_is_not_there_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_captures(monkeypatch)
-    with pytest.raises(UserError, match="no source is left. camera 7: cannot be opened. Check"):
+    with pytest.raises(UserError, match="all sources failed: camera 7: cannot be opened. Check"):
         detect(detector=FakeDetector(), source=7, project=tmp_path / "runs")
     assert not (tmp_path / "runs" / "exp").exists()
 

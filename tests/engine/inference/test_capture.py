@@ -101,7 +101,7 @@ def test_a_real_video_and_one_cut_in_half(tmp_path: Path) -> None:
 
 def live(script: Script, waits: Waits, **settings: object) -> tuple[LiveReader, list[str]]:
     said: list[str] = []
-    return LiveReader(STREAM, script, wait=waits, say=said.append, **settings), said  # type: ignore[arg-type]
+    return LiveReader(STREAM, script, wait=waits, log=said.append, **settings), said  # type: ignore[arg-type]
 
 
 def test_a_stream_reconnects_and_counts_on() -> None:
@@ -145,7 +145,7 @@ def test_a_camera_that_is_not_there_is_given_up_at_once() -> None:
 def test_a_camera_that_was_there_is_tried_again() -> None:
     waits = Waits()
     script = Script(**{"0": [FakeCapture([plain_image()])]})
-    reader = LiveReader(Source("camera", "0", "camera 0", 1, "c"), script, retries=3, wait=waits, say=lambda _: None)
+    reader = LiveReader(Source("camera", "0", "camera 0", 1, "c"), script, retries=3, wait=waits, log=lambda _: None)
     with pytest.raises(SourceLost):
         list(reader.frames())
     assert waits.seconds == [1.0, 2.0, 4.0]
@@ -222,7 +222,7 @@ def test_a_network_camera_dies_and_comes_back() -> None:
 
     item = Source("stream", f"{address}/cam", "cam", 1, "cam")
     try:
-        frames = list(LiveReader(item, wait=wait, say=said.append).frames())
+        frames = list(LiveReader(item, wait=wait, log=said.append).frames())
     finally:
         if revived is not None:
             revived.__exit__(None, None, None)

@@ -70,7 +70,7 @@ def test_a_live_source_keeps_the_latest_frame_only() -> None:
         finished.set()
         return True
 
-    with FrameReader(streams("cam"), opener=Script(cam=[capture]), wait=wait, say=quiet) as reader:
+    with FrameReader(streams("cam"), opener=Script(cam=[capture]), wait=wait, log=quiet) as reader:
         assert finished.wait(5)
         frames = [frame for batch in reader for frame in batch]
     assert [frame.number for frame in frames] == [30]
@@ -96,7 +96,7 @@ def test_a_batch_holds_each_source_once() -> None:
 def test_one_dead_stream_does_not_end_the_others() -> None:
     script = Script(alive=[FakeCapture([plain_image()] * 40, total=40)])
     waits, said = Waits(), []
-    with FrameReader(streams("dead", "alive"), opener=script, wait=waits, retries=3, say=said.append) as reader:
+    with FrameReader(streams("dead", "alive"), opener=script, wait=waits, retries=3, log=said.append) as reader:
         numbers = [frame.number for batch in reader for frame in batch]
     assert numbers == list(range(1, 41))
     assert reader.dead == [("dead", "cannot be opened, and 3 further tries did not help")]
@@ -124,7 +124,7 @@ def test_leaving_early_ends_the_threads(together: bool) -> None:
 
 
 def test_leaving_wakes_a_reader_that_waits_to_reconnect() -> None:
-    with FrameReader(streams("dead"), opener=Script(), say=quiet, retries=0) as reader:
+    with FrameReader(streams("dead"), opener=Script(), log=quiet, retries=0) as reader:
         pass
     assert not reader._threads[0].is_alive()
 
@@ -144,7 +144,7 @@ def test_a_mistake_of_ours_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> 
 def test_retries_and_stride_reach_the_reader() -> None:
     waits = Waits()
     script = Script(cam=[FakeCapture([plain_image()] * 9, total=9)])
-    with FrameReader(streams("cam", "gone"), opener=script, stride=4, retries=1, wait=waits, say=quiet) as reader:
+    with FrameReader(streams("cam", "gone"), opener=script, stride=4, retries=1, wait=waits, log=quiet) as reader:
         frames = [frame for batch in reader for frame in batch]
     assert [frame.number for frame in frames] == [1, 5, 9]
     assert waits.seconds == [1.0]

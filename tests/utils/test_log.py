@@ -1,0 +1,30 @@
+"""Notes appear by default, and can be silenced."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from utils.log import LOGGER
+
+
+def test_notes_go_to_stdout_and_warnings_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    LOGGER.info("100 % of it")
+    LOGGER.warning("take %s", "care")
+    assert capsys.readouterr() == ("100 % of it\n", "take care\n")
+
+
+def test_callers_silence_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("hardsight").setLevel(logging.WARNING)
+    LOGGER.info("nobody reads this")
+    assert capsys.readouterr() == ("", "")
+    LOGGER.setLevel(logging.INFO)
+
+
+def test_a_level_set_before_the_import_stays() -> None:
+    code = "import logging; log = logging.getLogger('hardsight'); log.setLevel('ERROR'); import utils.log; print(log.level)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)  # noqa: S603
+    assert done.stdout == f"{logging.ERROR}\n"
