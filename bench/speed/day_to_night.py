@@ -32,8 +32,8 @@ def translations(weights: Path) -> dict[str, tuple[list[Image], float]]:
     days = [day(frame, number) for frame, number in zip(frames, STREETS, strict=True)]
     cpu = torch.device("cpu")
 
-    def by(darkener: DayToNight) -> Callable[[int], Image]:
-        return lambda number: darkener.work(days[number][None], [number])[0][0]
+    def by(translator: DayToNight) -> Callable[[int], Image]:
+        return lambda number: translator.work(days[number][None], [number])[0][0]
 
     makers: dict[str, Callable[[int], Image]] = {
         "day": lambda number: days[number],
