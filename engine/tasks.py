@@ -21,12 +21,12 @@ DETECT = "detect"
 class Task(NamedTuple):
     """Functions as 'module:name', imported on use; an empty one says that the task has no such script.
 
-    validate, detect, export: take the options of these scripts. examine: (weights, data, split, device) -> reports, for
+    validate, detect, export: take the options of these scripts. evaluate: (weights, data, split, device) -> reports, for
     compare.py. metrics: what compare.py can compare, the usual one first.
     """
 
     validate: str = ""
-    examine: str = ""
+    evaluate: str = ""
     detect: str = ""
     export: str = ""
     metrics: tuple[str, ...] = ()
@@ -40,13 +40,13 @@ TRAINING = {  # what the one training loop asks of each task
 TASKS: dict[str, Task] = {
     "classify": Task(
         validate="engine.classification.api:validate",
-        examine="engine.classification.api:examine",
+        evaluate="engine.classification.api:evaluate",
         export="engine.exporters.classifier:export",
         metrics=("top1", "top5"),
     ),
     "action": Task(
         validate="engine.action.api:validate",
-        examine="engine.action.api:examine",
+        evaluate="engine.action.api:evaluate",
         detect="engine.action.detect:detect",
         export="engine.exporters.classifier:export",
         metrics=("top1", "top5"),
@@ -54,8 +54,8 @@ TASKS: dict[str, Task] = {
 }
 
 
-def entry(script: str, task: str) -> Callable[..., Any] | None:
-    """What serves a script ('validate', 'examine', 'detect', 'export') for a task; None for 'detect'.
+def resolve(script: str, task: str) -> Callable[..., Any] | None:
+    """What serves a script ('validate', 'evaluate', 'detect', 'export') for a task; None for 'detect'.
 
     Raises UserError where the task has no such script.
     """

@@ -32,7 +32,7 @@ _OTHER_MEMBER, _NIGHT = 1, 2  # what a draw is for, after (seed, epoch, index)
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Sample:
     """One image and the number of its class."""
 
     file: Path
@@ -47,7 +47,7 @@ class Augmentation:
     independent: bool = False
 
 
-class ClassFolders(Dataset):
+class ImageFolderDataset(Dataset):
     """A split as a dataset: items with `img` (3, S, S) uint8 RGB, `cls`, `im_file`, `seed`, and `pair` and `favoured` if any.
 
     Without an augmentation images show their centre, and nothing comes along.
@@ -55,7 +55,7 @@ class ClassFolders(Dataset):
 
     def __init__(
         self,
-        images: Sequence[Labelled],
+        images: Sequence[Sample],
         imgsz: int,
         *,
         augmentation: Augmentation | None = None,
@@ -114,7 +114,7 @@ def _number(*entropy: int) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
-def build_class_folders(
+def build_image_folders(
     config: DataConfig,
     split: str,
     imgsz: int,
@@ -123,7 +123,7 @@ def build_class_folders(
     views: Iterable[str] = (),
     unlabeled: float = 1.0,
     seed: int = 0,
-) -> ClassFolders:
+) -> ImageFolderDataset:
     """A split of a data YAML. views: what comes along with each image, of `pair` and `favoured`; unlabeled: how many of
     the latter per labelled image.
 
@@ -140,7 +140,7 @@ def build_class_folders(
     if not kept:
         raise UserError(f"{config.file}: none of the images of '{split}' can be read; the first: {skipped[0][1]}.")
     nights = _nights(config, imgsz, seed) if NIGHTS in views else None
-    return ClassFolders(
+    return ImageFolderDataset(
         kept,
         imgsz,
         augmentation=augmentation,
@@ -152,14 +152,14 @@ def build_class_folders(
     )
 
 
-def labelled(config: DataConfig, split: str) -> list[Labelled]:
+def labelled(config: DataConfig, split: str) -> list[Sample]:
     """The images of a split with their classes, by class and path. Raises UserError for folders that are no class."""
     sources = config.splits.get(split)
     if not sources:
         known = ", ".join(config.splits) or "none"
         raise UserError(f"{config.file}: there is no '{split}' split. It names: {known}. Add a line '{split}: FOLDER'.")
     found = [
-        Labelled(file, number)
+        Sample(file, number)
         for source in sources
         for number, folder in sorted(_class_folders(config, source).items())
         for file in list_images(folder)
@@ -190,7 +190,7 @@ def _example(config: DataConfig) -> str:
     return ", ".join(f"{name}/" for name in names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def _check_all_there(config: DataConfig, images: Sequence[Labelled], split: str) -> None:
+def _check_all_there(config: DataConfig, images: Sequence[Sample], split: str) -> None:
     """UserError where a class has no folder to learn from."""
     missing = config.names.keys() - {image.number for image in images}
     if missing:
@@ -204,7 +204,7 @@ def _words(config: DataConfig, numbers: Iterable[int]) -> str:
     return ", ".join(config.names[number] for number in sorted(numbers))
 
 
-def _partners(config: DataConfig, images: Sequence[Labelled], augmentation: Augmentation | None) -> dict[Path, Path]:
+def _partners(config: DataConfig, images: Sequence[Sample], augmentation: Augmentation | None) -> dict[Path, Path]:
     """Image -> its dark partner, of the same class and stem."""
     if PAIR not in config.splits:
         raise UserError(
@@ -223,7 +223,7 @@ def _partners(config: DataConfig, images: Sequence[Labelled], augmentation: Augm
     return matched
 
 
-def _check_same_classes(config: DataConfig, day: Sequence[Labelled], night: Sequence[Labelled]) -> None:
+def _check_same_classes(config: DataConfig, day: Sequence[Sample], night: Sequence[Sample]) -> None:
     """UserError, naming the folders, where day and night have not the same classes."""
     ours, theirs = ({image.number for image in group} for group in (day, night))
     if ours != theirs:

@@ -20,4 +20,4 @@ def _described(classifier: LoadedClassifier) -> str:
 
 
 ACTION = ClassifierTask(CLIPS, _dataset, _described)
-validate, examine = ACTION.validate, ACTION.examine
+validate, evaluate = ACTION.validate, ACTION.evaluate

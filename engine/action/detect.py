@@ -15,7 +15,7 @@ import torch
 
 from data.config import load_data
 from data.video.dataset import ClipShape, as_tensor, assemble, centre_window, cut
-from engine.action.timeline import Seen, Timeline, Watcher
+from engine.action.timeline import ClipWindow, LabelledFrame, Timeline
 from engine.checkpoint.classifier import CLIPS, LoadedClassifier, load_classifier
 from engine.classification.evaluation import Enhance, probabilities
 from engine.enhancement.enhancer import enhancer_of
@@ -37,7 +37,7 @@ from utils.tables import save_csv
 
 
 def detect(**options: Any) -> DetectResult:
-    """Name the actions in videos and streams, with the options of detect.py; `detections` counts the stretches found.
+    """Name the actions in videos and streams, with the options of detect.py; `detections` counts the segments found.
 
     Prints a line per clip and a timeline a source; writes the videos with the label and a bar of the labels so far, and
     timeline.csv, also after Ctrl-C. Raises UserError for what the user can mend.
@@ -139,40 +139,40 @@ def _run(
                 return
 
 
-def _labelled(reader: FrameReader, classify: Classifying, stride: int) -> Iterator[Seen]:
-    """Every frame with its label; prints a line per clip. A video's last frames are settled when another begins.
+def _labelled(reader: FrameReader, classify: Classifying, stride: int) -> Iterator[LabelledFrame]:
+    """Every frame with its label; prints a line per clip. A video's last frames are labelled when another begins.
 
     Ctrl-C settles what was seen until then.
     """
     shape = classify.shape
     shape = ClipShape(shape.frames, max(1, round(shape.interval / stride)), shape.size)  # as many seconds as before
-    watchers: dict[Source, Watcher] = {}
+    windows: dict[Source, ClipWindow] = {}
     interrupt = None
     try:
         for frame in chain.from_iterable(reader):
             if not reader.plan.together:
-                for other in [item for item in watchers if item != frame.item]:
-                    yield from _told(watchers.pop(other).rest(), classify, reader)
-            watcher = watchers.setdefault(frame.item, Watcher(classify, shape))
-            yield from _told(watcher.add(frame), classify, reader)
+                for other in [item for item in windows if item != frame.item]:
+                    yield from _log_clip(windows.pop(other).rest(), classify, reader)
+            window = windows.setdefault(frame.item, ClipWindow(classify, shape))
+            yield from _log_clip(window.add(frame), classify, reader)
     except KeyboardInterrupt as problem:
         interrupt = problem
-    for watcher in watchers.values():
-        yield from _told(watcher.rest(), classify, reader)
+    for window in windows.values():
+        yield from _log_clip(window.rest(), classify, reader)
     if interrupt is not None:
         raise interrupt
 
 
-def _told(settled: list[Seen], classify: Classifying, reader: FrameReader) -> list[Seen]:
-    """Frames that are settled now, after a line that says so."""
-    if settled:
-        first, last = settled[0].frame, settled[-1].frame
+def _log_clip(labelled: list[LabelledFrame], classify: Classifying, reader: FrameReader) -> list[LabelledFrame]:
+    """Frames that are labelled now, after a line that says so."""
+    if labelled:
+        first, last = labelled[0].frame, labelled[-1].frame
         kind = "video" if first.item.kind == "video" else "stream"
         numbers = f"{first.number}-{last.number}" + (f"/{first.total}" if first.total else "")
-        name = class_name(classify.names, settled[0].label)
+        name = class_name(classify.names, labelled[0].label)
         place = f"{kind} {first.item.order}/{len(reader.plan.items)} ({numbers}) {first.item.label}"
-        LOGGER.info(f"{place}: {name} {settled[0].confidence:.2f}, {classify.milliseconds:.1f}ms")
-    return settled
+        LOGGER.info(f"{place}: {name} {labelled[0].confidence:.2f}, {classify.milliseconds:.1f}ms")
+    return labelled
 
 
 def _report(timelines: Mapping[Source, Timeline], names: dict[int, str], result: DetectResult, seconds: float) -> None:

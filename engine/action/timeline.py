@@ -18,7 +18,7 @@ Classify = Callable[[Sequence[np.ndarray]], np.ndarray]
 RECENT = 300  # frames that the bar shows of a source that does not state its length
 
 
-class Seen(NamedTuple):
+class LabelledFrame(NamedTuple):
     """A frame, and what is done in it, with what confidence in [0, 1]."""
 
     frame: Frame
@@ -26,7 +26,7 @@ class Seen(NamedTuple):
     confidence: float
 
 
-class Stretch(NamedTuple):
+class Segment(NamedTuple):
     """Frames of one label: from the first to the last one's end, in seconds, and the mean confidence."""
 
     start: float
@@ -35,7 +35,7 @@ class Stretch(NamedTuple):
     confidence: float
 
 
-class Watcher:
+class ClipWindow:
     """Labels the frames of one source, half a clip at a time, by the clip that ends there; the first whole clip at once."""
 
     def __init__(self, classify: Classify, shape: ClipShape) -> None:
@@ -44,8 +44,8 @@ class Watcher:
         self.images: deque[np.ndarray] = deque(maxlen=shape.span)
         self.waiting: list[Frame] = []
 
-    def add(self, frame: Frame) -> list[Seen]:
-        """Take the next frame; returns those that are settled now, in order."""
+    def add(self, frame: Frame) -> list[LabelledFrame]:
+        """Take the next frame; returns those that are labelled now, in order."""
         if self.images and frame.image.shape != self.images[-1].shape:
             height, width = self.images[-1].shape[:2]
             self.images.append(cv2.resize(frame.image, (width, height)))
@@ -55,13 +55,13 @@ class Watcher:
         whole = len(self.images) == self.shape.span
         return self.rest() if whole and len(self.waiting) >= self.step else []
 
-    def rest(self) -> list[Seen]:
-        """The frames that are not settled yet, by the last clip, shorter than usual where there were fewer frames."""
+    def rest(self) -> list[LabelledFrame]:
+        """The frames that are not labelled yet, by the last clip, shorter than usual where there were fewer frames."""
         if not self.waiting:
             return []
         scores = self.classify(list(self.images)[:: self.shape.interval])
         label = int(scores.argmax())
-        done = [Seen(frame, label, float(scores[label])) for frame in self.waiting]
+        done = [LabelledFrame(frame, label, float(scores[label])) for frame in self.waiting]
         self.waiting.clear()
         return done
 
@@ -74,19 +74,19 @@ class Timeline:
         self.rate = rate
         self.labels: list[tuple[int, int, float]] = []  # frame number from 1, label, confidence
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: LabelledFrame) -> None:
         """One more frame."""
         self.labels.append((seen.frame.number, seen.label, seen.confidence))
 
-    def stretches(self) -> list[Stretch]:
+    def segments(self) -> list[Segment]:
         """Runs of one label, in order."""
-        found: list[Stretch] = []
+        found: list[Segment] = []
         group: list[tuple[int, int, float]] = []
         for entry in [*self.labels, None]:
             if group and (entry is None or entry[1] != group[-1][1]):
                 end = (entry or (group[-1][0] + 1,))[0]
                 mean = sum(confidence for *_, confidence in group) / len(group)
-                found.append(Stretch((group[0][0] - 1) / self.rate, (end - 1) / self.rate, group[0][1], mean))
+                found.append(Segment((group[0][0] - 1) / self.rate, (end - 1) / self.rate, group[0][1], mean))
                 group = []
             if entry is not None:
                 group.append(entry)
@@ -109,7 +109,7 @@ class Timeline:
 
     def text(self, names: Mapping[int, str]) -> str:
         """'0.0-2.1 s Walk 0.93, 2.1-3.0 s Sit 0.71'."""
-        parts = self.stretches()
+        parts = self.segments()
         return ", ".join(f"{s.start:.1f}-{s.end:.1f} s {names.get(s.label, s.label)} {s.confidence:.2f}" for s in parts)
 
     def rows(self, source: str, names: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -117,5 +117,5 @@ class Timeline:
         return [
             {"source": source, "start": round(s.start, 3), "end": round(s.end, 3),
              "action": names.get(s.label, str(s.label)), "confidence": round(s.confidence, 4)}
-            for s in self.stretches()
+            for s in self.segments()
         ]  # fmt: skip

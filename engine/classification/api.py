@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from data.classification.dataset import build_class_folders
+from data.classification.dataset import build_image_folders
 from data.config import DataConfig, load_data
 from data.synthetic.generate import make_synthetic
 from engine.checkpoint.classifier import IMAGES, LoadedClassifier, load_classifier
@@ -32,7 +32,7 @@ SPLITS = ("train", "val", "test")  # of val.py's --task
 
 @dataclass(frozen=True)
 class ClassifierTask:
-    """A task whose models name what they see: `validate` and `examine` are what engine/tasks.py asks of it.
+    """A task whose models name what they see: `validate` and `evaluate` are what engine/tasks.py asks of it.
 
     dataset: (config, split, classifier) to what it is evaluated on. described: what val.py's last line says of a classifier.
     """
@@ -83,7 +83,7 @@ class ClassifierTask:
             )
         return chosen, chosen.weights
 
-    def examine(self, weights: Path, data: str, task: str, device: str = "") -> list[Report]:
+    def evaluate(self, weights: Path, data: str, task: str, device: str = "") -> list[Report]:
         """One report per split, for compare.py. task: `test` takes test and test2, `val` takes val and val2."""
         config, place = load_data(data, make_demo=make_synthetic), pick_device(device)
         classifier = load_classifier(weights, self.task, place)
@@ -126,7 +126,7 @@ def check_names(classifier: LoadedClassifier, config: DataConfig, weights: Path)
 
 CLASSIFY = ClassifierTask(
     IMAGES,
-    dataset=lambda config, split, classifier: build_class_folders(config, split, classifier.shape.size),
+    dataset=lambda config, split, classifier: build_image_folders(config, split, classifier.shape.size),
     described=lambda classifier: f"{classifier.name} at {classifier.shape.size} px",
 )
-validate, examine = CLASSIFY.validate, CLASSIFY.examine
+validate, evaluate = CLASSIFY.validate, CLASSIFY.evaluate

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from data.classification.dataset import Augmentation, ClassFolders, build_class_folders
+from data.classification.dataset import Augmentation, ImageFolderDataset, build_image_folders
 from data.classification.transforms import jittered
 from data.config import DataConfig
 from engine.checkpoint.classifier import IMAGES, KINDS, described, load_classifier, save_classifier, start_from
@@ -69,15 +69,15 @@ def build_model(plan: TrainPlan) -> tuple[nn.Module, Notes]:
     return kind.model(network, name), notes
 
 
-def build_datasets(plan: TrainPlan) -> dict[str, ClassFolders]:
+def build_datasets(plan: TrainPlan) -> dict[str, ImageFolderDataset]:
     """The training set with its views, and on the main rank the sets that are evaluated."""
     own, size, seed = plan.classify, plan.train.imgsz, plan.train.seed
-    train = build_class_folders(
+    train = build_image_folders(
         plan.data, "train", size, augmentation=Augmentation(own.least_crop, own.crops == "independent"),
         views=[view.name for view in plan.views], unlabeled=own.mmd_share, seed=seed,
     )  # fmt: skip
     splits = splits_of(plan) if WORLD.main else ()
-    return {"train": train} | {split: build_class_folders(plan.data, split, size) for split in splits}
+    return {"train": train} | {split: build_image_folders(plan.data, split, size) for split in splits}
 
 
 def recolour(plan: TrainPlan, batch: dict[str, Any], iteration: int) -> None:

@@ -20,7 +20,7 @@ from engine.evaluation.session import load_session, present_splits
 from engine.options.train import TrainOptions
 from engine.options.val import ValOptions
 from engine.results import ClassificationStats, DetectionStats, ImageStats, Report
-from engine.tasks import entry
+from engine.tasks import resolve
 from engine.training.resume import can_resume, forget_resume
 from utils.errors import UserError
 from utils.files import atomic_write, plain
@@ -55,7 +55,7 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def evaluator_of(task: str, data: str, split: str) -> Evaluate:
     """What evaluates the checkpoints of a task. Raises UserError for a task that cannot be compared."""
-    evaluate = entry("examine", task)
+    evaluate = resolve("evaluate", task)
     if evaluate is None:
         return DetectorEvaluator(data, split)
     return lambda best, options: evaluate(best, data, split, str(options.get("device", "")))

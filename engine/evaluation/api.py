@@ -20,7 +20,7 @@ from engine.evaluation.writers import JsonWriter, Samples, TextWriter
 from engine.inference.stopwatch import STAGES
 from engine.options.val import ValOptions
 from engine.results import Report
-from engine.tasks import check_weights, entry
+from engine.tasks import check_weights, resolve
 from engine.visual.heatmap import MapSheet, view_at
 from utils.files import atomic_write, new_run_folder
 from utils.log import LOGGER
@@ -52,7 +52,7 @@ def validate(**options: Any) -> ValResult:
     task = task_of(chosen.data)
     if chosen.weights is not None:
         check_weights(weights_of(chosen), task, chosen.data)
-    other = entry("validate", task)
+    other = resolve("validate", task)
     if other is not None:
         found: ValResult = other(**options)
         return found

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from engine.checkpoint import load_detector
 from engine.options.export import ExportOptions
-from engine.tasks import entry, task_of_weights
+from engine.tasks import resolve, task_of_weights
 from models.detector import DetectionModel
 from utils.errors import UserError
 from utils.files import find_weights
@@ -55,7 +55,7 @@ def export(**options: Any) -> ExportResult:
     (chosen,) = build([ExportOptions], options)
     if chosen.weights is None:
         raise UserError("--weights: expected the detector to export, such as runs/train/exp/weights/best.pt.")
-    other = entry("export", task_of_weights(find_weights(chosen.weights)))
+    other = resolve("export", task_of_weights(find_weights(chosen.weights)))
     if other is not None:
         found: ExportResult = other(**options)
         return found

@@ -34,7 +34,7 @@ from engine.inference.sources import SourcePlan, plan_sources
 from engine.inference.worker import WorkerThread
 from engine.inference.writers import DrawStyle, Outputs, Writer, class_name
 from engine.options.detect import DetectOptions
-from engine.tasks import DETECT, entry, task_of_weights
+from engine.tasks import DETECT, resolve, task_of_weights
 from engine.visual.heatmap import view_of
 from utils.devices import pick_device
 from utils.errors import UserError
@@ -93,7 +93,7 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
     Weights of another task go to that task's own detection, which takes the same options.
     """
     (chosen,) = build([DetectOptions], options)
-    other = entry("detect", _task(chosen)) if detector is None else None
+    other = resolve("detect", _task(chosen)) if detector is None else None
     if other is not None:
         found: DetectResult = other(**options)
         return found

@@ -13,19 +13,19 @@ from engine.options.detect import DetectOptions
 from engine.options.export import ExportOptions
 from engine.options.train import TRAIN_SCHEMAS
 from engine.options.val import ValOptions
-from engine.tasks import TASKS, Task, check_meaning, check_weights, entry, task_of_run, train_task
+from engine.tasks import TASKS, Task, check_meaning, check_weights, resolve, task_of_run, train_task
 from utils.errors import UserError
 from utils.files import save_yaml
 from utils.options import options_for, schema_fields
 
-SCRIPTS = ("validate", "examine", "export")
+SCRIPTS = ("validate", "evaluate", "export")
 
 
 @pytest.mark.parametrize(
     ("task", "script"), [(task, script) for task in TASKS for script in SCRIPTS if getattr(TASKS[task], script)]
 )
 def test_every_row_leads_somewhere(task: str, script: str):
-    assert task in KNOWN and callable(entry(script, task)) and TASKS[task].metrics
+    assert task in KNOWN and callable(resolve(script, task)) and TASKS[task].metrics
 
 
 @pytest.mark.parametrize("task", KNOWN)
@@ -34,13 +34,13 @@ def test_every_task_trains_in_one_loop(task: str):
 
 
 def test_detect_stays_where_it_is():
-    assert all(entry(script, "detect") is None for script in SCRIPTS)
+    assert all(resolve(script, "detect") is None for script in SCRIPTS)
 
 
 def test_a_script_that_a_task_lacks(monkeypatch):
     monkeypatch.setitem(TASKS, "half", Task(validate="engine.classification.api:validate"))
     with pytest.raises(UserError, match="task 'half': this version cannot export it; it can for: detect, classify"):
-        entry("export", "half")
+        resolve("export", "half")
 
 
 @pytest.mark.parametrize("schemas", [COMPARE_SCHEMAS, (ValOptions,), (ExportOptions,), (DetectOptions,)])

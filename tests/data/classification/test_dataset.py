@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.classification.dataset import Augmentation, build_class_folders, labelled
+from data.classification.dataset import Augmentation, build_image_folders, labelled
 from data.config import load_data
 from tests.engine.classification.tiny_classes import write_classes
 from utils.errors import UserError
@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def build(root: Path, split: str = "train", **choices):
-    return build_class_folders(load_data(root / "data.yaml"), split, 24, **choices)
+    return build_image_folders(load_data(root / "data.yaml"), split, 24, **choices)
 
 
 def test_classes_are_numbered_by_the_yaml_not_by_the_alphabet(root: Path):

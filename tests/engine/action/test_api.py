@@ -23,7 +23,7 @@ from data.video.dataset import ClipShape
 from engine.action import api as action
 from engine.action import detect as action_detect
 from engine.action.task import shape_of
-from engine.action.timeline import RECENT, Stretch, Timeline, Watcher
+from engine.action.timeline import RECENT, ClipWindow, Segment, Timeline
 from engine.checkpoint.classifier import (
     CLIPS,
     LoadedClassifier,
@@ -113,7 +113,7 @@ def test_validate_and_compare_measure_the_same(synthetic: Path, capsys: pytest.C
         and 0 <= report.metrics["top1"] <= report.metrics["top5"] <= 1
     )
     assert (found.save_dir / "metrics.csv").is_file()
-    (again,) = action.examine(weights, data, "test", "cpu")
+    (again,) = action.evaluate(weights, data, "test", "cpu")
     assert again.metrics == report.metrics and len(again.per_image) == 6
 
 
@@ -137,7 +137,7 @@ def test_detect_paints_a_timeline(synthetic: Path, capsys: pytest.CaptureFixture
 def test_a_video_named_twice_has_two_timelines(
     synthetic: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A clip of 2 every 8. spans 9 frames: of each of the two, 1-9 are settled first and 18-20 last."""
+    """A clip of 2 every 8. spans 9 frames: of each of the two, 1-9 are labelled first and 18-20 last."""
     video = next((synthetic / "test" / "Walk").iterdir())
     (tmp_path / f"l.{ending}").write_text(f"{video}\n{video}\n")
     result = engine.detect(
@@ -157,7 +157,7 @@ def test_a_video_named_twice_has_two_timelines(
 @pytest.mark.parametrize(
     ("calls", "kept"),
     [
-        (1, 13),  # in the second clip, which ends with frame 13: what waits is settled by it
+        (1, 13),  # in the second clip, which ends with frame 13: what waits is labelled by it
         (99, 20),
     ],
 )
@@ -405,18 +405,18 @@ def frame(number: int, total: int = 20) -> Frame:
 
 
 def test_a_watcher_settles_half_clips() -> None:
-    """A clip of 3 every 2. spans 5 frames: settled are 1-5, then every 2 frames, and the rest at the end."""
+    """A clip of 3 every 2. spans 5 frames: labelled are 1-5, then every 2 frames, and the rest at the end."""
     seen: list[list[int]] = []
 
     def classify(frames: Any) -> np.ndarray:
         seen.append([int(image[0, 0, 0]) for image in frames])
         return np.array([0.2, 0.8])
 
-    watcher = Watcher(classify, ClipShape(3, 2, 8))
-    settled = [[s.frame.number for s in watcher.add(frame(n))] for n in range(1, 9)]
-    assert [numbers for numbers in settled if numbers] == [[1, 2, 3, 4, 5], [6, 7]]
-    assert [(s.frame.number, s.label, s.confidence) for s in watcher.rest()] == [(8, 1, 0.8)]
-    assert seen == [[1, 3, 5], [3, 5, 7], [4, 6, 8]] and watcher.rest() == []
+    window = ClipWindow(classify, ClipShape(3, 2, 8))
+    labelled = [[s.frame.number for s in window.add(frame(n))] for n in range(1, 9)]
+    assert [numbers for numbers in labelled if numbers] == [[1, 2, 3, 4, 5], [6, 7]]
+    assert [(s.frame.number, s.label, s.confidence) for s in window.rest()] == [(8, 1, 0.8)]
+    assert seen == [[1, 3, 5], [3, 5, 7], [4, 6, 8]] and window.rest() == []
 
 
 def test_a_timeline_joins_frames_of_one_label() -> None:
@@ -424,8 +424,8 @@ def test_a_timeline_joins_frames_of_one_label() -> None:
     timeline = Timeline(rate=10)
     for number, label, confidence in ((1, 0, 0.5), (2, 0, 0.7), (3, 0, 0.6), (4, 1, 0.9), (5, 1, 0.9)):
         timeline.add(SimpleNamespace(frame=frame(number), label=label, confidence=confidence))  # type: ignore[arg-type]
-    assert timeline.stretches() == [
-        Stretch(0.0, pytest.approx(0.3), 0, pytest.approx(0.6)), Stretch(0.3, pytest.approx(0.5), 1, pytest.approx(0.9)),
+    assert timeline.segments() == [
+        Segment(0.0, pytest.approx(0.3), 0, pytest.approx(0.6)), Segment(0.3, pytest.approx(0.5), 1, pytest.approx(0.9)),
     ]  # fmt: skip
     assert timeline.text({0: "Walk", 1: "Sit"}) == "0.0-0.3 s Walk 0.60, 0.3-0.5 s Sit 0.90"
     painted = timeline.paint(np.zeros((40, 100, 3), np.uint8), total=10)
@@ -435,16 +435,16 @@ def test_a_timeline_joins_frames_of_one_label() -> None:
 
 
 def test_a_watcher_brings_frames_to_one_size() -> None:
-    """Clips of 2 every 1.: settled by every frame from the second on; a camera that changes its size is no error."""
+    """Clips of 2 every 1.: labelled by every frame from the second on; a camera that changes its size is no error."""
     shapes: list[tuple[int, ...]] = []
 
     def classify(frames: Any) -> np.ndarray:
         shapes.extend(image.shape for image in frames)
         return np.array([1.0])
 
-    watcher = Watcher(classify, ClipShape(2, 1, 8))
-    watcher.add(frame(1))
-    watcher.add(Frame(ITEM, np.zeros((6, 4, 3), np.uint8), 2, 20, 10.0))
+    window = ClipWindow(classify, ClipShape(2, 1, 8))
+    window.add(frame(1))
+    window.add(Frame(ITEM, np.zeros((6, 4, 3), np.uint8), 2, 20, 10.0))
     assert shapes == [(8, 8, 3), (8, 8, 3)]
 
 

@@ -25,7 +25,7 @@ from engine.classification import api as classification_api
 from engine.classification import evaluation as classification_evaluation
 from engine.classification.api import CLASSIFY, check_names
 from engine.comparison import report as comparison_tables
-from engine.tasks import TASKS, entry
+from engine.tasks import TASKS, resolve
 from engine.training.trainer import Trainer
 from methods.base import Method
 from methods.registry import create
@@ -271,4 +271,6 @@ def test_the_last_line_names_the_size():
 
 @pytest.mark.parametrize("what", [CLASSIFY, ACTION])
 def test_the_table_of_tasks_leads_here(what):
-    assert what.task in TASKS and all(entry(script, what.task).__self__ is what for script in ("validate", "examine"))
+    assert what.task in TASKS and all(
+        resolve(script, what.task).__self__ is what for script in ("validate", "evaluate")
+    )
