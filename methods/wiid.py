@@ -1,6 +1,6 @@
 """WiiD: learn one representation for a scene by day and in the dark (Watching it in Dark, ECCV 2024).
 
-Each training image or clip comes with its dark partner in the same geometry. Both get the task loss; momentum targets of
+Each training image or clip comes with a dark one in the same geometry. Both get the task loss; momentum targets of
 each teach the other (BYOL, both directions), and the same pixels of both are masked, so that features follow the target
 and not the light. Detectors are taught at three levels of the backbone, classifiers of images and clips by their pooled
 features. Nothing of it is left after training.
@@ -101,7 +101,7 @@ class MomentumTarget(nn.ModuleList):
 class WiiD(Method):
     """WiiD as a method: the view `pair`, symmetric BYOL, masks, optional MMD.
 
-    detect: BYOL at three levels of the backbone, an occlusion grid, MMD between the members of a pair.
+    detect: BYOL at three levels of the backbone, an occlusion grid, MMD between the two of a pair.
     classify: BYOL of pooled features, squares or saliency, MMD from the darkened to unlabelled night images (`favoured`).
     action: BYOL of pooled features, an occlusion grid on what moves (`motion`).
     """
@@ -187,7 +187,7 @@ class WiiD(Method):
         return [note] if note else []
 
     def prepare(self, batch: Batch) -> None:
-        """Mask the same pixels in both members."""
+        """Mask the same pixels in both images of a pair."""
         keep, fill = self._kept(batch)
         for view in ("img", "pair"):
             if keep is not None:
@@ -210,7 +210,7 @@ class WiiD(Method):
         return None, None
 
     def _occlude(self, batch: Batch) -> None:
-        """Fill some cells of both members, in every frame of a clip."""
+        """Fill some cells of both images, or clips in every frame."""
         options = self.options
         mask = cells_beside(batch, options.num_blocks, options.front_ratio, options.back_ratio)  # (B, 1, H, W)
         token = self._token(*mask.shape[2:]).to(mask.device)
@@ -225,11 +225,11 @@ class WiiD(Method):
         return torch.zeros(1, 1, 1, 1)
 
     def loss(self, step: Step) -> dict[str, Tensor]:
-        """Task loss of the dark member, symmetric BYOL, and MMD when asked for."""
+        """Task loss of the dark image, symmetric BYOL, and MMD when asked for."""
         pair = step.forward(step.batch["pair"])
         name = "pair" if self.task == "detect" else "night"
         terms = {name: pair.loss}
-        step.log[name] = sum(pair.items.values(), torch.zeros(()))  # per image, as the parts of the first member
+        step.log[name] = sum(pair.items.values(), torch.zeros(()))  # per image, as the parts of the first one
         if self.target is not None:
             terms["byol"] = self._contrast(step, pair, self.target)
         if self.options.use_mmd:
@@ -253,16 +253,16 @@ class WiiD(Method):
         ]
 
     def _samples(self, step: Step, pair: Forward) -> tuple[Tensor, Tensor]:
-        """What MMD brings together, (B, D) each: both members; of classifiers, the darkened and real night images.
+        """What MMD brings together, (B, D) each: both of a pair; of classifiers, the darkened and real night images.
 
-        The latter pass without a graph: they are what the darkened ones come to lie among.
+        The latter pass without a graph: they are the target of the darkened ones.
         """
         if self.task == "detect":
             return step.taps["P5"].float().mean((2, 3)), pair.taps["P5"].float().mean((2, 3))
         network: Any = step.detector
         with torch.no_grad():
-            nights = network.pooled(step.batch[UNLABELED]).float()
-        return pair.taps[POOLED].float(), nights
+            night_features = network.pooled(step.batch[UNLABELED]).float()
+        return pair.taps[POOLED].float(), night_features
 
     def on_step(self, run: Run) -> None:
         """Move the momentum target."""

@@ -1,4 +1,4 @@
-"""What WiiD hides in an image and in its dark partner: cells on or beside the target, squares, what does not stand out.
+"""What WiiD masks in both images of a pair: cells on or beside the target, squares, what does not stand out.
 
 All masks are (B, 1, H, W). What is drawn depends on the seeds alone.
 """
@@ -34,7 +34,7 @@ def occlusion_cells(
 
     boxes: (n, 4) xyxy in pixels. Cells are `width // grid` by `height // grid`; the rest at the right and bottom belongs
     to no cell. A cell is on an object when they overlap by more than an edge. Returns (column, row) pairs.
-    Source: WiiD's region masking; front_ratio is its erasing rate, back_ratio one minus its patched-back share.
+    Source: WiiD's region masking; front_ratio is its erasing rate, back_ratio one minus its patched-back fraction.
     """
     cell_w, cell_h = width // grid, height // grid
     column, row = (
@@ -96,8 +96,8 @@ def spread(cells: Tensor, height: int, width: int) -> Tensor:
 def moving_cells(moving: np.ndarray, grid: int) -> np.ndarray:
     """Boxes (n, 4) xyxy px of the cells in which something moves; cells are H // grid by W // grid px."""
     high, wide = (side // grid for side in moving.shape)
-    shares = moving[: high * grid, : wide * grid].reshape(grid, high, grid, wide).mean((1, 3))  # (grid, grid)
-    rows, columns = np.nonzero(shares >= MOVING)
+    moving_fraction = moving[: high * grid, : wide * grid].reshape(grid, high, grid, wide).mean((1, 3))  # (grid, grid)
+    rows, columns = np.nonzero(moving_fraction >= MOVING)
     return np.stack([columns * wide, rows * high, (columns + 1) * wide, (rows + 1) * high], 1)
 
 

@@ -1,7 +1,7 @@
-"""Images sorted into a folder per class, with their dark partners and unlabelled nights beside them.
+"""Images sorted into a folder per class, with dark paired images and unlabelled night images beside them.
 
-A split is a folder (or several) that holds `Bicycle/`, `Car/`, ...; these are the names of the data YAML. Partners match
-by class and file stem. What is drawn for an image depends on (seed, epoch, index) alone, on any number of workers.
+A split is a folder (or several) that holds `Bicycle/`, `Car/`, ...; these are the names of the data YAML. Paired images
+match by class and file stem. What is drawn for an image depends on (seed, epoch, index) alone, on any number of workers.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from utils.errors import UserError
 from utils.files import list_images
 
 Key = int | tuple[int, ...]  # index, or (epoch, index)
-PAIR, NIGHTS = "pair", "favoured"
+PAIR, UNLABELED = "pair", "favoured"
 TESTS = ("test", "test2")
-_OTHER_MEMBER, _NIGHT = 1, 2  # what a draw is for, after (seed, epoch, index)
+_PAIRED, _UNLABELED = 1, 2  # what a draw is for, after (seed, epoch, index)
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training images are cut: `least` share of the image, both members of a pair alike or not."""
+    """How training images are cut: at least a `least` fraction of the image, both of a pair alike or not."""
 
     least: float = 0.5
     independent: bool = False
 
 
 class ImageFolderDataset(Dataset):
-    """A split as a dataset: items with `img` (3, S, S) uint8 RGB, `cls`, `im_file`, `seed`, and `pair` and `favoured` if any.
+    """A split as a dataset: items with `img` (3, S, S) uint8 RGB, `cls`, `im_file`, `seed`, and the views if any.
 
     Without an augmentation images show their centre, and nothing comes along.
     """
@@ -59,14 +59,14 @@ class ImageFolderDataset(Dataset):
         imgsz: int,
         *,
         augmentation: Augmentation | None = None,
-        partners: Mapping[Path, Path] | None = None,
-        nights: UnpairedImages | None = None,
+        paired: Mapping[Path, Path] | None = None,
+        unlabeled_images: UnpairedImages | None = None,
         unlabeled: float = 1.0,
         seed: int = 0,
         skipped: Sequence[tuple[Path, str]] = (),
     ) -> None:
         self.images, self.imgsz, self.seed = list(images), imgsz, seed
-        self.augmentation, self.partners, self.nights = augmentation, partners or {}, nights
+        self.augmentation, self.paired, self.pool = augmentation, paired or {}, unlabeled_images
         self.unlabeled = unlabeled
         self.skipped = list(skipped)
 
@@ -83,14 +83,14 @@ class ImageFolderDataset(Dataset):
             return {**item, "img": to_tensor(centre(image, self.imgsz)), "seed": index}
         crop = self._crop(image.shape, epoch, index)
         item |= {"img": to_tensor(crop(image, self.imgsz)), "seed": _number(self.seed, epoch, index)}
-        if self.partners:
-            partner = read_image(self.partners[img.file])
+        if self.paired:
+            other = read_image(self.paired[img.file])
             if self.augmentation.independent:
-                crop = self._crop(partner.shape, epoch, index, _OTHER_MEMBER)
-            item[PAIR] = to_tensor(crop(partner, self.imgsz))
-        if self.nights is not None:
-            night = read_image(self.nights.chosen(epoch, index))
-            item[NIGHTS] = to_tensor(self._crop(night.shape, epoch, index, _NIGHT)(night, self.imgsz))
+                crop = self._crop(other.shape, epoch, index, _PAIRED)
+            item[PAIR] = to_tensor(crop(other, self.imgsz))
+        if self.pool is not None:
+            night = read_image(self.pool.chosen(epoch, index))
+            item[UNLABELED] = to_tensor(self._crop(night.shape, epoch, index, _UNLABELED)(night, self.imgsz))
         return item
 
     def _crop(self, shape: Sequence[int], epoch: int, index: int, purpose: int = 0) -> Crop:
@@ -103,9 +103,9 @@ class ImageFolderDataset(Dataset):
         Unlabelled images are a fraction of the labelled ones, and two at least: a spread needs two.
         """
         batch: dict[str, Any] = {key: [item[key] for item in items] for key in items[0]}
-        if NIGHTS in batch:
-            batch[NIGHTS] = batch[NIGHTS][: max(2, round(self.unlabeled * len(items)))]
-        views = {key: torch.stack(batch[key]) for key in ("img", PAIR, NIGHTS) if key in batch}
+        if UNLABELED in batch:
+            batch[UNLABELED] = batch[UNLABELED][: max(2, round(self.unlabeled * len(items)))]
+        views = {key: torch.stack(batch[key]) for key in ("img", PAIR, UNLABELED) if key in batch}
         return {**batch, **views, "cls": torch.tensor(batch["cls"])}
 
 
@@ -124,28 +124,28 @@ def build_image_folders(
     unlabeled: float = 1.0,
     seed: int = 0,
 ) -> ImageFolderDataset:
-    """A split of a data YAML. views: what comes along with each image, of `pair` and `favoured`; unlabeled: how many of
-    the latter per labelled image.
+    """A split of a data YAML. views: what comes along with each image, PAIR and UNLABELED; unlabeled: how many of the latter
+    per labelled image.
 
-    Images that cannot be read are left out, with their partners, and listed in `skipped`. Raises UserError for a split,
-    a class folder or a partner that is missing, for folders that are no class, and where training would see test images.
+    Images that cannot be read are skipped, with their paired images, and listed in `skipped`. Raises UserError for a split,
+    a class folder or a paired image that is missing, for folders that are no class, and where training would see test images.
     """
     images = labelled(config, split)
     if split == "train":
         _check_all_there(config, images, split)
-    partners = _partners(config, images, augmentation) if PAIR in views else {}
-    skipped = unreadable([image.file for image in images]) + unreadable(list(partners.values()))
+    paired = _paired_images(config, images, augmentation) if PAIR in views else {}
+    skipped = unreadable([image.file for image in images]) + unreadable(list(paired.values()))
     lost = {path for path, _ in skipped}
-    kept = [p for p in images if p.file not in lost and partners.get(p.file) not in lost]
+    kept = [p for p in images if p.file not in lost and paired.get(p.file) not in lost]
     if not kept:
         raise UserError(f"{config.file}: none of the images of '{split}' can be read; the first: {skipped[0][1]}.")
-    nights = _nights(config, imgsz, seed) if NIGHTS in views else None
+    pool = _unlabeled_images(config, imgsz, seed) if UNLABELED in views else None
     return ImageFolderDataset(
         kept,
         imgsz,
         augmentation=augmentation,
-        partners=partners,
-        nights=nights,
+        paired=paired,
+        unlabeled_images=pool,
         unlabeled=unlabeled,
         seed=seed,
         skipped=skipped,
@@ -204,12 +204,12 @@ def _words(config: DataConfig, numbers: Iterable[int]) -> str:
     return ", ".join(config.names[number] for number in sorted(numbers))
 
 
-def _partners(config: DataConfig, images: Sequence[Sample], augmentation: Augmentation | None) -> dict[Path, Path]:
-    """Image -> its dark partner, of the same class and stem."""
+def _paired_images(config: DataConfig, images: Sequence[Sample], augmentation: Augmentation | None) -> dict[Path, Path]:
+    """Image -> the dark image of the same class and stem."""
     if PAIR not in config.splits:
         raise UserError(
             f"{config.file}: this method trains with pairs, but the file has no 'pair' line. Name the folder of the dark "
-            "partners ('pair: images/train_night'), made for instance by 'python prepare.py darken', or use --method none."
+            "images ('pair: images/train_night'), made for instance by 'python prepare.py darken', or use --method none."
         )
     others = labelled(config, PAIR)
     _check_same_classes(config, images, others)
@@ -224,21 +224,21 @@ def _partners(config: DataConfig, images: Sequence[Sample], augmentation: Augmen
 
 
 def _check_same_classes(config: DataConfig, day: Sequence[Sample], night: Sequence[Sample]) -> None:
-    """UserError, naming the folders, where day and night have not the same classes."""
+    """UserError, naming the folders, where day and night differ in their classes."""
     ours, theirs = ({image.number for image in group} for group in (day, night))
     if ours != theirs:
         only = {"train": ours - theirs, PAIR: theirs - ours}
         words = "; ".join(f"only '{split}' has {_words(config, extra)}" for split, extra in only.items() if extra)
         raise UserError(
-            f"{config.file}: the class folders of 'train' and '{PAIR}' differ: {words}. Make the partners again from the "
+            f"{config.file}: the class folders of 'train' and '{PAIR}' differ: {words}. Make the paired images again from the "
             "folder of 'train'."
         )
 
 
-def _nights(config: DataConfig, imgsz: int, seed: int) -> UnpairedImages:
+def _unlabeled_images(config: DataConfig, imgsz: int, seed: int) -> UnpairedImages:
     """Unlabelled night images to train with. Raises UserError where one of them is a test image."""
-    files = [file for source in config.splits[NIGHTS] for file in list_images(source, config.root)]
-    _refuse_tests(config, NIGHTS, files)
+    files = [file for source in config.splits[UNLABELED] for file in list_images(source, config.root)]
+    _refuse_tests(config, UNLABELED, files)
     bad = {path for path, _ in unreadable(files)}
     return UnpairedImages([file for file in files if file not in bad], imgsz, seed, read_image)
 

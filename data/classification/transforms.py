@@ -35,7 +35,7 @@ class Crop:
 
 
 def draw_crop(entropy: Sequence[int], height: int, width: int, least: float) -> Crop:
-    """A crop of a share of the image between `least` and 1, of another aspect, mirrored half of the time.
+    """A crop of a fraction of the image between `least` and 1, of another aspect, mirrored half of the time.
 
     It depends on the entropy alone: whole numbers >= 0. An image so narrow that no crop fits keeps its middle.
     Source: Szegedy et al., Going Deeper with Convolutions (CVPR 2015), section 6.

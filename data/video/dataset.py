@@ -1,6 +1,6 @@
 """Loading clips: a few frames of a video at a fixed interval, all cut, mirrored and coloured alike.
 
-A dark partner is the same frames of the partner file, or the clip darkened as it is loaded, in the same geometry. What is
+A dark clip is the same frames of the paired video, or the clip darkened as it is loaded, in the same geometry. What is
 drawn depends on (seed, epoch, index) alone.
 """
 
@@ -74,7 +74,7 @@ class Window(NamedTuple):
 class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
     """Clips of a split. An item is a mapping of
 
-    img: uint8 (3, T, S, S), RGB; for tests (K, 3, T, S, S), K clips of the video. pair: the same of the partner, with
+    img: uint8 (3, T, S, S), RGB; for tests (K, 3, T, S, S), K clips of the video. pair: the same of the paired video, with
     `paired`. motion: bool (S, S), the day clip's moving foreground, with `motion`. cls, im_file; of training also seed.
 
     A video that is shorter than a clip is looped. Raises UserError where one that could be decoded no longer can.
@@ -127,7 +127,7 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         if self.motion:
             item["motion"] = torch.from_numpy(foreground(clip))
         if self.paired:
-            dark = self._partner(video, clip, start, window, number)
+            dark = self._dark_clip(video, clip, start, window, number)
             own = draws[0] if self.same_colour else draws[1]
             recolour(dark, own, augment)
             item["pair"] = as_tensor(dark)
@@ -135,11 +135,11 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         item["img"] = as_tensor(clip)
         return item
 
-    def _partner(self, video: Video, clip: Clip, start: int, window: Window, seed: int) -> Clip:
-        """The same frames in the dark: of the partner file, else made from the clip."""
-        if video.partner is None:
+    def _dark_clip(self, video: Video, clip: Clip, start: int, window: Window, seed: int) -> Clip:
+        """The same frames in the dark: of the paired video, else made from the clip."""
+        if video.paired is None:
             return darken_clip(clip, seed)
-        return self._clips(video.partner, [start], window)[0]
+        return self._clips(video.paired, [start], window)[0]
 
     def _clips(self, path: Path, starts: Sequence[int], window: Window) -> list[Clip]:
         """The window of the clips that begin at `starts`, in one pass; looped where the video ends before."""
@@ -166,7 +166,7 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
 
 def _bytes(videos: Sequence[Video]) -> int:
     """Memory that the decoded videos take, by what their headers state."""
-    return sum(3 * v.facts.size[0] * v.facts.size[1] * v.facts.frames * (1 + bool(v.partner)) for v in videos)
+    return sum(3 * v.facts.size[0] * v.facts.size[1] * v.facts.frames * (1 + bool(v.paired)) for v in videos)
 
 
 def random_window(size: tuple[int, int], rng: np.random.Generator, fliplr: float = 0.5) -> Window:

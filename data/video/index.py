@@ -18,37 +18,37 @@ from utils.files import VIDEO_SUFFIXES
 
 @dataclass(frozen=True)
 class Video:
-    """One labelled video, and its dark partner where the set has any."""
+    """One labelled video, and the dark video of the same scene where the set has any."""
 
     path: Path
     label: int
-    partner: Path | None = None
+    paired: Path | None = None
     facts: VideoInfo = VideoInfo((0, 0), 1)
 
 
 @dataclass
 class Split:
-    """The videos of a split that can be decoded, and what was left out, with the reason."""
+    """The videos of a split that can be decoded, and those skipped, with the reason."""
 
     videos: list[Video] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def load_split(config: DataConfig, split: str, paired: bool = False) -> Split:
-    """Look at every video of a split once. paired: each with its partner of the key `pair`, matched by stem and folders.
+    """Look at every video of a split once. paired: each with that of the key `pair`, matched by stem and folders.
 
-    Files that are empty, no video, or cut off before their first frame are left out, with their partners, and listed in
+    Files that are empty, no video, or cut off before their first frame are skipped, with their paired videos, and listed in
     `skipped`. Raises UserError for a split without a usable video, a class that the names do not have, a path out of the
-    data set's folder, or a partner that is missing or differs in size or length.
+    data set's folder, or a paired video that is missing or differs in size or length.
     """
     listed = list_videos(config, split)
-    partners = match_pairs([v.path for v in listed], _partner_paths(config)) if paired else []
-    facts = probe_videos([video.path for video in listed] + partners)
+    dark = match_pairs([v.path for v in listed], _paired_paths(config)) if paired else []
+    facts = probe_videos([video.path for video in listed] + dark)
     found = Split()
     for number, video in enumerate(listed):
         members = {video.path: facts[number]}
         if paired:
-            members[partners[number]] = facts[len(listed) + number]
+            members[dark[number]] = facts[len(listed) + number]
         bad = [(path, fact) for path, fact in members.items() if isinstance(fact, str)]
         if bad:
             found.skipped += bad[:1]
@@ -56,7 +56,7 @@ def load_split(config: DataConfig, split: str, paired: bool = False) -> Split:
         _check_equal(members)
         own = facts[number]
         assert isinstance(own, VideoInfo)
-        found.videos.append(Video(video.path, video.label, partners[number] if paired else None, own))
+        found.videos.append(Video(video.path, video.label, dark[number] if paired else None, own))
     if not found.videos:
         (first, reason), *_ = found.skipped
         raise UserError(
@@ -66,12 +66,12 @@ def load_split(config: DataConfig, split: str, paired: bool = False) -> Split:
 
 
 def _check_equal(members: dict[Path, VideoInfo | str]) -> None:
-    """Raise UserError where a video and its partner differ in size or length."""
+    """Raise UserError where paired videos differ in size or length."""
     (path, own), *others = members.items()
-    for partner, other in others:
+    for second, other in others:
         if other != own:
             raise UserError(
-                f"{partner} has {other}, but its partner {path} has {own}. Make it again from the video as it is now."
+                f"{second} has {other}, but its paired video {path} has {own}. Make it again from the video as it is now."
             )
 
 
@@ -139,11 +139,11 @@ def _in_line(config: DataConfig, listing: Path, where: str, line: str) -> Video:
     return Video(path, label)
 
 
-def _partner_paths(config: DataConfig) -> list[Path]:
+def _paired_paths(config: DataConfig) -> list[Path]:
     """Every video of the key `pair`."""
     found: list[Path] = []
     for place in config.splits.get("pair", ()):
         found += [video.path for video in _in_list(config, place)] if place.is_file() else video_files(place)
     if not found:
-        raise UserError(f"{config.file}: 'pair' holds no video. Put the dark partners there, or leave the key out.")
+        raise UserError(f"{config.file}: 'pair' holds no video. Put the dark videos there, or remove the key.")
     return found

@@ -66,7 +66,7 @@ def build_datasets(plan: TrainPlan) -> dict[str, ClipSet]:
         same_colour=not paired or views[PAIR].same_colour,
     )  # fmt: skip
     held_out = [v.path for name in HELD_OUT if name in plan.data.splits for v in list_videos(plan.data, name)]
-    files = [path for video in train.videos for path in (video.path, video.partner) if path is not None]
+    files = [path for video in train.videos for path in (video.path, video.paired) if path is not None]
     refuse_leaks(files, held_out, f"{plan.data.file}: 'train'")
     tests = plan.action.test_clips
     splits = classification.splits_of(plan) if WORLD.main else ()

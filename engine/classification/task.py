@@ -46,7 +46,7 @@ def check_select(data: DataConfig, own: ClassifyOptions) -> None:
 
 
 def named(train: TrainOptions, task: str) -> str:
-    """The network that `--weights` says it is; empty where it says nothing."""
+    """The network that the header of `--weights` names; empty where there is none."""
     if not train.weights:
         return ""
     path = find_weights(train.weights)
@@ -113,10 +113,10 @@ def evaluator(plan: TrainPlan, datasets: Mapping[str, Any], device: torch.device
     return evaluate
 
 
-def save(plan: TrainPlan, model: Any, facts: dict[str, Any], **seen: Any) -> list[Path]:
-    """Write last.pt and last.safetensors. seen: what the header says of the views, the image size by default."""
+def save(plan: TrainPlan, model: Any, facts: dict[str, Any], **views: Any) -> list[Path]:
+    """Write last.pt and last.safetensors. views: entries of the header about the views; by default the image size."""
     header = {
-        "names": plan.data.names, **(seen or {"imgsz": plan.train.imgsz}), "method": plan.composition,
+        "names": plan.data.names, **(views or {"imgsz": plan.train.imgsz}), "method": plan.composition,
         "options": plan.options, "metrics": facts["metrics"], "epoch": facts["epoch"] + 1,
     }  # fmt: skip
     path = save_classifier(plan.weights, "last", model.network, task=plan.task.name, name=plan.train.cfg, facts=header)

@@ -149,7 +149,7 @@ def shared_value(make: Callable[[], Any]) -> Any:
 def synchronise_loss(branch: Any) -> None:
     """Let a detection loss divide by the target scores of all ranks together instead of its own.
 
-    The stock loss divides by the sum of its target scores (at least 1) inside; the sum is noted as the assigner returns it.
+    Ultralytics' loss divides by the sum of its target scores (at least 1) inside; the sum is noted as the assigner returns it.
     """
     if WORLD.size == 1:
         return

@@ -36,7 +36,7 @@ def parameter_groups(model: nn.Module, rates: Rates | None = None) -> dict[tuple
 
 
 def check_numbers(network: nn.Module, epoch: int) -> None:
-    """Raises UserError where a weight or a batch norm's statistic is no number any more: no later step mends that.
+    """Raises UserError where a weight or a statistic of a batch norm is NaN or Inf: no later step mends that.
 
     epoch: the one that made it so, from 0 on. A loss that was no number once does no harm where the scaler of mixed
     precision left that step out.
@@ -44,7 +44,7 @@ def check_numbers(network: nn.Module, epoch: int) -> None:
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise UserError(
-                f"--lr0: training has diverged in epoch {epoch + 1}: {name} holds values that are no numbers. Start again "
+                f"--lr0: training has diverged in epoch {epoch + 1}: {name} contains NaN or Inf. Start again "
                 "with a lower --lr0, a longer --warmup-epochs, or --amp False if it ran in mixed precision. What "
                 "earlier epochs wrote stays."
             )

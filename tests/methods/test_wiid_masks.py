@@ -120,7 +120,7 @@ def moving(size: int = 20) -> torch.Tensor:
 
 
 def test_moving_cells_by_hand() -> None:
-    """20 px, 5 cells of 4 px: 8 x 8 moving px are the cells (0,0) (1,0) (0,1) (1,1). One px of 16 is a share of 0.06; of
+    """20 px, 5 cells of 4 px: 8 x 8 moving px are the cells (0,0) (1,0) (0,1) (1,1). One px of 16 is a fraction of 0.06; of
     400 px in one cell, 0.0025, too few."""
     boxes = moving_cells(moving()[0].numpy(), 5)
     assert sorted(map(tuple, boxes.tolist())) == [(0, 0, 4, 4), (0, 4, 4, 8), (4, 0, 8, 4), (4, 4, 8, 8)]

@@ -1,4 +1,4 @@
-"""data.classification.dataset: classes by folder, partners by class and stem, nights that are never test images."""
+"""data.classification.dataset: classes by folder, paired images by class and stem, night images that are never test images."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_batch(root: Path):
     assert batch["pair"].shape == (2, 3, 24, 24) and batch["cls"].tolist() == [0, 1] and len(batch["seed"]) == 2
 
 
-def test_a_damaged_member_takes_its_partner_along(root: Path):
+def test_a_damaged_member_takes_its_pair_along(root: Path):
     (root / "train_night" / "Bar" / "1.png").write_bytes(b"no image")
     dataset = build(root, augmentation=Augmentation(), views=VIEWS)
     assert len(dataset) == 11 and dataset.skipped[0][0].name == "1.png"

@@ -32,7 +32,7 @@ def grey_of(frame: np.ndarray | torch.Tensor) -> int:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """A set of two classes with partners: a 12-frame video of each class, the dark ones 100 grey levels brighter."""
+    """A set of two classes with paired videos: a 12-frame video of each class, the dark ones 100 grey levels brighter."""
     for split, base in (("train", 10), ("dark", 110), ("val", 30)):
         for label, name in enumerate(NAMES):
             save_film(tmp_path / split / name / f"{name}_1.avi", numbered(12, base=base + 60 * label))
@@ -118,7 +118,7 @@ def test_colour_changes_every_frame_alike_and_nothing_without_a_draw() -> None:
 
 
 def test_day_and_dark_show_the_same_frames(folders: Path) -> None:
-    """The partner is 100 grey levels brighter in every frame; with shared colour options off it stays so."""
+    """The paired video is 100 grey levels brighter in every frame; with shared colour options off it stays so."""
     still = AugmentOptions(hsv_h=0, hsv_s=0, hsv_v=0)
     clips = ClipSet(
         load_split(config(folders), "train", paired=True), ClipShape(3, 2, 16), augment=still, paired=True, motion=True
@@ -139,7 +139,7 @@ def test_a_clip_depends_on_seed_epoch_and_index_alone(folders: Path) -> None:
     assert not torch.equal(clip(0, 1), clip(0, 2)) and not torch.equal(clip(0, 1), clip(1, 1))
 
 
-def test_without_partner_files_the_day_clip_is_darkened(folders: Path) -> None:
+def test_without_paired_videos_the_day_clip_is_darkened(folders: Path) -> None:
     clips = ClipSet(load_split(config(folders), "train"), ClipShape(3, 2, 16), augment=AugmentOptions(), paired=True)
     item = clips[(0, 1)]
     assert item["pair"].shape == item["img"].shape
@@ -232,7 +232,7 @@ def test_lines_that_cannot_be_used(folders: Path, line: str, said: str) -> None:
 
 def test_sets_that_cannot_be_used(folders: Path) -> None:
     save_film(folders / "dark/Sit/Sit_1.avi", numbered(11))
-    with pytest.raises(UserError, match="11 frames, but its partner"):
+    with pytest.raises(UserError, match="11 frames, but its paired video"):
         load_split(config(folders), "train", paired=True)
     (folders / "dark/Sit/Sit_1.avi").unlink()
     with pytest.raises(UserError, match="no paired image is named 'Sit_1'"):

@@ -138,7 +138,9 @@ def test_a_run_that_fails_ends(
 
 
 def test_a_run_that_diverges_is_stopped_and_spoils_nothing(synthetic: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="--lr0: training has diverged in epoch 1: model.* no numbers.*lower --lr0"):
+    with pytest.raises(
+        UserError, match="--lr0: training has diverged in epoch 1: model.* contains NaN or Inf.*lower --lr0"
+    ):
         engine.train(**{**synthetic, "lr0": 1e20}, epochs=2, warmup_epochs=0, name="diverging")
     assert not list((synthetic["project"] / "diverging").rglob("*.pt"))
 
