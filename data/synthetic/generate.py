@@ -227,7 +227,7 @@ def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
 
 
 def _lower(folder: Path, jobs: Sequence[_Job], seed: int, progress: bool) -> None:
-    """Fill the folders of look LOWRES as `prepare.py degrade --recipe coco-d` would from the folders of the days."""
+    """Fill the folders of look LOWRES as `prepare.py degrade --recipe coco-d` would from the folders of day images."""
     pairs = _pairs(jobs, LOWRES)
     if not pairs:
         return

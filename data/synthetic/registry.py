@@ -90,7 +90,7 @@ class SyntheticSet:
 
 
 def _degraded(bad: str, good: str) -> dict[str, Split]:
-    """Splits of a synthetic data set of bad images: `favoured` are good ones of other scenes, labelled, to learn from first."""
+    """Splits of a synthetic data set of bad images: `favoured` are the reference images, other scenes, labelled."""
     return {
         "train": Split(240, {"train": bad}),
         "favoured": Split(240, {"favoured": good}),

@@ -147,7 +147,7 @@ def test_annotation_files_that_are_none(source, tmp_path, text, reason):
     assert said.startswith(reason)
 
 
-def test_the_lonely_are_listed(source, tmp_path, make_image):
+def test_the_unmatched_are_listed(source, tmp_path, make_image):
     """Rain has a part of the scenes only, so there an annotation may be alone; an image may not."""
     annotate(source, "train", "ulm_000000_000019", CAR)
     alone = image(source, make_image, "train", "jena_000000_000019", RAIN.format(1))

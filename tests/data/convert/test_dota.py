@@ -105,7 +105,7 @@ def test_images_without_objects(source, tmp_path, text):
     assert convert(source, tmp_path / "all", backgrounds=True).images == 2
 
 
-def test_the_lonely_are_listed(source, tmp_path, make_image):
+def test_the_unmatched_are_listed(source, tmp_path, make_image):
     label(source / "train/labelTxt")
     text = label(source / "train/labelTxt", name="P0002")
     image = make_image(source / "train/images/P0003.png")

@@ -86,7 +86,7 @@ def test_one_weather_alone(dawn, tmp_path):
     )  # DAWN/Fog, DAWN/snow, Rain, Sand
 
 
-def test_the_lonely_are_listed(dawn, tmp_path, make_image):
+def test_the_unmatched_are_listed(dawn, tmp_path, make_image):
     make_image(dawn / "Fog/mist-002.jpg")
     (dawn / "Rain/rain_storm-001.jpg").rename(dawn / "Rain/other.txt")
     make_image(dawn / "Rain/rain_storm-002.jpg")

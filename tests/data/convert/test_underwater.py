@@ -87,7 +87,7 @@ def test_labelled_test_parts_hold_nothing_out(tmp_path, make_image, outer):
     assert (tmp_path / "out/images/test/urpc2020-test-A/000001.jpg").is_file()
 
 
-def test_the_lonely_and_the_broken_are_listed(tmp_path, make_image):
+def test_the_unmatched_and_the_broken_are_listed(tmp_path, make_image):
     source = contest(tmp_path / "set", make_image, 4)
     (source / "train/box/000000.xml").write_text('<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><a>&a;</a>')
     (source / "train/box/000001.xml").unlink()

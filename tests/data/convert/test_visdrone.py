@@ -74,7 +74,7 @@ def test_images_without_objects(source, tmp_path):
     assert (tmp_path / "all/labels/val/visdrone-val/a.txt").read_text() == ""
 
 
-def test_the_lonely_are_listed(source, tmp_path, make_image):
+def test_the_unmatched_are_listed(source, tmp_path, make_image):
     train = source / "VisDrone2019-DET-train"
     make_image(train / "images/b.jpg")
     (train / "annotations/c.txt").write_text(ROWS)

@@ -49,7 +49,7 @@ def test_layout(synthetic):
     assert [p.name for p in synthetic.parent.iterdir()] == ["demo-night"]  # nothing left beside it
 
 
-def test_partners_share_names_and_labels(synthetic):
+def test_paired_images_share_names_and_labels(synthetic):
     for light, dark in (("train", "train_night"), ("val_day", "val"), ("test_day", "test")):
         for day in (synthetic / "images" / light).iterdir():
             night = synthetic / "images" / dark / day.name
@@ -148,6 +148,32 @@ def test_what_is_in_the_way_is_kept(tmp_path, taken):
     assert "mine" in (root.read_text() if taken == "file" else (root / "mine.txt").read_text())
 
 
+def test_a_set_of_an_earlier_version_stands(tmp_path):
+    """The marker as commit a57365d wrote it, to the byte."""
+    root = tmp_path / "demo-night"
+    root.mkdir()
+    text = """{
+ "world": "demo-night",
+ "version": 1,
+ "seed": 0,
+ "size": [
+  64,
+  64
+ ],
+ "counts": {
+  "train": 2,
+  "val": 1,
+  "test": 120
+ }
+}
+"""
+    (root / "world.json").write_text(text)
+    make_synthetic("demo-night", root, size=(64, 64), counts={"train": 2, "val": 1}, progress=False)
+    assert is_complete(root) and [path.name for path in root.iterdir()] == ["world.json"]
+    with pytest.raises(UserError, match="holds another synthetic data set"):
+        make_synthetic("demo-night", root, seed=1, size=(64, 64), counts={"train": 2, "val": 1}, progress=False)
+
+
 def test_an_empty_folder_is_filled(tmp_path):
     tiny(tmp_path / "world", counts={"train": 1, "val": 0, "test": 0})
     (tmp_path / "empty").mkdir()
@@ -194,7 +220,7 @@ def test_a_read_only_place(tmp_path):
 
 
 def test_the_data_yaml_has_the_synthetic_made_where_it_is_missing(tmp_path, root, monkeypatch):
-    """`demo:` asks for the synthetic data set; training then finds pairs, nights and days."""
+    """`demo:` asks for the synthetic data set; training then finds pairs, night and day images."""
     (tmp_path / "mine.yaml").write_text((root / "data" / "demo-night.yaml").read_text())
     monkeypatch.chdir(tmp_path)
     config = load_data(str(tmp_path / "mine.yaml"), make_demo=lambda name, folder: tiny(folder))

@@ -69,7 +69,7 @@ def test_copies_have_the_same_names_sizes_and_formats(photos):
     assert match_pairs(list_images(source), list_images(out)) == [out / name for name in names]
 
 
-def test_labels_go_where_the_partners_look_for_them(photos):
+def test_labels_go_where_the_copies_look_for_them(photos):
     darken(photos / "images/train", photos / "images/train_night")
     copied = sorted(p.relative_to(photos).as_posix() for p in (photos / "labels/train_night").rglob("*.txt"))
     assert copied == ["labels/train_night/a.txt", "labels/train_night/deep/c.txt"]
@@ -78,7 +78,7 @@ def test_labels_go_where_the_partners_look_for_them(photos):
 
 
 def test_a_whole_set_keeps_its_layout(photos):
-    """Given the folder above images/ and labels/, the partner is a set of its own."""
+    """Given the folder above images/ and labels/, the copy is a set of its own."""
     out = photos.with_name("dark")
     darken(photos, out)
     assert (out / "images/train/deep/c.jpeg").is_file()
@@ -285,7 +285,7 @@ def test_an_image_too_large_for_its_format_is_left_out(tmp_path, make_image):
 
 
 def test_turned_photos_are_turned_for_good(tmp_path, make_image):
-    """EXIF orientation 6: 40 x 24 px in the file is 24 x 40 on the screen, and in the partner."""
+    """EXIF orientation 6: 40 x 24 px in the file is 24 x 40 on the screen, and in the copy."""
     path = make_image(tmp_path / "in" / "a.jpg", width=40, height=24)
     exif = Image.Exif()
     exif[274] = 6

@@ -55,7 +55,7 @@ def test_an_image_without_objects_has_empty_tiles() -> None:
 
 @pytest.fixture
 def large(tmp_path: Path, make_image: Callable[..., Path]) -> Path:
-    """A set of 150 x 80 px: 3 train images with partners, 2 val; an object at 15..45 x 20..40 px each."""
+    """A set of 150 x 80 px: 3 train images with paired ones, 2 val; an object at 15..45 x 20..40 px each."""
     folder = tmp_path / "large"
     for split, count in {"train": 3, "night": 3, "val": 2}.items():
         for number in range(count):
@@ -75,7 +75,7 @@ def fingerprint(folder: Path) -> dict[Path, str]:
     return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_set_with_partners(large: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_set_with_paired_images(large: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Tiles of 80 px begin at 0, 64 and 70, in one row; the object is in the first one only."""
     before, out = fingerprint(large), tmp_path / "tiles"
     prepare_argv(["slice", str(large), "--out", str(out), "--slice", "80", "--empty", "0.5", "--seed", "3"])
