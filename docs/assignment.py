@@ -97,8 +97,8 @@ def assignments(detector: Detector, batch: Batch, options: RFLAOptions) -> list[
     branch.assigner = record
     with evaluating(model):
         model(batch)
-    rules = {"stock": wrapped.stock}
-    rules |= {mode: RFLAssigner(mode=mode, fields=wrapped.fields, stock=wrapped.stock) for mode in MODES}
+    rules = {"stock": wrapped.tal}
+    rules |= {mode: RFLAssigner(mode=mode, fields=wrapped.fields, tal=wrapped.tal) for mode in MODES}
     points = wrapped._points(calls[0][2])
     return [_assignment(name, Assigned(*rule(*calls[0])), calls[0][4], points) for name, rule in rules.items()]
 

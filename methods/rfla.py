@@ -41,7 +41,7 @@ class RFLA(Method):
     def criterion(self, branch: Any) -> None:
         """Wrap the assigner of a branch."""
         mode = self.options.rfla_mode
-        branch.assigner = RFLAssigner(mode=mode, rules=self.rules, fields=self.fields, stock=branch.assigner)
+        branch.assigner = RFLAssigner(mode=mode, rules=self.rules, fields=self.fields, tal=branch.assigner)
 
     def notes(self, detector: Detector) -> list[str]:
         """The effective fields, and the object sizes at which the nearest level changes."""

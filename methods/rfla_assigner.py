@@ -1,8 +1,8 @@
-"""RFLA as a label assigner: who trains a tiny object, and towards which value. A wrapper around the stock assigner.
+"""RFLA as a label assigner: who trains a tiny object, and towards which value. A wrapper around Ultralytics' assigner.
 
-The stock rule raises the overlap of a predicted box to the sixth power. At the start of training a predicted box is far
-larger than an object of a few pixels, so that its points are called positive and trained towards 1e-9: background. Here
-rules of their own decide for tiny objects instead; all other objects follow the stock rule.
+Task-aligned assignment (TAL) raises the overlap of a predicted box to the sixth power. At the start of training a
+predicted box is far larger than an object of a few pixels, so that its points are called positive and trained towards
+1e-9: background. Here other rules apply to tiny objects; all other objects follow TAL.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ PUBLISHED_FIELDS = {4: 17.5, 8: 45.5, 16: 133.5, 32: 213.5, 64: 277.5, 128: 405.
 class Rules:
     """What is done to objects whose sqrt(area) is under `tiny` px.
 
-    selection: which points train such an object: "stock", its task-aligned ones; "nearest", these and its `topk` nearest
+    selection: which points train such an object: "tal", its task-aligned ones; "nearest", these and its `topk` nearest
         points that no object holds (on a one-to-one branch, only where it has none); "hierarchy", published RFLA instead.
-    ranking: how its points share its target: "gaussian", by their distance; "aligned", by the stock rule's own order.
-    target: the class target: "stock"; "floor", at least `floor`, which yields; "one".
-    floor: least target of an object's best point while nothing overlaps it; it falls to 0 as the object's best stock
+    ranking: how its points share its target: "gaussian", by their distance; "aligned", in TAL's own order.
+    target: the class target: "tal"; "floor", at least `floor`, which yields; "one".
+    floor: least target of an object's best point while nothing overlaps it; it falls to 0 as the object's best TAL
         target rises to `yields`.
     topk, shrink, conflict, metric: of "hierarchy" (topk and metric of "nearest" too): points in its two stages, the
         factor on the fields between them, who wins a point that two objects want (the later in "order", or the nearer,
@@ -42,7 +42,7 @@ class Rules:
     """
 
     tiny: float = 32.0
-    selection: str = "stock"
+    selection: str = "tal"
     ranking: str = "gaussian"
     target: str = "floor"
     floor: float = 0.5
@@ -58,9 +58,9 @@ MODES: dict[str, Rules] = {
     "paper": Rules(tiny=inf, selection="hierarchy", target="one", conflict="order"),
 }
 CHOICES: dict[str, tuple[str, ...]] = {
-    "selection": ("stock", "nearest", "hierarchy"),
+    "selection": ("tal", "nearest", "hierarchy"),
     "ranking": ("gaussian", "aligned"),
-    "target": ("stock", "floor", "one"),
+    "target": ("tal", "floor", "one"),
     "conflict": ("order", "rfd"),
     "metric": ("kl", "wd"),
 }
@@ -93,11 +93,11 @@ class Points(NamedTuple):
 class RFLAssigner(nn.Module):
     """Drop-in for Ultralytics' `TaskAlignedAssigner`: the same `forward`, with RFLA's care for tiny objects.
 
-    mode: "hybrid" keeps the stock rule and lifts the targets of tiny objects until their boxes are good; "paper" is RFLA
+    mode: "hybrid" keeps TAL and lifts the targets of tiny objects until their boxes are good; "paper" is RFLA
     as published: predictions are ignored, and every object gets its nearest points with target 1. `rules` replaces single
     choices of the mode. fields: stride -> side of the effective receptive field in px (default: ResNet-50's).
-    Either give the assigner to wrap as `stock`, or the arguments of `TaskAlignedAssigner` (topk, num_classes, ...).
-    A batch without tiny objects gets the stock assignment, bit for bit. Raises ValueError for unknown rules or strides.
+    Either give the assigner to wrap as `tal`, or the arguments of `TaskAlignedAssigner` (topk, num_classes, ...).
+    A batch without tiny objects gets TAL's assignment, bit for bit. Raises ValueError for unknown rules or strides.
     """
 
     def __init__(
@@ -106,17 +106,17 @@ class RFLAssigner(nn.Module):
         mode: str = "hybrid",
         rules: Mapping[str, Any] | None = None,
         fields: Mapping[int, float] | None = None,
-        stock: Any = None,
+        tal: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        if stock is None:
+        if tal is None:
             from models.detector import stock_assigner
 
-            stock = stock_assigner(*args, **kwargs)
-        self.stock = stock
+            tal = stock_assigner(*args, **kwargs)
+        self.tal = tal
         self.rules = make_rules(mode, rules or {})
-        self.strides = [int(stride) for stride in stock.stride]
+        self.strides = [int(stride) for stride in tal.stride]
         self.fields = dict(fields or PUBLISHED_FIELDS)
         if missing := [stride for stride in self.strides if stride not in self.fields]:
             raise ValueError(f"no receptive field for stride {missing}; give `fields` one for each of {self.strides}")
@@ -143,12 +143,12 @@ class RFLAssigner(nn.Module):
         if by_hierarchy and tiny.any() and not mask.any():
             assigned = _nobody(pd_scores, pd_bboxes)
         else:
-            assigned = Assigned(*self.stock(pd_scores, pd_bboxes, anc_points, gt_labels, gt_bboxes, mask, **extra))
+            assigned = Assigned(*self.tal(pd_scores, pd_bboxes, anc_points, gt_labels, gt_bboxes, mask, **extra))
         if not tiny.any():
             return assigned
         points = self._points(anc_points)
-        if self.rules.selection != "stock":
-            takers = tiny if by_hierarchy or self.stock.topk2 > 1 else tiny & ~_served(assigned, tiny)
+        if self.rules.selection != "tal":
+            takers = tiny if by_hierarchy or self.tal.topk2 > 1 else tiny & ~_served(assigned, tiny)
             held = torch.zeros_like(assigned.positive) if by_hierarchy else assigned.positive
             owners = self._hierarchy(gt_bboxes, takers, held, points)  # (b, A), 1-based
             assigned = _handed_over(assigned, owners, gt_labels, gt_bboxes)
@@ -174,8 +174,8 @@ class RFLAssigner(nn.Module):
 
     def _hierarchy(self, boxes: Tensor, takers: Tensor, held: Tensor, points: Points) -> Tensor:
         """(b, A) which of the `takers` (b, n) takes each point that is not `held` (b, A), by RFLA's stages; 1-based."""
-        rules, one_to_one = self.rules, self.stock.topk2 == 1
-        topk = [min(k, self.stock.topk2) for k in rules.topk]
+        rules, one_to_one = self.rules, self.tal.topk2 == 1
+        topk = [min(k, self.tal.topk2) for k in rules.topk]
         boxes = _at_least_a_pixel(boxes)
         reach = 1 if one_to_one else max(topk) // 2 + 1
         near = nearby_points((boxes[..., :2] + boxes[..., 2:]) / 2, points.levels, reach)  # (b, n, K)
@@ -194,17 +194,17 @@ class RFLAssigner(nn.Module):
         key = image * boxes.shape[1] + assigned.owners[image, point].long()  # (m,) one number per object
         box = _at_least_a_pixel(boxes.flatten(0, 1)[key])  # (m, 4)
         label = assigned.labels[image, point]
-        stock = assigned.scores[image, point, label].float()
-        best = _per_object(stock, key, boxes, "amax")
-        share = stock / best.clamp_min(torch.finfo(stock.dtype).tiny)
+        aligned = assigned.scores[image, point, label].float()
+        best = _per_object(aligned, key, boxes, "amax")
+        share = aligned / best.clamp_min(torch.finfo(aligned.dtype).tiny)
         if rules.ranking == "gaussian":
             far = divergence(box, points.boxes(point), rules.metric)
             share = torch.exp(_per_object(far, key, boxes, "amin") - far)
         share = torch.where((best == 0) & (rules.ranking == "aligned"), torch.ones_like(share), share)
         lifted = {
-            "stock": stock,
-            "floor": torch.maximum(stock, rules.floor * (1 - best / rules.yields).clamp_min(0) * share),
-            "one": torch.ones_like(stock),
+            "tal": aligned,
+            "floor": torch.maximum(aligned, rules.floor * (1 - best / rules.yields).clamp_min(0) * share),
+            "one": torch.ones_like(aligned),
         }[rules.target]
         assigned.scores[image, point, label] = lifted.to(assigned.scores.dtype)
         return assigned

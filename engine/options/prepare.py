@@ -13,7 +13,6 @@ from utils.options.shared import device_option
 INPUT, SETTINGS, RUNTIME = Group("Input and output"), Group("Settings"), Group("Runtime")
 TRAINING, NETWORK = Group("Training"), Group("Network")
 IMAGES = "folder of images (searched recursively), or a .txt list"
-DARKENERS = ("physical", "cut")
 
 
 def required(help: str) -> Any:
@@ -46,7 +45,10 @@ class DarkenOptions:
     quality: int = quality_option()
 
     model: str = option(
-        "physical", "camera noise model, or learned day-to-night translation (CUT)", group=SETTINGS, choices=DARKENERS
+        "physical",
+        "camera noise model, or learned day-to-night translation (CUT)",
+        group=SETTINGS,
+        choices=("physical", "cut"),
     )
     severity: float | None = option(
         None, "of physical: 0 (dusk) to 1 (darkest night)", group=SETTINGS, low=0.0, high=1.0, shown="random per image"

@@ -1,4 +1,4 @@
-"""RFLA as a method: what its options become, what it puts into the criterion, and that the detector stays stock."""
+"""RFLA as a method: what its options become, what it puts into the criterion, and that the detector stays plain."""
 
 from __future__ import annotations
 
@@ -57,22 +57,22 @@ def test_every_branch_trains_towards_tiny_objects(cfg: str, branches: int, optio
 
 
 def test_without_it_tiny_objects_give_no_box_loss() -> None:
-    """What the method is for: the same batch under the stock rule has a box loss of nothing."""
+    """What the method is for: the same batch under TAL has a box loss of nothing."""
     model = training_model("yolov8n")
     (branch,) = model.criterion.branches
-    branch.assigner = branch.assigner.stock
+    branch.assigner = branch.assigner.tal
     assert model(batch(side=6))[1]["box_loss"] < 1e-6
 
 
 @pytest.mark.parametrize("cfg", ["yolov8n", "yolo26n"])
-def test_ordinary_objects_give_the_stock_loss_bit_for_bit(cfg: str) -> None:
-    ours, stock = training_model(cfg), training_model(cfg)
-    for branch in stock.criterion.branches:
-        branch.assigner = branch.assigner.stock
-    assert torch.equal(ours(batch(side=48))[0], stock(batch(side=48))[0])
+def test_ordinary_objects_give_the_tal_loss_bit_for_bit(cfg: str) -> None:
+    ours, tal = training_model(cfg), training_model(cfg)
+    for branch in tal.criterion.branches:
+        branch.assigner = branch.assigner.tal
+    assert torch.equal(ours(batch(side=48))[0], tal(batch(side=48))[0])
 
 
-def test_the_detector_stays_stock() -> None:
+def test_the_detector_stays_plain() -> None:
     model = training_model("yolov8n")
     plain = build("yolov8n", NAMES)
     assert list(model.detector.state_dict()) == list(plain.state_dict())

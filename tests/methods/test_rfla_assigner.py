@@ -13,7 +13,7 @@ from methods.rfla import RFLAssigner
 from methods.rfla_assigner import CHOICES, PUBLISHED_FIELDS, Assigned, make_rules
 from methods.rfla_math import hierarchical_assign, receptive_field_distance
 
-STOCK: dict[str, Any] = {"topk": 10, "num_classes": 3, "alpha": 0.5, "beta": 6.0}
+TAL: dict[str, Any] = {"topk": 10, "num_classes": 3, "alpha": 0.5, "beta": 6.0}
 
 
 def points(size: tuple[int, int], strides: list[int]) -> tuple[Tensor, Tensor]:
@@ -47,7 +47,7 @@ def some_boxes(seed: int, low: float, high: float, images: int = 2, n: int = 9) 
 
 
 def assigner(mode: str = "hybrid", strides: tuple[int, ...] = (8, 16, 32), **kwargs: Any) -> RFLAssigner:
-    return RFLAssigner(**STOCK, stride=list(strides), mode=mode, **kwargs)
+    return RFLAssigner(**TAL, stride=list(strides), mode=mode, **kwargs)
 
 
 # ------------------------------------------------------------------ hybrid
@@ -55,31 +55,31 @@ def assigner(mode: str = "hybrid", strides: tuple[int, ...] = (8, 16, 32), **kwa
 
 @pytest.mark.parametrize("topk2", [None, 1])
 @pytest.mark.parametrize("rules", [{}, {"selection": "nearest"}, {"ranking": "aligned", "target": "one"}])
-def test_a_batch_without_tiny_objects_is_the_stock_assignment(topk2: int | None, rules: dict[str, Any]) -> None:
+def test_a_batch_without_tiny_objects_is_the_tal_assignment(topk2: int | None, rules: dict[str, Any]) -> None:
     ours = assigner(rules=rules, topk2=topk2)
     arguments = scene(some_boxes(0, 33, 90))
-    for mine, stock in zip(ours(*arguments), ours.stock(*arguments), strict=True):
-        assert torch.equal(mine, stock)
+    for mine, tal in zip(ours(*arguments), ours.tal(*arguments), strict=True):
+        assert torch.equal(mine, tal)
 
 
 def test_large_objects_beside_tiny_ones_keep_their_points_and_targets() -> None:
     boxes = torch.cat([some_boxes(1, 3, 12, n=6), some_boxes(2, 40, 90, n=3)], 1)
     ours = assigner()
-    mine, stock = ours(*scene(boxes)), Assigned(*ours.stock(*scene(boxes)))
-    large = stock.positive & (stock.owners >= 6)
-    assert large.any() and torch.equal(mine.scores[large], stock.scores[large])
-    assert all(torch.equal(a, b) for a, b in zip(mine[:2] + mine[3:], stock[:2] + stock[3:], strict=True))
+    mine, tal = ours(*scene(boxes)), Assigned(*ours.tal(*scene(boxes)))
+    large = tal.positive & (tal.owners >= 6)
+    assert large.any() and torch.equal(mine.scores[large], tal.scores[large])
+    assert all(torch.equal(a, b) for a, b in zip(mine[:2] + mine[3:], tal[:2] + tal[3:], strict=True))
 
 
 def test_the_collapse_and_its_floor() -> None:
-    """A 6 px object at (100, 100), every box 120 px: the stock target is below 1e-9, the best point is lifted to 0.5.
+    """A 6 px object at (100, 100), every box 120 px: the TAL target is below 1e-9, the best point is lifted to 0.5.
 
     The best point lies at (100, 100): no other is as near, so its share is exp(0) = 1, and 0.5 * (1 - 4e-11 / 0.3) = 0.5.
     """
     arguments = scene(torch.tensor([[[97.0, 97, 103, 103]]]))
     ours = assigner()
-    stock, mine = Assigned(*ours.stock(*arguments)), ours(*arguments)
-    assert 0 < stock.scores.max() < 1e-9
+    tal, mine = Assigned(*ours.tal(*arguments)), ours(*arguments)
+    assert 0 < tal.scores.max() < 1e-9
     assert mine.scores.max().item() == pytest.approx(0.5)
     assert mine.scores.sum(-1).argmax().item() == 12 * 24 + 12  # row 12, column 12 of the stride-8 grid
 
@@ -98,18 +98,18 @@ def test_shares_by_distance() -> None:
 
 @pytest.mark.parametrize(("predicted", "lifted"), [(60.0, True), (8.0, False)])
 def test_the_floor_yields_to_good_boxes(predicted: float, lifted: bool) -> None:
-    """A box of 10 px predicted as 8 px has CIoU 0.64 and a stock target of that size: nothing is added."""
+    """A box of 10 px predicted as 8 px has CIoU 0.64 and a TAL target of that size: nothing is added."""
     arguments = list(scene(torch.tensor([[[95.0, 95, 105, 105]]])))
     places = arguments[2]
     arguments[1] = torch.cat([places - predicted / 2, places + predicted / 2], 1)[None]
     ours = assigner()
-    stock = Assigned(*ours.stock(*arguments))
-    assert (ours(*arguments).scores > stock.scores).any() == lifted
+    tal = Assigned(*ours.tal(*arguments))
+    assert (ours(*arguments).scores > tal.scores).any() == lifted
 
 
 @pytest.mark.parametrize("best", [0.0, 0.15, 0.3, 0.6])
 def test_how_far_it_has_yielded(best: float) -> None:
-    """One positive point with stock target t: max(t, 0.5 * (1 - t / 0.3)), so 0.5, 0.25, 0.3, 0.6."""
+    """One positive point with TAL target t: max(t, 0.5 * (1 - t / 0.3)), so 0.5, 0.25, 0.3, 0.6."""
     ours = assigner()
     _, _, places, _, boxes, _ = scene(torch.tensor([[[97.0, 97, 103, 103]]]))
     assigned = one_point(place=12 * 24 + 12, points=len(places), target=best, box=boxes[0, 0])
@@ -125,9 +125,9 @@ def one_point(place: int, points: int, target: float, box: Tensor) -> Assigned:
     return Assigned(none, box.expand(1, points, 4).clone(), scores, positive, none.clone())
 
 
-@pytest.mark.parametrize(("selection", "at_least"), [("stock", 0), ("nearest", 3)])
+@pytest.mark.parametrize(("selection", "at_least"), [("tal", 0), ("nearest", 3)])
 def test_nearest_adds_points_to_objects_that_have_few(selection: str, at_least: int) -> None:
-    """Four objects of 3 px, far from each other: the stock rule may leave each a single point."""
+    """Four objects of 3 px, far from each other: TAL may leave each a single point."""
     corners = torch.tensor([[20.0, 20], [60, 80], [100, 30], [150, 100]])
     boxes = torch.cat([corners, corners + 3], 1)[None]
     mine = assigner(rules={"selection": selection})(*scene(boxes))
@@ -137,9 +137,9 @@ def test_nearest_adds_points_to_objects_that_have_few(selection: str, at_least: 
 
 
 def test_nearest_on_the_one_to_one_branch_serves_only_objects_without_a_point() -> None:
-    """Two objects of 3 px share the only point near both: the stock rule leaves one of them nothing."""
+    """Two objects of 3 px share the only point near both: TAL leaves one of them nothing."""
     boxes = torch.tensor([[[99.0, 99, 102, 102], [99.5, 99, 102.5, 102]]])
-    alone = Assigned(*assigner(topk2=1).stock(*scene(boxes)))
+    alone = Assigned(*assigner(topk2=1).tal(*scene(boxes)))
     mine = assigner(topk2=1, rules={"selection": "nearest"})(*scene(boxes))
     assert torch.bincount(alone.owners[alone.positive], minlength=2).tolist() in ([1, 0], [0, 1])
     assert torch.bincount(mine.owners[mine.positive], minlength=2).tolist() == [1, 1]
@@ -206,13 +206,13 @@ def test_who_wins_a_point(conflict: str, winner: int) -> None:
 
 
 def test_hierarchy_for_tiny_objects_only() -> None:
-    """A large object follows the stock rule while the tiny one beside it takes its nearest points."""
+    """A large object follows TAL while the tiny one beside it takes its nearest points."""
     boxes = torch.tensor([[[10.0, 10, 90, 90], [150, 50, 156, 56]]])
     mine = assigner(rules={"selection": "hierarchy"})(*scene(boxes))
-    stock = Assigned(*assigner().stock(*scene(boxes[:, :1])))
+    tal = Assigned(*assigner().tal(*scene(boxes[:, :1])))
     large = mine.positive & (mine.owners == 0)
-    assert torch.equal(large, stock.positive)
-    assert torch.equal(mine.scores[large], stock.scores[large])
+    assert torch.equal(large, tal.positive)
+    assert torch.equal(mine.scores[large], tal.scores[large])
     assert (mine.positive & (mine.owners == 1)).sum() >= 3
 
 
@@ -257,7 +257,7 @@ def test_half_precision_scores() -> None:
     ("change", "message"),
     [
         ({"mode": "papper"}, "mode 'papper': expected one of hybrid, paper"),
-        ({"rules": {"target": "two"}}, "target 'two': expected one of stock, floor, one"),
+        ({"rules": {"target": "two"}}, "target 'two': expected one of tal, floor, one"),
         ({"fields": {8: 40.0}}, r"no receptive field for stride \[16, 32\]"),
     ],
 )
@@ -281,7 +281,7 @@ def test_every_choice_has_a_rule() -> None:
 # ------------------------------------------------------------------ the collapse, as the specification measured it
 
 SIDES = (4, 6, 8, 12, 16, 24, 32, 64)
-COLLAPSE = [  # strides, half side in strides, score, largest stock target by side of the object
+COLLAPSE = [  # strides, half side in strides, score, largest TAL target by side of the object
     ((8, 16, 32), 7.5, 0.01, (6.4e-14, 3.7e-11, 2.6e-9, 8.8e-7, 5.2e-5, 0.011, 0.066, 0.28)),
     ((8, 16, 32), 7.5, 1e-4, (6.4e-15, 3.7e-12, 2.6e-10, 8.8e-8, 5.2e-6, 0.0015, 0.040, 0.28)),
     ((4, 8, 16, 32), 7.5, 0.01, (2.7e-9, 9.1e-7, 5.3e-5, 0.011, 0.066, 0.16, 0.28, 0.88)),
@@ -291,20 +291,20 @@ COLLAPSE = [  # strides, half side in strides, score, largest stock target by si
 
 
 @pytest.mark.parametrize(("strides", "half", "score", "expected"), COLLAPSE)
-def test_stock_targets_of_the_specification(
+def test_tal_targets_of_the_specification(
     strides: tuple[int, ...], half: float, score: float, expected: tuple[float, ...]
 ) -> None:
-    """One square object at (323, 322) in 640 px: the stock column of section 4.1, and what the hybrid makes of it.
+    """One square object at (323, 322) in 640 px: the TAL column of section 4.1, and what the hybrid makes of it.
 
-    The hybrid's best target t' follows from the stock one, t: at least max(t, 0.5 (1 - t / 0.3)) under 32 px, t above.
+    The hybrid's best target t' follows from that of TAL, t: at least max(t, 0.5 (1 - t / 0.3)) under 32 px, t above.
     """
     for side, target in zip(SIDES, expected, strict=True):
         box = torch.tensor([[[323 - side / 2, 322 - side / 2, 323 + side / 2, 322 + side / 2]]])
         arguments = list(scene(box, (640, 640), strides, half))
         arguments[0] = torch.full_like(arguments[0], score)
         ours = assigner(strides=strides)
-        stock = Assigned(*ours.stock(*arguments)).scores.max().item()
-        assert stock == pytest.approx(target, rel=0.06), side
+        tal = Assigned(*ours.tal(*arguments)).scores.max().item()
+        assert tal == pytest.approx(target, rel=0.06), side
         mine = ours(*arguments).scores.max().item()
-        floor = 0.5 * max(0.0, 1 - stock / 0.3) if side < 32 else 0.0
-        assert mine == pytest.approx(max(stock, floor), rel=1e-4), side
+        floor = 0.5 * max(0.0, 1 - tal / 0.3) if side < 32 else 0.0
+        assert mine == pytest.approx(max(tal, floor), rel=1e-4), side
