@@ -34,7 +34,7 @@ from methods.registry import split_names
 from utils.errors import UserError
 from utils.files import load_yaml, new_run_folder, save_yaml
 from utils.metrics import FREQUENCIES, PROTOCOLS
-from utils.options import build, canonical, parse_argv
+from utils.options import build, canonical, from_file, parse_argv
 
 SHARED_ONLY = ("resume", "seed", "project", "name", "exist_ok", "data")  # options that no run may have of its own
 
@@ -177,12 +177,18 @@ def choose_folder(chosen: CompareOptions, facts: dict[str, Any]) -> Path:
     """The newest folder of the same comparison, to resume, else a new one. Runs and seeds may be added later."""
     numbered = [path for path in chosen.project.glob(f"{chosen.name}*") if path.name[len(chosen.name) :].isdecimal()]
     here = [chosen.project / chosen.name, *sorted(numbered, key=lambda path: int(path.name[len(chosen.name) :]))]
-    same = [path for path in here if (path / "compare.yaml").is_file() and load_yaml(path / "compare.yaml") == facts]
+    same = [path for path in here if _saved_facts(path / "compare.yaml") == facts]
     if same and not chosen.restart:
         return same[-1]
     folder = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
     save_yaml(folder / "compare.yaml", facts)
     return folder
+
+
+def _saved_facts(file: Path) -> dict[str, Any]:
+    """What a comparison began with, its options by their present names; empty where there is no file."""
+    saved = load_yaml(file) if file.is_file() else {}
+    return saved and {**saved, "shared": from_file(saved["shared"], COMPARE_SCHEMAS)}
 
 
 def _facts(chosen: CompareOptions, data: str, shared: Mapping[str, Any], specs: Sequence[RunSpec]) -> dict[str, Any]:

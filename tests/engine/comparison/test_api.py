@@ -114,6 +114,17 @@ def test_nothing_but_failures_is_an_error(given):
         compare(**{**given, "run": ("wiid",), "seeds": 1}, train=PretendedTrainer(fails=("wiid", 0)), evaluate=evaluate)
 
 
+def test_a_comparison_of_an_older_version_goes_on(given):
+    """Its file names options as they were then."""
+    first = compare(**given, lcp_schedule="C", rfla_tiny=16.0, train=PretendedTrainer(), evaluate=evaluate)
+    facts = first.save_dir / "compare.yaml"
+    assert "lcp_schedule: C" in facts.read_text()
+    facts.write_text(facts.read_text().replace("lcp_schedule: C", "lcp_turns: C\n  rfla_box: null"))
+    again = PretendedTrainer()
+    second = compare(**given, lcp_schedule="C", rfla_tiny=16.0, train=again, evaluate=evaluate)
+    assert second.save_dir == first.save_dir and again.calls == []
+
+
 def test_ctrl_c_stops_and_the_half_trained_run_goes_on(given):
     with pytest.raises(KeyboardInterrupt):
         compare(**given, train=PretendedTrainer(stops_at=2), evaluate=evaluate)
