@@ -78,7 +78,7 @@ def merge_tiles(
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Detections:
     """All boxes, by descending confidence. boxes: (n, 6) in px of the image; tile: (n,) number of the window.
 
     cut: (n,) whether the object may go on beyond the window. reach: (n, 4) the boxes, cut ones continued over the
@@ -108,7 +108,7 @@ class _Pairs:
         return _Pairs(self.i[rows], self.j[rows], self.inner[rows], self.agreement[rows])
 
 
-def _place(boxes: Sequence[Tensor], windows: NDArray[np.int64], shape: tuple[int, int]) -> _Seen:
+def _place(boxes: Sequence[Tensor], windows: NDArray[np.int64], shape: tuple[int, int]) -> _Detections:
     """Move each window's boxes to where the window is, and see which are cut."""
     found = torch.cat([part.reshape(-1, 6) for part in boxes]) if boxes else torch.zeros(0, 6)
     counts = torch.tensor([len(part) for part in boxes], device=found.device, dtype=torch.long)
@@ -125,10 +125,10 @@ def _place(boxes: Sequence[Tensor], windows: NDArray[np.int64], shape: tuple[int
     near = (places[tile] - moved[:, :4]) * outward <= (sides * _EDGE_FRACTION).clamp(min=_EDGE)
     cut = inner & near
     wider = places + _REACH * outward
-    return _Seen(moved, tile, cut.any(1), torch.where(cut, wider[tile], moved[:, :4]), wider)
+    return _Detections(moved, tile, cut.any(1), torch.where(cut, wider[tile], moved[:, :4]), wider)
 
 
-def _pairs(seen: _Seen, agnostic: bool) -> _Pairs:
+def _pairs(seen: _Detections, agnostic: bool) -> _Pairs:
     """All pairs of different windows that meet, of one class unless `agnostic`."""
     hosts, guests, window = _guests(seen)
     group = window + len(seen.windows) * (seen.boxes[:, 5] * (not agnostic)).long()[torch.cat([hosts, guests])]
@@ -142,7 +142,7 @@ def _pairs(seen: _Seen, agnostic: bool) -> _Pairs:
     return _Pairs(i, j, _area(_intersection(seen.boxes[i, :4], seen.boxes[j, :4])), agreement)
 
 
-def _guests(seen: _Seen) -> tuple[Tensor, Tensor, Tensor]:
+def _guests(seen: _Detections) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (h,) that an earlier window shows too, boxes (g,) once for each later window that shows them too, and
 
     the window (h + g,) where each is looked at: its own, or that later one.
@@ -174,7 +174,7 @@ def _meeting(corners: Tensor, boxes: Tensor, group: Tensor, hosts: int) -> tuple
     return boxes[a[meet]], boxes[b[meet]]
 
 
-def _mutual(seen: _Seen, pairs: _Pairs) -> Tensor:
+def _mutual(seen: _Detections, pairs: _Pairs) -> Tensor:
     """(p,) whether each of the two agrees with nothing in the other's window better than with the other."""
     tiles = len(seen.windows)
     keys = pairs.i * tiles + seen.tile[pairs.j], pairs.j * tiles + seen.tile[pairs.i]
@@ -185,7 +185,7 @@ def _mutual(seen: _Seen, pairs: _Pairs) -> Tensor:
     return (pairs.agreement > 0) & (pairs.agreement >= limit)
 
 
-def _repeated(seen: _Seen, pairs: _Pairs, threshold: float) -> Tensor:
+def _repeated(seen: _Detections, pairs: _Pairs, threshold: float) -> Tensor:
     """(n,) whole boxes that a whole box of higher confidence shows too: by IoU, or by IoS where each is the other's best match.
 
     IoS (intersection over the smaller area) forgives a pixel's difference of a tiny box, where IoU does not; alone it
@@ -198,7 +198,7 @@ def _repeated(seen: _Seen, pairs: _Pairs, threshold: float) -> Tensor:
     return _marked(seen, pairs.j[alike & ~seen.cut[pairs.i] & ~seen.cut[pairs.j]])
 
 
-def _covered(seen: _Seen, pairs: _Pairs, threshold: float) -> Tensor:
+def _covered(seen: _Detections, pairs: _Pairs, threshold: float) -> Tensor:
     """(n,) cut boxes most of which lie in a whole box of another window."""
     pairs = pairs[seen.cut[pairs.i] != seen.cut[pairs.j]]
     first_is_cut = seen.cut[pairs.i]
@@ -206,7 +206,7 @@ def _covered(seen: _Seen, pairs: _Pairs, threshold: float) -> Tensor:
     return _marked(seen, piece[_explains(seen, pairs, piece, seen.boxes, threshold)])
 
 
-def _explains(seen: _Seen, pairs: _Pairs, piece: Tensor, objects: Tensor, threshold: float) -> Tensor:
+def _explains(seen: _Detections, pairs: _Pairs, piece: Tensor, objects: Tensor, threshold: float) -> Tensor:
     """(p,) whether a pair's other member, as the box that `objects` has of it, covers the piece and is as good as sure.
 
     piece: (p,) the member of each pair that may be a part of the other.
@@ -218,7 +218,7 @@ def _explains(seen: _Seen, pairs: _Pairs, piece: Tensor, objects: Tensor, thresh
     return enough & (seen.boxes[other, 4] >= _TRUST * seen.boxes[piece, 4])
 
 
-def _groups(seen: _Seen, pairs: _Pairs, gone: Tensor, threshold: float) -> Tensor:
+def _groups(seen: _Detections, pairs: _Pairs, gone: Tensor, threshold: float) -> Tensor:
     """(n,) of each box the most confident box that shows a piece of the same object: itself, unless both are cut and agree."""
     left = seen.cut & ~gone
     pairs = pairs[left[pairs.i] & left[pairs.j]]
@@ -240,7 +240,7 @@ def _unions(boxes: Tensor, leader: Tensor) -> Tensor:
     return torch.cat([low, high, boxes[:, 4:]], 1)
 
 
-def _leftover(seen: _Seen, pairs: _Pairs, leader: Tensor, whole: Tensor, threshold: float) -> Tensor:
+def _leftover(seen: _Detections, pairs: _Pairs, leader: Tensor, whole: Tensor, threshold: float) -> Tensor:
     """(n,) cut boxes without a group that lie in what a group of other windows is joined to."""
     grouped = torch.bincount(leader, minlength=len(leader))[leader] > 1
     pairs = pairs[(grouped[pairs.i] != grouped[pairs.j]) & seen.cut[pairs.i] & seen.cut[pairs.j]]
@@ -248,7 +248,7 @@ def _leftover(seen: _Seen, pairs: _Pairs, leader: Tensor, whole: Tensor, thresho
     return _marked(seen, piece[_explains(seen, pairs, piece, whole[leader], threshold)])
 
 
-def _marked(seen: _Seen, index: Tensor) -> Tensor:
+def _marked(seen: _Detections, index: Tensor) -> Tensor:
     """(n,) bool: True at the index."""
     marks = torch.zeros_like(seen.cut)
     marks[index] = True

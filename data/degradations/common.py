@@ -59,7 +59,7 @@ def draw(
     return drawn
 
 
-class Drawn:
+class BatchParameters:
     """The parameters of a batch: `drawn["name"]` is a float32 (B, 1, 1, 1) on the images' device."""
 
     def __init__(self, rows: Sequence[Parameters], device: torch.device) -> None:

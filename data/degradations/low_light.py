@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from data.degradations.common import (
-    Drawn,
+    BatchParameters,
     Fields,
     Parameters,
     Range,
@@ -60,7 +60,7 @@ def low_light(
     drawn = [_draw(generator, severity, parameters or {}) for generator in generators]
     fields = torch.stack([_pools(g, p["pool"]) for g, p in zip(generators, drawn, strict=True)])  # (B, 1, 9, 12)
     noise = _noise(generators, seeds, image, noise_on_device)
-    p = Drawn(drawn, image.device)
+    p = BatchParameters(drawn, image.device)
     light = srgb_to_linear(image.float()) * _tint(p["warmth"], p["tint"])
     pools = F.interpolate(fields.to(image.device), image.shape[2:], mode="bicubic", align_corners=False)
     exposed = light * pools.clamp_min(0) * torch.exp2(p["lift"] - p["stops"])  # relative to the sensor's white

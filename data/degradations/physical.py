@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from data.degradations import camera, weather
-from data.degradations.common import Drawn, Fields, Parameters, Range, as_images, check_request, draw
+from data.degradations.common import BatchParameters, Fields, Parameters, Range, as_images, check_request, draw
 from data.degradations.low_light import LEAST, LOW_LIGHT_RANGES, low_light
 
-Model = Callable[[Tensor, Drawn, Fields], Tensor]
-ModelWithDepth = Callable[[Tensor, Drawn, Fields, Tensor | None], Tensor]
+Model = Callable[[Tensor, BatchParameters, Fields], Tensor]
+ModelWithDepth = Callable[[Tensor, BatchParameters, Fields, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Degradation:
         self._check_depth(image, depth)
         generators = [torch.Generator().manual_seed(int(seed) % 2**63) for seed in seeds]
         drawn = [draw(generator, self.ranges, severity, parameters) for generator in generators]
-        values, fields = Drawn(drawn, image.device), Fields(seeds, image.device)
+        values, fields = BatchParameters(drawn, image.device), Fields(seeds, image.device)
         wide = image.to(torch.promote_types(image.dtype, torch.float32))
         if self.with_depth:
             result = self.with_depth(wide, values, fields, depth)

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from data.degradations.common import Drawn, Fields, Range, grey, linear_to_srgb, srgb_to_linear
+from data.degradations.common import BatchParameters, Fields, Range, grey, linear_to_srgb, srgb_to_linear
 from data.degradations.kernels import correlate, gaussian_kernels, line_kernels
 
 FOG_RANGES = {
@@ -64,7 +64,7 @@ def pseudo_depth(size: tuple[int, int], horizon: Tensor, far: float = _FAR) -> T
     return slant / (below.clamp_min(0) / _EYE + 1 / far)
 
 
-def fog(image: Tensor, p: Drawn, fields: Fields, depth: Tensor | None = None) -> Tensor:
+def fog(image: Tensor, p: BatchParameters, fields: Fields, depth: Tensor | None = None) -> Tensor:
     """Koschmieder's law: I = J t + A (1 - t), t = exp(-beta d), beta = ln 20 / visibility.
 
     depth: (B, 1, H, W) metres, for instance of a renderer; without it `pseudo_depth`.
@@ -77,7 +77,7 @@ def fog(image: Tensor, p: Drawn, fields: Fields, depth: Tensor | None = None) ->
     return linear_to_srgb(through * srgb_to_linear(image) + (1 - through) * p["airlight"] * _tint(p["warmth"]))
 
 
-def rain(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
+def rain(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
     """Streaks of near drops, fine ones of drops further off, a veil of those that no one can tell apart, less light.
 
     Source: Garg and Nayar, Vision and Rain (IJCV 2007): a drop shows the sky, and its streak replaces a fraction of what
@@ -98,7 +98,7 @@ def rain(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
     return linear_to_srgb(light)
 
 
-def snow(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
+def snow(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
     """Flakes in three distances, the nearest large, out of focus and smeared by their fall; and a pale veil.
 
     A flake is opaque and as bright as the sky; out of focus it covers more pixels, each of them less.
@@ -116,7 +116,7 @@ def snow(image: Tensor, p: Drawn, fields: Fields) -> Tensor:
     return linear_to_srgb(light)
 
 
-def underwater(image: Tensor, p: Drawn, fields: Fields, depth: Tensor | None = None) -> Tensor:
+def underwater(image: Tensor, p: BatchParameters, fields: Fields, depth: Tensor | None = None) -> Tensor:
     """Light lost on the way, channel by channel, and light that the water adds: I = J exp(-b z) + B (1 - exp(-b z)).
 
     depth: (B, 1, H, W), any unit, its mean counts as `reach`; without it what is higher up is further away. Light that

@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from data.synthetic.render.camera import Array, floats
-from data.synthetic.shelf.primitives import Ball, Limb, Mouth, Panel, Part, Point, Ring, Turned, around
+from data.synthetic.shelf.primitives import Ball, Lathe, Limb, Mouth, Panel, Part, Point, Ring, around
 
 Parts = tuple[Part, ...]
 Form = Callable[[np.random.Generator], Parts]
 Surface = Callable[[np.random.Generator, Array], Array]  # places on the surface (h, w, 2) -> linear RGB (h, w, 3)
 
 
-class Drawn(NamedTuple):
+class Sprite(NamedTuple):
     """A thing on a grid: covered places (h, w), unit normals (h, w, 3), linear reflectance (h, w, 3)."""
 
     inside: Array
@@ -35,7 +35,7 @@ def jug(rng: np.random.Generator) -> Parts:
     low = rng.uniform(0.32, 0.45)
     body = _wheel(rng, (0, 0.22), (0.08, 0.27), (low, 0.33), (0.68, 0.27), (0.82, 0.18), (0.94, 0.2), (1.0, 0.24))
     handle = Ring((0.3, 0.6), (rng.uniform(0.2, 0.27), rng.uniform(0.2, 0.27)), rng.uniform(0.06, 0.09))
-    return handle, Turned(body), Limb((-0.16, 0.84), (-0.36, 1.0), (0.09, 0.035)), Mouth(1.0, body[-1][1])
+    return handle, Lathe(body), Limb((-0.16, 0.84), (-0.36, 1.0), (0.09, 0.035)), Mouth(1.0, body[-1][1])
 
 
 def bottle(rng: np.random.Generator) -> Parts:
@@ -44,14 +44,14 @@ def bottle(rng: np.random.Generator) -> Parts:
     low, high = shoulder + 0.09, shoulder + 0.17
     body = _wheel(rng, (0, 0.18), (0.03, 0.2), (shoulder, 0.2), (low, 0.14), (high, neck), (0.95, neck))
     cork = ((0.93, neck * 1.2), (1.0, neck * 1.2))
-    return Turned(body), Turned(cork, bare=True), Mouth(1.0, neck * 1.2, bare=True, tone=1.2)
+    return Lathe(body), Lathe(cork, bare=True), Mouth(1.0, neck * 1.2, bare=True, tone=1.2)
 
 
 def bowl(rng: np.random.Generator) -> Parts:
     """Wide and low, open at the top, on a foot."""
     deep = rng.uniform(0.42, 0.6)
     body = _wheel(rng, (0, 0.26), (0.05, 0.24), (0.09, 0.36), (0.4 * deep, 0.58), (0.7 * deep, 0.74), (deep, 0.8))
-    return Turned(body), Mouth(deep, body[-1][1]), Mouth(deep - 0.02, body[-1][1] * 0.9, tone=0.65)
+    return Lathe(body), Mouth(deep, body[-1][1]), Mouth(deep - 0.02, body[-1][1] * 0.9, tone=0.65)
 
 
 def box(rng: np.random.Generator) -> Parts:
@@ -77,9 +77,9 @@ def lamp(rng: np.random.Generator) -> Parts:
     low, wide, narrow = rng.uniform(0.42, 0.55), rng.uniform(0.32, 0.42), rng.uniform(0.14, 0.22)
     foot = rng.uniform(0.16, 0.24)
     return (
-        Turned(((0, foot), (0.04, foot), (0.09, 0.04)), bare=True),
+        Lathe(((0, foot), (0.04, foot), (0.09, 0.04)), bare=True),
         Limb((0, 0.06), (0, low + 0.08), (0.028, 0.028), bare=True),
-        Turned(((low, wide), (1.0, narrow))),
+        Lathe(((low, wide), (1.0, narrow))),
         Mouth(1.0, narrow, tone=1.35),
     )
 
@@ -91,14 +91,14 @@ def teapot(rng: np.random.Generator) -> Parts:
     lid = ((0.57, 0.25), (0.63, 0.2), (0.69, 0.06))
     spout = Limb((belly - 0.12, 0.2), (belly + 0.25, rng.uniform(0.5, 0.62)), (0.12, 0.045))
     handle = Ring((-belly + 0.03, 0.34), (0.2, 0.19), 0.075)
-    return handle, spout, Turned(body), Turned(lid), Ball((0, 0.73), 0.055)
+    return handle, spout, Lathe(body), Lathe(lid), Ball((0, 0.73), 0.055)
 
 
 def basket(rng: np.random.Generator) -> Parts:
     """A tub that widens upwards, with an arched handle above it."""
     high, low, wide = rng.uniform(0.42, 0.52), rng.uniform(0.26, 0.34), rng.uniform(0.4, 0.5)
     arch = Ring((0, high), (wide - 0.04, rng.uniform(0.42, 0.55)), 0.07, upper=True)
-    return Turned(((0, low), (high, wide))), Mouth(high, wide), arch
+    return Lathe(((0, low), (high, wide))), Mouth(high, wide), arch
 
 
 def plate(rng: np.random.Generator) -> Parts:
@@ -110,7 +110,7 @@ def candle(rng: np.random.Generator) -> Parts:
     """A thick candle with a flame; in no class."""
     wide = rng.uniform(0.14, 0.24)
     flame = Limb((0, 0.86), (0, 0.96), (0.045, 0.012), bare=True, tone=4.0)
-    return Turned(((0, wide), (0.8, wide))), Mouth(0.8, wide, tone=1.2), flame
+    return Lathe(((0, wide), (0.8, wide))), Mouth(0.8, wide, tone=1.2), flame
 
 
 def frame(rng: np.random.Generator) -> Parts:
@@ -122,7 +122,7 @@ def frame(rng: np.random.Generator) -> Parts:
 
 def cone(rng: np.random.Generator) -> Parts:
     """A cone with a rounded tip; in no class."""
-    return (Turned(((0, rng.uniform(0.28, 0.42)), (0.94, 0.05), (1.0, 0.01))),)
+    return (Lathe(((0, rng.uniform(0.28, 0.42)), (0.94, 0.05), (1.0, 0.01))),)
 
 
 FORMS: dict[str, Form] = {
@@ -197,7 +197,7 @@ EVERY_SURFACE = {**SURFACES, **OTHER_SURFACES}
 NAMES = tuple(f"{surface}_{form}" for form in FORMS for surface in SURFACES)  # in the order of the labels
 
 
-def draw_thing(rng: np.random.Generator, name: str, side: float) -> Drawn:
+def draw_thing(rng: np.random.Generator, name: str, side: float) -> Sprite:
     """A thing whose longer side is `side` dots, on a grid that just holds it. name: `surface_form`.
 
     Half of them are mirrored. Source of the names: EVERY_SURFACE and EVERY_FORM.
@@ -211,11 +211,11 @@ def draw_thing(rng: np.random.Generator, name: str, side: float) -> Drawn:
     drawn = _drawn(rng, parts, surface, x.astype(np.float32), y.astype(np.float32), side * unit)
     if rng.random() < 0.5:
         return drawn
-    flipped = Drawn(*(array[:, ::-1] for array in drawn))
+    flipped = Sprite(*(array[:, ::-1] for array in drawn))
     return flipped._replace(normal=flipped.normal * floats([-1, 1, 1]))
 
 
-def _drawn(rng: np.random.Generator, parts: Parts, surface: str, x: Array, y: Array, size: float) -> Drawn:
+def _drawn(rng: np.random.Generator, parts: Parts, surface: str, x: Array, y: Array, size: float) -> Sprite:
     """The parts one over another; patterns are as coarse on a small form as on a large one."""
     inside = np.zeros(x.shape, bool)
     normal, place = np.zeros((*x.shape, 3), np.float32), np.zeros((*x.shape, 2), np.float32)
@@ -227,4 +227,4 @@ def _drawn(rng: np.random.Generator, parts: Parts, surface: str, x: Array, y: Ar
         bare[face.inside], tone[face.inside] = part.bare, part.tone
     colour = EVERY_SURFACE[surface](rng, place)
     plain = shade_of(rng, ("grey", "brown", "yellow", "white")[int(rng.integers(4))])
-    return Drawn(inside, normal, np.where(bare[..., None], plain, colour) * tone[..., None])
+    return Sprite(inside, normal, np.where(bare[..., None], plain, colour) * tone[..., None])

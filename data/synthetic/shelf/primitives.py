@@ -20,7 +20,7 @@ Point = tuple[float, float]  # x, y
 Extent = tuple[float, float, float, float]  # left, bottom, right, top
 
 
-class Face(NamedTuple):
+class PartFace(NamedTuple):
     """Covered places (h, w); unit normals (h, w, 3); places on the surface (h, w, 2), in the unit of the frame."""
 
     inside: NDArray[np.bool_]
@@ -43,12 +43,12 @@ class Part(Protocol):
     def extent(self) -> Extent:
         """Around all that it covers."""
 
-    def face(self, x: Array, y: Array) -> Face:
+    def face(self, x: Array, y: Array) -> PartFace:
         """What is seen of it on a grid of places, x and y (h, w)."""
 
 
-class Turned(NamedTuple):
-    """A body turned on a wheel about x = 0; profile: (height, half width) from the bottom up."""
+class Lathe(NamedTuple):
+    """A body of revolution about x = 0; profile: (height, half width) from the bottom up."""
 
     profile: tuple[Point, ...]
     bare: bool = False
@@ -60,7 +60,7 @@ class Turned(NamedTuple):
         half = max(width for _, width in self.profile)
         return -half, self.profile[0][0] - TILT * self.profile[0][1], half, self.profile[-1][0]
 
-    def face(self, x: Array, y: Array) -> Face:
+    def face(self, x: Array, y: Array) -> PartFace:
         """Lines of equal height are seen as the front half of an ellipse."""
         heights, halves = np.array(self.profile, np.float32).T
         near = np.sqrt(np.maximum(np.interp(y, heights, halves) ** 2 - x**2, 0))
@@ -70,7 +70,7 @@ class Turned(NamedTuple):
         inside = (np.abs(x) < half) & (height >= heights[0]) & (height <= heights[-1])
         slope = np.interp(height, (heights[1:] + heights[:-1]) / 2, np.diff(halves) / np.diff(heights))
         normal = _unit(across, -slope, np.sqrt(1 - across**2))
-        return Face(inside, normal, _pair(np.arcsin(across) * halves.max(), height))
+        return PartFace(inside, normal, _pair(np.arcsin(across) * halves.max(), height))
 
 
 class Mouth(NamedTuple):
@@ -86,10 +86,10 @@ class Mouth(NamedTuple):
         """Ends of the ellipse."""
         return -self.half, self.height - TILT * self.half, self.half, self.height + TILT * self.half
 
-    def face(self, x: Array, y: Array) -> Face:
+    def face(self, x: Array, y: Array) -> PartFace:
         """It faces up."""
         deep = (y - self.height) / TILT
-        return Face(np.hypot(x, deep) < self.half, _flat(x, (0.0, 0.8, 0.6)), _pair(x, deep))
+        return PartFace(np.hypot(x, deep) < self.half, _flat(x, (0.0, 0.8, 0.6)), _pair(x, deep))
 
 
 class Ring(NamedTuple):
@@ -108,7 +108,7 @@ class Ring(NamedTuple):
         (x, y), (a, b), half = self.centre, self.radii, self.thick / 2
         return x - a - half, y if self.upper else y - b - half, x + a + half, y + b + half
 
-    def face(self, x: Array, y: Array) -> Face:
+    def face(self, x: Array, y: Array) -> PartFace:
         """Round across the rod."""
         u, v = (x - self.centre[0]) / self.radii[0], (y - self.centre[1]) / self.radii[1]
         reach, size = np.maximum(np.hypot(u, v), 1e-3), sum(self.radii) / 2
@@ -116,7 +116,7 @@ class Ring(NamedTuple):
         inside = (np.abs(across) < 1) & ((v > 0) | (not self.upper))
         q = np.clip(across, -1, 1)
         normal = _unit(q * u / reach, q * v / reach, np.sqrt(1 - q**2))
-        return Face(inside, normal, _pair(np.arctan2(v, u) * size, q * self.thick / 2))
+        return PartFace(inside, normal, _pair(np.arctan2(v, u) * size, q * self.thick / 2))
 
 
 class Limb(NamedTuple):
@@ -135,7 +135,7 @@ class Limb(NamedTuple):
         low, high = ([(x + sign * r, y + sign * r) for x, y, r in ends] for sign in (-1, 1))
         return min(x for x, _ in low), min(y for _, y in low), max(x for x, _ in high), max(y for _, y in high)
 
-    def face(self, x: Array, y: Array) -> Face:
+    def face(self, x: Array, y: Array) -> PartFace:
         """Round across the rod."""
         along = (self.end[0] - self.start[0], self.end[1] - self.start[1])
         length = math.hypot(*along)
@@ -146,7 +146,7 @@ class Limb(NamedTuple):
         ox, oy = (dx - fraction * along[0]) / radius, (dy - fraction * along[1]) / radius
         off = np.hypot(ox, oy)
         normal = _unit(ox, oy, np.sqrt(np.maximum(1 - off**2, 0)))
-        return Face(off < 1, normal, _pair(fraction * length, (oy * c - ox * s) * radius))
+        return PartFace(off < 1, normal, _pair(fraction * length, (oy * c - ox * s) * radius))
 
 
 class Ball(NamedTuple):
@@ -164,7 +164,7 @@ class Ball(NamedTuple):
         (x, y), r = self.centre, self.radius
         return x - r, y - r, x + r, y + r
 
-    def face(self, x: Array, y: Array) -> Face:
+    def face(self, x: Array, y: Array) -> PartFace:
         """Places are longitude and latitude, as lengths."""
         u, v = (x - self.centre[0]) / self.radius, (y - self.centre[1]) / self.radius
         w = np.sqrt(np.maximum(1 - u**2 - v**2, 0))
@@ -172,7 +172,7 @@ class Ball(NamedTuple):
         a, b = u * c + v * s, v * c - u * s
         b, e = b * d + w * t, w * d - b * t
         place = _pair(np.arctan2(a, e) * self.radius, np.arcsin(np.clip(b, -1, 1)) * self.radius)
-        return Face(u**2 + v**2 < 1, _unit(u, v, w), place)
+        return PartFace(u**2 + v**2 < 1, _unit(u, v, w), place)
 
 
 class Panel(NamedTuple):
@@ -193,13 +193,13 @@ class Panel(NamedTuple):
         ys = [self.corner[1] + a * self.right[1] + b * self.up[1] for a in (0, 1) for b in (0, 1)]
         return min(xs), min(ys), max(xs), max(ys)
 
-    def face(self, x: Array, y: Array) -> Face:
+    def face(self, x: Array, y: Array) -> PartFace:
         """Places are measured from the corner, along the edges."""
         dx, dy = x - self.corner[0], y - self.corner[1]
         cross = self.right[0] * self.up[1] - self.right[1] * self.up[0]
         a, b = (dx * self.up[1] - dy * self.up[0]) / cross, (dy * self.right[0] - dx * self.right[1]) / cross
         inside = (a >= 0) & (a <= 1) & (b >= 0) & (b <= 1)
-        return Face(inside, _flat(x, self.normal), _pair(a * self.size[0], b * self.size[1]))
+        return PartFace(inside, _flat(x, self.normal), _pair(a * self.size[0], b * self.size[1]))
 
 
 def around(parts: tuple[Part, ...]) -> Extent:

@@ -22,7 +22,7 @@ from data.synthetic.shelf.objects import (
     NAMES,
     OTHER_FORMS,
     OTHER_SURFACES,
-    Drawn,
+    Sprite,
     draw_thing,
 )
 
@@ -66,7 +66,7 @@ class _Stage:
         if number >= 0:
             self.whole.append((number, int(thing.inside.sum())))
 
-    def _lit(self, thing: Drawn, part: tuple[slice, slice]) -> Array:
+    def _lit(self, thing: Sprite, part: tuple[slice, slice]) -> Array:
         """Its colour under the lamp, with a highlight."""
         normal = thing.normal[part]
         facing = np.maximum(normal @ self.lamp, 0)[..., None]
@@ -74,7 +74,7 @@ class _Stage:
         shine = np.maximum(normal @ (half / np.linalg.norm(half)), 0)[..., None] ** 40
         return thing.colour[part] * (self.ambient + (1.15 - self.ambient) * facing) + self.gloss * shine
 
-    def _shadow(self, thing: Drawn, top: int, left: int) -> None:
+    def _shadow(self, thing: Sprite, top: int, left: int) -> None:
         """Darken what lies behind it, away from the lamp, and where it stands."""
         height, width = thing.inside.shape
         soft, margin = 0.05 * max(height, width) + 0.8 * FINER, round(0.4 * max(height, width)) + 3 * FINER

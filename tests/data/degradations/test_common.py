@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.degradations.common import (
-    Drawn,
+    BatchParameters,
     Fields,
     Range,
     as_images,
@@ -60,7 +60,7 @@ def test_without_a_severity_one_is_drawn_from_the_least_up():
 
 
 def test_drawn_columns():
-    drawn = Drawn([{"severity": 0.0, "x": 1.0}, {"severity": 1.0, "x": 2.5}], CPU)
+    drawn = BatchParameters([{"severity": 0.0, "x": 1.0}, {"severity": 1.0, "x": 2.5}], CPU)
     assert drawn["x"].shape == (2, 1, 1, 1)
     assert drawn["x"].flatten().tolist() == [1.0, 2.5]
 

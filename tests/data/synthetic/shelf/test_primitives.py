@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from data.synthetic.shelf.primitives import TILT, Ball, Limb, Mouth, Panel, Part, Ring, Turned, around
+from data.synthetic.shelf.primitives import TILT, Ball, Lathe, Limb, Mouth, Panel, Part, Ring, around
 
-CYLINDER = Turned(((0.0, 0.5), (1.0, 0.5)))
+CYLINDER = Lathe(((0.0, 0.5), (1.0, 0.5)))
 PARTS: list[Part] = [
     CYLINDER,
-    Turned(((0.0, 0.2), (0.3, 0.4), (0.8, 0.1))),
+    Lathe(((0.0, 0.2), (0.3, 0.4), (0.8, 0.1))),
     Mouth(0.7, 0.3),
     Ring((0.1, 0.5), (0.3, 0.2), 0.08),
     Ring((0.0, 0.4), (0.3, 0.4), 0.08, upper=True),
@@ -76,7 +76,7 @@ def test_the_extent_just_holds_what_is_covered(part: Part) -> None:
     x, y = np.meshgrid(np.linspace(-1, 1, 401, dtype=np.float32), np.linspace(-0.5, 1.5, 401, dtype=np.float32))
     face = part.face(x, y)
     found = [x[face.inside].min(), y[face.inside].min(), x[face.inside].max(), y[face.inside].max()]
-    loose = 0.11 if isinstance(part, Turned) else 0.011  # a turned one may be lower at its widest
+    loose = 0.11 if isinstance(part, Lathe) else 0.011  # a lathe may be lower at its widest
     assert np.abs(np.subtract(found, part.extent)).max() < loose
     assert np.linalg.norm(face.normal[face.inside], axis=-1) == pytest.approx(1, abs=1e-3)
 
