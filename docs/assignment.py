@@ -97,7 +97,7 @@ def assignments(detector: Detector, batch: Batch, options: RFLAOptions) -> list[
     branch.assigner = record
     with evaluating(model):
         model(batch)
-    rules = {"stock": wrapped.tal}
+    rules = {"Ultralytics": wrapped.tal}
     rules |= {mode: RFLAssigner(mode=mode, fields=wrapped.fields, tal=wrapped.tal) for mode in MODES}
     points = wrapped._points(calls[0][2])
     return [_assignment(name, Assigned(*rule(*calls[0])), calls[0][4], points) for name, rule in rules.items()]

@@ -31,10 +31,10 @@ from methods.registry import create
 from models.detector import build
 from utils.devices import pick_device
 
-CLASSES = 8
+CLASSES, REFERENCE = 8, "Ultralytics"
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
 CANDIDATES: dict[str, RFLAOptions | None] = {
-    "stock": None,  # Ultralytics' assigner
+    REFERENCE: None,
     "hybrid": RFLAOptions(),
     "paper": RFLAOptions(rfla_mode="paper"),
 }
@@ -102,16 +102,16 @@ def rows_of(args: argparse.Namespace, device: torch.device) -> list[dict[str, An
         assign = alternate({name: assignment(model, batch) for name, model in models.items()}, **how)
         with torch.no_grad():
             whole = alternate({name: step(model, batch) for name, model in models.items()}, **how)
-        for name, row in zip(models, table(assign, "stock"), strict=True):
+        for name, row in zip(models, table(assign, REFERENCE), strict=True):
             rows.append(
                 {
                     "objects": objects,
                     "assigner": name,
                     "assign ms": row["median ms"],
-                    "ratio": row["ratio to stock"],
+                    "ratio": row[f"ratio to {REFERENCE}"],
                     "forward and loss ms": whole[name].median * 1e3,
-                    "whole ratio": whole[name].ratio_to(whole["stock"]),
-                    "peak memory ratio": peaks[name] / peaks["stock"],
+                    "whole ratio": whole[name].ratio_to(whole[REFERENCE]),
+                    "peak memory ratio": peaks[name] / peaks[REFERENCE],
                 }
             )
             print({key: round(value, 3) if isinstance(value, float) else value for key, value in rows[-1].items()})

@@ -17,7 +17,7 @@ from data.config import DataConfig
 from engine.comparison.config import fill
 from engine.comparison.report import ACCURACIES, Outcome
 from engine.evaluation.session import load_session, present_splits
-from engine.options.train import TrainOptions
+from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.options.val import ValOptions
 from engine.results import ClassificationStats, DetectionStats, ImageStats, Report
 from engine.tasks import resolve
@@ -25,6 +25,7 @@ from engine.training.resume import can_resume, forget_resume
 from utils.errors import UserError
 from utils.files import atomic_write, plain
 from utils.log import LOGGER
+from utils.options import schema_fields
 from utils.resource_errors import shortage
 
 RUNTIME_OPTIONS = ("device", "workers", "cache", "plots", "save_period", "save_steps")  # change no result
@@ -94,10 +95,16 @@ class ComparisonRunner:
         options = {key: fill(value, seed) for key, value in {**self.shared, **spec.own}.items()}
         return {**options, "data": str(self.config.file), "seed": seed}
 
-    def _fingerprint(self, spec: RunSpec, seed: int) -> str:
-        """Changes with every option that can change the result."""
+    def _fingerprint(self, spec: RunSpec, seed: int, names: Mapping[str, str] | None = None) -> str:
+        """Changes with every option that can change the result. names: other names of some options."""
         options = {key: value for key, value in self.options_of(spec, seed).items() if key not in RUNTIME_OPTIONS}
-        return hashlib.sha256(json.dumps(plain_options(options), default=str).encode()).hexdigest()
+        named = plain_options({(names or {}).get(key, key): value for key, value in options.items()})
+        return hashlib.sha256(json.dumps(named, default=str).encode()).hexdigest()
+
+    def _is_of(self, fingerprint: str, spec: RunSpec, seed: int) -> bool:
+        """Whether a fingerprint is that of a pair, also under the names that options had in earlier versions."""
+        former = {name: entry.formerly[0] for name, entry in schema_fields(TRAIN_SCHEMAS).items() if entry.formerly}
+        return fingerprint in (self._fingerprint(spec, seed), self._fingerprint(spec, seed, former))
 
     def _folder(self, spec: RunSpec, seed: int) -> Path:
         """Where a pair trains."""
@@ -114,7 +121,7 @@ class ComparisonRunner:
             return None
         try:
             row = json.loads(path.read_text(encoding="utf-8"))
-            if row["fingerprint"] != self._fingerprint(spec, seed):
+            if not self._is_of(row["fingerprint"], spec, seed):
                 return None
             reports = [Report(**facts, per_image=_load_images(path, facts)) for facts in row["reports"]]
             return Outcome(spec.label, seed, reports, row["train_seconds"])
@@ -138,13 +145,12 @@ class ComparisonRunner:
         options = self.options_of(spec, seed)
         folder = self._folder(spec, seed)
         mark = folder / "compare.json"
-        fingerprint = self._fingerprint(spec, seed)
         started_before = can_resume(folder) and mark.is_file()
-        if started_before and json.loads(mark.read_text())["fingerprint"] == fingerprint:
+        if started_before and self._is_of(json.loads(mark.read_text())["fingerprint"], spec, seed):
             runtime = {key: options[key] for key in ("device", "workers", "cache") if key in options}
             result = self.train(resume=str(folder), **runtime)
         else:
-            atomic_write(mark, json.dumps({"fingerprint": fingerprint}).encode())
+            atomic_write(mark, json.dumps({"fingerprint": self._fingerprint(spec, seed)}).encode())
             result = self.train(**options, project=folder.parent, name=folder.name, exist_ok=True)
         if getattr(result, "interrupted", False):
             LOGGER.info("the same command resumes the comparison from here")

@@ -20,7 +20,7 @@ def found() -> Assignment:
     centres = np.stack([np.arange(5, 100, 10), np.full(10, 12)], 1).astype(np.float32)
     owner, target = np.zeros(10, np.int64), np.zeros(10, np.float32)
     owner[:3], target[:3] = [1, 1, 2], [0.5, 0.1, 0.3]
-    return Assignment("stock", OBJECTS, centres, np.full(10, 40, np.float32), owner, target)
+    return Assignment("Ultralytics", OBJECTS, centres, np.full(10, 40, np.float32), owner, target)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_drawing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     draw_assignment(options(tmp_path, data=data, imgsz=64, window=32))
     assert cv2.imread(str(tmp_path / "drawing.png")) is not None
     printed = capsys.readouterr().out
-    assert all(rule in printed for rule in ("stock", "hybrid", "paper"))
+    assert all(rule in printed for rule in ("Ultralytics", "hybrid", "paper"))
 
 
 def test_a_missing_image(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_missing_image(tmp_path: Path) -> None:
 
 
 def test_on_a_real_image(tmp_path: Path, shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Trees from the air, shrunk to crowns of some pixels: the stock targets are nothing, the hybrid's best is 0.5."""
+    """Trees from the air, shrunk to crowns of some pixels: Ultralytics' targets vanish, the hybrid's best is 0.5."""
     data = tmp_path / "trees.yaml"
     data.write_text(f"path: {shared / 'data' / 'deepforest'}\ntrain: images/val\nval: images/val\nnames: [tree]\n")
     draw_assignment(options(tmp_path, data=str(data), imgsz=192))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -79,6 +80,20 @@ def test_the_same_command_goes_on_and_trains_nothing_twice(given, capsys):
     assert [p.file for p in kept.reports[0].per_image] == ["0.png", "1.png", "2.png"]
     assert kept.reports[0].per_image[2].tp.shape == (2, 10)
     assert second.differences[0]["resampled"] == "3 seeds x 3 images"
+
+
+def test_rows_of_a_version_that_named_an_option_otherwise_are_taken_up(given):
+    first = compare(**given, lcp_schedule="C", train=PretendedTrainer(), evaluate=evaluate)
+    facts = first.save_dir / "compare.yaml"
+    facts.write_text(facts.read_text().replace("lcp_schedule", "lcp_turns"))
+    for row in (first.save_dir / "rows").glob("*.json"):
+        content = json.loads(row.read_text())
+        options = {"data": str(given["data"]), "epochs": 2, "lcp_turns": "C", "method": content["run"]}
+        text = json.dumps({**options, "seed": content["seed"]})
+        row.write_text(json.dumps({**content, "fingerprint": hashlib.sha256(text.encode()).hexdigest()}))
+    again = PretendedTrainer()
+    assert compare(**given, lcp_turns="C", train=again, evaluate=evaluate).save_dir == first.save_dir
+    assert again.calls == []
 
 
 @pytest.mark.parametrize("change", [{"epochs": 3}, {"restart": True}, {"split": "val"}])
