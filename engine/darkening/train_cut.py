@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from data.io.images import encode
 from engine.darkening.translator import save_generator, translate_image
-from engine.enhancement.train import ResizedImages
+from engine.enhancement.train import ResizedImages, check_finite, read_resized
 from engine.options.prepare import TrainTranslatorOptions
 from engine.training.resume import load_resume, save_resume
 from models.cut import MULTIPLE, Discriminator, Generator, PatchSampler, discriminator_loss, generator_terms
@@ -130,7 +130,7 @@ class CUTRun:
         total = math.ceil(max(len(self.day), len(self.night)) / self.options.batch_size)
         shown = progress(self._batches(), total, f"epoch {epoch} of {self.last}")
         terms = means(self.trainer.step(day, night, self.rng) for day, night in shown)
-        _check(terms, self.options)
+        check_finite(terms, self.options.lr, self.options.out)
         self.epoch = epoch
         self._write(terms)
         return terms
@@ -285,29 +285,13 @@ def _images(options: TrainTranslatorOptions) -> tuple[ResizedImages, ResizedImag
         folder = options.out.with_suffix("")
         free_file(options.out, ".safetensors", folder, remedy=f"resume it: --resume {folder}")
     files = [list_images(folder) for folder in (options.day, options.night)]
-    day, night = (_readable(part, options.load) for part in files)
+    day, night = (read_resized(part, options.load) for part in files)
     return day, night
-
-
-def _readable(files: list[Path], side: int) -> ResizedImages:
-    squares = ResizedImages(files, side)
-    if not len(squares):
-        path, reason = squares.skipped[0]
-        raise UserError(f"{path.parent}: none of its images can be read ({reason}). Check the folder.")
-    return squares
 
 
 def _names(day: ResizedImages, night: ResizedImages) -> dict[str, list[str]]:
     """The images' names, in order: an exact continuation needs the same ones. Their folders may have moved."""
     return {"day": [file.name for file in day.files], "night": [file.name for file in night.files]}
-
-
-def _check(terms: Mapping[str, float], options: TrainTranslatorOptions) -> None:
-    if not all(map(math.isfinite, terms.values())):
-        raise UserError(
-            f"--lr {options.lr:g}: the loss is NaN. Lower the learning rate; the last good weights, if "
-            f"any, are in {options.out}."
-        )
 
 
 def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:

@@ -75,6 +75,15 @@ class ResizedImages:
         return torch.stack(images).float() / 255
 
 
+def read_resized(files: list[Path], side: int) -> ResizedImages:
+    """The images at `side` px. Raises UserError where none can be read."""
+    images = ResizedImages(files, side)
+    if not len(images):
+        path, reason = images.skipped[0]
+        raise UserError(f"{path.parent}: none of its images can be read ({reason}). Check the folder.")
+    return images
+
+
 def train_enhancer(options: TrainEnhancerOptions) -> TrainedEnhancer:
     """Train Zero-DCE on the images of --source and write its weights to --out after every epoch, whole each time.
 
@@ -86,10 +95,7 @@ def train_enhancer(options: TrainEnhancerOptions) -> TrainedEnhancer:
     free_file(options.out, ".safetensors")
     device = pick_device(options.device)
     network = _network(options).to(device)
-    images = ResizedImages(list_images(options.source), options.imgsz)
-    if not len(images):
-        reason = images.skipped[0][1]
-        raise UserError(f"{options.source}: none of its images can be read ({reason}). Check the folder.")
+    images = read_resized(list_images(options.source), options.imgsz)
     result = TrainedEnhancer(options.out, skipped=images.skipped)
     optimiser = torch.optim.Adam(network.parameters(), lr=options.lr, weight_decay=DECAY)
     order = torch.Generator().manual_seed(options.seed)
@@ -98,7 +104,7 @@ def train_enhancer(options: TrainEnhancerOptions) -> TrainedEnhancer:
         total = math.ceil(len(images) / options.batch_size)
         shown = progress(batches, total, f"epoch {epoch} of {options.epochs}")
         terms = _epoch(network, optimiser, shown, device, options.level)
-        _check(terms, options)
+        check_finite(terms, options.lr, options.out)
         result.epochs.append(terms)
         save_zero_dce(options.out, network, _facts(options, images, epoch, terms))
         LOGGER.info(_line(epoch, options.epochs, terms))
@@ -141,11 +147,11 @@ def _epoch(
     return {name: float(value) / count for name, value in sums.items()}
 
 
-def _check(terms: Mapping[str, float], options: TrainEnhancerOptions) -> None:
+def check_finite(terms: Mapping[str, float], lr: float, out: Path) -> None:
+    """Raise UserError where a term of the loss is NaN or Inf."""
     if not all(map(math.isfinite, terms.values())):
         raise UserError(
-            f"--lr {options.lr:g}: the loss is NaN. Lower the learning rate; the last good weights, if "
-            f"any, are in {options.out}."
+            f"--lr {lr:g}: the loss is NaN. Lower the learning rate; the last good weights, if any, are in {out}."
         )
 
 
