@@ -73,6 +73,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(earlier, monkeypatch, name):
         assert name == "wiid" or rows(run) == rows(Path(f"{run}-whole"))  # losses are means of the batches since then
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["none/weights/best.pt", "wiid-whole/weights/last.pt"])
 def test_a_detector_is_measured_and_starts_a_training(earlier, file):
     weights, data = str(earlier / "runs" / file), str(earlier / "set/data.yaml")
