@@ -80,32 +80,32 @@ class LongTail(Method):
 
 
 class ChosenClasses(nn.Module):
-    """Binary cross-entropy over the chosen classes, summed; the stock one, by element, where none are chosen."""
+    """Binary cross-entropy over the chosen classes, summed; Ultralytics' own, by element, where none are chosen."""
 
-    def __init__(self, method: LongTail, stock: Any) -> None:
+    def __init__(self, method: LongTail, base: Any) -> None:
         super().__init__()
-        self.method, self.stock = method, stock
+        self.method, self.base = method, base
 
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
         """scores, targets: (B, A, C)."""
         if self.method.chosen is None:
-            return self.stock(scores, targets)
+            return self.base(scores, targets)
         return federated_bce(scores, targets, self.method.chosen)
 
 
 class FineBoxes(nn.Module):
     """The box loss without the objects of coarse images."""
 
-    def __init__(self, method: LongTail, stock: Any) -> None:
+    def __init__(self, method: LongTail, base: Any) -> None:
         super().__init__()
-        self.method, self.stock = method, stock
+        self.method, self.base = method, base
 
     def forward(self, *args: Any) -> Any:
-        """The stock arguments: the seventh is the foreground (B, A) bool."""
+        """Ultralytics' arguments: the seventh is the foreground (B, A) bool."""
         coarse = self.method.coarse
         if coarse is None:
-            return self.stock(*args)
-        return self.stock(*args[:6], args[6] & ~coarse[:, None], *args[7:])
+            return self.base(*args)
+        return self.base(*args[:6], args[6] & ~coarse[:, None], *args[7:])
 
 
 class CoarseAssigner(nn.Module):
@@ -115,9 +115,9 @@ class CoarseAssigner(nn.Module):
     so that the IoU is 1: any assigner that reads predicted boxes does then what is wanted, and the best point's target is 1.
     """
 
-    def __init__(self, method: LongTail, stock: Any) -> None:
+    def __init__(self, method: LongTail, base: Any) -> None:
         super().__init__()
-        self.method, self.stock = method, stock
+        self.method, self.base = method, base
 
     def forward(
         self, scores: Tensor, boxes: Tensor, points: Tensor, labels: Tensor, objects: Tensor, real: Tensor, **more: Any
@@ -127,14 +127,14 @@ class CoarseAssigner(nn.Module):
         if coarse is not None and objects.shape[1]:
             which = coarse.nonzero().flatten()
             boxes = boxes.index_copy(0, which, objects_at(points, objects[which], real[which], boxes[which]))
-        return self.stock(scores, boxes, points, labels, objects, real, **more)
+        return self.base(scores, boxes, points, labels, objects, real, **more)
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else is asked of an assigner, the stock one answers."""
+        """Whatever else is asked of an assigner, Ultralytics' own answers."""
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(super().__getattr__("stock"), name)
+            return getattr(super().__getattr__("base"), name)
 
 
 def objects_at(points: Tensor, objects: Tensor, real: Tensor, otherwise: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Build stock Ultralytics detectors from YAML, and look into them.
+"""Build Ultralytics' detectors from YAML, and look into them.
 
 The result of `build` is exactly `ultralytics.nn.tasks.DetectionModel`: its checkpoint opens wherever Ultralytics is.
 """
@@ -33,13 +33,13 @@ __all__ = [
     "flops",
     "parameters",
     "run_layers",
-    "stock_assigner",
+    "task_aligned_assigner",
     "tap_channels",
     "tapped",
 ]
 
 FOLDER = Path(__file__).resolve().parent
-STOCK = Path(ultralytics.__file__).parent / "cfg" / "models"
+ULTRALYTICS_MODELS = Path(ultralytics.__file__).parent / "cfg" / "models"
 SCALE = re.compile(r"(?<=\d)([nsmlx])(?=$|-)")  # the scale letter in yolov8n, yolo11s, yolov8n-p2
 
 
@@ -97,7 +97,7 @@ def find(cfg: str | Path) -> Path:
     family = path.with_name(SCALE.sub("", path.stem, count=1) + path.suffix)
     ours = str(path.parent) in {".", FOLDER.name}  # a folder of one's own is meant as it is written
     for name in (path, family):
-        elsewhere = (FOLDER / name.name, *sorted(STOCK.rglob(name.name))) if ours else ()
+        elsewhere = (FOLDER / name.name, *sorted(ULTRALYTICS_MODELS.rglob(name.name))) if ours else ()
         found = next((candidate for candidate in (name, *elsewhere) if candidate.is_file()), None)
         if found is not None:
             return found
@@ -154,6 +154,6 @@ def flops(model: DetectionModel, imgsz: int = 640) -> float:
     return float(get_flops(twin, imgsz))
 
 
-def stock_assigner(*args: Any, **kwargs: Any) -> TaskAlignedAssigner:
+def task_aligned_assigner(*args: Any, **kwargs: Any) -> TaskAlignedAssigner:
     """Ultralytics' task-aligned label assigner, built with its own arguments."""
     return TaskAlignedAssigner(*args, **kwargs)

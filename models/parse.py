@@ -122,7 +122,7 @@ def _entry(description: dict[str, Any], argument: Any) -> Any:
     return description.get(argument, argument) if isinstance(argument, str) else argument
 
 
-def stock_layers(network: Sequence[Any]) -> list[int]:
+def plain_layers(network: Sequence[Any]) -> list[int]:
     """Indices of a network's layers that are not ours, in order: layer k of the plain network is the k-th of them."""
     return [layer.i for layer in network if layer.type not in LAYERS]
 

@@ -43,7 +43,7 @@ LABEL_TENSORS = {"img", "cls", "bboxes", "batch_idx"}
 
 @contextmanager
 def seeded(*entropy: int) -> Iterator[int]:
-    """Seed python's and numpy's global generators for the block, as the stock transforms draw from them; restore after.
+    """Seed python's and numpy's global generators for the block, as Ultralytics' transforms draw from them; restore after.
 
     Yields one 32-bit number that depends on the entropy alone.
     """
@@ -85,7 +85,7 @@ class ViewDataset(YOLODataset):
         seed: int = 0,
         keep_in_memory: bool = False,
         native: bool = False,
-        **stock: Any,
+        **base: Any,
     ) -> None:
         """partners, unpaired, per_image: what each view by that name holds; first: index of each image's first object."""
         self.source = list(labels)
@@ -101,7 +101,7 @@ class ViewDataset(YOLODataset):
         self.skipped: list[tuple[Path, str]] = []
         self.native = native
         self.batches: list[list[int]] = []  # native: places of images that can go through the network together
-        super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **stock)
+        super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **base)
         self.cache = "ram"  # mosaic then draws from the whole set instead of from what happens to be in a buffer
         self.keep_in_memory = keep_in_memory
         if self.augment:
@@ -133,7 +133,7 @@ class ViewDataset(YOLODataset):
         ]
 
     def update_labels_info(self, label: dict[str, Any]) -> dict[str, Any]:
-        """The stock form for transforms; `cls` (n, 3) with the index of each object, where a view asks for it."""
+        """Ultralytics' form for transforms; `cls` (n, 3) with the index of each object, where a view asks for it."""
         first = label.pop("first")
         label = super().update_labels_info(label)
         if self.first is not None and self.augment:

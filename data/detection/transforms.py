@@ -1,6 +1,6 @@
 """What happens to a training image: geometry on all its views at once, then colour and format of each.
 
-The stock transforms do the work; the classes here let what belongs to an object or an image travel with it.
+Ultralytics' transforms do the work; the classes here let what belongs to an object or an image travel with it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class SplitViews:
 
 
 class FormatViews(Format):
-    """The stock formatting for `img`, and the same for the other views: uint8 (3, H, W) RGB tensors."""
+    """Ultralytics' formatting for `img`, and the same for the other views: uint8 (3, H, W) RGB tensors."""
 
     def __init__(self, views: Sequence[str]) -> None:
         super().__init__(bbox_format="xywh", normalize=True, batch_idx=True)
@@ -74,10 +74,10 @@ class FormatViews(Format):
 
 
 class ViewMosaic(Mosaic):
-    """The stock mosaic, which notes how much of each object it keeps and joins what belongs to its tiles."""
+    """Ultralytics' mosaic, which notes how much of each object it keeps and joins what belongs to its tiles."""
 
-    def __init__(self, source: MixSource, merges: Merges, **stock: Any) -> None:
-        super().__init__(source, **stock)
+    def __init__(self, source: MixSource, merges: Merges, **base: Any) -> None:
+        super().__init__(source, **base)
         self.merges = merges
 
     def _cat_labels(self, mosaic_labels: list[dict[str, Any]]) -> dict[str, Any]:
@@ -90,10 +90,10 @@ class ViewMosaic(Mosaic):
 
 
 class ViewMixUp(MixUp):
-    """The stock mixup, which joins what belongs to both images."""
+    """Ultralytics' mixup, which joins what belongs to both images."""
 
-    def __init__(self, source: MixSource, merges: Merges, **stock: Any) -> None:
-        super().__init__(source, **stock)
+    def __init__(self, source: MixSource, merges: Merges, **base: Any) -> None:
+        super().__init__(source, **base)
         self.merges = merges
 
     def apply_instances(self, labels: dict[str, Any], params: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -105,10 +105,10 @@ class ViewMixUp(MixUp):
 
 
 class ViewPerspective(RandomPerspective):
-    """The stock affine, which notes how much of each object it keeps."""
+    """Ultralytics' affine, which notes how much of each object it keeps."""
 
     def apply_instances(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-        """labels: an item before its boxes move; params: the stock transform's, `M` and `size` among them."""
+        """labels: an item before its boxes move; params: those of the transform, `M` and `size` among them."""
         if labels["cls"].shape[1] > 1:
             instances = labels["instances"]
             instances.convert_bbox(format="xyxy")

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from engine.checkpoint.state_dict import as_safetensors, save_pt
 from engine.checkpoint.weights import Weights, load_weights
 from models.detector import build
-from models.parse import stock_layers
+from models.parse import plain_layers
 from utils.errors import UserError
 from utils.files import atomic_write, plain
 from utils.ultralytics_env import contain_ultralytics
@@ -68,7 +68,7 @@ def transfer(model: DetectionModel, weights: Weights) -> tuple[int, int]:
 
 def _around_our_layers(state: dict[str, Tensor], model: DetectionModel) -> dict[str, Tensor]:
     """Tensors of a plain network under the names they have in a model with rows of ours between; else as they are."""
-    plain_rows = stock_layers(model.model)
+    plain_rows = plain_layers(model.model)
     layers = {int(key.split(".")[1]) for key in state if ROW_KEY.match(key)}
     if len(plain_rows) == len(model.model) or not layers or max(layers) + 1 != len(plain_rows):
         return state

@@ -64,7 +64,7 @@ def loss_of(method: LongTail | None, given: dict[str, Any], cfg: str = "yolov8n"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cfg", ["yolov8n", "yolo26n"])
-def test_all_classes_of_fine_images_give_the_stock_loss(cfg: str) -> None:
+def test_all_classes_of_fine_images_give_the_plain_loss(cfg: str) -> None:
     plain, _, _ = loss_of(None, batch(), cfg)
     for federated in (0, CLASSES):
         assert torch.allclose(loss_of(counted(federated), batch(), cfg)[0], plain, rtol=1e-6)
@@ -85,7 +85,7 @@ def test_coarse_objects_give_no_box_loss_and_one_target_of_one() -> None:
 
 
 def test_one_coarse_image_leaves_the_other_its_box_loss() -> None:
-    """The stock parts are divided by the sum of targets, which a coarse object raises: the first image alone counts."""
+    """Ultralytics' parts are divided by the sum of targets, which a coarse object raises: the first image alone counts."""
     both, _, gradient = loss_of(counted(0), batch(coarse=torch.tensor([False, True])))
     assert both[0] > 0
     columns = gradient.abs().amax(2) > 0

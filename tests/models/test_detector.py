@@ -44,7 +44,7 @@ PUBLISHED = {  # parameters at 80 classes, as Ultralytics' own model files state
     "yolo26m": 21_896_248,
     "yolo26l": 26_299_704,
     "yolo26x": 58_993_368,
-    "yolov5n-p2": 2_838_000,  # no stock file: counted once, with the rows of release 6
+    "yolov5n-p2": 2_838_000,  # no file of Ultralytics': counted once, with the rows of release 6
     "yolov5s-p2": 8_815_760,
     "yolov5m-p2": 23_886_000,
     "yolov5l-p2": 51_201_232,
@@ -98,7 +98,7 @@ def test_state_dict_and_outputs_are_those_of_plain_ultralytics(name):
         assert torch.equal(ours(image)[0], theirs(image)[0])
 
 
-def test_it_is_the_stock_class(yolov8n):
+def test_it_is_the_plain_class(yolov8n):
     assert type(yolov8n) is DetectionModel
     assert yolov8n.names == NAMES
     assert yolov8n.yaml["nc"] == 3
@@ -224,7 +224,7 @@ def test_a_file_of_ones_own_comes_first(tmp_path, monkeypatch):
         ("yolov8z", "did you mean models/yolov8"),
         ("nothing-like-it", "known models: yolo11n"),
         ("elsewhere/yolov8n.yaml", "no such model YAML"),
-        ({"backbone": []}, "no list of rows"),
+        ({"backbone": []}, "no list of layers"),
         ({"backbone": [[-1, 1, "Conv", [8]]], "head": [[-1, 1, "Classify", ["nc"]]]}, "not Detect"),
         ({"backbone": [[-1, 1, "Conv", ["wide"]]], "head": [[[-1], 1, "Detect", ["nc"]]]}, "cannot be built"),
         ({"backbone": [[7, 1, "Conv", [8]]], "head": [[[-1], 1, "Detect", ["nc"]]]}, "cannot be built"),

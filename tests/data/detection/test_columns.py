@@ -1,4 +1,4 @@
-"""Indices through the stock transforms: no object ever gets another's index, and what is cut off is known."""
+"""Indices through Ultralytics' transforms: no object ever gets another's index, and what is cut off is known."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def network_labels(dataset: Any) -> list[dict[str, Any]]:
     return [{"cls": dataset[i]["cls"].numpy(), "bboxes": dataset[i]["bboxes"].numpy()} for i in range(len(dataset))]
 
 
-def stock_numbers(model: nn.Module, dataset: Any, batch_size: int, folder: Path, **arguments: Any) -> list[float]:
+def ultralytics_numbers(model: nn.Module, dataset: Any, batch_size: int, folder: Path, **arguments: Any) -> list[float]:
     """precision, recall, mAP50, mAP50-95 of Ultralytics' own validator."""
     from ultralytics.models.yolo.detect import DetectionValidator
 
@@ -145,7 +145,7 @@ def test_numbers_equal_ultralytics_on_real_images(shared, tmp_path, rect, iou, n
     config = load_data(shared / "data" / "coco8" / "data.yaml")
     dataset = dataset_of(config, imgsz=320, rect=rect)
     oracle = Oracle(config.names, network_labels(dataset), noise)
-    expected = stock_numbers(copy.deepcopy(oracle), dataset, 2, tmp_path, iou=iou)
+    expected = ultralytics_numbers(copy.deepcopy(oracle), dataset, 2, tmp_path, iou=iou)
     report = evaluate_detector(oracle, dataset, EvalSettings(2, iou=iou, progress=False), device="cpu")
     assert list(report.metrics.values()) == pytest.approx(expected, abs=1e-6)
     assert 0.05 < report.metrics["mAP50"] < 1.001
@@ -159,8 +159,8 @@ def test_numbers_equal_ultralytics_with_a_network(config, tmp_path, name):
     model = build(name, config.names)
     dataset = dataset_of(config)
     if hasattr(model, "end2end"):
-        model.end2end = False  # the stock validator's default too
-    expected = stock_numbers(copy.deepcopy(model), dataset, 2, tmp_path, conf=1e-6, iou=0.6)
+        model.end2end = False  # Ultralytics' validator's default too
+    expected = ultralytics_numbers(copy.deepcopy(model), dataset, 2, tmp_path, conf=1e-6, iou=0.6)
     report = evaluate_detector(model, dataset, EvalSettings(2, conf=1e-6, progress=False), device="cpu")
     assert list(report.metrics.values()) == pytest.approx(expected, abs=1e-6)
     assert sum(len(image.conf) for image in report.per_image) > 0
