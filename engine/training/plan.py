@@ -43,9 +43,9 @@ def _nothing(*args: Any) -> Any:
 class TrainTask:
     """A task, as training sees it.
 
-    A model is an nn.Module that takes views in [0, 1]. Its `init_criterion()` returns a callable (predictions, batch) ->
-    (loss, detached items), as in Ultralytics; `models.graph.feature_taps` knows where its features are. A data set has
-    `collate_fn` and `skipped`; its batches hold `img`, `im_file` and `seed`.
+    A model is an nn.Module that takes views in [0, 1], and its `init_criterion()` returns a callable (predictions, batch) ->
+    (loss, detached items), as in Ultralytics. A data set has `collate_fn` and `skipped`; its batches hold `img`, `im_file`
+    and `seed`.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""`resume.pt`: everything that an interrupted run needs to go on as if nothing had happened."""
+"""`resume.pt`: the full state of an interrupted run, so that it resumes exactly."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def save_resume(folder: Path, state: Mapping[str, Any]) -> Path:
 
 
 def can_resume(run: Path) -> bool:
-    """Whether a run folder holds a state to go on from."""
+    """Whether a run folder holds a state to resume from."""
     return _holds_state(run / "weights")
 
 
@@ -50,7 +50,7 @@ def forget_resume(run: Path) -> None:
 
 
 def load_resume(path: Path) -> dict[str, Any]:
-    """Read a resume file without running code from it; falls back to the one before when it is damaged, and says so.
+    """Read a resume file without running code from it; falls back to the previous one, with a warning, when it is damaged.
 
     Raises UserError when neither can be read.
     """
@@ -64,11 +64,11 @@ def load_resume(path: Path) -> dict[str, Any]:
             problem = error
             continue
         if candidate != path:
-            LOGGER.warning("%s cannot be read: going on from %s", path, candidate.name)
+            LOGGER.warning("%s cannot be read: resuming from %s", path, candidate.name)
         return upgraded(state)
     reason = f" ({type(problem).__name__})" if problem else ""
     raise UserError(
-        f"--resume {path}: there is no readable resume state{reason}. Name a run folder that holds weights/{NAME}, or start anew."
+        f"--resume {path}: there is no readable resume state{reason}. Name a run folder that holds weights/{NAME}, or start a new run."
     )
 
 

@@ -72,7 +72,7 @@ def test_the_last_two_are_kept_and_the_older_one_stands_in(tmp_path: Path) -> No
 
 def test_nothing_readable_is_an_error_with_a_next_step(tmp_path: Path) -> None:
     (tmp_path / "resume.pt").write_bytes(b"torn")
-    with pytest.raises(UserError, match="no readable resume state.*start anew"):
+    with pytest.raises(UserError, match="no readable resume state.*start a new run"):
         load_resume(tmp_path / "resume.pt")
 
 
