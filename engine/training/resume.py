@@ -68,7 +68,8 @@ def load_resume(path: Path) -> dict[str, Any]:
         return upgraded(state)
     reason = f" ({type(problem).__name__})" if problem else ""
     raise UserError(
-        f"--resume {path}: there is no readable resume state{reason}. Name a run folder that holds weights/{NAME}, or start a new run."
+        f"--resume {path}: there is no readable resume state{reason}. Name a run folder that holds weights/{NAME}, or "
+        "start a new run."
     )
 
 
