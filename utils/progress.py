@@ -1,4 +1,4 @@
-"""A progress line for whatever takes longer than two seconds; nothing at all for what does not."""
+"""A progress line for whatever takes longer than two seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 def progress(
     items: Iterable[Item], total: int, what: str, *, delay: float = 2.0, stream: TextIO | None = None
 ) -> Iterator[Item]:
-    """Hand on the items; after `delay` seconds show on stderr how many of `total` are done and how long the rest takes.
+    """Yield the items; after `delay` seconds show on stderr how many of `total` are done and how long the rest takes.
 
     On a terminal one line is redrawn twice a second; in a log a line is written every 30 seconds.
     """

@@ -20,7 +20,7 @@ def columns_of(rows: Sequence[Row]) -> list[str]:
 
 
 def cell(value: Any, digits: int = 3) -> str:
-    """One value as a reader wants it: fractions rounded, nothing where there is nothing.
+    """One value for a reader: fractions rounded, an empty cell for None.
 
     >>> cell(0.12345), cell(7), cell(None), cell(float("nan"))
     ('0.123', '7', '', '-')

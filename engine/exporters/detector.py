@@ -1,7 +1,7 @@
 """`engine.export`, behind export.py: a checkpoint as ONNX, TorchScript or OpenVINO, compared with its detector.
 
 Ultralytics' exporter does the conversion; nothing is installed or downloaded for it. Each format is written to a hidden
-folder beside the weights and moved into place when it is whole and has passed the comparison.
+folder beside the weights and moved into place once it is complete and has passed the comparison.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def export(**options: Any) -> ExportResult:
         found: ExportResult = other(**options)
         return found
     if chosen.nms and chosen.end2end:
-        raise UserError("--nms and --end2end: the suppression-free head needs no suppression; give one of the two.")
+        raise UserError("--nms and --end2end: the NMS-free head needs no NMS; give one of the two.")
     check_packages(chosen)
     weights = find_weights(chosen.weights)
     detector, _ = load_detector(weights, "cpu", chosen.trust)
@@ -145,7 +145,7 @@ def _convert(detector: DetectionModel, options: ExportOptions, kind: str, size: 
 
 
 def _comparable(options: ExportOptions) -> bool:
-    """Raw float32 predictions can be compared; after suppression or ranking, near ties may change places."""
+    """Raw float32 predictions can be compared; after NMS or ranking, near ties may swap."""
     return not (options.nms or options.end2end or options.half)
 
 
@@ -160,7 +160,7 @@ def compare(
     if run is None:
         return None
     image = torch.rand(batch_size, 3, *size, generator=torch.Generator().manual_seed(0))
-    detector.end2end = False  # the exporter writes the head whose predictions go through suppression
+    detector.end2end = False  # the exporter writes the head whose predictions go through NMS
     with torch.no_grad():
         expected = detector(image)[0]  # (B, 4 + classes, anchors)
     found = run(file, image)

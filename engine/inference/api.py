@@ -45,11 +45,11 @@ from utils.signals import stopped_by_sigterm
 
 
 class Detector(Protocol):
-    """What the loop asks of a detector; `engine.inference.predictor.Predictor` is one."""
+    """What the loop needs of a detector; `engine.inference.predictor.Predictor` is one."""
 
     names: Mapping[int, str]
     shapes: list[tuple[int, int]]  # (height, width) of each image of the last call, as the network saw it
-    milliseconds: float  # inference time of the last call, an image
+    milliseconds: float  # inference time of the last call per image
     spent: dict[str, float]  # seconds by stage, over all calls
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
@@ -59,7 +59,7 @@ class Detector(Protocol):
 
 @dataclass
 class DetectResult:
-    """What a run did. `save_dir` is None where nothing was to be written; `dead`: (source, reason) of what failed."""
+    """The result of a run. `save_dir` is None if nothing is saved; `dead`: (source, reason) of failed sources."""
 
     save_dir: Path | None
     frames: int = 0
@@ -73,7 +73,7 @@ def stream(
     """Yield (source, frame number from 1, image, boxes) of every frame, with the options of detect.py. Saves nothing.
 
     detector: used in place of `weights`. preprocess: an image (H, W, 3) uint8 to another, before detection. Raises
-    UserError for wrong options, and at the end where every source failed.
+    UserError for wrong options, and at the end if every source failed.
     """
     (chosen,) = build([DetectOptions], options)
     sources = plan_sources(chosen.source)
@@ -175,7 +175,7 @@ def _detections(
 
 @contextmanager
 def open_reader(sources: SourcePlan, options: DetectOptions) -> Iterator[FrameReader]:
-    """The frames of the sources. OpenCV and FFmpeg keep their own remarks to themselves: ours say what matters."""
+    """The frames of the sources. Messages of OpenCV and FFmpeg are suppressed."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -186,7 +186,7 @@ def open_reader(sources: SourcePlan, options: DetectOptions) -> Iterator[FrameRe
 
 
 def run_folder(options: DetectOptions, sources: SourcePlan) -> Path:
-    """The new folder of this run. Raises UserError where results would land among the sources."""
+    """The new folder of this run. Raises UserError if results would land among the sources."""
     folder = new_run_folder(options.project, options.name, options.exist_ok)
     homes = {Path(item.where).resolve().parent for item in sources.items if item.kind in {"image", "video"}}
     if options.exist_ok and folder.resolve() in homes:
@@ -195,7 +195,7 @@ def run_folder(options: DetectOptions, sources: SourcePlan) -> Path:
 
 
 def _summary(result: DetectResult, spent: Mapping[str, float], seconds: float) -> None:
-    """The last lines of a run: times and places. spent: seconds by stage."""
+    """The last lines of a run: times and where results are. spent: seconds by stage."""
     if not result.frames:
         return
     stages = ", ".join(f"{1000 * part / result.frames:.1f} ms {stage}" for stage, part in spent.items())
@@ -211,7 +211,7 @@ def _where(result: DetectResult) -> str:
 
 
 def finish(result: DetectResult, reader: FrameReader, sources: SourcePlan) -> None:
-    """Report what failed. Raises UserError where nothing was read at all, or where every live source is lost."""
+    """Report what failed. Raises UserError if nothing was read at all, or if every live source is lost."""
     result.dead = reader.dead
     reasons = [f"{name}: {reason}" for name, reason in result.dead]
     if len(result.dead) == len(sources.items) and (sources.live or not result.frames):

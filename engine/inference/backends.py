@@ -1,4 +1,4 @@
-"""Detectors behind one call, whatever runs them: PyTorch, ONNX Runtime, or OpenCV's own network engine."""
+"""Detectors behind one call: PyTorch, ONNX Runtime or OpenCV's DNN module."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ contain_ultralytics()
 
 
 class Backend(Protocol):
-    """What the runner asks of a detector.
+    """What the predictor needs of a detector.
 
     `size` is (height, width) where the file is made for one size only. `overlaps` tells whether boxes of one object may
-    still overlap in the output, and suppression must follow.
+    still overlap in the output, so that NMS must follow.
     """
 
     names: Mapping[int, str]
@@ -116,7 +116,7 @@ class OnnxBackend:
 
 
 class OpenCVBackend:
-    """A detector in an .onnx file, run by OpenCV's network engine on the CPU (`--dnn`)."""
+    """A detector in an .onnx file, run by OpenCV's DNN module on the CPU (`--dnn`)."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -145,7 +145,7 @@ class OpenCVBackend:
 
 
 def load_backend(weights: Path, options: Any) -> Backend:
-    """The detector of a file, as the options of detect.py ask. Raises UserError where they do not go together."""
+    """The detector of a file, as the options of detect.py ask. Raises UserError if they do not match."""
     device = pick_device(options.device)
     is_onnx = weights.suffix.lower() == ".onnx"
     if options.dnn and not is_onnx:
@@ -153,7 +153,7 @@ def load_backend(weights: Path, options: Any) -> Backend:
     if is_onnx and options.augment:
         raise UserError("--augment: needs the detector's PyTorch checkpoint (.pt or .safetensors), not an .onnx file.")
     if options.half and (is_onnx or device.type != "cuda"):
-        LOGGER.info("note: --half needs a CUDA GPU and a PyTorch checkpoint; going on with the file's own precision")
+        LOGGER.info("note: --half needs a CUDA GPU and a PyTorch checkpoint; using the file's own precision")
     if is_onnx:
         return OpenCVBackend(weights) if options.dnn else OnnxBackend(weights, device)
     from engine.checkpoint import load_detector
@@ -169,12 +169,12 @@ def _blob(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _parts(blob: np.ndarray, single: bool) -> list[np.ndarray]:
-    """The batch, cut into single images where the file takes no more."""
+    """The batch, split into single images if the file takes one at a time."""
     return [blob[i : i + 1] for i in range(len(blob))] if single else [blob]
 
 
 def _providers(onnxruntime: Any, device: torch.device | str) -> list[str]:
-    """ONNX Runtime's engines to try, best first."""
+    """ONNX Runtime's execution providers, best first."""
     wanted = ["CUDAExecutionProvider"] if torch.device(device).type == "cuda" else []
     return [name for name in wanted if name in onnxruntime.get_available_providers()] + ["CPUExecutionProvider"]
 
@@ -212,6 +212,6 @@ def _fixed(shape: Sequence[Any]) -> tuple[bool, tuple[int, int] | None]:
 
 
 def _unreadable(path: Path, problem: Exception) -> str:
-    """The message for a file that no engine takes."""
+    """The message for a file that cannot be loaded."""
     reason = (str(problem).strip() or type(problem).__name__).splitlines()[0][:200]
     return f"--weights {path}: is not an ONNX network that can be run here ({reason}). Export it again with export.py."

@@ -1,4 +1,4 @@
-"""Reading one source: an image, a video, or a camera or stream that is connected to again when it falls silent."""
+"""Reading one source: an image, a video, or a camera or stream that is reconnected when it falls silent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHUNK = 2**18  # bytes fetched at a time
 
 
 class Capture(Protocol):
-    """The part of cv2.VideoCapture that is used."""
+    """The methods of cv2.VideoCapture that are used."""
 
     def isOpened(self) -> bool:
         """Whether the source is there."""
@@ -58,14 +58,14 @@ class Frame:
     item: Source
     image: np.ndarray = field(repr=False)
     number: int = 1  # in its source, from 1, frames that were passed over counted
-    total: int = 0  # frames that the source says it has; 0 = not said
-    fps: float = 0.0  # frames a second of the source; 0 = not said
+    total: int = 0  # number of frames the source states; 0 = unknown
+    fps: float = 0.0  # frames per second of the source; 0 = unknown
     live: bool = False  # never waits: frames may be missing before it
     seconds: float = 0.0  # of a live source: when it was read, counted from the first frame
 
 
 class SourceLost(Exception):
-    """A source gave nothing, or nothing more. The message says why."""
+    """A source failed. The message says why."""
 
 
 def open_capture(item: Source) -> Capture:
@@ -129,11 +129,11 @@ def _request(address: str) -> urllib.request.Request:
 
 
 def read_image(item: Source) -> Iterator[Frame]:
-    """The one frame of an image. Raises SourceLost where it is missing, cut off or no image."""
+    """The one frame of an image. Raises SourceLost if it is missing, truncated or not an image."""
     data = fetch(item)
     image = decode(data) if data else None
     if image is None:
-        raise SourceLost("is not an image that can be read: damaged, cut off, or of another format than its name says")
+        raise SourceLost("is not a readable image: damaged, truncated, or of another format than its name says")
     yield Frame(item, image)
 
 
@@ -162,7 +162,7 @@ class LiveReader:
     """Frames of a camera or stream, with reconnection.
 
     After a failure it waits 1, 2, 4 ... 30 seconds, and gives up after `retries` failures in a row (0: never). A camera
-    that never opened is given up at once: it is not there. A source that states its length is a video, and ends.
+    that never opened is given up at once. A source that states its length is a video, and ends.
     """
 
     item: Source
@@ -234,6 +234,6 @@ def _grab(capture: Capture, stride: int, start: int = 0) -> Iterator[tuple[int, 
 
 
 def _rate(capture: Capture) -> float:
-    """Frames a second as the source states them; 0 where the number is not to be believed."""
+    """Frames per second as the source states them; 0 if implausible."""
     rate = capture.get(cv2.CAP_PROP_FPS)
     return rate if 0 < rate <= 240 else 0.0

@@ -43,5 +43,5 @@ def open_window() -> Window | None:
     """A window, or None and one warning where the machine has no display."""
     if has_display():
         return Window()
-    LOGGER.warning("warning: --view-img: there is no display here to open a window on; going on without one")
+    LOGGER.warning("warning: --view-img: no display is available; continuing without a window")
     return None

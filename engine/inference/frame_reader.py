@@ -1,7 +1,7 @@
 """Frames of a plan of sources, read ahead in threads, so that decoding overlaps with detection.
 
 Images and videos lose no frame: their thread waits when it is a few frames ahead. Cameras and streams each have a
-thread that holds the latest frame only. A source that ends or dies never ends another.
+thread that holds the latest frame only. A source that ends or fails never ends another.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Channel:
 
 
 class FrameReader:
-    """Iterate for lists of frames: one frame at a time, or, of a plan read together, one of each source that has news.
+    """Iterate for lists of frames: one frame at a time, or, of a plan read together, one of each source that has a new one.
 
     with FrameReader(plan_sources("0")) as reader:
         for frames in reader: ...
@@ -87,7 +87,7 @@ class FrameReader:
         self.close()
 
     def close(self) -> None:
-        """End the threads. One that hangs in a silent stream is left to end by itself."""
+        """Stop the threads. One that hangs in a silent stream ends by itself."""
         self._over.set()
         with self._news:
             for channel in self._channels:
@@ -126,14 +126,14 @@ class FrameReader:
             for item in channel.items:
                 if not self._over.is_set():
                     self._read(item, channel)
-        except BaseException as problem:  # noqa: B036 - a mistake of ours: raised again where the frames are used
+        except BaseException as problem:  # noqa: B036 - a bug: raised again where the frames are used
             self._failure = problem
         with self._news:
             channel.open = False
             self._news.notify_all()
 
     def _read(self, item: Source, channel: _Channel) -> None:
-        """Read one item to its end, or note why that was not possible."""
+        """Read one source to its end, or record why that failed."""
         try:
             with closing(self._frames(item)) as frames:
                 for frame in frames:

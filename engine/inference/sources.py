@@ -1,4 +1,4 @@
-"""What `--source` names: cameras, images, videos, folders, patterns, lists, streams; as a plan of items to read."""
+"""`--source`: cameras, images, videos, folders, patterns, lists and streams as a plan of what to read."""
 
 from __future__ import annotations
 

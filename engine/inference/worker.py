@@ -1,4 +1,4 @@
-"""Work that is done beside the main thread, in order."""
+"""Work done in order beside the main thread."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class WorkerThread:
             raise self._failure
 
     def _run(self) -> None:
-        """The thread's loop. After an error it goes on taking, so that nobody waits for room for ever."""
+        """The thread's loop. After an error it keeps emptying the queue, so that nobody waits forever."""
         while (arguments := self._queue.get()) is not None:
             if self._failure is None:
                 try:

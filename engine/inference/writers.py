@@ -1,4 +1,4 @@
-"""What a detection run leaves behind: images, videos, label files, a table, crops. Inputs are never touched."""
+"""Outputs of a detection run: images, videos, label files, a table, crops. Inputs are never changed."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_a_folder_from_end_to_end(inputs: Path, tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr().out
     assert f"image 1/4 {inputs / 'bright.png'}: 40x60 1 cat, 1 dog, 12.3ms" in said
     assert "video 4/4 (5/5)" in said and f"results are in {result.save_dir}" in said
-    assert "failed or truncated sources (1):" in said and "empty.jpg: is not an image" in said
+    assert "failed or truncated sources (1):" in said and "empty.jpg: is not a readable image" in said
     assert contents(inputs) == before
 
 
@@ -199,7 +199,7 @@ def test_sigterm_ends_a_run_like_ctrl_c(inputs: Path, tmp_path: Path) -> None:
     [
         ({"source": ""}, "--source: nothing was named"),
         ({"source": "nowhere.jpg"}, "no such file"),
-        ({"source": "{inputs}/empty.jpg"}, "all sources failed.*empty.jpg: is not an image"),
+        ({"source": "{inputs}/empty.jpg"}, "all sources failed.*empty.jpg: is not a readable image"),
         ({"source": "{inputs}/*", "conf_thres": 2}, "conf_thres"),
         ({"source": "{inputs}/*", "wieghts": 1}, "Did you mean 'weights'"),
         ({"source": "{inputs}/*", "update": True}, "there is no such option"),
@@ -314,7 +314,7 @@ def test_no_display_is_said_once(
     monkeypatch.setattr("engine.inference.display.has_display", lambda: False)
     result = detect(detector=FakeDetector(), source=inputs, nosave=True, view_img=True)
     assert result.frames == 7
-    assert capsys.readouterr().err.count("--view-img: there is no display") == 1
+    assert capsys.readouterr().err.count("--view-img: no display is available") == 1
 
 
 def test_a_window_shows_what_is_saved_and_q_ends_the_run(
