@@ -20,7 +20,7 @@ def write_cache(folder: Path, labels: Sequence[Label], names: Sequence[str], dim
     def normal(rows: int) -> NDArray[np.float32]:
         return generator.normal(size=(rows, dimensions)).astype(np.float32)
 
-    meta = Meta(label_hash(labels), prompt_hash(names), "made-up", "0", "crop", 0, False, 100.0)
+    meta = Meta(label_hash(labels), prompt_hash(names), "synthetic", "0", "crop", 0, False, 100.0)
     with CacheWriter(folder, meta, labels, lambda: normal(len(names))) as writer:
         for place in writer.missing():
             writer.put(place, normal(len(labels[place].classes)))

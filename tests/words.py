@@ -22,6 +22,7 @@ OLD_NAMES = (
     "tests/methods/test_lcp*",
     "tests/test_contract.py",
 )  # they still read, or name in an interface, what users may have typed
+PROCESSES = ("engine/training/*", "tests/engine/training/*")  # a world of ranks
 GEOMETRY = ("data/synthetic/*", "tests/data/synthetic/*")  # world coordinates
 LCP = (
     "methods/lcp.py",
@@ -43,30 +44,34 @@ WORDS = (
     Word(r"pictures?", "image"),
     Word(r"doors?", "script, entry point", ("data/synthetic/street/*", "tests/data/synthetic/street/*")),
     Word(r"a (annotation|empty|epoch|image|index|object|option|ordinary|unknown)", "an ..."),
-)
-PENDING = (
-    Word(r"made[- ]up", "synthetic"),
-    Word(r"(?-i:[Ww]orlds?)(?!_size)", "synthetic data set", ("engine/training/distributed.py", *GEOMETRY)),
+    Word(r"made[- ]up (?!for)", "synthetic"),
+    Word(
+        r"(?<!grey-)(?-i:[Ww]orlds?)(?!_size|\.yaml|\.json)",
+        "synthetic data set",
+        (*PROCESSES, *GEOMETRY, "engine/preparation/__init__.py", "tests/data/test_config.py"),
+    ),
     Word(r"surest", "highest-confidence"),
     Word(r"foul", "degraded"),
     Word(r"lonely", "unmatched"),
     Word(r"in vain", "negative"),
     Word(r"dealt anew", "reshuffled"),
     Word(r"held against", "compared with"),
-    Word(r"darkeners?", "day-to-night translator"),
     Word(r"beings", "people"),
     Word(r"stock", "Ultralytics', plain"),
-    Word(r"favou?red", "reference", OLD_NAMES),
-    Word(r"partners?", "paired image"),
     Word(r"rests|resting", "is frozen, frozen", LCP),
     Word(r"steady", "with fixed BN statistics", LCP),
     Word(r"goes? on with", "resumes"),
     Word(r"shares? of", "fraction of"),
     Word(r"upside down|mirroring", "vertical flip, horizontal flip"),
     Word(r"no numbers? any more|are no numbers", "NaN or Inf"),
-    Word(r"suppression", "NMS"),
-    Word(r"(?<!demo-)(nights|days)", "night images, day images"),
     Word(r"what it is worth|good to know|what decides what", "results, notes, precedence"),
+)
+PENDING = (
+    Word(r"darkeners?", "day-to-night translator"),
+    Word(r"favou?red", "reference", OLD_NAMES),
+    Word(r"partners?", "paired image"),
+    Word(r"(?<!max_)(?<!maximum )suppression(?! stops)", "NMS"),
+    Word(r"(?<!demo-)(nights|days)", "night images, day images"),
 )  # these join WORDS as soon as they are gone
 SKIPPED = ("LICENSE", "tests/words.py", "bench/results/*", "tests/fixtures/*", "docs/decisions/*", "CHANGELOG.md")
 READ = (".py", ".md", ".yaml", ".toml", "Makefile", ".ci/run")

@@ -18,7 +18,7 @@ Read = Callable[[Path], NDArray[np.uint8]]
 
 
 class UnpairedImages:
-    """A pool of images, dealt anew each epoch: every image comes once before any comes twice, in another order."""
+    """A pool of images, reshuffled every epoch: every image comes once before any comes twice, in another order."""
 
     def __init__(self, files: Sequence[Path], imgsz: int, seed: int, read: Read) -> None:
         """imgsz: px, the side that images are fitted into; read: a file to (H, W, 3) BGR."""

@@ -46,7 +46,7 @@ def test_the_noise_of_a_night_is_no_motion() -> None:
 
 
 def test_specks_are_dropped() -> None:
-    """Spots of 3 x 3 px are 9 of 3072 px, a share of 0.0029."""
+    """Spots of 3 x 3 px are 9 of 3072 px, a fraction of 0.0029."""
     clip = moving_block(side=3)
     assert foreground(clip, least_area=0.0).any()
     assert not foreground(clip, least_area=0.05).any()

@@ -68,9 +68,7 @@ def ultralytics_numbers(model: nn.Module, dataset: Any, batch_size: int, folder:
     validator.dataloader = DataLoader(dataset, batch_size, collate_fn=dataset.collate_fn)
     model.eval()
     validator.init_metrics(model)
-    patient = SimpleNamespace(
-        time=lambda: 0.0
-    )  # its suppression stops after a while, and loses boxes on a busy machine
+    patient = SimpleNamespace(time=lambda: 0.0)  # its NMS stops after a while, and loses boxes on a busy machine
     with torch.no_grad(), patch("ultralytics.utils.nms.time", patient):
         for batch in validator.dataloader:
             batch = validator.preprocess(batch)

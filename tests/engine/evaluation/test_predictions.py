@@ -37,7 +37,7 @@ def test_state_comes_back_after_an_error(config):
 
 
 @pytest.mark.parametrize("end2end", [False, True])
-def test_head_without_suppression_on_request(config, monkeypatch, end2end):
+def test_head_without_nms_on_request(config, monkeypatch, end2end):
     asked: list[Any] = []
     real = detections.non_max_suppression
     monkeypatch.setattr(detections, "non_max_suppression", lambda *a, **k: asked.append(k) or real(*a, **k))

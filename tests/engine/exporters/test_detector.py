@@ -97,14 +97,14 @@ def test_safetensors_with_open_sizes(weights, tmp_path):
     assert run(result.files["onnx"], 1, 3, 32, 32).shape == (1, 7, 21)
 
 
-def test_suppression_inside(best, capsys):
+def test_nms_inside(best, capsys):
     file = export(weights=best, imgsz=(64,), nms=True, max_det=20).files["onnx"]
     assert run(file, 1, 3, 64, 64).shape == (1, 20, 6)
     assert "not compared" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_the_suppression_free_head(weights, tmp_path):
+def test_the_nms_free_head(weights, tmp_path):
     source = shutil.copy(weights / "end2end.pt", tmp_path / "e.pt")
     raw = export(weights=source, imgsz=(64,))
     assert raw.differences["onnx"] < LIMIT

@@ -1,4 +1,4 @@
-"""The detection loop, end to end, with a detector that is made up and one that is real."""
+"""The detection loop, end to end, with a stand-in detector and a real one."""
 
 from __future__ import annotations
 

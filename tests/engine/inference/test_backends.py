@@ -163,7 +163,7 @@ def test_augment_adds_views(files: Path) -> None:
 
 
 @pytest.mark.parametrize("end2end", [False, True])
-def test_the_suppression_free_head_on_request(end2end: bool) -> None:
+def test_the_nms_free_head_on_request(end2end: bool) -> None:
     head = [*NETWORK["head"][:-1], [[12, 9, 6], 1, "Detect", ["nc"]]]
     model = build({**NETWORK, "head": head, "scale": "n", "end2end": True, "reg_max": 1}, NAMES)
     network = TorchBackend(model, max_det=17, end2end=end2end)

@@ -56,7 +56,7 @@ A, A_NEAR, B_SAME = (100, 100, 40, 40, 0.9, 0.0), (102, 100, 40, 40, 0.8, 0.0), 
         ({"classes": (0, 1), "max_det": 1}, [(0.9, 0)]),
     ],
 )
-def test_suppression(settings: dict, expected: list) -> None:
+def test_nms(settings: dict, expected: list) -> None:
     (boxes,) = Predictor(FixedNetwork(A, A_NEAR, B_SAME), **settings)([plain_image(0, 640, 640)])
     assert [(round(score, 2), int(number)) for score, number in boxes[:, 4:].tolist()] == expected
 

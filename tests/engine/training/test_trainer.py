@@ -346,7 +346,7 @@ class FirstLayerOnly(Method):
 
 def test_frozen_parts_do_not_move_at_all(synthetic: dict[str, Any]) -> None:
     """Tensor by tensor: no step, no momentum, no weight decay, and batch norms keep their statistics."""
-    plan = make_plan({**synthetic, "method": "none", "epochs": 2, "weight_decay": 0.1, "name": "resting"})
+    plan = make_plan({**synthetic, "method": "none", "epochs": 2, "weight_decay": 0.1, "name": "frozen-parts"})
     plan.methods.append(FirstLayerOnly())
     trainer = Trainer(plan, torch.device("cpu"))
     before = {name: value.clone() for name, value in trainer.detector.state_dict().items()}
