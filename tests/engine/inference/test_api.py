@@ -108,7 +108,7 @@ def test_a_folder_from_end_to_end(inputs: Path, tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "runs/exp/labels/dark.txt").read_text() == "0 0.500000 0.500000 0.500000 0.500000\n"
     assert read_back(tmp_path / "runs/exp/v.mp4") == (5, 10.0, (48, 64))
     ((dead, reason),) = result.dead
-    assert dead == str(inputs / "empty.jpg") and "not an image" in reason
+    assert dead == str(inputs / "empty.jpg") and "not a readable image" in reason
     said = capsys.readouterr().out
     assert f"image 1/4 {inputs / 'bright.png'}: 40x60 1 cat, 1 dog, 12.3ms" in said
     assert "video 4/4 (5/5)" in said and f"results are in {result.save_dir}" in said

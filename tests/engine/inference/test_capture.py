@@ -49,7 +49,7 @@ def test_grey_and_transparent_images_come_with_three_channels(tmp_path: Path) ->
 
 def test_missing_and_mistaken_files_say_why(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no image")
-    for name, words in (("none.jpg", "cannot be read"), ("text.jpg", "not an image")):
+    for name, words in (("none.jpg", "cannot be read"), ("text.jpg", "not a readable image")):
         with pytest.raises(SourceLost, match=words):
             list(read_image(image_item(tmp_path / name)))
 

@@ -41,7 +41,7 @@ def test_files_come_one_after_another_and_complete(tmp_path: Path) -> None:
     assert [len(batch) for batch in batches] == [1] * 10
     assert [(frame.item.stem, frame.number) for (frame,) in batches] == [("a", 1), *(("c", n) for n in range(1, 10))]
     ((name, reason),) = reader.dead
-    assert name == str(tmp_path / "b.jpg") and "not an image" in reason
+    assert name == str(tmp_path / "b.jpg") and "not a readable image" in reason
 
 
 def test_what_is_known_to_fail_is_reported_in_order() -> None:
