@@ -6,16 +6,15 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from utils.errors import UserError, nearest, suggestion
 from utils.files import REPOSITORY, find_file, load_yaml
 from utils.log import LOGGER
 from utils.metrics import FREQUENCIES
 
-SPLITS = ("train", "pair", "favoured", "extra", "val", "val2", "test", "test2")
+SPLITS = ("train", "extra", "val", "val2", "test", "test2")
 TASKS = ("detect", "classify", "action")
-_ALIASES = {"train_night": "pair"}
 _OTHER_KEYS = {
     "path",
     "names",
@@ -27,9 +26,31 @@ _OTHER_KEYS = {
     "demo",
     "conditions",
     "prepare",
-    "teacher",
     "download",
 }
+
+
+class DataKey(NamedTuple):
+    """A line of a data YAML that a method reads: images beside the splits, or the default of one of its options.
+
+    option: whether it is a path for the option of the same name. aliases: other names of it, in data YAMLs of these tasks.
+    """
+
+    name: str
+    option: bool = False
+    aliases: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = TASKS
+
+
+DECLARED: dict[str, DataKey] = {}
+"""What methods declared, by name."""
+
+
+def declare_keys(*keys: DataKey) -> None:
+    """Let data YAMLs have these lines. Raises UserError where one is there already and means something else."""
+    for key in keys:
+        if key.name in {*SPLITS, *_OTHER_KEYS} or DECLARED.setdefault(key.name, key) != key:
+            raise UserError(f"data YAML: the key '{key.name}' is declared twice. Rename the method's.")
 
 
 @dataclass(frozen=True)
@@ -45,7 +66,7 @@ class DataConfig:
     demo: str | None = None  # the synthetic data set to generate where the folder is missing
     task: str = "detect"
     frequency: tuple[str, ...] | None = None  # of each class: r rare, c common, f frequent; None: not said
-    teacher: Path | None = None  # folder of the teacher cache of the training split
+    options: dict[str, Path] = field(default_factory=dict)  # defaults of options of methods, such as `teacher`
     federated: Path | None = None  # see data.verified; None: every class was looked for in every image
 
 
@@ -66,6 +87,7 @@ def load_data(
     file = _find(source)
     content = load_yaml(file)
     _mention(file, content)
+    content = _own_names(file, content)
     root = _root(file, content.get("path"))
     demo = _text(file, content, "demo")
     if demo is not None and make_demo is not None and not root.exists():
@@ -85,7 +107,7 @@ def load_data(
         demo=demo,
         task=_task(file, content),
         frequency=_frequency(listing, {**classes, **content}, names),
-        teacher=_place(file, root, "teacher", content["teacher"]) if content.get("teacher") else None,
+        options={key: _place(file, root, key, content[key]) for key in _of_options() if content.get(key)},
         federated=federated,
     )
 
@@ -113,7 +135,7 @@ def _find(source: str | Path) -> Path:
 
 def _mention(file: Path, content: dict[str, Any]) -> None:
     """Say once what is not used; refuse what looks like a misspelt key, as it would change the training in silence."""
-    known = {*SPLITS, *_ALIASES, *_OTHER_KEYS}
+    known = {*SPLITS, *_OTHER_KEYS, *DECLARED, *(alias for key in DECLARED.values() for alias in key.aliases)}
     if content.get("download"):
         LOGGER.warning(
             "%s: 'download' is never executed. Fetch the data yourself; its page in docs/data says how.", file
@@ -124,6 +146,24 @@ def _mention(file: Path, content: dict[str, Any]) -> None:
         raise UserError(f"{file}: there is no key {wrong!r}.{suggestion(wrong, known)} Correct or remove that line.")
     if unknown:
         LOGGER.debug("%s: not used here: %s", file, ", ".join(unknown))
+
+
+def _own_names(file: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The content with declared keys under their own names. Raises UserError where one stands under two of its names."""
+    task, result = _task(file, content), dict(content)
+    for key in DECLARED.values():
+        for alias in (name for name in key.aliases if name in content and task in key.tasks):
+            if key.name in result:
+                raise UserError(
+                    f"{file}: '{key.name}' and '{alias}' are two names of one thing. Keep one of the lines."
+                )
+            LOGGER.info("%s: '%s' is read as '%s'", file, alias, key.name)
+            result[key.name] = result.pop(alias)
+    return result
+
+
+def _of_options() -> list[str]:
+    return [key.name for key in DECLARED.values() if key.option]
 
 
 def _root(file: Path, path: Any) -> Path:
@@ -140,14 +180,14 @@ def _root(file: Path, path: Any) -> Path:
 def _splits(file: Path, root: Path, content: dict[str, Any]) -> dict[str, tuple[Path, ...]]:
     """Split -> absolute folders or lists. Relative entries stay inside the data set's folder."""
     splits = {}
-    for key in (*SPLITS, *_ALIASES):
+    task = _task(file, content)
+    images = [key.name for key in DECLARED.values() if not key.option and task in key.tasks]
+    for key in (SPLITS[0], *images, *SPLITS[1:]):
         value = content.get(key)
         if value is None or value == []:
             continue
-        if _ALIASES.get(key) in splits:
-            raise UserError(f"{file}: 'pair' and 'train_night' are two names of one thing. Keep one of the lines.")
         entries = value if isinstance(value, list) else [value]
-        splits[_ALIASES.get(key, key)] = tuple(_place(file, root, key, entry) for entry in entries)
+        splits[key] = tuple(_place(file, root, key, entry) for entry in entries)
     return splits
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import methods.registry  # noqa: F401  # declares the lines of data YAMLs that methods read
+
 ENTRIES = {  # public name -> the module that has it
     "train": "engine.training.api",
     "validate": "engine.evaluation.api",

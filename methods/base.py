@@ -9,9 +9,24 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from data.config import DataKey
 from data.detection.views import View
+from methods.spec import Command
+from models.graph import LayerSpec
 
-__all__ = ["Batch", "Detector", "Forward", "Method", "NoOptions", "Run", "Step", "View"]
+__all__ = [
+    "Batch",
+    "Command",
+    "DataKey",
+    "Detector",
+    "Forward",
+    "LayerSpec",
+    "Method",
+    "NoOptions",
+    "Run",
+    "Step",
+    "View",
+]
 
 Batch = dict[str, Any]
 
@@ -119,6 +134,9 @@ class Method(nn.Module):
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions
     tasks: ClassVar[tuple[str, ...]] = ("detect",)
+    commands: ClassVar[Mapping[str, Command]] = {}
+    layers: ClassVar[Mapping[str, LayerSpec]] = {}
+    keys: ClassVar[tuple[DataKey, ...]] = ()
     views: tuple[View, ...] = ()
 
     def __init__(self, options: Any = None) -> None:

@@ -17,12 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import Detector, Method, Run, Step, View
-from methods.options.lcp import LCPOptions
-from models.crux import CatchUpFuse, crux_features, find_layer, find_split, shallow_layers, shared_features
+from methods.options.lcp import LCP_COMMANDS, LCP_KEYS, LCPOptions
+from models.crux import LAYERS, CatchUpFuse, crux_features, find_layer, find_split, shallow_layers, shared_features
 from utils.errors import UserError
 
 CATCH_UP, CRUX, BOTH = "U", "C", "B"
-CLEAR = View("favoured", "unpaired", "Name a folder of clear images ('favoured: images/favoured'; no labels, no pairs)")
+CLEAR = View(
+    "reference", "unpaired", "Name a folder of clear images ('reference: images/reference'; no labels, no pairs)"
+)
 
 
 def catch_up_loss(low_quality: Tensor, favoured: Tensor, weight: float = 100.0) -> Tensor:
@@ -141,6 +143,9 @@ class LCP(Method):
 
     name = "lcp"
     Options = LCPOptions
+    commands = LCP_COMMANDS
+    keys = LCP_KEYS
+    layers = LAYERS
     letters = ""  # of the run, a letter an epoch
     letter = ""  # of the current epoch
 
@@ -199,7 +204,7 @@ class LCP(Method):
         """In U and B: features of the pushed cruxes against those of clear images' cruxes. In C: nothing of its own."""
         if self.letter == CRUX:
             return {}
-        low_quality, favoured = step.batch["img"], step.batch["favoured"]
+        low_quality, favoured = step.batch["img"], step.batch["reference"]
         if self.recipe.adapt_statistics and self.letter == CATCH_UP:
             follow_statistics(step.detector, low_quality)
         with (

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from data.config import declare_keys
 from methods.options.aeris import AERISOptions
-from methods.options.lcp import LCP_COMMANDS, LCP_LAYERS, LCPOptions
+from methods.options.lcp import LCP_COMMANDS, LCP_KEYS, LCP_LAYERS, LCPOptions
 from methods.options.longtail import LongTailOptions
 from methods.options.rfla import RFLAOptions
-from methods.options.richsem import RICHSEM_COMMANDS, RichSemOptions
-from methods.options.wiid import WiiDOptions
+from methods.options.richsem import RICHSEM_COMMANDS, RICHSEM_KEYS, RichSemOptions
+from methods.options.wiid import WIID_KEYS, WiiDOptions
 from methods.spec import Command, MethodSpec
 from utils.errors import UserError, nearest
 
@@ -21,15 +24,20 @@ if TYPE_CHECKING:
 
 
 METHODS: dict[str, MethodSpec] = {
-    "wiid": MethodSpec("methods.wiid:WiiD", WiiDOptions),
-    "lcp": MethodSpec("methods.lcp:LCP", LCPOptions, commands=LCP_COMMANDS, layers=LCP_LAYERS),
+    "wiid": MethodSpec("methods.wiid:WiiD", WiiDOptions, keys=WIID_KEYS),
+    "lcp": MethodSpec("methods.lcp:LCP", LCPOptions, commands=LCP_COMMANDS, layers=LCP_LAYERS, keys=LCP_KEYS),
     "aeris": MethodSpec("methods.aeris:AERIS", AERISOptions),
     "rfla": MethodSpec("methods.rfla:RFLA", RFLAOptions, suits=("tiny objects",)),
-    "richsem": MethodSpec("methods.richsem:RichSem", RichSemOptions, commands=RICHSEM_COMMANDS),
+    "richsem": MethodSpec("methods.richsem:RichSem", RichSemOptions, commands=RICHSEM_COMMANDS, keys=RICHSEM_KEYS),
     "longtail": MethodSpec(
         "methods.longtail:LongTail", LongTailOptions, implied_by=("federated", "extra_ratio", "extra_alternate")
     ),
 }
+
+
+declare_keys(*(key for spec in METHODS.values() for key in spec.keys))
+OURS = frozenset(METHODS)
+"""Methods of the project; `load_method` adds others to METHODS."""
 
 
 def option_schemas() -> tuple[type, ...]:
@@ -54,21 +62,23 @@ def suited(problem: str, composition: str) -> list[str]:
 
 
 def split_names(composition: str) -> list[str]:
-    """Method names in `wiid+rfla`; `none` and the empty text are the plain detector.
+    """Method names in `wiid+rfla`; `none` and the empty text are the plain detector, `package.module:Class` is loaded.
 
     Raises UserError for an unknown or repeated name.
 
     >>> split_names("none")
     []
     """
-    names = [name.strip().lower() for name in composition.split("+") if name.strip()]
+    parts = [part.strip() for part in composition.split("+") if part.strip()]
+    names = [load_method(part) if ":" in part else part.lower() for part in parts]
     names = [name for name in names if name != "none"]
     for name in names:
         if name not in METHODS:
             guess = nearest(name, [*METHODS, "none"])
             hint = f" Did you mean '{guess}'?" if guess else ""
             raise UserError(
-                f"--method {composition}: there is no method '{name}'.{hint} Known: none, {', '.join(METHODS)}."
+                f"--method {composition}: there is no method '{name}'.{hint} Known: none, {', '.join(METHODS)}; a method of "
+                "your own is named as package.module:Class."
             )
     if len(set(names)) != len(names):
         raise UserError(f"--method {composition}: name each method once.")
@@ -85,7 +95,53 @@ def with_implied(composition: str, options: Mapping[str, Any]) -> str:
     """
     names = split_names(composition)
     implied = [name for name, entry in METHODS.items() if any(options.get(key) for key in entry.implied_by)]
-    return "+".join([*names, *(name for name in implied if name not in names)]) or composition
+    return "+".join(map(spelled, [*names, *(name for name in implied if name not in names)])) or composition
+
+
+def spelled(name: str) -> str:
+    """How `--method` names a method again: by its name, or by the class of one that is not the project's."""
+    return METHODS[name].target if name not in OURS else name
+
+
+def load_method(target: str) -> str:
+    """Import a method from `package.module:Class`, on the path or in the current folder, and register it. Returns its name.
+
+    Raises UserError where it cannot be imported, is no Method, or claims what another has: its name, a layer, a command.
+    """
+    module, _, attribute = target.partition(":")
+    known = next((name for name, spec in METHODS.items() if spec.target == target), None)
+    if known is not None:
+        return known
+    import models.crux  # noqa: F401  # registers its layers; torch, which --help of the project's own methods does without
+    from methods.base import Method
+    from models.graph import register_layers
+
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as problem:
+        raise UserError(
+            f"--method {target}: cannot be imported ({type(problem).__name__}: {problem}). Expected package.module:Class, "
+            "found from the current folder or the Python path."
+        ) from problem
+    name = getattr(found, "name", "")
+    if not (isinstance(found, type) and issubclass(found, Method)) or not str(name).isidentifier():
+        raise UserError(
+            f"--method {target}: is no method. Expected a subclass of methods.base.Method with a plain word as its `name`."
+        )
+    if name in METHODS or name == "none":
+        raise UserError(
+            f"--method {target}: the name '{name}' belongs to a method already. Give the class another `name`."
+        )
+    others = commands()
+    twice = next((command for command in found.commands if command in others), None)
+    if twice is not None:
+        raise UserError(f"--method {target}: another method has the command '{twice}' of prepare.py. Rename this one.")
+    register_layers(target, found.layers)
+    declare_keys(*found.keys)
+    METHODS[name] = MethodSpec(target, found.Options, (), found.commands, tuple(found.layers), found.keys)
+    return name
 
 
 def joined_views(methods: Sequence[Method]) -> list[View]:

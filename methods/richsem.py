@@ -18,7 +18,7 @@ from data.detection.columns import IGNORE
 from data.soft_labels.cache import TeacherCache
 from methods.base import Batch, Detector, Method, Step, View
 from methods.federated import federated_classes
-from methods.options.richsem import RichSemOptions
+from methods.options.richsem import RICHSEM_COMMANDS, RICHSEM_KEYS, RichSemOptions
 from methods.richsem_math import object_weights, semantic_loss
 from models.semantic import SemanticBranch, anchor_features, penultimate_channels, penultimate_names
 from utils.errors import UserError
@@ -44,6 +44,8 @@ class RichSem(Method):
 
     name = "richsem"
     Options = RichSemOptions
+    commands = RICHSEM_COMMANDS
+    keys = RICHSEM_KEYS
     views = (View("soft_label_index", "per_object"),)
     names: Sequence[str] = ()
     branch: SemanticBranch

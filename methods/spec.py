@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from data.config import DataKey
+
 
 class Command(NamedTuple):
     """A command of prepare.py: `options` (a schema) and `run` are 'module:name', imported on use.
@@ -23,7 +25,7 @@ class MethodSpec(NamedTuple):
     """Where a method lives, the schema of its options, and what it brings along.
 
     implied_by: options that call for it; commands: of prepare.py, by name; layers: the YAML layers that it trains;
-    suits: problems for which the notes of a run without it recommend it.
+    keys: lines of data YAMLs that it reads; suits: problems for which the notes of a run without it recommend it.
     """
 
     target: str
@@ -31,4 +33,5 @@ class MethodSpec(NamedTuple):
     implied_by: tuple[str, ...] = ()
     commands: Mapping[str, Command] = {}
     layers: tuple[str, ...] = ()
+    keys: tuple[DataKey, ...] = ()
     suits: tuple[str, ...] = ()

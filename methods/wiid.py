@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import Batch, Forward, Method, Run, Step, View
-from methods.options.wiid import WiiDOptions
+from methods.options.wiid import WIID_KEYS, WiiDOptions
 from methods.wiid_masks import cells_beside, inside_boxes, salient, spread, squares_or_saliency
 from methods.wiid_masks import occlusion_cells as occlusion_cells  # noqa: F401 - a public name of this module
 from models.byol import Predictor, Projector, VectorProjector, momentum_update
@@ -31,7 +31,7 @@ HINT = (
 )
 LEARNED = "learned"  # a mask token that trains
 POOLED = "pooled"  # the tap of a classifier
-UNLABELED = "favoured"  # the view of unlabelled night images, of classifiers
+UNLABELED = "unlabeled"  # the view of unlabelled night images, of classifiers
 MASK_DRAW = 3  # which draw of a batch decides its mask; a task's colours take those before
 
 
@@ -102,12 +102,13 @@ class WiiD(Method):
     """WiiD as a method: the view `pair`, symmetric BYOL, masks, optional MMD.
 
     detect: BYOL at three levels of the backbone, an occlusion grid, MMD between the two of a pair.
-    classify: BYOL of pooled features, squares or saliency, MMD from the darkened to unlabelled night images (`favoured`).
+    classify: BYOL of pooled features, squares or saliency, MMD from the darkened to unlabelled night images (`unlabeled`).
     action: BYOL of pooled features, an occlusion grid on what moves (`motion`).
     """
 
     name = "wiid"
     Options = WiiDOptions
+    keys = WIID_KEYS
     tasks = ("detect", "classify", "action")
     task = "detect"
     projectors: nn.ModuleDict

@@ -106,7 +106,7 @@ def descent(layers: Sequence[Layer], image: Tensor) -> list[LayerShape]:
 
 def _probe(model: Layer) -> Tensor:
     """An empty image (1, C, PROBE, PROBE) for a model, where its parameters are."""
-    parameter = next(model.parameters())
+    parameter = next(weight for weight in model.parameters() if weight.ndim == 4)  # of the first convolution
     return torch.zeros(1, parameter.shape[1], PROBE, PROBE, device=parameter.device, dtype=parameter.dtype)
 
 

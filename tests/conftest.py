@@ -29,6 +29,8 @@ os.environ["WANDB_MODE"] = "disabled"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["COLUMNS"] = "100"
 
+import methods.registry  # noqa: E402, F401  # declares the lines of data YAMLs that methods read
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

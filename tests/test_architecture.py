@@ -59,6 +59,7 @@ PURE = (
 METHODS = re.compile(r"(?<![a-z])(wiid|lcp|aeris|richsem|rfla)(?![a-z])", re.IGNORECASE)
 # Tests of something wider than one module.
 UNMIRRORED = {
+    "tests/external_method/test_sketch.py",
     "tests/test_architecture.py", "tests/test_contract.py", "tests/test_docs.py", "tests/test_earlier_files.py",
     "tests/test_detect_script.py", "tests/test_scripts.py", "tests/test_ultralytics_seams.py",
     "tests/data/detection/test_native_size.py", "tests/engine/options/test_option_pages.py",

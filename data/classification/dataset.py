@@ -26,7 +26,7 @@ from utils.errors import UserError
 from utils.files import list_images
 
 Key = int | tuple[int, ...]  # index, or (epoch, index)
-PAIR, UNLABELED = "pair", "favoured"
+PAIR, UNLABELED = "pair", "unlabeled"
 TESTS = ("test", "test2")
 _PAIRED, _UNLABELED = 1, 2  # what a draw is for, after (seed, epoch, index)
 

@@ -24,7 +24,7 @@ from utils.errors import UserError
 from utils.files import find_weights
 
 DEFAULT_NETWORK = "resnet18"
-COLOURED = ("img", "pair", "favoured")  # views whose colours are drawn, each by its place here
+COLOURED = ("img", "pair", "unlabeled")  # views whose colours are drawn, each by its place here
 AS_PUBLISHED = "the best epoch is chosen on test, as published: its test results are optimistically biased"
 
 

@@ -1,4 +1,4 @@
-"""Detections of an evaluation: each image of a data set through the network."""
+"""Where the detections of an evaluation come from: a network, and each image of a data set through it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sliced evaluation of large images: tiles go through the network, and their boxes are merged."""
+"""Large images measured slice by slice: tiles go through the network, and their boxes become the image's."""
 
 from __future__ import annotations
 

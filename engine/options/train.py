@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from data.detection.options import AugmentOptions, SamplingOptions
 from engine.options.action import ActionOptions
 from engine.options.classify import ClassifyOptions
 from engine.options.common import protocol_option
-from methods.registry import METHODS, option_schemas
-from utils.options import Group, option
+from methods.registry import METHODS, OURS, option_schemas, split_names
+from utils.errors import UserError
+from utils.options import Group, option, schema_fields
 from utils.options.shared import DETECT, EXIST_OK, NAME, PROJECT
 
 MODEL, RECIPE, VALIDATION = Group("Data and model"), Group("Training"), Group("Validation")
@@ -108,8 +111,9 @@ class HyperOptions:
 
 
 COMMON_SCHEMAS: tuple[type, ...] = (TrainOptions, HyperOptions, AugmentOptions, SamplingOptions)
-DETECT_SCHEMAS: tuple[type, ...] = (*COMMON_SCHEMAS, *option_schemas())
-TRAIN_SCHEMAS: tuple[type, ...] = (*DETECT_SCHEMAS, ClassifyOptions, ActionOptions)
+TASK_SCHEMAS: tuple[type, ...] = (ClassifyOptions, ActionOptions)
+TRAIN_SCHEMAS: tuple[type, ...] = (*COMMON_SCHEMAS, *option_schemas(), *TASK_SCHEMAS)
+"""Of the project's own methods; `train_schemas` has those of others too."""
 ABOUT = (
     "Train a detector, image classifier or action recogniser (as the data YAML says) with any of Hardsight's methods. "
     "--help shows the options that the given --data and --method use: --help --method NAME."
@@ -119,3 +123,31 @@ EXAMPLES = (
     "python train.py --data visdrone.yaml --cfg models/yolov8n-p2.yaml --method none --device 0,1",
     "python train.py --resume runs/train/exp",
 )
+
+
+def train_schemas(composition: Any = "") -> tuple[type, ...]:
+    """The options of train.py, with those of every method that is loaded; one that `composition` names as a class is loaded.
+
+    Raises UserError where it cannot be, or where one of its options has the name of another.
+    """
+    split_names(str(composition or ""))
+    known = schema_fields(TRAIN_SCHEMAS)
+    for spec in (METHODS[name] for name in METHODS if name not in OURS):
+        twice = next((field.name for field in fields(spec.options) if field.name in known), None)
+        if twice is not None:
+            raise UserError(f"--method {spec.target}: the option '{twice}' exists already. Rename the method's.")
+    return (*COMMON_SCHEMAS, *option_schemas(), *TASK_SCHEMAS)
+
+
+def method_in(words: Sequence[str]) -> str:
+    """What a command line says of --method, before anything else of it is understood.
+
+    >>> method_in(["--epochs", "3", "--method=wiid"]), method_in(["method=a.b:C"]), method_in(["--method", "x"])
+    ('wiid', 'a.b:C', 'x')
+    """
+    chosen = ""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        key, equals, value = word.partition("=")
+        if key == "--method" or (key == "method" and equals):
+            chosen = value if equals else following
+    return chosen

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.config import task_of
-from engine.options.train import TRAIN_SCHEMAS
+from engine.options.train import TRAIN_SCHEMAS, train_schemas
 from engine.tasks import check_weights, task_of_run, train_task
 from engine.training import distributed
 from engine.training.plan import TrainTask, make_plan
@@ -23,7 +23,8 @@ def train(**options: Any) -> TrainResult:
 
     Raises UserError for what the user can mend.
     """
-    given, *_ = build(TRAIN_SCHEMAS, options)
+    schemas = train_schemas(options.get("method"))
+    given, *_ = build(schemas, options)
     file = find_resume(given.resume, given.project) if given.resume else None
     name = task_of_run(file) if file else task_of(given.data)
     if given.weights and not file:
@@ -36,7 +37,7 @@ def train(**options: Any) -> TrainResult:
     try:
         state = load_resume(file) if file else None
         if state and file:
-            options = resumed(state["options"], canonical(options, TRAIN_SCHEMAS), task.may_change, file)
+            options = resumed(state["options"], canonical(options, schemas), task.may_change, file)
         plan = make_plan(options, state and state["network"])
         with empty_goes(plan.save_dir):
             trainer = Trainer(plan, device)

@@ -18,7 +18,7 @@ from data.synthetic.generate import make_synthetic
 from engine.options.action import ActionOptions
 from engine.options.classify import ClassifyOptions
 from engine.options.hyp import load_hyp
-from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
+from engine.options.train import HyperOptions, TrainOptions, train_schemas
 from engine.results import Report
 from engine.tasks import check_meaning, train_task
 from engine.training.distributed import WORLD, shared_value
@@ -142,19 +142,23 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
 
     network: what the model of a resumed run is built from.
     """
-    given = canonical(given, TRAIN_SCHEMAS)
-    (first, *_) = build_options(TRAIN_SCHEMAS, given)  # mistakes first, before any file is read
+    schemas = train_schemas(given.get("method"))
+    given = canonical(given, schemas)
+    (first, *_) = build_options(schemas, given)  # mistakes first, before any file is read
     split_names(first.method)  # a misspelt method must not wait for a synthetic data set to be drawn
     task: TrainTask = train_task(task_of(first.data))
-    check_meaning(given, TRAIN_SCHEMAS, task.name)
+    check_meaning(given, schemas, task.name)
     merged, notes = with_hyp(given)
-    build_options(TRAIN_SCHEMAS, merged)
-    _check_batch(task, build_options(TRAIN_SCHEMAS, {**task.defaults, **merged})[0].batch_size)
+    build_options(schemas, merged)
+    _check_batch(task, build_options(schemas, {**task.defaults, **merged})[0].batch_size)
     data = shared_value(lambda: load_data(first.data, make_demo=make_synthetic))
-    named = {"teacher": data.teacher} if data.teacher else {}
-    chosen = {**task.defaults, **named, **merged}
+    chosen = {**task.defaults, **data.options, **merged}
     chosen |= task.resolve(_by_schema(chosen), data, merged)
     options = _by_schema(chosen)
+    if ":" in data.method and not options[TrainOptions].method:
+        raise UserError(
+            f"{data.file}: 'method: {data.method}' names code, which is imported only for --method {data.method}."
+        )
     composition = with_implied(options[TrainOptions].method or data.method, as_dict(*options.values()))
     methods = create(composition, options)
     _check_methods(methods, task.name)
@@ -163,7 +167,7 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
     _check_views(joined_views(methods), data, task)
     train = options[TrainOptions]
     save_dir = shared_value(lambda: new_run_folder(train.project, train.name, train.exist_ok))
-    known = options_for(TRAIN_SCHEMAS, task.name)
+    known = options_for(schemas, task.name)
     texts = {key: value for key, value in {**as_dict(*options.values()), **resolved}.items() if key in known}
     texts |= {"method": composition, "data": str(data.file), "save_dir": str(save_dir), "task": task.name}
     return TrainPlan(
@@ -184,7 +188,7 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
 
 
 def _by_schema(values: Mapping[str, Any]) -> dict[type, Any]:
-    return dict(zip(TRAIN_SCHEMAS, build_options(TRAIN_SCHEMAS, values), strict=True))
+    return dict(zip(train_schemas(), build_options(train_schemas(), values), strict=True))
 
 
 def _check_batch(task: TrainTask, size: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from engine.checkpoint.state_dict import save_pt
-from engine.options.train import TRAIN_SCHEMAS
+from engine.options.train import train_schemas
 from utils.errors import UserError
 from utils.log import LOGGER
 from utils.options import from_file
@@ -135,14 +135,21 @@ def resumed(
     They hold what its --hyp said, so that file is not named again. file: where its state lies. An option that has another
     name since goes by the new one; one that is gone is left out if it was at its default.
     """
-    wrong = next((key for key in given if key not in {"resume", "project", *may_change}), None)
+    methods = str(saved.get("method", ""))
+    if ":" in methods and given.get("method") != methods:
+        raise UserError(
+            f"--resume {file}: the run trains with --method {methods}, whose code is imported only where you name it. "
+            f"Add --method {methods}."
+        )
+    same = {"method"} if given.get("method") == methods else set()
+    wrong = next((key for key in given if key not in {"resume", "project", *same, *may_change}), None)
     if wrong is not None:
         allowed = ", ".join(f"--{name.replace('_', '-')}" for name in may_change)
         raise UserError(
             f"--resume {file}: the run resumes its own options, so --{wrong.replace('_', '-')} cannot change. Beside "
             f"--resume, only these may: {allowed}."
         )
-    kept = from_file(saved, TRAIN_SCHEMAS)
+    kept = from_file(saved, train_schemas())
     kept = {key: value for key, value in kept.items() if key not in {"save_dir", "task", "hyp"}}
     kept |= {key: value for key, value in given.items() if key in may_change}
     folder = run_of(file, Path(saved["save_dir"]))

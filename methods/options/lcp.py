@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from data.config import DataKey
 from methods.spec import Command
 from utils.options import Group, Removed, option
 
@@ -63,3 +64,4 @@ LCP_COMMANDS = {
         formerly="favour",
     )
 }
+LCP_KEYS = (DataKey("reference", aliases=("favoured", "favored"), tasks=("detect",)),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.config import DataKey
 from methods.spec import Command
 from utils.options import Group, option
 
@@ -31,3 +32,4 @@ RICHSEM_COMMANDS = {
         first="data",
     )
 }
+RICHSEM_KEYS = (DataKey("teacher", option=True),)

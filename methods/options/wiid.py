@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data.config import DataKey
 from utils.options import Group, option
 
 GROUP = Group("WiiD (--method wiid)")
@@ -66,3 +67,9 @@ class WiiDOptions:
         tasks=CELLS,
         choices=("shared", "independent"),
     )
+
+
+WIID_KEYS = (
+    DataKey("pair", aliases=("train_night",)),
+    DataKey("unlabeled", aliases=("favoured", "favored"), tasks=("classify",)),
+)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data import config
-from data.config import load_data
+from data.config import DataKey, declare_keys, load_data
 from utils.errors import UserError
 
 EXDARK = ["bicycle", "boat", "bottle", "bus", "car", "cat", "chair", "cup", "dog", "motorbike", "people", "table"]
@@ -208,3 +208,28 @@ def test_exdark_night_trains_wiid_with_pairs():
     assert "pair" in data.splits
     assert data.conditions["test"] == "night"
     assert load_data("Exdark", need=()).method == "none"
+
+
+@pytest.mark.parametrize(
+    ("line", "task", "name"),
+    [
+        ("train_night: images/night", "detect", "pair"),
+        ("favoured: images/night", "detect", "reference"),
+        ("favored: nights", "classify", "unlabeled"),
+    ],
+)
+def test_other_names_of_a_key(tiny_set: Path, line: str, task: str, name: str) -> None:
+    text = (tiny_set / "data.yaml").read_text().replace("pair: images/night\n", "")
+    (tiny_set / "data.yaml").write_text(f"{text}{line}\ntask: {task}\n")
+    data = load_data(tiny_set / "data.yaml", need=())
+    assert data.splits[name][0].name == line.split("/")[-1].removeprefix("favored: ")
+    (tiny_set / "data.yaml").write_text(f"{text}{line}\ntask: {task}\n{name}: images/train\n")
+    with pytest.raises(UserError, match=f"'{name}' and '{line.split(':')[0]}' are two names of one thing"):
+        load_data(tiny_set / "data.yaml", need=())
+
+
+def test_a_key_cannot_be_declared_twice() -> None:
+    with pytest.raises(UserError, match="the key 'train' is declared twice"):
+        declare_keys(DataKey("train"))
+    with pytest.raises(UserError, match="the key 'pair' is declared twice"):
+        declare_keys(DataKey("pair", option=True))

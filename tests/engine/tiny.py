@@ -92,7 +92,7 @@ def write_crux_dataset(root: Path, images: int = 16) -> dict[str, Any]:
     options = write_dataset(root, images)
     data = load_yaml(Path(options["data"])) | {
         "train": "images/train_night",
-        "favoured": "images/train",
+        "reference": "images/train",
         "method": "lcp",
     }
     (root / "labels" / "train").rename(root / "labels" / "train_night")

@@ -35,7 +35,7 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     options = write_dataset(root, images=8)
     save_yaml(root / "tiny8n-crux.yaml", CRUX_NETWORK)
     data = load_yaml(root / "world.yaml")
-    save_yaml(root / "world.yaml", data | {"favoured": "images/val_day"})
+    save_yaml(root / "world.yaml", data | {"reference": "images/val_day"})
     labels = scan(list_images(root / "images" / "train", root), 2, what="train").labels
     cache = write_cache(root / "cache", labels, ["square", "bar"], dimensions=8)
     return {**options, "teacher": cache, "epochs": 1, "noval": True, "plots": True}

@@ -257,7 +257,7 @@ def classifier(task: str = "classify", network: nn.Module | None = None, **optio
     torch.manual_seed(0)
     unmasked = {"classify": {"mask_squares": 0.0, "mask_saliency": 0.0}, "action": {"back_ratio": 0.0}}[task]
     method = WiiD(WiiDOptions(**{"byol_weight": 0.13, **unmasked, **options}))
-    method.resolve_options(1, data_of(task, favoured=()))
+    method.resolve_options(1, data_of(task, unlabeled=()))
     network = network or Tiny(dims=2 + (task == "action"))
     model = TrainingModel(ClassificationModel(network), [method], SimpleNamespace())
     model.build_criterion()
@@ -267,7 +267,7 @@ def classifier(task: str = "classify", network: nn.Module | None = None, **optio
 def images(count: int = 8, side: int = 16) -> dict[str, Any]:
     """Labelled images by day and darkened, and unlabelled ones by night."""
     generator = torch.Generator().manual_seed(1)
-    views = {view: torch.rand(count, 3, side, side, generator=generator) for view in ("img", "pair", "favoured")}
+    views = {view: torch.rand(count, 3, side, side, generator=generator) for view in ("img", "pair", "unlabeled")}
     return {**views, "cls": torch.arange(count) % 3, "seed": list(range(count)), "draw": (0, 0)}
 
 
@@ -310,7 +310,7 @@ def test_a_classifiers_masks_are_equal_for_both_members_and_mean_colour(odds: tu
     assert torch.equal(*gone) and 0.2 < gone[0].float().mean() < 0.9
     for view, lost in zip(("img", "pair"), gone, strict=True):
         assert torch.equal(batch[view].permute(0, 2, 3, 1)[~lost], plain[view].permute(0, 2, 3, 1)[~lost])
-    assert torch.equal(batch["favoured"], plain["favoured"])
+    assert torch.equal(batch["unlabeled"], plain["unlabeled"])
 
 
 def test_mmd_pulls_a_classifier_and_byol_leaves_its_target_alone() -> None:
@@ -341,12 +341,12 @@ def test_what_a_classifier_is_refused(options: dict[str, Any], splits: dict[str,
 @pytest.mark.parametrize(
     ("task", "options", "splits", "views", "mmd"),
     [
-        ("classify", {}, {"favoured": ()}, {"pair", "favoured"}, True),
+        ("classify", {}, {"unlabeled": ()}, {"pair", "unlabeled"}, True),
         ("classify", {}, {}, {"pair"}, False),  # MMD needs unlabelled night images
-        ("classify", {"use_mmd": False}, {"favoured": ()}, {"pair"}, False),
-        ("action", {}, {"favoured": ()}, {"pair", "motion"}, None),
+        ("classify", {"use_mmd": False}, {"unlabeled": ()}, {"pair"}, False),
+        ("action", {}, {"unlabeled": ()}, {"pair", "motion"}, None),
         ("action", {"back_ratio": 0.0}, {}, {"pair"}, None),
-        ("detect", {}, {"favoured": ()}, {"pair"}, False),
+        ("detect", {}, {"unlabeled": ()}, {"pair"}, False),
     ],
 )
 def test_views_follow_from_task_and_data(

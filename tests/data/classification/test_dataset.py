@@ -14,7 +14,7 @@ from data.config import load_data
 from tests.engine.classification.tiny_classes import write_classes
 from utils.errors import UserError
 
-VIEWS = ("pair", "favoured")
+VIEWS = ("pair", "unlabeled")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_both_members_share_crop_and_flip(root: Path):
         item = dataset[(3, index)]
         difference = item["img"].float() / 5 - item["pair"].float()
         assert difference.abs().max() <= 1.5
-        assert item["favoured"].shape == (3, 24, 24)
+        assert item["unlabeled"].shape == (3, 24, 24)
 
 
 def test_independent_crops_differ(root: Path):
@@ -93,7 +93,7 @@ def replace(root: Path, old: str, new: str) -> None:
         (lambda r: shutil.rmtree(r / "train" / "Ring"), "'train' has no images of Ring"),
         (lambda r: rename(r, "train_night/Bar/1.png", "train_night/Bar/one.png"), "no paired image is named '1'"),
         (lambda r: replace(r, "pair: train_night", "pair: nights"), "holds no folders of"),
-        (lambda r: replace(r, "favoured: nights", "favoured: test"), "also an image of the test split"),
+        (lambda r: replace(r, "unlabeled: nights", "unlabeled: test"), "also an image of the test split"),
         (lambda r: replace(r, "pair: train_night", "pair: test"), "also an image of the test split"),
         (lambda r: copy_into(r, "test/Bar/0.png", "nights/new.png"), "also an image of the test split"),
         (lambda r: replace(r, "pair: train_night\n", ""), "no 'pair' line"),

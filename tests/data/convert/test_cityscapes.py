@@ -69,7 +69,7 @@ def test_the_published_layout(source, tmp_path, name, per_split, reference):
     assert (summary.dropped, summary.skipped) == ({}, [])
     data, ours = load_data(tmp_path / "out"), load_data(name, need=())
     assert data.names == ours.names == dict(enumerate(CITYSCAPES))
-    assert ("favoured" in data.splits) == ("favoured" in ours.splits) == bool(reference)
+    assert ("reference" in data.splits) == ("reference" in ours.splits) == bool(reference)
 
 
 @pytest.mark.parametrize("name", ["foggy-cityscapes", "rainy-cityscapes"])

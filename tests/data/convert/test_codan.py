@@ -114,7 +114,7 @@ def test_coco_and_exdark_become_one_set(tmp_path, make_image):
     assert data.names == load_data("exdark-cls", need=()).names
     found = {split: [image.number for image in labelled(data, split)] for split in ("train", "val", "val2", "test")}
     assert found == {"train": [8], "val": [5], "val2": [5], "test": [11]}
-    assert [path.name for path in list_images(data.splits["favoured"][0])] == ["2015_0.JPG"]
+    assert [path.name for path in list_images(data.splits["unlabeled"][0])] == ["2015_0.JPG"]
 
 
 @pytest.mark.parametrize(("line", "message"), [("a.jpg 13 1 1 1", "class of 1 to 12"), ("a.jpg x 1", ":1: expected")])

@@ -106,7 +106,7 @@ def test_favoured_images_come_along_without_labels(tmp_path, make_image):
     summary = run("urpc2020", source, tmp_path / "out", reference=tmp_path / "dfui/images")
     assert (summary.reference, len(summary.skipped)) == (2, 1)
     assert load_yaml(tmp_path / "out/data.yaml")["favoured"] == "images/favoured"
-    assert load_data("urpc2020", need=()).splits["favoured"][0].name == "favoured"
+    assert load_data("urpc2020", need=()).splits["reference"][0].name == "favoured"
     assert not (tmp_path / "out/labels/favoured").exists()
 
 

@@ -52,8 +52,8 @@ def test_favoured_images_have_no_labels(images):
     items = [item(images / "train/a.png", "train")]
     items += reference_items(images / "pool", items, "pool", summary)
     write_yolo(items, images / "out", summary, classes="exdark", link="copy", backgrounds=False)
-    data = load_data(images / "out", need=("train", "favoured"))
-    assert sorted(path.name for path in (data.splits["favoured"][0] / "pool").iterdir()) == [
+    data = load_data(images / "out", need=("train", "reference"))
+    assert sorted(path.name for path in (data.splits["reference"][0] / "pool").iterdir()) == [
         "B.jpg", "c.png", "d.png", "e.png",
     ]  # fmt: skip
     assert not (images / "out/labels/favoured").exists()

@@ -17,7 +17,7 @@ from utils.errors import UserError
 FILES = [Path(f"{number}.png") for number in range(5)]
 
 
-VIEWS = (View("favoured", "unpaired"),)
+VIEWS = (View("reference", "unpaired"),)
 
 
 def pool(seed: int = 0) -> UnpairedImages:
@@ -46,16 +46,16 @@ def test_images_are_rgb_tensors() -> None:
 def test_they_ride_along_in_a_batch(tiny_set: Path) -> None:
     """The night images of the tiny set as a pool: no labels, no pairing."""
     data = tiny_set / "data.yaml"
-    data.write_text(data.read_text().replace("pair:", "favoured:"))
+    data.write_text(data.read_text().replace("pair:", "reference:"))
     dataset = build_dataset(load_data(data), "train", imgsz=32, augment=True, views=VIEWS)
     batch = ViewDataset.collate_fn([dataset[(1, index)] for index in range(4)])
-    assert batch["favoured"].shape == (4, 3, 32, 32) and batch["img"].shape == (4, 3, 32, 32)
-    again = dataset[(1, 2)]["favoured"]
-    assert (again == batch["favoured"][2]).all()
+    assert batch["reference"].shape == (4, 3, 32, 32) and batch["img"].shape == (4, 3, 32, 32)
+    again = dataset[(1, 2)]["reference"]
+    assert (again == batch["reference"][2]).all()
 
 
 def test_a_missing_line_is_named(tiny_set: Path) -> None:
-    with pytest.raises(UserError, match="has no 'favoured' line"):
+    with pytest.raises(UserError, match="has no 'reference' line"):
         build_dataset(load_data(tiny_set / "data.yaml"), "train", imgsz=32, augment=True, views=VIEWS)
 
 
@@ -66,8 +66,8 @@ def test_leaks_are_refused(tmp_path: Path, copied: bool, leaks: bool) -> None:
     other = np.zeros((4, 4, 3), np.uint8) if copied else np.ones((4, 4, 3), np.uint8)
     (tmp_path / "pool.bmp").write_bytes(cv2.imencode(".bmp", other)[1].tobytes())
     if not leaks:
-        refuse_leaks([tmp_path / "pool.bmp"], [tmp_path / "test.bmp"], "my.yaml: 'favoured'")
+        refuse_leaks([tmp_path / "pool.bmp"], [tmp_path / "test.bmp"], "my.yaml: 'reference'")
         return
     for name in ("pool.bmp", "test.bmp"):
-        with pytest.raises(UserError, match="my.yaml: 'favoured'.*also an image of the test split"):
-            refuse_leaks([tmp_path / name], [tmp_path / "test.bmp"], "my.yaml: 'favoured'")
+        with pytest.raises(UserError, match="my.yaml: 'reference'.*also an image of the test split"):
+            refuse_leaks([tmp_path / name], [tmp_path / "test.bmp"], "my.yaml: 'reference'")

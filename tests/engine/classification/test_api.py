@@ -23,9 +23,8 @@ from engine.checkpoint.classifier import LoadedClassifier
 from engine.checkpoint.weights import load_weights
 from engine.classification import api as classification_api
 from engine.classification import evaluation as classification_evaluation
-from engine.classification.api import CLASSIFY
+from engine.classification.api import CLASSIFY, check_names
 from engine.comparison import report as comparison_tables
-from engine.evaluation.session import check_names
 from engine.tasks import TASKS, resolve
 from engine.training.trainer import Trainer
 from methods.base import Method
@@ -182,8 +181,8 @@ def nothing(root: Path) -> None:
         (nothing, {"batch_size": 1}, "batch norm needs at least 2"),
         (nothing, {"mask_squares": 0.8, "mask_saliency": 0.3}, "sum to 1 at most"),
         (nothing, {"weights": "there-is-none.pt"}, "there is no such file"),
-        (edit("favoured: nights\n", ""), {"use_mmd": True}, "names no unlabelled night images"),
-        (edit("favoured: nights\n", "favoured: test\n"), {}, "also an image of the test split"),
+        (edit("unlabeled: nights\n", ""), {"use_mmd": True}, "names no unlabelled night images"),
+        (edit("unlabeled: nights\n", "unlabeled: test\n"), {}, "also an image of the test split"),
         (without_val, {}, "there is no 'val' split to choose the best epoch with"),
         (edit("task: classify", "task: clasify"), {}, "'task: clasify' is not known"),
     ],
@@ -195,7 +194,7 @@ def test_what_is_refused(given, spoil, options, message):
 
 
 def test_without_nights_wiid_trains_without_mmd(given, capsys):
-    edit("favoured: nights\n", "")(Path(given["data"]).parent)
+    edit("unlabeled: nights\n", "")(Path(given["data"]).parent)
     result = engine.train(**given | {"epochs": 1})
     assert "WiiD trains without MMD" in capsys.readouterr().out and "train/mmd" not in result.rows[0]
 
@@ -238,13 +237,13 @@ def loaded(classes: int, names: dict[int, str] | None) -> LoadedClassifier:
     ],
 )
 def test_names_that_differ_are_a_note(names, said, capsys):
-    check_names(names, 2, CONFIG, Path("w.pt"))
+    check_names(loaded(2, names), CONFIG, Path("w.pt"))
     assert capsys.readouterr().out == said
 
 
 def test_another_number_of_classes_is_an_error():
     with pytest.raises(UserError, match="w.pt: has 3 classes, but a.yaml has 2"):
-        check_names(None, 3, CONFIG, Path("w.pt"))
+        check_names(loaded(3, None), CONFIG, Path("w.pt"))
 
 
 def test_one_report_per_split(capsys, monkeypatch):

@@ -102,7 +102,7 @@ def test_good_images_are_copied(
         ("deep/005.png", "1.0", "1"),
     ]
     said = capsys.readouterr().out
-    assert "2 of 6 images" in said and f"favoured: {out}" in said
+    assert "2 of 6 images" in said and f"reference: {out}" in said
 
 
 def test_a_real_detector_judges(synthetic: dict[str, Any]) -> None:
@@ -167,8 +167,8 @@ def test_a_full_disk_leaves_nothing(
 def test_the_place_that_the_data_name_may_be_filled(
     synthetic: dict[str, Any], tmp_path: Path, pretend: Callable[..., None]
 ) -> None:
-    """`favoured: images/good` may stand in the YAML before the folder does, or be an empty one."""
-    content = load_yaml(Path(synthetic["data"])) | {"favoured": "images/good"}
+    """`reference: images/good` may stand in the YAML before the folder does, or be an empty one."""
+    content = load_yaml(Path(synthetic["data"])) | {"reference": "images/good"}
     save_yaml(Path(synthetic["data"]), content)
     pretend({"001": 0.9})
     (tmp_path / "images" / "good").mkdir()

@@ -136,7 +136,7 @@ def test_the_data_yamls_share_one_synthetic(synthetic, bad, tmp_path, root, monk
     low, clear = load_data(tmp_path / f"{synthetic}.yaml"), load_data(tmp_path / f"{synthetic}-clear.yaml")
     assert (low.demo, low.root, low.names) == (clear.demo, clear.root, clear.names)
     assert tuple(low.names.values()) == SYNTHETIC[synthetic].names
-    assert low.splits["favoured"] == clear.splits["train"] and low.splits["val2"] == clear.splits["val"]
+    assert low.splits["reference"] == clear.splits["train"] and low.splits["val2"] == clear.splits["val"]
     assert low.conditions["test"] == clear.conditions["test2"] == bad
     assert SYNTHETIC["demo-fog"].names == NAMES
 
