@@ -20,7 +20,7 @@ from data.soft_labels.cache import TeacherCache
 from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_weights
 from engine.preparation import prepare
-from models import byol, classifier
+from models.byol import Predictor, Projector, VectorProjector
 from tests.engine.classification.tiny_classes import use_tiny_network
 from tests.engine.comparison.pretended import PretendedTrainer, evaluate
 from utils.files import list_images
@@ -43,8 +43,7 @@ def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         state["options"]["data"] = state["options"]["data"].replace(MADE_IN, str(tmp_path))
         torch.save(state, file)
     monkeypatch.chdir(tmp_path)
-    vectors = getattr(byol, "VectorProjector", None) or classifier.VectorProjector
-    for head, sizes in ((byol.Projector, (4, 8)), (byol.Predictor, (8,)), (vectors, (8,))):
+    for head, sizes in ((Projector, (4, 8)), (Predictor, (8,)), (VectorProjector, (8,))):
         monkeypatch.setattr(head.__init__, "__defaults__", sizes)
     return Path("earlier")
 
