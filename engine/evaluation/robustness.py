@@ -34,7 +34,7 @@ from utils.tables import cell, save_csv, text_table
 
 Batch = dict[str, Any]
 STAGES = ("loading", "corruptions", "preprocess", "inference", "postprocess")  # as the stopwatch calls them
-KEPT = 0.5  # share of the free memory that letterboxed images may take
+KEPT = 0.5  # fraction of the free memory that letterboxed images may take
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Sweep:
 
     @property
     def outside(self) -> float:
-        """The share of the time that was not spent in the network, in [0, 1]."""
+        """The fraction of the time that was not spent in the network, in [0, 1]."""
         return 1 - self.seconds.get("inference", 0.0) / max(self.seconds.get("total", 0.0), 1e-9)
 
 

@@ -126,7 +126,7 @@ def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
     size = -(-chosen.imgsz // int(max(model.stride))) * int(max(model.stride))
     if chosen.native:
         LOGGER.info(
-            f"native: every image at its own size, in grey up to multiples of {int(max(model.stride))} px; --imgsz rests"
+            f"native: every image at its own size, padded to a multiple of {int(max(model.stride))} px; --imgsz is ignored"
         )
     elif size != chosen.imgsz:
         LOGGER.info(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
