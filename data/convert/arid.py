@@ -15,7 +15,7 @@ from data.convert.class_writer import ClassSummary
 from data.convert.writer import LINKS, SPLITS
 from data.video.index import video_files
 from utils.errors import UserError
-from utils.files import atomic_folder, free_folder, read_lines, save_yaml
+from utils.files import REPOSITORY, atomic_folder, free_folder, load_yaml, read_lines, save_yaml
 
 NAMES = ("Drink", "Jump", "Pick", "Pour", "Push", "Run", "Sit", "Stand", "Turn", "Walk", "Wave")
 LIST = "ARID_split{}_test.txt"
@@ -144,4 +144,5 @@ def _content(splits: dict[str, list[str]]) -> dict[str, Any]:
     words = {split: "night" if split == "test" else "day" for split in splits if split != "train"}
     paths = {str(split): f"lists/{split}.txt" for split in SPLITS if split in splits}
     names = dict(enumerate(NAMES))
-    return {"path": ".", **paths, "task": "action", "conditions": words, "method": "wiid", "names": names}
+    shipped = load_yaml(REPOSITORY / "data" / "arid.yaml")
+    return {"path": ".", **paths, "task": "action", "conditions": words, "method": shipped["method"], "names": names}

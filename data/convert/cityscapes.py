@@ -177,9 +177,7 @@ def _reference(source: Path, scenes: Mapping[str, Mapping[str, object]], summary
     try:
         folder = _folder(source, CLEAR.folder)
     except UserError:
-        summary.notes.append(
-            f"without {CLEAR.folder} there is no images/favoured, the reference images of --method lcp"
-        )
+        summary.notes.append(f"without {CLEAR.folder} there are no reference images (images/favoured)")
         return []
     clear = _by_scene(folder / "train", CLEAR.ending)
     wanted = sorted(scenes["train"].keys() - scenes["val"].keys())

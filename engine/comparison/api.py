@@ -140,7 +140,7 @@ def parse_run(text: str) -> RunSpec:
     name, _, line = text.rpartition(": ")
     words = line.split()
     if not words:
-        raise UserError("--run: expected methods (or none) and options, such as 'wiid byol_weight=0'.")
+        raise UserError("--run: expected methods (or none) and options, such as 'none epochs=30'.")
     own = {} if "=" in words[0] or words[0].startswith("--") else {"method": words.pop(0)}
     own |= parse_argv(words, TRAIN_SCHEMAS, "--run", text)
     refused = next((key for key in own if key in SHARED_ONLY), None)
@@ -153,7 +153,7 @@ def parse_run(text: str) -> RunSpec:
 def _check_runs(specs: list[RunSpec], shared: Mapping[str, Any]) -> None:
     """Every mistake in the runs, before hours are spent."""
     if not specs:
-        raise UserError('--run: name at least one run, such as --run none --run "wiid byol_weight=0" --run wiid.')
+        raise UserError('--run: name at least one run, such as --run none --run METHOD --run "METHOD lr0=0.001".')
     labels = [spec.label for spec in specs]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:

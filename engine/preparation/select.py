@@ -146,5 +146,5 @@ def _report(result: Selection, options: FavourOptions) -> None:
     LOGGER.info(
         f"{result.out}: {len(result.kept)} of {len(result.scored)} images of '{options.split}' have AP "
         f"{options.min_ap:g} or more, the best {best:.3f}; {TABLE} has all.\n"
-        f"Name it in the data YAML, 'reference: {result.out}', and train a crux model with --method lcp."
+        f"Name it in the data YAML, 'reference: {result.out}', to train with them."
     )

@@ -197,7 +197,7 @@ def _report(cache: TeacherCache, labels: Sequence[Label]) -> None:
     )
     if rows:
         LOGGER.info(f"Of the objects the teacher names {100 * zero_shot(cache, labels):.1f} % as their labels do.")
-    LOGGER.info(f"Train with it: --method richsem --teacher {cache.folder}")
+    LOGGER.info(f"To train with it: --teacher {cache.folder}")
 
 
 def zero_shot(cache: TeacherCache, labels: Sequence[Label]) -> float:

@@ -163,7 +163,7 @@ def test_archives_unpacked_each_into_its_folder_and_no_clear_images(source, tmp_
     (source / "leftImg8bit").rename(tmp_path / "elsewhere")
     summary = run("foggy-cityscapes", source, tmp_path / "out")
     assert (summary.images, summary.reference) == (3, 0)
-    assert "without leftImg8bit there is no images/favoured, the reference images of --method lcp" in summary.lines()
+    assert "without leftImg8bit there are no reference images (images/favoured)" in summary.lines()
     with pytest.raises(UserError, match="the folder leftImg8bit is not in it"):
         run("cityscapes", source, tmp_path / "clear")
 
