@@ -13,10 +13,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from engine.options.enhance import SHIPPED
-
 import engine
 from data.synthetic.generate import make_synthetic
+from engine.options.common import SHIPPED
 from engine.preparation import prepare
 from utils.cli import run_cli
 from utils.errors import UserError

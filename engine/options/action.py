@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from utils.options import Group, option
+from utils.options import Group
 
 GROUP = Group("Action recognition (task: action)", tasks=("action",))
 
@@ -14,11 +14,11 @@ GROUP = Group("Action recognition (task: action)", tasks=("action",))
 class ActionOptions:
     """What a clip is; see docs/tasks/action.md."""
 
-    frames: int = option(16, "frames per clip", group=GROUP, low=2, high=256)
-    interval: int = option(2, "sampling interval, in frames of the video", group=GROUP, low=1, high=64)
-    test_clips: int = option(3, "clips per test video, whose scores are averaged", group=GROUP, low=1, high=100)
-    keep_videos: str = option(
-        "auto", "keep decoded videos in memory (auto: up to 2 GiB)", group=GROUP, choices=("auto", "ram", "none")
+    frames: int = GROUP.option(16, "frames per clip", low=2, high=256)
+    interval: int = GROUP.option(2, "sampling interval, in frames of the video", low=1, high=64)
+    test_clips: int = GROUP.option(3, "clips per test video, whose scores are averaged", low=1, high=100)
+    keep_videos: str = GROUP.option(
+        "auto", "keep decoded videos in memory (auto: up to 2 GiB)", choices=("auto", "ram", "none")
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from utils.options import Group, option
+from utils.options import Group
 
 GROUP = Group("Classification (task: classify)", tasks=("classify",))
 RECIPE = Group("Classification and action recognition", tasks=("classify", "action"))
@@ -15,23 +15,18 @@ RECIPE = Group("Classification and action recognition", tasks=("classify", "acti
 class ClassifyOptions:
     """What training a classifier has that training a detector has not; see docs/tasks/classify.md."""
 
-    select: str = option(
+    select: str = RECIPE.option(
         "val",
         "split that selects the best epoch; test as published, which biases the test results optimistically",
-        group=RECIPE,
         choices=("val", "test"),
     )
-    crops: str = option(
-        "shared", "crops of paired images (published: independent)", group=GROUP, choices=("shared", "independent")
+    crops: str = GROUP.option(
+        "shared", "crops of paired images (published: independent)", choices=("shared", "independent")
     )
-    least_crop: float = option(
-        0.5, "minimum area of a random crop, fraction of the image", group=GROUP, low=0.05, high=1.0
-    )
-    colour_jitter: float = option(
-        0.4, "jitter of brightness, contrast and saturation, drawn per batch", group=GROUP, low=0.0, high=1.0
-    )
-    hue_jitter: float = option(0.4, "jitter of hue, drawn per batch", group=GROUP, low=0.0, high=0.5)
-    mmd_share: float = option(0.25, "unlabelled images per labelled image of a batch", group=GROUP, low=0.0, high=1.0)
+    least_crop: float = GROUP.option(0.5, "minimum area of a random crop, fraction of the image", low=0.05, high=1.0)
+    colour_jitter: float = GROUP.fraction(0.4, "jitter of brightness, contrast and saturation, drawn per batch")
+    hue_jitter: float = GROUP.option(0.4, "jitter of hue, drawn per batch", low=0.0, high=0.5)
+    mmd_share: float = GROUP.fraction(0.25, "unlabelled images per labelled image of a batch")
 
 
 # What the task takes where neither flag nor YAML says otherwise: the publication's recipe.

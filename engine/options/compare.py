@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.options.common import EXIST_OK, PROJECT
 from engine.options.train import TRAIN_SCHEMAS
 from methods.registry import METHODS
-from utils.options import Group, Option, option, schema_fields
-from utils.options.shared import EXIST_OK, PROJECT
+from utils.options import Group, Option, schema_fields
 
 RUNS, STATISTICS, OUTPUT = Group("Runs"), Group("Evaluation and statistics"), Group("Results")
 
@@ -19,38 +19,32 @@ RUNS, STATISTICS, OUTPUT = Group("Runs"), Group("Evaluation and statistics"), Gr
 class CompareOptions:
     """What is compared. Every option of train.py can be given too, and goes to all runs."""
 
-    config: Path | None = option(
-        None,
-        "comparison as YAML, such as those in bench/comparisons; options given beside it take precedence",
-        group=RUNS,
+    config: Path | None = RUNS.option(
+        None, "comparison as YAML, such as those in bench/comparisons; options given beside it take precedence"
     )
-    run: tuple[str, ...] = option(
+    run: tuple[str, ...] = RUNS.option(
         (),
         'one run: its methods, then options of its own, such as --run none --run "none lr0=0.02"; repeat it for each '
         "run; the first run is the baseline",
-        group=RUNS,
         shown="required without --config",
     )
-    seeds: int = option(3, "seeds of each run, counted up from --seed", group=RUNS, low=1)
-    restart: bool = option(False, "train all runs again instead of reusing finished ones", group=RUNS)
-    split: str = option(
-        "test", "evaluate on test and test2, or on val and val2", group=STATISTICS, choices=("test", "val")
-    )
-    metric: tuple[str, ...] = option(
+    seeds: int = RUNS.option(3, "seeds of each run, counted up from --seed", low=1)
+    restart: bool = RUNS.option(False, "train all runs again instead of reusing finished ones")
+    split: str = STATISTICS.option("test", "evaluate on test and test2, or on val and val2", choices=("test", "val"))
+    metric: tuple[str, ...] = STATISTICS.option(
         ("mAP50",),
         "metrics to compare: mAP50, mAP50-95, those of --protocol such as AP or APr; of a classifier top1 or top5",
-        group=STATISTICS,
         shown="mAP50; top1 of a classifier",
     )
-    resamples: int = option(
-        1000, "bootstrap resamples (seeds and images) of the confidence intervals", group=STATISTICS, low=100
+    resamples: int = STATISTICS.option(
+        1000, "bootstrap resamples (seeds and images) of the confidence intervals", low=100
     )
-    out: Path | None = option(None, "also write the tables and the plot to this folder", group=OUTPUT)
-    project: Path = option(Path("runs/compare"), PROJECT, group=OUTPUT)
-    name: str = option(
-        "exp", "folder of this comparison; numbered if it holds another one, resumed if it holds this one", group=OUTPUT
+    out: Path | None = OUTPUT.option(None, "also write the tables and the plot to this folder")
+    project: Path = OUTPUT.option(Path("runs/compare"), PROJECT)
+    name: str = OUTPUT.option(
+        "exp", "folder of this comparison; numbered if it holds another one, resumed if it holds this one"
     )
-    exist_ok: bool = option(False, EXIST_OK, group=OUTPUT)
+    exist_ok: bool = OUTPUT.option(False, EXIST_OK)
 
 
 def own_options(given: Mapping[str, Any]) -> list[Option]:

@@ -6,26 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.options.common import (
+    DETECT,
+    EXIST_OK,
     LIGHT,
+    NAME,
+    PROJECT,
     SLICING,
+    confidence_option,
+    device_option,
     enhance_option,
+    iou_option,
     merge_option,
     overlap_option,
     scale_option,
     slice_option,
+    trust_option,
     weights_option,
 )
-from utils.options import Group, option
-from utils.options.shared import (
-    DETECT,
-    EXIST_OK,
-    NAME,
-    PROJECT,
-    confidence_option,
-    device_option,
-    iou_option,
-    trust_option,
-)
+from utils.options import Group
 
 INPUT, BOXES, OUTPUT = Group("Source and model"), Group("Detections", DETECT), Group("Output")
 DRAWING, RUNTIME = Group("Display and drawing"), Group("Runtime")
@@ -35,31 +33,28 @@ DRAWING, RUNTIME = Group("Display and drawing"), Group("Runtime")
 class DetectOptions:
     """What is read, how predictions become detections, and what is shown and written."""
 
-    weights: Path | None = option(
-        None, ".pt, .safetensors or .onnx file, such as best.pt", group=INPUT, shown="required"
-    )
-    source: str = option(
+    weights: Path | None = INPUT.option(None, ".pt, .safetensors or .onnx file, such as best.pt", shown="required")
+    source: str = INPUT.option(
         "",
         "camera number, image, video, folder, 'glob*', .txt or .streams list, or an rtsp://, rtmp:// or http(s):// address",
-        group=INPUT,
         shown="required",
     )
-    data: str = option("", "data YAML to take class names from, if the weights have none", group=INPUT)
-    vid_stride: int = option(1, "process every N-th frame of videos and streams", group=INPUT, low=1)
-    retries: int = option(
-        5, "reconnection attempts to a stream, with a back-off of 1, 2, 4 ... 30 s; 0: unlimited", group=INPUT, low=0
+    data: str = INPUT.option("", "data YAML to take class names from, if the weights have none")
+    vid_stride: int = INPUT.option(1, "process every N-th frame of videos and streams", low=1)
+    retries: int = INPUT.option(
+        5, "reconnection attempts to a stream, with a back-off of 1, 2, 4 ... 30 s; 0: unlimited", low=0
     )
 
-    imgsz: tuple[int, ...] = option(
-        (640,), "input size, px: one number, or height and width", group=BOXES, low=32, aliases=("img", "img-size")
+    imgsz: tuple[int, ...] = BOXES.option(
+        (640,), "input size, px: one number, or height and width", low=32, aliases=("img", "img-size")
     )
     conf_thres: float = confidence_option(BOXES, 0.25)
     iou_thres: float = iou_option(BOXES, 0.45)
-    max_det: int = option(1000, "maximum detections per image", group=BOXES, low=1)
-    classes: tuple[int, ...] = option((), "keep only these classes, by number", group=BOXES, low=0, shown="all")
-    agnostic_nms: bool = option(False, "class-agnostic NMS", group=BOXES)
-    augment: bool = option(False, "test-time augmentation (scale and horizontal flip)", group=BOXES)
-    end2end: bool = option(False, "use the NMS-free (end-to-end) head where the model has one", group=BOXES)
+    max_det: int = BOXES.option(1000, "maximum detections per image", low=1)
+    classes: tuple[int, ...] = BOXES.option((), "keep only these classes, by number", low=0, shown="all")
+    agnostic_nms: bool = BOXES.option(False, "class-agnostic NMS")
+    augment: bool = BOXES.option(False, "test-time augmentation (scale and horizontal flip)")
+    end2end: bool = BOXES.option(False, "use the NMS-free (end-to-end) head where the model has one")
 
     enhance: str = enhance_option(LIGHT)
     enhance_weights: Path | None = weights_option(LIGHT)
@@ -68,39 +63,35 @@ class DetectOptions:
     slice: int | None = slice_option()
     overlap: float = overlap_option()
     merge: str = merge_option()
-    slice_batch: int = option(16, "with --slice: tiles per batch", group=SLICING, low=1)
-    slice_whole: bool = option(
-        False, "with --slice: also detect in the whole image, for objects larger than a tile", group=SLICING
+    slice_batch: int = SLICING.option(16, "with --slice: tiles per batch", low=1)
+    slice_whole: bool = SLICING.option(
+        False, "with --slice: also detect in the whole image, for objects larger than a tile"
     )
 
-    nosave: bool = option(False, "save no images or videos", group=OUTPUT)
-    save_txt: bool = option(
-        False, "save labels/NAME.txt in YOLO format (NAME_FRAME.txt for videos)", group=OUTPUT, tasks=DETECT
+    nosave: bool = OUTPUT.option(False, "save no images or videos")
+    save_txt: bool = OUTPUT.option(
+        False, "save labels/NAME.txt in YOLO format (NAME_FRAME.txt for videos)", tasks=DETECT
     )
-    save_conf: bool = option(False, "with --save-txt: add the confidence to each row", group=OUTPUT, tasks=DETECT)
-    save_csv: bool = option(False, "save predictions.csv, one row per detection", group=OUTPUT)
-    save_crop: bool = option(False, "save each detection as crops/CLASS/NAME.jpg", group=OUTPUT, tasks=DETECT)
-    project: Path = option(Path("runs/detect"), PROJECT, group=OUTPUT)
-    name: str = option("exp", NAME, group=OUTPUT)
-    exist_ok: bool = option(False, EXIST_OK, group=OUTPUT)
+    save_conf: bool = OUTPUT.option(False, "with --save-txt: add the confidence to each row", tasks=DETECT)
+    save_csv: bool = OUTPUT.option(False, "save predictions.csv, one row per detection")
+    save_crop: bool = OUTPUT.option(False, "save each detection as crops/CLASS/NAME.jpg", tasks=DETECT)
+    project: Path = OUTPUT.option(Path("runs/detect"), PROJECT)
+    name: str = OUTPUT.option("exp", NAME)
+    exist_ok: bool = OUTPUT.option(False, EXIST_OK)
 
-    view_img: bool = option(False, "show images in a window (press q to stop)", group=DRAWING)
-    line_thickness: int = option(
-        3, "line width, px, for images of 640 to 1920 px; scaled for others", group=DRAWING, low=1, high=100
+    view_img: bool = DRAWING.option(False, "show images in a window (press q to stop)")
+    line_thickness: int = DRAWING.option(
+        3, "line width, px, for images of 640 to 1920 px; scaled for others", low=1, high=100
     )
-    show_map: bool = option(
-        False,
-        "overlay the map of a layer that has one (CruxSplit)",
-        group=DRAWING,
-        tasks=DETECT,
-        formerly=("show_crux",),
+    show_map: bool = DRAWING.option(
+        False, "overlay the map of a layer that has one (CruxSplit)", tasks=DETECT, formerly=("show_crux",)
     )
-    hide_labels: bool = option(False, "hide class names", group=DRAWING)
-    hide_conf: bool = option(False, "hide confidences", group=DRAWING)
+    hide_labels: bool = DRAWING.option(False, "hide class names")
+    hide_conf: bool = DRAWING.option(False, "hide confidences")
 
     device: str = device_option(RUNTIME)
-    half: bool = option(False, "float16 inference (GPU only)", group=RUNTIME)
-    dnn: bool = option(False, "run .onnx files with OpenCV DNN", group=RUNTIME, tasks=DETECT)
+    half: bool = RUNTIME.option(False, "float16 inference (GPU only)")
+    dnn: bool = RUNTIME.option(False, "run .onnx files with OpenCV DNN", tasks=DETECT)
     trust: bool = trust_option(RUNTIME)
 
 

@@ -10,11 +10,10 @@ from typing import Any
 from data.detection.options import AugmentOptions, SamplingOptions
 from engine.options.action import ActionOptions
 from engine.options.classify import ClassifyOptions
-from engine.options.common import protocol_option
+from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT, protocol_option
 from methods.registry import METHODS, OURS, option_schemas, split_names
 from utils.errors import UserError
-from utils.options import Group, option, schema_fields
-from utils.options.shared import DETECT, EXIST_OK, NAME, PROJECT
+from utils.options import Group, schema_fields
 
 MODEL, RECIPE, VALIDATION = Group("Data and model"), Group("Training"), Group("Validation")
 RUNTIME, OUTPUT = Group("Runtime"), Group("Run folder and checkpoints")
@@ -25,89 +24,71 @@ OPTIMISER, LOSS = Group("Optimiser and schedule"), Group("Detection loss", DETEC
 class TrainOptions:
     """What to train, on what, and where the results go."""
 
-    data: str = option("data/demo-night.yaml", "data YAML", group=MODEL, aliases=("--dataset",))
-    weights: str = option("", "start from this checkpoint (.pt or .safetensors)", group=MODEL, shown="random weights")
-    cfg: str = option(
-        "", "model YAML or network name", group=MODEL, aliases=("--model",), shown="by --weights, else yolov5s"
-    )
-    method: str = option(
-        "", f"none, or methods joined by '+': {', '.join(METHODS)}", group=MODEL, shown="by the data YAML"
-    )
-    hyp: str = option("", "hyper-parameter YAML; options take precedence", group=MODEL, tasks=DETECT)
-    trust: bool = option(False, "unpickle --weights (executes code in the file)", group=MODEL)
+    data: str = MODEL.option("data/demo-night.yaml", "data YAML", aliases=("--dataset",))
+    weights: str = MODEL.option("", "start from this checkpoint (.pt or .safetensors)", shown="random weights")
+    cfg: str = MODEL.option("", "model YAML or network name", aliases=("--model",), shown="by --weights, else yolov5s")
+    method: str = MODEL.option("", f"none, or methods joined by '+': {', '.join(METHODS)}", shown="by the data YAML")
+    hyp: str = MODEL.option("", "hyper-parameter YAML; options take precedence", tasks=DETECT)
+    trust: bool = MODEL.option(False, "unpickle --weights (executes code in the file)")
 
-    epochs: int = option(100, "training epochs", group=RECIPE, low=1)
-    batch_size: int = option(16, "total batch size over all devices", group=RECIPE, low=1, aliases=("--batch",))
-    imgsz: int = option(640, "image size, px", group=RECIPE, low=32, aliases=("--img", "--img-size"))
-    seed: int = option(0, "random seed", group=RECIPE, low=0)
-    patience: int = option(100, "early-stopping patience, epochs", group=RECIPE, low=0)
-    freeze: tuple[int, ...] = option(
-        (), "indices of the layers to freeze; a single N freezes the first N layers", group=RECIPE, tasks=DETECT
+    epochs: int = RECIPE.option(100, "training epochs", low=1)
+    batch_size: int = RECIPE.option(16, "total batch size over all devices", low=1, aliases=("--batch",))
+    imgsz: int = RECIPE.option(640, "image size, px", low=32, aliases=("--img", "--img-size"))
+    seed: int = RECIPE.option(0, "random seed", low=0)
+    patience: int = RECIPE.option(100, "early-stopping patience, epochs", low=0)
+    freeze: tuple[int, ...] = RECIPE.option(
+        (), "indices of the layers to freeze; a single N freezes the first N layers", tasks=DETECT
     )
-    single_cls: bool = option(False, "treat all classes as one", group=RECIPE, tasks=DETECT)
-    multi_scale: bool = option(False, "vary the image size of each batch by up to 50 %", group=RECIPE, tasks=DETECT)
-    native: bool = option(
-        False, "validate images at their own size, padded to the stride", group=VALIDATION, tasks=DETECT
-    )
-    noval: bool = option(False, "validate after the last epoch only", group=VALIDATION)
+    single_cls: bool = RECIPE.option(False, "treat all classes as one", tasks=DETECT)
+    multi_scale: bool = RECIPE.option(False, "vary the image size of each batch by up to 50 %", tasks=DETECT)
+    native: bool = VALIDATION.option(False, "validate images at their own size, padded to the stride", tasks=DETECT)
+    noval: bool = VALIDATION.option(False, "validate after the last epoch only")
     protocol: str | None = protocol_option(VALIDATION, "validate")
 
-    device: str = option(
-        "", "cpu, a GPU such as 0, or several such as 0,1,2", group=RUNTIME, shown="first GPU, else cpu"
+    device: str = RUNTIME.option("", "cpu, a GPU such as 0, or several such as 0,1,2", shown="first GPU, else cpu")
+    workers: int = RUNTIME.option(-1, "dataloader workers per rank; -1: auto", low=-1)
+    cache: str = RUNTIME.option(
+        "auto", "cache decoded images", choices=("auto", "ram", "none"), bare="ram", tasks=DETECT
     )
-    workers: int = option(-1, "dataloader workers per rank; -1: auto", group=RUNTIME, low=-1)
-    cache: str = option(
-        "auto", "cache decoded images", group=RUNTIME, choices=("auto", "ram", "none"), bare="ram", tasks=DETECT
-    )
-    amp: bool = option(True, "mixed precision on GPUs", group=RUNTIME)
-    sync_bn: bool = option(True, "synchronise batch norm across ranks", group=RUNTIME)
-    project: Path = option(Path("runs/train"), PROJECT, group=OUTPUT)
-    name: str = option("exp", NAME, group=OUTPUT)
-    exist_ok: bool = option(False, EXIST_OK, group=OUTPUT)
-    resume: str = option(
-        "", "run folder or resume.pt to resume; without a value the newest run", group=OUTPUT, bare="newest"
-    )
-    save_period: int = option(-1, "also keep a checkpoint every N epochs; -1: off", group=OUTPUT, low=-1)
-    save_steps: int = option(0, "save resume.pt every N batches; 0: once per epoch", group=OUTPUT, low=0)
-    plots: bool = option(True, "save sample batches and curves", group=OUTPUT)
+    amp: bool = RUNTIME.option(True, "mixed precision on GPUs")
+    sync_bn: bool = RUNTIME.option(True, "synchronise batch norm across ranks")
+    project: Path = OUTPUT.option(Path("runs/train"), PROJECT)
+    name: str = OUTPUT.option("exp", NAME)
+    exist_ok: bool = OUTPUT.option(False, EXIST_OK)
+    resume: str = OUTPUT.option("", "run folder or resume.pt to resume; without a value the newest run", bare="newest")
+    save_period: int = OUTPUT.option(-1, "also keep a checkpoint every N epochs; -1: off", low=-1)
+    save_steps: int = OUTPUT.option(0, "save resume.pt every N batches; 0: once per epoch", low=0)
+    plots: bool = OUTPUT.option(True, "save sample batches and curves")
 
 
 @dataclass(frozen=True)
 class HyperOptions:
     """Optimiser, schedule and gains of the detection loss."""
 
-    optimizer: str = option("SGD", "optimiser", group=OPTIMISER, choices=("SGD", "Adam", "AdamW"))
-    lr0: float = option(0.01, "initial learning rate", group=OPTIMISER, low=0.0)
-    lrf: float = option(0.1, "final learning rate, as a fraction of --lr0", group=OPTIMISER, low=0.0, high=1.0)
-    lr_schedule: str = option(
+    optimizer: str = OPTIMISER.option("SGD", "optimiser", choices=("SGD", "Adam", "AdamW"))
+    lr0: float = OPTIMISER.option(0.01, "initial learning rate", low=0.0)
+    lrf: float = OPTIMISER.fraction(0.1, "final learning rate, as a fraction of --lr0")
+    lr_schedule: str = OPTIMISER.option(
         "linear",
         "linear: from --lr0 to --lrf; step: divided by 10 after each third of the run",
-        group=OPTIMISER,
         choices=("linear", "step"),
         shown="linear; classifiers: step",
     )
-    cos_lr: bool = option(False, "cosine learning rate schedule instead of linear", group=OPTIMISER)
-    momentum: float = option(0.937, "SGD momentum, or beta1 of Adam", group=OPTIMISER, low=0.0, high=0.9999)
-    weight_decay: float = option(0.0005, "weight decay, at the nominal batch size", group=OPTIMISER, low=0.0)
-    warmup_epochs: float = option(3.0, "warm-up epochs", group=OPTIMISER, low=0.0)
-    warmup_momentum: float = option(0.8, "initial momentum of the warm-up", group=OPTIMISER, low=0.0, high=0.9999)
-    warmup_bias_lr: float = option(0.1, "initial learning rate of biases in the warm-up", group=OPTIMISER, low=0.0)
-    nbs: int = option(
-        64,
-        "nominal batch size, up to which gradients are accumulated",
-        group=OPTIMISER,
-        low=1,
-        shown="64; classifiers: --batch-size",
+    cos_lr: bool = OPTIMISER.option(False, "cosine learning rate schedule instead of linear")
+    momentum: float = OPTIMISER.option(0.937, "SGD momentum, or beta1 of Adam", low=0.0, high=0.9999)
+    weight_decay: float = OPTIMISER.option(0.0005, "weight decay, at the nominal batch size", low=0.0)
+    warmup_epochs: float = OPTIMISER.option(3.0, "warm-up epochs", low=0.0)
+    warmup_momentum: float = OPTIMISER.option(0.8, "initial momentum of the warm-up", low=0.0, high=0.9999)
+    warmup_bias_lr: float = OPTIMISER.option(0.1, "initial learning rate of biases in the warm-up", low=0.0)
+    nbs: int = OPTIMISER.option(
+        64, "nominal batch size, up to which gradients are accumulated", low=1, shown="64; classifiers: --batch-size"
     )
-    ema: bool = option(
-        True,
-        "validate and save the moving average of the weights",
-        group=OPTIMISER,
-        shown="on; classifiers: off",
+    ema: bool = OPTIMISER.option(
+        True, "validate and save the moving average of the weights", shown="on; classifiers: off"
     )
-    box: float = option(7.5, "gain of the box loss", group=LOSS, low=0.0)
-    cls: float = option(0.5, "gain of the class loss", group=LOSS, low=0.0)
-    dfl: float = option(1.5, "gain of the distribution focal loss", group=LOSS, low=0.0)
+    box: float = LOSS.option(7.5, "gain of the box loss", low=0.0)
+    cls: float = LOSS.option(0.5, "gain of the class loss", low=0.0)
+    dfl: float = LOSS.option(1.5, "gain of the distribution focal loss", low=0.0)
 
 
 COMMON_SCHEMAS: tuple[type, ...] = (TrainOptions, HyperOptions, AugmentOptions, SamplingOptions)

@@ -17,7 +17,7 @@ from data.detection.unpaired import refuse_leaks
 from data.synthetic.generate import make_synthetic
 from engine.evaluation.evaluator import label_areas
 from engine.evaluation.session import open_session
-from engine.options.prepare_favour import FavourOptions
+from engine.options.prepare import FavourOptions
 from engine.options.val import ValOptions
 from engine.results import ImageResult
 from utils.errors import UserError

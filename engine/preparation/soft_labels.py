@@ -23,7 +23,7 @@ from data.soft_labels.prompts import prompt_hash, prompts
 from data.synthetic.generate import make_synthetic
 from engine.clip.load import DEMO, Clip, load_clip, open_clip_package
 from engine.clip.train_demo import train_demo_clip
-from engine.options.prepare_teacher import TeacherOptions
+from engine.options.prepare import TeacherOptions
 from models.clip_features import crop_embeddings, crops, fitted, is_cnn, roi_embeddings, text_embedding
 from utils.dataloader import workers_that_fit
 from utils.devices import pick_device

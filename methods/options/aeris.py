@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from utils.options import Group, option
+from utils.options import Group
 
 GROUP = Group("AERIS (--method aeris)", tasks=("detect",))
 
@@ -13,21 +13,20 @@ GROUP = Group("AERIS (--method aeris)", tasks=("detect",))
 class AERISOptions:
     """Degraded training views and a decoder that restores the clean one. See docs/methods/aeris.md."""
 
-    restore_weight: float = option(
-        0.4, "weight of the restoration (L1) loss; 0: degraded views alone, no decoder", group=GROUP, low=0.0
+    restore_weight: float = GROUP.option(
+        0.4, "weight of the restoration (L1) loss; 0: degraded views alone, no decoder", low=0.0
     )
-    restore_stage: int = option(
-        2, "features that the decoder reads: the neck's fusion at stride 16 (1) or 8 (2)", group=GROUP, low=1, high=2
+    restore_stage: int = GROUP.option(
+        2, "features that the decoder reads: the neck's fusion at stride 16 (1) or 8 (2)", low=1, high=2
     )
-    degrade_sizes: str = option(
+    degrade_sizes: str = GROUP.option(
         "equispaced",
         "sizes of the degraded views, drawn per batch: equispaced sizes (as coded) or uniform ratios (as published)",
-        group=GROUP,
         choices=("equispaced", "uniform"),
     )
-    degrade_scope: str = option(
-        "all", "what to degrade; blur-noise keeps the size", group=GROUP, choices=("all", "resolution", "blur-noise")
+    degrade_scope: str = GROUP.option(
+        "all", "what to degrade; blur-noise keeps the size", choices=("all", "resolution", "blur-noise")
     )
-    consistency_weight: float = option(
-        0.0, "weight of the feature distance between two degraded views (not published)", group=GROUP, low=0.0
+    consistency_weight: float = GROUP.option(
+        0.0, "weight of the feature distance between two degraded views (not published)", low=0.0
     )

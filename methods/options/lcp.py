@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from data.config import DataKey
 from methods.spec import Command
-from utils.options import Group, Removed, option
+from utils.options import Group, Removed
 
 GROUP = Group("LCP (--method lcp)", tasks=("detect",))
 RECIPES = ("published", "unfrozen", "fixed-bn")
@@ -20,30 +20,26 @@ INSTEAD = (
 class LCPOptions:
     """Crux and catch-up learners, trained in turn; needs a crux model. See docs/methods/lcp.md."""
 
-    lcp_recipe: str = option(
+    lcp_recipe: str = GROUP.option(
         "published",
         "published: shallow layers frozen; unfrozen: all layers train; fixed-bn: also, with fixed shallow batch statistics",
-        group=GROUP,
         choices=RECIPES,
     )
-    lcp_schedule: str = option(
+    lcp_schedule: str = GROUP.option(
         "",
         "what trains in each epoch, U: catch-up learner, C: crux learner and detector; a short text repeats, such as C",
-        group=GROUP,
         formerly=("lcp_turns",),
         shown="by the recipe",
     )
-    catch_up_weight: float | None = option(
+    catch_up_weight: float | None = GROUP.option(
         None,
         "weight of the catch-up loss (published 100 underwater, 1 in fog and rain)",
-        group=GROUP,
         low=0.0,
         shown="published 100, else 1",
     )
-    crux_lr_gain: float | None = option(
+    crux_lr_gain: float | None = GROUP.option(
         None,
         "learning rate multiplier of the crux learner (published 100 underwater, with SGD)",
-        group=GROUP,
         low=0.0,
         shown="published 1, else 10",
     )
@@ -59,7 +55,7 @@ LCP_LAYERS = ("CruxSplit", "PlainHalf", "CatchUpFuse")
 LCP_COMMANDS = {
     "select": Command(
         "Select the images on which a detector does well: reference images for --method lcp.",
-        "engine.options.prepare_favour:FavourOptions",
+        "engine.options.prepare:FavourOptions",
         "engine.preparation.select:favour",
         formerly="favour",
     )

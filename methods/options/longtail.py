@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from data.detection.options import LONG_TAIL
-from utils.options import option
 
 
 @dataclass(frozen=True)
 class LongTailOptions:
     """The class loss for many classes of which few are annotated in an image. See docs/longtail.md."""
 
-    federated: int = option(
+    federated: int = LONG_TAIL.option(
         0,
         "federated loss: number of classes in an image's class loss, namely its positives, its negatives and sampled ones "
         "(published 50); 0: all, and 50 for extra images",
-        group=LONG_TAIL,
         low=0,
     )
-    federated_batch: bool = option(
-        False, "with --federated: sample one set of classes for the whole batch (as published)", group=LONG_TAIL
+    federated_batch: bool = LONG_TAIL.option(
+        False, "with --federated: sample one set of classes for the whole batch (as published)"
     )

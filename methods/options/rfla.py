@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from utils.options import Group, Removed, option
+from utils.options import Group, Removed
 
 GROUP = Group("RFLA (--method rfla)", tasks=("detect",))
 INSTEAD = "--rfla-mode chooses the rules; from Python, methods.rfla.RFLA(rules={...}) replaces single ones."
@@ -16,27 +16,21 @@ GONE = "selection ranking target yields topk shrink conflict metric"
 class RFLAOptions:
     """Label assignment for tiny objects. See docs/methods/rfla.md."""
 
-    rfla_mode: str = option(
+    rfla_mode: str = GROUP.option(
         "hybrid",
         "hybrid: task-aligned assignment, with higher targets for tiny objects; paper: RFLA as published",
-        group=GROUP,
         choices=("hybrid", "paper"),
     )
-    rf: str = option(
-        "", "effective receptive fields by stride, px, such as 8:45.5,16:133.5", group=GROUP, shown="traced"
+    rf: str = GROUP.option("", "effective receptive fields by stride, px, such as 8:45.5,16:133.5", shown="traced")
+    rf_fraction: float = GROUP.option(
+        0.5, "effective receptive field, as a fraction of the traced one", low=0.01, high=1.0
     )
-    rf_fraction: float = option(
-        0.5, "effective receptive field, as a fraction of the traced one", group=GROUP, low=0.01, high=1.0
+    rfla_tiny: float | None = GROUP.option(
+        None, "objects with sqrt(area) below this are tiny, px", low=0.0, shown="hybrid 32, paper no limit"
     )
-    rfla_tiny: float | None = option(
-        None, "objects with sqrt(area) below this are tiny, px", group=GROUP, low=0.0, shown="hybrid 32, paper no limit"
-    )
-    rfla_floor: float | None = option(
+    rfla_floor: float | None = GROUP.fraction(
         None,
         "minimum class target of a tiny object's best point while no predicted box overlaps it",
-        group=GROUP,
-        low=0.0,
-        high=1.0,
         shown="hybrid 0.5, paper unused",
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data.config import DataKey
 from methods.spec import Command
-from utils.options import Group, option
+from utils.options import Group
 
 GROUP = Group("RichSem (--method richsem)", tasks=("detect",))
 
@@ -16,18 +16,14 @@ GROUP = Group("RichSem (--method richsem)", tasks=("detect",))
 class RichSemOptions:
     """Soft labels of a frozen CLIP for every object; needs a teacher cache. See docs/methods/richsem.md."""
 
-    teacher: Path | None = option(
-        None, "teacher cache made by 'prepare.py teacher'", group=GROUP, shown="by the data YAML"
-    )
-    semantic_weight: float = option(
-        0.5, "weight of the KL divergence to the teacher (published 0.5)", group=GROUP, low=0.0
-    )
+    teacher: Path | None = GROUP.option(None, "teacher cache made by 'prepare.py teacher'", shown="by the data YAML")
+    semantic_weight: float = GROUP.option(0.5, "weight of the KL divergence to the teacher (published 0.5)", low=0.0)
 
 
 RICHSEM_COMMANDS = {
     "teacher": Command(
         "Cache CLIP embeddings of a training set's objects: the soft labels of --method richsem.",
-        "engine.options.prepare_teacher:TeacherOptions",
+        "engine.options.prepare:TeacherOptions",
         "engine.preparation.soft_labels:teacher",
         first="data",
     )

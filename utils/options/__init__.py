@@ -22,40 +22,7 @@ from utils.errors import UserError, suggestion
 from utils.files import plain
 from utils.log import LOGGER
 from utils.options.help import help_text, table_text
-from utils.options.types import Group, Option, Removed, convert, read_type
-
-_SWITCH_WORDS = {"true", "false", "yes", "no", "on", "off", "1", "0"}
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    group: Group | str = "General",
-    tasks: Sequence[str] = (),
-    low: float | None = None,
-    high: float | None = None,
-    choices: Sequence[Any] | None = None,
-    aliases: Sequence[str] = (),
-    formerly: Sequence[str] = (),
-    metavar: str | None = None,
-    bare: str | None = None,
-    shown: str | None = None,
-) -> Any:
-    """Declare one option as a dataclass field. The annotation gives its type:
-
-    bool, int, float, str, Path, one of them `| None`, or tuple[one of them, ...].
-    `low` and `high` are inclusive. `aliases` are other spellings, with or without dashes in front; `formerly` are names
-    that it had, which work with a note. `bare` is the value of a flag written without one (`--resume`, `--cache`).
-    `tasks` are those that the option serves; none given: those of its group, or all. `shown` is what --help says of a
-    default that stands for something else ("auto").
-    """
-    heading = group if isinstance(group, Group) else Group(group)
-    facts: dict[str, Any] = {"help": help, "group": heading.title, "low": low, "high": high, "metavar": metavar}
-    facts |= {"bare": bare, "shown": shown, "tasks": tuple(tasks) or heading.tasks}
-    facts |= {"choices": tuple(choices) if choices is not None else None}
-    facts |= {"aliases": tuple(map(_spelt, aliases)), "formerly": tuple(map(_spelt, formerly))}
-    return dataclasses.field(default=default, metadata=facts)
+from utils.options.types import SWITCH_WORDS, Group, Option, Removed, convert, option, read_type, spelt  # noqa: F401
 
 
 def schema_fields(schemas: Sequence[type]) -> Mapping[str, Option]:
@@ -164,11 +131,6 @@ def parse_argv(
     return given
 
 
-def _spelt(key: str) -> str:
-    """A name with underscores and no leading dashes."""
-    return key.lstrip("-").replace("-", "_")
-
-
 @functools.cache
 def _names(schemas: tuple[type, ...]) -> Mapping[str, str]:
     """Every spelling of every option -> its name."""
@@ -185,15 +147,15 @@ def _removed(schemas: tuple[type, ...]) -> Mapping[str, Removed]:
 
 def _own_name(key: str, schemas: Sequence[type]) -> str:
     """The name of the option with this spelling. Raises UserError where there is none, or none any more."""
-    names, removed, spelt = _names(tuple(schemas)), _removed(tuple(schemas)), _spelt(key)
-    name = names.get(spelt)
-    if name is None and spelt in removed:
-        raise UserError(f"option {key}: it is no longer there. {removed[spelt].instead}")
+    names, removed, word = _names(tuple(schemas)), _removed(tuple(schemas)), spelt(key)
+    name = names.get(word)
+    if name is None and word in removed:
+        raise UserError(f"option {key}: it is no longer there. {removed[word].instead}")
     if name is None:
-        near = suggestion(spelt, names).replace("_", "-")
+        near = suggestion(word, names).replace("_", "-")
         raise UserError(f"option {key}: there is no such option.{near} --help lists them.")
-    if spelt in schema_fields(schemas)[name].formerly:
-        _note(f"--{spelt} is now --{name}".replace("_", "-"))
+    if word in schema_fields(schemas)[name].formerly:
+        _note(f"--{word} is now --{name}".replace("_", "-"))
     return name
 
 
@@ -209,10 +171,10 @@ def _take(words: list[str], schemas: Sequence[type]) -> tuple[str, Any]:
     word = words.pop(0)
     key, equals, value = word.partition("=")
     if not word.startswith("--") and not equals:
-        hint = f" Did you mean --{word.lstrip('-')}?" if _spelt(word) in names else ""
+        hint = f" Did you mean --{word.lstrip('-')}?" if spelt(word) in names else ""
         raise UserError(f"{word!r} on the command line belongs to no option; write --name value or name=value.{hint}")
-    if _spelt(key) not in names and _spelt(key).startswith("no_") and not equals:
-        switch = names.get(_spelt(key)[3:])
+    if spelt(key) not in names and spelt(key).startswith("no_") and not equals:
+        switch = names.get(spelt(key)[3:])
         if switch is not None and options[switch].kind is bool:
             return switch, False
     name = _own_name(key, schemas)
@@ -228,7 +190,7 @@ def _following(entry: Option, key: str, words: list[str], names: Mapping[str, st
         if values:
             return values
     elif entry.kind is bool:
-        return words.pop(0) if words and words[0].lower() in _SWITCH_WORDS else True
+        return words.pop(0) if words and words[0].lower() in SWITCH_WORDS else True
     elif _is_value(words, names):
         return words.pop(0)
     if entry.bare is not None:
@@ -241,7 +203,7 @@ def _is_value(words: list[str], names: Mapping[str, str]) -> bool:
     if not words or words[0].startswith("--"):
         return False
     key, equals, _ = words[0].partition("=")
-    return not (equals and _spelt(key) in names)
+    return not (equals and spelt(key) in names)
 
 
 def markdown_table(*schemas: type) -> str:

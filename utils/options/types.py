@@ -6,13 +6,13 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.errors import UserError, suggestion
 
-_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 
 
@@ -21,6 +21,50 @@ class Group(NamedTuple):
 
     title: str
     tasks: tuple[str, ...] = ()
+
+    def option(self, default: Any, help: str, **facts: Any) -> Any:
+        """Declare an option under this heading, with the arguments of `option`."""
+        return option(default, help, group=self, **facts)
+
+    def fraction(self, default: float | None, help: str, **facts: Any) -> Any:
+        """An option from 0 to 1."""
+        return self.option(default, help, low=0.0, high=1.0, **facts)
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    group: Group | str = "General",
+    tasks: Sequence[str] = (),
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[Any] | None = None,
+    aliases: Sequence[str] = (),
+    formerly: Sequence[str] = (),
+    metavar: str | None = None,
+    bare: str | None = None,
+    shown: str | None = None,
+) -> Any:
+    """Declare one option as a dataclass field. The annotation gives its type:
+
+    bool, int, float, str, Path, one of them `| None`, or tuple[one of them, ...].
+    `low` and `high` are inclusive. `aliases` are other spellings, with or without dashes in front; `formerly` are names
+    that it had, which work with a note. `bare` is the value of a flag written without one (`--resume`, `--cache`).
+    `tasks` are those that the option serves; none given: those of its group, or all. `shown` is what --help says of a
+    default that stands for something else ("auto").
+    """
+    heading = group if isinstance(group, Group) else Group(group)
+    facts: dict[str, Any] = {"help": help, "group": heading.title, "low": low, "high": high, "metavar": metavar}
+    facts |= {"bare": bare, "shown": shown, "tasks": tuple(tasks) or heading.tasks}
+    facts |= {"choices": tuple(choices) if choices is not None else None}
+    facts |= {"aliases": tuple(map(spelt, aliases)), "formerly": tuple(map(spelt, formerly))}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def spelt(key: str) -> str:
+    """A name with underscores and no leading dashes."""
+    return key.lstrip("-").replace("-", "_")
 
 
 class Removed(NamedTuple):
@@ -149,8 +193,8 @@ def _one(option: Option, value: Any) -> Any:
 def _read_bool(value: Any) -> bool:
     """True and false, their usual words, 1 and 0."""
     word = str(value).lower()
-    if isinstance(value, (bool, int, str)) and word in _WORDS:
-        return _WORDS[word]
+    if isinstance(value, (bool, int, str)) and word in SWITCH_WORDS:
+        return SWITCH_WORDS[word]
     raise ValueError
 
 

@@ -22,7 +22,7 @@ from engine.clip.train_demo import (
     draw_objects,
     train_demo_clip,
 )
-from engine.options.prepare_teacher import TeacherOptions
+from engine.options.prepare import TeacherOptions
 from engine.preparation.soft_labels import teacher
 from tests.engine.tiny import write_dataset
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.options.prepare_favour import FavourOptions
+from engine.options.prepare import FavourOptions
 from engine.preparation import prepare
 from engine.preparation import select as prepare_favour
 from engine.preparation.select import ImageAP, Selection, favour, image_ap

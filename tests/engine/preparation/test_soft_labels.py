@@ -17,7 +17,7 @@ from data.io.labels import Label
 from data.soft_labels.cache import TeacherCache
 from data.soft_labels.prompts import prompts
 from engine.clip.load import DEMO, Clip
-from engine.options.prepare_teacher import TeacherOptions
+from engine.options.prepare import TeacherOptions
 from engine.preparation.soft_labels import corners, teacher, with_demo, zero_shot
 from models.clip_features import crop_embeddings, crops, fitted, roi_embeddings
 from tests.engine.tiny import write_dataset
