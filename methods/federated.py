@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from data.detection.federated import Verified, merged
+from data.detection.federated import FederatedLabels, merged
 
 __all__ = [
-    "FederatedSet", "Verified", "federated_bce", "federated_classes", "federated_set", "federated_weight",
+    "FederatedSet", "FederatedLabels", "federated_bce", "federated_classes", "federated_set", "federated_weight",
     "gather_classes", "merged",
 ]  # fmt: skip
 
@@ -67,7 +67,7 @@ def federated_set(
     frequency: Tensor,
     k: int = 50,
     generator: torch.Generator | None = None,
-    verified: Sequence[Verified] | None = None,
+    verified: Sequence[FederatedLabels] | None = None,
     shared: bool = False,
 ) -> FederatedSet:
     """Choose the classes of each image: its labels, those verified to be absent, and drawn ones up to `k`.
@@ -77,7 +77,7 @@ def federated_set(
     batch, as published; many classes are labelled in a large batch, and none is drawn then. Raises ValueError for
     unequal numbers of images.
     """
-    known = [Verified()] * len(labels) if verified is None else list(verified)
+    known = [FederatedLabels()] * len(labels) if verified is None else list(verified)
     if len(known) != len(labels):
         raise ValueError(f"{len(known)} verified images for {len(labels)} labelled ones")
     if shared and labels:
@@ -90,7 +90,7 @@ def federated_set(
 
 
 def _classes_of(
-    labels: Tensor, image: Verified, frequency: Tensor, k: int, generator: torch.Generator | None
+    labels: Tensor, image: FederatedLabels, frequency: Tensor, k: int, generator: torch.Generator | None
 ) -> Tensor:
     """The classes (m,) of one image."""
     chance = frequency.detach().clone()
@@ -99,7 +99,7 @@ def _classes_of(
     return federated_classes(certain, chance, k, generator)
 
 
-def _columns(chosen: Sequence[Tensor], known: Sequence[Verified], device: torch.device) -> FederatedSet:
+def _columns(chosen: Sequence[Tensor], known: Sequence[FederatedLabels], device: torch.device) -> FederatedSet:
     """Classes of each image (m,) side by side, padded to the most."""
     if not chosen:
         nothing = torch.zeros(0, 0, dtype=torch.int64, device=device)

@@ -20,7 +20,7 @@ _FORM = '{"images/train/a.jpg": {"absent": [3, 7], "partial": [2]}, ...}'
 
 
 @dataclass(frozen=True)
-class Verified:
+class FederatedLabels:
     """What is known of an image besides its objects; class numbers from 0.
 
     absent: classes that were looked for and are not there (LVIS's neg_category_ids); partial: classes of which only some
@@ -31,7 +31,7 @@ class Verified:
     partial: tuple[int, ...] = ()
 
 
-def merged(parts: Sequence[Verified]) -> Verified:
+def merged(parts: Sequence[FederatedLabels]) -> FederatedLabels:
     """What is known of an image made of several.
 
     A class that is absent in one part only still counts as absent: it is better known than a drawn one. One that is
@@ -39,10 +39,10 @@ def merged(parts: Sequence[Verified]) -> Verified:
     """
     partial = {number for part in parts for number in part.partial}
     absent = {number for part in parts for number in part.absent}
-    return Verified(tuple(sorted(absent - partial)), tuple(sorted(partial)))
+    return FederatedLabels(tuple(sorted(absent - partial)), tuple(sorted(partial)))
 
 
-def read_verified(path: Path, classes: int) -> dict[str, Verified]:
+def read_verified(path: Path, classes: int) -> dict[str, FederatedLabels]:
     """A data YAML's `federated` file: image, relative to the data set's folder -> what is known of it.
 
     classes: how many the set has. Raises UserError for a file that is missing, not of the form
@@ -57,7 +57,7 @@ def read_verified(path: Path, classes: int) -> dict[str, Verified]:
     return {image: _verified(path, image, entry, classes) for image, entry in content.items()}
 
 
-def _verified(path: Path, image: str, entry: Any, classes: int) -> Verified:
+def _verified(path: Path, image: str, entry: Any, classes: int) -> FederatedLabels:
     """One entry of the file, checked."""
     if not isinstance(entry, dict) or not entry.keys() <= {"absent", "partial"}:
         raise UserError(f"{path}: the entry of {image!r} is not as expected. The form is {_FORM}.")
@@ -72,10 +72,10 @@ def _verified(path: Path, image: str, entry: Any, classes: int) -> Verified:
                 "Correct the file, or convert the set anew."
             )
         columns[key] = tuple(numbers)
-    return Verified(**columns)
+    return FederatedLabels(**columns)
 
 
-def federated_labels(config: DataConfig) -> Callable[[Path], Verified] | None:
+def federated_labels(config: DataConfig) -> Callable[[Path], FederatedLabels] | None:
     """Looks up what is known of an image; None where the data YAML names no such file."""
     if config.federated is None:
         return None
@@ -83,11 +83,15 @@ def federated_labels(config: DataConfig) -> Callable[[Path], Verified] | None:
     return lambda image: verified_of(known, config.root, image)
 
 
-def verified_of(known: Mapping[str, Verified], root: Path, image: str | Path) -> Verified:
+def verified_of(known: Mapping[str, FederatedLabels], root: Path, image: str | Path) -> FederatedLabels:
     """What is known of an image, given by its absolute path, of the data set in `root`; nothing where it is not named.
 
-    >>> verified_of({"images/a.jpg": Verified(absent=(3,))}, Path("/set"), "/set/images/a.jpg").absent
+    >>> verified_of({"images/a.jpg": FederatedLabels(absent=(3,))}, Path("/set"), "/set/images/a.jpg").absent
     (3,)
     """
     path = Path(image)
-    return known.get(path.relative_to(root).as_posix(), Verified()) if path.is_relative_to(root) else Verified()
+    return (
+        known.get(path.relative_to(root).as_posix(), FederatedLabels())
+        if path.is_relative_to(root)
+        else FederatedLabels()
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data.config import DataConfig
-from data.detection.federated import Verified, read_verified, verified_of
+from data.detection.federated import FederatedLabels, read_verified, verified_of
 from data.io.labels import Label, scan
 from utils.errors import UserError
 from utils.files import list_images
@@ -26,9 +26,9 @@ class LVISLabels:
 
     frequency: tuple[str, ...]
     root: Path
-    verified: Mapping[str, Verified] | None = None
+    verified: Mapping[str, FederatedLabels] | None = None
 
-    def of(self, file: str) -> Verified | None:
+    def of(self, file: str) -> FederatedLabels | None:
         """What is known of an image besides its objects; None where every class was looked for."""
         return None if self.verified is None else verified_of(self.verified, self.root, file)
 

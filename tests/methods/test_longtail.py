@@ -123,9 +123,9 @@ def test_the_object_of_each_point_by_hand() -> None:
 
 def test_what_is_known_to_be_absent_counts_and_what_is_labelled_in_part_does_not() -> None:
     """Two classes of the first image are known to be absent: with its own they are the three that are looked at."""
-    from methods.federated import Verified
+    from methods.federated import FederatedLabels
 
-    known = [Verified(absent=(0, 5)), Verified(partial=(4,))]
+    known = [FederatedLabels(absent=(0, 5)), FederatedLabels(partial=(4,))]
     method = counted(3)
     method.prepare(batch(verified=known))
     chosen = method.chosen

@@ -11,7 +11,7 @@ import pytest
 from data.config import load_data
 from data.convert import run
 from data.convert.lvis import convert, image_names, read_classes
-from data.detection.federated import Verified, read_verified, verified_of
+from data.detection.federated import FederatedLabels, read_verified, verified_of
 from utils.errors import UserError
 from utils.files import load_yaml
 
@@ -69,7 +69,7 @@ def test_both_splits_and_what_was_looked_for(source, tmp_path):
     assert data.frequency == ("c", "f", "r") and data.federated is not None
     known = read_verified(data.federated, classes=3)
     images = [verified_of(known, data.root, data.root / f"images/train/train2017/{n}.png") for n in (1, 2)]
-    assert images == [Verified(absent=(2,), partial=(0,)), Verified(absent=(0, 1))]
+    assert images == [FederatedLabels(absent=(2,), partial=(0,)), FederatedLabels(absent=(0, 1))]
 
 
 def test_one_file_after_the_other(source, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data.detection.federated import Verified, merged, read_verified, verified_of
+from data.detection.federated import FederatedLabels, merged, read_verified, verified_of
 from utils.errors import UserError
 
 
@@ -15,7 +15,11 @@ def test_a_file_as_the_converter_writes_it(tmp_path):
     content = {"images/a.jpg": {"absent": [3, 7], "partial": [2]}, "images/b.jpg": {"absent": [0]}, "images/c.jpg": {}}
     (tmp_path / "federated.json").write_text(json.dumps(content))
     known = read_verified(tmp_path / "federated.json", classes=8)
-    assert known == {"images/a.jpg": Verified((3, 7), (2,)), "images/b.jpg": Verified((0,)), "images/c.jpg": Verified()}
+    assert known == {
+        "images/a.jpg": FederatedLabels((3, 7), (2,)),
+        "images/b.jpg": FederatedLabels((0,)),
+        "images/c.jpg": FederatedLabels(),
+    }
 
 
 @pytest.mark.parametrize(
@@ -48,10 +52,10 @@ def test_a_missing_file_is_named(tmp_path):
     [("/set/images/a.jpg", (3,)), ("/set/images/b.jpg", ()), ("/other/images/a.jpg", ()), ("images/a.jpg", ())],
 )
 def test_images_are_known_by_their_place_in_the_set(image, expected):
-    known = {"images/a.jpg": Verified(absent=(3,))}
+    known = {"images/a.jpg": FederatedLabels(absent=(3,))}
     assert verified_of(known, Path("/set"), image).absent == expected
 
 
 def test_a_class_that_is_partial_anywhere_is_partial():
-    parts = [Verified(absent=(3, 1)), Verified(absent=(2,), partial=(1,)), Verified()]
-    assert merged(parts) == Verified(absent=(2, 3), partial=(1,))
+    parts = [FederatedLabels(absent=(3, 1)), FederatedLabels(absent=(2,), partial=(1,)), FederatedLabels()]
+    assert merged(parts) == FederatedLabels(absent=(2, 3), partial=(1,))

@@ -9,7 +9,7 @@ import pytest
 
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
-from data.detection.federated import Verified, federated_labels, merged
+from data.detection.federated import FederatedLabels, federated_labels, merged
 from data.detection.options import AugmentOptions
 from data.detection.views import View
 from tests.engine.tiny import write_dataset
@@ -29,7 +29,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "world.yaml"
 
 
-def items(data: Path, **augment: float) -> list[Verified]:
+def items(data: Path, **augment: float) -> list[FederatedLabels]:
     options = AugmentOptions(**augment)  # type: ignore[arg-type]
     dataset = build_dataset(load_data(data), "train", imgsz=64, augment=True, options=options, views=VIEWS)
     batch = ViewDataset.collate_fn([dataset[(epoch, index)] for epoch in range(8) for index in range(4)])
@@ -37,7 +37,12 @@ def items(data: Path, **augment: float) -> list[Verified]:
 
 
 def test_an_image_alone(data: Path) -> None:
-    assert items(data, mosaic=0)[:4] == [Verified(absent=(0,)), Verified(partial=(1,)), Verified(), Verified()]
+    assert items(data, mosaic=0)[:4] == [
+        FederatedLabels(absent=(0,)),
+        FederatedLabels(partial=(1,)),
+        FederatedLabels(),
+        FederatedLabels(),
+    ]
 
 
 @pytest.mark.parametrize("augment", [{"mosaic": 1.0}, {"mosaic": 0.0, "mixup": 1.0}])
@@ -45,7 +50,7 @@ def test_images_that_are_joined(data: Path, augment: dict[str, float]) -> None:
     """Each item knows at least what its first image knows, and some know both."""
     found = items(data, **augment)
     assert all(0 in known.absent for known in found[::4]) and all(1 in known.partial for known in found[1::4])
-    assert Verified((0,), (1,)) in found
+    assert FederatedLabels((0,), (1,)) in found
 
 
 def test_without_the_file_nothing_is_said(data: Path) -> None:

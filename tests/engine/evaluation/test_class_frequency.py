@@ -7,7 +7,7 @@ import json
 import pytest
 
 from data.config import load_data
-from data.detection.federated import Verified
+from data.detection.federated import FederatedLabels
 from engine.evaluation.class_frequency import absent_groups, letters_of, lvis_labels
 from utils.errors import UserError
 
@@ -39,8 +39,8 @@ def test_letters_and_lists_of_the_data_yaml(tiny_set):
     (tiny_set / "known.json").write_text(json.dumps({"images/val/0.png": {"absent": [1]}}))
     found = lvis_labels(add(tiny_set, "frequency: [f, c]\nfederated: known.json\n"))
     assert found.frequency == ("f", "c")
-    assert found.of(str(tiny_set / "images/val/0.png")) == Verified(absent=(1,))
-    assert found.of(str(tiny_set / "images/val/1.png")) == Verified()
+    assert found.of(str(tiny_set / "images/val/0.png")) == FederatedLabels(absent=(1,))
+    assert found.of(str(tiny_set / "images/val/1.png")) == FederatedLabels()
 
 
 def test_what_cannot_be_used(tiny_set):

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from data.config import DataConfig, load_data
 from data.detection.dataset import build_dataset
-from data.detection.federated import Verified
+from data.detection.federated import FederatedLabels
 from engine.evaluation import evaluator as evaluation
 from engine.evaluation.class_frequency import LVISLabels
 from engine.evaluation.evaluator import average, evaluate_detector, label_areas, match, per_class
@@ -297,7 +297,7 @@ def test_lvis_numbers_are_those_of_its_json(shared, tmp_path, federated):
     dataset = dataset_of(config, imgsz=640)
     oracle = Oracle(config.names, network_labels(dataset), noise=0.05)
     names = [Path(file).relative_to(config.root).as_posix() for file in dataset.im_files]
-    known = {name: Verified(absent=tuple(range(40)), partial=(0,)) for name in names[1:]} if federated else None
+    known = {name: FederatedLabels(absent=tuple(range(40)), partial=(0,)) for name in names[1:]} if federated else None
     labels = LVISLabels(tuple("rcf"[number % 3] for number in config.names), config.root, known)
     writer = JsonWriter(tmp_path, config.names, lvis=labels)
     settings = EvalSettings(2, progress=False, protocol="lvis", lvis=labels)

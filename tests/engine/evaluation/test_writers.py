@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.detection.federated import Verified
+from data.detection.federated import FederatedLabels
 from engine.evaluation.class_frequency import LVISLabels
 from engine.evaluation.writers import SAMPLES, JsonWriter, Samples, TextWriter
 from engine.results import ImageResult
@@ -69,7 +69,9 @@ def test_json_numbers_images(tmp_path, files, expected):
     assert found["AP"] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(("known", "absent", "partial"), [(None, [2], []), ({"1.jpg": Verified((), (0,))}, [], [1])])
+@pytest.mark.parametrize(
+    ("known", "absent", "partial"), [(None, [2], []), ({"1.jpg": FederatedLabels((), (0,))}, [], [1])]
+)
 def test_json_says_what_lvis_needs(tmp_path, known, absent, partial):
     """A cat in the image; of dogs the set says that there are none, or nothing. Ids start at 1."""
     writer = JsonWriter(tmp_path, NAMES, lvis=LVISLabels(("f", ""), Path("/set"), known))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from data.config import load_data
 from data.degradations.recipes import find_recipe, image_seed
-from data.detection.federated import Verified, read_verified
+from data.detection.federated import FederatedLabels, read_verified
 from data.io.labels import label_path, scan
 from data.io.manifest import MANIFEST
 from data.synthetic.generate import make_synthetic
@@ -301,7 +301,10 @@ def test_federated_labels_go_along(tiny_set, tmp_path):
     config = load_data(tmp_path / "out")
     assert config.federated is not None
     found = read_verified(config.federated, len(config.names))
-    assert found == {"images/val/0.jpg": Verified(absent=(1,)), "images/val/9.png": Verified(partial=(0,))}
+    assert found == {
+        "images/val/0.jpg": FederatedLabels(absent=(1,)),
+        "images/val/9.png": FederatedLabels(partial=(0,)),
+    }
 
 
 @pytest.mark.parametrize(
