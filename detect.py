@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from engine.options.detect import ABOUT, EXAMPLES, DetectOptions
-from utils.cli import run_cli
-from utils.options import parse_argv
+from utils.cli import script
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and detect; returns the exit code."""
-
-    def work() -> None:
-        given = parse_argv(argv, [DetectOptions], "detect.py", ABOUT, EXAMPLES)
-        from engine.inference.api import detect  # torch is imported only once the options are right
-
-        detect(**given)
-
-    return run_cli(work)
-
+main = script("detect.py", "engine.inference.api:detect", [DetectOptions], ABOUT, EXAMPLES)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from engine.options.export import ABOUT, EXAMPLES, ExportOptions
-from utils.cli import run_cli
-from utils.options import parse_argv
+from utils.cli import script
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and export; returns the exit code."""
-
-    def work() -> None:
-        given = parse_argv(argv, [ExportOptions], "export.py", ABOUT, EXAMPLES)
-        from engine.exporters.detector import export  # torch is imported only once the options are right
-
-        export(**given)
-
-    return run_cli(work)
-
+main = script("export.py", "engine.exporters.detector:export", [ExportOptions], ABOUT, EXAMPLES)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
-import engine
 from engine.options.val import ABOUT, EXAMPLES, VAL_SCHEMAS
-from utils.cli import run_cli
-from utils.options import parse_argv
+from utils.cli import script
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the options and validate. Returns the exit code."""
-
-    def work() -> None:
-        given = parse_argv(argv, VAL_SCHEMAS, "val.py", ABOUT, EXAMPLES)  # first: --help must not wait for torch
-        engine.validate(**given)
-
-    return run_cli(work)
-
+main = script("val.py", "engine.evaluation.api:validate", VAL_SCHEMAS, ABOUT, EXAMPLES)
 
 if __name__ == "__main__":
     sys.exit(main())

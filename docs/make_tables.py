@@ -15,7 +15,8 @@ from engine.options.detect import DetectOptions
 from engine.options.export import ExportOptions
 from engine.options.train import COMMON_SCHEMAS
 from engine.options.val import ValOptions
-from engine.preparation import all_commands, load
+from engine.preparation import all_commands
+from utils.cli import load
 from utils.options import markdown_table
 
 PAGES: dict[str, tuple[type, ...]] = {

@@ -6,11 +6,11 @@ scripts 'detect' is served where each script leads, and other tasks take the scr
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from utils.cli import load
 from utils.errors import UserError
 from utils.files import load_yaml
 from utils.options import options_for
@@ -67,18 +67,13 @@ def resolve(script: str, task: str) -> Callable[..., Any] | None:
         raise UserError(
             f"task '{task}': this version cannot {script} it; it can for: {served}. Choose data or weights of one of these."
         )
-    function: Callable[..., Any] = _load(place)
+    function: Callable[..., Any] = load(place)
     return function
 
 
 def train_task(task: str) -> Any:
     """The `TrainTask` of a task."""
-    return _load(TRAINING[task])
-
-
-def _load(place: str) -> Any:
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return load(TRAINING[task])
 
 
 def task_of_run(resume: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +15,7 @@ from methods.options.rfla import RFLAOptions
 from methods.options.richsem import RICHSEM_COMMANDS, RICHSEM_KEYS, RichSemOptions
 from methods.options.wiid import WIID_KEYS, WiiDOptions
 from methods.spec import Command, MethodSpec
+from utils.cli import load
 from utils.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -108,7 +108,6 @@ def load_method(target: str) -> str:
 
     Raises UserError where it cannot be imported, is no Method, or claims what another has: its name, a layer, a command.
     """
-    module, _, attribute = target.partition(":")
     known = next((name for name, spec in METHODS.items() if spec.target == target), None)
     if known is not None:
         return known
@@ -119,7 +118,7 @@ def load_method(target: str) -> str:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found = load(target)
     except Exception as problem:
         raise UserError(
             f"--method {target}: cannot be imported ({type(problem).__name__}: {problem}). Expected package.module:Class, "
@@ -164,7 +163,6 @@ def create(composition: str, options: Mapping[type, Any]) -> list[Method]:
     """
     methods: list[Method] = []
     for name in split_names(composition):
-        module, _, attribute = METHODS[name].target.partition(":")
         schema = METHODS[name].options
-        methods.append(getattr(importlib.import_module(module), attribute)(options.get(schema) or schema()))
+        methods.append(load(METHODS[name].target)(options.get(schema) or schema()))
     return methods

@@ -1,13 +1,45 @@
-"""What the scripts share: from a function's errors to an exit code."""
+"""What the scripts share: from a command line to a function of the engine, and from its errors to an exit code."""
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from utils.errors import UserError
+from utils.options import Option, parse_argv
 from utils.resource_errors import shortage
+
+
+def load(place: str) -> Any:
+    """What 'module:name' names, imported now."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def script(
+    program: str,
+    place: str,
+    schemas: Sequence[type],
+    about: str,
+    examples: Sequence[str],
+    shown: Callable[[Mapping[str, Any]], Sequence[Option]] | None = None,
+) -> Callable[..., int]:
+    """The main function of a script: command line (None: this process's) -> exit code.
+
+    It reads the options as `parse_argv` does, and hands them to the function 'module:name' of `place`, which is imported
+    only once they are right: --help must not wait for torch.
+    """
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        def work() -> None:
+            given = parse_argv(argv, schemas, program, about, examples, shown)
+            load(place)(**given)
+
+        return run_cli(work)
+
+    return main
 
 
 def run_cli(main: Callable[[], Any]) -> int:

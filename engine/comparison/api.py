@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import engine
 from data.config import DataConfig, load_data, task_of
 from data.synthetic.generate import make_synthetic
 from engine.comparison.config import make_all, read_config
@@ -21,7 +22,6 @@ from engine.comparison.runner import (
     Evaluate,
     RunSpec,
     Train,
-    default_train,
     evaluator_of,
     plain_options,
 )
@@ -59,9 +59,11 @@ def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **o
     """
     options, steps = _with_config(options)
     chosen, *_ = build(COMPARE_SCHEMAS, options)
-    shared = {key: value for key, value in options.items() if key not in _own_names()}
+    own_names = {entry.name for entry in fields(CompareOptions)}
+    shared = {key: value for key, value in options.items() if key not in own_names}
     specs = [parse_run(text) for text in chosen.run]
-    seeds = range(_first_seed(shared), _first_seed(shared) + chosen.seeds)
+    first_seed = shared.get("seed", 0)
+    seeds = range(first_seed, first_seed + chosen.seeds)
     _check_runs(specs, shared)
     make_all(steps, seeds)
     data = str(shared.pop("data", TrainOptions().data))
@@ -74,7 +76,7 @@ def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **o
     splits = present_splits(config, chosen.split)
     same = {key: value for key, value in shared.items() if key not in RUNTIME_OPTIONS}
     save_dir = choose_folder(chosen, {"data": str(config.file), "split": chosen.split, "shared": plain_options(same)})
-    runner = ComparisonRunner(config, save_dir, shared, train or default_train, evaluate)
+    runner = ComparisonRunner(config, save_dir, shared, train or engine.train, evaluate)
     outcomes = runner.run_all(specs, seeds, chosen.restart)
     if all(outcome.error for outcome in outcomes):
         raise UserError(f"every run failed; the first said: {outcomes[0].error} The folder of the runs is {save_dir}.")
@@ -120,16 +122,6 @@ def _with_config(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
         return {**canonical(written, COMPARE_SCHEMAS), **options}, steps
     except UserError as problem:
         raise UserError(f"{file}: {problem}") from None
-
-
-def _own_names() -> set[str]:
-    """Options of the comparison itself."""
-    return {entry.name for entry in fields(CompareOptions)}
-
-
-def _first_seed(shared: Mapping[str, Any]) -> int:
-    """Where seeds are counted from."""
-    return int(shared.get("seed", 0))
 
 
 def parse_run(text: str) -> RunSpec:

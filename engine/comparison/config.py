@@ -19,8 +19,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import engine
 from engine.options.train import TRAIN_SCHEMAS
-from engine.preparation import command_options, load, prepare
+from engine.preparation import command_options, prepare
+from utils.cli import load
 from utils.errors import UserError
 from utils.files import load_yaml
 from utils.log import LOGGER
@@ -85,10 +87,8 @@ def _make(path: Path, command: str, options: dict[str, Any]) -> None:
     if ":" in command:
         load(command)(path, **options)
     elif command == "train":  # path: PROJECT/NAME/weights/FILE
-        from engine.training.api import train
-
         project, name = path.parents[2], path.parents[1].name
-        if train(**options, project=project, name=name, exist_ok=True).interrupted:
+        if engine.train(**options, project=project, name=name, exist_ok=True).interrupted:
             raise KeyboardInterrupt
     else:
         prepare(command, **{"out": path, **options})

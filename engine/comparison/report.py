@@ -55,6 +55,7 @@ def _headline(report: Report) -> str:
     return f"{name} {report.metrics[name]:.3f}"
 
 
+@dataclass
 class Comparison:
     """The outcomes of a comparison by run and condition.
 
@@ -63,21 +64,17 @@ class Comparison:
     standard: metrics that every summary of the task shows.
     """
 
-    def __init__(
-        self,
-        runs: list[str],
-        conditions: list[str],
-        outcomes: list[Outcome],
-        metrics: Sequence[str],
-        resamples: int,
-        groups: Mapping[str, Collection[int] | None] | None = None,
-        standard: Sequence[str] = METRICS,
-    ) -> None:
-        self.runs, self.conditions, self.outcomes = runs, conditions, outcomes
-        self.metrics, self.resamples = list(metrics), resamples
-        self.groups = dict.fromkeys((*METRICS, *ACCURACIES)) | dict(groups or {})
-        self.standard = standard
-        self._resampled: dict[tuple[str, int, str, str], np.ndarray] = {}
+    runs: list[str]
+    conditions: list[str]
+    outcomes: list[Outcome]
+    metrics: Sequence[str]
+    resamples: int
+    groups: Mapping[str, Collection[int] | None] = field(default_factory=dict)
+    standard: Sequence[str] = METRICS
+    _resampled: dict[tuple[str, int, str, str], np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.groups = {**dict.fromkeys((*METRICS, *ACCURACIES)), **self.groups}
 
     @property
     def shown(self) -> list[str]:

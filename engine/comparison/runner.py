@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import time
@@ -58,15 +59,8 @@ def evaluator_of(task: str, data: str, split: str) -> Evaluate:
     """What evaluates the checkpoints of a task. Raises UserError for a task that cannot be compared."""
     evaluate = resolve("evaluate", task)
     if evaluate is None:
-        return DetectorEvaluator(data, split)
+        return functools.partial(evaluate_detector, data, split)
     return lambda best, options: evaluate(best, data, split, str(options.get("device", "")))
-
-
-def default_train(**options: Any) -> Any:
-    """`engine.train`, imported when it is first needed."""
-    from engine.training.api import train
-
-    return train(**options)
 
 
 @dataclass(frozen=True)
@@ -205,22 +199,10 @@ def _load_images(row: Path, facts: Mapping[str, Any]) -> tuple[ImageStats, ...]:
         return tuple(map(DetectionStats, map(str, saved["files"]), *columns, np.split(saved["target_cls"], ends)))
 
 
-@dataclass(frozen=True)
-class DetectorEvaluator:
-    """Evaluates a checkpoint on splits that chose nothing (unless the user asks for val)."""
-
-    data: str
-    task: str
-
-    def __call__(self, best: Path, options: Mapping[str, Any]) -> list[Report]:
-        """One report per split; `options`: the train options of the run."""
-        train = TrainOptions(
-            **{key: options[key] for key in ("imgsz", "device", "single_cls", "native", "protocol") if key in options}
-        )
-        device = train.device.split(",")[0]  # several GPUs train, one measures
-        chosen = ValOptions(
-            data=self.data, weights=best, task=self.task, imgsz=train.imgsz, single_cls=train.single_cls, device=device,
-            native=train.native, protocol=train.protocol,
-        )  # fmt: skip
-        session = load_session(chosen)
-        return [session.measure(split, progress=False) for split in present_splits(session.config, self.task)]
+def evaluate_detector(data: str, task: str, best: Path, options: Mapping[str, Any]) -> list[Report]:
+    """One report per split of `task` (test chose nothing, val the best epoch). options: the train options of the run."""
+    names = ("imgsz", "device", "single_cls", "native", "protocol")
+    same = {name: options.get(name, getattr(TrainOptions, name)) for name in names}
+    same["device"] = same["device"].split(",")[0]  # several GPUs train, one measures
+    session = load_session(ValOptions(data=data, weights=best, task=task, **same))
+    return [session.measure(split, progress=False) for split in present_splits(session.config, task)]

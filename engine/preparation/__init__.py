@@ -8,13 +8,13 @@ Methods bring commands of their own along (methods/spec.py).
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from methods import registry
 from methods.spec import Command
+from utils.cli import load
 from utils.errors import UserError, suggestion
 from utils.log import LOGGER
 from utils.options import build, parse_argv
@@ -143,9 +143,3 @@ def _find(name: str) -> Command:
             f"prepare.py {name}: there is no such command; known are {', '.join(commands)}.{suggestion(name, commands)}"
         )
     return commands[name]
-
-
-def load(spot: str) -> Any:
-    """What 'module:name' names."""
-    module, _, attribute = spot.partition(":")
-    return getattr(importlib.import_module(module), attribute)

@@ -15,8 +15,9 @@ import pytest
 from data.convert import CONVERTERS
 from data.synthetic.generate import is_complete
 from engine.options.prepare import ConvertOptions
-from engine.preparation import all_commands, load, overview, prepare, prepare_argv
+from engine.preparation import all_commands, overview, prepare, prepare_argv
 from engine.preparation import datasets as prepare_sets
+from utils.cli import load
 from utils.errors import UserError
 from utils.options import schema_fields
 
