@@ -20,9 +20,7 @@ class Projector(nn.Module):
     def __init__(self, c1: int, hidden: int = 64, out: int = 128) -> None:
         super().__init__()
         self.conv = nn.Sequential(
-            nn.Conv2d(c1, hidden, 3, padding=1),
-            nn.BatchNorm2d(hidden, eps=1e-3, momentum=0.03),
-            nn.ReLU(inplace=True),
+            nn.Conv2d(c1, hidden, 3, padding=1), nn.BatchNorm2d(hidden, eps=1e-3, momentum=0.03), nn.ReLU(inplace=True)
         )
         self.linear = nn.Sequential(
             nn.Linear(hidden, out), nn.BatchNorm1d(out), nn.ReLU(inplace=True), nn.Linear(out, out)

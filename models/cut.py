@@ -172,11 +172,7 @@ def patch_nce(query: Tensor, key: Tensor, temperature: float = TEMPERATURE) -> T
 
 
 def nce_loss(
-    generator: Generator,
-    sampler: PatchSampler,
-    source: Tensor,
-    translated: Tensor,
-    rng: torch.Generator | None = None,
+    generator: Generator, sampler: PatchSampler, source: Tensor, translated: Tensor, rng: torch.Generator | None = None
 ) -> Tensor:
     """PatchNCE of an image and its translation, mean over the maps. Both (B, 3, H, W) in [-1, 1]."""
     with torch.no_grad():

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from data.io.images import read_rgb, write_image
 from data.io.video import finalize_video
+from data.synthetic.actions.scene import save_film
 from data.synthetic.registry import DARK, LOWRES, SYNTHETIC, Image, SyntheticSet, find_synthetic
 from data.synthetic.render.lighting import night, night_exposure, night_light
 from data.synthetic.street.scene import draw, make_street
@@ -137,7 +137,7 @@ def _build(folder: Path, synthetic: SyntheticSet, plan: Mapping[str, Any], worke
     """Draw everything into `folder`, the marker last."""
     jobs = _jobs(synthetic, plan)
     for name in {name for split in synthetic.splits.values() for name in split.folders}:
-        for kind in (folder,) if synthetic.writer else (folder / "images", folder / "labels"):
+        for kind in (folder,) if synthetic.by_class else (folder / "images", folder / "labels"):
             (kind / name).mkdir(parents=True)
     chunks = [jobs[i : i + 6] for i in range(0, len(jobs), 6)]
     stems = _in_processes(_draw_scenes, [(folder, chunk) for chunk in chunks], workers)
@@ -185,28 +185,43 @@ def _draw_scenes(task: tuple[Path, Sequence[_Job]]) -> list[str]:
     folder, jobs = task
     cv2.setNumThreads(1)  # one process a core is enough
     for job in jobs:
-        write = SYNTHETIC[job.synthetic].writer
-        if write is None:
-            _write_images(folder, job)
-        else:
-            write(folder, job.seed, job.size, job.stem, job.folders)
+        _write_scene(folder, job)
     return [job.stem for job in jobs]
 
 
-def _write_images(folder: Path, job: _Job) -> None:
-    """The looks of a labelled scene that are not made afterwards, and the labels of all."""
-    scene = SYNTHETIC[job.synthetic].splits[job.split].scene or SYNTHETIC[job.synthetic].scene
-    assert scene is not None
+def _write_scene(folder: Path, job: _Job) -> None:
+    """Write a scene in its looks with its labels, or into the folder of its class. Raises OSError where OpenCV cannot."""
+    synthetic = SYNTHETIC[job.synthetic]
+    scene = synthetic.splits[job.split].scene or synthetic.scene
     looks, labels = scene(job.seed, job.size, set(job.folders.values()) - {DARK, LOWRES})
+    if isinstance(labels, int):
+        if DARK in job.folders.values():
+            looks[DARK] = _darkened(looks["day"], job.seed)
+        for name, look in job.folders.items():
+            place = folder / name / synthetic.names[labels]
+            place.mkdir(exist_ok=True)
+            if looks[look].ndim == 4:
+                save_film(place / f"{job.stem}.avi", looks[look])
+            else:
+                write_image(place / f"{job.stem}.jpg", looks[look])
+        return
+    rows = "".join(f"{int(row[0])} " + " ".join(f"{v:.6f}" for v in row[1:]) + "\n" for row in labels)
     for name, look in job.folders.items():
         if look in looks:
             write_image(folder / "images" / name / f"{job.stem}.jpg", looks[look])
-        (folder / "labels" / name / f"{job.stem}.txt").write_text(_label_text(labels))
+        (folder / "labels" / name / f"{job.stem}.txt").write_text(rows)
 
 
-def _label_text(labels: NDArray[np.float32]) -> str:
-    """Rows `class x y width height`, fractions of the image."""
-    return "".join(f"{int(row[0])} " + " ".join(f"{v:.6f}" for v in row[1:]) + "\n" for row in labels)
+def _darkened(scene: Image, seed: int) -> Image:
+    """An image or film of day as a camera would have taken it at night, by a model that knows nothing of the scene's lamps."""
+    import torch  # only here, so that the drawing processes of other sets start fast
+
+    from data.degrade import low_light_bytes
+    from data.video.low_light import darken_clip
+
+    if scene.ndim == 4:
+        return darken_clip(scene, seed)
+    return np.asarray(low_light_bytes(torch.from_numpy(scene)[None], [seed])[0][0])
 
 
 def _darken(folder: Path, jobs: Sequence[_Job], progress: bool) -> None:
@@ -242,7 +257,8 @@ def _lower(folder: Path, jobs: Sequence[_Job], seed: int, progress: bool) -> Non
 
 def _pairs(jobs: Sequence[_Job], wanted: str) -> list[tuple[_Job, str, str]]:
     """(scene, a folder of the look `wanted`, the folder of the same scenes by day)."""
-    return [(job, made, light) for job in jobs for made, look in job.folders.items() if look == wanted
+    return [(job, made, light) for job in jobs if not SYNTHETIC[job.synthetic].by_class
+            for made, look in job.folders.items() if look == wanted
             for light, other in job.folders.items() if other == "day"]  # fmt: skip
 
 

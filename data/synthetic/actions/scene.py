@@ -7,7 +7,7 @@ over the image, and the camera of render/lighting.py turns it into 8 bits: one e
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,6 @@ from data.synthetic.street.people import BOTTOMS, HAIR, SKINS, TOPS
 Film = NDArray[np.uint8]  # (T, H, W, 3), RGB
 FRAMES, RATE = 36, 15  # of a film, and a second
 CODEC = "FFV1"  # without loss: what is faint in a night does not survive the others
-DARKENED = "darkened"  # a look that is made from the day's film, by data.video.low_light
 FINE = 3  # the drawing is this many times finer than the image
 HEIGHT = 2.9  # metres that the image shows from bottom to top
 FLOOR = 0.62  # metres of floor below the feet
@@ -82,20 +81,6 @@ def film(seed: int, size: tuple[int, int], looks: Collection[str], frames: int =
     seen = [_frame(stage, person, body, crate, size) for body in bodies]
     lights = {"day": _by_day, "night": _by_night}
     return {look: lights[look](seen, seed) for look in looks}, label
-
-
-def write_films(folder: Path, seed: int, size: tuple[int, int], stem: str, folders: Mapping[str, str]) -> None:
-    """Write film number `seed` once a folder, FOLDER/CLASS/STEM.avi; folders: name -> `day`, `night` or DARKENED.
-
-    Raises OSError where OpenCV cannot.
-    """
-    looks, label = film(seed, size, set(folders.values()) - {DARKENED} | {"day"})
-    if DARKENED in folders.values():
-        from data.video.low_light import darken_clip  # only here, so that the others start without torch
-
-        looks[DARKENED] = darken_clip(looks["day"], seed)
-    for name, look in folders.items():
-        save_film(folder / name / NAMES[label] / f"{stem}.avi", looks[look])
 
 
 def save_film(path: Path, frames: Film, rate: float = RATE, codec: str = CODEC) -> None:

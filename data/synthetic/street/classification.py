@@ -7,14 +7,12 @@ them as in scene.py, and day and night are those of render/lighting.py. numpy an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.io.images import write_image
 from data.synthetic.render.camera import Camera, Pose
 from data.synthetic.render.lighting import day, night
 from data.synthetic.render.primitives import Model
@@ -25,7 +23,7 @@ from data.synthetic.street.vehicles import BUILDERS
 
 Image = NDArray[np.uint8]
 Build = Callable[[np.random.Generator, bool], Model]
-THINGS: dict[str, Build] = {  # in the order of the labels; `lit` lights what has lamps
+OBJECTS: dict[str, Build] = {  # in the order of the labels; `lit` lights what has lamps
     "Bench": lambda rng, lit: bench(rng),
     "Bicycle": BUILDERS["bicycle"],
     "Bin": lambda rng, lit: bin_(rng),
@@ -37,17 +35,16 @@ THINGS: dict[str, Build] = {  # in the order of the labels; `lit` lights what ha
     "Sign": lambda rng, lit: sign(rng),
     "Tree": lambda rng, lit: tree(rng),
 }
-NAMES = tuple(THINGS)
+NAMES = tuple(OBJECTS)
 FILLS = (0.5, 0.95)  # fraction of the image's side that the longer side of a thing takes
 NEAREST = (3.5, 6.0)  # metres to a thing of no size; a large one stands further away
 HORIZON = (0.15, 0.6)  # fraction of the image above it
 LOWEST = 0.25  # metres: no camera is held lower
 LIGHTS = {"day": day, "night": night}
-DARKENED = "darkened"  # a look that is made from the day's image, by data.degrade.low_light
 WIDE = 5.0  # metres: what is deeper is a house
 
 
-def thing_in_street(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Image], int]:
+def object_in_street(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Image], int]:
     """Image number `seed` of (width, height) px, RGB, in each look (`day`, `night`): look -> image, and the class.
 
     Classes take turns: image number n is of class n % 10.
@@ -56,36 +53,11 @@ def thing_in_street(seed: int, size: tuple[int, int], looks: Collection[str]) ->
     return {look: LIGHTS[look](frame, seed) for look in looks}, seed % len(NAMES)
 
 
-def write_images(folder: Path, seed: int, size: tuple[int, int], stem: str, folders: Mapping[str, str]) -> None:
-    """Write image number `seed` once a folder, FOLDER/CLASS/STEM.jpg; folders: name -> `day`, `night` or DARKENED.
-
-    Raises OSError where OpenCV cannot.
-    """
-    wanted = set(folders.values())
-    looks, label = thing_in_street(seed, size, wanted - {DARKENED} | ({"day"} if DARKENED in wanted else set()))
-    if DARKENED in wanted:
-        looks[DARKENED] = _darkened(looks["day"], seed)
-    for name, look in folders.items():
-        path = folder / name / NAMES[label] / f"{stem}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_image(path, looks[look])
-
-
-def _darkened(image: Image, seed: int) -> Image:
-    """A day as a camera at night would have taken it, by a model that has nothing to do with the lamps of this street."""
-    import torch  # only here, so that the other looks start fast
-
-    from data.degrade import low_light_bytes
-
-    dark: Image = low_light_bytes(torch.from_numpy(image)[None], [seed])[0][0].numpy()
-    return dark
-
-
 def _street(seed: int, size: tuple[int, int]) -> Street:
     """A street with nothing on it but one thing that the camera looks at, and now and then a bollard."""
     rng = np.random.default_rng([seed, 51])
     street = make_street(seed, size)
-    thing = THINGS[NAMES[seed % len(NAMES)]](rng, bool(rng.random() < 0.7))
+    thing = OBJECTS[NAMES[seed % len(NAMES)]](rng, bool(rng.random() < 0.7))
     away = rng.uniform(*NEAREST) + 1.1 * max(thing.size)
     camera = _aimed(rng, street.camera, thing, away)
     standing = [(model, pose) for model, pose in street.standing if model.size[2] > WIDE or model.lamps]

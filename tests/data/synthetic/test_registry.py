@@ -7,7 +7,7 @@ import pytest
 
 from data.io.labels import label_path
 from data.synthetic.generate import make_synthetic
-from data.synthetic.registry import LOWRES, SYNTHETIC, find_synthetic
+from data.synthetic.registry import DARK, LOWRES, SYNTHETIC, find_synthetic
 from data.synthetic.street.scene import NAMES
 from utils.errors import UserError
 from utils.files import load_yaml
@@ -22,7 +22,9 @@ def test_a_synthetic_is_found_by_its_name() -> None:
 @pytest.mark.parametrize("name", SYNTHETIC)
 def test_every_row_has_one_way_to_be_drawn(name):
     synthetic = SYNTHETIC[name]
-    assert synthetic.name == name and (synthetic.scene is None) != (synthetic.writer is None)
+    looks = {look for split in synthetic.splits.values() for look in split.folders.values()} - {DARK, LOWRES}
+    _, labels = synthetic.scene(0, (64, 64), looks)
+    assert synthetic.name == name and isinstance(labels, int) == synthetic.by_class
 
 
 def test_the_data_yaml_names_this_synthetic(root):
@@ -34,7 +36,7 @@ def test_the_data_yaml_names_this_synthetic(root):
     }
 
 
-@pytest.mark.parametrize("name", [name for name, synthetic in SYNTHETIC.items() if synthetic.writer is None])
+@pytest.mark.parametrize("name", [name for name, synthetic in SYNTHETIC.items() if not synthetic.by_class])
 def test_every_synthetic_is_drawn_as_its_data_yaml_says(name, tmp_path, root):
     counts = dict.fromkeys(SYNTHETIC[name].splits, 1)
     make_synthetic(name, tmp_path / name, size=(96, 72), counts=counts, workers=1, progress=False)

@@ -7,36 +7,40 @@ import pytest
 
 from data.classification.dataset import labelled
 from data.config import load_data
+from data.synthetic import generate
 from data.synthetic.generate import make_synthetic
 from data.synthetic.registry import SYNTHETIC
-from data.synthetic.street.classification import NAMES, thing_in_street, write_images
+from data.synthetic.street.classification import NAMES, object_in_street
 from utils.files import list_images
 
 
 def test_the_same_seed_gives_the_same_image_and_nights_are_dark():
-    looks, label = thing_in_street(14, (64, 64), {"day", "night"})
-    again, _ = thing_in_street(14, (64, 64), {"day"})
+    looks, label = object_in_street(14, (64, 64), {"day", "night"})
+    again, _ = object_in_street(14, (64, 64), {"day"})
     assert label == 4 and NAMES[label] == "Car"
     assert np.array_equal(looks["day"], again["day"])
     assert looks["night"].mean() < 0.6 * looks["day"].mean()
 
 
 @pytest.mark.parametrize("label", range(len(NAMES)))
-def test_the_thing_is_large_and_in_the_middle(label: int, monkeypatch):
+def test_the_object_is_large_and_in_the_middle(label: int, monkeypatch):
     """Against the same street without it, at least a twentieth of the middle half differs clearly."""
     from data.synthetic.render.primitives import Model
-    from data.synthetic.street import classification as codan_scenes
+    from data.synthetic.street import classification as classification
 
-    seen, _ = thing_in_street(20 + label, (64, 64), {"day"})
-    real = codan_scenes.THINGS[NAMES[label]]
-    monkeypatch.setitem(codan_scenes.THINGS, NAMES[label], lambda rng, lit: Model((), real(rng, lit).size))
-    empty, _ = thing_in_street(20 + label, (64, 64), {"day"})
+    seen, _ = object_in_street(20 + label, (64, 64), {"day"})
+    real = classification.OBJECTS[NAMES[label]]
+    monkeypatch.setitem(classification.OBJECTS, NAMES[label], lambda rng, lit: Model((), real(rng, lit).size))
+    empty, _ = object_in_street(20 + label, (64, 64), {"day"})
     middle = np.abs(seen["day"].astype(int) - empty["day"].astype(int)).max(2)[16:48, 16:48]
     assert (middle > 20).mean() > 0.05
 
 
 def test_files_lie_in_class_folders(tmp_path):
-    write_images(tmp_path, 7, (64, 64), "one", {"train": "day", "train_night": "darkened"})
+    folders = {"train": "day", "train_night": "dark"}
+    for name in folders:
+        (tmp_path / name).mkdir()
+    generate._draw_scenes((tmp_path, [generate._Job("demo-codan", "train", 7, (64, 64), "one", folders)]))
     assert sorted(str(path.relative_to(tmp_path)) for path in list_images(tmp_path)) == [
         "train/Person/one.jpg",
         "train_night/Person/one.jpg",
