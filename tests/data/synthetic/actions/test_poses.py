@@ -78,7 +78,7 @@ def test_the_synthetic_is_drawn_whole(tmp_path: Path) -> None:
     videos = load_split(config, "train", paired=True).videos
     assert [video.facts.frames for video in videos] == [FRAMES, FRAMES]
     day, dark = (
-        np.stack(list(read_frames(path, range(FRAMES)))) for path in (videos[0].path, videos[0].partner or Path())
+        np.stack(list(read_frames(path, range(FRAMES)))) for path in (videos[0].path, videos[0].paired or Path())
     )
     assert dark.mean() < 0.6 * day.mean() and not (root / "images").exists()
 
