@@ -69,13 +69,7 @@ class EpochSampler:
     """
 
     def __init__(
-        self,
-        length: int,
-        batch_size: int,
-        seed: int,
-        rank: int = 0,
-        ranks: int = 1,
-        factors: Tensor | None = None,
+        self, length: int, batch_size: int, seed: int, rank: int = 0, ranks: int = 1, factors: Tensor | None = None
     ) -> None:
         if batch_size % ranks:
             raise ValueError(f"a batch of {batch_size} does not divide among {ranks} ranks")

@@ -20,12 +20,7 @@ NOUN = 1  # WordNet's number of the part of speech in a sense key
 
 
 def convert(
-    source: Path,
-    out: Path,
-    *,
-    classes: str | None = None,
-    synsets: str | Path | None = None,
-    link: str = "copy",
+    source: Path, out: Path, *, classes: str | None = None, synsets: str | Path | None = None, link: str = "copy"
 ) -> Summary:
     """Convert a folder of ImageNet's folders (`n02682922/n02682922_1.JPEG`) into the split `extra` of `out`.
 

@@ -45,12 +45,7 @@ class Classes:
 
 
 def convert(
-    source: Path,
-    out: Path,
-    *,
-    images: Path | None = None,
-    link: str = "copy",
-    version: str | None = None,
+    source: Path, out: Path, *, images: Path | None = None, link: str = "copy", version: str | None = None
 ) -> Summary:
     """Convert a folder with LVIS's json files, there or in `annotations`, and COCO's images; or one such file.
 

@@ -106,12 +106,7 @@ def _by_stem(images: Iterable[Path]) -> dict[str, list[Path]]:
 
 
 def _items(
-    xmls: list[Path],
-    images: dict[str, list[Path]],
-    group: str,
-    split: str | None,
-    difficult: bool,
-    summary: Summary,
+    xmls: list[Path], images: dict[str, list[Path]], group: str, split: str | None, difficult: bool, summary: Summary
 ) -> Iterator[Item]:
     """One item an annotation file that can be read and has its image."""
     for xml, root in zip(xmls, in_threads(_parse, xmls, f"reading {group} {split or ''}".strip()), strict=True):
