@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from data.io.images import encode
 from engine.darkening.translator import save_generator, translate_image
-from engine.enhancement.train import ResizedImages, check_finite, read_resized
+from engine.enhancement.train import ResizedImages, TrainedNetwork, check_finite, means, read_resized, training_facts
 from engine.options.prepare import TrainTranslatorOptions
 from engine.training.resume import load_resume, save_resume
 from models.cut import MULTIPLE, Discriminator, Generator, PatchSampler, discriminator_loss, generator_terms
@@ -28,17 +28,6 @@ from utils.progress import progress
 BETAS = (0.5, 0.999)  # of Adam, as published
 SHOWN = 4  # day images on a sample sheet
 _FREE = {"day", "night", "out", "resume", "sheet_period", "device"}  # a resumed training may have others
-
-
-@dataclass
-class TrainedTranslator:
-    """What a training did: the file, the terms of each epoch of this run, images skipped with the reason, and
-    whether it was stopped before its end."""
-
-    out: Path
-    epochs: list[dict[str, float]] = field(default_factory=list)
-    skipped: list[tuple[Path, str]] = field(default_factory=list)
-    interrupted: bool = False
 
 
 class CUTTrainer(nn.Module):
@@ -62,7 +51,8 @@ class CUTTrainer(nn.Module):
         """One step of all three on (B, 3, H, W) in [-1, 1]. Returns the weighted terms, detached, and "grey" in [0, 1]."""
         batch = len(day)
         made = self.generator(torch.cat([day, night]) if self.identity else day)
-        loss_d = self._discriminator_step(night, made[:batch])
+        loss_d = discriminator_loss(self.discriminator, night, made[:batch])
+        self._move(loss_d, "discriminator")  # comes first, as published
         self.discriminator.requires_grad_(False)
         target = (night, made[batch:]) if self.identity else None
         terms = generator_terms(
@@ -72,12 +62,6 @@ class CUTTrainer(nn.Module):
         self.discriminator.requires_grad_(True)
         grey = (made[:batch].mean() + 1) / 2
         return {name: value.detach() for name, value in {**terms, "discriminator": loss_d, "grey": grey}.items()}
-
-    def _discriminator_step(self, night: Tensor, made: Tensor) -> Tensor:
-        """The discriminator's step comes first, as published."""
-        loss = discriminator_loss(self.discriminator, night, made)
-        self._move(loss, "discriminator")
-        return loss
 
     def _move(self, loss: Tensor, *names: str) -> None:
         for name in names:
@@ -137,37 +121,24 @@ class CUTRun:
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Day images in a new order each time, beside random night images; the smaller folder repeats."""
-        count = max(len(self.day), len(self.night))
+        count, size, side = max(len(self.day), len(self.night)), self.options.batch_size, self.options.imgsz
         day_order = torch.randperm(count, generator=self.rng) % len(self.day)
         night_order = torch.randperm(count, generator=self.rng) % len(self.night)
-        for parts in zip(
-            day_order.split(self.options.batch_size), night_order.split(self.options.batch_size), strict=True
-        ):
-            day, night = (
-                random_crops(squares.batch(part.tolist()), self.options.imgsz, self.rng)
-                for squares, part in zip((self.day, self.night), parts, strict=True)
-            )
-            yield day.to(self.device) * 2 - 1, night.to(self.device) * 2 - 1
+        for days, nights in zip(day_order.split(size), night_order.split(size), strict=True):
+            day = random_crops(self.day.batch(days), side, self.rng).to(self.device)
+            night = random_crops(self.night.batch(nights), side, self.rng).to(self.device)
+            yield day * 2 - 1, night * 2 - 1
 
     def _write(self, terms: Mapping[str, float]) -> None:
         """The state last: what it says is done is on the disk."""
-        save_generator(self.options.out, self.trainer.generator, self._facts(terms))
+        own = {key: value for key, value in asdict(self.options).items() if key not in _FREE}
+        counts = [len(self.day), len(self.night)]
+        facts = training_facts("train-translator", own, self.epoch, counts, terms)
+        save_generator(self.options.out, self.trainer.generator, facts)
         if self.options.sheet_period and (self.epoch % self.options.sheet_period == 0 or self.epoch == self.last):
             atomic_write(self.folder / f"epoch_{self.epoch:03d}.png", sample_sheet(self.trainer.generator, self.day))
-        own = {key: value for key, value in asdict(self.options).items() if key not in _FREE}
         state = {"options": own, "epoch": self.epoch, "rng": self.rng.get_state(), **self.trainer.state()}
         save_resume(self.folder, {**state, **_names(self.day, self.night)})
-
-    def _facts(self, terms: Mapping[str, float]) -> dict[str, object]:
-        """What the file's header says about how the weights were made."""
-        given = {key: value for key, value in asdict(self.options).items() if key not in _FREE}
-        return {
-            "made_by": "prepare.py train-translator",
-            "options": given,
-            "epoch": self.epoch,
-            "images": [len(self.day), len(self.night)],
-            "losses": {name: round(value, 6) for name, value in terms.items()},
-        }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Resume from a state of the same options and images."""
@@ -182,7 +153,7 @@ class CUTRun:
         self.epoch = state["epoch"]
 
 
-def train_translator(options: TrainTranslatorOptions) -> TrainedTranslator:
+def train_translator(options: TrainTranslatorOptions) -> TrainedNetwork:
     """Train CUT on --day and --night; after every epoch its weights are in --out, whole each time.
 
     Beside them, in a folder of their name, lie sample sheets and resume.pt. Ctrl-C loses the running epoch only; a resumed
@@ -194,12 +165,13 @@ def train_translator(options: TrainTranslatorOptions) -> TrainedTranslator:
     training = CUTRun(options, day, night)
     if state is not None:
         training.load(state)
-    result = TrainedTranslator(options.out, skipped=day.skipped + night.skipped)
+    result = TrainedNetwork(options.out, skipped=day.skipped + night.skipped)
     try:
         while training.epoch < training.last:
             terms = training.next_epoch()
             result.epochs.append(terms)
-            LOGGER.info(_line(training.epoch, training.last, terms))
+            listed = ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
+            LOGGER.info(f"epoch {training.epoch}/{training.last}: {listed}")
     except KeyboardInterrupt:
         result.interrupted = True
     _report(result, training)
@@ -226,21 +198,10 @@ def random_crops(images: Tensor, side: int, rng: torch.Generator) -> Tensor:
     return torch.stack(made)
 
 
-def means(steps: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
-    """The mean of each entry over the steps; at least one step."""
-    sums: dict[str, Tensor] = {}
-    count = 0
-    for step in steps:
-        for name, value in step.items():
-            sums[name] = sums[name] + value if name in sums else value
-        count += 1
-    return {name: float(value) / count for name, value in sums.items()}
-
-
 def sample_sheet(generator: Generator, day: ResizedImages) -> bytes:
     """A PNG: some day images, spread over the folder, each beside what the generator makes of it."""
     places = sorted({number * len(day) // SHOWN for number in range(SHOWN)})
-    lights = [(day.batch([place])[0].permute(1, 2, 0) * 255).round().byte().numpy() for place in places]
+    lights = [(light.permute(1, 2, 0) * 255).round().byte().numpy() for light in day.batch(places)]
     device = next(generator.parameters()).device
     rows = [np.hstack([light, translate_image(generator, light, device)]) for light in lights]
     coded = encode(np.vstack(rows)[..., ::-1], ".png")
@@ -294,12 +255,7 @@ def _names(day: ResizedImages, night: ResizedImages) -> dict[str, list[str]]:
     return {"day": [file.name for file in day.files], "night": [file.name for file in night.files]}
 
 
-def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:
-    """'epoch 3/400: gan 0.250, nce 2.100, identity 2.000, discriminator 0.240, grey 0.12'."""
-    return f"epoch {epoch}/{epochs}: " + ", ".join(f"{name} {value:.3f}" for name, value in terms.items())
-
-
-def _report(result: TrainedTranslator, training: CUTRun) -> None:
+def _report(result: TrainedNetwork, training: CUTRun) -> None:
     """Where the weights are, what was skipped, and what to do next."""
     for path, reason in result.skipped:
         LOGGER.info(f"  skipped {path}: {reason}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,15 +25,19 @@ from utils.progress import progress
 
 DECAY, CLIP = 1e-4, 0.1  # weight decay, and the largest norm of a step's gradient, as published
 MOST_BYTES = 2_000_000_000  # of images kept in memory
+RECORDED = ("epochs", "batch_size", "imgsz", "lr", "scale", "level", "seed")  # options that the file's header repeats
 
 
 @dataclass
-class TrainedEnhancer:
-    """What a training did: the file, the weighted terms of each epoch, and images skipped with the reason."""
+class TrainedNetwork:
+    """What a training did: the file, the weighted terms of each epoch of this run, images skipped with the reason, and
+    whether it was stopped before its end.
+    """
 
     out: Path
     epochs: list[dict[str, float]] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+    interrupted: bool = False
 
 
 class ResizedImages:
@@ -62,17 +67,14 @@ class ResizedImages:
     def _read(self, file: Path) -> Tensor:
         """(3, side, side) uint8 RGB."""
         image, _ = read_rgb(file)
-        shrinks = min(image.shape[:2]) >= self.side
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        method = cv2.INTER_AREA if min(image.shape[:2]) >= self.side else cv2.INTER_LINEAR
         square = cv2.resize(image, (self.side, self.side), interpolation=method)
         return torch.from_numpy(np.ascontiguousarray(square.transpose(2, 0, 1)))
 
-    def batch(self, places: list[int]) -> Tensor:
+    def batch(self, places: Sequence[int] | Tensor) -> Tensor:
         """(B, 3, side, side) floats in [0, 1]."""
-        images = [
-            self._kept[file] if (file := self.files[place]) in self._kept else self._read(file) for place in places
-        ]
-        return torch.stack(images).float() / 255
+        files = [self.files[int(place)] for place in places]
+        return torch.stack([self._kept[file] if file in self._kept else self._read(file) for file in files]) / 255
 
 
 def read_resized(files: list[Path], side: int) -> ResizedImages:
@@ -84,7 +86,7 @@ def read_resized(files: list[Path], side: int) -> ResizedImages:
     return images
 
 
-def train_enhancer(options: TrainEnhancerOptions) -> TrainedEnhancer:
+def train_enhancer(options: TrainEnhancerOptions) -> TrainedNetwork:
     """Train Zero-DCE on the images of --source and write its weights to --out after every epoch, whole each time.
 
     Adam with weight decay 1e-4, gradients clipped to a norm of 0.1. The same seed gives the same weights on one machine.
@@ -96,19 +98,22 @@ def train_enhancer(options: TrainEnhancerOptions) -> TrainedEnhancer:
     device = pick_device(options.device)
     network = _network(options).to(device)
     images = read_resized(list_images(options.source), options.imgsz)
-    result = TrainedEnhancer(options.out, skipped=images.skipped)
+    result = TrainedNetwork(options.out, skipped=images.skipped)
     optimiser = torch.optim.Adam(network.parameters(), lr=options.lr, weight_decay=DECAY)
     order = torch.Generator().manual_seed(options.seed)
+    given = {name: getattr(options, name) for name in RECORDED}
     for epoch in range(1, options.epochs + 1):
-        batches = _batches(images, options.batch_size, order)
-        total = math.ceil(len(images) / options.batch_size)
-        shown = progress(batches, total, f"epoch {epoch} of {options.epochs}")
-        terms = _epoch(network, optimiser, shown, device, options.level)
+        places = torch.randperm(len(images), generator=order).split(options.batch_size)
+        shown = progress(map(images.batch, places), len(places), f"epoch {epoch} of {options.epochs}")
+        terms = means(_steps(network, optimiser, shown, device, options.level))
         check_finite(terms, options.lr, options.out)
         result.epochs.append(terms)
-        save_zero_dce(options.out, network, _facts(options, images, epoch, terms))
+        save_zero_dce(options.out, network, training_facts("train-enhancer", given, epoch, len(images), terms))
         LOGGER.info(_line(epoch, options.epochs, terms))
-    _report(result, len(images))
+    LOGGER.info(f"{result.out}: written, from {len(images)} images, {len(result.skipped)} skipped.")
+    for path, reason in result.skipped:
+        LOGGER.info(f"  skipped {path}: {reason}")
+    LOGGER.info(f"next: python detect.py --enhance zero-dce --enhance-weights {result.out} --weights ... --source ...")
     return result
 
 
@@ -121,18 +126,10 @@ def _network(options: TrainEnhancerOptions) -> ZeroDCE:
         return ZeroDCE(options.scale)
 
 
-def _batches(images: ResizedImages, size: int, order: torch.Generator) -> Iterator[Tensor]:
-    """Every image once, in another order each time."""
-    for places in torch.randperm(len(images), generator=order).split(size):
-        yield images.batch(places.tolist())
-
-
-def _epoch(
-    network: ZeroDCE, optimiser: torch.optim.Optimizer, batches: Iterator[Tensor], device: torch.device, level: float
-) -> dict[str, float]:
-    """Once over the images. Returns each weighted term and "grey", the mean of the enhanced images; batch means."""
-    sums: dict[str, Tensor] = {}
-    count = 0
+def _steps(
+    network: ZeroDCE, optimiser: torch.optim.Optimizer, batches: Iterable[Tensor], device: torch.device, level: float
+) -> Iterator[dict[str, Tensor]]:
+    """Once over the images. Yields each step's weighted terms, detached, and "grey", the mean of the enhanced images."""
     for batch in batches:
         images = batch.to(device)
         enhanced, curves = network(images)
@@ -141,10 +138,13 @@ def _epoch(
         torch.stack(list(terms.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
         optimiser.step()
-        for name, value in {**terms, "grey": enhanced.mean()}.items():
-            sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
-        count += 1
-    return {name: float(value) / count for name, value in sums.items()}
+        yield {name: value.detach() for name, value in {**terms, "grey": enhanced.mean()}.items()}
+
+
+def means(steps: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
+    """The mean of each entry over the steps; at least one step."""
+    taken = list(steps)
+    return {name: float(sum(step[name] for step in taken)) / len(taken) for name in taken[0]}
 
 
 def check_finite(terms: Mapping[str, float], lr: float, out: Path) -> None:
@@ -155,20 +155,12 @@ def check_finite(terms: Mapping[str, float], lr: float, out: Path) -> None:
         )
 
 
-def _facts(
-    options: TrainEnhancerOptions, images: ResizedImages, epoch: int, terms: Mapping[str, float]
+def training_facts(
+    command: str, options: Mapping[str, Any], epoch: int, images: int | list[int], terms: Mapping[str, float]
 ) -> dict[str, object]:
-    """What the file's header says about how the weights were made."""
-    names = ("epochs", "batch_size", "imgsz", "lr", "scale", "level", "seed")
-    given = {name: getattr(options, name) for name in names}
+    """What a file's header says about how its weights were made, by a command of prepare.py."""
     losses = {name: round(value, 6) for name, value in terms.items()}
-    return {
-        "made_by": "prepare.py train-enhancer",
-        "options": given,
-        "epoch": epoch,
-        "images": len(images),
-        "losses": losses,
-    }
+    return {"made_by": f"prepare.py {command}", "options": options, "epoch": epoch, "images": images, "losses": losses}
 
 
 def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:
@@ -176,11 +168,3 @@ def _line(epoch: int, epochs: int, terms: Mapping[str, float]) -> str:
     parts = {name: value for name, value in terms.items() if name != "grey"}
     listed = ", ".join(f"{name} {value:.3f}" for name, value in parts.items())
     return f"epoch {epoch}/{epochs}: loss {sum(parts.values()):.3f} ({listed}), grey {terms['grey']:.3f}"
-
-
-def _report(result: TrainedEnhancer, count: int) -> None:
-    """Where the weights are, what was skipped, and what to do next."""
-    LOGGER.info(f"{result.out}: written, from {count} images, {len(result.skipped)} skipped.")
-    for path, reason in result.skipped:
-        LOGGER.info(f"  skipped {path}: {reason}")
-    LOGGER.info(f"next: python detect.py --enhance zero-dce --enhance-weights {result.out} --weights ... --source ...")

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from engine.darkening.train_cut import CUTTrainer, lr_fraction, means, random_crops
+from engine.darkening.train_cut import CUTTrainer, lr_fraction, random_crops
 from engine.darkening.translator import load_generator
+from engine.enhancement.train import means
 from engine.options.prepare import TrainTranslatorOptions
 from engine.preparation import prepare
 from utils.errors import UserError
