@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pkgutil import resolve_name as load
 from typing import Any
 
 from methods import registry
@@ -19,59 +20,45 @@ from utils.errors import UserError, suggestion
 from utils.log import LOGGER
 from utils.options import build, parse_argv
 
+_OPTIONS = "engine.options.prepare"
 COMMANDS: dict[str, Command] = {
     "darken": Command(
         "Darken images: by a physical low-light model or a learned translator.",
-        "engine.options.prepare:DarkenOptions",
-        "engine.preparation.darken:darken",
+        f"{_OPTIONS}:DarkenOptions", "engine.preparation.darken:darken",
     ),
     "train-translator": Command(
         "Train the day-to-night translator (CUT) on unpaired day and night images.",
-        "engine.options.prepare:TrainTranslatorOptions",
-        "engine.darkening.train_cut:train_translator",
-        formerly="train-darkener",
+        f"{_OPTIONS}:TrainTranslatorOptions", "engine.darkening.train_cut:train_translator", formerly="train-darkener",
     ),
     "degrade": Command(
         "Write a degraded copy of a labelled data set: COCO-d, noise, blur, fog, night, ...",
-        "engine.options.prepare:DegradeOptions",
-        "engine.preparation.degrade:degrade",
-        first="recipe",
+        f"{_OPTIONS}:DegradeOptions", "engine.preparation.degrade:degrade", first="recipe",
     ),
     "enhance": Command(
         "Brighten dark images: by Zero-DCE, CLAHE or gamma.",
-        "engine.options.prepare:EnhanceOptions",
-        "engine.preparation.enhance:enhance",
+        f"{_OPTIONS}:EnhanceOptions", "engine.preparation.enhance:enhance",
     ),
     "train-enhancer": Command(
         "Train Zero-DCE on dark images; needs no labels or pairs.",
-        "engine.options.prepare:TrainEnhancerOptions",
-        "engine.enhancement.train:train_enhancer",
+        f"{_OPTIONS}:TrainEnhancerOptions", "engine.enhancement.train:train_enhancer",
     ),
     "synthetic": Command(
         "Render a synthetic data set, such as demo-night: labelled images without a download.",
-        "engine.options.prepare:SyntheticOptions",
-        "engine.preparation.datasets:synthetic",
-        first="name",
-        formerly="world",
+        f"{_OPTIONS}:SyntheticOptions", "engine.preparation.datasets:synthetic", first="name", formerly="world",
     ),
     "clip": Command(
         "Render a synthetic night video of a street.",
-        "engine.options.prepare:ClipOptions",
-        "engine.preparation.datasets:clip",
+        f"{_OPTIONS}:ClipOptions", "engine.preparation.datasets:clip",
     ),
     "convert": Command(
         "Convert a published data set (VOC, COCO, Cityscapes, URPC2020, ...) to the YOLO layout.",
-        "engine.options.prepare:ConvertOptions",
-        "engine.preparation.datasets:convert",
-        first="name",
+        f"{_OPTIONS}:ConvertOptions", "engine.preparation.datasets:convert", first="name",
     ),
     "slice": Command(
         "Slice a labelled data set of large images into tiles.",
-        "engine.options.prepare:SliceOptions",
-        "engine.preparation.slice:slice_set",
-        first="data",
+        f"{_OPTIONS}:SliceOptions", "engine.preparation.slice:slice_set", first="data",
     ),
-}
+}  # fmt: skip
 
 EXAMPLES = (
     "python prepare.py synthetic demo-fog",

@@ -37,7 +37,7 @@ Outcomes = Generator[Outcome, None, None]
 class CopyResult:
     """Images written now, written before, and skipped with the reason; and the manifest's rows of all copies.
 
-    kinds: how many images were not 8-bit RGB, by what they were.
+    kinds: how many images of this run were not 8-bit RGB, by what they were, where the rows do not say it.
     """
 
     out: Path
@@ -51,9 +51,10 @@ class CopyResult:
         """A line of what was done, such as "brightened by gamma", and one of the kinds that there are."""
         before = f", {self.before} were done before" if self.before else ""
         lines = [f"{self.out}: {self.written} images {done}{before}, {len(self.skipped)} skipped; see {MANIFEST}."]
-        if self.kinds:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
-            lines.append(f"  converted to 8-bit RGB: {kinds}")
+        kinds = self.kinds or Counter(row["kind"] for row in self.rows.values() if row.get("kind"))
+        if kinds:
+            listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+            lines.append(f"  converted to 8-bit RGB: {listed}")
         return lines
 
     def print_skipped(self) -> None:
@@ -74,10 +75,17 @@ def copy_images(
 ) -> CopyResult:
     """Copy images from `source` to `out`, skipping what an earlier run finished; the manifest's row comes last.
 
-    note: file that keeps the recipe. images: name of the copy -> its image. work: writes the copies (and labels) of
-    those that are left. Raises UserError as `begin` does, and saying how far it came where a copy cannot be written.
+    note: file that keeps the recipe. images: name of the copy -> its image. work: writes the copies of those that are
+    left, and, if `labels`, their labels. Raises UserError as `Manifest` does, where a label stands already in the place
+    of a new copy's, and saying how far it came where a copy cannot be written.
     """
-    manifest = begin(source, out, note, recipe, images, labels)
+    if not (out / note).is_file():
+        taken = next((place for name in images if labels and (place := label_path(out / name)).exists()), None)
+        if taken is not None:
+            raise UserError(
+                f"{taken}: is there already, and would be overwritten. Choose another --out, or move it away."
+            )
+    manifest = Manifest(out, note, {**recipe, SOURCE: str(home_of(source).resolve())}, images)
     todo = {name: path for name, path in images.items() if name not in manifest.rows}
     result = CopyResult(out, before=len(images) - len(todo), rows=manifest.rows)
     try:
@@ -94,12 +102,28 @@ def copy_images(
     return result
 
 
-def write_copy(image: Pixels, path: Path, target: Path, quality: int, labels: bool) -> None:
-    """Write the copy (H, W, 3) RGB of the image `path`, after its label. Raises as `encode_as` does."""
-    coded = encode_as(target, image, quality)
+def label_of(path: Path, labels: bool = True) -> bytes | None:
+    """The content of an image's label file, None where it has none, or labels are not wanted."""
     label = label_path(path)
-    if labels and label.is_file():
-        atomic_write(label_path(target), label.read_bytes())
+    return label.read_bytes() if labels and label.is_file() else None
+
+
+def write_copy(image: Pixels, target: Path, quality: int, label: bytes | None) -> None:
+    """Write an image (H, W, 3) uint8 RGB in the format of its name `target`, after its label. quality: of JPEG and WebP.
+
+    Raises Unreadable for an image that is too large for its format, UserError for one that OpenCV cannot write here.
+    """
+    suffix = {".mpo": ".jpg"}.get(target.suffix.lower(), target.suffix.lower())
+    height, width = image.shape[:2]
+    if max(height, width) > (most := _SIDES.get(suffix, height + width)):
+        raise Unreadable(
+            f"its copy of {width} x {height} px does not fit a {suffix} file, which holds {most} px per side"
+        )
+    coded = encode(image[..., ::-1], suffix, quality)
+    if coded is None:
+        raise UserError(f"{target}: OpenCV cannot write {suffix} files here. Convert the source to .png or .jpg first.")
+    if label is not None:
+        atomic_write(label_path(target), label)
     atomic_write(target, coded)
 
 
@@ -139,49 +163,10 @@ def home_of(source: Path) -> Path:
     return Path(os.path.abspath(source if source.is_dir() else source.parent))
 
 
-def relative(path: Path, home: Path) -> str:
-    """An image's name below the source, with forward slashes. Raises UserError where it lies elsewhere."""
-    try:
-        return Path(os.path.abspath(path)).relative_to(home).as_posix()
-    except ValueError:
-        raise UserError(f"{path}: lies outside {home}. List images of that folder only, or give its folder.") from None
-
-
-def names_below(source: Path) -> dict[Path, str]:
-    """The images of a folder or a list, each with its name below the source. Raises UserError as `relative` does."""
-    home = home_of(source)
-    return {path: relative(path, home) for path in list_images(source)}
-
-
-def begin(
-    source: Path, out: Path, note: str, recipe: Mapping[str, Any], images: Mapping[str, Path], labels: bool = True
-) -> Manifest:
-    """The manifest of a copy that begins or resumes. images: name of the copy -> the image that it is made from.
-
-    labels: whether labels will be written beside the copies. Raises UserError as `Manifest` does, and where a label stands
-    already in the place of a new copy's.
-    """
-    if not (out / note).is_file():
-        taken = next((place for name in images if labels and (place := label_path(out / name)).exists()), None)
-        if taken is not None:
-            raise UserError(
-                f"{taken}: is there already, and would be overwritten. Choose another --out, or move it away."
-            )
-    return Manifest(out, note, {**recipe, SOURCE: str(home_of(source).resolve())}, images)
-
-
-def encode_as(target: Path, image: Pixels, quality: int) -> bytes:
-    """An image (H, W, 3) uint8 RGB as the bytes of a file named like `target`. quality: of JPEG and WebP.
-
-    Raises Unreadable for an image that is too large for its format, UserError for one that OpenCV cannot write here.
-    """
-    suffix = {".mpo": ".jpg"}.get(target.suffix.lower(), target.suffix.lower())
-    height, width = image.shape[:2]
-    if max(height, width) > (most := _SIDES.get(suffix, height + width)):
-        raise Unreadable(
-            f"its copy of {width} x {height} px does not fit a {suffix} file, which holds {most} px per side"
-        )
-    coded = encode(image[..., ::-1], suffix, quality)
-    if coded is None:
-        raise UserError(f"{target}: OpenCV cannot write {suffix} files here. Convert the source to .png or .jpg first.")
-    return coded
+def names_below(source: Path) -> dict[str, Path]:
+    """The images of a folder or a list by their names below it, with forward slashes. Raises UserError for one elsewhere."""
+    home, images = home_of(source), list_images(source)
+    outside = next((path for path in images if not Path(os.path.abspath(path)).is_relative_to(home)), None)
+    if outside is not None:
+        raise UserError(f"{outside}: lies outside {home}. List images of that folder only, or give its folder.")
+    return {Path(os.path.abspath(path)).relative_to(home).as_posix(): path for path in images}

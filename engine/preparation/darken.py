@@ -14,7 +14,16 @@ from data.degrade import LOW_LIGHT_RANGES
 from data.io.images import Pixels, Unreadable, read_rgb
 from engine.darkening.translator import DayToNight, cut_model, physical_model
 from engine.options.prepare import DarkenOptions
-from engine.preparation.copies import CopyResult, Outcome, Outcomes, copy_images, names_below, two_folders, write_copy
+from engine.preparation.copies import (
+    CopyResult,
+    Outcome,
+    Outcomes,
+    copy_images,
+    label_of,
+    names_below,
+    two_folders,
+    write_copy,
+)  # fmt: skip
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import load_yaml
@@ -42,8 +51,7 @@ def darken(options: DarkenOptions) -> CopyResult:
     of another source, and for unfit weights.
     """
     source, out = two_folders("darken", options.source, options.out, "_night")
-    images = {name: path for path, name in names_below(source).items()}
-    model = _model(options)
+    images, model = names_below(source), _model(options)
 
     def work(todo: Mapping[str, Path]) -> Outcomes:
         skipped: list[Outcome] = []
@@ -51,7 +59,12 @@ def darken(options: DarkenOptions) -> CopyResult:
             seeds = [image_seed(image.name, options.seed) for image in batch]
             dark = model.work(np.stack([image.pixels for image in batch]), seeds)
             for image, pixels, row in zip(batch, *dark, strict=True):
-                yield _written(image, pixels, row, options, out)
+                try:
+                    write_copy(pixels, out / image.name, options.quality, label_of(image.path, options.labels))
+                except Unreadable as problem:  # too large for its format
+                    yield Outcome(image.path, str(problem))
+                else:
+                    yield Outcome(image.path, {"file": image.name, **row}, image.kind)
         yield from skipped
 
     result = copy_images(source, out, RECIPE, _recipe(out, model, options), images, work, "darkening", options.labels)
@@ -117,12 +130,3 @@ def _batches(images: Iterator[_Image], batch_size: int) -> Iterator[list[_Image]
         elif sum(p.pixels.size for group in waiting.values() for p in group) > 6 * _MOST_PIXELS:
             yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
     yield from waiting.values()
-
-
-def _written(image: _Image, dark: Pixels, row: Mapping[str, Any], options: DarkenOptions, out: Path) -> Outcome:
-    """Write the dark image and its label."""
-    try:
-        write_copy(dark, image.path, out / image.name, options.quality, options.labels)
-    except Unreadable as problem:  # too large for its format
-        return Outcome(image.path, str(problem))
-    return Outcome(image.path, {"file": image.name, **row}, image.kind)

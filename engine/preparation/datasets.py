@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from data.convert import run as run_converter
@@ -41,12 +42,7 @@ def convert(options: ConvertOptions) -> Summary:
         raise UserError(
             "prepare.py convert: expected a data set and two folders: convert exdark --source DIR --out DIR."
         )
-    choices = {
-        "classes": options.classes, "images": options.images, "link": options.link, "difficult": options.difficult,
-        "backgrounds": options.backgrounds, "trainval": options.trainval, "version": options.version,
-        "corners": options.corners, "reference": options.reference, "beta": options.beta, "synsets": options.synsets,
-    }  # fmt: skip
-    summary = run_converter(options.name, options.source, options.out, **choices)
+    summary = run_converter(**asdict(options))
     LOGGER.info("\n".join(summary.lines()))
     LOGGER.info(f"{options.out} is ready. Train on it with: python train.py --data {options.out / 'data.yaml'}")
     return summary

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,12 +25,13 @@ from engine.preparation.copies import (
     Outcome,
     Outcomes,
     copy_images,
-    encode_as,
     home_of,
     interrupted,
+    label_of,
     names_below,
     two_folders,
-)
+    write_copy,
+)  # fmt: skip
 from utils.errors import UserError
 from utils.files import atomic_write, cores, load_yaml
 from utils.log import LOGGER
@@ -55,12 +55,11 @@ class _Job:
 
         Raises Unreadable where the COCO file is about an image of another shape.
         """
-        if self.coco is not None:
-            if reason := self.coco.reason_against(self.name, shape):
-                raise Unreadable(reason)
-            return self.coco.label_text(self.name, shape).encode()
-        found = label_path(self.path)
-        return found.read_bytes() if found.is_file() else None
+        if self.coco is None:
+            return label_of(self.path)
+        if reason := self.coco.reason_against(self.name, shape):
+            raise Unreadable(reason)
+        return self.coco.label_text(self.name, shape).encode()
 
 
 def degrade(options: DegradeOptions) -> CopyResult:
@@ -92,9 +91,7 @@ def degrade(options: DegradeOptions) -> CopyResult:
 def _jobs(source: Path, options: DegradeOptions) -> list[_Job]:
     """The images by name. Raises UserError where two would get one name, or one lies outside the source."""
     coco = CocoSet(options.annotations, home_of(source)) if options.annotations else None
-    named = {path: name for name, path in coco.images.items()} if coco else None
-    if named is None:
-        named = names_below(source)
+    named = {path: name for name, path in (coco.images if coco else names_below(source)).items()}
     jobs = [
         _Job(path, name, Path(name).with_suffix(f".{options.format}").as_posix(), coco) for path, name in named.items()
     ]
@@ -137,13 +134,10 @@ def _degrade_one(job: _Job, options: DegradeOptions, recipe: Recipe) -> dict[str
         before = image.shape[:2]
         label = job.label((before[0], before[1]))
         degraded = recipe(image, seed, options.severity)
-        coded = encode_as(target, degraded.pixels, options.quality)
+        write_copy(degraded.pixels, target, options.quality, label)
     except Unreadable as problem:
         return str(problem)
     after = degraded.pixels.shape[:2]
-    if label is not None:
-        atomic_write(label_path(target), label)
-    atomic_write(target, coded)
     return {
         "file": job.file, "source": job.name, "seed": seed,
         "from_height": before[0], "from_width": before[1], "height": after[0], "width": after[1],
@@ -167,14 +161,13 @@ def _finish(source: Path, jobs: Sequence[_Job], options: DegradeOptions, result:
     if coco is None or options.annotations is None:
         reason = _copy_data_yaml(source, jobs, result.out)
         return f"data.yaml was not copied: {reason}. Write one for the copy." if reason else ""
-    made = {row["source"]: ResizedImage(file, _size(row, "from_"), _size(row, "")) for file, row in result.rows.items()}
+    made = {}
+    for file, row in result.rows.items():
+        height, width, *before = (int(row[key]) for key in ("height", "width", "from_height", "from_width"))
+        made[row["source"]] = ResizedImage(file, (before[0], before[1]), (height, width))
     content, masks = coco.scaled(made, options.scale_area)
     atomic_write(result.out / options.annotations.name, json.dumps(content).encode())
     return f"{masks} masks (RLE) cannot be scaled and were left out of the json" if masks else ""
-
-
-def _size(row: dict[str, str], prefix: str) -> tuple[int, int]:
-    return int(row[f"{prefix}height"]), int(row[f"{prefix}width"])
 
 
 def _copy_data_yaml(source: Path, jobs: Sequence[_Job], out: Path) -> str:
@@ -219,21 +212,20 @@ def _below(folder: Path, name: str) -> bool:
 
 def _report(result: CopyResult, note: str) -> None:
     """What was done, what was not RGB of 8 bits, and what is odd about single images."""
-    result.kinds = Counter(row["kind"] for row in result.rows.values() if row["kind"])
     LOGGER.info("\n".join(result.headlines("degraded")))
     if note:
         LOGGER.info(f"  {note}")
-    _list("skipped", [f"{path}: {reason}" for path, reason in result.skipped], everything=True)
+    _list("skipped", [f"{path}: {reason}" for path, reason in result.skipped], len(result.skipped))
     _list("kept, though small", [f"{file}: {row['remarks']}" for file, row in result.rows.items() if row["remarks"]])
     odd = {file: row["boxes_under_1_px"] for file, row in result.rows.items() if row["boxes_under_1_px"] != "0"}
     _list("kept, though boxes are under 1 px", [f"{file}: {count}" for file, count in odd.items()])
 
 
-def _list(what: str, lines: Sequence[str], everything: bool = False) -> None:
+def _list(what: str, lines: Sequence[str], most: int = LISTED) -> None:
     """A headline with the number of lines, and the first of them."""
     if lines:
         LOGGER.info(f"  {what}: {len(lines)}")
-    for line in lines if everything else lines[:LISTED]:
+    for line in lines[:most]:
         LOGGER.info(f"    {line}")
-    if len(lines) > LISTED and not everything:
-        LOGGER.info(f"    and {len(lines) - LISTED} more in {MANIFEST}")
+    if len(lines) > most:
+        LOGGER.info(f"    and {len(lines) - most} more in {MANIFEST}")

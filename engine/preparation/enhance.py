@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,16 @@ from engine.checkpoint.weights import load_weights
 from engine.enhancement.enhancer import Enhancer, open_enhancer, trained_scale
 from engine.options.common import SHIPPED
 from engine.options.prepare import EnhanceOptions
-from engine.preparation.copies import CopyResult, Outcome, Outcomes, copy_images, names_below, two_folders, write_copy
+from engine.preparation.copies import (
+    CopyResult,
+    Outcome,
+    Outcomes,
+    copy_images,
+    label_of,
+    names_below,
+    two_folders,
+    write_copy,
+)  # fmt: skip
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import file_digest, find_weights
@@ -29,7 +37,7 @@ def enhance(options: EnhanceOptions) -> CopyResult:
     of another source, and for unfit weights.
     """
     source, out = two_folders("enhance", options.source, options.out, "_bright")
-    images = {name: path for path, name in names_below(source).items()}
+    images = names_below(source)
     enhancer = open_enhancer(options.method, options.weights, options.scale, pick_device(options.device))
     if enhancer is None:
         raise UserError("--method none: there is nothing to do. Choose zero-dce, clahe or gamma.")
@@ -39,7 +47,11 @@ def enhance(options: EnhanceOptions) -> CopyResult:
             yield Outcome(path, _enhance_one(path, name, enhancer, options, out))
 
     result = copy_images(source, out, NOTE, _recipe(options), images, work, "enhancing", options.labels)
-    _report(result, enhancer)
+    LOGGER.info("\n".join(result.headlines(f"brightened by {enhancer.name}")))
+    if rows := list(result.rows.values()):
+        dark, bright = (sum(float(row[key]) for row in rows) / len(rows) for key in ("mean_before", "mean"))
+        LOGGER.info(f"  mean grey value (0-255): {dark:.0f} before, {bright:.0f} after")
+    result.print_skipped()
     return result
 
 
@@ -59,19 +71,8 @@ def _enhance_one(path: Path, name: str, enhancer: Enhancer, options: EnhanceOpti
     try:
         image, kind = read_rgb(path)
         bright = enhancer.image(image[..., ::-1])[..., ::-1]
-        write_copy(bright, path, out / name, options.quality, options.labels)
+        write_copy(bright, out / name, options.quality, label_of(path, options.labels))
     except Unreadable as problem:
         return str(problem)
     means = {"mean_before": round(float(image.mean()), 2), "mean": round(float(bright.mean()), 2)}
     return {"file": name, "kind": kind, **means}
-
-
-def _report(result: CopyResult, enhancer: Enhancer) -> None:
-    """What was done, how much brighter it became, and a line for each skipped image."""
-    rows = list(result.rows.values())
-    result.kinds = Counter(row["kind"] for row in rows if row["kind"])
-    LOGGER.info("\n".join(result.headlines(f"brightened by {enhancer.name}")))
-    if rows:
-        dark, bright = (sum(float(row[key]) for row in rows) / len(rows) for key in ("mean_before", "mean"))
-        LOGGER.info(f"  mean grey value (0-255): {dark:.0f} before, {bright:.0f} after")
-    result.print_skipped()

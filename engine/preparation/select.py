@@ -64,9 +64,12 @@ def favour(options: FavourOptions) -> Selection:
     if not kept:
         raise UserError(_none_kept(options, scored))
     _write(out, scored, kept)
-    result = Selection(out, scored, kept)
-    _report(result, options)
-    return result
+    LOGGER.info(
+        f"{out}: {len(kept)} of {len(scored)} images of '{options.split}' have AP {options.min_ap:g} or more, the best "
+        f"{max(one.ap for one in kept):.3f}; {TABLE} has all.\n"
+        f"Name it in the data YAML, 'reference: {out}', to train with them."
+    )
+    return Selection(out, scored, kept)
 
 
 def image_ap(result: ImageResult) -> float:
@@ -88,27 +91,20 @@ def _data_of(options: FavourOptions) -> DataConfig:
         known = ", ".join(split for split in LABELLED if split in config.splits) or "none"
         raise UserError(f"--split {options.split}: expected a labelled split of {config.file}, which has: {known}.")
     tests = [place for split in HELD_OUT for place in config.splits.get(split, ()) if place.exists()]
-    pool = [image for place in config.splits[options.split] for image in list_images(place, config.root)]
-    held_out = [image for place in tests for image in list_images(place, config.root)]
-    refuse_leaks(
-        [image for image in pool if image.is_file()],
-        [image for image in held_out if image.is_file()],
-        f"--split {options.split}",
+    pool, held_out = (
+        [image for place in places for image in list_images(place, config.root) if image.is_file()]
+        for places in (config.splits[options.split], tests)
     )
+    refuse_leaks(pool, held_out, f"--split {options.split}")
     return config
 
 
 def _measure(options: FavourOptions, config: DataConfig) -> tuple[ImageAP, ...]:
     """Every readable image with its AP, by name."""
     chosen = ValOptions(
-        data=options.data,
-        weights=options.weights,
-        trust=options.trust,
-        batch_size=options.batch_size,
-        imgsz=options.imgsz,
-        device=options.device,
-        conf_thres=options.conf_thres,
-    )
+        data=options.data, weights=options.weights, trust=options.trust, batch_size=options.batch_size,
+        imgsz=options.imgsz, device=options.device, conf_thres=options.conf_thres,
+    )  # fmt: skip
     found: dict[Path, float] = {}
     session = open_session(chosen, config)
     session.measure(options.split, listeners=[lambda result: found.update({Path(result.file): image_ap(result)})])
@@ -138,13 +134,3 @@ def _write(out: Path, scored: Sequence[ImageAP], kept: Sequence[ImageAP]) -> Non
             target = work / one.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(one.file, target)
-
-
-def _report(result: Selection, options: FavourOptions) -> None:
-    """How many were kept, and the next step."""
-    best = max(one.ap for one in result.kept)
-    LOGGER.info(
-        f"{result.out}: {len(result.kept)} of {len(result.scored)} images of '{options.split}' have AP "
-        f"{options.min_ap:g} or more, the best {best:.3f}; {TABLE} has all.\n"
-        f"Name it in the data YAML, 'reference: {result.out}', to train with them."
-    )

@@ -42,12 +42,14 @@ class SliceResult:
     parts: int = 0
     skipped: list[tuple[Path, str]] = field(default_factory=list)  # (image, reason)
 
-    def line(self) -> str:
-        """The counts in words."""
-        return (
+    def report(self) -> None:
+        """The counts in words, and a line for each skipped image."""
+        LOGGER.info(
             f"{self.split}: {self.images} images became {self.tiles} tiles, {self.empty} of them without an object "
             f"({self.dropped} more were dropped); {self.boxes} objects became {self.parts} boxes"
         )
+        for path, reason in self.skipped:
+            LOGGER.info(f"  skipped {path}: {reason}")
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,12 @@ def slice_set(options: SliceOptions) -> list[SliceResult]:
         if config.names:
             save_yaml(work / "data.yaml", _yaml_content(config))
             if config.federated:
-                LOGGER.info(
-                    f"note: {config.federated.name} is of whole images; on tiles every class counts as annotated"
-                )
-    _report(results, out, bool(config.names))
+                name = config.federated.name
+                LOGGER.info(f"note: {name} is of whole images; on tiles every class counts as annotated")
+    for result in results:
+        result.report()
+    train = f" Train on it with: python train.py --data {out / 'data.yaml'}" if config.names else ""
+    LOGGER.info(f"{out} is ready.{train}")
     return results
 
 
@@ -95,9 +99,8 @@ def _data_of(options: SliceOptions) -> DataConfig:
         raise UserError("prepare.py slice: expected --out DIR and either --data YAML or --source DIR.")
     if options.source is not None:
         source = options.source.absolute()
-        return DataConfig(
-            file=source, root=source if source.is_dir() else source.parent, names={}, splits={"": (source,)}
-        )
+        root = source if source.is_dir() else source.parent
+        return DataConfig(file=source, root=root, names={}, splits={"": (source,)})
     config = load_data(options.data)
     if config.task != "detect":
         raise UserError(f"--data {options.data}: is for {config.task}; only sets with boxes can be cut.")
@@ -124,7 +127,13 @@ def _slice_split(config: DataConfig, split: str, work: Path, options: SliceOptio
     fraction = THINNED.get(split, 1.0) if options.empty is None else options.empty
     written = in_threads(partial(_slice_image, work=work, fraction=fraction, options=options), jobs, f"cutting {split}")
     for job, tiles in zip(jobs, written, strict=True):
-        _count(result, job, tiles)
+        parts = [len(tile.rows) for tile in tiles if tile]
+        result.images += 1
+        result.tiles += len(parts)
+        result.empty += parts.count(0)
+        result.dropped += len(tiles) - len(parts)
+        result.boxes += len(job.label.boxes)
+        result.parts += sum(parts)
     if not result.tiles:
         raise UserError(f"the '{result.split}' split has no tile to keep. Correct its labels, or give --empty 1.")
     return result
@@ -184,9 +193,8 @@ def cut_label(label: Label, size: int, overlap: float, min_visible: float) -> It
     boxes = np.concatenate([centre - half, centre + half], 1).clip(0, 1) * (width, height, width, height)  # (n, 4) px
     low = np.maximum(boxes[None, :, :2], windows[:, None, :2])  # (t, n, 2)
     high = np.minimum(boxes[None, :, 2:], windows[:, None, 2:])
-    shown = (high - low).clip(0).prod(2) / (boxes[:, 2:] - boxes[:, :2]).prod(1).clip(
-        1e-12
-    )  # (t, n) fraction of the area
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1).clip(1e-12)
+    shown = (high - low).clip(0).prod(2) / areas  # (t, n) fraction of the area
     counts = (shown > 0) & (shown >= np.minimum(min_visible, shown.max(0)) - 1e-9)
     for window, near, far, seen in zip(windows, low, high, counts, strict=True):
         sides = window[2:] - window[:2]
@@ -247,25 +255,3 @@ def _write_labels(home: Path, target: Path, tiles: Sequence[_Tile]) -> None:
             f"{int(number)} " + " ".join(f"{value:.6f}" for value in place) for number, *place in tile.rows.tolist()
         )
         file.write_text("".join(row + "\n" for row in rows))
-
-
-def _count(result: SliceResult, job: _Job, tiles: Sequence[_Tile | None]) -> None:
-    """Add one image's tiles."""
-    kept = [tile for tile in tiles if tile]
-    result.images += 1
-    result.tiles += len(kept)
-    result.empty += sum(not len(tile.rows) for tile in kept)
-    result.dropped += len(tiles) - len(kept)
-    result.boxes += len(job.label.boxes)
-    result.parts += sum(len(tile.rows) for tile in kept)
-
-
-def _report(results: Sequence[SliceResult], out: Path, trainable: bool) -> None:
-    """A line per split, a line for each skipped image, and the next step."""
-    for result in results:
-        LOGGER.info(result.line())
-        for path, reason in result.skipped:
-            LOGGER.info(f"  skipped {path}: {reason}")
-    LOGGER.info(
-        f"{out} is ready." + (f" Train on it with: python train.py --data {out / 'data.yaml'}" if trainable else "")
-    )

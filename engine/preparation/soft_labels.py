@@ -48,8 +48,9 @@ def teacher(options: TeacherOptions) -> TeacherCache:
         raise UserError("prepare.py teacher: expected --data YAML and --checkpoint FILE (or --train-demo).")
     if options.train_demo:
         check_demo(options)
-    config = load_data(options.data, make_demo=make_synthetic, need=[options.split, *["extra"] * options.extra])
-    parts = [_labels(config, split) for split in (options.split, *["extra"] * options.extra)]
+    splits = [options.split, *["extra"] * options.extra]
+    config = load_data(options.data, make_demo=make_synthetic, need=splits)
+    parts = [_labels(config, split) for split in splits]
     if options.train_demo:
         options = with_demo(options)
     clip = load_clip(options.model, Path(options.checkpoint or ""), options.trust)
@@ -87,10 +88,11 @@ def with_demo(options: TeacherOptions) -> TeacherOptions:
 
 def chosen_mode(options: TeacherOptions, clip: Clip) -> str:
     """`roi` or `crop`. Raises UserError where the model has no trunk for `roi`."""
-    possible = is_cnn(clip.model.visual)
-    if options.mode == "roi" and not possible:
+    if is_cnn(clip.model.visual):
+        return "roi" if options.mode == "auto" else options.mode
+    if options.mode == "roi":
         raise UserError(f"--mode roi: {options.model} has no ResNet with an attention pool. Give --mode crop.")
-    return options.mode if options.mode != "auto" else "roi" if possible else "crop"
+    return "crop"
 
 
 def _labels(config: DataConfig, split: str) -> list[Label]:
@@ -105,15 +107,10 @@ def _meta(
     options: TeacherOptions, clip: Clip, mode: str, parts: Sequence[Sequence[Label]], names: Sequence[str]
 ) -> Meta:
     return Meta(
-        labels="+".join(label_hash(part) for part in parts),
-        prompts=prompt_hash(names, spaces=options.spaces),
-        model=options.model,
-        checkpoint=file_digest(Path(options.checkpoint or "")),
-        mode=mode,
-        short=options.short if mode == "roi" else 0,
-        spaces=options.spaces,
-        scale=clip.scale,
-    )
+        labels="+".join(map(label_hash, parts)), prompts=prompt_hash(names, spaces=options.spaces),
+        model=options.model, checkpoint=file_digest(Path(options.checkpoint or "")), mode=mode,
+        short=options.short if mode == "roi" else 0, spaces=options.spaces, scale=clip.scale,
+    )  # fmt: skip
 
 
 @torch.no_grad()
@@ -160,14 +157,15 @@ def _look(
     clip: Clip, labels: Sequence[Label], writer: CacheWriter, mode: str, options: TeacherOptions, device: torch.device
 ) -> None:
     """Fill the cache; what is done is kept every few seconds."""
-    missing = writer.missing()
-    for place in (place for place in missing if not len(labels[place].boxes)):
-        writer.skip(place)
-    places = [place for place in missing if len(labels[place].boxes)]
+    places = []
+    for place in writer.missing():
+        if len(labels[place].boxes):
+            places.append(place)
+        else:
+            writer.skip(place)
     dataset = TeacherDataset(labels, places, mode, options.short if mode == "roi" else clip.side)
-    looks = DataLoader(
-        dataset, batch_size=None, num_workers=workers_that_fit(min(options.workers, len(places)), dataset)
-    )
+    workers = workers_that_fit(min(options.workers, len(places)), dataset)
+    looks = DataLoader(dataset, batch_size=None, num_workers=workers)
     kept = time.monotonic()
     for place, embeddings in progress(_embedded(clip, looks, mode, device), len(places), "looking at images"):
         writer.put(place, embeddings)

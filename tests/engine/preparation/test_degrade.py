@@ -17,8 +17,7 @@ from data.detection.federated import FederatedLabels, read_verified
 from data.io.labels import label_path, scan
 from data.io.manifest import MANIFEST
 from data.synthetic.generate import make_synthetic
-from engine.preparation import degrade as prepare_degrade
-from engine.preparation import prepare
+from engine.preparation import copies, prepare
 from engine.preparation.degrade import NOTE
 from utils.errors import UserError
 from utils.files import list_images
@@ -90,14 +89,14 @@ def test_an_interrupted_run_goes_on(tiny_set, tmp_path):
 
 
 def test_a_full_disk_says_how_far_it_came(tiny_set, tmp_path, monkeypatch):
-    out, real = tmp_path / "out", prepare_degrade.atomic_write
+    out, real = tmp_path / "out", copies.atomic_write
 
     def full(path, content):
         if path.name == "2.png":
             raise UserError(f"{path}: cannot be written (No space left on device). Choose a place with room.")
         real(path, content)
 
-    monkeypatch.setattr(prepare_degrade, "atomic_write", full)
+    monkeypatch.setattr(copies, "atomic_write", full)
     with pytest.raises(UserError, match=r"No space left.*2 of 10 images are done.*the same command resumes"):
         degrade(tiny_set, out)
     monkeypatch.undo()
