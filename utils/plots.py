@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from utils.files import atomic_write
 from utils.tables import cell, read_csv
@@ -26,13 +28,14 @@ WIDEST = 24  # inches of conditions beside each other; more are drawn below each
 NO_CURVE = {"epoch", "seconds"}  # columns that are no result
 
 
-def _draw(target: Path, size: tuple[float, float], paint: Callable[[Figure], None], dpi: int = 150) -> None:
-    """Make a figure of `size` inches in the house style, let `paint` fill it, and write it whole or not at all."""
+@contextmanager
+def _figure(target: Path, size: tuple[float, float]) -> Iterator[Figure]:
+    """A figure of `size` inches in the house style to fill; it is then written whole or not at all."""
     with seaborn.axes_style("whitegrid"), seaborn.plotting_context("notebook", font_scale=0.85):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
-        paint(figure)
-        atomic_write(Path(target), lambda path: figure.savefig(path, dpi=dpi))
+        yield figure
+        atomic_write(Path(target), lambda path: figure.savefig(path, dpi=150))
 
 
 def plot_results(source: Path, target: Path) -> None:
@@ -45,36 +48,32 @@ def plot_results(source: Path, target: Path) -> None:
     panels = _panels(rows)
     if not panels:
         return
-    steps = [_number(row.get("epoch", "")) for row in rows]
-    x = np.asarray(steps if all(step is not None for step in steps) else range(1, len(rows) + 1), float)
+    steps = _numbers(rows, "epoch")
+    x = steps if np.isfinite(steps).all() else np.arange(1.0, len(rows) + 1)
     wide = min(4, len(panels))
     high = math.ceil(len(panels) / wide)
-
-    def paint(figure: Figure) -> None:
+    with _figure(target, (3.4 * wide, 2.6 * high)) as figure:
         axes = list(figure.subplots(high, wide, squeeze=False).flat)
         for axis, (title, columns) in zip(axes, panels.items(), strict=False):
             _curves(axis, x, title, columns)
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
 
-    _draw(target, (3.4 * wide, 2.6 * high), paint)
 
-
-def _panels(rows: Sequence[Mapping[str, str]]) -> dict[str, dict[str, list[float | None]]]:
+def _panels(rows: Sequence[Mapping[str, str]]) -> dict[str, dict[str, np.ndarray]]:
     """Panel title -> column -> values, for the columns that hold numbers."""
-    panels: dict[str, dict[str, list[float | None]]] = defaultdict(dict)
+    panels: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
     for column in rows[0] if rows else ():
-        values = [_number(row.get(column, "")) for row in rows]
-        if column not in NO_CURVE and any(value is not None for value in values):
+        values = _numbers(rows, column)
+        if column not in NO_CURVE and np.isfinite(values).any():
             title = "learning rate" if column.startswith("lr/") else column
             panels[title][column.removeprefix("lr/") if title == "learning rate" else column] = values
     return dict(panels)
 
 
-def _curves(axis: Axes, x: np.ndarray, title: str, columns: Mapping[str, Sequence[float | None]]) -> None:
+def _curves(axis: Axes, x: np.ndarray, title: str, columns: Mapping[str, np.ndarray]) -> None:
     """The curves of one panel; a single epoch is a dot."""
-    for paint, (name, values) in zip(_colours(len(columns)), columns.items(), strict=True):
-        y = np.array([np.nan if value is None else value for value in values])
+    for paint, (name, y) in zip(_colours(len(columns)), columns.items(), strict=True):
         known = np.isfinite(y)
         axis.plot(x[known], y[known], marker="o" if known.sum() < 30 else "", markersize=3, color=paint, label=name)
     axis.set_title(title)
@@ -83,12 +82,17 @@ def _curves(axis: Axes, x: np.ndarray, title: str, columns: Mapping[str, Sequenc
         axis.legend(fontsize="small")
 
 
-def _number(text: str) -> float | None:
-    """A cell's number, or None (a metric without objects is nan)."""
+def _numbers(rows: Sequence[Mapping[str, str]], column: str) -> np.ndarray:
+    """A column's numbers; NaN where there is none."""
+    return np.array([_number(row.get(column, "")) for row in rows])
+
+
+def _number(text: str) -> float:
+    """A cell's number, or NaN."""
     try:
-        return float(text) if math.isfinite(float(text)) else None
+        return float(text)
     except ValueError:
-        return None
+        return math.nan
 
 
 def _colours(count: int) -> list[tuple[float, float, float]]:
@@ -105,8 +109,7 @@ def plot_comparison(values: Mapping[str, Mapping[str, Sequence[float]]], target:
     width = max(3.0, max(1.5, LETTER * longest) * len(runs))
     number = max(1, len(values))
     rows, columns = (1, number) if number * width <= WIDEST else (number, 1)
-
-    def paint(figure: Figure) -> None:
+    with _figure(target, (columns * width, 1.2 + 2.8 * rows)) as figure:
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
         for axis, (condition, by_run) in zip(axes, values.items(), strict=False):
             for place, run in enumerate(runs):
@@ -119,28 +122,19 @@ def plot_comparison(values: Mapping[str, Mapping[str, Sequence[float]]], target:
                 axis.set_ylabel(metric)
         axes[0].margins(y=0.12)  # room for the numbers
 
-    _draw(target, (columns * width, 1.2 + 2.8 * rows), paint)
-
 
 def _strip(axis: Axes, place: int, values: np.ndarray, colour: tuple[float, float, float]) -> None:
     """One run: its seeds as dots beside each other, its mean as a line with the spread around it."""
     if not len(values):
         return
     mean, spread = values.mean(), values.std(ddof=1) if len(values) > 1 else 0.0
-    axis.add_patch(_band(place, mean, spread, colour))
+    axis.add_patch(Rectangle((place - 0.3, mean - spread), 0.6, 2 * spread, color=colour, alpha=0.2, linewidth=0))
     axis.plot((place - 0.3, place + 0.3), (mean, mean), color=colour, linewidth=2)
     across = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
     axis.plot(place + across, values, "o", color=colour, markersize=5, markeredgecolor="white")
     axis.annotate(
         f"{mean:.3f}", (place, max(values.max(), mean + spread)), (0, 5), textcoords="offset points", ha="center"
     )
-
-
-def _band(place: int, mean: float, spread: float, colour: tuple[float, float, float]) -> Any:
-    """The box of one standard deviation around the mean."""
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((place - 0.3, mean - spread), 0.6, 2 * spread, color=colour, alpha=0.2, linewidth=0)
 
 
 def _folded(text: str, width: int = 16) -> str:
@@ -163,8 +157,7 @@ def _folded(text: str, width: int = 16) -> str:
 def plot_study(rows: Sequence[Mapping[str, Any]], target: Path, metric: str = "mAP50-95") -> None:
     """Draw accuracy against time: rows with `condition`, `imgsz` (px), `ms` per image and the metric."""
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
-
-    def paint(figure: Figure) -> None:
+    with _figure(target, (6.5, 4.5)) as figure:
         axis = figure.subplots()
         for condition, colour in zip(conditions, _colours(len(conditions)), strict=True):
             mine = [row for row in rows if row["condition"] == condition]
@@ -177,8 +170,6 @@ def plot_study(rows: Sequence[Mapping[str, Any]], target: Path, metric: str = "m
         axis.set_ylabel(metric)
         axis.legend()
 
-    _draw(target, (6.5, 4.5), paint)
-
 
 def plot_precision_recall(
     recall: np.ndarray, curves: Mapping[str, np.ndarray], target: Path, numbers: Mapping[str, float]
@@ -188,8 +179,7 @@ def plot_precision_recall(
     Up to twenty classes have a colour and a name; more are drawn in grey below their mean.
     """
     few = len(curves) <= MOST_NAMED
-
-    def paint(figure: Figure) -> None:
+    with _figure(target, (8.0, 5.0)) as figure:
         axis = figure.subplots()
         for (name, curve), colour in zip(curves.items(), _colours(len(curves)), strict=True):
             axis.plot(recall, curve, linewidth=1, color=colour if few else "lightgrey", label=name if few else None)
@@ -199,8 +189,6 @@ def plot_precision_recall(
         axis.set_title("  ".join(f"{name} {cell(value)}" for name, value in numbers.items()), fontsize="small")
         axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize="small")
 
-    _draw(target, (8.0, 5.0), paint)
-
 
 def plot_heat_map(
     values: np.ndarray, rows: Sequence[str], columns: Sequence[str], target: Path, *, title: str, top: float = 1.0
@@ -209,32 +197,24 @@ def plot_heat_map(
 
     top: the value of the brightest colour, what nothing should exceed; 0 is the darkest.
     """
-
-    def paint(figure: Figure) -> None:
+    with _figure(target, (3.2 + 0.75 * len(columns), 1.6 + 0.34 * len(rows))) as figure:
         axis = figure.subplots()
-        scale: dict[str, Any] = {"vmin": 0.0, "vmax": max(top, 1e-3), "cmap": "mako"}
-        seaborn.heatmap(
-            values, ax=axis, annot=True, fmt=".3f", xticklabels=columns, yticklabels=rows, linewidths=0.5, **scale
-        )
+        scale: dict[str, Any] = {"vmin": 0.0, "vmax": max(top, 1e-3), "cmap": "mako", "annot": True, "fmt": ".3f"}
+        seaborn.heatmap(values, ax=axis, xticklabels=columns, yticklabels=rows, linewidths=0.5, **scale)
         axis.set(xlabel="severity")
         axis.tick_params(axis="y", rotation=0)
         axis.set_title(title, fontsize="small")
 
-    _draw(target, (3.2 + 0.75 * len(columns), 1.6 + 0.34 * len(rows)), paint)
-
 
 def plot_images(images: Sequence[tuple[str, np.ndarray]], target: Path, across: int = 4) -> None:
     """A contact sheet: (title, image (H, W, 3) uint8 RGB) -> PNG, `across` in a row."""
-    high = math.ceil(len(images) / across)
-    shape = images[0][1].shape if images else (1, 1)
-
-    def paint(figure: Figure) -> None:
+    if not images:
+        return
+    high, shape = math.ceil(len(images) / across), images[0][1].shape
+    with _figure(target, (3.2 * across, (3.2 * shape[0] / shape[1] + 0.3) * high)) as figure:
         axes = list(figure.subplots(high, across, squeeze=False).flat)
         for axis in axes:
             axis.set_axis_off()
         for axis, (title, image) in zip(axes, images, strict=False):
             axis.imshow(image, interpolation="antialiased")
             axis.set_title(title, fontsize="x-small")
-
-    if images:
-        _draw(target, (3.2 * across, (3.2 * shape[0] / shape[1] + 0.3) * high), paint)
