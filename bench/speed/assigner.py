@@ -9,22 +9,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock, patch
 
 import torch
-from torch import Tensor
 
-from bench.speed.timing import (
-    alternate,
-    clock_of,
-    in_fresh_process,
-    options_of,
-    process_memory,
-    publish,
-    report,
-    table,
-)
+from bench.speed.timing import in_fresh_process, measure, options_of, process_memory, publish, report, table
+from bench.speed.training_step import on_device
 from engine.training.module import TrainingModel
 from methods.options.rfla import RFLAOptions
 from methods.registry import create
@@ -55,11 +48,6 @@ def make_batch(batch_size: int, objects: int, imgsz: int) -> dict[str, Any]:
     }
 
 
-def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """The batch with its tensors on the device."""
-    return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
-
-
 def training_model(cfg: str, options: RFLAOptions | None, device: torch.device) -> TrainingModel:
     """A detector with its criterion, with RFLA or without."""
     torch.manual_seed(0)
@@ -69,26 +57,19 @@ def training_model(cfg: str, options: RFLAOptions | None, device: torch.device) 
     return model
 
 
+def assigner_inputs(model: TrainingModel, batch: dict[str, Any]) -> tuple[Any, ...]:
+    """What the assigner of the model's only branch gets in a forward."""
+    (branch,) = model.criterion.branches
+    with patch.object(branch, "assigner", Mock(wraps=branch.assigner)) as assigner, torch.no_grad():
+        model(batch)
+    inputs: tuple[Any, ...] = assigner.call_args.args
+    return inputs
+
+
 def assignment(model: TrainingModel, batch: dict[str, Any]) -> Callable[[], Any]:
     """A call of the assigner with the inputs that it gets in a first forward of the model."""
-    calls: list[tuple[Any, ...]] = []
-    (branch,) = model.criterion.branches
-    assigner = branch.assigner
-
-    def record(*arguments: Any) -> Any:
-        calls.append(arguments)
-        return assigner(*arguments)
-
-    branch.assigner = record
-    with torch.no_grad():
-        model(batch)
-    branch.assigner = assigner
-    return lambda: assigner(*calls[0])
-
-
-def step(model: TrainingModel, batch: dict[str, Any]) -> Callable[[], Tensor]:
-    """Forward and loss."""
-    return lambda: model(batch)[0].detach()
+    inputs = assigner_inputs(model, batch)
+    return lambda: model.criterion.branches[0].assigner(*inputs)
 
 
 def rows_of(args: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
@@ -97,11 +78,10 @@ def rows_of(args: argparse.Namespace, device: torch.device) -> list[dict[str, An
     for objects in args.objects:
         batch = on_device(make_batch(args.batch_size, objects, args.imgsz), device)
         models = {name: training_model(args.cfg, options, device) for name, options in CANDIDATES.items()}
-        how: dict[str, Any] = {"rounds": args.rounds, "warm_up": 1, "clock": clock_of(args)}
         peaks = {name: in_fresh_process("--peak", name, "--objects", str(objects)) for name in models}
-        assign = alternate({name: assignment(model, batch) for name, model in models.items()}, **how)
+        assign = measure(args, {name: assignment(model, batch) for name, model in models.items()}, warm_up=1)
         with torch.no_grad():
-            whole = alternate({name: step(model, batch) for name, model in models.items()}, **how)
+            whole = measure(args, {name: partial(model, batch) for name, model in models.items()}, warm_up=1)
         for name, row in zip(models, table(assign, REFERENCE), strict=True):
             rows.append(
                 {

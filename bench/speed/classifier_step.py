@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from bench.speed.timing import alternate, clock_of, options_of, publish, report, table
+from bench.speed.timing import measure, options_of, publish, report, table
 from bench.speed.training_step import make_methods, on_device, repeat_step, with_views
 from data.classification.transforms import jittered
 from engine.classification.task import COLOURED
@@ -61,9 +61,8 @@ def main() -> None:
     batch = on_device(make_batch(options.batch_size, options.imgsz), device)
     runs = {"none": "none", "wiid": f"wiid byol_weight={DEFAULTS['byol_weight']}"}
     steps = {name: make_step(run, options.cfg, batch, device) for name, run in runs.items()}
-    timings = alternate(steps, rounds=options.rounds, clock=clock_of(options))
     title = f"A training step of {options.cfg}, {options.imgsz} px, batch {options.batch_size}, {device}"
-    publish(options, report(title + (", processor time" if options.busy else ""), table(timings, "none")))
+    publish(options, report(title, table(measure(options, steps), "none"), options.busy))
 
 
 if __name__ == "__main__":

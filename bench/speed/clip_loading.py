@@ -13,7 +13,7 @@ from typing import Any
 
 import cv2
 
-from bench.speed.timing import alternate, clock_of, options_of, publish, report, table
+from bench.speed.timing import measure, options_of, publish, report, table
 from data.detection.options import AugmentOptions
 from data.io.video import VideoInfo, probe_video, read_frames
 from data.synthetic.generate import night_clip
@@ -51,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "street.mp4"
         night_clip(video, seconds=4, size=(320, 240), progress=False)
-        timings = alternate(candidates(video), rounds=options.rounds, clock=clock_of(options))
+        timings = measure(options, candidates(video))
     rows = [{**row, "fraction of the raw rate": 1 / row[f"ratio to {RAW}"]} for row in table(timings, RAW)]
     publish(options, report("Clip loading relative to OpenCV's raw decoding", rows))
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.speed.timing import Timing, alternate, clock_of, options_of, publish, report
+from bench.speed.timing import Timing, measure, options_of, publish, report
 from data.degrade import COCO_C, DEGRADATIONS, degrade_batch, draw_parameters, draw_size, image_random
 from models.detector import build
 from utils.devices import pick_device
@@ -80,12 +80,10 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=4, help="batch of the other models")
     options = parser.parse_args()
     device = pick_device(options.device)
-    timings = alternate(candidates(options, device), rounds=options.rounds, warm_up=1, clock=clock_of(options))
+    timings = measure(options, candidates(options, device), warm_up=1)
     table = rows(timings, options.batch, options.few)
-    title = (
-        f"Degrading images of {options.size} px on {device.type}, batch {options.batch} ({options.few} but for AERIS)"
-    )
-    page = report(title + (", processor time" if options.busy else ""), table)
+    batches = f"batch {options.batch} ({options.few} but for AERIS)"
+    page = report(f"Degrading images of {options.size} px on {device.type}, {batches}", table, options.busy)
     page += f"\nAERIS: {table[1]['ratio to forward']:.3f} of a forward pass (goal on a CPU {CPU_GOAL}). "
     if device.type != "cpu":
         slow = [row["candidate"] for row in table[2 : 2 + len(DEGRADATIONS)] if row["median ms"] > GPU_GOAL]

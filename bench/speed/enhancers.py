@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 
 from bench.speed.degradations import forward
-from bench.speed.timing import alternate, clock_of, options_of, publish, report
+from bench.speed.timing import measure, options_of, publish, report
 from engine.enhancement.enhancer import open_enhancer
 from utils.devices import pick_device
 
@@ -35,15 +35,15 @@ def main() -> None:
     """Measure, print, and write the page."""
     options = options_of(__doc__, rounds=13).parse_args()
     device = pick_device(options.device)
-    timings = alternate(candidates(device), rounds=options.rounds, warm_up=1, clock=clock_of(options))
+    timings = measure(options, candidates(device), warm_up=1)
     reference = timings[FORWARD]
     rows = [
         {"candidate": name, "median ms": 1e3 * timing.median, "ratio to forward": timing.ratio_to(reference)}
         for name, timing in timings.items()
     ]
-    title = f"Enhancing an image of 640 px on {device.type}" + (", processor time" if options.busy else "")
+    page = report(f"Enhancing an image of 640 px on {device.type}", rows, options.busy)
     ratio = timings[f"zero-dce, scale {GOAL_SCALE}"].ratio_to(reference)
-    publish(options, report(title, rows) + f"\nAt scale {GOAL_SCALE}: {ratio:.2f} of a forward pass (goal {GOAL}).\n")
+    publish(options, page + f"\nAt scale {GOAL_SCALE}: {ratio:.2f} of a forward pass (goal {GOAL}).\n")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bench.speed.timing import alternate, clock_of, in_fresh_process, options_of, process_memory, publish, report, table
+from bench.speed.timing import in_fresh_process, measure, options_of, process_memory, publish, report, table
 from methods.federated import FederatedSet, federated_bce, federated_set
 
 OBJECTS = 13  # per image, LVIS's mean
@@ -70,7 +70,7 @@ def main() -> None:
         steps[args.peak]()
         print(process_memory("VmHWM") - before)
         return
-    rows = table(alternate(steps, rounds=args.rounds, warm_up=1, clock=clock_of(args)), reference="all")
+    rows = table(measure(args, steps, warm_up=1), reference="all")
     for title, words in (("loss", ()), ("with gradient", ("--backward",))):
         peaks = {name: in_fresh_process("--peak", name, *words) for name in steps}
         columns = [{f"{title} MiB": value, f"{title} ratio": value / peaks["all"]} for value in peaks.values()]

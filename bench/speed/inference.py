@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from bench.speed.crux import runner
-from bench.speed.timing import alternate, clock_of, options_of, publish, report, table
+from bench.speed.timing import measure, options_of, publish, report, table
 from engine.checkpoint import load_detector, save_checkpoint
 from engine.training.distributed import start
 from models.detector import build
@@ -37,8 +37,8 @@ def main() -> None:
         nets = {name: YOLO(path).model.float().fuse().eval().to(device) for name, path in paths.items()}
     image = torch.rand(1, 3, options.imgsz, options.imgsz, generator=torch.Generator().manual_seed(0)).to(device)
     calls = {name: runner(net, image) for name, net in nets.items()}
-    timings = alternate(calls, rounds=options.rounds, warm_up=10, clock=clock_of(options))
-    publish(options, report(f"Latency of one image of {options.imgsz} px", table(timings, reference="plain")))
+    rows = table(measure(options, calls, warm_up=10), reference="plain")
+    publish(options, report(f"Latency of one image of {options.imgsz} px", rows))
 
 
 if __name__ == "__main__":

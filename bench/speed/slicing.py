@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.speed.timing import alternate, clock_of, options_of, publish, report, table
+from bench.speed.timing import measure, options_of, publish, report, table
 from data.synthetic.aerial.scene import image_from_above
 from engine.checkpoint import load_detector
 from engine.inference.backends import TorchBackend
@@ -65,15 +65,14 @@ def main() -> None:
     options = parser.parse_args()
     calls, predictor = candidates(options)
     boxes = len(predictor([make_image(options.height, options.width)])[0])
-    timings = alternate(calls, rounds=options.rounds, warm_up=1, clock=clock_of(options))
+    timings = measure(options, calls, warm_up=1)
     throughput = 1 / timings["sliced"].ratio_to(timings["ready"])
     title = f"A sliced image beside its tiles: {options.weights.stem}, {options.width} x {options.height} px"
     page = report(f"{title}, {predictor.tiles[0]} tiles of {options.slice} px", table(timings, "ready"))
     fractions = {stage: seconds / sum(predictor.spent.values()) for stage, seconds in predictor.spent.items()}
     page += f"\nThroughput of slicing: {throughput:.3f} of ready batches (goal {GOAL}); {boxes} boxes after merging. "
-    publish(
-        options, page + "Its time: " + ", ".join(f"{100 * f:.1f} % {stage}" for stage, f in fractions.items()) + ".\n"
-    )
+    parts = ", ".join(f"{100 * fraction:.1f} % {stage}" for stage, fraction in fractions.items())
+    publish(options, f"{page}Its time: {parts}.\n")
 
 
 if __name__ == "__main__":

@@ -37,11 +37,6 @@ def options_of(about: str | None, *, rounds: int = 0) -> argparse.ArgumentParser
     return parser
 
 
-def clock_of(options: argparse.Namespace) -> Clock:
-    """Wall-clock time, or with --busy this process's processor time."""
-    return time.process_time if options.busy else time.perf_counter
-
-
 def publish(options: argparse.Namespace, *pages: str) -> None:
     """Print the pages, and write them to --out."""
     text = "\n".join(pages)
@@ -103,15 +98,22 @@ def alternate(
     return {name: Timing(name, tuple(values)) for name, values in seconds.items()}
 
 
+def measure(
+    options: argparse.Namespace, candidates: Mapping[str, Callable[[], Any]], warm_up: int = 3
+) -> dict[str, Timing]:
+    """Time the candidates as --rounds and --busy say."""
+    clock = time.process_time if options.busy else time.perf_counter
+    return alternate(candidates, rounds=options.rounds, warm_up=warm_up, clock=clock)
+
+
 def table(timings: Mapping[str, Timing], reference: str) -> list[dict[str, Any]]:
     """One row per candidate: median and spread in ms, and the ratio to the reference. Raises KeyError without it."""
     rows = []
     for name, timing in timings.items():
         low, high = np.quantile(timing.seconds, (0.1, 0.9)) * 1e3
         row = {"candidate": name, "median ms": timing.median * 1e3, "p10 ms": float(low), "p90 ms": float(high)}
-        rows.append(
-            {**row, f"ratio to {reference}": timing.ratio_to(timings[reference]), "rounds": len(timing.seconds)}
-        )
+        row |= {f"ratio to {reference}": timing.ratio_to(timings[reference]), "rounds": len(timing.seconds)}
+        rows.append(row)
     return rows
 
 
@@ -149,9 +151,9 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def report(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown page of a table and the machine that it was measured on."""
+def report(title: str, rows: Sequence[Mapping[str, Any]], busy: bool = False) -> str:
+    """A Markdown page of a table and the machine that it was measured on. busy: it is processor time."""
     from utils.tables import markdown_table
 
     facts = "\n".join(f"- {name}: {value}" for name, value in machine().items())
-    return f"# {title}\n\n{markdown_table(rows, digits=2)}\n\n{facts}\n"
+    return f"# {title}{', processor time' * busy}\n\n{markdown_table(rows, digits=2)}\n\n{facts}\n"

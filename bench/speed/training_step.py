@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
-from bench.speed.timing import alternate, clock_of, in_fresh_process, options_of, process_memory, publish, report, table
+from bench.speed.timing import in_fresh_process, measure, options_of, process_memory, publish, report, table
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
 from data.detection.views import IMAGES, View, of_kind
@@ -33,6 +32,7 @@ from methods.base import Method, Run
 from methods.registry import create, with_implied
 from models.detector import build
 from tests.soft_labels import write_cache
+from utils.files import save_yaml
 from utils.options import build as build_options
 
 OBJECTS = 5  # per image, about as in demo-night
@@ -133,13 +133,9 @@ def make_methods(run: str) -> list[Method]:
 def loaders(folder: Path, imgsz: int, images: int = 64) -> dict[str, Callable[[], None]]:
     """A pass over a small synthetic data set, with decoded images in memory, as single images and as pairs."""
     make_synthetic("demo-night", folder / "demo-night", counts={"train": images, "val": 1, "test": 1}, progress=False)
-    content = {
-        "path": str(folder / "demo-night"),
-        "train": "images/train",
-        "pair": "images/train_night",
-        "val": "images/val",
-    }
-    (folder / "data.yaml").write_text(yaml.safe_dump({**content, "names": [str(i) for i in range(6)]}))
+    splits = {"train": "images/train", "pair": "images/train_night", "val": "images/val"}
+    names = [str(i) for i in range(CLASSES)]
+    save_yaml(folder / "data.yaml", {"path": str(folder / "demo-night"), **splits, "names": names})
     config = load_data(folder / "data.yaml")
 
     def passes(views: tuple[View, ...]) -> Callable[[], None]:
@@ -176,7 +172,7 @@ def step_rows(options: argparse.Namespace, device: torch.device) -> list[dict[st
     """A step of every run."""
     batch = on_device(make_batch(options.batch_size, options.imgsz), device)
     steps = {name: make_step(name, options.cfg, batch, device, classes=options.classes) for name in options.runs}
-    return table(alternate(steps, rounds=options.rounds, clock=clock_of(options)), reference=options.reference)
+    return table(measure(options, steps), reference=options.reference)
 
 
 def memory_rows(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -189,8 +185,7 @@ def memory_rows(options: argparse.Namespace) -> list[dict[str, Any]]:
 def loading_rows(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Pairs relative to single images."""
     with tempfile.TemporaryDirectory() as folder:
-        calls = loaders(Path(folder), options.imgsz)
-        return table(alternate(calls, rounds=options.rounds, clock=clock_of(options)), reference="single")
+        return table(measure(options, loaders(Path(folder), options.imgsz)), reference="single")
 
 
 def main() -> None:
@@ -210,13 +205,15 @@ def main() -> None:
         print(measure_memory(options.only_memory, options, device))
         return
     what = f"{options.cfg}, {options.imgsz} px, batch {options.batch_size}, {options.classes} classes"
-    what += ", processor time" if options.busy else ""
     pages = {
         "step": (f"A training step: {what}", lambda: step_rows(options, device)),
         "memory": (f"Peak memory of training steps: {what}", lambda: memory_rows(options)),
         "loading": (f"Loading 64 images at {options.imgsz} px", lambda: loading_rows(options)),
     }
-    publish(options, *(report(title, rows()) for part, (title, rows) in pages.items() if part in options.parts))
+    publish(
+        options,
+        *(report(title, rows(), options.busy) for part, (title, rows) in pages.items() if part in options.parts),
+    )
 
 
 if __name__ == "__main__":
