@@ -40,10 +40,8 @@ def scores(weights: Path, enhancer: str, options: dict[str, Any]) -> dict[str, f
     chosen = {**options, "enhance": name, **({"enhance_scale": int(scale)} if scale else {})}
     with tempfile.TemporaryDirectory() as folder:
         result = engine.validate(weights=weights, task="test", plots=False, project=Path(folder), **chosen)
-    return {
-        report.condition: next(report.metrics[name] for name in METRICS if name in report.metrics)
-        for report in result.reports
-    }
+    metric = next(name for name in METRICS if name in result.reports[0].metrics)
+    return {report.condition: report.metrics[metric] for report in result.reports}
 
 
 def main() -> None:

@@ -56,11 +56,7 @@ def degraded_set(out: Path, source: str, clear: str) -> None:
         _copy(images, Path(source), out.parent, folder)
     for folder, images in {"train": kept[1::2], "val": val, "test": test}.items():
         _copy(images, Path(source), out.parent, folder, _blur_and_noise)
-    splits = {
-        "val2": "val_clear",
-        "test2": "test_clear",
-        **{name: name for name in ("train", "favoured", "val", "test")},
-    }
+    splits = {"val2": "val_clear", "test2": "test_clear", **{key: key for key in ("train", "favoured", "val", "test")}}
     conditions = {"val": "degraded", "val2": "clear", "test": "degraded", "test2": "clear"}
     _write_yaml(Path(clear), source, {"train": "favoured", "val": "val_clear"})
     _write_yaml(out, source, splits, conditions=conditions)

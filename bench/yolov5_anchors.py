@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.enhanced import ENHANCERS
 from data.config import load_data
 from data.detection.dataset import build_dataset
 from engine.checkpoint import transfer
@@ -30,13 +31,6 @@ from utils.cli import run_cli
 from utils.errors import UserError
 from utils.tables import markdown_table
 
-ENHANCERS: dict[str, tuple[str, int | None]] = {
-    "none": ("none", None),
-    "gamma": ("gamma", None),
-    "clahe": ("clahe", None),
-    "zero-dce": ("zero-dce", None),
-    "zero-dce, scale 1": ("zero-dce", 1),
-}
 EXDARK_IN_COCO = (1, 8, 39, 5, 2, 15, 56, 41, 16, 3, 0, 60)  # bicycle, boat, bottle, ... of ExDark's order
 
 
@@ -104,8 +98,9 @@ def exdark_rows(folder: Path, weights: Path) -> list[dict[str, Any]]:
     config = load_data(str(folder / "data.yaml"), need=("val",))
     model, rows = anchor_detector(weights, dict(config.names), EXDARK_IN_COCO), []
     dataset = build_dataset(config, "val", imgsz=640, stride=32, rect=True, cache="none", batch_size=1)
-    for title, (name, scale) in ENHANCERS.items():
-        enhancer = open_enhancer(name, None, scale, "cpu")
+    for title in ENHANCERS:
+        name, _, scale = title.partition(":")
+        enhancer = open_enhancer(name, None, int(scale) if scale else None, "cpu")
         enhance = (lambda images, batch, use=enhancer: use.within(images, areas(batch))) if enhancer else None
         settings = EvalSettings(batch_size=1, enhance=enhance, progress=False)
         report = evaluate_detector(model, dataset, settings, device="cpu")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.speed.assigner import GAINS, assigner_inputs
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
 from data.synthetic.generate import make_synthetic
@@ -31,7 +31,6 @@ from utils.plots import plot_images
 from utils.tables import text_table
 
 Image = NDArray[np.uint8]
-GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=1)
 GREY = (150, 150, 150)  # of points without an object
 
 
@@ -86,21 +85,14 @@ def assignments(detector: Detector, batch: Batch, options: RFLAOptions) -> list[
     """What Ultralytics' assigner and each mode of RFLA assign on the first image of a batch, in the same forward."""
     model = TrainingModel(detector, create("rfla", {RFLAOptions: options}), GAINS)
     model.build_criterion()
-    branch = model.criterion.branches[0]
-    wrapped: RFLAssigner = branch.assigner
-    calls: list[tuple[Any, ...]] = []
-
-    def record(*arguments: Any) -> Assigned:
-        calls.append(arguments)
-        return wrapped(*arguments)
-
-    branch.assigner = record
     with evaluating(model):
-        model(batch)
-    rules = {"Ultralytics": wrapped.tal}
-    rules |= {mode: RFLAssigner(mode=mode, fields=wrapped.fields, tal=wrapped.tal) for mode in MODES}
-    points = wrapped._points(calls[0][2])
-    return [_assignment(name, Assigned(*rule(*calls[0])), calls[0][4], points) for name, rule in rules.items()]
+        inputs = assigner_inputs(model, batch)
+    rfla: RFLAssigner = model.criterion.branches[0].assigner
+    rules = {"Ultralytics": rfla.tal} | {
+        mode: RFLAssigner(mode=mode, fields=rfla.fields, tal=rfla.tal) for mode in MODES
+    }
+    points = rfla._points(inputs[2])
+    return [_assignment(name, Assigned(*rule(*inputs)), inputs[4], points) for name, rule in rules.items()]
 
 
 def _assignment(name: str, assigned: Assigned, objects: Tensor, points: Any) -> Assignment:

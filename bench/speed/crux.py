@@ -71,9 +71,8 @@ def parts(name: str, imgsz: int, rounds: int, device: torch.device) -> list[dict
         "fusion": runner(fuse.fusion, both),
     }
     for form in FORMS:
-        candidates[f"crux learner, {form}"] = runner(
-            find_layer(ready(crux_of(name, form), device), CruxSplit).crux, image
-        )
+        split = find_layer(ready(crux_of(name, form), device), CruxSplit)
+        candidates[f"crux learner, {form}"] = runner(split.crux, image)
     return table(alternate(candidates, rounds=rounds), PLAIN)
 
 
@@ -91,19 +90,15 @@ def sizes(imgsz: int) -> list[dict[str, Any]]:
     """Rows: parameters and GFLOPs of every crux model, and GFLOPs of the published form."""
     rows = []
     for crux in (name for name in available() if name.endswith("-crux")):
-        plain = build(crux.removesuffix("-crux"), NAMES)
-        cheap, published = (build(crux_of(crux.removesuffix("-crux"), form), NAMES) for form in ("cheap", "published"))
-        gflops = [flops(net, imgsz) for net in (plain, cheap, published)]
-        rows.append(
-            {
-                "model": crux,
-                "parameters": parameters(cheap),
-                "added": parameters(cheap) - parameters(plain),
-                "plain GFLOPs": gflops[0],
-                "cheap GFLOPs": gflops[1],
-                "published GFLOPs": gflops[2],
-            }
+        name = crux.removesuffix("-crux")
+        plain, cheap, published = (
+            build(cfg, NAMES) for cfg in (name, crux_of(name, "cheap"), crux_of(name, "published"))
         )
+        gflops = {
+            form: flops(net, imgsz) for form, net in (("plain", plain), ("cheap", cheap), ("published", published))
+        }
+        row = {"model": crux, "parameters": parameters(cheap), "added": parameters(cheap) - parameters(plain)}
+        rows.append(row | {f"{form} GFLOPs": value for form, value in gflops.items()})
     return rows
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.speed.crux import ready, runner
 from bench.speed.timing import Timing, measure, options_of, publish, report
 from data.degrade import COCO_C, DEGRADATIONS, degrade_batch, draw_parameters, draw_size, image_random
-from models.detector import build
 from utils.devices import pick_device
 
 FORWARD, AERIS = "YOLOv8n forward, 640 px", "AERIS blur, resize, noise"
@@ -27,14 +27,7 @@ CPU_GOAL, GPU_GOAL = 0.09, 0.1  # AERIS, fraction of the forward pass; a physica
 
 def forward(cfg: str, imgsz: int, device: torch.device) -> Callable[[], object]:
     """One fused forward pass of one image."""
-    model = build(cfg, {i: str(i) for i in range(80)}).to(device).eval().fuse(verbose=False)
-    image = torch.rand(1, 3, imgsz, imgsz, device=device)
-
-    def work() -> object:
-        with torch.inference_mode():
-            return model(image)
-
-    return work
+    return runner(ready(cfg, device), torch.rand(1, 3, imgsz, imgsz, device=device))
 
 
 def aeris(images: Tensor, numbers: Iterator[int]) -> Callable[[], object]:
@@ -63,10 +56,10 @@ def candidates(options: argparse.Namespace, device: torch.device) -> dict[str, C
 
 def rows(timings: dict[str, Timing], batch: int, few: int) -> list[dict[str, Any]]:
     """One row per candidate, all numbers per image."""
-    reference, table = timings[FORWARD], []
+    table = []
     for name, timing in timings.items():
         images = {FORWARD: 1, AERIS: batch}.get(name, few)
-        ratio = timing.ratio_to(reference) / images
+        ratio = timing.ratio_to(timings[FORWARD]) / images
         table.append({"candidate": name, "median ms": 1e3 * timing.median / images, "ratio to forward": ratio})
     return table
 
