@@ -7,12 +7,9 @@ and the layout of its repository: data/CLASS/VIDEO beside list_cvt/ARID_splitN_t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from data.convert.class_writer import ClassSummary
-from data.convert.writer import LINKS, SPLITS
+from data.convert.writer import SPLITS, Summary, placing
 from data.video.index import video_files
 from utils.errors import UserError
 from utils.files import REPOSITORY, atomic_folder, free_folder, load_yaml, read_lines, save_yaml
@@ -23,22 +20,12 @@ VERSIONS = ("1", "2", "3")
 VAL = 10  # every tenth day clip of a class chooses the best epoch: night labels are for the test only
 
 
-@dataclass
-class VideoSummary(ClassSummary):
-    """What was converted."""
-
-    def lines(self) -> list[str]:
-        """The summary in words, one fact a line."""
-        first, *rest = super().lines()
-        return [first.replace("images", "videos"), *rest]
-
-
 Entry = tuple[Path, str, str, int]  # a video, its split, its folder in the result, its class
 
 
 def convert(
     source: Path, out: Path, *, images: Path | None = None, version: str | None = None, link: str = "copy"
-) -> VideoSummary:
+) -> Summary:
     """Convert ARID's unpacked videos and lists, anywhere below `source`; `test` is the test list of a split.
 
     images: class folders of day clips for training, by default source/day; every tenth one of a class is for `val`.
@@ -48,13 +35,11 @@ def convert(
     number = version or VERSIONS[0]
     if number not in VERSIONS:
         raise UserError(f"--version {number}: ARID has the splits {', '.join(VERSIONS)}. Choose one of them.")
-    if link not in LINKS:
-        raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
+    place = placing(link)
     free_folder(out)
-    summary = VideoSummary()
+    summary = Summary(things="videos", boxed=False)
     day = images or source / "day"
-    entries = [*_day_images(day), *_night_images(source, day, number, summary)]
-    _write(entries, out, LINKS[link], summary)
+    _write([*_day_images(day), *_night_images(source, day, number, summary)], out, place, summary)
     return summary
 
 
@@ -77,7 +62,7 @@ def _day_images(folder: Path) -> list[Entry]:
     ]
 
 
-def _night_images(source: Path, day: Path, number: str, summary: VideoSummary) -> list[Entry]:
+def _night_images(source: Path, day: Path, number: str, summary: Summary) -> list[Entry]:
     """The videos of a test list; those that are missing are noted."""
     listing = next(iter(sorted(source.rglob(LIST.format(number)))), None) if source.is_dir() else None
     if listing is None:
@@ -116,7 +101,7 @@ def _lines(listing: Path) -> list[tuple[str, PurePosixPath]]:
     return found
 
 
-def _write(entries: Sequence[Entry], out: Path, place: Callable[[Path, Path], object], summary: VideoSummary) -> None:
+def _write(entries: Sequence[Entry], out: Path, place: Callable[[Path, Path], object], summary: Summary) -> None:
     """Videos, lists and data.yaml, all or nothing."""
     for split in ("train", "test"):
         if not any(entry[1] == split for entry in entries):
@@ -136,13 +121,8 @@ def _write(entries: Sequence[Entry], out: Path, place: Callable[[Path, Path], ob
         (work / "lists").mkdir()
         for split, lines in lists.items():
             (work / "lists" / f"{split}.txt").write_text("".join(lines), encoding="utf-8")
-        save_yaml(work / "data.yaml", _content(lists))
-
-
-def _content(splits: dict[str, list[str]]) -> dict[str, Any]:
-    """data.yaml."""
-    words = {split: "night" if split == "test" else "day" for split in splits if split != "train"}
-    paths = {str(split): f"lists/{split}.txt" for split in SPLITS if split in splits}
-    names = dict(enumerate(NAMES))
-    shipped = load_yaml(REPOSITORY / "data" / "arid.yaml")
-    return {"path": ".", **paths, "task": "action", "conditions": words, "method": shipped["method"], "names": names}
+        paths = {split: f"lists/{split}.txt" for split in SPLITS if split in lists}
+        words = {split: "night" if split == "test" else "day" for split in lists if split != "train"}
+        method, names = load_yaml(REPOSITORY / "data" / "arid.yaml")["method"], dict(enumerate(NAMES))
+        content = {"path": ".", **paths, "task": "action", "conditions": words, "method": method, "names": names}
+        save_yaml(work / "data.yaml", content)

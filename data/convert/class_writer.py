@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from data.convert.writer import LINKS, Summary, place_whole, printable
+from data.convert.writer import Summary, begun_yaml, place_whole, placing
 from data.io.images import in_threads
 from utils.errors import UserError
-from utils.files import hidden_folder, load_yaml, save_yaml
+from utils.files import hidden_folder, save_yaml
 
 
 class ClassImage(NamedTuple):
@@ -20,46 +19,28 @@ class ClassImage(NamedTuple):
     split: str
     name: str = ""
 
-    @property
-    def place(self) -> Path:
-        """Where it belongs in the set."""
-        return Path(self.split, self.name, self.image.name)
-
-
-@dataclass
-class ClassSummary(Summary):
-    """What was converted, where there are no boxes."""
-
-    def lines(self) -> list[str]:
-        """The summary in words, one fact a line."""
-        counts = ", ".join(f"{split} {count}" for split, count in self.per_split.items())
-        facts = [f"{self.images} images ({counts})"]
-        facts += [f"{count} skipped: {reason}" for reason, count in self.dropped.items()]
-        return printable(facts + self.notes + [f"skipped {file}: {reason}" for file, reason in self.skipped])
-
 
 def write_class_folders(
     images: Sequence[ClassImage],
     out: Path,
-    summary: ClassSummary,
+    summary: Summary,
     *,
     names: Sequence[str],
     keys: Mapping[str, str],
     conditions: Mapping[str, str],
     link: str = "copy",
-) -> ClassSummary:
+) -> Summary:
     """Write the images into `out` and fill the summary. They are copied or linked, never changed.
 
     keys: key of data.yaml -> folder of a split; those whose folder is there are written, with their conditions. `out` may hold
     other splits of the same classes. Everything is built in a hidden folder beside `out` first. Raises UserError where
     nothing is left to write, or a split is there already.
     """
-    if link not in LINKS:
-        raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
-    content = _checked_yaml(out, names, {image.split for image in images})
+    place = placing(link)
+    content = begun_yaml(out, names, (out / split for split in sorted({image.split for image in images})))
     with hidden_folder(out) as work:
-        place = LINKS[link]
-        written = in_threads(lambda image: place_whole(image.image, work / image.place, place), images, "converting")
+        targets = {image: work / image.split / image.name / image.image.name for image in images}
+        written = in_threads(lambda image: place_whole(image.image, targets[image], place), images, "converting")
         for image, problem in zip(images, written, strict=True):
             if problem:
                 summary.skipped.append((image.image, problem))
@@ -77,16 +58,3 @@ def write_class_folders(
     listed = {"names": dict(enumerate(names))}
     save_yaml(out / "data.yaml", {**content, "task": "classify", **present, "conditions": words, **listed})
     return summary
-
-
-def _checked_yaml(out: Path, names: Sequence[str], splits: set[str]) -> dict[str, object]:
-    """The data.yaml as it is. Raises UserError where `out` holds other classes or one of the splits already."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: a file is in the way. Choose another folder.")
-    content: dict[str, object] = load_yaml(out / "data.yaml") if (out / "data.yaml").is_file() else {"path": "."}
-    if content.get("names", dict(enumerate(names))) != dict(enumerate(names)):
-        raise UserError(f"--out {out}: its data.yaml has other classes. Choose another folder.")
-    taken = next((out / split for split in sorted(splits) if (out / split).exists()), None)
-    if taken is not None:
-        raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
-    return content

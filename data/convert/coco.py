@@ -50,47 +50,49 @@ def convert(
 
 
 def read_items(
-    file: Path, folders: Sequence[Path], split: str, group: str, judge: Judge, summary: Summary
+    file: Path,
+    folders: Sequence[Path],
+    split: str,
+    group: str,
+    judge: Judge,
+    summary: Summary,
+    content: dict[str, list[Entry]] | None = None,
+    names_of: Callable[[Entry], list[str]] = lambda entry: [str(entry["file_name"])],
 ) -> Iterator[tuple[Item, Entry]]:
     """Each image of a COCO file as an item, with its own entry of the file, which may hold more than COCO's keys.
 
-    folders: where the images may lie; the first that has one counts. Annotations that `judge` gives a reason against
-    are counted in the summary, images whose name leads out of the folder, or whose size is none, are listed there.
-    Raises UserError where the file is not in COCO's format.
+    folders: where the images may lie; the first that has one counts. content: of the file, where it is loaded already.
+    names_of: how an image may be called, the likeliest first. Annotations that `judge` gives a reason against are
+    counted in the summary, images whose name leads out of the folder, or whose size is none, are listed there. Raises
+    UserError where the file is not in COCO's format.
     """
-    content = load(file)
-    boxes = boxes_of(content, judge, summary)
+    content = load(file) if content is None else content
+    boxes = _boxes_of(content, judge, summary)
     for entry in content["images"]:
         try:
-            image, size = find(folders, [str(entry["file_name"])]), size_of(entry)
+            image, size = _find(folders, names_of(entry)), _size_of(entry)
         except ValueError as problem:
             summary.skipped.append((file, str(problem)))
             continue
         yield Item(image, split, group, tuple(boxes.get(entry["id"], ())), size), entry
 
 
-def boxes_of(content: dict[str, list[Entry]], judge: Judge, summary: Summary) -> dict[Any, list[Box]]:
-    """The boxes of each image id. Counted in the summary are annotations that `judge` gives a reason against, and those
-    of images or categories that the file does not have.
-    """
+def _boxes_of(content: dict[str, list[Entry]], judge: Judge, summary: Summary) -> dict[Any, list[Box]]:
+    """The boxes of each image id; skipped annotations are counted, also those of unknown images and categories."""
     names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
     images = {entry["id"] for entry in content["images"]}
     boxes: dict[Any, list[Box]] = {}
     for entry in content["annotations"]:
         box = _box(names.get(entry["category_id"], ""), entry["bbox"])
-        reason = _left_out(entry, box, judge, images)
+        if entry["image_id"] not in images:
+            reason: str | None = "of an image that is not in the file"
+        else:
+            reason = judge(entry, box) or (None if box.name else "of an unknown category")
         if reason:
             summary.dropped[reason] += 1
         else:
             boxes.setdefault(entry["image_id"], []).append(box)
     return boxes
-
-
-def _left_out(entry: Entry, box: Box, judge: Judge, images: set[Any]) -> str | None:
-    """Why an annotation is skipped; None keeps it."""
-    if entry["image_id"] not in images:
-        return "of an image that is not in the file"
-    return judge(entry, box) or (None if box.name else "of an unknown category")
 
 
 def _items(file: Path, images: Path | None, judge: Judge, summary: Summary) -> Iterator[Item]:
@@ -118,7 +120,7 @@ def load(file: Path, needed: Mapping[str, set[str]] = NEEDED) -> dict[str, list[
     Raises UserError where it is not JSON, or a list or a key is missing.
     """
     try:
-        content = json.loads(file.read_bytes(), object_hook=_without_outline)
+        content = json.loads(file.read_bytes(), object_hook=_without_outline)  # polygons are most of a file
     except (OSError, ValueError, RecursionError) as problem:
         raise UserError(f"{file}: cannot be read as JSON ({problem}).") from None
     for name, keys in needed.items():
@@ -129,7 +131,6 @@ def load(file: Path, needed: Mapping[str, set[str]] = NEEDED) -> dict[str, list[
 
 
 def _without_outline(entry: Entry) -> Entry:
-    """An entry without its polygons, which are most of a file."""
     entry.pop("segmentation", None)
     return entry
 
@@ -141,7 +142,7 @@ def _has(row: Any, keys: set[str]) -> bool:
     return all(isinstance(row[key], (int, str)) for key in keys if key.endswith("id"))
 
 
-def size_of(entry: Entry) -> tuple[int, int] | None:
+def _size_of(entry: Entry) -> tuple[int, int] | None:
     """(height, width) as stated; None where it is not. Raises ValueError for more than any image has."""
     try:
         size = int(entry["height"]), int(entry["width"])
@@ -152,7 +153,7 @@ def size_of(entry: Entry) -> tuple[int, int] | None:
     return size
 
 
-def find(folders: Sequence[Path], names: Sequence[str]) -> Path:
+def _find(folders: Sequence[Path], names: Sequence[str]) -> Path:
     """The image, under its first name in the first folder that has it, else the first place (and found missing later).
 
     Raises ValueError for a name that leads out of the folder.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.convert.coco import crowd, read_items
-from data.convert.writer import ASPECT_TOLERANCE, Box, Item, Summary
+from data.convert.writer import Box, Item, Summary, misfit
 from utils.errors import UserError
 
 Entry = dict[str, Any]
@@ -55,17 +55,14 @@ class CocoSet:
 
     def reason_against(self, name: str, found: tuple[int, int]) -> str:
         """Why the entries do not fit an image of (height, width) px, such as one turned by an EXIF mark; "" if they do."""
-        height, width = self._stated(name, found)
-        if abs(math.log(height / width * found[1] / found[0])) <= ASPECT_TOLERANCE + 1 / min(found):
-            return ""
-        return f"annotated as {width} x {height} px, but the file is {found[1]} x {found[0]}"
+        return misfit(self._items[name].annotated(found), found)
 
     def label_text(self, name: str, shape: tuple[int, int]) -> str:
         """YOLO's rows of an image, classes numbered in the order of COCO's ids, crowds left out.
 
         shape: (height, width) px of the image, which counts where the file states none.
         """
-        height, width = self._stated(name, shape)
+        height, width = self._items[name].annotated(shape)
         rows = []
         for box in self._items[name].boxes:
             left, right = (min(max(x / width, 0.0), 1.0) for x in (box.left, box.right))
@@ -74,11 +71,6 @@ class CocoSet:
                 values = ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
                 rows.append(f"{self.names.index(box.name)} {' '.join(f'{v:.6f}' for v in values)}\n")
         return "".join(rows)
-
-    def _stated(self, name: str, found: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) that the boxes are measured in: the file's own, else the image's."""
-        size = self._items[name].size
-        return size if size and min(size) > 0 else found
 
     def scaled(self, made: Mapping[str, ResizedImage], scale_area: bool = False) -> tuple[dict[str, Any], int]:
         """The annotations of the images that were made, and how many masks (RLE, which cannot be scaled) are dropped.
@@ -92,7 +84,7 @@ class CocoSet:
             name = str(image["file_name"])
             one = made.get(name)
             if one is not None and not self.reason_against(name, one.before):
-                stated = self._stated(name, one.before)
+                stated = self._items[name].annotated(one.before)
                 factors[image["id"]] = (one.after[1] / stated[1], one.after[0] / stated[0])
                 images.append({**image, "file_name": one.file, "height": one.after[0], "width": one.after[1]})
         kept = [entry for entry in self.content["annotations"] if entry["image_id"] in factors]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.convert.class_writer import ClassImage, ClassSummary, write_class_folders
+from data.convert.class_writer import ClassImage, write_class_folders
+from data.convert.writer import Summary
 from utils.errors import UserError
 from utils.files import list_images
 
@@ -18,13 +19,13 @@ KEYS = {"train": "train", "val": "val", "test": "test_night", "test2": "test_day
 CONDITIONS = {"val": "day", "test": "night", "test2": "day"}
 
 
-def convert(source: Path, out: Path, *, link: str = "copy") -> ClassSummary:
+def convert(source: Path, out: Path, *, link: str = "copy") -> Summary:
     """Convert the unpacked archives train, val, test_day and test_night, each with a folder per class, anywhere below `source`.
 
     link: see class_writer. Raises UserError where the folders are missing or hold other classes.
     """
     home = _home(source)
-    summary = ClassSummary()
+    summary = Summary(boxed=False)
     images = [image for split in SPLITS for image in _split(home / split, split)]
     missing = [split for split in SPLITS if not (home / split).is_dir()]
     if missing:

@@ -23,7 +23,7 @@ def convert(source: Path, out: Path, *, classes: str = "exdark", link: str = "co
     The list gives the published splits: 3,000 train, 1,800 val, 2,563 test. classes, link: see writer.write_yolo.
     Raises UserError where the list or the images are missing.
     """
-    listing = next(iter(sorted(source.rglob(LIST))), None) if source.is_dir() else None
+    listing = find_listing(source)
     if listing is None:
         raise UserError(
             f"--source {source}: {LIST} is not in it. It gives the splits; fetch it from the folder Groundtruth of "
@@ -34,34 +34,49 @@ def convert(source: Path, out: Path, *, classes: str = "exdark", link: str = "co
     return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=True)
 
 
+def find_listing(source: Path) -> Path | None:
+    """ExDark's list, where it lies anywhere below the folder `source`."""
+    return next(iter(sorted(source.rglob(LIST))), None) if source.is_dir() else None
+
+
 def _items(source: Path, listing: Path, summary: Summary) -> Iterator[Item]:
-    """One item per line of the list, by file name without case: lists and folders disagree about .JPG and .jpg."""
-    images = {path.name.lower(): path for path in list_images(source)}
+    """One item per line of the list whose image and annotation file are there."""
     annotations = {path.name.lower(): path for path in source.rglob("*.txt") if path != listing}
-    for name, split in _read_list(listing):
-        image = images.get(name.lower())
-        if image is None:
-            summary.skipped.append((source / name, "listed, but the image is missing"))
-            continue
+    for image, name, _, split in listed_images(source, listing, summary):
         annotation = annotations.get(f"{name.lower()}.txt") or annotations.get(f"{Path(name).stem.lower()}.txt")
         if annotation is None:
             summary.skipped.append((image, "its annotation file is missing"))
             continue
         try:
-            yield Item(image, split, image.parent.name, tuple(read_boxes(annotation)))
+            yield Item(image, SPLITS[split], image.parent.name, tuple(read_boxes(annotation)))
         except ValueError as problem:
             summary.skipped.append((annotation, str(problem)))
 
 
-def _read_list(listing: Path) -> Iterator[tuple[str, str]]:
-    """(file name, split) of each line `name class light in/out split`; the first line is a heading."""
+def listed_images(
+    source: Path, listing: Path, summary: Summary, classes: int | None = None
+) -> Iterator[tuple[Path, str, str, str]]:
+    """(image, its name, class, split) of each line `name class light in/out split`, as the list says them.
+
+    Images are found by name without case: lists and folders disagree about .JPG and .jpg. classes: how many there are,
+    where it matters. Raises UserError for a line of another form.
+    """
+    images = {path.name.lower(): path for path in list_images(source)}
     for number, line in enumerate(read_lines(listing), 1):
         words = line.split()
-        if not words or words[0] == "Name":
+        if not words or words[0] == "Name":  # the first line is a heading
             continue
-        if len(words) != 5 or words[4] not in SPLITS:
-            raise UserError(f"{listing}:{number}: expected 'name class light in/out split' with a split of 1, 2 or 3.")
-        yield words[0], SPLITS[words[4]]
+        valid = len(words) == 5 and words[4] in SPLITS
+        if not valid or (classes and not (words[1].isdigit() and 1 <= int(words[1]) <= classes)):
+            which = f"class of 1 to {classes} and a split" if classes else "split"
+            raise UserError(
+                f"{listing}:{number}: expected 'name class light in/out split' with a {which} of 1, 2 or 3."
+            )
+        image = images.get(words[0].lower())
+        if image is None:
+            summary.skipped.append((source / words[0], "listed, but the image is missing"))
+        else:
+            yield image, words[0], words[1], words[4]
 
 
 def read_boxes(annotation: Path) -> list[Box]:

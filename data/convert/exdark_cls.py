@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from data.convert.class_lists import EXDARK, ClassTable
-from data.convert.class_writer import ClassImage, ClassSummary, write_class_folders
+from data.convert.class_writer import ClassImage, write_class_folders
 from data.convert.coco import crowd, read_items
-from data.convert.exdark import LIST
+from data.convert.exdark import LIST, find_listing, listed_images
 from data.convert.writer import Box, Summary
 from utils.errors import UserError
-from utils.files import list_images, read_lines
 
 NIGHT_SPLITS = {"1": "nights", "2": "val", "3": "test"}  # ExDark's training part serves without its classes
 DAY_SPLITS = {"train": "train", "val": "val_day"}
@@ -25,16 +24,20 @@ LEAST = 0.05  # of the image: what the largest box of its class must take
 OTHERS = 0.5  # of the area of its class: what no other class may exceed
 
 
-def convert(source: Path, out: Path, *, link: str = "copy") -> ClassSummary:
+def convert(source: Path, out: Path, *, link: str = "copy") -> Summary:
     """Convert an unpacked ExDark (images and imageclasslist.txt) or a COCO folder (annotations/instances_*.json).
 
     Run it for both, one after the other, with the same `out`. link: see class_writer. Raises UserError where `source` is neither.
     """
-    summary = ClassSummary()
-    listing = next(iter(sorted(source.rglob(LIST))), None) if source.is_dir() else None
+    summary = Summary(boxed=False)
+    listing = find_listing(source)
     files = sorted(source.glob("annotations/instances_*.json"))
     if listing is not None:
-        images = list(_night_images(source, listing, summary))
+        listed = listed_images(source, listing, summary, len(EXDARK))
+        images = [
+            ClassImage(image, NIGHT_SPLITS[split], "" if NIGHT_SPLITS[split] == "nights" else EXDARK[int(number) - 1])
+            for image, _, number, split in listed
+        ]
     elif files:
         images = [image for file in files for image in _day_images(file, summary)]
     else:
@@ -65,7 +68,7 @@ def image_class(boxes: Iterable[Box], height: int, width: int) -> int | None:
     return ranked[0]
 
 
-def _day_images(file: Path, summary: ClassSummary) -> Iterator[ClassImage]:
+def _day_images(file: Path, summary: Summary) -> Iterator[ClassImage]:
     """The images of a COCO annotation file that have a clear class."""
     subset = file.stem.removeprefix("instances_")  # train2017
     split = next((name for name in DAY_SPLITS if name in subset), None)
@@ -80,28 +83,3 @@ def _day_images(file: Path, summary: ClassSummary) -> Iterator[ClassImage]:
         else:
             yield ClassImage(item.image, DAY_SPLITS[split], EXDARK[number])
     summary.skipped += found.skipped
-
-
-def _night_images(source: Path, listing: Path, summary: ClassSummary) -> Iterator[ClassImage]:
-    """ExDark's images by its own list; the training part comes without classes."""
-    images = {path.name.lower(): path for path in list_images(source)}
-    for name, number, split in read_list(listing):
-        image = images.get(name.lower())
-        if image is None:
-            summary.skipped.append((source / name, "listed, but the image is missing"))
-        else:
-            yield ClassImage(image, NIGHT_SPLITS[split], "" if NIGHT_SPLITS[split] == "nights" else EXDARK[number - 1])
-
-
-def read_list(listing: Path) -> Iterator[tuple[str, int, str]]:
-    """(file name, class from 1, split) of each line `name class light in/out split`. Raises UserError for another form."""
-    for number, line in enumerate(read_lines(listing), 1):
-        words = line.split()
-        if not words or words[0] == "Name":
-            continue
-        valid = len(words) == 5 and words[4] in NIGHT_SPLITS and words[1].isdigit()
-        if not valid or not 1 <= int(words[1]) <= len(EXDARK):
-            raise UserError(
-                f"{listing}:{number}: expected 'name class light in/out split' with a class of 1 to 12 and a split of 1, 2 or 3."
-            )
-        yield words[0], int(words[1]), words[4]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data.convert.coco import Entry, boxes_of, find, keep_all, load, size_of
+from data.convert.coco import Entry, keep_all, load, read_items
 from data.convert.writer import Item, Summary, write_yolo
 from utils.errors import UserError
 from utils.files import atomic_write
@@ -63,14 +63,18 @@ def convert(
         if classes is not None and own != classes:
             raise UserError(f"{file}: has other classes than the other file of {source}. Convert files of one version.")
         classes = own
-        for item, entry in _items(file, content, split, [images] if images else _folders(source), summary):
-            items.append(item)
-            known[f"images/{split}/{item.group}/{item.file}"] = _looked_for(file, entry, own)
+        folders = [images] if images else _folders(source)
+        for item, entry in read_items(file, folders, split, "", keep_all, summary, content, image_names):
+            items.append(replace(item, group=PurePosixPath(image_names(entry)[0]).parent.name or "lvis"))
+            known[f"images/{split}/{items[-1].group}/{item.file}"] = _looked_for(file, entry, own)
     assert classes is not None
     about = {**classes.about, "federated": FEDERATED}
     write_yolo(items, out, summary, classes=classes.names, link=link, backgrounds=True, about=about)
-    _write_federated(out / FEDERATED, {name: lists for name, lists in known.items() if lists})
-    summary.notes.append(_counts(classes))
+    earlier = json.loads((out / FEDERATED).read_bytes()) if (out / FEDERATED).is_file() else {}
+    federated = {**earlier, **{name: lists for name, lists in known.items() if lists}}  # earlier splits stay
+    atomic_write(out / FEDERATED, json.dumps(federated).encode())
+    counts = ", ".join(f"{classes.frequency.count(letter)} {word}" for letter, word in FREQUENCIES.items())
+    summary.notes.append(f"{len(classes.names)} classes: {counts}")
     return summary
 
 
@@ -120,22 +124,6 @@ def _folders(source: Path) -> list[Path]:
     return [place for base in bases for place in (base, base / "images")]
 
 
-def _items(
-    file: Path, content: dict[str, list[Entry]], split: str, folders: Sequence[Path], summary: Summary
-) -> Iterator[tuple[Item, Entry]]:
-    """Each image as an item, in the group that its folder names, with its own entry."""
-    boxes = boxes_of(content, keep_all, summary)
-    for entry in content["images"]:
-        try:
-            names = image_names(entry)
-            image, size = find(folders, names), size_of(entry)
-        except ValueError as problem:
-            summary.skipped.append((file, str(problem)))
-            continue
-        group = PurePosixPath(names[0]).parent.name or "lvis"
-        yield Item(image, split, group, tuple(boxes.get(entry["id"], ())), size), entry
-
-
 def image_names(entry: Entry) -> list[str]:
     """How an image may be called, the likeliest first: COCO's folder and name, the bare name, the file's own word.
 
@@ -160,15 +148,3 @@ def _looked_for(file: Path, entry: Entry, classes: Classes) -> dict[str, list[in
         except (KeyError, TypeError):
             raise UserError(f"{file}: '{key}' of image {entry['id']!r} is no list of its categories' ids.") from None
     return {name: numbers for name, numbers in lists.items() if numbers}
-
-
-def _write_federated(file: Path, known: Mapping[str, dict[str, list[int]]]) -> None:
-    """Add images to the file; those of splits that were converted earlier stay."""
-    earlier = json.loads(file.read_bytes()) if file.is_file() else {}
-    atomic_write(file, json.dumps({**earlier, **known}).encode())
-
-
-def _counts(classes: Classes) -> str:
-    """How many classes there are, in words."""
-    parts = ", ".join(f"{classes.frequency.count(letter)} {word}" for letter, word in FREQUENCIES.items())
-    return f"{len(classes.names)} classes: {parts}"

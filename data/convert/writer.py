@@ -77,6 +77,24 @@ class Item:
         where = f"_{self.crop[0]}_{self.crop[1]}" if self.crop else ""
         return f"{self.image.stem}{where}{self.image.suffix}"
 
+    def annotated(self, found: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) px that the boxes are measured in: as stated, else as the image was found to have."""
+        return self.size if self.size and min(self.size) > 0 else found
+
+
+def misfit(annotated: tuple[int, int], found: tuple[int, int]) -> str:
+    """Why an image of (height, width) px is not the annotated one, perhaps resized; "" where it is."""
+    if abs(math.log((annotated[0] / annotated[1]) / (found[0] / found[1]))) <= ASPECT_TOLERANCE + 1 / min(found):
+        return ""
+    return f"annotated as {annotated[1]} x {annotated[0]} px, but the file is {found[1]} x {found[0]}"
+
+
+def placing(link: str) -> Callable[[Path, Path], object]:
+    """How --link puts a file in its place. Raises UserError for another word."""
+    if link not in LINKS:
+        raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
+    return LINKS[link]
+
 
 @dataclass
 class Summary:
@@ -91,25 +109,23 @@ class Summary:
     per_split: Counter[str] = field(default_factory=Counter)  # split -> images
     reference: int = 0  # images without labels, which are in none of the counts above
     notes: list[str] = field(default_factory=list)  # what else there is to know, a sentence each
+    things: str = "images"
+    boxed: bool = True  # False for a set to classify
 
     def lines(self) -> list[str]:
         """The summary in words, one fact a line."""
         counts = ", ".join(f"{split} {count}" for split, count in self.per_split.items())
-        facts = [f"{self.images} images ({counts}), {self.boxes} boxes, {self.clipped} of them clipped to the image"]
-        facts += [f"{count} boxes skipped: {reason}" for reason, count in self.dropped.items()]
+        boxes = f", {self.boxes} boxes, {self.clipped} of them clipped to the image" if self.boxed else ""
+        facts = [f"{self.images} {self.things} ({counts}){boxes}"]
+        facts += [f"{count}{' boxes' * self.boxed} skipped: {reason}" for reason, count in self.dropped.items()]
         if self.backgrounds:
             facts.append(f"{self.backgrounds} images without a wanted object skipped (--backgrounds keeps them)")
-        if self.per_split.keys() >= {"train", "test"} and "val" not in self.per_split:
+        if self.boxed and self.per_split.keys() >= {"train", "test"} and "val" not in self.per_split:
             facts.append("no validation part: where data.yaml has no other, its val is the test images")
         if self.reference:
             facts.append(f"{self.reference} reference images, without labels")
-        facts += self.notes
-        return printable(facts + [f"skipped {file}: {reason}" for file, reason in self.skipped])
-
-
-def printable(lines: Iterable[str]) -> list[str]:
-    """The lines with halves of characters, which names of files can hold, written as escapes."""
-    return [line.encode("utf-8", "backslashreplace").decode() for line in lines]
+        facts += self.notes + [f"skipped {file}: {reason}" for file, reason in self.skipped]
+        return [line.encode("utf-8", "backslashreplace").decode() for line in facts]  # names can hold half characters
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -137,27 +153,32 @@ def write_yolo(
     folder beside `out` first. Parts of images are cut out and written anew. Raises UserError where nothing is left to
     write or a group is there already.
     """
-    if link not in LINKS:
-        raise UserError(f"--link {link}: expected one of {', '.join(LINKS)}.")
-    table = _table(classes, items, out, summary)
-    content = {**_yaml_content(out, table, items), **(about or {})}
+    place = placing(link)
+    found = {box.name for item in items for box in item.boxes}
+    if isinstance(classes, str) and classes not in LISTS and not found:
+        raise _nothing_found(out, summary)
+    table = ClassTable(classes, found)
+    groups = sorted({(item.split, item.group) for item in items})
+    places = [out / kind / split / group for split, group in groups for kind in ("images", "labels")]
+    content = begun_yaml(out, table.names, places)
+    present = {split for split, _ in groups}
+    content.update({split: f"images/{split}" for split in (*SPLITS, EXTRA, REFERENCE) if split in present})
+    if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test images
+        content.setdefault("val", content["test"])
+    content = {**content, "names": dict(enumerate(table.names)), **(about or {})}
     with hidden_folder(out) as work:
-        written = in_threads(lambda item: _write_item(item, work, table, LINKS[link], backgrounds), items, "converting")
+        written = in_threads(lambda item: _write_item(item, work, table, place, backgrounds), items, "converting")
         for item, result in zip(items, written, strict=True):
             _count(summary, item, result)
         if not summary.images:
             raise _nothing_found(out, summary)
-        _move_in(work, out)
+        for kind in ("labels", "images"):  # labels first, so that no image is ever there without its label
+            for group_folder in sorted((work / kind).glob("*/*")):
+                target = out / group_folder.relative_to(work)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                group_folder.rename(target)
     save_yaml(out / "data.yaml", content)
     return summary
-
-
-def _table(classes: str | Sequence[str], items: Sequence[Item], out: Path, summary: Summary) -> ClassTable:
-    """The classes. Raises UserError where the choice does not fit, with the reason where no object at all was read."""
-    found = {box.name for item in items for box in item.boxes}
-    if isinstance(classes, str) and classes not in LISTS and not found:
-        raise _nothing_found(out, summary)
-    return ClassTable(classes, found)
 
 
 def _nothing_found(out: Path, summary: Summary) -> UserError:
@@ -167,24 +188,17 @@ def _nothing_found(out: Path, summary: Summary) -> UserError:
     return UserError(f"{out}: no image with a wanted object was found.{first}{most} Check --source and --classes.")
 
 
-def _yaml_content(out: Path, table: ClassTable, items: Sequence[Item]) -> dict[str, object]:
-    """The data.yaml to be. Raises UserError where `out` holds other classes or one of the groups already."""
+def begun_yaml(out: Path, names: Sequence[str], places: Iterable[Path]) -> dict[str, object]:
+    """The data.yaml that stands. Raises UserError where `out` has other classes, or one of the places is taken."""
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: a file is in the way. Choose another folder.")
-    content = load_yaml(out / "data.yaml") if (out / "data.yaml").is_file() else {"path": "."}
-    names = dict(enumerate(table.names))
-    if content.get("names", names) != names:
+    content: dict[str, object] = load_yaml(out / "data.yaml") if (out / "data.yaml").is_file() else {"path": "."}
+    if content.get("names", dict(enumerate(names))) != dict(enumerate(names)):
         raise UserError(f"--out {out}: its data.yaml has other classes. Choose another folder.")
-    for split, group in sorted({(item.split, item.group) for item in items}):
-        places = [out / kind / split / group for kind in ("images", "labels")]
-        taken = next((place for place in places if os.path.exists(place)), None)  # False for an impossible name
-        if taken is not None:
-            raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
-    present = {item.split for item in items}
-    content.update({split: f"images/{split}" for split in (*SPLITS, EXTRA, REFERENCE) if split in present})
-    if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test images
-        content.setdefault("val", content["test"])
-    return {**content, "names": names}
+    taken = next(filter(os.path.exists, places), None)  # False for an impossible name
+    if taken is not None:
+        raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
+    return content
 
 
 def _write_item(
@@ -200,9 +214,9 @@ def _write_item(
         size = _measure(item)
     except Unreadable as problem:
         return str(problem)
-    annotated = item.size if item.size and min(item.size) > 0 else size
-    if abs(math.log((annotated[0] / annotated[1]) / (size[0] / size[1]))) > ASPECT_TOLERANCE + 1 / min(size):
-        return f"annotated as {annotated[1]} x {annotated[0]} px, but the file is {size[1]} x {size[0]}"
+    annotated = item.annotated(size)
+    if reason := misfit(annotated, size):
+        return reason
     counts = Summary(images=1)
     rows = [row for box in item.boxes if (row := _row(box, annotated, table, counts)) is not None]
     counts.boxes = len(rows)
@@ -216,7 +230,7 @@ def _write_item(
     if label.exists():
         return TAKEN
     try:
-        _write_image(item, target, place)
+        _cut(item.image, item.crop, target) if item.crop else place(item.image, target)
     except Unreadable as problem:
         return str(problem)
     label.write_text("".join(rows))
@@ -247,15 +261,12 @@ def _measure(item: Item) -> tuple[int, int]:
     return bottom - top, right - left
 
 
-def _write_image(item: Item, target: Path, place: Callable[[Path, Path], object]) -> None:
-    """Place the image, or cut the part out in the image's own format. Raises Unreadable where it does not decode."""
-    if item.crop is None:
-        place(item.image, target)
-        return
+def _cut(image: Path, crop: tuple[int, int, int, int], target: Path) -> None:
+    """Write a part of an image in the image's own format. Raises Unreadable where it does not decode."""
     try:
-        with Image.open(item.image) as image:
-            how: dict[str, Any] = {"quality": 95, "subsampling": 0} if image.format == "JPEG" else {}
-            part = ImageOps.exif_transpose(image).crop(item.crop)
+        with Image.open(image) as whole:
+            how: dict[str, Any] = {"quality": 95, "subsampling": 0} if whole.format == "JPEG" else {}
+            part = ImageOps.exif_transpose(whole).crop(crop)
     except (OSError, ValueError, SyntaxError) as problem:
         raise Unreadable(str(problem)) from None
     part.save(target, **how)
@@ -302,12 +313,3 @@ def _count(total: Summary, item: Item, result: Summary | str) -> None:
     total.dropped.update(result.dropped)
     if result.images:
         total.per_split[item.split] += 1
-
-
-def _move_in(work: Path, out: Path) -> None:
-    """Move the finished groups into place: labels first, so that no image is ever there without its label."""
-    for kind in ("labels", "images"):
-        for group in sorted((work / kind).glob("*/*")):
-            target = out / group.relative_to(work)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            group.rename(target)

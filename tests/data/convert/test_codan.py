@@ -10,10 +10,9 @@ import pytest
 from data.classification.dataset import labelled
 from data.config import load_data
 from data.convert import run
-from data.convert.class_writer import ClassSummary
 from data.convert.codan import NAMES
 from data.convert.exdark_cls import image_class
-from data.convert.writer import Box
+from data.convert.writer import Box, Summary
 from utils.errors import UserError
 from utils.files import list_images
 
@@ -30,7 +29,7 @@ def codan(tmp_path, make_image) -> Path:
 def test_codan(codan, tmp_path):
     (codan / "data" / "train" / "Cup" / "bad.jpg").write_bytes(b"no image")
     summary = run("codan", codan, tmp_path / "codan")
-    assert isinstance(summary, ClassSummary) and summary.images == 8 and len(summary.skipped) == 1
+    assert isinstance(summary, Summary) and not summary.boxed and summary.images == 8 and len(summary.skipped) == 1
     assert summary.lines()[0] == "8 images (train 2, val 2, test_day 2, test_night 2)"
     data = load_data(tmp_path / "codan")
     assert data.names == load_data("codan", need=()).names == dict(enumerate(NAMES)) and data.task == "classify"

@@ -16,7 +16,7 @@ from data.config import load_data
 from data.convert import CONVERTERS, run
 from data.convert import writer as layout
 from data.convert.class_lists import EXDARK, ClassTable
-from data.convert.class_writer import ClassImage, ClassSummary, write_class_folders
+from data.convert.class_writer import ClassImage, write_class_folders
 from data.convert.writer import Box, Item, Summary, inside, write_yolo
 from utils.errors import UserError
 from utils.files import list_images
@@ -133,7 +133,7 @@ def test_a_place_that_takes_nothing(tmp_path, make_image, monkeypatch, number, m
     with pytest.raises(UserError, match=message):
         images = [ClassImage(tmp_path / "a/1.png", "train", "dog")]
         write_class_folders(
-            images, tmp_path / "out", ClassSummary(), names=["dog"], keys={}, conditions={}, link="hard"
+            images, tmp_path / "out", Summary(boxed=False), names=["dog"], keys={}, conditions={}, link="hard"
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 
@@ -155,7 +155,7 @@ def test_where_no_object_was_read_the_first_skipped_file_is_named(tmp_path, clas
 
 def test_half_a_character_in_a_name_can_be_printed():
     skipped = [(Path("\ud800.jpg"), "there is no such file")]
-    for summary in (Summary(skipped=skipped), ClassSummary(skipped=skipped)):
+    for summary in (Summary(skipped=skipped), Summary(skipped=skipped, boxed=False)):
         assert summary.lines()[-1] == "skipped \\ud800.jpg: there is no such file"
 
 
