@@ -1,4 +1,4 @@
-"""Forms and surfaces of what stands on the synthetic shelf: a thing is one form in one surface, and its name says both."""
+"""Forms and surfaces of what stands on the synthetic shelf: an object is one form in one surface, and its name says both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data.synthetic.render.camera import Array, floats
-from data.synthetic.shelf.primitives import Ball, Lathe, Limb, Mouth, Panel, Part, Point, Ring, around
+from data.synthetic.shelf.primitives import Part, Point, around, lathe, limb, mouth, panel, ring, sphere
 
 Parts = tuple[Part, ...]
 Form = Callable[[np.random.Generator], Parts]
@@ -17,7 +17,7 @@ Surface = Callable[[np.random.Generator, Array], Array]  # places on the surface
 
 
 class Sprite(NamedTuple):
-    """A thing on a grid: covered places (h, w), unit normals (h, w, 3), linear reflectance (h, w, 3)."""
+    """An object on a grid: covered places (h, w), unit normals (h, w, 3), linear reflectance (h, w, 3)."""
 
     inside: Array
     normal: Array
@@ -34,8 +34,8 @@ def jug(rng: np.random.Generator) -> Parts:
     """Tall and bellied, with a handle on one side and a lip on the other."""
     low = rng.uniform(0.32, 0.45)
     body = _wheel(rng, (0, 0.22), (0.08, 0.27), (low, 0.33), (0.68, 0.27), (0.82, 0.18), (0.94, 0.2), (1.0, 0.24))
-    handle = Ring((0.3, 0.6), (rng.uniform(0.2, 0.27), rng.uniform(0.2, 0.27)), rng.uniform(0.06, 0.09))
-    return handle, Lathe(body), Limb((-0.16, 0.84), (-0.36, 1.0), (0.09, 0.035)), Mouth(1.0, body[-1][1])
+    handle = ring((0.3, 0.6), (rng.uniform(0.2, 0.27), rng.uniform(0.2, 0.27)), rng.uniform(0.06, 0.09))
+    return handle, lathe(body), limb((-0.16, 0.84), (-0.36, 1.0), (0.09, 0.035)), mouth(1.0, body[-1][1])
 
 
 def bottle(rng: np.random.Generator) -> Parts:
@@ -44,14 +44,14 @@ def bottle(rng: np.random.Generator) -> Parts:
     low, high = shoulder + 0.09, shoulder + 0.17
     body = _wheel(rng, (0, 0.18), (0.03, 0.2), (shoulder, 0.2), (low, 0.14), (high, neck), (0.95, neck))
     cork = ((0.93, neck * 1.2), (1.0, neck * 1.2))
-    return Lathe(body), Lathe(cork, bare=True), Mouth(1.0, neck * 1.2, bare=True, tone=1.2)
+    return lathe(body), lathe(cork, bare=True), mouth(1.0, neck * 1.2, bare=True, tone=1.2)
 
 
 def bowl(rng: np.random.Generator) -> Parts:
     """Wide and low, open at the top, on a foot."""
     deep = rng.uniform(0.42, 0.6)
     body = _wheel(rng, (0, 0.26), (0.05, 0.24), (0.09, 0.36), (0.4 * deep, 0.58), (0.7 * deep, 0.74), (deep, 0.8))
-    return Lathe(body), Mouth(deep, body[-1][1]), Mouth(deep - 0.02, body[-1][1] * 0.9, tone=0.65)
+    return lathe(body), mouth(deep, body[-1][1]), mouth(deep - 0.02, body[-1][1] * 0.9, tone=0.65)
 
 
 def box(rng: np.random.Generator) -> Parts:
@@ -61,15 +61,15 @@ def box(rng: np.random.Generator) -> Parts:
     left, right = (-long * c, 0.2 * long * s), (deep * s, 0.2 * deep * c)  # the lower edges, from the near corner
     up = (0.0, high)
     return (
-        Panel((0, 0), left, up, (long, high), (-s, 0.0, c)),
-        Panel((0, 0), right, up, (deep, high), (c, 0.0, s)),
-        Panel((0, high), left, right, (long, deep), (0.0, 0.9, 0.44), tone=1.1),
+        panel((0, 0), left, up, (long, high), (-s, 0.0, c)),
+        panel((0, 0), right, up, (deep, high), (c, 0.0, s)),
+        panel((0, high), left, right, (long, deep), (0.0, 0.9, 0.44), tone=1.1),
     )
 
 
 def ball(rng: np.random.Generator) -> Parts:
     """A ball, turned somehow."""
-    return (Ball((0, 0.5), 0.5, (rng.uniform(-1.2, 1.2), rng.uniform(-0.7, 0.7))),)
+    return (sphere((0, 0.5), 0.5, (rng.uniform(-1.2, 1.2), rng.uniform(-0.7, 0.7))),)
 
 
 def lamp(rng: np.random.Generator) -> Parts:
@@ -77,10 +77,10 @@ def lamp(rng: np.random.Generator) -> Parts:
     low, wide, narrow = rng.uniform(0.42, 0.55), rng.uniform(0.32, 0.42), rng.uniform(0.14, 0.22)
     foot = rng.uniform(0.16, 0.24)
     return (
-        Lathe(((0, foot), (0.04, foot), (0.09, 0.04)), bare=True),
-        Limb((0, 0.06), (0, low + 0.08), (0.028, 0.028), bare=True),
-        Lathe(((low, wide), (1.0, narrow))),
-        Mouth(1.0, narrow, tone=1.35),
+        lathe(((0, foot), (0.04, foot), (0.09, 0.04)), bare=True),
+        limb((0, 0.06), (0, low + 0.08), (0.028, 0.028), bare=True),
+        lathe(((low, wide), (1.0, narrow))),
+        mouth(1.0, narrow, tone=1.35),
     )
 
 
@@ -89,40 +89,40 @@ def teapot(rng: np.random.Generator) -> Parts:
     belly = rng.uniform(0.38, 0.46)
     body = ((0, 0.24), (0.05, 0.3), (0.27, belly), (0.45, belly - 0.05), (0.57, 0.24))
     lid = ((0.57, 0.25), (0.63, 0.2), (0.69, 0.06))
-    spout = Limb((belly - 0.12, 0.2), (belly + 0.25, rng.uniform(0.5, 0.62)), (0.12, 0.045))
-    handle = Ring((-belly + 0.03, 0.34), (0.2, 0.19), 0.075)
-    return handle, spout, Lathe(body), Lathe(lid), Ball((0, 0.73), 0.055)
+    spout = limb((belly - 0.12, 0.2), (belly + 0.25, rng.uniform(0.5, 0.62)), (0.12, 0.045))
+    handle = ring((-belly + 0.03, 0.34), (0.2, 0.19), 0.075)
+    return handle, spout, lathe(body), lathe(lid), sphere((0, 0.73), 0.055)
 
 
 def basket(rng: np.random.Generator) -> Parts:
     """A tub that widens upwards, with an arched handle above it."""
     high, low, wide = rng.uniform(0.42, 0.52), rng.uniform(0.26, 0.34), rng.uniform(0.4, 0.5)
-    arch = Ring((0, high), (wide - 0.04, rng.uniform(0.42, 0.55)), 0.07, upper=True)
-    return Lathe(((0, low), (high, wide))), Mouth(high, wide), arch
+    arch = ring((0, high), (wide - 0.04, rng.uniform(0.42, 0.55)), 0.07, upper=True)
+    return lathe(((0, low), (high, wide))), mouth(high, wide), arch
 
 
 def plate(rng: np.random.Generator) -> Parts:
     """A plate on its edge; in no class."""
-    return Ball((0, 0.5), 0.5), Ring((0, 0.5), (0.33, 0.33), 0.05, tone=0.75)
+    return sphere((0, 0.5), 0.5), ring((0, 0.5), (0.33, 0.33), 0.05, tone=0.75)
 
 
 def candle(rng: np.random.Generator) -> Parts:
     """A thick candle with a flame; in no class."""
     wide = rng.uniform(0.14, 0.24)
-    flame = Limb((0, 0.86), (0, 0.96), (0.045, 0.012), bare=True, tone=4.0)
-    return Lathe(((0, wide), (0.8, wide))), Mouth(0.8, wide, tone=1.2), flame
+    flame = limb((0, 0.86), (0, 0.96), (0.045, 0.012), bare=True, tone=4.0)
+    return lathe(((0, wide), (0.8, wide))), mouth(0.8, wide, tone=1.2), flame
 
 
 def frame(rng: np.random.Generator) -> Parts:
     """An image in a frame; in no class."""
     wide, rim = rng.uniform(0.7, 1.3), rng.uniform(0.09, 0.14)
-    inner = Panel((rim, rim), (wide - 2 * rim, 0), (0, 1 - 2 * rim), (wide, 1.0), (0, 0, 1), bare=True)
-    return Panel((0, 0), (wide, 0), (0, 1), (wide, 1.0), (0, 0.1, 1)), inner
+    inner = panel((rim, rim), (wide - 2 * rim, 0), (0, 1 - 2 * rim), (wide, 1.0), (0, 0, 1), bare=True)
+    return panel((0, 0), (wide, 0), (0, 1), (wide, 1.0), (0, 0.1, 1)), inner
 
 
 def cone(rng: np.random.Generator) -> Parts:
     """A cone with a rounded tip; in no class."""
-    return (Lathe(((0, rng.uniform(0.28, 0.42)), (0.94, 0.05), (1.0, 0.01))),)
+    return (lathe(((0, rng.uniform(0.28, 0.42)), (0.94, 0.05), (1.0, 0.01))),)
 
 
 FORMS: dict[str, Form] = {
@@ -198,7 +198,7 @@ NAMES = tuple(f"{surface}_{form}" for form in FORMS for surface in SURFACES)  # 
 
 
 def draw_thing(rng: np.random.Generator, name: str, side: float) -> Sprite:
-    """A thing whose longer side is `side` dots, on a grid that just holds it. name: `surface_form`.
+    """An object whose longer side is `side` dots, on a grid that just holds it. name: `surface_form`.
 
     Half of them are mirrored. Source of the names: EVERY_SURFACE and EVERY_FORM.
     """
