@@ -5,42 +5,35 @@ Names of tensors are torchvision's, so that its Kinetics weights load where some
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import nn
 
 from models.classifier import ClassificationModel, torchvision_network
-from models.normalize import HALVES, IMAGENET, KINETICS, Normalize, Triple
+from models.normalize import HALVES, IMAGENET, KINETICS, Normalize
 from utils.errors import UserError
 
 
-@dataclass(frozen=True)
-class ClipInput:
-    """What a network takes: the usual side in px, mean and standard deviation of RGB, and the least it works on.
+class ClipInput(NamedTuple):
+    """What a network takes: the usual side in px, how clips in [0, 1] are normalised, and the least it works on.
 
     `exact`: only clips of exactly `least_frames` frames and `least_size` px.
     """
 
     size: int
-    mean: Triple
-    std: Triple
+    normalize: Normalize
     least_frames: int = 1
     least_size: int = 16
     exact: bool = False
 
-    @property
-    def normalize(self) -> Normalize:
-        """What turns clips in [0, 1] into the network's input."""
-        return Normalize(self.mean, self.std)
-
 
 INPUTS: dict[str, ClipInput] = {
-    "r3d_18": ClipInput(112, *KINETICS),
-    "mc3_18": ClipInput(112, *KINETICS),
-    "r2plus1d_18": ClipInput(112, *KINETICS),
-    "s3d": ClipInput(224, *KINETICS, least_frames=13, least_size=209),  # averages 2 x 7 x 7 cells at stride 8 x 32
-    "swin3d_t": ClipInput(224, *IMAGENET, least_size=32),
-    "mvit_v2_s": ClipInput(224, *HALVES, least_frames=16, least_size=224, exact=True),
+    "r3d_18": ClipInput(112, KINETICS),
+    "mc3_18": ClipInput(112, KINETICS),
+    "r2plus1d_18": ClipInput(112, KINETICS),
+    "s3d": ClipInput(224, KINETICS, least_frames=13, least_size=209),  # averages 2 x 7 x 7 cells at stride 8 x 32
+    "swin3d_t": ClipInput(224, IMAGENET, least_size=32),
+    "mvit_v2_s": ClipInput(224, HALVES, least_frames=16, least_size=224, exact=True),
 }
 
 

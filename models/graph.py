@@ -6,7 +6,7 @@ Only torch is needed here: any module with these two attributes can be walked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +68,21 @@ def run_layers(layers: Sequence[Layer], image: Tensor, keep: Mapping[str, int], 
     return {name: outputs[index] for name, index in keep.items()}
 
 
+def walk(layers: Iterable[Layer], image: Tensor) -> Iterator[tuple[Layer, list[Tensor], Any]]:
+    """Run layer after layer, from an image (B, 3, H, W): each layer, the tensors that it reads, and what it puts out."""
+    outputs: dict[int, Any] = {}
+    x: Any = image
+    for layer in layers:
+        source = layer_input(layer, x, outputs)
+        x = outputs[layer.i] = layer(source)
+        yield layer, source if isinstance(source, list) else [source], x
+
+
+def enlarges(inputs: Sequence[Tensor], output: Tensor) -> bool:
+    """Whether a layer's output is wider than all that it read: the network goes up again."""
+    return output.shape[-1] > max(part.shape[-1] for part in inputs)
+
+
 @contextmanager
 def evaluating(*modules: nn.Module) -> Iterator[None]:
     """Evaluation mode and no gradients inside; afterwards every submodule is in the mode it was in.
@@ -91,15 +106,9 @@ def descent(layers: Sequence[Layer], image: Tensor) -> list[LayerShape]:
     image: a probe (1, 3, S, S) with S divisible by the largest stride. The head (the last layer) is never run.
     """
     shapes: list[LayerShape] = []
-    outputs: dict[int, Tensor] = {}
-    x = image
-    for layer in layers[:-1]:
-        source = layer_input(layer, x, outputs)
-        x = layer(source)
-        widest = source.shape[-1] if isinstance(source, Tensor) else max(part.shape[-1] for part in source)
-        if not isinstance(x, Tensor) or x.shape[-1] > widest:
+    for layer, inputs, x in walk(layers[:-1], image):
+        if not isinstance(x, Tensor) or enlarges(inputs, x):
             break
-        outputs[layer.i] = x
         shapes.append(LayerShape(layer.i, x.shape[1], image.shape[-1] / x.shape[-1]))
     return shapes
 
@@ -140,17 +149,12 @@ def first_concat(model: Layer, stride: int) -> LayerShape:
     Found from what layers do: several inputs, as many channels as all of them, behind the first enlargement. Raises
     ValueError if the model has none.
     """
-    outputs: dict[int, Tensor] = {}
+    enlarged = False
     with evaluating(model):
-        x = image = _probe(model)
-        enlarged = False
-        for layer in model.model[:-1]:
-            source = layer_input(layer, x, outputs)
-            x = outputs[layer.i] = layer(source)
-            parts = [source] if isinstance(source, Tensor) else source
-            enlarged = enlarged or x.shape[-1] > max(part.shape[-1] for part in parts)
-            joins = len(parts) > 1 and x.shape[1] == sum(part.shape[1] for part in parts)
-            if enlarged and joins and image.shape[-1] == stride * x.shape[-1]:
+        for layer, inputs, x in walk(model.model[:-1], _probe(model)):
+            enlarged = enlarged or enlarges(inputs, x)
+            joins = len(inputs) > 1 and x.shape[1] == sum(part.shape[1] for part in inputs)
+            if enlarged and joins and stride * x.shape[-1] == PROBE:
                 return LayerShape(layer.i, x.shape[1], stride)
     raise ValueError(f"no layer of the neck joins features at stride {stride}")
 

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from models.graph import Layer, evaluating, layer_input
+from models.graph import Layer, enlarges, evaluating, walk
 from utils.errors import UserError
 
-_CONVOLUTION, _POOL, _ENLARGE = "convolution", "pool2d", "upsample"
 _MIXING = frozenset({"mm", "bmm", "baddbmm", "addmm", "_softmax", "_scaled_dot_product_flash_attention_for_cpu"})
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """Cell p of a tensor depends on input pixels p * jump + first to p * jump + last, both included, along each axis."""
 
     first: float = 0.0
@@ -53,7 +52,7 @@ class Field:
 
     def joined(self, other: Field) -> Field:
         """The field of a cell that reads both."""
-        return replace(self, first=min(self.first, other.first), last=max(self.last, other.last))
+        return self._replace(first=min(self.first, other.first), last=max(self.last, other.last))
 
 
 @dataclass(frozen=True)
@@ -71,36 +70,30 @@ class _Tracer(TorchDispatchMode):
         super().__init__()
         self.fields = {id(image): Field()}
         self.alive = [image]  # so that no id is used twice
-        self.wide = (
-            False  # whether something pooled without a stride (spatial pyramids) or mixed all positions (attention)
-        )
+        self.wide = False  # whether something pooled without a stride (pyramids) or mixed all positions (attention)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation and note its outputs' field."""
         result = func(*args, **(kwargs or {}))
         known = [self.fields[id(leaf)] for leaf in tree_leaves(args) if id(leaf) in self.fields]
         if known:
-            field = self._after(func.overloadpacket.__name__, args, known, result)
+            field = self._after(func.overloadpacket.__name__, args, reduce(Field.joined, known), result)
             for tensor in (leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)):
                 self.fields[id(tensor)] = field
                 self.alive.append(tensor)
         return result
 
-    def _after(self, name: str, args: Any, known: list[Field], result: Any) -> Field:
-        field = known[0]
-        for other in known[1:]:
-            field = field.joined(other)
-        if _CONVOLUTION in name:
+    def _after(self, name: str, args: Any, field: Field, result: Any) -> Field:
+        if "convolution" in name:
             stride, padding, dilation, transposed = args[3][0], args[4][0], args[5][0], args[6]
-            if transposed:
-                return field.enlarged(stride)
-            return field.window(args[1].shape[-1], stride, padding, dilation)
-        if _POOL in name and "adaptive" not in name:
+            kernel = args[1].shape[-1]
+            return field.enlarged(stride) if transposed else field.window(kernel, stride, padding, dilation)
+        if "pool2d" in name and "adaptive" not in name:
             kernel = args[1][0]
             stride = args[2][0] if len(args) > 2 and args[2] else kernel
             self.wide |= stride == 1 and kernel > 2  # 2 is only a blur before a stride
             return field.window(kernel, stride, args[3][0] if len(args) > 3 else 0, 1)
-        if _ENLARGE in name:
+        if "upsample" in name:
             return field.enlarged(result.shape[-1] / args[0].shape[-1])
         self.wide |= name in _MIXING
         return field
@@ -129,19 +122,13 @@ def levels(model: Layer, imgsz: int = 640) -> dict[int, Level]:
     attending: dict[int, Level] = {}
     image = torch.zeros(1, 3, side, side, device="meta")
     with evaluating(layers), _Tracer(image) as tracer:
-        outputs: dict[int, Tensor] = {}
-        x = image
-        for layer in layers:
-            source = layer_input(layer, x, outputs)
-            tracer.wide = False
-            x = outputs[layer.i] = layer(source)
-            if x.shape[-1] > max(part.shape[-1] for part in (source if isinstance(source, list) else [source])):
+        for layer, inputs, x in walk(layers, image):
+            if enlarges(inputs, x):
                 break
             stride = side // x.shape[-1]
-            if tracer.wide or stride in attending:
-                attending[stride] = Level(layer.i, tracer.fields[id(x)])
-            else:
-                plain[stride] = Level(layer.i, tracer.fields[id(x)])
+            kind = attending if tracer.wide or stride in attending else plain
+            kind[stride] = Level(layer.i, tracer.fields[id(x)])
+            tracer.wide = False
     found = attending | plain
     missing = [stride for stride in strides if stride not in found]
     if missing:

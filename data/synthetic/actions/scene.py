@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from data.io.video import frames_in
 from data.synthetic.actions.poses import NAMES, Moment, draw_manner, moment
 from data.synthetic.render.camera import Array, floats, triple
-from data.synthetic.render.lighting import Exposure, expose, luminance, night_exposure
+from data.synthetic.render.lighting import Exposure, day_exposure, expose, night_exposure
 from data.synthetic.render.primitives import Colour, Spot, pick, srgb
 from data.synthetic.render.rasterizer import noise_tile
 from data.synthetic.street.people import BOTTOMS, HAIR, SKINS, TOPS
@@ -222,8 +222,7 @@ def _by_day(seen: list[Array], seed: int) -> Film:
     height, width = seen[0].shape[:2]
     rows, columns = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
     field = (1 + slope[0] * rows + slope[1] * columns)[..., None] * np.array(triple(rng.uniform(0.93, 1.07, 3)))
-    gain = rng.uniform(0.19, 0.27) / float(luminance((seen[0] * field).astype(np.float32)).mean())
-    camera = Exposure(gain, 6000.0, 4.0, triple(rng.uniform(0.95, 1.05, 3)), 0.0)
+    camera = day_exposure((seen[0] * field).astype(np.float32), rng)
     return _exposed(seen, field.astype(np.float32), camera, (seed, 73))
 
 

@@ -46,9 +46,8 @@ def encode(linear: Array, toe: float = 0.0) -> Array:
     x = np.clip(linear, 0, 1)
     if toe:
         x = x * (x + toe * 0.02) / (x + toe * 0.04)
-    return np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(np.maximum(x, 1e-8), 1 / 2.4) - 0.055).astype(
-        np.float32
-    )
+    coded = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(np.maximum(x, 1e-8), 1 / 2.4) - 0.055)
+    return coded.astype(np.float32)
 
 
 def shrink(fine: Array) -> Array:
@@ -131,7 +130,8 @@ def day(frame: Frame, seed: int) -> NDArray[np.uint8]:
     above = int(frame.camera.horizon * SUPERSAMPLE)
     is_sky = frame.buffers.faces[:above] == 0
     light[:above][is_sky] = _day_sky(is_sky.shape, sky, overcast, rng)[is_sky]
-    return _develop_day(shrink(light), seed, rng)
+    light = shrink(light)
+    return expose(light, day_exposure(light, rng), (seed, 22))
 
 
 def sunlit(frame: Frame, sun: Array, warm: Array, sky: Array) -> Array:
@@ -165,20 +165,23 @@ def _day_sky(shape: tuple[int, ...], sky: Array, overcast: bool, rng: np.random.
     return clear * (1 - cover) + cover * pale * (0.85 + 0.15 * up)
 
 
-def _develop_day(light: Array, seed: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Expose for the middle of the image, with a little noise and an imperfect white balance."""
-    gain = rng.uniform(0.19, 0.27) / float(luminance(light).mean())
-    balance = triple(rng.uniform(0.95, 1.05, 3))
-    return expose(light, Exposure(gain, 6000.0, 4.0, balance, 0.0), (seed, 22))
+Range = tuple[float, float]
+
+
+def day_exposure(
+    light: Array, rng: np.random.Generator, grey: Range = (0.19, 0.27), cast: Range = (0.95, 1.05),
+    electrons: Range = (6000.0, 6000.0),
+) -> Exposure:  # fmt: skip
+    """For the middle of the image: its mean, the error of each colour's white balance and the charge of white are drawn."""
+    gain, balance = rng.uniform(*grey) / float(luminance(light).mean()), triple(rng.uniform(*cast, 3))
+    return Exposure(gain, rng.uniform(*electrons), 4.0, balance, 0.0)
 
 
 def night_light(frame: Frame, seed: int) -> Array:
     """Linear light (H, W, 3) of the scene at night, in lamp units: sky glow, every lamp, and what shines itself."""
     rng = np.random.default_rng([seed, 31])
     buffers = frame.buffers
-    glow = np.array([(0.55, 0.75, 1.25), (1.1, 0.85, 0.65)][int(rng.random() < 0.5)], np.float32) * rng.uniform(
-        0.006, 0.02
-    )
+    glow = floats([(0.55, 0.75, 1.25), (1.1, 0.85, 0.65)][int(rng.random() < 0.5)]) * rng.uniform(0.006, 0.02)
     ambient = (0.6 + 0.4 * buffers.normals[:, 1:2]) * glow
     light = np.take(ambient, buffers.faces, axis=0)
     light[buffers.ground] *= np.take(_contact(frame), np.flatnonzero(buffers.ground))[:, None]

@@ -10,7 +10,7 @@ Frame: x right, y up from the ground, z forward, metres. Colours are linear-ligh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -168,12 +168,10 @@ class Canvas:
         blobs = [shape for shape in shapes if isinstance(shape, Blob)]
         rounds = iter(self._tubes(tubes, pose, owner) if tubes else [])
         leaves = iter(self._blobs(blobs, pose, owner) if blobs else [])
-        jobs = [
-            self._solid(shape, pose, owner)
-            if isinstance(shape, Solid)
-            else next(rounds if isinstance(shape, Tube) else leaves)
-            for shape in shapes
-        ]
+        jobs = []
+        for shape in shapes:
+            others = rounds if isinstance(shape, Tube) else leaves
+            jobs.append(self._solid(shape, pose, owner) if isinstance(shape, Solid) else next(others))
         for _, polygons in sorted(jobs, key=lambda job: -job[0]) if sort else jobs:
             for pixels, index in polygons:
                 cv2.fillPoly(self.faces, [pixels], index, cv2.LINE_8, _SUBPIXEL_BITS)
@@ -228,9 +226,8 @@ class Canvas:
             edge, inner = (safe + sign * fraction * (radii[..., None] * side[:, None]) for fraction in (0.95, 0.38))
             strip = np.concatenate([edge, inner[:, ::-1]], axis=1)  # (n, 4, 3)
             shade = 0.85 * sign * side + 0.53 * front
-            flanks.append(
-                (self._fixed(strip), self._register(front, safe[:, 0], materials, owner, span=span, shade=shade))
-            )
+            first = self._register(front, safe[:, 0], materials, owner, span=span, shade=shade)
+            flanks.append((self._fixed(strip), first))
         jobs: list[Job] = []
         for i, tube in enumerate(tubes):
             polygons = [(outlines[i], face + i)] if visible[i] else []
@@ -271,9 +268,8 @@ class Canvas:
         span = np.full((len(plane), 2), FAR, np.float32) if span is None else span
         normal = plane if shade is None else shade
         owners = np.full((len(plane), 1), owner, np.float32)
-        self._blocks.append(
-            np.hstack([plane / offset[:, None], span, normal, facing[:, None], owners]).astype(np.float32)
-        )
+        block = np.hstack([plane / offset[:, None], span, normal, facing[:, None], owners])
+        self._blocks.append(block.astype(np.float32))
         self._materials += materials
         self._count += len(plane)
         return self._count - len(plane)
@@ -348,6 +344,22 @@ def _grain(position: Array, strength: Array) -> Array:
         column, row = ((x * cells).astype(np.int32) & 255 for x in (u, v))
         total += fade * np.take(noise, (row << 8) + column)
     return np.maximum(1 + strength * total, 0.1)
+
+
+def label_rows(
+    owners: Array, classes: Sequence[int], is_labelled: Callable[[int, int, int, int], bool]
+) -> NDArray[np.float32]:
+    """Labels (n, 5) of what an image (H, W) of object numbers shows: class, centre x, centre y, width, height, fractions.
+
+    classes: of object 0, 1, ...; is_labelled(number, pixels, width, height) decides by what is seen of it.
+    """
+    rows, (height, width) = [], owners.shape
+    for number, label in enumerate(classes):
+        mask = (owners == number).astype(np.uint8)
+        x, y, w, h = cv2.boundingRect(mask)
+        if is_labelled(number, cv2.countNonZero(mask), w, h):
+            rows.append((label, (x + w / 2) / width, (y + h / 2) / height, w / width, h / height))
+    return np.array(rows, np.float32).reshape(-1, 5)
 
 
 @lru_cache(maxsize=1)

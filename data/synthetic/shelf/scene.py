@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.synthetic.render.camera import Array, floats
+from data.synthetic.render.lighting import encode
+from data.synthetic.render.rasterizer import label_rows
 from data.synthetic.shelf.class_counts import EVEN, SCARCE, TRAINING, Law, classes_of
 from data.synthetic.shelf.objects import (
     EVERY_FORM,
@@ -88,14 +90,8 @@ class _Stage:
 
     def labels(self) -> Labels:
         """Boxes around what is seen of each object."""
-        height, width = self.owner.shape
-        rows = []
-        for place, (number, whole) in enumerate(self.whole):
-            mask = (self.owner == place).astype(np.uint8)
-            x, y, w, h = cv2.boundingRect(mask)
-            if cv2.countNonZero(mask) >= LEAST_SEEN * whole:
-                rows.append((number, (x + w / 2) / width, (y + h / 2) / height, w / width, h / height))
-        return np.array(rows, np.float32).reshape(-1, 5)
+        classes, whole = [label for label, _ in self.whole], [dots for _, dots in self.whole]
+        return label_rows(self.owner, classes, lambda number, dots, *_: dots >= LEAST_SEEN * whole[number])
 
     def seen(self) -> Image:
         """Through a lens, averaged to pixels, tinted, exposed, noisy, sRGB (H, W, 3)."""
@@ -104,9 +100,7 @@ class _Stage:
         light = floats(cv2.resize(sharp, self.size, interpolation=cv2.INTER_AREA)) * _falling(rng, self.size)
         light *= floats(rng.uniform(0.88, 1.12, 3)) * rng.uniform(0.55, 1.35)
         light += rng.normal(0, 1, light.shape) * np.sqrt(2e-5 + rng.uniform(1e-4, 9e-4) * np.maximum(light, 0))
-        light = np.clip(light, 0, 1)
-        coded = np.where(light < 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-        return np.round(255 * coded).astype(np.uint8)
+        return np.round(255 * encode(light)).astype(np.uint8)
 
 
 def shelf(law: Law) -> Callable[[int, tuple[int, int]], tuple[Image, Labels]]:
@@ -151,9 +145,8 @@ def portrait(rng: np.random.Generator, name: str, size: tuple[int, int]) -> Imag
     if rng.random() < 0.7:
         _plank(stage, foot - 0.1 * side, height + 1.0)
     for _ in range(int(rng.integers(0, 4))):
-        stage.put(
-            other_name(rng), (rng.uniform(0, width), foot - rng.uniform(0, 0.1) * side), side * rng.uniform(0.25, 0.6)
-        )
+        name_, spot = other_name(rng), (rng.uniform(0, width), foot - rng.uniform(0, 0.1) * side)
+        stage.put(name_, spot, side * rng.uniform(0.25, 0.6))
     stage.light = cv2.GaussianBlur(stage.light, (0, 0), FINER * rng.uniform(0.3, 3.0))
     stage.put(name, (width / 2 + rng.normal(0, 0.04) * width, foot), side)
     return stage.seen()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.synthetic.render.camera import Array, floats, triple
-from data.synthetic.render.lighting import Exposure, expose, luminance, shrink, sunlit
+from data.synthetic.render.lighting import day_exposure, expose, shrink, sunlit
 from data.synthetic.render.rasterizer import noise_tile
 from data.synthetic.street.scene import Frame
 
@@ -55,11 +55,15 @@ def foggy(frame: Frame, seed: int, *, fog: Fog | None = None) -> NDArray[np.uint
     rng = np.random.default_rng([seed, 41])
     drawn = draw_fog(rng)
     fog = fog or drawn
-    clear = _diffuse(frame, fog)
+    clear = sunlit(
+        frame, floats([0, 1, 0]), floats([0, 0, 0]), 0.9 * floats(fog.colour)
+    )  # all light from above, evenly
     through = transmission(distance(frame), fog, _density(frame, fog, rng))
     through[frame.buffers.faces == 0] = 0  # no sky is seen through fog
     light = _scattered(clear, through, fog) + (1 - through)[..., None] * _airlight(frame, fog)
-    return _develop(shrink(light), seed, rng)
+    light = shrink(light)
+    exposure = day_exposure(light, rng, (0.3, 0.44), (0.97, 1.03), (1200, 3000))  # less light than on a clear day
+    return expose(light, exposure, (seed, 42))
 
 
 def distance(frame: Frame) -> Array:
@@ -72,11 +76,6 @@ def transmission(metres: Array, fog: Fog, density: Array | float = 1.0) -> Array
     """Fraction of light, in (0, 1], that crosses `metres` of fog of a relative `density`."""
     through: Array = np.exp(-fog.beta * density * metres).astype(np.float32)
     return through
-
-
-def _diffuse(frame: Frame, fog: Fog) -> Array:
-    """Light (H, W, 3) that the surfaces send out where all light comes from above, evenly, in the fog's colour."""
-    return sunlit(frame, floats([0, 1, 0]), floats([0, 0, 0]), 0.9 * floats(fog.colour))
 
 
 def _density(frame: Frame, fog: Fog, rng: np.random.Generator) -> Array:
@@ -101,10 +100,3 @@ def _airlight(frame: Frame, fog: Fog) -> Array:
     height = frame.buffers.faces.shape[0]
     up = np.linspace(1.08, 0.92, height, dtype=np.float32)[:, None, None]
     return 0.62 * up * floats(fog.colour)
-
-
-def _develop(light: Array, seed: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Exposed for the fog, which fills the image, by a camera that has less light than on a clear day."""
-    gain = rng.uniform(0.3, 0.44) / float(luminance(light).mean())
-    balance = triple(rng.uniform(0.97, 1.03, 3))
-    return expose(light, Exposure(gain, rng.uniform(1200, 3000), 4.0, balance, 0.0), (seed, 42))

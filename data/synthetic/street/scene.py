@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.synthetic.render.camera import SUPERSAMPLE, Array, Camera, Pose, triple
+from data.synthetic.render.camera import SUPERSAMPLE, Array, Camera, Pose, floats, triple
 from data.synthetic.render.primitives import Lamp, Model, srgb, times
-from data.synthetic.render.rasterizer import Buffers, Canvas, Caster, Material
+from data.synthetic.render.rasterizer import Buffers, Canvas, Caster, Material, label_rows
 from data.synthetic.street.buildings import building, furnishings, lamp_post
 from data.synthetic.street.people import dog, person
 from data.synthetic.street.vehicles import BUILDERS, WHITE_BEAM
@@ -121,12 +120,8 @@ def _surfaces(rng: np.random.Generator, road: float, verge: float) -> list[tuple
         found.append((_strip(sign * road, sign * (road + 0.18), -5, 120), kerb))
     for _ in range(rng.integers(0, 4)):
         x, z, tone = rng.uniform(-road, road - 1), rng.uniform(3, 25), rng.uniform(0.6, 0.9)
-        found.append(
-            (
-                _strip(x, x + rng.uniform(0.5, 1.5), z, z + rng.uniform(1, 5)),
-                asphalt._replace(colour=times(asphalt.colour, tone)),
-            )
-        )
+        patch = _strip(x, x + rng.uniform(0.5, 1.5), z, z + rng.uniform(1, 5))
+        found.append((patch, asphalt._replace(colour=times(asphalt.colour, tone))))
     found += [(_strip(-0.07, 0.07, z, z + 2.5), paint) for z in np.arange(rng.uniform(0, 5), 70, 5.5)]
     if rng.random() < 0.4:
         z = rng.uniform(5, 18)
@@ -272,7 +267,13 @@ def draw(street: Street, time: float = 0.0) -> Frame:
         if owner >= 0:
             own[owner], fractions[owner] = canvas.painted_since(start), canvas.inside()
     buffers = canvas.finish()
-    labels = _labels(street, buffers, own, fractions)
+
+    def is_labelled(number: int, pixels: int, width: int, height: int) -> bool:
+        """What shows at least a quarter of itself and is 8 pixels long."""
+        return pixels / max(own[number], 1) * fractions[number] >= 0.25 and max(width, height) >= 8 * SUPERSAMPLE
+
+    classes = [NAMES.index(actor.name) for actor in street.actors]
+    labels = label_rows(np.take(buffers.owner, buffers.faces), classes, is_labelled)
     return Frame(street.camera, buffers, tuple(lamps), tuple(canvas.casters), labels)
 
 
@@ -284,26 +285,10 @@ def _placed(camera: Camera, model: Model, pose: Pose) -> list[Lamp]:
     """A model's lamps in the camera's frame."""
     found = []
     for lamp in model.lamps:
-        place = camera.to_camera(pose.place(np.array(lamp.place, np.float32)))
+        place = camera.to_camera(pose.place(floats(lamp.place)))
         aim = None
         if lamp.aim is not None:
-            ahead = (
-                camera.to_camera(pose.place(np.array(lamp.place, np.float32) + np.array(lamp.aim, np.float32))) - place
-            )
+            ahead = camera.to_camera(pose.place(floats(lamp.place) + floats(lamp.aim))) - place
             aim = triple(ahead / np.linalg.norm(ahead))
         found.append(lamp._replace(place=triple(place), aim=aim))
     return found
-
-
-def _labels(street: Street, buffers: Buffers, own: Array, inside: Array) -> NDArray[np.float32]:
-    """Boxes around visible pixels; none for what shows less than a quarter of itself or is shorter than 8 pixels."""
-    rows = []
-    owners = np.take(buffers.owner, buffers.faces)
-    height, width = owners.shape
-    for i, actor in enumerate(street.actors):
-        mask = (owners == i).astype(np.uint8)
-        x, y, w, h = cv2.boundingRect(mask)
-        visible = cv2.countNonZero(mask) / max(own[i], 1) * inside[i]
-        if visible >= 0.25 and max(w, h) >= 8 * SUPERSAMPLE:
-            rows.append((NAMES.index(actor.name), (x + w / 2) / width, (y + h / 2) / height, w / width, h / height))
-    return np.array(rows, np.float32).reshape(-1, 5)

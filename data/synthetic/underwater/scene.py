@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.synthetic.render.camera import Array
-from data.synthetic.render.rasterizer import noise_tile
+from data.synthetic.render.rasterizer import label_rows, noise_tile
 from data.synthetic.underwater.animals import KINDS, Draw, pick, stone
 
 Spot = tuple[float, float]  # column and row, dots
@@ -140,14 +140,11 @@ class _Scene:
 
     def labels(self) -> NDArray[np.float32]:
         """Boxes around what is seen of each animal; none for what shows less than LEAST_SEEN of itself."""
-        height, width = self.owner.shape
-        rows = []
-        for owner, (kind, whole) in enumerate(zip(self.kinds, self.whole, strict=True)):
-            mask = (self.owner == owner).astype(np.uint8)
-            x, y, w, h = cv2.boundingRect(mask)
-            if cv2.countNonZero(mask) >= LEAST_SEEN * whole and min(w, h) >= 3 * FINER:
-                rows.append((kind, (x + w / 2) / width, (y + h / 2) / height, w / width, h / height))
-        return np.array(rows, np.float32).reshape(-1, 5)
+
+        def is_labelled(number: int, dots: int, width: int, height: int) -> bool:
+            return dots >= LEAST_SEEN * self.whole[number] and min(width, height) >= 3 * FINER
+
+        return label_rows(self.owner, self.kinds, is_labelled)
 
 
 def draw_sea(seed: int, size: tuple[int, int]) -> SeaFloor:
@@ -167,19 +164,13 @@ def _view(rng: np.random.Generator, size: tuple[int, int]) -> View:
     return View(size, size[0] * rng.uniform(0.85, 1.0), rng.uniform(0.6, 1.5), math.radians(pitch))
 
 
-def _sampled(right: Array, ahead: Array, cells: float, shift: tuple[float, float]) -> Array:
-    """Smooth noise on the floor, `cells` texels a metre; mean 0, deviation 1."""
-    found: Array = cv2.remap(
-        noise_tile(), right * cells + shift[0], ahead * cells + shift[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-    )
-    return found
-
-
 def _noise(rng: np.random.Generator, right: Array, ahead: Array, cells: float) -> Array:
-    """The same, from a place in the tile and a direction of its own."""
+    """Smooth noise on the floor, `cells` texels a metre, from a drawn place in the tile; mean 0, deviation 1."""
     turn, shift = rng.uniform(0, 2 * math.pi), rng.uniform(0, 256, 2)
     c, s = math.cos(turn), math.sin(turn)
-    return _sampled(c * right + s * ahead, c * ahead - s * right, cells, (float(shift[0]), float(shift[1])))
+    column = (c * right + s * ahead) * cells + float(shift[0])
+    row = (c * ahead - s * right) * cells + float(shift[1])
+    return np.asarray(cv2.remap(noise_tile(), column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP))
 
 
 def _bottom(rng: np.random.Generator, view: View) -> tuple[Array, Array]:
@@ -272,9 +263,8 @@ def _finished(scene: _Scene) -> SeaFloor:
     bright = np.exp(-2.0 * np.abs(waves[0] + 0.6 * waves[1]))  # light gathers along lines
     distance = view.distance() * (1 - np.clip(scene.height, 0, None) / view.altitude)
     reflected = scene.colour * _shade(scene)[..., None]
-    return SeaFloor(
-        _pixels(reflected), _pixels(distance), _pixels((bright - bright.mean()) / bright.std()), scene.labels()
-    )
+    ripple = (bright - bright.mean()) / bright.std()
+    return SeaFloor(_pixels(reflected), _pixels(distance), _pixels(ripple), scene.labels())
 
 
 def _shade(scene: _Scene) -> Array:

@@ -68,7 +68,7 @@ def small_network() -> Iterator[None]:
     """torchvision's networks are large to write and slow to draw: here it has a small one too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(_api.BUILTIN_MODELS, "small", Small)
-        patch.setitem(INPUTS, "small", ClipInput(32, *KINETICS))
+        patch.setitem(INPUTS, "small", ClipInput(32, KINETICS))
         yield
 
 
