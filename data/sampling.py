@@ -88,17 +88,14 @@ class EpochSampler:
 
     def __iter__(self) -> Iterator[list[Key]]:
         """The batches from `start` on."""
-        keys = self._keys()
+        if self.factors is None:
+            keys: list[Key] = [(self.epoch, index) for index in epoch_order(self.length, self.seed, self.epoch)]
+        else:
+            keys = numbered(repeated_order(self.factors, self.seed, self.epoch), self.epoch)
         part = self.batch_size // self.ranks
         for batch in range(self.start, len(self)):
             first = batch * self.batch_size + self.rank * part
             yield [keys[position % len(keys)] for position in range(first, first + part)]
-
-    def _keys(self) -> list[Key]:
-        """What the epoch has, in order."""
-        if self.factors is None:
-            return [(self.epoch, index) for index in epoch_order(self.length, self.seed, self.epoch)]
-        return numbered(repeated_order(self.factors, self.seed, self.epoch), self.epoch)
 
 
 def numbered(order: Sequence[int], epoch: int) -> list[Key]:
@@ -164,11 +161,12 @@ class MixedSampler:
         """This rank's keys of the extra images that go with batch `number` of the run."""
         part = self.batch_size // self.main.ranks
         first = number * self.batch_size + self.main.rank * part
-        places = (divmod(position, self.length) for position in range(first, first + part))
-        return [(self.main.epoch, self.main.length + self._order(deal)[place], deal) for deal, place in places]
-
-    def _order(self, deal: int) -> tuple[int, ...]:
-        return _dealt(self.length, self.main.seed + 1, deal)
+        keys: list[Key] = []
+        for deal, place in (divmod(position, self.length) for position in range(first, first + part)):
+            keys.append(
+                (self.main.epoch, self.main.length + _dealt(self.length, self.main.seed + 1, deal)[place], deal)
+            )
+        return keys
 
 
 @lru_cache(maxsize=4)

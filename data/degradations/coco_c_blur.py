@@ -35,8 +35,7 @@ def glass_blur(image: Tensor, setting: tuple[float, int, int], fields: Fields) -
 
 def motion_blur(image: Tensor, setting: tuple[int, float], fields: Fields) -> Tensor:
     """A trail with half a Gaussian's profile, within 45 degrees of the horizontal."""
-    degrees = 90 * fields.uniform(1) - 45
-    return trail(image, *setting, degrees)
+    return trail(image, *setting, 90 * fields.uniform(1) - 45)
 
 
 def zoom_blur(image: Tensor, setting: tuple[float, float], fields: Fields) -> Tensor:
@@ -65,12 +64,8 @@ def gaussian_blur(image: Tensor, rows: float, columns: float, border: str, trunc
         radius = int(truncate * sigma + 0.5)
         taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=image.device) / sigma) ** 2)
         taps = (taps / taps.sum()).view((1, 1, -1, 1) if axis == 2 else (1, 1, 1, -1))
-        padded = pad(image, radius, border)
-        padded = (
-            padded[..., radius : radius + image.shape[3]] if axis == 2 else padded[..., radius : -radius or None, :]
-        )
-        channels = image.shape[1]
-        image = F.conv2d(padded, taps.expand(channels, -1, -1, -1), groups=channels)
+        padded = pad(image, radius, border).narrow(5 - axis, radius, image.shape[5 - axis])  # along this axis only
+        image = F.conv2d(padded, taps.expand(image.shape[1], -1, -1, -1), groups=image.shape[1])
     return image
 
 

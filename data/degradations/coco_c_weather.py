@@ -91,18 +91,13 @@ def _displaced(means: Tensor, reach: float, fields: Fields) -> Tensor:
 
 
 def _feathers(fields: Fields, size: tuple[int, int], cells: int) -> Tensor:
-    """(B, 1, H, W) in [0, 1]: sharp ridges where smooth noise crosses zero, bent by other noise so that they branch."""
-    bent = _bent(fields, size, cells)
-    return (1 - bent.abs() * 1.6).clamp(0, 1) ** 2
-
-
-def _bent(fields: Fields, size: tuple[int, int], cells: int) -> Tensor:
-    """Smooth noise seen through a crumpled pane: its coordinates are moved by finer noise."""
+    """(B, 1, H, W) in [0, 1]: sharp ridges where smooth noise crosses zero, bent by finer noise so that they branch."""
     noise, crumple = fields.clouds(size, cells), torch.cat([fields.clouds(size, 2 * cells) for _ in range(2)], 1)
     theta = torch.eye(2, 3, device=fields.device).expand(len(noise), -1, -1)
     grid = F.affine_grid(theta, list(noise.shape), align_corners=False)
     moved = grid + 0.35 / cells * crumple.permute(0, 2, 3, 1)
-    return F.grid_sample(noise, moved, padding_mode="reflection", align_corners=False)
+    bent = F.grid_sample(noise, moved, padding_mode="reflection", align_corners=False)
+    return (1 - bent.abs() * 1.6).clamp(0, 1) ** 2
 
 
 def _edge(size: tuple[int, int], device: torch.device) -> Tensor:

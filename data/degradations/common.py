@@ -7,7 +7,7 @@ equal on equal devices, different between a CPU and a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -63,7 +63,6 @@ class BatchParameters:
     """The parameters of a batch: `drawn["name"]` is a float32 (B, 1, 1, 1) on the images' device."""
 
     def __init__(self, rows: Sequence[Parameters], device: torch.device) -> None:
-        self.rows = list(rows)
         self._columns = {name: i for i, name in enumerate(rows[0])} if rows else {}
         table = torch.tensor([list(row.values()) for row in rows], dtype=torch.float32)  # (B, names)
         self._table = table.to(device)  # one transfer for all of them
@@ -79,19 +78,19 @@ class Fields:
         self.device = device
         self.generators = [torch.Generator(device).manual_seed((int(seed) ^ _FIELD) % 2**63) for seed in seeds]
 
-    def normal(self, *shape: int) -> Tensor:
-        """(B, *shape), mean 0, deviation 1."""
+    def _filled(self, fill: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         field = torch.empty(len(self.generators), *shape, device=self.device)
         for part, generator in zip(field, self.generators, strict=True):
-            part.normal_(generator=generator)
+            fill(part, generator=generator)
         return field
+
+    def normal(self, *shape: int) -> Tensor:
+        """(B, *shape), mean 0, deviation 1."""
+        return self._filled(Tensor.normal_, shape)
 
     def uniform(self, *shape: int) -> Tensor:
         """(B, *shape), in [0, 1)."""
-        field = torch.empty(len(self.generators), *shape, device=self.device)
-        for part, generator in zip(field, self.generators, strict=True):
-            part.uniform_(generator=generator)
-        return field
+        return self._filled(Tensor.uniform_, shape)
 
     def clouds(self, size: tuple[int, int], cells: int) -> Tensor:
         """(B, 1, H, W) smooth noise, about deviation 1: some `cells` hills across, a second octave of half their size."""

@@ -84,13 +84,10 @@ def _mirrored(side: int, amount: int, border: str) -> Tensor:
     """For places -amount to side + amount - 1: the place in [0, side) that a mirror at both ends shows."""
     if border not in ("reflect", "symmetric"):
         raise ValueError(f"border {border!r}: expected reflect, symmetric or replicate")
-    places = torch.arange(-amount, side + amount)
-    if border == "symmetric":
-        places = places % (2 * side)
-        return torch.minimum(places, 2 * side - 1 - places)
-    period = max(1, 2 * (side - 1))
-    places = places % period
-    return torch.minimum(places, period - places)
+    symmetric = border == "symmetric"
+    period = 2 * side if symmetric else max(1, 2 * (side - 1))
+    places = torch.arange(-amount, side + amount) % period
+    return torch.minimum(places, period - symmetric - places)
 
 
 def correlate(image: Tensor, kernels: Tensor, border: str = "reflect") -> Tensor:

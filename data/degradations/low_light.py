@@ -19,7 +19,7 @@ from data.degradations.common import (
     draw,
     linear_to_srgb,
     srgb_to_linear,
-)
+)  # fmt: skip
 
 # What low_light draws, with the ends of the range at severity 0 and at severity 1. docs/night-data.md explains each.
 LOW_LIGHT_RANGES: dict[str, Range] = {
@@ -57,7 +57,9 @@ def low_light(
     image = as_images(image)
     check_request(image, seeds, severity, parameters, LOW_LIGHT_RANGES)
     generators = [torch.Generator().manual_seed(int(seed) % 2**63) for seed in seeds]
-    drawn = [_draw(generator, severity, parameters or {}) for generator in generators]
+    drawn = [draw(generator, LOW_LIGHT_RANGES, severity, parameters, least=LEAST) for generator in generators]
+    for one in drawn:
+        one["bits"] = float(math.floor(one["bits"] + 0.5))  # a converter has whole bits
     fields = torch.stack([_pools(g, p["pool"]) for g, p in zip(generators, drawn, strict=True)])  # (B, 1, 9, 12)
     noise = _noise(generators, seeds, image, noise_on_device)
     p = BatchParameters(drawn, image.device)
@@ -117,9 +119,3 @@ def _noise(generators: Sequence[torch.Generator], seeds: Sequence[int], image: T
     if on_device and image.device.type != "cpu":
         return Fields(seeds, image.device).normal(2, *image.shape[1:])
     return torch.stack([torch.randn(2, *image.shape[1:], generator=g) for g in generators]).to(image.device)
-
-
-def _draw(generator: torch.Generator, severity: float | None, fixed: Mapping[str, float]) -> Parameters:
-    """One image's parameters; a converter has whole bits."""
-    drawn = draw(generator, LOW_LIGHT_RANGES, severity, fixed, least=LEAST)
-    return {**drawn, "bits": float(math.floor(drawn["bits"] + 0.5))}

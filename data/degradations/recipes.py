@@ -9,6 +9,7 @@ import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,16 +96,14 @@ def _remarks(before: Shape, after: Shape, parameters: dict[str, Any]) -> tuple[s
     return tuple(remarks)
 
 
-def _aeris(choose: Callable[[random.Random, Shape], Draw]) -> Callable[..., tuple[Tensor, dict[str, Any]]]:
-    """A recipe that draws AERIS's parameters, some of them set by `choose`."""
-
-    def work(image: Tensor, seed: int, _: float | None) -> tuple[Tensor, dict[str, Any]]:
-        draw = choose(random.Random(seed), (image.shape[2], image.shape[3]))
-        drawn = draw.as_dict()
-        drawn["noise_seed"] = drawn.pop("seed")
-        return degrade(image, draw), {key: value for key, value in drawn.items() if key not in ("height", "width")}
-
-    return work
+def _aeris(
+    image: Tensor, seed: int, _: float | None, choose: Callable[[random.Random, Shape], Draw]
+) -> tuple[Tensor, dict[str, Any]]:
+    """AERIS's degradation, some of its parameters set by `choose`."""
+    draw = choose(random.Random(seed), (image.shape[2], image.shape[3]))
+    drawn = draw.as_dict()
+    drawn["noise_seed"] = drawn.pop("seed")
+    return degrade(image, draw), {key: value for key, value in drawn.items() if key not in ("height", "width")}
 
 
 def _coco_d(rng: random.Random, shape: Shape) -> Draw:
@@ -112,14 +111,9 @@ def _coco_d(rng: random.Random, shape: Shape) -> Draw:
     return draw_parameters(rng, shape, draw_size(rng, shape, "tenths"))
 
 
-def _down(ratio: int) -> Callable[[random.Random, Shape], Draw]:
+def _down(rng: random.Random, shape: Shape, ratio: int) -> Draw:
     """Resizing alone, by a whole ratio, in a drawn mode."""
-
-    def choose(rng: random.Random, shape: Shape) -> Draw:
-        size = (max(1, shape[0] // ratio), max(1, shape[1] // ratio))
-        return draw_parameters(rng, shape, size, "resolution")
-
-    return choose
+    return draw_parameters(rng, shape, (max(1, shape[0] // ratio), max(1, shape[1] // ratio)), "resolution")
 
 
 def _noise(rng: random.Random, shape: Shape) -> Draw:
@@ -133,32 +127,28 @@ def _blur(rng: random.Random, shape: Shape) -> Draw:
     return replace(draw_parameters(rng, shape, shape, "blur-noise", (0.0, 0.5, 0.5)), sigma=0.0)
 
 
-def _physical(name: str) -> Callable[..., tuple[Tensor, dict[str, Any]]]:
-    def work(image: Tensor, seed: int, severity: float | None) -> tuple[Tensor, dict[str, Any]]:
-        result, (drawn,) = DEGRADATIONS[name](image, [seed], severity)
-        return result, drawn
-
-    return work
+def _physical(image: Tensor, seed: int, severity: float | None, name: str) -> tuple[Tensor, dict[str, Any]]:
+    result, (drawn,) = DEGRADATIONS[name](image, [seed], severity)
+    return result, drawn
 
 
-def _coco_c(name: str) -> Callable[..., tuple[Tensor, dict[str, Any]]]:
-    def work(image: Tensor, seed: int, severity: float | None) -> tuple[Tensor, dict[str, Any]]:
-        chosen = random.Random(seed).randint(1, 5) if severity is None else int(severity)
-        result, (drawn,) = COCO_C[name](image, [seed], chosen)
-        return result, drawn
-
-    return work
+def _coco_c(image: Tensor, seed: int, severity: float | None, name: str) -> tuple[Tensor, dict[str, Any]]:
+    chosen = random.Random(seed).randint(1, 5) if severity is None else int(severity)
+    result, (drawn,) = COCO_C[name](image, [seed], chosen)
+    return result, drawn
 
 
 def _recipes() -> dict[str, Recipe]:
     """All recipes. A name that is physical and of COCO-C is the physical one; `coco-c:` names the other."""
-    aeris = {"coco-d": _coco_d, "down2": _down(2), "down4": _down(4), "noise": _noise, "blur": _blur}
+    down2, down4 = partial(_down, ratio=2), partial(_down, ratio=4)
+    aeris: dict[str, Callable[[random.Random, Shape], Draw]]
+    aeris = {"coco-d": _coco_d, "down2": down2, "down4": down4, "noise": _noise, "blur": _blur}
     short = {"night": "low_light", "motion": "motion_blur", "defocus": "defocus_blur"}
     physical = {**short, **{name: name for name in DEGRADATIONS}}
     published = {f"coco-c:{name}": name for name in COCO_C} | {name: name for name in COCO_C if name not in physical}
-    every = [Recipe(name, "", _aeris(choose)) for name, choose in aeris.items()]
-    every += [Recipe(name, "0 to 1", _physical(model)) for name, model in physical.items()]
-    every += [Recipe(name, "1, 2, 3, 4 or 5", _coco_c(model)) for name, model in published.items()]
+    every = [Recipe(name, "", partial(_aeris, choose=choose)) for name, choose in aeris.items()]
+    every += [Recipe(name, "0 to 1", partial(_physical, name=model)) for name, model in physical.items()]
+    every += [Recipe(name, "1, 2, 3, 4 or 5", partial(_coco_c, name=model)) for name, model in published.items()]
     return {recipe.name: recipe for recipe in every}
 
 

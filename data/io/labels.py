@@ -12,11 +12,8 @@ import numpy as np
 
 from data.io.images import in_threads, try_probe
 from data.io.label_cache import LabelCache
-from data.io.pairs import check_pair_sizes, match_pairs
 from utils.errors import UserError
 from utils.log import LOGGER
-
-__all__ = ["Label", "Scan", "check_pair_sizes", "label_path", "match_pairs", "read_label", "scan", "unreadable"]
 
 TOLERANCE = 0.01  # rounding of other tools: a coordinate of 1.003 is meant as 1
 

@@ -62,18 +62,14 @@ class Manifest:
         for line, values in zip(lines, csv.reader(lines), strict=True):
             if line.endswith("\n") and len(values) == len(columns) and (out / values[0]).is_file():
                 row = dict(zip(columns, values, strict=True))
-                if self._same(row, values[0]):
+                now = self._stamps.get(values[0])
+                if not now or row.get(STAMP) == now:  # a source that is gone, or not asked for now, cannot be redone
                     kept[values[0]], texts[values[0]] = row, line
         if not header.endswith("\n"):
             self.file.unlink()  # cut short in its first line
         elif len(kept) < len(lines):
             atomic_write(self.file, "".join([header, *texts.values()]).encode())
         return kept
-
-    def _same(self, row: Mapping[str, str], name: str) -> bool:
-        """Whether a row's source is the file that it was. One that is gone, or not asked for now, cannot be done again."""
-        now = self._stamps.get(name)
-        return not now or row.get(STAMP) == now
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append an image that is written; its first value is the file below `out`. Raises OSError on a full disk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from data.io.images import in_threads, try_probe
@@ -50,12 +51,8 @@ def _match(image: Path, candidates: Sequence[Path]) -> Path:
 
 def _agreement(image: Path, other: Path) -> int:
     """How many folder names agree, from the file upwards."""
-    count = 0
-    for ours, theirs in zip(reversed(image.parts[:-1]), reversed(other.parts[:-1]), strict=False):
-        if ours != theirs:
-            break
-        count += 1
-    return count
+    names = zip(reversed(image.parts[:-1]), reversed(other.parts[:-1]), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], names))
 
 
 def check_pair_sizes(images: Sequence[Path], paired: Sequence[Path]) -> None:

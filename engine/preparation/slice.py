@@ -16,8 +16,8 @@ from PIL import Image, ImageOps
 
 from data.config import DataConfig, load_data
 from data.io.images import in_threads
-from data.io.labels import Label, label_path, match_pairs, scan
-from data.io.pairs import check_pair_sizes
+from data.io.labels import Label, label_path, scan
+from data.io.pairs import check_pair_sizes, match_pairs
 from engine.options.prepare import SliceOptions
 from utils.errors import UserError
 from utils.files import atomic_folder, free_folder, list_images, save_yaml
