@@ -102,11 +102,11 @@ def coco_rows(image: Tensor, seed: int) -> dict[str, list[Tensor]]:
 
 def column(title: str, rows: dict[str, list[Tensor]], shrink: int) -> Image:
     """Rows of images under a title, white between them, (H, W, 3) RGB."""
-    lines = [_strip(title, HEAD, rows, shrink)]
+    lines = []
     for name, images in rows.items():
-        small = [_shrunk(image, shrink) for image in images]
-        lines += [_strip(name, NAME, rows, shrink), np.hstack([_framed(image) for image in small])]
-    return np.vstack(lines)
+        strip = np.hstack([_framed(_shrunk(image, shrink)) for image in images])
+        lines += [_text(name, NAME, strip.shape[1]), strip]
+    return np.vstack([_text(title, HEAD, lines[0].shape[1]), *lines])
 
 
 def sheet(image: Tensor, seed: int, shrink: int) -> Image:
@@ -128,13 +128,8 @@ def _framed(image: Image) -> Image:
     return cv2.copyMakeBorder(image, 0, GAP, 0, GAP, cv2.BORDER_CONSTANT, value=(255, 255, 255, 255)).astype(np.uint8)
 
 
-def _strip(text: str, height: int, rows: dict[str, list[Tensor]], shrink: int) -> Image:
-    """A white strip as wide as a row, with text."""
-    first = next(iter(rows.values()))
-    return _text(text, height, sum(image.shape[3] // shrink + GAP for image in first))
-
-
 def _text(text: str, height: int, width: int) -> Image:
+    """A white strip with text."""
     strip = np.full((height, width, 3), 255, np.uint8)
     cv2.putText(strip, text, (1, height - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (20, 20, 20), 1, cv2.LINE_AA)
     return strip
