@@ -90,16 +90,6 @@ def aeris_rows(image: Tensor) -> dict[str, list[Tensor]]:
     return {"AERIS resolution 1 to 1/4, noise 12": resolution, "AERIS blur and noise": both}
 
 
-def physical_rows(image: Tensor, seed: int) -> dict[str, list[Tensor]]:
-    """The table DEGRADATIONS at severity 0, 1/4, 1/2, 3/4, 1."""
-    return {name: [one(image, [seed], level / 4)[0] for level in range(5)] for name, one in DEGRADATIONS.items()}
-
-
-def coco_rows(image: Tensor, seed: int) -> dict[str, list[Tensor]]:
-    """The table COCO_C at severity 1 to 5."""
-    return {f"COCO-C {name}": [one(image, [seed], level)[0] for level in range(1, 6)] for name, one in COCO_C.items()}
-
-
 def column(title: str, rows: dict[str, list[Tensor]], shrink: int) -> Image:
     """Rows of images under a title, white between them, (H, W, 3) RGB."""
     lines = []
@@ -111,8 +101,10 @@ def column(title: str, rows: dict[str, list[Tensor]], shrink: int) -> Image:
 
 def sheet(image: Tensor, seed: int, shrink: int) -> Image:
     """AERIS and the physical models left, COCO-C right."""
-    left = {**aeris_rows(image), **physical_rows(image, seed)}
-    columns = [column("severity 0 to 1", left, shrink), column("severity 1 to 5", coco_rows(image, seed), shrink)]
+    left = aeris_rows(image)
+    left |= {name: [one(image, [seed], level / 4)[0] for level in range(5)] for name, one in DEGRADATIONS.items()}
+    right = {f"COCO-C {name}": [one(image, [seed], k)[0] for k in range(1, 6)] for name, one in COCO_C.items()}
+    columns = [column("severity 0 to 1", left, shrink), column("severity 1 to 5", right, shrink)]
     height = max(len(part) for part in columns)
     filled = [np.vstack([c, np.full((height - len(c), *c.shape[1:]), 255, np.uint8)]) for c in columns]
     return np.hstack([filled[0], np.full((height, 4 * GAP, 3), 255, np.uint8), filled[1]])

@@ -77,15 +77,11 @@ def atomic_write(path: Path, write: Callable[[Path], None] | bytes) -> None:
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
-    except OSError as problem:
-        if problem.errno not in _NOT_WRITABLE:
-            raise
-        raise _cannot_be_written(path, problem) from None
     except Exception as problem:
-        full = no_room(problem)
-        if full is None:
+        refused = problem if isinstance(problem, OSError) and problem.errno in _NOT_WRITABLE else no_room(problem)
+        if refused is None:
             raise
-        raise _cannot_be_written(path, full) from None
+        raise _cannot_be_written(path, refused) from None
     finally:
         with contextlib.suppress(OSError):  # it became the file itself, or never came to be
             temporary.unlink()

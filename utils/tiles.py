@@ -35,14 +35,9 @@ def tile_windows(height: int, width: int, size: int, overlap: float = 0.2) -> ND
     if min(height, width, size) < 1 or not 0 <= overlap < 1:
         raise ValueError(f"expected sides of at least 1 and an overlap in [0, 1), got {height, width, size, overlap}")
     step = max(1, size - math.ceil(size * overlap - 1e-9))  # 0.2 * 640 may come out above 128
-    lefts, tops = (_starts(side, size, step) for side in (width, height))
+    lefts, tops = ([*range(0, side - size, step), max(side - size, 0)] for side in (width, height))
     corners = np.array([(left, top) for top in tops for left in lefts], np.int64)  # (n, 2)
     return np.concatenate([corners, np.minimum(corners + size, (width, height))], 1)
-
-
-def _starts(side: int, size: int, step: int) -> list[int]:
-    """Where the windows of one row or column begin, px."""
-    return [*range(0, side - size, step), side - size] if side > size else [0]
 
 
 def merge_tiles(

@@ -45,14 +45,11 @@ class Outcome:
         head = f"{self.run}, seed {self.seed}"
         if self.error:
             return f"{head}: failed: {self.error}"
-        scores = "  ".join(f"{report.condition} {_headline(report)}" for report in self.reports)
-        return f"{head}: {scores}  ({self.train_seconds:.0f} s of training)"
-
-
-def _headline(report: Report) -> str:
-    """The headline metric of a report."""
-    name = next(name for name in (METRICS[0], *report.metrics) if name in report.metrics)
-    return f"{name} {report.metrics[name]:.3f}"
+        scores = ""
+        for report in self.reports:
+            name = METRICS[0] if METRICS[0] in report.metrics else next(iter(report.metrics))
+            scores += f"{report.condition} {name} {report.metrics[name]:.3f}  "
+        return f"{head}: {scores}({self.train_seconds:.0f} s of training)"
 
 
 @dataclass
@@ -148,7 +145,8 @@ class Comparison:
         """The interval of the mean difference, and what was drawn for it: seeds and images, where both are there."""
         metric = keys[0][3]
         ours, theirs = ([report.metrics[metric] for report in reports] for reports in (a, b))
-        if metric not in self.groups or not all(_same_images(a[0], report) for report in (*a, *b)):
+        files = [[image.file for image in report.per_image] for report in (*a, *b)]
+        if metric not in self.groups or not files[0] or any(other != files[0] for other in files):
             return paired_bootstrap(ours, theirs, samples=self.resamples), f"{len(a)} seeds"
         table = np.stack([self._resample(key, report) for key, report in zip(keys, a, strict=True)])
         against = [(other, *key[1:]) for key in keys]
@@ -172,11 +170,6 @@ class Comparison:
             return weights @ correct / weights.sum(1)
         levels, classes = LEVELS.get(metric, range(10)), self.groups[metric]
         return np.mean([resampled_map(matches_of(report.detections, level, classes), weights) for level in levels], 0)
-
-
-def _same_images(a: Report, b: Report) -> bool:
-    """Whether both reports hold the matches of the same images in the same order."""
-    return bool(a.per_image) and [p.file for p in a.per_image] == [p.file for p in b.per_image]
 
 
 def matches_of(images: Sequence[DetectionStats], level: int, only: Collection[int] | None = None) -> Matches:

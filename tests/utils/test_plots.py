@@ -81,7 +81,8 @@ def test_study(tmp_path):
 def test_metrics_without_a_number_have_no_panel(tmp_path):
     (tmp_path / "results.csv").write_text("epoch,val/AP,val/APm,val/APt\n1,0.1,nan,nan\n2,0.2,nan,0.3\n")
     panels = _panels(read_csv(tmp_path / "results.csv"))
-    assert list(panels) == ["val/AP", "val/APt"] and panels["val/APt"]["val/APt"] == [None, 0.3]
+    assert list(panels) == ["val/AP", "val/APt"]
+    np.testing.assert_equal(panels["val/APt"]["val/APt"], [np.nan, 0.3])
 
 
 @pytest.mark.parametrize("classes", [1, 20, 21])

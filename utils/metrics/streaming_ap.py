@@ -69,7 +69,8 @@ class ProtocolMeter:
         nor among the targets are dropped; None: every class was looked for. partial: classes of which not every object
         is labelled; a detection of one that finds no object is ignored.
         """
-        order = self._scored(scores, classes)
+        order = np.argsort(-scores, kind="stable")[: self.rules.most_in_image]
+        order = order[_rank_in_class(classes[order]) < self.rules.most]
         if absent is not None:
             order = order[np.isin(classes[order], [*absent, *target_classes])]
         boxes, scores, classes = boxes[order].astype(float), scores[order].astype(float), classes[order].astype(int)
@@ -82,45 +83,31 @@ class ProtocolMeter:
         counted = right | ~(outside | surplus[:, :, None])
         self.images.append(_Matched(scores, classes, _packed(right), _packed(counted), target_classes, valid))
 
-    def _scored(self, scores: Floats, classes: NDArray) -> NDArray[np.int64]:
-        """The detections that are scored, by descending confidence."""
-        order = np.argsort(-scores, kind="stable")[: self.rules.most_in_image]
-        return order[_rank_in_class(classes[order]) < self.rules.most]
-
     def _in_range(self, areas: Floats) -> Bools:
         """areas (n,) -> (n, A), both ends included."""
         return (areas[:, None] >= self.ranges[:, 0]) & (areas[:, None] <= self.ranges[:, 1])
 
     def result(self) -> tuple[dict[str, float], dict[int, dict[str, float]]]:
         """AP, AP50, AP75 and AP by size or frequency, as `evaluate` has them; the same for each class with objects."""
-        classes, precision = self._classes(), self._precision()
+        classes = sorted({int(number) for image in self.images for number in np.unique(image.target_classes)})
+        precision = self._precision(classes)
         groups: dict[str, list[int]] = defaultdict(list)
         for column, number in enumerate(classes if self.frequency else ()):
             groups[self.frequency[number]].append(column)
         alone = {number: summarise(precision[:, :, [column]], {}, self.rules) for column, number in enumerate(classes)}
         return summarise(precision, groups, self.rules), alone
 
-    def _classes(self) -> list[int]:
-        """Classes with objects, ascending."""
-        return sorted({int(number) for image in self.images for number in np.unique(image.target_classes)})
-
-    def _precision(self) -> Floats:
-        """(T, 101, classes with objects, A), -1 where a range has no object of the class."""
-        classes = self._classes()
+    def _precision(self, classes: Sequence[int]) -> Floats:
+        """(T, 101, classes, A) of classes with objects, -1 where a range has none."""
         precision = np.empty((len(IOU_LEVELS), len(RECALL_STEPS), len(classes), len(self.ranges)))
-        if classes:
-            objects = self._objects(classes)
-            for column, (right, counted) in enumerate(self._detections(classes)):
-                precision[:, :, column] = self._precision_of(right, counted, objects[column])
+        objects = np.zeros((len(classes), len(self.ranges)), np.int64)  # of each class in each size range
+        for image in self.images:
+            np.add.at(objects, np.searchsorted(classes, image.target_classes), image.objects)
+        for column, (right, counted) in enumerate(self._detections(classes) if classes else ()):
+            for place, (size, level) in enumerate(np.ndindex(len(self.ranges), len(IOU_LEVELS))):
+                flags = _column(right, place)[_column(counted, place)]
+                precision[level, :, column, size] = precision_at_recall(flags, int(objects[column, size]))
         return precision
-
-    def _objects(self, classes: Sequence[int]) -> NDArray[np.int64]:
-        """Objects (classes, A) of each class in each size range."""
-        numbers = np.concatenate([image.target_classes for image in self.images])
-        inside = np.concatenate([image.objects for image in self.images])
-        counts = np.zeros((len(classes), len(self.ranges)), np.int64)
-        np.add.at(counts, np.searchsorted(classes, numbers), inside)
-        return counts
 
     def _detections(self, classes: Sequence[int]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         """For each class, `right` and `counted` of its detections in all images, by descending confidence."""
@@ -128,18 +115,9 @@ class ProtocolMeter:
         scores, numbers, right, counted = (np.concatenate([getattr(p, name) for p in self.images]) for name in names)
         order = np.lexsort((-scores, numbers))  # stable
         numbers = numbers[order]
-        ends = zip(np.searchsorted(numbers, classes), np.searchsorted(numbers, classes, "right"), strict=True)
-        for first, last in ends:
-            rows = order[first:last]
+        for number in classes:
+            rows = order[np.searchsorted(numbers, number) : np.searchsorted(numbers, number, "right")]
             yield right[rows], counted[rows]
-
-    def _precision_of(self, right: NDArray[np.uint8], counted: NDArray[np.uint8], objects: NDArray[np.int64]) -> Floats:
-        """(T, 101, A) of one class, from its detections (n, bytes), by descending confidence, and its objects (A,)."""
-        precision = np.empty((len(IOU_LEVELS), len(RECALL_STEPS), len(self.ranges)))
-        for place, (size, level) in enumerate(np.ndindex(len(self.ranges), len(IOU_LEVELS))):
-            flags = _column(right, place)[_column(counted, place)]
-            precision[level, :, size] = precision_at_recall(flags, int(objects[size]))
-        return precision
 
 
 def _packed(flags: Bools) -> NDArray[np.uint8]:

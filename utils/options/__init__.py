@@ -92,11 +92,8 @@ def as_words(options: Mapping[str, Any]) -> list[str]:
     >>> as_words({"epochs": 3, "classes": (0, 2)})
     ['epochs=3', 'classes=0,2']
     """
-    return [f"{key}={_word(value)}" for key, value in options.items()]
-
-
-def _word(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+    lists = {key: value if isinstance(value, (tuple, list)) else [value] for key, value in options.items()}
+    return [f"{key}={','.join(map(str, values))}" for key, values in lists.items()]
 
 
 def parse_argv(

@@ -6,7 +6,6 @@ import shutil
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from utils.options.types import Option, range_text
 
@@ -71,18 +70,14 @@ def limits(option: Option) -> str:
 
 def default_text(option: Option) -> str:
     """The default as a user would write it, or what the option says that it stands for."""
-    return _written(option.default) if option.shown is None else option.shown
-
-
-def _written(value: Any) -> str:
-    """A value as a user would write it."""
-    if value is None:
-        return "none"
+    value = option.default
+    if option.shown is not None:
+        return option.shown
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
         return " ".join(str(item) for item in value) or "none"
-    return str(value) or "none"
+    return "none" if value is None else str(value) or "none"
 
 
 def table_text(options: Iterable[Option]) -> str:

@@ -145,10 +145,10 @@ def convert(option: Option, value: Any) -> Any:
             return tuple(_one(option, item) for item in _items(option, value))
         return _one(option, value)
     except (ValueError, TypeError):
-        near = _near(option, value)
-        raise UserError(
-            f"option {option.name}: {_shown(value)} does not fit; expected {option.expected}.{near}"
-        ) from None
+        near = suggestion(str(value), map(str, option.choices or ()))
+        shown = repr(str(value) if isinstance(value, Path) else value)
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."  # never pages of it
+        raise UserError(f"option {option.name}: {shown} does not fit; expected {option.expected}.{near}") from None
 
 
 def _means_none(option: Option, value: Any) -> bool:
@@ -156,17 +156,6 @@ def _means_none(option: Option, value: Any) -> bool:
     if value is None:
         return True
     return isinstance(value, str) and value.lower() in {"none", "null", ""} and value not in (option.choices or ())
-
-
-def _near(option: Option, value: Any) -> str:
-    """The nearest choice, as a question."""
-    return suggestion(str(value), map(str, option.choices)) if option.choices else ""
-
-
-def _shown(value: Any) -> str:
-    """A value as an error shows it: never pages of it."""
-    text = repr(str(value) if isinstance(value, Path) else value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _items(option: Option, value: Any) -> Iterable[Any]:
@@ -183,9 +172,7 @@ def _one(option: Option, value: Any) -> Any:
     result = _READERS[option.kind](value)
     if option.choices is not None and result not in option.choices:
         raise ValueError
-    if option.low is not None and result < option.low:
-        raise ValueError
-    if option.high is not None and result > option.high:
+    if option.low is not None and result < option.low or option.high is not None and result > option.high:
         raise ValueError
     return result
 
@@ -219,15 +206,10 @@ def _read_text(value: Any) -> str:
     return str(value)
 
 
-def _read_path(value: Any) -> Path:
-    """Paths, ~ understood."""
-    return Path(_read_text(value)).expanduser()
-
-
 _READERS: dict[type, typing.Callable[[Any], Any]] = {
     bool: _read_bool,
     int: _read_int,
     float: _read_float,
     str: _read_text,
-    Path: _read_path,
+    Path: lambda value: Path(_read_text(value)).expanduser(),
 }
