@@ -46,19 +46,19 @@ def copy_set(
 
 
 def degraded_set(out: Path, source: str, clear: str) -> None:
-    """A set for LCP: half of the training images as they are (favoured), the other half, val and test blurred and noisy.
+    """A set for LCP: half of the training images as they are (reference), the other half, val and test blurred and noisy.
 
     clear: a second data YAML, of the clear training images and the clear val.
     """
     train, test = _source_images(source)
     kept, val = [path for number, path in enumerate(train) if number % HELD_OUT], train[::HELD_OUT]
-    for folder, images in {"favoured": kept[::2], "val_clear": val, "test_clear": test}.items():
+    for folder, images in {"reference": kept[::2], "val_clear": val, "test_clear": test}.items():
         _copy(images, Path(source), out.parent, folder)
     for folder, images in {"train": kept[1::2], "val": val, "test": test}.items():
         _copy(images, Path(source), out.parent, folder, _blur_and_noise)
-    splits = {"val2": "val_clear", "test2": "test_clear", **{key: key for key in ("train", "favoured", "val", "test")}}
+    splits = {"val2": "val_clear", "test2": "test_clear", **{key: key for key in ("train", "reference", "val", "test")}}
     conditions = {"val": "degraded", "val2": "clear", "test": "degraded", "test2": "clear"}
-    _write_yaml(Path(clear), source, {"train": "favoured", "val": "val_clear"})
+    _write_yaml(Path(clear), source, {"train": "reference", "val": "val_clear"})
     _write_yaml(out, source, splits, conditions=conditions)
 
 

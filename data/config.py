@@ -15,6 +15,7 @@ from utils.metrics import FREQUENCIES
 
 SPLITS = ("train", "extra", "val", "val2", "test", "test2")
 TASKS = ("detect", "classify", "action")
+FORMER_FOLDERS = {"reference": "favoured", "unlabeled": "nights"}  # what earlier versions called those they converted
 _OTHER_KEYS = {
     "path",
     "names",
@@ -201,6 +202,10 @@ def _place(file: Path, root: Path, key: str, entry: Any) -> Path:
             f"{file}: '{key}: {entry}' leaves the data set's folder {root}. "
             "Correct 'path', or write the absolute path if you mean it."
         )
+    former = path.with_name(FORMER_FOLDERS.get(path.name, path.name))
+    if former.exists() and not path.exists():
+        LOGGER.info("%s: '%s' is read from %s, the folder's former name", file, key, former)
+        return former
     return path
 
 

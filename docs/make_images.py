@@ -38,7 +38,7 @@ from utils.options import build, option, parse_argv
 
 Image = NDArray[np.uint8]
 GAP, HEAD, NAME = 3, 16, 14  # px between images, above the columns, above a row
-NIGHTS = (0, 7, 21)  # images of demo-night's test split
+TEST_IMAGES = (0, 7, 21)  # images of demo-night's test split
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class DayToNightOptions:
     """Which CUT is shown, and where the sheet goes."""
 
     weights: Path = option(CUT, "of the CUT; bench/comparisons/wiid-cut.yaml trains it")
-    out: Path = option(Path("docs/images/darkeners.jpg"), "output image")
+    out: Path = option(Path("docs/images/day_to_night.jpg"), "output image")
 
 
 def street(number: int, size: tuple[int, int]) -> Tensor:
@@ -145,7 +145,7 @@ def draw_degradations(options: DegradationsOptions) -> None:
 def draw_enhancers(options: EnhancersOptions) -> None:
     """Synthetic night images, each before and after every enhancer."""
     files = list_images(load_data("demo-night", make_demo=make_synthetic).splits["test"][0])
-    images = [read_image(files[number]) for number in NIGHTS]  # BGR
+    images = [read_image(files[number]) for number in TEST_IMAGES]  # BGR
     columns = {}
     for name in ("none", "gamma", "clahe", "zero-dce"):
         enhancer = open_enhancer(name, device="cpu")

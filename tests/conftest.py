@@ -71,7 +71,7 @@ def make_image() -> Callable[..., Path]:
 
 @pytest.fixture
 def tiny_set(tmp_path: Path, make_image: Callable[..., Path]) -> Path:
-    """The folder of a data set: 4 train images with night partners, 2 val, 2 classes, a box each, data.yaml."""
+    """The folder of a data set: 4 train images with paired night images, 2 val, 2 classes, a box each, data.yaml."""
     folder = tmp_path / "tiny"
     for split, count in {"train": 4, "night": 4, "val": 2}.items():
         for number in range(count):

@@ -26,12 +26,12 @@ DAY_WEIGHTS = "yolov5n-demo-days.safetensors"
 ENHANCER = {"epochs": 4, "lr": 1e-3, "scale": 4, "level": 0.4}  # epochs and level chosen on val's night images
 
 
-def demo_days() -> Path:
+def day_detector() -> Path:
     """Train on images by day alone, without pairs; returns the checkpoint."""
     root = Path("datasets/demo-days")
     make_synthetic("demo-night", root, seed=1000, counts={"train": 1000, "val": 40, "test": 1})
     names = load_yaml(REPOSITORY / "data/demo-night.yaml")["names"]
-    data = root / "days.yaml"
+    data = root / "day.yaml"
     save_yaml(data, {"path": str(root.resolve()), "train": "images/train", "val": "images/val_day", "names": names})
     result = engine.train(
         data=str(data), method="none", cfg="models/yolov5n.yaml", hyp="data/hyps/hyp.demo.yaml", optimizer="AdamW",
@@ -50,7 +50,7 @@ def enhancer() -> Path:
     return out
 
 
-MAKERS = {"demo-days": (demo_days, DAY_WEIGHTS), "enhancer": (enhancer, SHIPPED)}
+MAKERS = {"demo-days": (day_detector, DAY_WEIGHTS), "enhancer": (enhancer, SHIPPED)}
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Day-to-night translators on synthetic streets: brightness, agreement of edges with the day image, time per image.
 
 python compare.py --config bench/comparisons/wiid-cut.yaml      (trains the CUT that is compared)
-python -m bench.speed.day_to_night --out bench/results/darkener.md
+python -m bench.speed.day_to_night --out bench/results/day-to-night.md
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.darkening.translator import DayToNight, cut_model, physical_model
 from tests.edges import agreement
 
 Image = NDArray[np.uint8]
-CUT = Path("runs/darkener/cut.safetensors")
+CUT = Path("runs/translator/cut.safetensors")
 STREETS = range(3000700, 3000724)  # seeds that no data set and no training uses
 SIZE = (320, 240)
 
@@ -29,14 +29,14 @@ SIZE = (320, 240)
 def translations(weights: Path) -> dict[str, tuple[list[Image], float]]:
     """Name -> the streets' images (H, W, 3) and the processor's seconds per image."""
     frames = [draw(make_street(number, SIZE)) for number in STREETS]
-    days = [day(frame, number) for frame, number in zip(frames, STREETS, strict=True)]
+    day_images = [day(frame, number) for frame, number in zip(frames, STREETS, strict=True)]
     cpu = torch.device("cpu")
 
     def by(translator: DayToNight) -> Callable[[int], Image]:
-        return lambda number: translator.work(days[number][None], [number])[0][0]
+        return lambda number: translator.work(day_images[number][None], [number])[0][0]
 
     makers: dict[str, Callable[[int], Image]] = {
-        "day": lambda number: days[number],
+        "day": lambda number: day_images[number],
         "physical": by(physical_model(None, cpu)),
         "CUT": by(cut_model(weights, float("inf"), cpu)),
         "renderer's night": lambda number: night(frames[number], STREETS[number]),
@@ -44,14 +44,14 @@ def translations(weights: Path) -> dict[str, tuple[list[Image], float]]:
     made = {}
     for name, make in makers.items():
         start = time.process_time()
-        images = [make(number) for number in range(len(days))]
-        made[name] = images, (time.process_time() - start) / len(days)
+        images = [make(number) for number in range(len(day_images))]
+        made[name] = images, (time.process_time() - start) / len(day_images)
     return made
 
 
-def row(name: str, images: list[Image], days: list[Image], seconds: float) -> dict[str, str]:
+def row(name: str, images: list[Image], day_images: list[Image], seconds: float) -> dict[str, str]:
     """A row of the table."""
-    edges = [agreement(before, after) for before, after in zip(days, images, strict=True)]
+    edges = [agreement(before, after) for before, after in zip(day_images, images, strict=True)]
     unmoved = sum(shift == (0, 0) for _, shift in edges)
     return {
         "": name,

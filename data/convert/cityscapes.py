@@ -52,7 +52,7 @@ def convert(
     """Convert gtFine and the images of the weather `name` of WEATHERS, parts train and val, found below `source`.
 
     beta: density of the fog, one of BETAS. With fog and rain, the clear images of the training scenes become
-    images/favoured where they are there; those of validation scenes never do. Groups, objects marked deleted and other
+    images/reference where they are there; those of validation scenes never do. Groups, objects marked deleted and other
     classes are skipped and counted. classes, link, backgrounds: see writer.write_yolo. Raises UserError where nothing
     can be found or written.
     """
@@ -177,7 +177,7 @@ def _reference(source: Path, scenes: Mapping[str, Mapping[str, object]], summary
     try:
         folder = _folder(source, CLEAR.folder)
     except UserError:
-        summary.notes.append(f"without {CLEAR.folder} there are no reference images (images/favoured)")
+        summary.notes.append(f"without {CLEAR.folder} there are no reference images (images/reference)")
         return []
     clear = _by_scene(folder / "train", CLEAR.ending)
     wanted = sorted(scenes["train"].keys() - scenes["val"].keys())

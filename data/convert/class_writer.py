@@ -54,6 +54,8 @@ def write_class_folders(
         for split in sorted(work.iterdir()):
             split.rename(out / split.name)
     present = {key: folder for key, folder in keys.items() if (out / folder).is_dir()}
+    if "unlabeled" in present:
+        content.pop("favoured", None)  # the key of earlier versions
     words = {key: conditions[key] for key in present if key in conditions}
     listed = {"names": dict(enumerate(names))}
     save_yaml(out / "data.yaml", {**content, "task": "classify", **present, "conditions": words, **listed})

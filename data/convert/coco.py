@@ -35,7 +35,7 @@ def convert(
     """Convert a COCO folder (annotations/instances_*.json and the image folders), or one JSON file.
 
     images: folder of the images where they are not in the usual place beside the annotations. reference: folder of
-    unlabelled images for images/favoured. difficult: keep objects marked `iscrowd`. The rest: see writer.write_yolo.
+    unlabelled images for images/reference. difficult: keep objects marked `iscrowd`. The rest: see writer.write_yolo.
     Raises UserError where nothing can be found or written.
     """
     summary = Summary()

@@ -16,9 +16,10 @@ from data.convert.exdark import LIST, find_listing, listed_images
 from data.convert.writer import Box, Summary
 from utils.errors import UserError
 
-NIGHT_SPLITS = {"1": "nights", "2": "val", "3": "test"}  # ExDark's training part serves without its classes
+UNLABELED = "unlabeled"  # key and folder
+NIGHT_SPLITS = {"1": UNLABELED, "2": "val", "3": "test"}  # ExDark's training part serves without its classes
 DAY_SPLITS = {"train": "train", "val": "val_day"}
-KEYS = {"train": "train", "favoured": "nights", "val": "val", "val2": "val_day", "test": "test"}
+KEYS = {"train": "train", UNLABELED: UNLABELED, "val": "val", "val2": "val_day", "test": "test"}
 CONDITIONS = {"val": "night", "val2": "day", "test": "night"}
 LEAST = 0.05  # of the image: what the largest box of its class must take
 OTHERS = 0.5  # of the area of its class: what no other class may exceed
@@ -35,7 +36,7 @@ def convert(source: Path, out: Path, *, link: str = "copy") -> Summary:
     if listing is not None:
         listed = listed_images(source, listing, summary, len(EXDARK))
         images = [
-            ClassImage(image, NIGHT_SPLITS[split], "" if NIGHT_SPLITS[split] == "nights" else EXDARK[int(number) - 1])
+            ClassImage(image, NIGHT_SPLITS[split], "" if NIGHT_SPLITS[split] == UNLABELED else EXDARK[int(number) - 1])
             for image, _, number, split in listed
         ]
     elif files:

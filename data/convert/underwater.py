@@ -49,7 +49,7 @@ def convert(
     """Convert the set `name` of SETS from its COCO files, or URPC2020 from the contest's folders of XML files.
 
     classes: the set's own list where not given. reference: folder of unlabelled images on which detectors do well, such
-    as DFUI, for images/favoured. difficult: keep what is marked so, or as a crowd. link, backgrounds: see
+    as DFUI, for images/reference. difficult: keep what is marked so, or as a crowd. link, backgrounds: see
     layout.write_yolo. Where no part but train has labels, the last fifth of it by name becomes the test part. Raises
     UserError where nothing can be found or written.
     """

@@ -21,7 +21,7 @@ from utils.files import hidden_folder, load_yaml, save_yaml
 
 SPLITS = ("train", "val", "test")
 EXTRA = "extra"  # a split of image-level labels: each box is its whole image
-REFERENCE = "favoured"  # key and folder of the reference images: no boxes, no label files
+REFERENCE = "reference"  # key and folder of the reference images: no boxes, no label files
 WHOLE = (0.0, 0.0, math.inf, math.inf)  # the edges of a box that is its whole image, of whatever size
 TAKEN = "another image of the same name was converted already"
 LARGEST_SIDE = 10**9  # px; a side stated as longer is a mistake
@@ -162,7 +162,13 @@ def write_yolo(
     places = [out / kind / split / group for split, group in groups for kind in ("images", "labels")]
     content = begun_yaml(out, table.names, places)
     present = {split for split, _ in groups}
-    content.update({split: f"images/{split}" for split in (*SPLITS, EXTRA, REFERENCE) if split in present})
+    content.update({split: f"images/{split}" for split in (*SPLITS, EXTRA) if split in present})
+    earlier = content.pop("favoured", content.get(REFERENCE, []))  # the key of earlier versions, whose groups stay
+    folders = earlier if isinstance(earlier, list) else [earlier]
+    if REFERENCE in present and f"images/{REFERENCE}" not in folders:
+        folders = [*folders, f"images/{REFERENCE}"]
+    if folders:
+        content[REFERENCE] = folders if len(folders) > 1 else folders[0]
     if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test images
         content.setdefault("val", content["test"])
     content = {**content, "names": dict(enumerate(table.names)), **(about or {})}

@@ -63,7 +63,7 @@ class ViewDataset(YOLODataset):
 
     Items are Ultralytics' batch entries (`img`, `cls`, `bboxes`, `batch_idx`, `im_file`, ...) plus one entry per view, images
     as uint8 (3, H, W), and `seed`, an integer of the seed and the key: an index, (epoch, index), or (epoch, index, copy).
-    `scanned` are all labels of the split, also of images that were left out for their partners' sake.
+    `scanned` are all labels of the split, also of images that were skipped because of their paired image.
     With `native`, images keep their own size, see `set_rectangle`.
     """
 
@@ -76,7 +76,7 @@ class ViewDataset(YOLODataset):
         names: dict[int, str],
         *,
         views: Sequence[View] = (),
-        partners: dict[str, dict[Path, Path]] | None = None,
+        paired: dict[str, dict[Path, Path]] | None = None,
         unpaired: dict[str, UnpairedImages] | None = None,
         per_image: dict[str, Callable[[Path], Any]] | None = None,
         first: Sequence[int] | None = None,
@@ -87,11 +87,11 @@ class ViewDataset(YOLODataset):
         native: bool = False,
         **base: Any,
     ) -> None:
-        """partners, unpaired, per_image: what each view by that name holds; first: index of each image's first object."""
+        """paired, unpaired, per_image: what each view by that name holds; first: index of each image's first object."""
         self.source = list(labels)
         self.scanned = self.source
-        self.partners = partners or {}
-        self.stacked = sorted(self.partners)
+        self.paired = paired or {}
+        self.stacked = sorted(self.paired)
         self.unpaired = unpaired or {}
         self.per_image = per_image or {}
         self.first = first if of_kind(views, "per_object") else None
@@ -168,7 +168,7 @@ class ViewDataset(YOLODataset):
         if self.ims[i] is not None:
             return self.ims[i], self.im_hw0[i], self.im_hw[i]
         img = Path(self.im_files[i])
-        members = [read_image(file) for file in (img, *(self.partners[view][img] for view in self.stacked))]
+        members = [read_image(file) for file in (img, *(self.paired[view][img] for view in self.stacked))]
         original = members[0].shape[:2]
         members = [self._resized(member) for member in members]
         image = members[0] if len(members) == 1 else np.concatenate(members, 2)
@@ -238,31 +238,31 @@ def build_dataset(
     views: what to load beside each image. cache: `ram`, `none`, or `auto` (ram when it
     fits easily). native: not for training; every image keeps its own size, centred in grey (114) up to the next
     multiple of the stride, and imgsz does nothing. first_index: of the split's first object.
-    Unreadable images are left out and listed in `dataset.skipped`, with their partners.
-    Raises UserError for a missing split, a missing or mismatched partner, or labels that make no sense.
+    Unreadable images are skipped with their paired images and listed in `dataset.skipped`.
+    Raises UserError for a missing split, a missing or mismatched paired image, or labels that make no sense.
     """
     check_views(config, views)
     images = _split_images(config, split)
     result = scan(images, len(config.names), what=split)
     kept = [label.image for label in result.labels]
-    partners = {view: _partners(config, view, kept) for view in of_kind(views, "paired")}
-    dropped = [entry for files in partners.values() for entry in unreadable(list(files.values()))]
+    paired = {view: _paired_images(config, view, kept) for view in of_kind(views, "paired")}
+    dropped = [entry for files in paired.values() for entry in unreadable(list(files.values()))]
     lost = {path for path, _ in dropped}
-    labels = [label for label in result.labels if not any(files[label.image] in lost for files in partners.values())]
+    labels = [label for label in result.labels if not any(files[label.image] in lost for files in paired.values())]
     first = dict(zip(kept, first_indices([len(label.classes) for label in result.labels]) + first_index, strict=False))
     found = {view.name: view.load(config) for view in views if view.load}
     dataset = ViewDataset(
         labels,
         config.names,
         views=views,
-        partners=partners,
+        paired=paired,
         unpaired={view: _unpaired(config, view, imgsz, seed) for view in of_kind(views, "unpaired")},
         per_image={view: value for view, value in found.items() if value is not None},
         first=[int(first[label.image]) for label in labels],
         options=options,
         epochs=epochs,
         seed=seed,
-        keep_in_memory=_keeps(cache, labels, None if native else imgsz, 1 + len(partners)),
+        keep_in_memory=_keeps(cache, labels, None if native else imgsz, 1 + len(paired)),
         native=native,
         imgsz=imgsz,
         augment=augment,
@@ -287,10 +287,10 @@ def _split_images(config: DataConfig, split: str) -> list[Path]:
     return images
 
 
-def _partners(config: DataConfig, view: str, images: list[Path]) -> dict[Path, Path]:
-    partners = match_pairs(images, _split_images(config, view))
-    check_pair_sizes(images, partners)
-    return dict(zip(images, partners, strict=True))
+def _paired_images(config: DataConfig, view: str, images: list[Path]) -> dict[Path, Path]:
+    paired = match_pairs(images, _split_images(config, view))
+    check_pair_sizes(images, paired)
+    return dict(zip(images, paired, strict=True))
 
 
 def _unpaired(config: DataConfig, view: str, imgsz: int, seed: int) -> UnpairedImages:

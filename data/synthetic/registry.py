@@ -83,10 +83,10 @@ class SyntheticSet(NamedTuple):
 
 
 def _degraded(bad: str, good: str) -> dict[str, Split]:
-    """Splits of a synthetic data set of bad images: `favoured` are the reference images, other scenes, labelled."""
+    """Splits of a synthetic data set of bad images, and reference images of other scenes, labelled."""
     return {
         "train": Split(240, {"train": bad}),
-        "favoured": Split(240, {"favoured": good}),
+        "favoured": Split(240, {"favoured": good}),  # reference images; renamed, rendered sets would not be recognised
         "val": Split(60, {"val": bad, "val_clear": good}),
         "test": Split(120, {"test": bad, "test_clear": good}),
     }
@@ -97,11 +97,12 @@ def _day_only() -> dict[str, Split]:
     return {split: Split(scenes, {split: "day"}) for split, scenes in (("train", 320), ("val", 60), ("test", 120))}
 
 
-def _day_and_night(train: int, val: int, test: int, nights: int = 0) -> dict[str, Split]:
-    """Splits of a synthetic data set of day scenes and their darkened copies, `nights` others, and nights to evaluate on."""
+def _day_and_night(train: int, val: int, test: int, unlabeled: int = 0) -> dict[str, Split]:
+    """Splits of a synthetic data set of day scenes and their darkened copies, `unlabeled` others at night, and val and test."""
     return {
         "train": Split(train, {"train": "day", "train_night": DARK}),
-        **({"nights": Split(nights, {"nights": "night"})} if nights else {}),
+        # "nights" stays: renamed, rendered sets would not be recognised
+        **({"nights": Split(unlabeled, {"nights": "night"})} if unlabeled else {}),
         "val": Split(val, {"val": "night", "val_day": "day"}),
         "test": Split(test, {"test": "night", "test_day": "day"}),
     }
@@ -118,7 +119,7 @@ _SHELF_SPLITS = {
     "test": Split(160, {"test": "day"}),
     "extra": Split(25 * len(shelf.SCARCE), {"extra": "day"}, _one_look(shelf.close_up), (160, 160)),
 }
-_CLASSES = _day_and_night(600, 150, 300, nights=300)
+_CLASSES = _day_and_night(600, 150, 300, unlabeled=300)
 _ROWS = (
     SyntheticSet("demo-night", NAMES, (320, 240), _day_and_night(360, 60, 120), _street_scene),
     SyntheticSet("demo-fog", NAMES, (320, 240), _degraded("fog", "day"), _street_scene),

@@ -124,9 +124,9 @@ class CUTRun:
         count, size, side = max(len(self.day), len(self.night)), self.options.batch_size, self.options.imgsz
         day_order = torch.randperm(count, generator=self.rng) % len(self.day)
         night_order = torch.randperm(count, generator=self.rng) % len(self.night)
-        for days, nights in zip(day_order.split(size), night_order.split(size), strict=True):
-            day = random_crops(self.day.batch(days), side, self.rng).to(self.device)
-            night = random_crops(self.night.batch(nights), side, self.rng).to(self.device)
+        for day_rows, night_rows in zip(day_order.split(size), night_order.split(size), strict=True):
+            day = random_crops(self.day.batch(day_rows), side, self.rng).to(self.device)
+            night = random_crops(self.night.batch(night_rows), side, self.rng).to(self.device)
             yield day * 2 - 1, night * 2 - 1
 
     def _write(self, terms: Mapping[str, float]) -> None:

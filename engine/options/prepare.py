@@ -78,7 +78,7 @@ class TrainTranslatorOptions:
 
     day: Path | None = required(f"day images: {IMAGES}")
     night: Path | None = required("night images, likewise; unpaired, of any scene")
-    out: Path = INPUT.option(Path("runs/darkener/cut.safetensors"), "output file for the weights")
+    out: Path = INPUT.option(Path("runs/translator/cut.safetensors"), "output file for the weights")
     resume: Path | None = INPUT.option(
         None, "resume an interrupted training: its folder beside the weights, or resume.pt in it"
     )
@@ -230,7 +230,7 @@ class ConvertOptions:
     )
     corners: bool | None = INPUT.option(None, "tinyperson: crop the training images as the data set's corner file says")
     reference: Path | None = INPUT.option(
-        None, "coco, duo, ruod, urpc2020: unlabelled easy images, for images/favoured", formerly=("favoured",)
+        None, "coco, duo, ruod, urpc2020: unlabelled easy images, for images/reference", formerly=("favoured",)
     )
     beta: str | None = INPUT.option(
         None, "foggy-cityscapes: density of the fog", choices=("0.005", "0.01", "0.02"), shown="0.02"
@@ -264,13 +264,13 @@ class SliceOptions:
 
 
 @dataclass(frozen=True)
-class FavourOptions:
+class SelectOptions:
     """Which images are selected, by which detector, and where they go."""
 
     weights: Path | None = INPUT.option(None, "detector trained on the classes of --data", shown="required")
     data: str = INPUT.option("", "data YAML, or the name of one in data/", shown="required")
     split: str = INPUT.option("train", "split to select from: train, extra, val or val2, never a test split")
-    out: Path | None = INPUT.option(None, "output folder for the images and favour.csv", shown="required")
+    out: Path | None = INPUT.option(None, "output folder for the images and select.csv", shown="required")
     min_ap: float = INPUT.fraction(0.6, "select images with at least this AP (COCO, IoU 0.50:0.95)")
     trust: bool = trust_option(INPUT)
 

@@ -17,7 +17,7 @@ from data.detection.unpaired import refuse_leaks
 from data.synthetic.generate import make_synthetic
 from engine.evaluation.evaluator import label_areas
 from engine.evaluation.session import open_session
-from engine.options.prepare import FavourOptions
+from engine.options.prepare import SelectOptions
 from engine.options.val import ValOptions
 from engine.results import ImageResult
 from utils.errors import UserError
@@ -26,7 +26,7 @@ from utils.log import LOGGER
 from utils.metrics.streaming_ap import ProtocolMeter
 from utils.tables import save_csv
 
-TABLE = "favour.csv"
+TABLE = "select.csv"
 LABELLED, HELD_OUT = ("train", "extra", "val", "val2"), ("test", "test2")
 TOLERANCE = 1e-9  # a mean of 101 equal numbers may lie this much below them
 
@@ -49,7 +49,7 @@ class Selection:
     kept: tuple[ImageAP, ...]
 
 
-def favour(options: FavourOptions) -> Selection:
+def select(options: SelectOptions) -> Selection:
     """Score every image of a split and copy the good ones to --out with a table of all; all or nothing.
 
     Raises UserError for missing data, a test split or an image of one, an --out that is taken or lies among the
@@ -80,7 +80,7 @@ def image_ap(result: ImageResult) -> float:
     return meter.result()[0]["AP"] if len(result.targets) else math.nan
 
 
-def _data_of(options: FavourOptions) -> DataConfig:
+def _data_of(options: SelectOptions) -> DataConfig:
     """The data set. Raises UserError for a split that is held out, has no labels or shares images with a test split."""
     if options.split in HELD_OUT:
         raise UserError(
@@ -99,7 +99,7 @@ def _data_of(options: FavourOptions) -> DataConfig:
     return config
 
 
-def _measure(options: FavourOptions, config: DataConfig) -> tuple[ImageAP, ...]:
+def _measure(options: SelectOptions, config: DataConfig) -> tuple[ImageAP, ...]:
     """Every readable image with its AP, by name."""
     chosen = ValOptions(
         data=options.data, weights=options.weights, trust=options.trust, batch_size=options.batch_size,
@@ -112,7 +112,7 @@ def _measure(options: FavourOptions, config: DataConfig) -> tuple[ImageAP, ...]:
     return tuple(ImageAP(file, file.relative_to(home).as_posix(), found[file]) for file in sorted(found))
 
 
-def _none_kept(options: FavourOptions, scored: Sequence[ImageAP]) -> str:
+def _none_kept(options: SelectOptions, scored: Sequence[ImageAP]) -> str:
     """Why there is nothing to keep, and what to do."""
     with_objects = [one for one in scored if not math.isnan(one.ap)]
     if not with_objects:

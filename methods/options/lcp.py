@@ -55,8 +55,8 @@ LCP_LAYERS = ("CruxSplit", "PlainHalf", "CatchUpFuse")
 LCP_COMMANDS = {
     "select": Command(
         "Select the images on which a detector does well: reference images for --method lcp.",
-        "engine.options.prepare:FavourOptions",
-        "engine.preparation.select:favour",
+        "engine.options.prepare:SelectOptions",
+        "engine.preparation.select:select",
         formerly="favour",
     )
 }

@@ -57,10 +57,10 @@ def test_a_degraded_set_and_its_clear_half(source, tmp_path):
     degraded_set(out, str(source), str(clear))
     images = out.parent / "images"
     assert names(images / "train") == ["train2.png", "train4.png", "train6.png"]
-    assert names(images / "favoured") == ["train1.jpg", "train3.jpg", "train5.jpg", "train7.jpg"]
+    assert names(images / "reference") == ["train1.jpg", "train3.jpg", "train5.jpg", "train7.jpg"]
     test, test_clear = (cv2.imread(str(images / name)) for name in ("test/val0.png", "test_clear/val0.jpg"))
     assert np.abs(test.astype(int) - test_clear).mean() > 3
-    assert load_yaml(clear)["train"] == load_yaml(out)["favoured"] == "images/favoured"
+    assert load_yaml(clear)["train"] == load_yaml(out)["reference"] == "images/reference"
     before = (images / "test/val0.png").read_bytes()
     degraded_set(out, str(source), str(clear))
     assert (images / "test/val0.png").read_bytes() == before  # drawn from the name alone

@@ -228,6 +228,17 @@ def test_other_names_of_a_key(tiny_set: Path, line: str, task: str, name: str) -
         load_data(tiny_set / "data.yaml", need=())
 
 
+def test_the_folder_of_a_set_converted_before_is_found(tiny_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Earlier versions called the folder `favoured`; one of the present name comes first."""
+    with (tiny_set / "data.yaml").open("a") as file:
+        file.write("reference: images/reference\n")
+    (tiny_set / "images" / "favoured").mkdir()
+    assert load_data(tiny_set / "data.yaml").splits["reference"] == (tiny_set / "images" / "favoured",)
+    assert "the folder's former name" in capsys.readouterr().out
+    (tiny_set / "images" / "reference").mkdir()
+    assert load_data(tiny_set / "data.yaml").splits["reference"] == (tiny_set / "images" / "reference",)
+
+
 def test_a_key_cannot_be_declared_twice() -> None:
     with pytest.raises(UserError, match="the key 'train' is declared twice"):
         declare_keys(DataKey("train"))

@@ -88,7 +88,7 @@ def write_dataset(root: Path, images: int = 16, side: int = 64) -> dict[str, Any
 
 
 def write_crux_dataset(root: Path, images: int = 16) -> dict[str, Any]:
-    """The same set, its dark partners as the low-quality images and the clear ones as favoured. Trains `lcp`."""
+    """The same set, its dark images as the low-quality images and the clear ones as reference. Trains `lcp`."""
     options = write_dataset(root, images)
     data = load_yaml(Path(options["data"])) | {
         "train": "images/train_night",

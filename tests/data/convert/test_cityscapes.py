@@ -79,7 +79,7 @@ def test_clear_versions_of_validation_scenes_are_never_reference_images(source, 
     image(source, make_image, "train", held_out, "")
     annotate(source, "train", held_out, CAR)
     convert(source, tmp_path / "out", name=name)
-    names = sorted(path.name for path in list_images(tmp_path / "out/images/favoured"))
+    names = sorted(path.name for path in list_images(tmp_path / "out/images/reference"))
     assert names == [f"{scene}_leftImg8bit.png" for scene in SCENES["train"]]
 
 
@@ -163,7 +163,7 @@ def test_archives_unpacked_each_into_its_folder_and_no_clear_images(source, tmp_
     (source / "leftImg8bit").rename(tmp_path / "elsewhere")
     summary = run("foggy-cityscapes", source, tmp_path / "out")
     assert (summary.images, summary.reference) == (3, 0)
-    assert "without leftImg8bit there are no reference images (images/favoured)" in summary.lines()
+    assert "without leftImg8bit there are no reference images (images/reference)" in summary.lines()
     with pytest.raises(UserError, match="the folder leftImg8bit is not in it"):
         run("cityscapes", source, tmp_path / "clear")
 

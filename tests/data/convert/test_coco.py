@@ -85,7 +85,7 @@ def test_flat_folders_of_foggy_and_clear_images_of_the_same_names(tmp_path, make
     folders = {"images": tmp_path / "set/foggy", "reference": tmp_path / "set/clear"}
     summary = convert(tmp_path / "set", tmp_path / "out", classes="cityscapes", **folders)
     assert (summary.per_split, summary.reference) == ({"test": 1, "train": 1}, 1)
-    assert [path.name for path in (tmp_path / "out/images/favoured/coco").iterdir()] == ["1.jpg"]
+    assert [path.name for path in (tmp_path / "out/images/reference/coco").iterdir()] == ["1.jpg"]
 
 
 @pytest.mark.parametrize("folder", ["images/train2017", "images"])

@@ -105,10 +105,10 @@ def test_coco_and_exdark_become_one_set(tmp_path, make_image):
         make_image(tmp_path / "ExDark" / folder / f"2015_{number}.JPG", seed=50 + number)
         rows.append(f"2015_{number}.jpg {(9, 6, 12)[number]} 2 1 {split}")
     (tmp_path / "ExDark" / "imageclasslist.txt").write_text("\n".join([*rows, "2015_9.jpg 1 2 1 3"]))
-    days = run("exdark-cls", tmp_path / "coco", tmp_path / "out")
-    nights = run("exdark-cls", tmp_path / "ExDark", tmp_path / "out")
-    assert days.dropped == {"COCO images without a clear class": 1} and days.per_split == {"train": 1, "val_day": 1}
-    assert nights.per_split == {"nights": 1, "val": 1, "test": 1} and nights.skipped[0][0].name == "2015_9.jpg"
+    by_day = run("exdark-cls", tmp_path / "coco", tmp_path / "out")
+    by_night = run("exdark-cls", tmp_path / "ExDark", tmp_path / "out")
+    assert by_day.dropped == {"COCO images without a clear class": 1} and by_day.per_split == {"train": 1, "val_day": 1}
+    assert by_night.per_split == {"unlabeled": 1, "val": 1, "test": 1} and by_night.skipped[0][0].name == "2015_9.jpg"
     data = load_data(tmp_path / "out")
     assert data.names == load_data("exdark-cls", need=()).names
     found = {split: [image.number for image in labelled(data, split)] for split in ("train", "val", "val2", "test")}

@@ -99,15 +99,15 @@ def test_the_unmatched_and_the_broken_are_listed(tmp_path, make_image):
     assert summary.images == 1
 
 
-def test_favoured_images_come_along_without_labels(tmp_path, make_image):
+def test_reference_images_come_along_without_labels(tmp_path, make_image):
     source = coco(tmp_path / "set", make_image, "urpc2020")
     for name in ("u000001.jpg", "u000002.jpg", "test.jpg"):
         make_image(tmp_path / "dfui/images" / name, seed=7)
     summary = run("urpc2020", source, tmp_path / "out", reference=tmp_path / "dfui/images")
     assert (summary.reference, len(summary.skipped)) == (2, 1)
-    assert load_yaml(tmp_path / "out/data.yaml")["favoured"] == "images/favoured"
-    assert load_data("urpc2020", need=()).splits["reference"][0].name == "favoured"
-    assert not (tmp_path / "out/labels/favoured").exists()
+    assert load_yaml(tmp_path / "out/data.yaml")["reference"] == "images/reference"
+    assert load_data("urpc2020", need=()).splits["reference"][0].name == "reference"
+    assert not (tmp_path / "out/labels/reference").exists()
 
 
 @pytest.mark.parametrize("file_name", ["../secret.jpg", "/etc/secret.jpg"])

@@ -12,6 +12,7 @@ from data.convert import run
 from data.convert.unlabelled import leaking, reference_items
 from data.convert.writer import REFERENCE, Box, Item, Summary, write_yolo
 from utils.errors import UserError
+from utils.files import load_yaml, save_yaml
 
 
 def item(image: Path, split: str) -> Item:
@@ -20,7 +21,7 @@ def item(image: Path, split: str) -> Item:
 
 @pytest.fixture
 def images(tmp_path, make_image) -> Path:
-    """One image in train and one in test; favoured: another one, copies of both, and one with the test one's name."""
+    """One image in train and one in test; reference: another one, copies of both, and one with the test one's name."""
     for number, name in enumerate(("train/a.png", "test/b.png", "pool/c.png", "pool/B.jpg")):
         make_image(tmp_path / name, seed=number)
     for source, target in (("train/a.png", "pool/deep/d.png"), ("test/b.png", "pool/deep/e.png")):
@@ -46,7 +47,7 @@ def test_leaking(images, held_out, expected):
     assert len(leaking(sorted((images / "pool").rglob("*.*")), [images / held_out])) == expected
 
 
-def test_favoured_images_have_no_labels(images):
+def test_reference_images_have_no_labels(images):
     (images / "pool/bad.png").write_bytes(b"none")
     summary = Summary()
     items = [item(images / "train/a.png", "train")]
@@ -56,13 +57,25 @@ def test_favoured_images_have_no_labels(images):
     assert sorted(path.name for path in (data.splits["reference"][0] / "pool").iterdir()) == [
         "B.jpg", "c.png", "d.png", "e.png",
     ]  # fmt: skip
-    assert not (images / "out/labels/favoured").exists()
+    assert not (images / "out/labels/reference").exists()
     assert (summary.images, summary.reference, summary.boxes, summary.backgrounds) == (1, 4, 1, 0)
     assert [path.name for path, _ in summary.skipped] == ["bad.png"]
     assert "4 reference images, without labels" in summary.lines()
 
 
-def test_two_favoured_images_of_one_name(images, make_image):
+def test_a_set_of_an_earlier_version_keeps_its_reference_images(images):
+    """Its data.yaml has another key and folder for them; what is added lies beside, and both are read."""
+    out = images / "out"
+    write_yolo([item(images / "test/b.png", "test")], out, Summary(), classes="exdark", link="copy", backgrounds=False)
+    save_yaml(out / "data.yaml", load_yaml(out / "data.yaml") | {"favoured": "images/favoured"})
+    (out / "images/favoured").mkdir()
+    items = [item(images / "train/a.png", "train"), *reference_items(images / "pool", [], "pool", Summary())]
+    write_yolo(items, out, Summary(), classes="exdark", link="copy", backgrounds=False)
+    assert load_yaml(out / "data.yaml")["reference"] == ["images/favoured", "images/reference"]
+    assert [folder.name for folder in load_data(out).splits["reference"]] == ["favoured", "reference"]
+
+
+def test_two_reference_images_of_one_name(images, make_image):
     make_image(images / "pool/deep/c.png", seed=9)
     summary = Summary()
     items = [item(images / "train/a.png", "train")]
@@ -71,7 +84,7 @@ def test_two_favoured_images_of_one_name(images, make_image):
     assert [reason for _, reason in summary.skipped] == ["another image of the same name was converted already"]
 
 
-def test_favoured_images_alone_are_no_set(images):
+def test_reference_images_alone_are_no_set(images):
     items = reference_items(images / "pool", [], "pool", Summary())
     with pytest.raises(UserError, match="no image with a wanted object"):
         write_yolo(items, images / "out", Summary(), classes="exdark", link="copy", backgrounds=False)
@@ -85,6 +98,6 @@ def test_a_folder_that_holds_none(images, folder, message):
         reference_items(images / folder, [], "g", Summary())
 
 
-def test_sets_without_a_favoured_part_say_so(images):
+def test_sets_without_a_reference_part_say_so(images):
     with pytest.raises(UserError, match="--reference means nothing"):
         run("rtts", images, images.parent / "elsewhere", reference=images / "pool")

@@ -1,4 +1,4 @@
-"""Pairs stay pairs: whatever happens to an image happens to its partner."""
+"""Pairs stay pairs: whatever happens to an image happens to its paired image."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from utils.files import save_yaml
 PAIR = (View("pair", "paired"),)
 
 
-def write_set(root: Path, partner: Callable[[np.ndarray], np.ndarray], count: int = 6) -> DataConfig:
-    """Images of 48 x 64 px with a bright square each, labels, and partners made by `partner`."""
+def write_set(root: Path, make_pair: Callable[[np.ndarray], np.ndarray], count: int = 6) -> DataConfig:
+    """Images of 48 x 64 px with a bright square each, labels, and paired images made by `make_pair`."""
     generator = np.random.default_rng(0)
     for number in range(count):
         image = generator.integers(0, 90, (48, 64, 3), dtype=np.uint8)
         left, top = 8 + 5 * number, 10
         image[top : top + 16, left : left + 16] = (40, 220, 250)
-        for folder, img in (("train", image), ("dark", partner(image)), ("val", image)):
+        for folder, img in (("train", image), ("dark", make_pair(image)), ("val", image)):
             (root / "images" / folder).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(root / "images" / folder / f"{number}.png"), img)
         for folder in ("train", "val"):
@@ -68,7 +68,7 @@ def test_equal_files_give_bit_identical_members(tmp_path: Path, mosaic: float) -
 
 
 def test_geometry_is_shared_by_unequal_members(tmp_path: Path) -> None:
-    """The partner is 255 - image, so after any shared geometry both add up to 255; only the border (114 + 114) does not."""
+    """The paired image is 255 - image, so after any shared geometry both add up to 255; only the border (114 + 114) does not."""
     config = write_set(tmp_path, inverted)
     colourless = AugmentOptions(**{**vars(STRONG), "mixup": 0.0, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0})
     dataset = build_dataset(config, "train", imgsz=64, augment=True, views=PAIR, options=colourless)
@@ -173,14 +173,14 @@ def test_validation_images_are_letterboxed_only(tmp_path: Path) -> None:
     assert "seed" not in item
 
 
-def test_a_missing_partner_is_named(tmp_path: Path) -> None:
+def test_a_missing_paired_image_is_named(tmp_path: Path) -> None:
     config = write_set(tmp_path, same)
     (tmp_path / "images" / "dark" / "3.png").unlink()
     with pytest.raises(UserError, match="3.png"):
         build_dataset(config, "train", imgsz=64, augment=True, views=PAIR)
 
 
-def test_a_partner_of_another_size_is_named(tmp_path: Path) -> None:
+def test_a_paired_image_of_another_size_is_named(tmp_path: Path) -> None:
     config = write_set(tmp_path, same)
     cv2.imwrite(str(tmp_path / "images" / "dark" / "2.png"), np.zeros((48, 60, 3), np.uint8))
     with pytest.raises(UserError, match=r"2\.png"):

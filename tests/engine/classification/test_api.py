@@ -181,8 +181,8 @@ def nothing(root: Path) -> None:
         (nothing, {"batch_size": 1}, "batch norm needs at least 2"),
         (nothing, {"mask_squares": 0.8, "mask_saliency": 0.3}, "sum to 1 at most"),
         (nothing, {"weights": "there-is-none.pt"}, "there is no such file"),
-        (edit("unlabeled: nights\n", ""), {"use_mmd": True}, "names no unlabelled night images"),
-        (edit("unlabeled: nights\n", "unlabeled: test\n"), {}, "also an image of the test split"),
+        (edit("unlabeled: unlabeled\n", ""), {"use_mmd": True}, "names no unlabelled night images"),
+        (edit("unlabeled: unlabeled\n", "unlabeled: test\n"), {}, "also an image of the test split"),
         (without_val, {}, "there is no 'val' split to choose the best epoch with"),
         (edit("task: classify", "task: clasify"), {}, "'task: clasify' is not known"),
     ],
@@ -193,8 +193,8 @@ def test_what_is_refused(given, spoil, options, message):
         engine.train(**given | options)
 
 
-def test_without_nights_wiid_trains_without_mmd(given, capsys):
-    edit("unlabeled: nights\n", "")(Path(given["data"]).parent)
+def test_without_night_images_wiid_trains_without_mmd(given, capsys):
+    edit("unlabeled: unlabeled\n", "")(Path(given["data"]).parent)
     result = engine.train(**given | {"epochs": 1})
     assert "WiiD trains without MMD" in capsys.readouterr().out and "train/mmd" not in result.rows[0]
 

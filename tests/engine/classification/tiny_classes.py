@@ -46,7 +46,7 @@ def write_classes(root: Path, train: int = 4, held_out: int = 2) -> dict[str, An
             day = draw(rng, kind)
             put(root / "train" / name / f"{number}.png", day)
             put(root / "train_night" / name / f"{number}.png", day // 5)
-            put(root / "nights" / f"{name}{number}.png", draw(rng, kind) // 6)
+            put(root / "unlabeled" / f"{name}{number}.png", draw(rng, kind) // 6)
         for split in ("val", "test"):
             for number in range(held_out):
                 day = draw(rng, kind)
@@ -54,7 +54,7 @@ def write_classes(root: Path, train: int = 4, held_out: int = 2) -> dict[str, An
                 put(root / split / name / f"{number}.png", day // 5)
     conditions = {"val": "night", "val2": "day", "test": "night", "test2": "day"}
     data = {"path": str(root), "task": "classify", "method": "wiid", "train": "train", "pair": "train_night"}
-    data |= {"unlabeled": "nights", "val": "val", "val2": "val_day", "test": "test", "test2": "test_day"}
+    data |= {"unlabeled": "unlabeled", "val": "val", "val2": "val_day", "test": "test", "test2": "test_day"}
     save_yaml(root / "data.yaml", data | {"conditions": conditions, "names": list(NAMES)})
     return {"data": str(root / "data.yaml"), "project": root / "runs", **QUICK}
 

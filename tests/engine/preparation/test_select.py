@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.options.prepare import FavourOptions
+from engine.options.prepare import SelectOptions
 from engine.preparation import prepare
-from engine.preparation import select as prepare_favour
-from engine.preparation.select import ImageAP, Selection, favour, image_ap
+from engine.preparation import select as module
+from engine.preparation.select import ImageAP, Selection, image_ap, select
 from engine.results import ImageResult
 from tests.engine.inference.test_api import real_weights
 from tests.engine.tiny import write_dataset
@@ -76,7 +76,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, float]], Non
     """pretend({name: AP}) stands in for the detector's merits, 0 where nothing is said."""
 
     def set_to(known: dict[str, float]) -> None:
-        monkeypatch.setattr(prepare_favour, "image_ap", lambda result: known.get(Path(result.file).stem, 0.0))
+        monkeypatch.setattr(module, "image_ap", lambda result: known.get(Path(result.file).stem, 0.0))
 
     return set_to
 
@@ -86,14 +86,14 @@ def test_good_images_are_copied(
 ) -> None:
     """0.6 is enough, 0.59 is not; an image without objects is listed and left."""
     pretend({"001": 0.6, "002": 0.59, "003": math.nan, "005": 1.0})
-    done: Selection = prepare("favour", **synthetic)
+    done: Selection = prepare("select", **synthetic)
     assert [one.name for one in done.kept] == ["001.png", "deep/005.png"]
     out = synthetic["out"]
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    assert files == ["001.png", "deep/005.png", "favour.csv"]
+    assert files == ["001.png", "deep/005.png", "select.csv"]
     for name in ("001.png", "deep/005.png"):
         assert (out / name).read_bytes() == (tmp_path / "images" / "train" / name).read_bytes()
-    assert [tuple(row.values()) for row in read_csv(out / "favour.csv")] == [
+    assert [tuple(row.values()) for row in read_csv(out / "select.csv")] == [
         ("000.png", "0.0", "0"),
         ("001.png", "0.6", "1"),
         ("002.png", "0.59", "0"),
@@ -107,7 +107,7 @@ def test_good_images_are_copied(
 
 def test_a_real_detector_judges(synthetic: dict[str, Any]) -> None:
     """It has learned nothing: all have an AP, and the bar at 0 lets all of them through."""
-    done = prepare("favour", **synthetic, min_ap=0.0)
+    done = prepare("select", **synthetic, min_ap=0.0)
     assert len(done.kept) == len(done.scored) == 6
     assert all(0 <= one.ap < 0.6 for one in done.scored)
     assert all(isinstance(one, ImageAP) and one.file.is_file() for one in done.scored)
@@ -141,14 +141,14 @@ def test_mistakes_leave_nothing(
         given["out"] = tmp_path / more["out"]
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=expected):
-        prepare("favour", **given)
+        prepare("select", **given)
     assert [path for path in sorted(tmp_path.rglob("*")) if path not in before and path.suffix != ".cache"] == []
 
 
 def test_no_objects_at_all(synthetic: dict[str, Any], pretend: Callable[..., None]) -> None:
     pretend({f"{number:03}": math.nan for number in range(6)})
     with pytest.raises(UserError, match="no image has an object"):
-        prepare("favour", **synthetic)
+        prepare("select", **synthetic)
 
 
 def test_a_full_disk_leaves_nothing(
@@ -160,7 +160,7 @@ def test_a_full_disk_leaves_nothing(
     pretend({"001": 0.9})
     monkeypatch.setattr(shutil, "copyfile", no_room)
     with pytest.raises(UserError, match="No space left"):
-        prepare("favour", **synthetic)
+        prepare("select", **synthetic)
     assert not synthetic["out"].exists() and not list(synthetic["out"].parent.glob(".good*"))
 
 
@@ -172,5 +172,5 @@ def test_the_place_that_the_data_name_may_be_filled(
     save_yaml(Path(synthetic["data"]), content)
     pretend({"001": 0.9})
     (tmp_path / "images" / "good").mkdir()
-    options = FavourOptions(**synthetic | {"out": tmp_path / "images" / "good"})
-    assert len(favour(options).kept) == 1
+    options = SelectOptions(**synthetic | {"out": tmp_path / "images" / "good"})
+    assert len(select(options).kept) == 1

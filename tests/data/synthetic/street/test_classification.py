@@ -1,4 +1,4 @@
-"""data.synthetic.street.classification: classes in turn, registered days and nights, files by class."""
+"""data.synthetic.street.classification: classes in turn, registered day and night images, files by class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.synthetic.street.classification import NAMES, object_in_street
 from utils.files import list_images
 
 
-def test_the_same_seed_gives_the_same_image_and_nights_are_dark():
+def test_the_same_seed_gives_the_same_image_and_night_images_are_dark():
     looks, label = object_in_street(14, (64, 64), {"day", "night"})
     again, _ = object_in_street(14, (64, 64), {"day"})
     assert label == 4 and NAMES[label] == "Car"

@@ -141,8 +141,8 @@ def test_the_data_yamls_share_one_synthetic(synthetic, bad, tmp_path, root, monk
     assert SYNTHETIC["demo-fog"].names == NAMES
 
 
-def test_favoured_scenes_are_of_no_other_split():
-    """A street of the favoured days is never one that fog is learnt or tested on."""
+def test_reference_scenes_are_of_no_other_split():
+    """A street of the reference images is never one that fog is learnt or tested on."""
     for synthetic in ("demo-fog", "demo-sea"):
         splits = SYNTHETIC[synthetic].splits
         assert list(splits) == ["train", "favoured", "val", "test"]  # each with seeds of its own
