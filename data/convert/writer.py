@@ -163,12 +163,7 @@ def write_yolo(
     content = begun_yaml(out, table.names, places)
     present = {split for split, _ in groups}
     content.update({split: f"images/{split}" for split in (*SPLITS, EXTRA) if split in present})
-    earlier = content.pop("favoured", content.get(REFERENCE, []))  # the key of earlier versions, whose groups stay
-    folders = earlier if isinstance(earlier, list) else [earlier]
-    if REFERENCE in present and f"images/{REFERENCE}" not in folders:
-        folders = [*folders, f"images/{REFERENCE}"]
-    if folders:
-        content[REFERENCE] = folders if len(folders) > 1 else folders[0]
+    _list_references(content, REFERENCE in present)
     if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test images
         content.setdefault("val", content["test"])
     content = {**content, "names": dict(enumerate(table.names)), **(about or {})}
@@ -205,6 +200,16 @@ def begun_yaml(out: Path, names: Sequence[str], places: Iterable[Path]) -> dict[
     if taken is not None:
         raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
     return content
+
+
+def _list_references(content: dict[str, Any], added: bool) -> None:
+    """Name the folders of reference images; those of earlier versions, `favoured`, stay beside the one of this one."""
+    earlier = content.pop("favoured", content.get(REFERENCE, []))
+    folders = earlier if isinstance(earlier, list) else [earlier]
+    if added and f"images/{REFERENCE}" not in folders:
+        folders = [*folders, f"images/{REFERENCE}"]
+    if folders:
+        content[REFERENCE] = folders if len(folders) > 1 else folders[0]
 
 
 def _write_item(
