@@ -66,7 +66,8 @@ class Assignment:
 def draw_assignment(options: AssignmentOptions) -> None:
     """Write the drawing and print its numbers. Raises UserError for missing data, images or detectors."""
     config = load_data(options.data, make_demo=make_synthetic, need=[options.split])
-    detector = _detector(options, config.names)
+    torch.manual_seed(0)
+    detector = load_detector(options.weights)[0] if options.weights else build(options.cfg, config.names)
     dataset = build_dataset(config, options.split, imgsz=options.imgsz, stride=int(max(detector.stride)))
     batch = ViewDataset.collate_fn([dataset[_chosen(dataset, options.image)]])
     if not len(batch["bboxes"]):
@@ -101,24 +102,15 @@ def _assignment(name: str, assigned: Assigned, objects: Tensor, points: Any) -> 
     return Assignment(name, *(array.cpu().numpy() for array in arrays))
 
 
-def _detector(options: AssignmentOptions, names: dict[int, str]) -> Detector:
-    if options.weights is not None:
-        return load_detector(options.weights)[0]
-    torch.manual_seed(0)
-    return build(options.cfg, names)
-
-
 def _chosen(dataset: ViewDataset, name: str) -> int:
     """Index of the image with this name or stem, or of the one with the most objects."""
-    counts = [len(label.boxes) for label in dataset.source]
     if not name:
-        return int(np.argmax(counts))
-    for index, label in enumerate(dataset.source):
-        if name in {label.image.name, label.image.stem}:
-            return index
-    raise UserError(
-        f"--image {name}: this split has no image of that name; it has, for one, {dataset.source[0].image.name}."
-    )
+        return int(np.argmax([len(label.boxes) for label in dataset.source]))
+    files = [label.image for label in dataset.source]
+    found = next((index for index, file in enumerate(files) if name in {file.name, file.stem}), None)
+    if found is None:
+        raise UserError(f"--image {name}: this split has no image of that name; it has, for one, {files[0].name}.")
+    return found
 
 
 def densest(objects: NDArray[np.float32], shape: tuple[int, int], side: int) -> tuple[int, int, int, int]:
@@ -135,25 +127,23 @@ def densest(objects: NDArray[np.float32], shape: tuple[int, int], side: int) -> 
 def draw(image: Image, assignment: Assignment, part: tuple[int, int, int, int], zoom: int) -> Image:
     """A part of the image (H, W, 3) RGB, enlarged: objects, points, and one field (that of the central object)."""
     left, top, right, bottom = part
-    canvas = cv2.resize(image[top:bottom, left:right], None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST).astype(
-        np.uint8
-    )
+    canvas: Any = np.kron(image[top:bottom, left:right], np.ones((zoom, zoom, 1), np.uint8))
 
     def dots(values: NDArray[np.float32]) -> list[int]:
         return [round(float(value)) for value in (values - np.tile([left, top], len(values) // 2)) * zoom]
 
     for centre in assignment.centres[assignment.owner == 0]:
-        cv2.circle(canvas, dots(centre), max(1, zoom // 8), GREY, -1, cv2.LINE_AA)  # type: ignore[call-overload]
+        cv2.circle(canvas, dots(centre), max(1, zoom // 8), GREY, -1, cv2.LINE_AA)
     middle = (assignment.objects[:, :2] + assignment.objects[:, 2:]) / 2
     central = 1 + np.abs(middle - [(left + right) / 2, (top + bottom) / 2]).sum(1).argmin()
     for number, box in enumerate(assignment.objects, 1):
         paint = colour(number - 1)
-        cv2.rectangle(canvas, dots(box)[:2], dots(box)[2:], paint, max(1, zoom // 6))  # type: ignore[call-overload]
+        cv2.rectangle(canvas, dots(box)[:2], dots(box)[2:], paint, max(1, zoom // 6))
         points = np.flatnonzero(assignment.owner == number)
         for point in points:
             end, size = dots(assignment.centres[point]), zoom * (0.2 + 0.45 * float(assignment.target[point]) ** 0.5)
-            cv2.line(canvas, dots((box[:2] + box[2:]) / 2), end, paint, max(1, zoom // 10), cv2.LINE_AA)  # type: ignore[call-overload]
-            cv2.circle(canvas, end, round(size), paint, -1, cv2.LINE_AA)  # type: ignore[call-overload]
+            cv2.line(canvas, dots((box[:2] + box[2:]) / 2), end, paint, max(1, zoom // 10), cv2.LINE_AA)
+            cv2.circle(canvas, end, round(size), paint, -1, cv2.LINE_AA)
         if len(points) and number == central:  # all fields would hide the image
             best = points[assignment.target[points].argmax()]
             half = assignment.sides[best] / 2

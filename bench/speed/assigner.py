@@ -83,17 +83,13 @@ def rows_of(args: argparse.Namespace, device: torch.device) -> list[dict[str, An
         with torch.no_grad():
             whole = measure(args, {name: partial(model, batch) for name, model in models.items()}, warm_up=1)
         for name, row in zip(models, table(assign, REFERENCE), strict=True):
-            rows.append(
-                {
-                    "objects": objects,
-                    "assigner": name,
-                    "assign ms": row["median ms"],
-                    "ratio": row[f"ratio to {REFERENCE}"],
-                    "forward and loss ms": whole[name].median * 1e3,
-                    "whole ratio": whole[name].ratio_to(whole[REFERENCE]),
-                    "peak memory ratio": peaks[name] / peaks[REFERENCE],
-                }
-            )
+            line = {"objects": objects, "assigner": name}
+            line |= {"assign ms": row["median ms"], "ratio": row[f"ratio to {REFERENCE}"]}
+            line |= {
+                "forward and loss ms": whole[name].median * 1e3,
+                "whole ratio": whole[name].ratio_to(whole[REFERENCE]),
+            }
+            rows.append({**line, "peak memory ratio": peaks[name] / peaks[REFERENCE]})
             print({key: round(value, 3) if isinstance(value, float) else value for key, value in rows[-1].items()})
     return rows
 

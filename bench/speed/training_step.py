@@ -58,11 +58,8 @@ def with_views(batch: dict[str, Any], methods: Sequence[Method]) -> dict[str, An
     """The batch with what the methods want besides, on its device: more random images, and numbers of its objects."""
     images, views = batch["img"], [view for method in methods for view in method.views]
     generator = torch.Generator().manual_seed(1)
-    extra: dict[str, Any] = {
-        view.name: torch.rand(images.shape, generator=generator).to(images.device)
-        for view in views
-        if view.kind in IMAGES
-    }
+    names = [view.name for view in views if view.kind in IMAGES]
+    extra: dict[str, Any] = {name: torch.rand(images.shape, generator=generator).to(images.device) for name in names}
     objects = {name: torch.arange(len(batch["cls"]), device=images.device) for name in of_kind(views, "per_object")}
     return batch | extra | objects
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +107,8 @@ class Comparison:
         """Each run against the first, and against the one before it: difference, interval, verdict."""
         pairs = [(run, self.runs[0]) for run in self.runs[1:]]
         pairs += [(run, before) for before, run in pairwise(self.runs[1:])]
-        rows = (
-            self._difference(run, other, condition, metric)
-            for metric in self.metrics
-            for run, other in pairs
-            for condition in self.conditions
-        )
+        every = product(self.metrics, pairs, self.conditions)
+        rows = (self._difference(*pair, condition, metric) for metric, pair, condition in every)
         return [row for row in rows if row is not None]
 
     def _difference(self, run: str, other: str, condition: str, metric: str) -> dict[str, Any] | None:

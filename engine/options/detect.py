@@ -5,24 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.options.common import (
-    DETECT,
-    EXIST_OK,
-    LIGHT,
-    NAME,
-    PROJECT,
-    SLICING,
-    confidence_option,
-    device_option,
-    enhance_option,
-    iou_option,
-    merge_option,
-    overlap_option,
-    scale_option,
-    slice_option,
-    trust_option,
-    weights_option,
-)
+from engine.options import common
+from engine.options.common import DETECT, EXIST_OK, LIGHT, NAME, PROJECT, SLICING
 from utils.options import Group
 
 INPUT, BOXES, OUTPUT = Group("Source and model"), Group("Detections", DETECT), Group("Output")
@@ -48,21 +32,21 @@ class DetectOptions:
     imgsz: tuple[int, ...] = BOXES.option(
         (640,), "input size, px: one number, or height and width", low=32, aliases=("img", "img-size")
     )
-    conf_thres: float = confidence_option(BOXES, 0.25)
-    iou_thres: float = iou_option(BOXES, 0.45)
+    conf_thres: float = common.confidence_option(BOXES, 0.25)
+    iou_thres: float = common.iou_option(BOXES, 0.45)
     max_det: int = BOXES.option(1000, "maximum detections per image", low=1)
     classes: tuple[int, ...] = BOXES.option((), "keep only these classes, by number", low=0, shown="all")
     agnostic_nms: bool = BOXES.option(False, "class-agnostic NMS")
     augment: bool = BOXES.option(False, "test-time augmentation (scale and horizontal flip)")
     end2end: bool = BOXES.option(False, "use the NMS-free (end-to-end) head where the model has one")
 
-    enhance: str = enhance_option(LIGHT)
-    enhance_weights: Path | None = weights_option(LIGHT)
-    enhance_scale: int | None = scale_option(LIGHT)
+    enhance: str = common.enhance_option(LIGHT)
+    enhance_weights: Path | None = common.weights_option(LIGHT)
+    enhance_scale: int | None = common.scale_option(LIGHT)
 
-    slice: int | None = slice_option()
-    overlap: float = overlap_option()
-    merge: str = merge_option()
+    slice: int | None = common.slice_option()
+    overlap: float = common.overlap_option()
+    merge: str = common.merge_option()
     slice_batch: int = SLICING.option(16, "with --slice: tiles per batch", low=1)
     slice_whole: bool = SLICING.option(
         False, "with --slice: also detect in the whole image, for objects larger than a tile"
@@ -89,10 +73,10 @@ class DetectOptions:
     hide_labels: bool = DRAWING.option(False, "hide class names")
     hide_conf: bool = DRAWING.option(False, "hide confidences")
 
-    device: str = device_option(RUNTIME)
+    device: str = common.device_option(RUNTIME)
     half: bool = RUNTIME.option(False, "float16 inference (GPU only)")
     dnn: bool = RUNTIME.option(False, "run .onnx files with OpenCV DNN", tasks=DETECT)
-    trust: bool = trust_option(RUNTIME)
+    trust: bool = common.trust_option(RUNTIME)
 
 
 ABOUT = "Detect objects in images, videos and streams; with the weights of an action classifier, recognise actions."

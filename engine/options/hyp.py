@@ -13,28 +13,17 @@ KNOWN = frozenset(
     """lr0 lrf momentum weight_decay warmup_epochs warmup_momentum warmup_bias_lr nbs box cls dfl
     hsv_h hsv_s hsv_v degrees translate scale shear perspective flipud fliplr mosaic close_mosaic mixup""".split()
 )
-_NO_OBJECTNESS = "the anchor-free head has no objectness output"
-_NO_ANCHORS = "the detectors here have no anchors; objects are assigned by task alignment"
-_NO_POLYGONS = "it moves polygons, and boxes alone have none"
-_OTHER_TASK = "it belongs to another task than detection"
-IGNORED = {
-    "obj": _NO_OBJECTNESS,
-    "obj_pw": _NO_OBJECTNESS,
+REASONS = {  # why keys are ignored
+    "obj obj_pw": "the anchor-free head has no objectness output",
     "cls_pw": "class weights of YOLOv5's binary cross-entropy; the loss here has none",
     "fl_gamma": "focal loss is not part of the loss here",
-    "iou_t": _NO_ANCHORS,
-    "anchor_t": _NO_ANCHORS,
-    "anchors": _NO_ANCHORS,
+    "iou_t anchor_t anchors": "the detectors here have no anchors; objects are assigned by task alignment",
     "mode": "it chose a preset of random photographic changes; hsv_h, hsv_s and hsv_v say it in numbers",
     "label_smoothing": "the loss here takes soft targets from the assigner",
-    "copy_paste": _NO_POLYGONS,
-    "copy_paste_mode": _NO_POLYGONS,
-    "pose": _OTHER_TASK,
-    "kobj": _OTHER_TASK,
-    "angle": _OTHER_TASK,
-    "auto_augment": _OTHER_TASK,
-    "erasing": _OTHER_TASK,
+    "copy_paste copy_paste_mode": "it moves polygons, and boxes alone have none",
+    "pose kobj angle auto_augment erasing": "it belongs to another task than detection",
 }
+IGNORED = {key: reason for keys, reason in REASONS.items() for key in keys.split()}
 _ANCHOR_BASED = frozenset({"obj", "obj_pw", "anchor_t", "iou_t"})
 _OTHER_LOSS = "a gain of YOLOv5's anchor-based loss; the loss here is another one and keeps its own gain"
 

@@ -6,18 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.options.common import (
-    ENHANCERS,
-    LIGHT,
-    SCALES,
-    confidence_option,
-    device_option,
-    enhance_option,
-    imgsz_option,
-    scale_option,
-    trust_option,
-    weights_option,
-)
+from engine.options import common
+from engine.options.common import ENHANCERS, LIGHT, SCALES
 from utils.options import Group
 
 INPUT, SETTINGS, RUNTIME = Group("Input and output"), Group("Settings"), Group("Runtime")
@@ -69,7 +59,7 @@ class DarkenOptions:
     most_megapixels: float = RUNTIME.option(
         4.0, "of cut: skip larger images (1.9 GB of memory per megapixel at width 64)", low=0.01
     )
-    device: str = device_option(RUNTIME, "cpu")
+    device: str = common.device_option(RUNTIME, "cpu")
 
 
 @dataclass(frozen=True)
@@ -99,7 +89,7 @@ class TrainTranslatorOptions:
     seed: int = TRAINING.option(0, "random seed", low=0)
 
     sheet_period: int = RUNTIME.option(1, "save a sheet of samples (day | darkened) every N epochs; 0: none", low=0)
-    device: str = device_option(RUNTIME)
+    device: str = common.device_option(RUNTIME)
 
 
 @dataclass(frozen=True)
@@ -138,11 +128,11 @@ class EnhanceOptions:
     labels: bool = labels_option()
     quality: int = quality_option()
 
-    method: str = enhance_option(LIGHT, "zero-dce", ENHANCERS[1:])
-    weights: Path | None = weights_option(LIGHT)
-    scale: int | None = scale_option(LIGHT)
+    method: str = common.enhance_option(LIGHT, "zero-dce", ENHANCERS[1:])
+    weights: Path | None = common.weights_option(LIGHT)
+    scale: int | None = common.scale_option(LIGHT)
 
-    device: str = device_option(RUNTIME, "cpu")
+    device: str = common.device_option(RUNTIME, "cpu")
 
 
 @dataclass(frozen=True)
@@ -163,7 +153,7 @@ class TrainEnhancerOptions:
     )
     seed: int = TRAINING.option(0, "random seed", low=0)
 
-    device: str = device_option(RUNTIME)
+    device: str = common.device_option(RUNTIME)
 
 
 @dataclass(frozen=True)
@@ -272,12 +262,12 @@ class SelectOptions:
     split: str = INPUT.option("train", "split to select from: train, extra, val or val2, never a test split")
     out: Path | None = INPUT.option(None, "output folder for the images and select.csv", shown="required")
     min_ap: float = INPUT.fraction(0.6, "select images with at least this AP (COCO, IoU 0.50:0.95)")
-    trust: bool = trust_option(INPUT)
+    trust: bool = common.trust_option(INPUT)
 
-    imgsz: int = imgsz_option(RUNTIME)
+    imgsz: int = common.imgsz_option(RUNTIME)
     batch_size: int = RUNTIME.option(16, "images per batch", low=1, aliases=("batch",))
-    conf_thres: float = confidence_option(RUNTIME, 0.001)
-    device: str = device_option(RUNTIME)
+    conf_thres: float = common.confidence_option(RUNTIME, 0.001)
+    device: str = common.device_option(RUNTIME)
 
 
 @dataclass(frozen=True)
@@ -294,7 +284,7 @@ class TeacherOptions:
         None, "file of the model's weights; nothing is downloaded", shown="required without --train-demo"
     )
     out: Path | None = INPUT.option(None, "output folder of the cache", shown="runs/teacher/DATA-MODEL-MODE")
-    trust: bool = trust_option(INPUT, "; OpenAI's own files need it")
+    trust: bool = common.trust_option(INPUT, "; OpenAI's own files need it")
 
     train_demo: bool = INPUT.option(
         False, "without --checkpoint: train a very small CLIP on synthetic objects, for demo-longtail"
@@ -313,4 +303,4 @@ class TeacherOptions:
     spaces: bool = EMBEDDING.option(False, "replace underscores of class names with spaces (published: no)")
 
     workers: int = RUNTIME.option(4, "dataloader workers", low=0)
-    device: str = device_option(RUNTIME)
+    device: str = common.device_option(RUNTIME)

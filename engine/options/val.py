@@ -5,25 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.options.common import (
-    DETECT,
-    EXIST_OK,
-    LIGHT,
-    NAME,
-    PROJECT,
-    confidence_option,
-    device_option,
-    enhance_option,
-    imgsz_option,
-    iou_option,
-    merge_option,
-    overlap_option,
-    protocol_option,
-    scale_option,
-    slice_option,
-    trust_option,
-    weights_option,
-)
+from engine.options import common
+from engine.options.common import DETECT, EXIST_OK, LIGHT, NAME, PROJECT
 from utils.options import Group
 
 INPUT, RUNTIME, OUTPUT = Group("Data and model"), Group("Runtime"), Group("Output")
@@ -42,22 +25,22 @@ class ValOptions:
         "splits at several image sizes",
         choices=("train", "val", "test", "speed", "study"),
     )
-    imgsz: int = imgsz_option(INPUT)
+    imgsz: int = common.imgsz_option(INPUT)
     native: bool = INPUT.option(
         False, "evaluate images at their own size, padded to the stride; ignores --imgsz", tasks=DETECT
     )
     study_sizes: tuple[int, ...] = INPUT.option(
         tuple(range(256, 1537, 128)), "image sizes of --task study, px", low=32, tasks=DETECT
     )
-    trust: bool = trust_option(INPUT)
+    trust: bool = common.trust_option(INPUT)
 
     batch_size: int = RUNTIME.option(32, "images per batch", low=1, aliases=("batch",))
-    device: str = device_option(RUNTIME)
+    device: str = common.device_option(RUNTIME)
     workers: int | None = RUNTIME.option(None, "dataloader workers", low=0, shown="8 with a GPU, 0 on the CPU")
     half: bool = RUNTIME.option(False, "float16 inference (GPU only)")
 
-    conf_thres: float = confidence_option(BOXES, 0.001)
-    iou_thres: float = iou_option(BOXES, 0.6)
+    conf_thres: float = common.confidence_option(BOXES, 0.001)
+    iou_thres: float = common.iou_option(BOXES, 0.6)
     max_det: int | None = BOXES.option(
         None,
         "maximum detections per image; by default the largest number of objects in an image, rounded up to hundreds, "
@@ -68,11 +51,11 @@ class ValOptions:
     single_cls: bool = BOXES.option(False, "treat all classes as one")
     augment: bool = BOXES.option(False, "test-time augmentation (scale and horizontal flip)")
     end2end: bool = BOXES.option(False, "use the NMS-free (end-to-end) head where the model has one")
-    protocol: str | None = protocol_option(BOXES, "evaluate")
+    protocol: str | None = common.protocol_option(BOXES, "evaluate")
 
-    enhance: str = enhance_option(LIGHT)
-    enhance_weights: Path | None = weights_option(LIGHT)
-    enhance_scale: int | None = scale_option(LIGHT)
+    enhance: str = common.enhance_option(LIGHT)
+    enhance_weights: Path | None = common.weights_option(LIGHT)
+    enhance_scale: int | None = common.scale_option(LIGHT)
 
     corruptions: str | None = ROBUSTNESS.option(
         None,
@@ -82,9 +65,9 @@ class ValOptions:
     )
     severities: str = ROBUSTNESS.option("1-5", "with --corruptions: severities, such as 1-5, 3 or 1,3,5")
 
-    slice: int | None = slice_option()
-    overlap: float = overlap_option()
-    merge: str = merge_option()
+    slice: int | None = common.slice_option()
+    overlap: float = common.overlap_option()
+    merge: str = common.merge_option()
 
     verbose: bool = OUTPUT.option(False, "print every class")
     plots: bool = OUTPUT.option(True, "save curves, confusion matrices and sample images")

@@ -210,8 +210,4 @@ def markdown_table(*schemas: type) -> str:
 
 def as_dict(*instances: Any) -> dict[str, Any]:
     """Options as plain values that YAML and JSON can hold: paths become texts, tuples lists."""
-    return {
-        field.name: plain(getattr(instance, field.name))
-        for instance in instances
-        for field in dataclasses.fields(instance)
-    }
+    return {name: plain(value) for instance in instances for name, value in vars(instance).items()}
