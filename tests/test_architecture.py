@@ -27,7 +27,7 @@ ARROWS = {
 
 # The rooms of the engine, from the ground up: each may import those above it in this list and those of its own line.
 ENGINE = (
-    ("options", "results", "tasks"),
+    ("options", "results", "tasks", "latest"),
     ("checkpoint",),
     ("enhancement.enhancer",),
     ("visual",),

@@ -18,6 +18,7 @@ from engine.evaluation.robustness import RobustnessPlan, sweep, write
 from engine.evaluation.session import EvalSession, load_session, present_splits, print_warnings, weights_of
 from engine.evaluation.writers import JsonWriter, Samples, TextWriter
 from engine.inference.stopwatch import STAGES
+from engine.latest import to_measure
 from engine.options.val import ValOptions
 from engine.results import Report
 from engine.tasks import check_weights, resolve
@@ -25,7 +26,7 @@ from engine.visual.heatmap import MapSheet, view_at
 from utils.files import atomic_write, new_run_folder
 from utils.log import LOGGER
 from utils.metrics import FREQUENCIES
-from utils.options import build
+from utils.options import build, canonical
 from utils.plots import plot_study
 from utils.tables import save_csv, text_table
 
@@ -45,13 +46,13 @@ class ValResult:
 def validate(**options: Any) -> ValResult:
     """Measure a checkpoint: `engine.validate(data="demo-night", weights="best.pt", task="test")`.
 
-    The options are those of val.py. Prints a table, writes it as CSV with curves and sample images into a run folder.
+    The options are those of val.py; without weights the newest run's best checkpoint is measured on its data. Prints a table, writes it as CSV with curves and sample images into a run folder.
     Where the data YAML names another task, that task's own validation takes them. Raises UserError for what the user can mend.
     """
+    options = to_measure(canonical(options, [ValOptions]))
     (chosen,) = build([ValOptions], options)
     task = task_of(chosen.data)
-    if chosen.weights is not None:
-        check_weights(weights_of(chosen), task, chosen.data)
+    check_weights(weights_of(chosen), task, chosen.data)
     other = resolve("validate", task)
     if other is not None:
         found: ValResult = other(**options)

@@ -33,6 +33,7 @@ from engine.inference.predictor import Preprocess
 from engine.inference.sources import SourcePlan, plan_sources
 from engine.inference.worker import WorkerThread
 from engine.inference.writers import DrawStyle, Outputs, Writer, class_name
+from engine.latest import to_detect
 from engine.options.detect import DetectOptions
 from engine.tasks import DETECT, resolve, task_of_weights
 from engine.visual.heatmap import view_of
@@ -40,7 +41,7 @@ from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import new_run_folder
 from utils.log import LOGGER
-from utils.options import build
+from utils.options import build, canonical
 from utils.signals import stopped_by_sigterm
 
 
@@ -75,7 +76,7 @@ def stream(
     detector: used in place of `weights`. preprocess: an image (H, W, 3) uint8 to another, before detection. Raises
     UserError for wrong options, and at the end if every source failed.
     """
-    (chosen,) = build([DetectOptions], options)
+    (chosen,) = build([DetectOptions], options if detector else to_detect(canonical(options, [DetectOptions])))
     sources = plan_sources(chosen.source)
     predictor: Detector = detector or open_predictor(chosen, _before(chosen, preprocess))
     result = DetectResult(None)
@@ -90,8 +91,9 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
 
     detector: used in place of `weights`. preprocess: an image (H, W, 3) uint8 to another, before detection. Videos
     are complete also after Ctrl-C. Raises UserError for wrong options, and where every source failed.
-    Weights of another task go to that task's own detection, which takes the same options.
+    Without weights the newest run's best checkpoint is used, else the bundled demo detector. Weights of another task go to that task's own detection, which takes the same options.
     """
+    options = options if detector else to_detect(canonical(options, [DetectOptions]))
     (chosen,) = build([DetectOptions], options)
     other = resolve("detect", _task(chosen)) if detector is None else None
     if other is not None:

@@ -17,7 +17,9 @@ DRAWING, RUNTIME = Group("Display and drawing"), Group("Runtime")
 class DetectOptions:
     """What is read, how predictions become detections, and what is shown and written."""
 
-    weights: Path | None = INPUT.option(None, ".pt, .safetensors or .onnx file, such as best.pt", shown="required")
+    weights: Path | None = INPUT.option(
+        None, ".pt, .safetensors or .onnx file, such as best.pt", shown="the newest run's, else a demo detector"
+    )
     source: str = INPUT.option(
         "",
         "camera number, image, video, folder, 'glob*', .txt or .streams list, or an rtsp://, rtmp:// or http(s):// address",

@@ -18,7 +18,9 @@ class ValOptions:
     """What is evaluated, how predictions become detections, and what is written."""
 
     data: str = INPUT.option("demo-night", "data YAML, or the name of one in data/")
-    weights: Path | None = INPUT.option(None, "checkpoint, such as runs/train/exp/weights/best.pt", shown="required")
+    weights: Path | None = INPUT.option(
+        None, "checkpoint, such as runs/train/exp/weights/best.pt", shown="the newest run's, with its data"
+    )
     task: str = INPUT.option(
         "val",
         "split to evaluate (val includes val2, test includes test2); speed: latency at batch size 1; study: the val "

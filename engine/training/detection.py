@@ -33,6 +33,10 @@ DEFAULT_MODEL = "models/yolov5s.yaml"
 TINY_SIDE = 12  # px: under this, few or no cells of stride 8 lie inside an object
 MANY_TINY = 0.2  # fraction of the objects
 
+FROM_SCRATCH = (
+    "training from random weights; the published recipes start from COCO weights: --weights weights/yolov5m.pt"
+)
+
 
 def build_detector(plan: TrainPlan) -> tuple[Any, Notes]:
     """The detector of a run: from `--cfg`, else the checkpoint's own YAML, else the default; then its weights."""
@@ -40,7 +44,7 @@ def build_detector(plan: TrainPlan) -> tuple[Any, Notes]:
     if plan.network is not None:
         return build(plan.network, names), []
     if not train.weights:
-        return build(train.cfg or DEFAULT_MODEL, names), []
+        return build(train.cfg or DEFAULT_MODEL, names), [FROM_SCRATCH]
     path = find_weights(train.weights)
     weights = load_weights(path, trust=train.trust)
     cfg = train.cfg or weights.yaml

@@ -222,7 +222,6 @@ def test_mistakes_are_told_and_leave_nothing(inputs: Path, tmp_path: Path, given
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({}, "--weights: no detector was named"),
         ({"weights": "no/best.pt"}, "best.pt: there is no such file"),
         ({"weights": "{file}"}, "{file}"),  # no checkpoint
         ({"weights": "{best}", "classes": [2]}, "--classes 2: the detector's classes are 0 to 1"),

@@ -1,0 +1,79 @@
+"""The newest training run: what val.py and detect.py use where no weights are named. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.tasks import DETECT
+from utils.errors import UserError
+from utils.files import REPOSITORY, load_yaml
+from utils.log import LOGGER
+
+RUNS = Path("runs/train")  # where train.py puts its runs
+BUNDLED = REPOSITORY / "weights/yolov5n-demo-days.safetensors"  # sees vehicles, people and dogs of synthetic streets
+
+
+class Run(NamedTuple):
+    """A training run: its best checkpoint, and the data, image size and task that it was trained with."""
+
+    weights: Path
+    data: str
+    imgsz: int
+    task: str
+
+
+def latest_run(runs: Path = RUNS) -> Run | None:
+    """The run whose best checkpoint is the newest, or None where no run has one."""
+    found = [path for path in runs.glob("*/weights/best.pt") if (path.parents[1] / "args.yaml").is_file()]
+    if not found:
+        return None
+    weights = max(found, key=lambda path: path.stat().st_mtime)
+    options = load_yaml(weights.parents[1] / "args.yaml")
+    return Run(weights, str(options["data"]), int(options["imgsz"]), str(options.get("task", DETECT)))
+
+
+def to_measure(given: Mapping[str, Any], runs: Path = RUNS) -> dict[str, Any]:
+    """Options of val.py with the newest run's checkpoint where no weights are named, and with its data and image size where
+    these are not given. Logs which. Raises UserError where there is no run, or its data YAML is gone.
+    """
+    if given.get("weights"):
+        return dict(given)
+    run = latest_run(runs)
+    if run is None:
+        raise UserError(
+            f"--weights: there is no finished epoch below {runs} to measure. Train first, such as "
+            "python train.py --data demo-night, or name a checkpoint: --weights best.pt."
+        )
+    data = given.get("data") or run.data
+    if not given.get("data") and run.data.endswith((".yaml", ".yml")) and not _exists(run.data):
+        raise UserError(
+            f"--data: the newest run, {run.weights.parents[1]}, was trained on {run.data}, which is not there any more. "
+            "Name the data YAML: --data FILE."
+        )
+    LOGGER.info(f"no --weights: the newest run, {run.weights}, on {data}")
+    return {"data": data, **_size(run), **given, "weights": run.weights}
+
+
+def to_detect(given: Mapping[str, Any], runs: Path = RUNS) -> dict[str, Any]:
+    """Options of detect.py with the newest run's checkpoint where no weights are named, else with the bundled detector."""
+    if given.get("weights"):
+        return dict(given)
+    run = latest_run(runs)
+    if run is not None:
+        LOGGER.info(f"no --weights: the newest run, {run.weights}")
+        return {**_size(run), **given, "weights": run.weights}
+    LOGGER.info(
+        f"no --weights and no run below {runs}: the bundled demo detector, {BUNDLED.name}, trained on synthetic streets by day"
+    )
+    return {**given, "weights": BUNDLED}
+
+
+def _size(run: Run) -> dict[str, Any]:
+    """A detector is used at the size it was trained at; classifiers' files say theirs."""
+    return {"imgsz": run.imgsz} if run.task == DETECT else {}
+
+
+def _exists(data: str) -> bool:
+    return any((folder / data).is_file() for folder in (Path(), REPOSITORY, REPOSITORY / "data"))
