@@ -46,7 +46,8 @@ class ValResult:
 def validate(**options: Any) -> ValResult:
     """Measure a checkpoint: `engine.validate(data="demo-night", weights="best.pt", task="test")`.
 
-    The options are those of val.py; without weights the newest run's best checkpoint is measured on its data. Prints a table, writes it as CSV with curves and sample images into a run folder.
+    The options are those of val.py; without weights the newest run's best checkpoint is measured on its data.
+    Prints a table, writes it as CSV with curves and sample images into a run folder.
     Where the data YAML names another task, that task's own validation takes them. Raises UserError for what the user can mend.
     """
     options = to_measure(canonical(options, [ValOptions]))

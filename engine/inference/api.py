@@ -91,7 +91,8 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
 
     detector: used in place of `weights`. preprocess: an image (H, W, 3) uint8 to another, before detection. Videos
     are complete also after Ctrl-C. Raises UserError for wrong options, and where every source failed.
-    Without weights the newest run's best checkpoint is used, else the bundled demo detector. Weights of another task go to that task's own detection, which takes the same options.
+    Without weights the newest run's best checkpoint is used, else the bundled demo detector.
+    Weights of another task go to that task's own detection, which takes the same options.
     """
     options = options if detector else to_detect(canonical(options, [DetectOptions]))
     (chosen,) = build([DetectOptions], options)
