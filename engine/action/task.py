@@ -12,39 +12,24 @@ from data.config import DataConfig
 from data.detection.unpaired import refuse_leaks
 from data.video.dataset import ClipSet, ClipShape
 from data.video.index import list_videos, load_split
-from engine.checkpoint.classifier import CLIPS, network_of
-from engine.checkpoint.weights import load_weights
+from engine.checkpoint.classifier import CLIPS
 from engine.classification import task as classification
 from engine.options.action import DEFAULTS, ActionOptions
-from engine.options.classify import ClassifyOptions
 from engine.options.train import TrainOptions
 from engine.training.distributed import WORLD
 from engine.training.plan import Notes, TrainPlan
-from models.action import INPUTS, build, check_clip
-from utils.files import find_weights
+from models.action import INPUTS, check_clip
 
-DEFAULT_NETWORK = "r3d_18"
 PAIR, MOTION = "pair", "motion"
 HELD_OUT = ("val", "val2", "test", "test2")
 
 
 def resolve(chosen: Mapping[type, Any], data: DataConfig, given: Mapping[str, Any]) -> dict[str, Any]:
     """The network, its usual image size and the nominal batch. Raises UserError for what does not fit together."""
-    train, action = chosen[TrainOptions], chosen[ActionOptions]
-    network = train.cfg or _named(train) or DEFAULT_NETWORK
-    imgsz = INPUTS[network].size if network in INPUTS and "imgsz" not in given else train.imgsz
-    build(network, len(data.names))  # a wrong name must not wait for the run folder
-    check_clip(network, action.frames, imgsz)
-    classification.check_select(data, chosen[ClassifyOptions])
-    return {"cfg": network, "imgsz": imgsz, "nbs": given.get("nbs", train.batch_size)}
-
-
-def _named(train: TrainOptions) -> str:
-    """The network that `--weights` is of, by what it says or by its tensors."""
-    if not train.weights:
-        return ""
-    path = find_weights(train.weights)
-    return classification.named(train, CLIPS) or network_of(load_weights(path, trust=train.trust), path, CLIPS)
+    found = classification.resolve(chosen, data, given, CLIPS)
+    imgsz = chosen[TrainOptions].imgsz if "imgsz" in given else INPUTS[found["cfg"]].size
+    check_clip(found["cfg"], chosen[ActionOptions].frames, imgsz)
+    return {**found, "imgsz": imgsz}
 
 
 def shape_of(plan: TrainPlan) -> ClipShape:

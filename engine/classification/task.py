@@ -12,51 +12,54 @@ from torch import nn
 from data.classification.dataset import Augmentation, ImageFolderDataset, build_image_folders
 from data.classification.transforms import jittered
 from data.config import DataConfig
-from engine.checkpoint.classifier import IMAGES, KINDS, described, load_classifier, save_classifier, start_from
+from engine.checkpoint.classifier import (
+    CLIPS,
+    IMAGES,
+    KINDS,
+    described,
+    load_classifier,
+    network_of,
+    save_classifier,
+    start_from,
+)  # fmt: skip
 from engine.checkpoint.weights import load_weights
 from engine.classification.evaluation import evaluate_classifier
 from engine.options.classify import DEFAULTS, ClassifyOptions
 from engine.options.train import TrainOptions
 from engine.results import Report
 from engine.training.distributed import WORLD
-from engine.training.plan import Evaluate, Notes, TrainPlan, TrainTask
-from utils.errors import UserError
+from engine.training.plan import Evaluate, Notes, TrainPlan, TrainTask, splits_to_select
 from utils.files import find_weights
 
-DEFAULT_NETWORK = "resnet18"
+DEFAULT_NETWORKS = {IMAGES: "resnet18", CLIPS: "r3d_18"}
 COLOURED = ("img", "pair", "unlabeled")  # views whose colours are drawn, each by its place here
 AS_PUBLISHED = "the best epoch is chosen on test, as published: its test results are optimistically biased"
 
 
-def resolve(chosen: Mapping[type, Any], data: DataConfig, given: Mapping[str, Any]) -> dict[str, Any]:
+def resolve(
+    chosen: Mapping[type, Any], data: DataConfig, given: Mapping[str, Any], task: str = IMAGES
+) -> dict[str, Any]:
     """The network and the nominal batch. Raises UserError for an unknown network, or without a split to choose by."""
     train = chosen[TrainOptions]
-    check_select(data, chosen[ClassifyOptions])
-    network = train.cfg or named(train, IMAGES) or DEFAULT_NETWORK
-    KINDS[IMAGES].build(network, len(data.names))  # a wrong name must not wait for the run folder
+    splits_to_select(data, chosen[ClassifyOptions].select)
+    network = train.cfg or named(train, task) or DEFAULT_NETWORKS[task]
+    KINDS[task].build(network, len(data.names))  # a wrong name must not wait for the run folder
     return {"cfg": network, "nbs": given.get("nbs", train.batch_size)}
 
 
-def check_select(data: DataConfig, own: ClassifyOptions) -> None:
-    """UserError where there is nothing to choose the best epoch with."""
-    if own.select not in data.splits:
-        raise UserError(
-            f"{data.file}: there is no '{own.select}' split to choose the best epoch with. Add a line '{own.select}: FOLDER'."
-        )
-
-
 def named(train: TrainOptions, task: str) -> str:
-    """The network that the header of `--weights` names; empty where there is none."""
+    """The network that the header of `--weights` names, or of clips the tensors tell; empty where there is none."""
     if not train.weights:
         return ""
     path = find_weights(train.weights)
-    return str(described(path, load_weights(path, trust=train.trust), task).meta.get("network", ""))
+    weights = load_weights(path, trust=train.trust)
+    found = described(path, weights, task).meta.get("network", "")
+    return network_of(weights, path, task) if task == CLIPS and not found else str(found)
 
 
 def splits_of(plan: TrainPlan) -> list[str]:
     """What is evaluated after each epoch; the first chooses the best one."""
-    first = plan.classify.select
-    return [split for split in (first, f"{first}2") if split in plan.data.splits]
+    return splits_to_select(plan.data, plan.classify.select)
 
 
 def build_model(plan: TrainPlan) -> tuple[nn.Module, Notes]:

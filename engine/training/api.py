@@ -44,19 +44,13 @@ def train(**options: Any) -> TrainResult:
         if state:
             trainer.load_resume(state)
             trainer.log.log(f"resumed at epoch {state['epoch'] + 1}, batch {state['batch'] + 1}")
-        return _guarded(trainer)
+        try:
+            return trainer.run()
+        except Interrupted:
+            trainer.log.log(f"stopped; resume: python train.py --resume {plan.save_dir}")
+            return TrainResult(plan.save_dir, plan.best, rows=trainer.log.rows, interrupted=True)
     finally:
         distributed.stop()
-
-
-def _guarded(trainer: Trainer) -> TrainResult:
-    """Run; an interruption is no error, the run can be resumed."""
-    plan = trainer.plan
-    try:
-        return trainer.run()
-    except Interrupted:
-        trainer.log.log(f"stopped; resume: python train.py --resume {plan.save_dir}")
-        return TrainResult(plan.save_dir, plan.best, rows=trainer.log.rows, interrupted=True)
 
 
 def _launch(devices: list[str], options: Mapping[str, Any], file: Path | None, task: TrainTask) -> TrainResult:
@@ -66,15 +60,10 @@ def _launch(devices: list[str], options: Mapping[str, Any], file: Path | None, t
         folder = run_of(file, Path(load_resume(file)["options"]["save_dir"]))
         rest |= {"resume": file}
     else:
-        folder = make_folder(options)
+        (train,) = build(TRAIN_SCHEMAS[:1], {k: v for k, v in options.items() if k in {"project", "name", "exist_ok"}})
+        folder = new_run_folder(train.project, train.name, train.exist_ok)
         rest |= {"project": folder.parent, "name": folder.name, "exist_ok": True}
     code = distributed.launch(devices, [str(REPOSITORY / "train.py"), *as_words(rest)])
     if code:
         raise UserError(f"--device {','.join(devices)}: a process ended with code {code}; its message stands above.")
     return TrainResult(folder, folder / "weights" / task.best)
-
-
-def make_folder(options: Mapping[str, Any]) -> Path:
-    """The run folder that all processes of a launch share."""
-    (train,) = build(TRAIN_SCHEMAS[:1], {k: v for k, v in options.items() if k in {"project", "name", "exist_ok"}})
-    return new_run_folder(train.project, train.name, train.exist_ok)

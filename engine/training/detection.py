@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from engine.evaluation.settings import EvalSettings
 from engine.options.train import TrainOptions
 from engine.results import Report
 from engine.training.distributed import WORLD
-from engine.training.plan import Evaluate, Notes, TrainPlan, TrainTask
+from engine.training.plan import Evaluate, Notes, TrainPlan, TrainTask, splits_to_select
 from engine.visual.heatmap import save_mosaic
 from methods import registry
 from methods.base import Detector
@@ -64,22 +65,15 @@ def build_detector(plan: TrainPlan) -> tuple[Any, Notes]:
 def fit_stride(plan: TrainPlan, detector: Any) -> tuple[TrainPlan, Notes]:
     """The run at the next image size that is a multiple of the largest stride."""
     wanted, fitted = plan.train.imgsz, plan.fitted(int(max(detector.stride)))
-    used = fitted.train.imgsz
-    if used == wanted:
-        return fitted, []
-    return fitted, [f"--imgsz {wanted} is no multiple of the stride {fitted.stride}: {used} is used"]
+    line = f"--imgsz {wanted} is no multiple of the stride {fitted.stride}: {fitted.train.imgsz} is used"
+    return fitted, [line] if fitted.train.imgsz != wanted else []
 
 
 def build_datasets(plan: TrainPlan) -> dict[str, ViewDataset]:
     """Training set with its views, and the validation sets; the main rank alone validates."""
     train = plan.train
-    common: dict[str, Any] = {
-        "imgsz": train.imgsz,
-        "stride": plan.stride,
-        "cache": train.cache,
-        "seed": train.seed,
-        "single_cls": train.single_cls,
-    }
+    common: dict[str, Any] = {key: getattr(train, key) for key in ("imgsz", "cache", "seed", "single_cls")}
+    common["stride"] = plan.stride
     sets = {
         "train": build_dataset(
             plan.data, "train", augment=True, options=plan.augment, views=plan.views, batch_size=train.batch_size,
@@ -88,20 +82,10 @@ def build_datasets(plan: TrainPlan) -> dict[str, ViewDataset]:
     }  # fmt: skip
     if plan.sampling.extra:
         sets["extra"] = build_extra(plan, common, sets["train"].scanned)
-    for split in splits_of(plan) if WORLD.main else ():
-        sets[split] = build_dataset(
-            plan.data, split, batch_size=min(2 * train.batch_size, 64), native=train.native, **common
-        )
+    common |= {"batch_size": min(2 * train.batch_size, 64), "native": train.native}
+    for split in splits_to_select(plan.data, "val") if WORLD.main else ():
+        sets[split] = build_dataset(plan.data, split, **common)
     return sets
-
-
-def splits_of(plan: TrainPlan) -> list[str]:
-    """The validation splits. Raises UserError where there is none to choose the best epoch with."""
-    if "val" not in plan.data.splits:
-        raise UserError(
-            f"{plan.data.file}: there is no 'val' split to choose the best epoch with. Add a line 'val: FOLDER'."
-        )
-    return [split for split in ("val", "val2") if split in plan.data.splits]
 
 
 def build_extra(plan: TrainPlan, common: Mapping[str, Any], scanned: Sequence[Label]) -> ViewDataset:
@@ -115,10 +99,9 @@ def build_extra(plan: TrainPlan, common: Mapping[str, Any], scanned: Sequence[La
             f"--extra-ratio: extra images have no '{paired[0]}', which --method {plan.composition} trains with. "
             "Leave out one of the two."
         )
-    options, first_index = coarse_augmentation(plan.augment), sum(len(label.classes) for label in scanned)
     extra = build_dataset(
-        plan.data, "extra", augment=True, options=options, views=plan.views, batch_size=plan.train.batch_size,
-        first_index=first_index, **common,
+        plan.data, "extra", augment=True, options=coarse_augmentation(plan.augment), views=plan.views,
+        batch_size=plan.train.batch_size, first_index=sum(len(label.classes) for label in scanned), **common,
     )  # fmt: skip
     check_coarse(extra, f"{plan.data.file}: 'extra'")
     return extra
@@ -149,17 +132,12 @@ def describe(plan: TrainPlan, detector: Any) -> str:
 
 def notes_on(plan: TrainPlan, detector: Any, datasets: Mapping[str, ViewDataset]) -> Notes:
     """Advice about the network, the labels and the size of the objects."""
-    lines = layer_hints(detector, plan.composition)
+    lines = [
+        f"note: this network contains {name} layers but --method {name} is off: they train as ordinary layers"
+        for name in registry.unused_layers(plan.composition, {layer.type for layer in detector.model})
+    ]
     lines += [line for split, dataset in datasets.items() for line in unlabelled(dataset.source, split)]
     return lines + size_hints(datasets["train"].source, detector, plan.train, plan.composition)
-
-
-def layer_hints(detector: Detector, composition: str) -> Notes:
-    """A line where the network has layers of a method that is not in use: they train as layers like any other."""
-    return [
-        f"note: this network contains {name} layers but --method {name} is off: they train as ordinary layers"
-        for name in registry.unused_layers(composition, {layer.type for layer in detector.model})
-    ]
 
 
 def size_hints(labels: Sequence[Label], detector: Detector, train: TrainOptions, composition: str) -> Notes:
@@ -178,29 +156,18 @@ def size_hints(labels: Sequence[Label], detector: Detector, train: TrainOptions,
 def evaluator(plan: TrainPlan, datasets: Mapping[str, ViewDataset], device: torch.device) -> Evaluate:
     """Evaluate a detector on one of the validation sets."""
     train = plan.train
-    lvis = None
-    if train.protocol == "lvis":
-        lvis = lvis_labels(plan.data, datasets["train"].scanned, train.single_cls)
+    lvis = lvis_labels(plan.data, datasets["train"].scanned, train.single_cls) if train.protocol == "lvis" else None
+    common = EvalSettings(
+        half=train.amp, single_cls=train.single_cls, protocol=train.protocol, lvis=lvis, progress=False
+    )
 
-    def evaluate(detector: nn.Module, split: str, plots: bool) -> Report:
+    def evaluate(detector: Any, split: str, plots: bool) -> Report:
         dataset = datasets[split]
+        workers = 0 if dataset.keep_in_memory else plan.workers(device)  # no other process keeps images for long
         return evaluate_detector(
-            detector,  # type: ignore[arg-type]
-            dataset,
-            EvalSettings(
-                batch_size=dataset.batch_size,
-                workers=0 if dataset.keep_in_memory else plan.workers(device),  # no other process keeps images for long
-                half=train.amp,
-                single_cls=train.single_cls,
-                protocol=train.protocol,
-                lvis=lvis,
-                progress=False,
-            ),
-            device=device,
-            split=split,
-            condition=plan.data.conditions[split],
-            plots_to=plan.save_dir if plots else None,
-        )
+            detector, dataset, replace(common, batch_size=dataset.batch_size, workers=workers), device=device,
+            split=split, condition=plan.data.conditions[split], plots_to=plan.save_dir if plots else None,
+        )  # fmt: skip
 
     return evaluate
 
@@ -241,7 +208,7 @@ DETECTION = TrainTask(
     describe=describe,
     notes=notes_on,
     evaluator=evaluator,
-    splits=splits_of,
+    splits=lambda plan: splits_to_select(plan.data, "val"),
     per_epoch=1,
     column=lambda report: "val",
     fitness={"mAP50": 0.1, "mAP50-95": 0.9},  # YOLOv5's

@@ -53,12 +53,9 @@ def start(device: str) -> torch.device:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
     if WORLD.size == 1:
         return pick_device(device)
-    chosen = (
-        torch.device("cpu")
-        if device == "cpu" or not torch.cuda.is_available()
-        else torch.device("cuda", WORLD.local_rank)
-    )
-    if chosen.type == "cuda":
+    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    chosen = torch.device("cpu") if on_cpu else torch.device("cuda", WORLD.local_rank)
+    if not on_cpu:
         if WORLD.local_rank >= torch.cuda.device_count():
             raise UserError(
                 f"torchrun started local rank {WORLD.local_rank}, but this machine has {torch.cuda.device_count()} GPUs. "
@@ -66,7 +63,7 @@ def start(device: str) -> torch.device:
             )
         torch.cuda.set_device(chosen)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(hours=2))
+        dist.init_process_group("gloo" if on_cpu else "nccl", timeout=timedelta(hours=2))
     return chosen
 
 
@@ -114,20 +111,15 @@ def average(values: dict[str, float], device: torch.device) -> dict[str, float]:
     """Mean of each value over the ranks."""
     if WORLD.size == 1:
         return values
-    tensor = torch.tensor(
-        list(values.values()), dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device
-    )
+    dtype = torch.float64 if device.type == "cpu" else torch.float32
+    tensor = torch.tensor(list(values.values()), dtype=dtype, device=device)
     dist.all_reduce(tensor)
     return dict(zip(values, (tensor / WORLD.size).tolist(), strict=True))
 
 
 def any_rank(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set on some rank, so that all act on it together."""
-    if WORLD.size == 1:
-        return flag
-    tensor = torch.tensor([float(flag)], device=device)
-    dist.all_reduce(tensor, dist.ReduceOp.MAX)
-    return bool(tensor.item())
+    return average({"flag": float(flag)}, device)["flag"] > 0
 
 
 def shared_value(make: Callable[[], Any]) -> Any:
@@ -137,9 +129,9 @@ def shared_value(make: Callable[[], Any]) -> Any:
     box: list[Any] = [None, None]
     if WORLD.main:
         try:
-            box = [make(), None]
+            box[0] = make()
         except Exception as problem:
-            box = [None, problem]
+            box[1] = problem
     dist.broadcast_object_list(box, src=0)
     if box[1] is not None:
         raise box[1]
@@ -183,39 +175,29 @@ class _SumOverRanks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
-
-
-def synchronised_batch_norm(layer: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
-    """Normalise (B, C, ...) with mean and variance over all ranks, and update the running statistics as torch does."""
-    dims = [d for d in range(x.dim()) if d != 1]
-    count = x.numel() / x.shape[1] * WORLD.size
-    shape = [1, -1] + [1] * (x.dim() - 2)
-    mean = _SumOverRanks.apply(x.sum(dims)) / count  # (C,)
-    centred = x - mean.view(shape)
-    variance = _SumOverRanks.apply(centred.square().sum(dims)) / count  # (C,)
-    _update_running(layer, mean.detach(), variance.detach() * count / (count - 1))
-    scaled = centred * (variance + layer.eps).rsqrt().view(shape)
-    return scaled * layer.weight.view(shape) + layer.bias.view(shape)
-
-
-@torch.no_grad()
-def _update_running(layer: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tensor) -> None:
-    assert layer.num_batches_tracked is not None and layer.running_mean is not None and layer.running_var is not None
-    layer.num_batches_tracked += 1
-    momentum = layer.momentum if layer.momentum is not None else 1 / float(layer.num_batches_tracked)
-    layer.running_mean.lerp_(mean, momentum)
-    layer.running_var.lerp_(variance, momentum)
+        return _SumOverRanks.forward(ctx, gradient)
 
 
 class _Synchronised(nn.modules.batchnorm._BatchNorm):
     """Batch norm over the images of all ranks. torch.nn.SyncBatchNorm needs a GPU; this runs on any backend."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (B, C, ...). Statistics of this rank alone outside training."""
-        return synchronised_batch_norm(self, x) if self.training else super().forward(x)
+        """x: (B, C, ...). In training with mean and variance over all ranks, and running statistics updated as torch does."""
+        if not self.training:
+            return super().forward(x)
+        dims = [d for d in range(x.dim()) if d != 1]
+        count = x.numel() / x.shape[1] * WORLD.size
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        mean = _SumOverRanks.apply(x.sum(dims)) / count  # (C,)
+        centred = x - mean.view(shape)
+        variance = _SumOverRanks.apply(centred.square().sum(dims)) / count  # (C,)
+        assert self.num_batches_tracked is not None and self.running_mean is not None and self.running_var is not None
+        self.num_batches_tracked += 1
+        momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean.detach(), momentum)
+        self.running_var.lerp_(variance.detach() * count / (count - 1), momentum)
+        scaled = centred * (variance + self.eps).rsqrt().view(shape)
+        return scaled * self.weight.view(shape) + self.bias.view(shape)
 
 
 SYNCHRONISED: dict[type[nn.Module], type[nn.Module]] = {

@@ -137,6 +137,15 @@ class TrainPlan:
         return replace(self, train=replace(self.train, imgsz=imgsz), options=options, stride=stride)
 
 
+def splits_to_select(data: DataConfig, first: str) -> list[str]:
+    """A split that chooses the best epoch, and its second part if there is one. Raises UserError where there is none."""
+    if first not in data.splits:
+        raise UserError(
+            f"{data.file}: there is no '{first}' split to choose the best epoch with. Add a line '{first}: FOLDER'."
+        )
+    return [split for split in (first, f"{first}2") if split in data.splits]
+
+
 def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
     """Check the options and decide the run. Makes the run folder, and a synthetic demo data set when the data YAML names one.
 
@@ -149,42 +158,30 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
     task: TrainTask = train_task(task_of(first.data))
     check_meaning(given, schemas, task.name)
     merged, notes = with_hyp(given)
-    build_options(schemas, merged)
     _check_batch(task, build_options(schemas, {**task.defaults, **merged})[0].batch_size)
     data = shared_value(lambda: load_data(first.data, make_demo=make_synthetic))
     chosen = {**task.defaults, **data.options, **merged}
     chosen |= task.resolve(_by_schema(chosen), data, merged)
     options = _by_schema(chosen)
-    if ":" in data.method and not options[TrainOptions].method:
+    train, values = options[TrainOptions], as_dict(*options.values())
+    if ":" in data.method and not train.method:
         raise UserError(
             f"{data.file}: 'method: {data.method}' names code, which is imported only for --method {data.method}."
         )
-    composition = with_implied(options[TrainOptions].method or data.method, as_dict(*options.values()))
+    composition = with_implied(train.method or data.method, values)
     methods = create(composition, options)
     _check_methods(methods, task.name)
-    epochs = options[TrainOptions].epochs
-    resolved = {name: value for method in methods for name, value in method.resolve_options(epochs, data).items()}
+    for method in methods:
+        values |= method.resolve_options(train.epochs, data)
     _check_views(joined_views(methods), data, task)
-    train = options[TrainOptions]
     save_dir = shared_value(lambda: new_run_folder(train.project, train.name, train.exist_ok))
     known = options_for(schemas, task.name)
-    texts = {key: value for key, value in {**as_dict(*options.values()), **resolved}.items() if key in known}
+    texts = {key: value for key, value in values.items() if key in known}
     texts |= {"method": composition, "data": str(data.file), "save_dir": str(save_dir), "task": task.name}
     return TrainPlan(
-        task,
-        train,
-        options[HyperOptions],
-        options[AugmentOptions],
-        options[SamplingOptions],
-        options[ClassifyOptions],
-        options[ActionOptions],
-        data,
-        methods,
-        save_dir,
-        texts,
-        tuple(notes),
-        network,
-    )
+        task, train, options[HyperOptions], options[AugmentOptions], options[SamplingOptions], options[ClassifyOptions],
+        options[ActionOptions], data, methods, save_dir, texts, tuple(notes), network,
+    )  # fmt: skip
 
 
 def _by_schema(values: Mapping[str, Any]) -> dict[type, Any]:
@@ -227,6 +224,6 @@ def with_hyp(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     path = find_file(str(given["hyp"]), Path(), REPOSITORY, REPOSITORY / "data" / "hyps")
     used, ignored = load_hyp(path)
     known = {f.name for schema in (HyperOptions, AugmentOptions) for f in fields(schema)}
+    ignored = {**ignored, **{key: "it has no meaning here" for key in used if key not in known}}
     notes = [f"{path.name}: '{key}' is ignored: {reason}" for key, reason in ignored.items()]
-    notes += [f"{path.name}: '{key}' is ignored: it has no meaning here" for key in used if key not in known]
     return {**{key: value for key, value in used.items() if key in known}, **given}, notes
