@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data.convert.writer import Summary
+from data.convert.writer import Summary, Writing
 from utils.errors import UserError, suggestion
 
 CONVERTERS = {
@@ -53,8 +54,7 @@ def run(name: str, source: Path, out: Path, **choices: Any) -> Summary:
     convert = importlib.import_module(CONVERTERS[name]).convert
     given = {key: value for key, value in choices.items() if value is not None}
     fixed = _FIXED.get(name, {})
-    understood = inspect.signature(convert).parameters.keys() - fixed.keys()
-    wrong = next((key for key in given if key not in understood), None)
+    wrong = next((key for key in given if key not in choices_of(convert) - fixed.keys()), None)
     if wrong is not None:
         raise UserError(f"convert {name}: --{wrong.replace('_', '-')} means nothing for this data set. Leave it out.")
     if out.resolve().is_relative_to(source.resolve()):
@@ -63,3 +63,9 @@ def run(name: str, source: Path, out: Path, **choices: Any) -> Summary:
         )
     result: Summary = convert(source, out, **given, **fixed)
     return result
+
+
+def choices_of(convert: Callable[..., Summary]) -> set[str]:
+    """The names of the arguments that a set's `convert` takes."""
+    names = set(inspect.signature(convert).parameters)
+    return names - {"writing"} | Writing.__annotations__.keys() if "writing" in names else names

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Unpack
 
 from data.convert.coco import Entry, read_items
-from data.convert.writer import Box, Summary, write_yolo
+from data.convert.writer import Box, Item, Summary, Writing, write_yolo
 from utils.errors import UserError
 
 # Subset -> its other names. AI-TOD's images lie in one folder a subset, trainval holding those of train and val again.
@@ -23,35 +24,24 @@ FILES = {  # version -> names of its annotation files; small_ are RFLA's own cop
 
 
 def convert(
-    source: Path,
-    out: Path,
-    *,
-    images: Path | None = None,
-    classes: str = "aitod",
-    link: str = "copy",
-    backgrounds: bool = False,
-    trainval: bool = False,
-    version: str = "1.0",
-) -> Summary:
+    source: Path, out: Path, *, images: Path | None = None, trainval: bool = False, version: str = "1.0",
+    **writing: Unpack[Writing],
+) -> Summary:  # fmt: skip
     """Convert a folder with the annotation files and the folders of images, both anywhere usual below `source`.
 
-    images: folder that holds the folders of images, or the images. classes, link, backgrounds: see
-    layout.write_yolo. trainval: train on `trainval` and validate on `test`, as published results do. version: of the
-    annotations, 1.0 or 2.0. Raises UserError where nothing can be found or written.
+    images: folder that holds the folders of images, or the images. trainval: train on `trainval` and validate on
+    `test`, as published results do. version: of the annotations, 1.0 or 2.0. writing: see writer.write_yolo. Raises
+    UserError where nothing can be found or written.
     """
     if version not in FILES:
         raise UserError(f"--version {version}: expected one of {', '.join(FILES)} for AI-TOD.")
     summary = Summary()
     lists = {"train": "trainval", "val": "test"} if trainval else {name: name for name in ("train", "val", "test")}
-    files = _files(source, version, lists)
-    items = [
-        item
-        for split, file in files.items()
-        for item, _ in read_items(
-            file, _folders(images or source, lists[split]), split, f"aitod-{lists[split]}", _judge, summary
-        )
-    ]
-    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
+    items: list[Item] = []
+    for split, file in _files(source, version, lists).items():
+        folders, group = _folders(images or source, lists[split]), f"aitod-{lists[split]}"
+        items += (item for item, _ in read_items(file, folders, split, group, _judge, summary))
+    return write_yolo(items, out, summary, "aitod", **writing)
 
 
 def _files(source: Path, version: str, lists: dict[str, str]) -> dict[str, Path]:

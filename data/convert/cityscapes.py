@@ -11,10 +11,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 from data.convert.class_lists import CITYSCAPES
-from data.convert.writer import LARGEST_SIDE, REFERENCE, Box, Item, Summary, write_yolo
+from data.convert.writer import LARGEST_SIDE, REFERENCE, Box, Item, Summary, Writing, write_yolo
 from data.io.images import in_threads
 from utils.errors import UserError
 
@@ -40,21 +40,14 @@ WEATHERS = {
 
 
 def convert(
-    source: Path,
-    out: Path,
-    *,
-    name: str = "cityscapes",
-    classes: str = "cityscapes",
-    beta: str = "0.02",
-    link: str = "copy",
-    backgrounds: bool = False,
+    source: Path, out: Path, *, name: str = "cityscapes", beta: str = "0.02", **writing: Unpack[Writing]
 ) -> Summary:
     """Convert gtFine and the images of the weather `name` of WEATHERS, parts train and val, found below `source`.
 
     beta: density of the fog, one of BETAS. With fog and rain, the clear images of the training scenes become
     images/reference where they are there; those of validation scenes never do. Groups, objects marked deleted and other
-    classes are skipped and counted. classes, link, backgrounds: see writer.write_yolo. Raises UserError where nothing
-    can be found or written.
+    classes are skipped and counted. writing: see writer.write_yolo. Raises UserError where nothing can be found or
+    written.
     """
     if name not in WEATHERS or beta not in BETAS:
         raise UserError(
@@ -68,16 +61,21 @@ def convert(
     items: list[Item] = []
     for split, truth in scenes.items():
         found = _by_scene(images / split, ending)
-        summary.skipped += _unmatched(truth, found, weather.whole)
+        if weather.whole:  # else annotations may be alone
+            alone = [files[0] for scene, files in truth.items() if scene not in found]
+            summary.skipped += [(file, "its image is missing") for file in alone]
+        unknown = [file for scene, files in found.items() if scene not in truth for file in files]
+        summary.skipped += [(file, "its annotation file is missing") for file in unknown]
         items += _items(truth, found, split, f"{name}-{split}", summary)
     if not items:
+        words = ending.replace("\\", "").replace(".+", "...")  # of the pattern
         raise UserError(
-            f"{images}: no image there has an annotation in {truths}. Expected train/CITY/SCENE{_words(ending)}, and "
+            f"{images}: no image there has an annotation in {truths}. Expected train/CITY/SCENE{words}, and "
             f"train/CITY/SCENE{ANNOTATION} there. See docs/data/cityscapes.md."
         )
     if weather is not CLEAR:
         items += _reference(source, scenes, summary)
-    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
+    return write_yolo(items, out, summary, "cityscapes", **writing)
 
 
 def _folder(source: Path, name: str) -> Path:
@@ -99,24 +97,6 @@ def _by_scene(folder: Path, ending: str) -> dict[str, list[Path]]:
         if match:
             found.setdefault(match[1], []).append(path)
     return found
-
-
-def _words(ending: str) -> str:
-    """A pattern of names as people read it."""
-    return ending.replace("\\", "").replace(".+", "...")
-
-
-def _unmatched(
-    annotations: Mapping[str, list[Path]], images: Mapping[str, list[Path]], whole: bool
-) -> list[tuple[Path, str]]:
-    """What has no other half, with the reason. Annotations may be alone where the weather has a part of the scenes."""
-    alone = [(files[0], "its image is missing") for scene, files in annotations.items() if scene not in images]
-    return (alone if whole else []) + [
-        (file, "its annotation file is missing")
-        for scene, files in images.items()
-        if scene not in annotations
-        for file in files
-    ]
 
 
 def _items(

@@ -6,10 +6,10 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from data.convert.unlabelled import reference_items
-from data.convert.writer import LARGEST_SIDE, Box, Item, Summary, inside, write_yolo
+from data.convert.writer import LARGEST_SIDE, Box, Item, Summary, Writing, inside, write_yolo
 from utils.errors import UserError
 
 Entry = dict[str, Any]
@@ -22,21 +22,14 @@ Judge = Callable[[Entry, Box], str | None]  # why an annotation is skipped; None
 
 
 def convert(
-    source: Path,
-    out: Path,
-    *,
-    images: Path | None = None,
-    classes: str = "exdark",
-    link: str = "copy",
-    reference: Path | None = None,
-    difficult: bool = False,
-    backgrounds: bool = False,
-) -> Summary:
+    source: Path, out: Path, *, images: Path | None = None, reference: Path | None = None, difficult: bool = False,
+    **writing: Unpack[Writing],
+) -> Summary:  # fmt: skip
     """Convert a COCO folder (annotations/instances_*.json and the image folders), or one JSON file.
 
     images: folder of the images where they are not in the usual place beside the annotations. reference: folder of
-    unlabelled images for images/reference. difficult: keep objects marked `iscrowd`. The rest: see writer.write_yolo.
-    Raises UserError where nothing can be found or written.
+    unlabelled images for images/reference. difficult: keep objects marked `iscrowd`. writing: see writer.write_yolo;
+    ExDark's classes by default. Raises UserError where nothing can be found or written.
     """
     summary = Summary()
     files = [source] if source.is_file() else sorted(source.glob("annotations/instances_*.json"))
@@ -46,7 +39,7 @@ def convert(
     items = [item for file in files for item in _items(file, images, judge, summary)]
     if reference is not None:
         items += reference_items(reference, items, "coco", summary)
-    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
+    return write_yolo(items, out, summary, "exdark", **writing)
 
 
 def read_items(

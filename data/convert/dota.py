@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 from data.convert.text_annotations import paired_items
-from data.convert.writer import Box, Summary, write_yolo
+from data.convert.writer import Box, Item, Summary, Writing, write_yolo
 from utils.errors import UserError
 
 VERSIONS = ("1.0", "1.5", "2.0")
@@ -21,20 +22,13 @@ FORM = "x1 y1 x2 y2 x3 y3 x4 y4 category difficult"
 
 
 def convert(
-    source: Path,
-    out: Path,
-    *,
-    classes: str | None = None,
-    link: str = "copy",
-    difficult: bool = False,
-    backgrounds: bool = False,
-    version: str | None = None,
+    source: Path, out: Path, *, difficult: bool = False, version: str | None = None, **writing: Unpack[Writing]
 ) -> Summary:
     """Convert the unpacked parts train and val: `source`/SPLIT/images and `source`/SPLIT/labelTxt-vVERSION.
 
-    classes: left out, the 15, 16 or 18 of the version; these, link and backgrounds: see writer.write_yolo. difficult:
-    keep objects marked so. version: left out, the one whose labels are there. Raises UserError where nothing can be
-    found or written, or the version is open.
+    difficult: keep objects marked so. version: left out, the one whose labels are there. writing: see
+    writer.write_yolo; by default the 15, 16 or 18 classes of the version. Raises UserError where nothing can be found
+    or written, or the version is open.
     """
     if version not in (None, *VERSIONS):
         raise UserError(f"--version {version}: expected one of {', '.join(VERSIONS)} for DOTA.")
@@ -47,14 +41,11 @@ def convert(
             "See docs/data/dota.md."
         )
     read = partial(_read, difficult=difficult)
-    items = [
-        item
-        for split, labels in folders.items()
-        for item in paired_items(
-            source / split / "images", labels.glob("*.txt"), split, f"dota-{split}", read, FORM, summary
-        )
-    ]
-    return write_yolo(items, out, summary, classes=classes or f"dota-{version}", link=link, backgrounds=backgrounds)
+    items: list[Item] = []
+    for split, labels in folders.items():
+        images, files = source / split / "images", labels.glob("*.txt")
+        items += paired_items(images, files, split, f"dota-{split}", read, FORM, summary)
+    return write_yolo(items, out, summary, f"dota-{version}", **writing)
 
 
 def _version(source: Path) -> str:

@@ -17,7 +17,7 @@ LIST = "imageclasslist.txt"
 SPLITS = {"1": "train", "2": "val", "3": "test"}
 
 
-def convert(source: Path, out: Path, *, classes: str = "exdark", link: str = "copy") -> Summary:
+def convert(source: Path, out: Path, *, classes: str | None = None, link: str = "copy") -> Summary:
     """Convert the unpacked ExDark.zip and ExDark_Annno.zip with imageclasslist.txt, all anywhere below `source`.
 
     The list gives the published splits: 3,000 train, 1,800 val, 2,563 test. classes, link: see writer.write_yolo.
@@ -31,7 +31,7 @@ def convert(source: Path, out: Path, *, classes: str = "exdark", link: str = "co
         )
     summary = Summary()
     items = list(_items(source, listing, summary))
-    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=True)
+    return write_yolo(items, out, summary, "exdark", classes=classes, link=link, backgrounds=True)
 
 
 def find_listing(source: Path) -> Path | None:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from data.convert.coco import load
-from data.convert.lvis import CATEGORIES, Classes, read_classes
+from data.convert.lvis import CATEGORIES, read_classes
 from data.convert.writer import EXTRA, WHOLE, Box, Item, Summary, write_yolo
 from utils.errors import UserError
 from utils.files import list_images
@@ -34,8 +34,13 @@ def convert(
             "lines such as 'n02682922 aerosol_can.n.01' or WordNet 3.0's index.sense. See docs/data/lvis.md."
         )
     listed = read_classes(Path(classes), load(Path(classes), {"categories": CATEGORIES}))
-    folders = _folders(source)
-    chosen = _match(folders, listed, read_synsets(Path(synsets)))
+    folders = sorted(path for path in source.glob("n*") if path.is_dir() and WNID.fullmatch(path.name))
+    if not folders:
+        raise UserError(f"--source {source}: expected ImageNet's folders in it, such as n02682922.")
+    table = read_synsets(Path(synsets))
+    numbers = {synset: number for number, synset in reversed(list(enumerate(listed.synsets)))}
+    fits = {folder: [numbers[name] for name in table.get(folder.name, ()) if name in numbers] for folder in folders}
+    chosen = {folder: min(found) for folder, found in fits.items() if found}  # the first class where several fit
     if not chosen:
         raise UserError(
             f"--source {source}: none of its {len(folders)} folders is a class of {classes} by {synsets}. Do the table's "
@@ -44,10 +49,10 @@ def convert(
     items = [
         Item(image, EXTRA, folder.name, (Box(listed.names[number], *WHOLE),))
         for folder, number in chosen.items()
-        for image in _images(folder)
+        for image in (list_images(folder) if any(folder.iterdir()) else [])
     ]
     summary = Summary()
-    write_yolo(items, out, summary, classes=listed.names, link=link, backgrounds=False, about=listed.about)
+    write_yolo(items, out, summary, listed.names, link=link, about=listed.about)
     summary.notes.append(
         f"{len(chosen)} of {len(folders)} folders belong to a class; {len(set(chosen.values()))} of "
         f"{len(listed.names)} classes have a folder"
@@ -94,23 +99,3 @@ def _sense(words: list[str]) -> tuple[str, str] | None:
     if int(key.split(":")[0]) != NOUN:
         return None
     return f"n{int(words[1]):08}", f"{lemma}.n.{int(words[2]):02}"
-
-
-def _folders(source: Path) -> list[Path]:
-    """ImageNet's folders, sorted."""
-    folders = sorted(path for path in source.glob("n*") if path.is_dir() and WNID.fullmatch(path.name))
-    if not folders:
-        raise UserError(f"--source {source}: expected ImageNet's folders in it, such as n02682922.")
-    return folders
-
-
-def _match(folders: list[Path], classes: Classes, table: dict[str, set[str]]) -> dict[Path, int]:
-    """The class number of each folder that has one; the first class where several fit."""
-    numbers = {synset: number for number, synset in reversed(list(enumerate(classes.synsets)))}
-    fits = {folder: [numbers[name] for name in table.get(folder.name, ()) if name in numbers] for folder in folders}
-    return {folder: min(found) for folder, found in fits.items() if found}
-
-
-def _images(folder: Path) -> list[Path]:
-    """The images of a folder, which may have none."""
-    return list_images(folder) if any(folder.iterdir()) else []

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Unpack
 
-from data.convert.writer import Box, Item, Summary, write_yolo
+from data.convert.writer import Box, Item, Summary, Writing, write_yolo
 from utils.errors import UserError
 from utils.files import list_images, read_lines
 
 HELD_OUT_SHARE = 5  # one image in five, where no lists say which
 
 
-def convert(
-    source: Path, out: Path, *, classes: str = "kitti", link: str = "copy", backgrounds: bool = False
-) -> Summary:
+def convert(source: Path, out: Path, **writing: Unpack[Writing]) -> Summary:
     """Convert the labelled part, training/image_2 with training/label_2; the test part has no public labels.
 
     Splits come from ImageSets/train.txt and val.txt (numbers of images, the lists that papers pass on) where they
-    are, else the last fifth by name is for validation. classes, link, backgrounds: see writer.write_yolo. Raises
-    UserError where nothing can be found or written.
+    are, else the last fifth by name is for validation. writing: see writer.write_yolo. Raises UserError where nothing
+    can be found or written.
     """
     summary = Summary()
     home = next((place for place in (source / "training", source) if (place / "label_2").is_dir()), None)
@@ -40,7 +39,7 @@ def convert(
             continue
         if image.stem in splits:
             items.append(Item(image, splits[image.stem], "kitti", boxes))
-    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
+    return write_yolo(items, out, summary, "kitti", **writing)
 
 
 def _splits(source: Path, stems: list[str], summary: Summary) -> dict[str, str]:

@@ -69,7 +69,7 @@ def convert(
             known[f"images/{split}/{items[-1].group}/{item.file}"] = _looked_for(file, entry, own)
     assert classes is not None
     about = {**classes.about, "federated": FEDERATED}
-    write_yolo(items, out, summary, classes=classes.names, link=link, backgrounds=True, about=about)
+    write_yolo(items, out, summary, classes.names, link=link, backgrounds=True, about=about)
     earlier = json.loads((out / FEDERATED).read_bytes()) if (out / FEDERATED).is_file() else {}
     federated = {**earlier, **{name: lists for name, lists in known.items() if lists}}  # earlier splits stay
     atomic_write(out / FEDERATED, json.dumps(federated).encode())

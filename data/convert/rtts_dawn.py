@@ -7,9 +7,10 @@ Hassaballah, DAWN: Vehicle Detection in Adverse Weather Nature Dataset (2020), a
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
 from data.convert.voc import folder_items
-from data.convert.writer import Summary, write_yolo
+from data.convert.writer import Item, Summary, Writing, write_yolo
 from utils.errors import UserError
 
 WEATHERS = ("fog", "rain", "sand", "snow")
@@ -17,31 +18,20 @@ NAMES = ("rtts", "dawn")
 
 
 def convert(
-    source: Path,
-    out: Path,
-    *,
-    name: str = "rtts",
-    classes: str | None = None,
-    link: str = "copy",
-    difficult: bool = False,
-    backgrounds: bool = False,
+    source: Path, out: Path, *, name: str = "rtts", difficult: bool = False, **writing: Unpack[Writing]
 ) -> Summary:
     """Convert the unpacked set `name` of NAMES, all of it, as the test part.
 
-    classes: the set's own list where not given; "cityscapes" numbers its classes as a detector of streets does.
-    difficult: keep objects marked so. link, backgrounds: see writer.write_yolo. Raises UserError where nothing can be
-    found or written.
+    difficult: keep objects marked so. writing: see writer.write_yolo; the classes "cityscapes" are numbered as a
+    detector of streets does. Raises UserError where nothing can be found or written.
     """
     if name not in NAMES:
         raise UserError(f"--name {name}: expected one of {', '.join(NAMES)}.")
     summary = Summary()
-    parts = _rtts(source) if name == "rtts" else _dawn(source)
-    items = [
-        item
-        for group, (annotations, images) in parts.items()
-        for item in folder_items(annotations, images, group, "test", difficult, summary)
-    ]
-    return write_yolo(items, out, summary, classes=classes or name, link=link, backgrounds=backgrounds)
+    items: list[Item] = []
+    for group, (xmls, images) in (_rtts(source) if name == "rtts" else _dawn(source)).items():
+        items += folder_items(xmls, images, group, "test", difficult, summary)
+    return write_yolo(items, out, summary, name, **writing)
 
 
 def _rtts(source: Path) -> dict[str, tuple[Path, Path]]:

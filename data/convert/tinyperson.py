@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 from data.convert.coco import Entry, read_items
-from data.convert.writer import Box, Item, Summary, write_yolo
+from data.convert.writer import Box, Item, Summary, Writing, write_yolo
 from utils.errors import UserError
 
 ERASED = "erase_with_uncertain_dataset"  # the images again, what is not certainly a person painted over
@@ -19,19 +20,11 @@ FLAGS = ("ignore", "uncertain", "logo")
 CORNER_FILES = ("corner/tiny_set_train_sw640_sh512.json", "corner/task/tiny_set_train_sw640_sh512_all.json")
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    classes: str = "tinyperson",
-    link: str = "copy",
-    backgrounds: bool = False,
-    corners: bool = False,
-) -> Summary:
+def convert(source: Path, out: Path, *, corners: bool = False, **writing: Unpack[Writing]) -> Summary:
     """Convert the unpacked tiny_set: training images, erased ones where they are there, and test images.
 
-    classes: "tinyperson" (one class, person), or "sea_person,earth_person". link, backgrounds: see writer.write_yolo.
-    corners: cut the training images into the parts that the set's corner file names. Boxes with a flag of FLAGS are
+    corners: cut the training images into the parts that the set's corner file names. writing: see writer.write_yolo;
+    the classes are "tinyperson" (one class, person), or "sea_person,earth_person". Boxes with a flag of FLAGS are
     skipped and counted. Raises UserError where nothing can be found or written.
     """
     summary = Summary()
@@ -42,7 +35,7 @@ def convert(
         (_file(source, ("tiny_set_test.json",)), source / "test", "test"),
     ]
     items = [item for file, images, split in files for item in _items(file, images, split, summary)]
-    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
+    return write_yolo(items, out, summary, "tinyperson", **writing)
 
 
 def _file(root: Path, names: tuple[str, ...]) -> Path:

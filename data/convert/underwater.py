@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 from data.convert.coco import crowd, keep_all, read_items
 from data.convert.unlabelled import HELD_OUT, reference_items
 from data.convert.voc import folder_items
-from data.convert.writer import SPLITS, Item, Summary, write_yolo
+from data.convert.writer import SPLITS, Item, Summary, Writing, write_yolo
 from utils.errors import UserError
 
 HELD_OUT_SHARE = 5  # one image in five
@@ -36,22 +36,14 @@ SETS = {
 
 
 def convert(
-    source: Path,
-    out: Path,
-    *,
-    name: str = "urpc2020",
-    classes: str | None = None,
-    reference: Path | None = None,
-    link: str = "copy",
-    difficult: bool = False,
-    backgrounds: bool = False,
-) -> Summary:
+    source: Path, out: Path, *, name: str = "urpc2020", reference: Path | None = None, difficult: bool = False,
+    **writing: Unpack[Writing],
+) -> Summary:  # fmt: skip
     """Convert the set `name` of SETS from its COCO files, or URPC2020 from the contest's folders of XML files.
 
-    classes: the set's own list where not given. reference: folder of unlabelled images on which detectors do well, such
-    as DFUI, for images/reference. difficult: keep what is marked so, or as a crowd. link, backgrounds: see
-    layout.write_yolo. Where no part but train has labels, the last fifth of it by name becomes the test part. Raises
-    UserError where nothing can be found or written.
+    reference: folder of unlabelled images on which detectors do well, such as DFUI, for images/reference. difficult:
+    keep what is marked so, or as a crowd. writing: see writer.write_yolo. Where no part but train has labels, the last
+    fifth of it by name becomes the test part. Raises UserError where nothing can be found or written.
     """
     if name not in SETS:
         raise UserError(f"--name {name}: expected one of {', '.join(SETS)}.")
@@ -68,7 +60,7 @@ def convert(
     items = _with_test(items, name, summary)
     if reference is not None:
         items += reference_items(reference, items, name, summary)
-    return write_yolo(items, out, summary, classes=classes or name, link=link, backgrounds=backgrounds)
+    return write_yolo(items, out, summary, name, **writing)
 
 
 def _roots(source: Path) -> list[Path]:

@@ -6,10 +6,11 @@ Source: Zhu et al., Vision Meets Drones: A Challenge (2018), github.com/VisDrone
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
 from data.convert.class_lists import VISDRONE
 from data.convert.text_annotations import paired_items
-from data.convert.writer import Box, Summary, write_yolo
+from data.convert.writer import Box, Item, Summary, Writing, write_yolo
 from utils.errors import UserError
 
 FOLDERS = {"train": "DET-train", "val": "DET-val", "test": "DET-test-dev"}  # split -> end of the folder's name
@@ -18,13 +19,11 @@ FORM = "left,top,width,height,score,category,truncation,occlusion"
 LEFT_OUT = {"ignored region": "an ignored region", "others": "of the category others"}
 
 
-def convert(
-    source: Path, out: Path, *, classes: str = "visdrone", link: str = "copy", backgrounds: bool = False
-) -> Summary:
+def convert(source: Path, out: Path, **writing: Unpack[Writing]) -> Summary:
     """Convert the unpacked VisDrone2019-DET-train, -val and -test-dev, those that lie in `source`, or one of them.
 
-    classes, link, backgrounds: see writer.write_yolo. Ignored regions, the category others and boxes of score 0 are
-    skipped and counted. Raises UserError where nothing can be found or written.
+    writing: see writer.write_yolo. Ignored regions, the category others and boxes of score 0 are skipped and counted.
+    Raises UserError where nothing can be found or written.
     """
     summary = Summary()
     folders = _folders(source)
@@ -33,26 +32,19 @@ def convert(
             f"--source {source}: expected VisDrone2019-DET-train, -val or -test-dev in it, each with images and "
             "annotations. See docs/data/visdrone.md."
         )
-    items = [
-        item
-        for split, folder in folders.items()
-        for item in paired_items(
-            folder / "images", (folder / "annotations").glob("*.txt"), split, f"visdrone-{split}", _read, FORM, summary
-        )
-    ]
-    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
+    items: list[Item] = []
+    for split, folder in folders.items():
+        files = (folder / "annotations").glob("*.txt")
+        items += paired_items(folder / "images", files, split, f"visdrone-{split}", _read, FORM, summary)
+    return write_yolo(items, out, summary, "visdrone", **writing)
 
 
 def _folders(source: Path) -> dict[str, Path]:
     """Split -> its folder: `source` itself, or inside it, as archives unpack with and without a folder around them."""
     places = [source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))] if source.is_dir() else []
     found = [place for place in places if (place / "images").is_dir() and (place / "annotations").is_dir()]
-    return {
-        split: folder
-        for split, end in FOLDERS.items()
-        for folder in [next((place for place in found if place.resolve().name.endswith(end)), None)]
-        if folder is not None
-    }
+    of = {split: [place for place in found if place.resolve().name.endswith(end)] for split, end in FOLDERS.items()}
+    return {split: folders[0] for split, folders in of.items() if folders}
 
 
 def _read(row: str) -> Box | str:

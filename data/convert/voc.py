@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 from xml.etree.ElementTree import ParseError  # noqa: S405 - the exception alone; files are read by defusedxml
 
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from data.convert.writer import Box, Item, Summary, write_yolo
+from data.convert.writer import Box, Item, Summary, Writing, write_yolo
 from data.io.images import in_threads
 from utils.errors import UserError
 from utils.files import list_images, read_lines
@@ -24,37 +24,23 @@ IMAGES = ("images", "JPEGImages")  # what folders of images are called
 
 
 def convert(
-    source: Path,
-    out: Path,
-    *,
-    images: Path | None = None,
-    classes: str = "exdark",
-    link: str = "copy",
-    difficult: bool = False,
-    backgrounds: bool = False,
-    trainval: bool = False,
-) -> Summary:
+    source: Path, out: Path, *, images: Path | None = None, difficult: bool = False, trainval: bool = False,
+    **writing: Unpack[Writing],
+) -> Summary:  # fmt: skip
     """Convert `source` into `out`/{images,labels}/SPLIT/GROUP and data.yaml; returns what was done.
 
-    images: folder of the images, for a plain folder of XML files. classes, link, backgrounds: see writer.write_yolo.
-    difficult: keep objects marked so. trainval: train on the lists `trainval`, validate on `test` (the usual VOC
-    protocol), instead of `train` and `val`. Raises UserError where nothing can be found or written.
+    images: folder of the images, for a plain folder of XML files. difficult: keep objects marked so. trainval: train on
+    the lists `trainval`, validate on `test` (the usual VOC protocol), instead of `train` and `val`. writing: see
+    writer.write_yolo; ExDark's classes by default. Raises UserError where nothing can be found or written.
     """
     summary = Summary()
-    years = _years(source)
+    places = [source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))] if source.is_dir() else []
+    years = [place for place in places if (place / "Annotations").is_dir() and (place / "ImageSets/Main").is_dir()]
     if years:
         items = [item for year in years for item in _year_items(year, trainval, difficult, summary)]
     else:
         items = list(_plain_items(source, images, difficult, summary))
-    return write_yolo(items, out, summary, classes=classes, link=link, backgrounds=backgrounds)
-
-
-def _years(source: Path) -> list[Path]:
-    """Folders in the published layout: `source` itself, or those inside it."""
-    candidates = [source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))] if source.is_dir() else []
-    return [
-        folder for folder in candidates if (folder / "Annotations").is_dir() and (folder / "ImageSets/Main").is_dir()
-    ]
+    return write_yolo(items, out, summary, "exdark", **writing)
 
 
 def _year_items(year: Path, trainval: bool, difficult: bool, summary: Summary) -> Iterator[Item]:

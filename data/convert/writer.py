@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypedDict
 
 from PIL import Image, ImageOps
 
@@ -136,28 +136,31 @@ def inside(folder: Path, name: str) -> Path:
     return folder.joinpath(*parts)
 
 
+class Writing(TypedDict, total=False):
+    """What converters hand on to `write_yolo`, whose arguments these are."""
+
+    classes: str | None
+    link: str
+    backgrounds: bool
+
+
 def write_yolo(
-    items: Sequence[Item],
-    out: Path,
-    summary: Summary,
-    *,
-    classes: str | Sequence[str],
-    link: str,
-    backgrounds: bool,
-    about: Mapping[str, object] | None = None,
-) -> Summary:
+    items: Sequence[Item], out: Path, summary: Summary, own: str | Sequence[str] = "all", *, classes: str | None = None,
+    link: str = "copy", backgrounds: bool = False, about: Mapping[str, object] | None = None,
+) -> Summary:  # fmt: skip
     """Write the items in the YOLO layout and fill the summary. Images are copied or linked, never changed.
 
-    classes: see ClassTable. backgrounds: keep images without a wanted object. about: more keys for data.yaml.
+    own: the classes where `classes` does not choose others; see ClassTable. link: copy, hard or symbolic.
+    backgrounds: keep images without a wanted object. about: more keys for data.yaml.
     `out` may hold another converted set of the same classes: groups are added to it. Everything is built in a hidden
     folder beside `out` first. Parts of images are cut out and written anew. Raises UserError where nothing is left to
     write or a group is there already.
     """
-    place = placing(link)
+    place, choice = placing(link), own if classes is None else classes
     found = {box.name for item in items for box in item.boxes}
-    if isinstance(classes, str) and classes not in LISTS and not found:
+    if isinstance(choice, str) and choice not in LISTS and not found:
         raise _nothing_found(out, summary)
-    table = ClassTable(classes, found)
+    table = ClassTable(choice, found)
     groups = sorted({(item.split, item.group) for item in items})
     places = [out / kind / split / group for split, group in groups for kind in ("images", "labels")]
     content = begun_yaml(out, table.names, places)

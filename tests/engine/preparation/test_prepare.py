@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from data.convert import CONVERTERS
+from data.convert import CONVERTERS, choices_of
 from data.synthetic.generate import is_complete
 from engine.options.prepare import ConvertOptions
 from engine.preparation import all_commands, overview, prepare, prepare_argv
@@ -122,7 +121,7 @@ def test_convert_options_cover_every_converter():
     """An option of a converter that prepare.py could not pass on would be out of reach."""
     known = set(schema_fields([ConvertOptions]))
     for module in CONVERTERS.values():
-        assert set(inspect.signature(importlib.import_module(module).convert).parameters) <= known
+        assert choices_of(importlib.import_module(module).convert) <= known
 
 
 def test_unknown_options_from_python():
