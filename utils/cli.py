@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from utils.errors import UserError
-from utils.options import Option, parse_argv
+from utils.options import Shown, parse_argv
 from utils.resource_errors import shortage
 
 
@@ -19,12 +19,7 @@ def load(place: str) -> Any:
 
 
 def script(
-    program: str,
-    place: str,
-    schemas: Sequence[type],
-    about: str,
-    examples: Sequence[str],
-    shown: Callable[[Mapping[str, Any]], Sequence[Option]] | None = None,
+    program: str, place: str, schemas: Sequence[type], about: str, examples: Sequence[str], shown: Shown | None = None
 ) -> Callable[..., int]:
     """The main function of a script: command line (None: this process's) -> exit code.
 

@@ -13,14 +13,7 @@ import numpy as np
 from engine.results import DetectionStats, Report
 from utils.files import atomic_write
 from utils.log import LOGGER
-from utils.metrics.bootstrap import (
-    Interval,
-    Matches,
-    crossed_bootstrap,
-    paired_bootstrap,
-    resample_weights,
-    resampled_map,
-)
+from utils.metrics import bootstrap
 from utils.plots import plot_comparison
 from utils.tables import markdown_table, save_csv, text_table
 
@@ -137,25 +130,25 @@ class Comparison:
 
     def _interval(
         self, a: list[Report], b: list[Report], keys: list[tuple[str, int, str, str]], other: str
-    ) -> tuple[Interval, str]:
+    ) -> tuple[bootstrap.Interval, str]:
         """The interval of the mean difference, and what was drawn for it: seeds and images, where both are there."""
         metric = keys[0][3]
         ours, theirs = ([report.metrics[metric] for report in reports] for reports in (a, b))
         files = [[image.file for image in report.per_image] for report in (*a, *b)]
         if metric not in self.groups or not files[0] or any(other != files[0] for other in files):
-            return paired_bootstrap(ours, theirs, samples=self.resamples), f"{len(a)} seeds"
+            return bootstrap.paired_bootstrap(ours, theirs, samples=self.resamples), f"{len(a)} seeds"
         table = np.stack([self._resample(key, report) for key, report in zip(keys, a, strict=True)])
         against = [(other, *key[1:]) for key in keys]
         reference = np.stack([self._resample(key, report) for key, report in zip(against, b, strict=True)])
         mean = float(np.mean(ours) - np.mean(theirs))
-        interval = crossed_bootstrap(table, reference, mean, seeds_too=len(a) > 1)
+        interval = bootstrap.crossed_bootstrap(table, reference, mean, seeds_too=len(a) > 1)
         seeds = f"{len(a)} seeds x " if len(a) > 1 else ""
         return interval, f"{seeds}{len(a[0].per_image)} images"
 
     def _resample(self, key: tuple[str, int, str, str], report: Report) -> np.ndarray:
         """The metric on each resample of the images, which are the same resamples for every run: (resamples,)."""
         if key not in self._resampled:
-            weights = resample_weights(len(report.per_image), self.resamples)
+            weights = bootstrap.resample_weights(len(report.per_image), self.resamples)
             self._resampled[key] = self._resampled_metric(key[3], report, weights)
         return self._resampled[key]
 
@@ -165,16 +158,18 @@ class Comparison:
             correct = np.array([getattr(image, metric) for image in report.per_image])
             return weights @ correct / weights.sum(1)
         levels, classes = LEVELS.get(metric, range(10)), self.groups[metric]
-        return np.mean([resampled_map(matches_of(report.detections, level, classes), weights) for level in levels], 0)
+        return np.mean(
+            [bootstrap.resampled_map(matches_of(report.detections, level, classes), weights) for level in levels], 0
+        )
 
 
-def matches_of(images: Sequence[DetectionStats], level: int, only: Collection[int] | None = None) -> Matches:
+def matches_of(images: Sequence[DetectionStats], level: int, only: Collection[int] | None = None) -> bootstrap.Matches:
     """The matches of a report at one IoU level (0: 0.50 ... 9: 0.95), as resampling needs them; of `only` some classes."""
     classes = 1 + int(max((p.target_cls.max() for p in images if len(p.target_cls)), default=0))
     counted = np.ones(classes, bool) if only is None else np.isin(np.arange(classes), list(only))
     counts = [np.bincount(image.target_cls.astype(int), minlength=classes) * counted for image in images]
     sizes = [len(image.conf) for image in images]
-    return Matches(
+    return bootstrap.Matches(
         right=np.concatenate([image.tp[:, level] for image in images]),
         conf=np.concatenate([image.conf for image in images]),
         cls=np.concatenate([image.pred_cls for image in images]),

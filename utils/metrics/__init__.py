@@ -69,7 +69,10 @@ def evaluate(
             f"protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}.{suggestion(protocol, PROTOCOLS)}"
         )
     truth, found = _labels(ground_truth, rules), _detections(predictions)
-    _check_images(truth, found)
+    known = {image["id"] for image in truth["images"]}
+    stranger = next((row["image_id"] for row in found if row["image_id"] not in known), None)
+    if stranger is not None:
+        raise UserError(f"detections: image_id {stranger!r} is not in the labels. Do both belong to the same images?")
     if rules.most_in_image is not None:
         found = best_of_each_image(found, rules.most_in_image)
     precision, columns = _match(truth, found, rules)
@@ -98,22 +101,15 @@ def _read(source: Path | Any, what: str) -> Any:
 def _labels(source: Path | dict[str, Any], rules: Protocol) -> dict[str, Any]:
     """Labels with everything that matching needs; a copy."""
     truth = _read(source, "labels")
-    missing = [
-        key for key in ("images", "annotations", "categories") if not isinstance(truth, dict) or key not in truth
-    ]
+    there = truth if isinstance(truth, dict) else {}
+    missing = ", ".join(key for key in ("images", "annotations", "categories") if key not in there)
     if missing:
-        raise UserError(
-            f"{_called(source)}: the labels lack {', '.join(missing)}. Expected a COCO-style instances file."
-        )
+        raise UserError(f"{_called(source)}: the labels lack {missing}. Expected a COCO-style instances file.")
     if rules.long_tail and not all("frequency" in category for category in truth["categories"]):
         raise UserError(f"{_called(source)}: categories lack 'frequency' (r, c or f), which the LVIS protocol needs.")
-    return {
-        **truth,
-        "images": [{"neg_category_ids": [], "not_exhaustive_category_ids": [], **image} for image in truth["images"]],
-        "annotations": [
-            {**row, "area": row.get("area", row["bbox"][2] * row["bbox"][3])} for row in truth["annotations"]
-        ],
-    }
+    images = [{"neg_category_ids": [], "not_exhaustive_category_ids": [], **image} for image in truth["images"]]
+    annotations = [{"area": row["bbox"][2] * row["bbox"][3], **row} for row in truth["annotations"]]
+    return {**truth, "images": images, "annotations": annotations}
 
 
 def _detections(source: Path | list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -125,22 +121,12 @@ def _detections(source: Path | list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{column: row[column] for column in columns} for row in found]
 
 
-def _check_images(truth: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse detections of images that the labels do not know: they belong to another set."""
-    known = {image["id"] for image in truth["images"]}
-    stranger = next((row["image_id"] for row in found if row["image_id"] not in known), None)
-    if stranger is not None:
-        raise UserError(f"detections: image_id {stranger!r} is not in the labels. Do both belong to the same images?")
-
-
 def _called(source: Any) -> str:
     """How an error message names a source."""
     return str(source) if isinstance(source, (str, Path)) else "the given object"
 
 
-def _match(
-    truth: dict[str, Any], found: list[dict[str, Any]], rules: Protocol
-) -> tuple[np.ndarray, dict[str, list[int]]]:
+def _match(truth: dict[str, Any], found: list[Any], rules: Protocol) -> tuple[np.ndarray, dict[str, list[int]]]:
     """Precision (IoU level, recall step, class, size range), -1 without objects; columns of classes by frequency."""
     from faster_coco_eval import COCO, COCOeval_faster
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Values = Sequence[float] | np.ndarray
 BLOCK = 128  # resamples looked at together: bounds the memory
 RECALL_STEPS = np.linspace(0, 1, 101)  # the COCO interpolation
 
@@ -36,14 +37,7 @@ class Interval:
         return "better" if self.low > 0 else "worse"
 
 
-def paired_bootstrap(
-    a: Sequence[float] | np.ndarray,
-    b: Sequence[float] | np.ndarray,
-    *,
-    samples: int = 10000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
+def paired_bootstrap(a: Values, b: Values, *, samples: int = 10000, seed: int = 0, level: float = 0.95) -> Interval:
     """Percentile interval of the mean of `a - b` over pairs (one per seed, or one per image).
 
     One pair has no spread, so its interval is everything. With n pairs the widest possible interval reaches from the
@@ -54,7 +48,9 @@ def paired_bootstrap(
     >>> paired_bootstrap([0.5, 0.5, 0.5], [0.4, 0.4, 0.4]).verdict
     'better'
     """
-    differences = _differences(a, b)  # (pairs,)
+    if np.shape(a) != np.shape(b) or np.ndim(a) != 1 or not len(a):
+        raise ValueError(f"expected two equal, non-empty sequences, got shapes {np.shape(a)} and {np.shape(b)}")
+    differences = np.asarray(a, float) - np.asarray(b, float)  # (pairs,)
     drawn = np.random.default_rng(seed).integers(0, len(differences), (samples, len(differences)))
     return _interval(float(differences.mean()), differences[drawn].mean(1), len(differences), level)
 
@@ -77,14 +73,6 @@ def crossed_bootstrap(
         return _interval(mean, differences.mean(0), len(differences) + 1, level)
     drawn = np.random.default_rng(seed).integers(0, len(differences), differences.shape)
     return _interval(mean, np.take_along_axis(differences, drawn, 0).mean(0), len(differences), level)
-
-
-def _differences(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> np.ndarray:
-    """a - b; ValueError where they are no pairs."""
-    first, second = np.asarray(a, float), np.asarray(b, float)
-    if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise ValueError(f"expected two equal, non-empty sequences, got shapes {first.shape} and {second.shape}")
-    return first - second
 
 
 def _interval(mean: float, resampled: np.ndarray, units: int, level: float) -> Interval:

@@ -24,6 +24,8 @@ from utils.log import LOGGER
 from utils.options.help import help_text, table_text
 from utils.options.types import SWITCH_WORDS, Group, Option, Removed, convert, option, read_type, spelt  # noqa: F401
 
+Shown = Callable[[Mapping[str, Any]], Sequence[Option]]  # given options -> those that --help lists
+
 
 def schema_fields(schemas: Sequence[type]) -> Mapping[str, Option]:
     """All options of the schemas by name, in order. A name may stand in several schemas, of the same type in each.
@@ -102,7 +104,7 @@ def parse_argv(
     program: str,
     about: str,
     examples: Sequence[str] = (),
-    shown: Callable[[Mapping[str, Any]], Sequence[Option]] | None = None,
+    shown: Shown | None = None,
 ) -> dict[str, Any]:
     """Read a command line (None: this process's). Returns only what was written, by canonical name, typed and checked.
 

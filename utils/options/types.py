@@ -138,7 +138,8 @@ def read_type(hint: Any) -> tuple[type, bool, bool]:
 
 def convert(option: Option, value: Any) -> Any:
     """Turn a text or a Python value into the option's value. Raises UserError: option, value and what was expected."""
-    if option.optional and _means_none(option, value):
+    is_word = isinstance(value, str) and value.lower() in {"none", "null", ""} and value not in (option.choices or ())
+    if option.optional and (value is None or is_word):
         return None
     try:
         if option.many:
@@ -149,13 +150,6 @@ def convert(option: Option, value: Any) -> Any:
         shown = repr(str(value) if isinstance(value, Path) else value)
         shown = shown if len(shown) <= 80 else shown[:77] + "..."  # never pages of it
         raise UserError(f"option {option.name}: {shown} does not fit; expected {option.expected}.{near}") from None
-
-
-def _means_none(option: Option, value: Any) -> bool:
-    """None itself, or its word where that is not a choice of its own."""
-    if value is None:
-        return True
-    return isinstance(value, str) and value.lower() in {"none", "null", ""} and value not in (option.choices or ())
 
 
 def _items(option: Option, value: Any) -> Iterable[Any]:
