@@ -16,7 +16,7 @@ from engine.checkpoint.classifier import IMAGES, LoadedClassifier, load_classifi
 from engine.classification.evaluation import evaluate_classifier, table
 from engine.enhancement.enhancer import enhancer_of
 from engine.evaluation.api import ValResult
-from engine.evaluation.session import present_splits
+from engine.evaluation.session import check_names, present_splits
 from engine.options.val import ValOptions
 from engine.results import Report
 from engine.tasks import check_meaning
@@ -55,7 +55,7 @@ class ClassifierTask:
         classifier = load_classifier(file, self.task, device, chosen.trust)
         if "imgsz" in given:
             classifier = replace(classifier, shape=replace(classifier.shape, size=chosen.imgsz))
-        check_names(classifier, config, file)
+        check_names(classifier.names, classifier.classes, config, file)
         enhancer = enhancer_of(chosen, device)
         save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
         with empty_goes(save_dir):
@@ -87,7 +87,7 @@ class ClassifierTask:
         """One report per split, for compare.py. task: `test` takes test and test2, `val` takes val and val2."""
         config, place = load_data(data, make_demo=make_synthetic), pick_device(device)
         classifier = load_classifier(weights, self.task, place)
-        check_names(classifier, config, weights)
+        check_names(classifier.names, classifier.classes, config, weights)
         return self._measure(classifier, config, present_splits(config, task), place)
 
     def _measure(
@@ -109,19 +109,6 @@ class ClassifierTask:
                 )
             )  # fmt: skip
         return reports
-
-
-def check_names(classifier: LoadedClassifier, config: DataConfig, weights: Path) -> None:
-    """UserError where data and classifier differ in the number of classes; a note where only names differ."""
-    if classifier.classes != len(config.names):
-        raise UserError(
-            f"{weights}: has {classifier.classes} classes, but {config.file} has {len(config.names)}. Use the data YAML "
-            "that the classifier was trained with."
-        )
-    names = classifier.names or config.names
-    other = [f"{number}: {names[number]} / {name}" for number, name in config.names.items() if names[number] != name]
-    if other:
-        LOGGER.info(f"note: classes are matched by number, but names differ (weights / data): {', '.join(other[:5])}")
 
 
 CLASSIFY = ClassifierTask(

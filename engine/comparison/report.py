@@ -170,7 +170,7 @@ def matches_of(images: Sequence[DetectionStats], level: int, only: Collection[in
     counts = [np.bincount(image.target_cls.astype(int), minlength=classes) * counted for image in images]
     sizes = [len(image.conf) for image in images]
     return bootstrap.Matches(
-        right=np.concatenate([image.tp[:, level] for image in images]),
+        true_positive=np.concatenate([image.tp[:, level] for image in images]),
         conf=np.concatenate([image.conf for image in images]),
         cls=np.concatenate([image.pred_cls for image in images]),
         image=np.repeat(np.arange(len(images)), sizes),

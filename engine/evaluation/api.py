@@ -30,13 +30,13 @@ from utils.options import build, canonical
 from utils.plots import plot_study
 from utils.tables import save_csv, text_table
 
-WARM_UP = 5  # forward passes before time is taken
+WARM_UP = 5  # forward passes before timing starts
 IN_USE = 0.25  # confidence at which detectors are used: speed is measured there
 
 
 @dataclass(frozen=True)
 class ValResult:
-    """What a validation found: one report per split (and size), the rows of its table, and where the files are."""
+    """The result of a validation: one report per split (and size), the rows of its table, and its folder."""
 
     reports: list[Report]
     save_dir: Path
@@ -48,7 +48,7 @@ def validate(**options: Any) -> ValResult:
 
     The options are those of val.py; without weights the newest run's best checkpoint is measured on its data.
     Prints a table, writes it as CSV with curves and sample images into a run folder.
-    Where the data YAML names another task, that task's own validation takes them. Raises UserError for what the user can mend.
+    Where the data YAML names another task, that task's own validation takes them. Raises UserError for wrong options or files.
     """
     options = to_measure(canonical(options, [ValOptions]))
     (chosen,) = build([ValOptions], options)
@@ -68,7 +68,7 @@ def validate(**options: Any) -> ValResult:
 
 
 def _accuracy(session: EvalSession, save_dir: Path) -> ValResult:
-    """Tasks train, val and test: the table of metrics by condition, and the files that were asked for."""
+    """Tasks train, val and test: the table of metrics by condition, and the requested files."""
     options, reports, extra = session.options, [], []
     for split in present_splits(session.config, options.task):
         condition = session.config.conditions.get(split, split)
@@ -80,7 +80,7 @@ def _accuracy(session: EvalSession, save_dir: Path) -> ValResult:
     rows = table(reports)
     save_csv(save_dir / "metrics.csv", rows)
     print(text_table([_with_dashes(row, options) for row in rows if options.verbose or row["class"] == "all"]))
-    if extra and options.protocol != "coco":  # else the table has them
+    if extra and options.protocol != "coco":  # otherwise the table has them
         print("\nby the COCO protocol\n" + text_table(extra))
     print("\n" + text_table([{"condition": report.condition, **_times(report)} for report in reports], digits=1))
     return ValResult(reports, save_dir, rows)
@@ -103,7 +103,7 @@ def _corruptions(session: EvalSession, save_dir: Path) -> ValResult:
 
 
 def _outputs(session: EvalSession, folder: Path) -> list[Any]:
-    """The writers that the options ask for: each is called with every image's result, and closed at the end."""
+    """The writers for the options: each is called with every image's result, and closed at the end."""
     options, names = session.options, dict(session.model.names)
     outputs: list[Any] = [TextWriter(folder / "labels", options.save_conf)] if options.save_txt else []
     seen_at = "native" if options.native else "sliced" if options.slice is not None else "upsampled"
@@ -124,7 +124,7 @@ def table(reports: Sequence[Report]) -> list[dict[str, Any]]:
 
 
 def _with_dashes(row: dict[str, Any], options: ValOptions) -> dict[str, Any]:
-    """A row of all classes as the screen shows it: with a dash for a frequency without objects."""
+    """A row of all classes for the screen, with a dash for a frequency without objects."""
     if options.protocol != "lvis" or row["class"] != "all":
         return row
     groups = [f"AP{letter}" for letter in FREQUENCIES]
@@ -133,12 +133,12 @@ def _with_dashes(row: dict[str, Any], options: ValOptions) -> dict[str, Any]:
 
 
 def _times(report: Report) -> dict[str, float]:
-    """Milliseconds per image by stage, and together."""
+    """Milliseconds per image by stage, and in total."""
     return {f"{name} ms": report.speed[name] for name in STAGES} | {"total ms": sum(report.speed.values())}
 
 
 def _speed(session: EvalSession, save_dir: Path) -> ValResult:
-    """Task speed: milliseconds per image, one at a time, square, at the confidence of use, after a warm-up."""
+    """Task speed: milliseconds per image, one at a time, square, at the confidence detectors are used at, after a warm-up."""
     options = replace(session.options, batch_size=1, conf_thres=max(session.options.conf_thres, IN_USE))
     session = replace(session, options=options)
     blank = torch.zeros(1, 3, options.imgsz, options.imgsz, device=session.device)  # (1, 3, H, W)
@@ -175,7 +175,7 @@ def _study(session: EvalSession, save_dir: Path) -> ValResult:
 
 
 def _study_texts(session: EvalSession, save_dir: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """One line a size: precision, recall, mAP50, mAP50-95, then ms of pre-processing, inference, post-processing."""
+    """One line per size: precision, recall, mAP50, mAP50-95, then ms of pre-processing, inference, post-processing."""
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     weights = session.options.weights.stem if session.options.weights else "weights"
     for condition in conditions:

@@ -1,4 +1,4 @@
-"""What the LVIS protocol has to know of a data set: how frequent each class is, and where it was looked for."""
+"""What the LVIS protocol needs to know about a data set: class frequencies and federated labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_RARE, MOST_COMMON = 10, 100  # training images: LVIS's own limits
 @dataclass(frozen=True)
 class LVISLabels:
     """frequency: of each class r, c, f, or '' where no training image has it; verified: of the images in the data
-    set's folder `root`, None where every class was looked for in every image.
+    set's folder `root`, None if every image is annotated for every class.
     """
 
     frequency: tuple[str, ...]
@@ -29,7 +29,7 @@ class LVISLabels:
     verified: Mapping[str, FederatedLabels] | None = None
 
     def of(self, file: str) -> FederatedLabels | None:
-        """What is known of an image besides its objects; None where every class was looked for."""
+        """The federated labels of an image; None if it is annotated for every class."""
         return None if self.verified is None else verified_of(self.verified, self.root, file)
 
 
@@ -79,5 +79,5 @@ def letters_of(images: Iterable[np.ndarray], classes: int) -> tuple[str, ...]:
 
 
 def absent_groups(metrics: Collection[str]) -> list[str]:
-    """The words for the frequencies that a measurement has no number of."""
+    """The frequencies for which there is no metric, as words."""
     return [word for letter, word in FREQUENCIES.items() if f"AP{letter}" not in metrics]

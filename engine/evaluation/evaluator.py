@@ -122,7 +122,7 @@ class DetectionMetrics:
         self.meter.add(result.boxes, result.scores, result.classes, *truth, absent=absent, partial=partial)
 
     def report(self, condition: str, split: str, watch: Stopwatch, plots_to: Path | None = None) -> Report:
-        """Average everything that was added; with `plots_to`, draw the curves there."""
+        """The report on all images added; with `plots_to`, curves are drawn there."""
         averages = average(self.images, self.names, plots_to)
         means = dict(zip(METRICS, map(float, averages.mean_results()), strict=True))
         rows = per_class(averages, self.names)
@@ -137,7 +137,7 @@ class DetectionMetrics:
         return Report(condition, split, images, instances, means, rows, watch.per_image(images), tuple(self.images))
 
     def _draw(self, metrics: DetMetrics, means: Mapping[str, float], folder: Path) -> None:
-        """Confusion matrices, and the precision-recall curve anew where a protocol's numbers belong on it."""
+        """Confusion matrices, and the precision-recall curve again with a protocol's numbers on it."""
         if self.confusion is not None:
             for normalize in (True, False):
                 self.confusion.plot(save_dir=folder, normalize=normalize)
@@ -151,7 +151,7 @@ class DetectionMetrics:
 
 
 def match(detected: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> np.ndarray:
-    """(n, 10) bool: which of n detections (descending confidence) are right at each IoU level; greedy, one to one."""
+    """(n, 10) bool: true positives among n detections (descending confidence) at each IoU level; greedy, one to one."""
     if not len(detected["cls"]) or not len(target["cls"]):
         return np.zeros((len(detected["cls"]), len(IOU_LEVELS)), dtype=bool)
     iou = box_iou(target["bboxes"], detected["bboxes"])  # (m, n)
@@ -160,7 +160,7 @@ def match(detected: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> np.nd
 
 
 def original_pixels(image: ImagePrediction, stats: DetectionStats) -> ImageResult:
-    """The same image in its own pixels, clipped to it."""
+    """The same in the image's own pixels, clipped to it."""
     boxes, truth = image.original(image.detections[:, :4]), image.original(image.boxes)
     return ImageResult(stats.file, image.shape, boxes, stats.conf, stats.pred_cls, truth, stats.target_cls)
 

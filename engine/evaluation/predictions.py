@@ -1,4 +1,4 @@
-"""Where the detections of an evaluation come from: a network, and each image of a data set through it."""
+"""Detections of an evaluation: each image of a data set through the network."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class RobustnessPlan:
 
 @dataclass
 class Sweep:
-    """What a sweep found in one split: the clean report, one for each (corruption, severity), and seconds by stage."""
+    """The results of a sweep over one split: the clean report, one for each (corruption, severity), and seconds by stage."""
 
     plan: RobustnessPlan
     clean: Report
@@ -79,12 +79,12 @@ class Sweep:
 
     @property
     def outside(self) -> float:
-        """The fraction of the time that was not spent in the network, in [0, 1]."""
+        """The fraction of the time spent outside the network."""
         return 1 - self.seconds.get("inference", 0.0) / max(self.seconds.get("total", 0.0), 1e-9)
 
 
 class Images:
-    """The letterboxed batches of a data set, loaded once where they fit in memory, else anew in every pass."""
+    """The letterboxed batches of a data set, loaded once if they fit in memory, else again in every pass."""
 
     def __init__(self, dataset: Any, plan: RobustnessPlan) -> None:
         self.loader: DataLoader[Any] = load(dataset, plan.settings, plan.device)
@@ -188,7 +188,7 @@ def name_below(file: str, root: Path) -> str:
 
 
 def areas(batch: Batch) -> list[Area]:
-    """Where each image of a batch lies within its padding."""
+    """The area of each image of a batch within its padding."""
     found = []
     for (height, width), ((gain_y, gain_x), (left, top)) in zip(batch["ori_shape"], batch["ratio_pad"], strict=True):
         found.append((int(top), int(left), round(height * gain_y), round(width * gain_x)))
@@ -225,7 +225,7 @@ def rows(found: Sweep) -> list[dict[str, Any]]:
 
 
 def time_line(found: Sweep) -> str:
-    """Where the time went, in a sentence."""
+    """Where the time was spent, in a sentence."""
     total = max(found.seconds["total"], 1e-9)
     named = {"network": "inference", "corruptions": "corruptions", "NMS": "postprocess"}
     shares = {name: found.seconds[stage] / total for name, stage in named.items()}

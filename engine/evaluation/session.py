@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ class EvalSession:
 
 
 def load_session(chosen: ValOptions) -> EvalSession:
-    """Load data set and detector. Raises UserError where they do not go together."""
+    """Load data set and detector. Raises UserError if they do not match."""
     weights_of(chosen)
     check_combination(chosen)
     config = load_data(chosen.data, make_demo=make_synthetic, need=splits_of(chosen.task))
@@ -112,16 +112,16 @@ def load_session(chosen: ValOptions) -> EvalSession:
 
 
 def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
-    """Load the detector for a data set that is loaded already. Raises UserError where they do not go together."""
+    """Load the detector for a loaded data set. Raises UserError if they do not match."""
     weights = weights_of(chosen)
     device = pick_device(chosen.device)
     model, _ = load_detector(weights, device, chosen.trust)
     if not chosen.single_cls:
-        check_names(dict(model.names), config, weights)
+        check_names(model.names, len(model.names), config, weights, ", or --single-cls to compare boxes only")
     if chosen.show_map:
         check_map(model, chosen)
     if getattr(model, "end2end", None) is not None:
-        model.end2end = chosen.end2end  # fusing keeps the head that is asked for
+        model.end2end = chosen.end2end  # fusing keeps the chosen head
     model = model.float().eval().fuse(verbose=False)
     size = -(-chosen.imgsz // int(max(model.stride))) * int(max(model.stride))
     if chosen.native:
@@ -137,19 +137,19 @@ def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
         LOGGER.info(f"note: {unseen} classes have no training image: they count in AP, but are in no group")
     enhancer = enhancer_of(chosen, device)
     if enhancer is not None:
-        LOGGER.info(f"every image is brightened by {enhancer.name} before the detector sees it")
+        LOGGER.info(f"every image is enhanced by {enhancer.name} before detection")
     return EvalSession(model, config, replace(chosen, imgsz=size), device, lvis, enhancer)
 
 
 def weights_of(chosen: ValOptions) -> Path:
-    """The checkpoint's file. Raises UserError where none is named, or it is not there."""
+    """The checkpoint's file. Raises UserError if none is named or it is missing."""
     if chosen.weights is None:
         raise UserError("--weights: name the checkpoint to measure, such as runs/train/exp/weights/best.pt.")
     return find_weights(chosen.weights)
 
 
 def check_combination(chosen: ValOptions) -> None:
-    """UserError for options that have no meaning together, and for corruptions that are not known."""
+    """Raise UserError for options that exclude each other, and for unknown corruptions."""
     given = {"--native": chosen.native, "--corruptions": chosen.corruptions is not None}
     for name in (name for name, on in given.items() if on):
         if chosen.task in {"speed", "study"}:
@@ -157,20 +157,18 @@ def check_combination(chosen: ValOptions) -> None:
                 f"{name}: --task {chosen.task} measures squares of --imgsz. Choose --task val, test or train."
             )
         if chosen.slice is not None:
-            raise UserError(f"{name}: --slice looks at images in tiles of its own. Leave one of the two options out.")
+            raise UserError(f"{name}: cannot be combined with --slice. Leave one of the two out.")
     apart = {"--slice": chosen.slice is not None, "--show-map": chosen.show_map}
     for name in (name for name, on in apart.items() if on and chosen.enhance != "none"):
         raise UserError(
-            f"--enhance: {name} reads images in a way of its own, unenhanced. Leave one of the two options out, or "
-            "measure a copy made by prepare.py enhance."
+            f"--enhance: {name} does not support it. Leave one of the two out, or measure a copy made by prepare.py "
+            "enhance."
         )
     if chosen.native and chosen.show_map:
         raise UserError("--native: map.jpg is drawn at --imgsz. Leave out --native or --show-map.")
     if chosen.corruptions is not None:
         if chosen.protocol == "lvis":
-            raise UserError(
-                "--corruptions: is not measured by --protocol lvis. Choose coco or aitod, or leave one out."
-            )
+            raise UserError("--corruptions: does not support --protocol lvis. Choose coco or aitod, or leave one out.")
         choose_corruptions(chosen.corruptions)
         choose_severities(chosen.severities)
         if chosen.show_map:
@@ -183,7 +181,7 @@ def check_combination(chosen: ValOptions) -> None:
 
 
 def check_map(model: Any, chosen: ValOptions) -> None:
-    """UserError where there is no map to show."""
+    """Raise UserError if there is no map to show."""
     view_at(model, chosen.imgsz)
     if chosen.task in {"speed", "study"}:
         raise UserError(f"--show-map: --task {chosen.task} draws no images. Choose --task val, test or train.")
@@ -196,22 +194,23 @@ def splits_of(task: str) -> tuple[str, ...]:
     return SPLITS.get(task, ("val", "val2"))
 
 
-def check_names(names: dict[int, str], config: DataConfig, weights: Path) -> None:
-    """UserError where data and detector differ in the number of classes; a note where only names differ."""
-    if len(names) != len(config.names):
+def check_names(
+    names: Mapping[int, str] | None, classes: int, config: DataConfig, weights: Path, otherwise: str = ""
+) -> None:
+    """Raise UserError if data and weights differ in the number of classes; log a note if only names differ."""
+    if classes != len(config.names):
         raise UserError(
-            f"{weights}: detects {len(names)} classes, but {config.file} has {len(config.names)}. Use the data YAML "
-            "that the checkpoint was trained with, or --single-cls to compare boxes only."
+            f"{weights}: has {classes} classes, but {config.file} has {len(config.names)}. Use the data YAML that it was "
+            f"trained with{otherwise}."
         )
-    other = [f"{number}: {names[number]} / {name}" for number, name in config.names.items() if names[number] != name]
+    own = names or config.names
+    other = [f"{number}: {own[number]} / {name}" for number, name in config.names.items() if own[number] != name]
     if other:
-        LOGGER.info(
-            f"note: classes are matched by number, but names differ (checkpoint / data): {', '.join(other[:5])}"
-        )
+        LOGGER.info(f"note: classes are matched by number, but names differ (weights / data): {', '.join(other[:5])}")
 
 
 def present_splits(config: DataConfig, task: str) -> list[str]:
-    """The splits of a task that the data YAML has. Raises UserError where its first is missing."""
+    """The splits of a task that the data YAML has. Raises UserError if the first is missing."""
     wanted = splits_of(task)
     if wanted[0] not in config.splits:
         known = ", ".join(config.splits) or "none"
@@ -222,7 +221,7 @@ def present_splits(config: DataConfig, task: str) -> list[str]:
 def print_warnings(dataset: Any, report: Report, options: ValOptions) -> None:
     """What the metrics do not show: skipped images, images with more objects than detections, empty groups."""
     for path, reason in dataset.skipped:
-        LOGGER.info(f"note: left out {path}: {reason}")
+        LOGGER.info(f"note: skipped {path}: {reason}")
     for line in unlabelled(dataset.source, report.split):
         LOGGER.info(line)
     most = max((len(image.target_cls) for image in report.detections), default=0)

@@ -1,4 +1,4 @@
-"""Large images measured slice by slice: tiles go through the network, and their boxes become the image's."""
+"""Sliced evaluation of large images: tiles go through the network, and their boxes are merged."""
 
 from __future__ import annotations
 

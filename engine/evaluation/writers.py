@@ -1,4 +1,4 @@
-"""What a validation can write beside its table: label files, COCO JSON, sample images."""
+"""Optional outputs of a validation: label files, COCO JSON, sample images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TextWriter:
         self.texts: dict[str, str] = {}
 
     def __call__(self, result: ImageResult) -> None:
-        """Note one image's detections."""
+        """Add one image's detections."""
         height, width = result.shape
         x1, y1, x2, y2 = result.boxes.T.reshape(4, -1) / np.array([width, height, width, height])[:, None]
         columns = [result.classes, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
@@ -72,7 +72,7 @@ class JsonWriter:
         self.results: list[ImageResult] = []
 
     def __call__(self, result: ImageResult) -> None:
-        """Note one image."""
+        """Add one image."""
         self.results.append(result)
 
     def close(self) -> dict[str, float]:
@@ -121,14 +121,14 @@ def _corner_size(boxes: np.ndarray) -> list[list[float]]:
 
 
 class Samples:
-    """A contact sheet: the first images, with their labels and, beside it, with what was detected."""
+    """A contact sheet: the first images with their labels and, beside them, with their detections."""
 
     def __init__(self, target: Path, names: Mapping[int, str]) -> None:
         self.target, self.names = target, names
         self.cells: list[tuple[str, np.ndarray]] = []
 
     def __call__(self, result: ImageResult) -> None:
-        """Draw one image, as long as there is room."""
+        """Draw one image, while there is room."""
         if len(self.cells) >= 2 * SAMPLES:
             return
         (image, scale), name = enlarge_small(read_image(Path(result.file))), Path(result.file).name

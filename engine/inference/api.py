@@ -203,7 +203,7 @@ def _summary(result: DetectResult, spent: Mapping[str, float], seconds: float) -
         return
     stages = ", ".join(f"{1000 * part / result.frames:.1f} ms {stage}" for stage, part in spent.items())
     counts = f"{result.frames} frames, {result.detections} detections"
-    LOGGER.info(f"{counts} in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s ({stages} a frame)")
+    LOGGER.info(f"{counts} in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s ({stages} per frame)")
     if result.save_dir is not None:
         LOGGER.info(f"results{_where(result)}")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Values = Sequence[float] | np.ndarray
-BLOCK = 128  # resamples looked at together: bounds the memory
+BLOCK = 128  # resamples per block: bounds the memory
 RECALL_STEPS = np.linspace(0, 1, 101)  # the COCO interpolation
 
 
@@ -25,14 +25,14 @@ class Interval:
     high: float
 
     @property
-    def holds_zero(self) -> bool:
+    def contains_zero(self) -> bool:
         """Whether no difference is a possible answer."""
         return not (self.low > 0 or self.high < 0)
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, or `no difference shown` where the interval holds zero."""
-        if self.holds_zero:
+        """`better`, `worse`, or `no difference shown` if the interval contains zero."""
+        if self.contains_zero:
             return "no difference shown"
         return "better" if self.low > 0 else "worse"
 
@@ -88,10 +88,10 @@ def _interval(mean: float, resampled: np.ndarray, units: int, level: float) -> I
 class Matches:
     """The detections of a test set at one IoU level, images numbered from 0.
 
-    right: (n,) bool; conf: (n,); cls: (n,); image: (n,) ints; objects: (images, classes) counts of labels.
+    true_positive: (n,) bool; conf: (n,); cls: (n,); image: (n,) ints; objects: (images, classes) counts of labels.
     """
 
-    right: np.ndarray
+    true_positive: np.ndarray
     conf: np.ndarray
     cls: np.ndarray
     image: np.ndarray
@@ -104,29 +104,29 @@ def resampled_map(matches: Matches, weights: np.ndarray) -> np.ndarray:
     Classes without an object in a resample are left out of its mean. Weights of one give the ordinary mAP.
     """
     order = np.argsort(-matches.conf, kind="stable")
-    right, cls, image = matches.right[order], matches.cls[order], matches.image[order]
+    true_positive, cls, image = matches.true_positive[order], matches.cls[order], matches.image[order]
     objects = weights @ matches.objects  # (resamples, classes)
     precision = np.zeros(objects.shape)
     for number in np.flatnonzero(matches.objects.any(0)):
         mine = cls == number
         for block in np.array_split(np.arange(len(weights)), 1 + len(weights) // BLOCK):
             counts = weights[np.ix_(block, image[mine])]  # how often each detection of this class appears
-            precision[block, number] = average_precision(right[mine], counts, objects[block, number])
+            precision[block, number] = average_precision(true_positive[mine], counts, objects[block, number])
     present = objects > 0
     return precision.sum(1) / np.maximum(present.sum(1), 1)
 
 
-def average_precision(right: np.ndarray, counts: np.ndarray, objects: np.ndarray) -> np.ndarray:
+def average_precision(true_positive: np.ndarray, counts: np.ndarray, objects: np.ndarray) -> np.ndarray:
     """Area under the precision-recall curve (COCO's 101 points) of each resample: (resamples,).
 
-    right: (n,) bool, detections in descending confidence; counts: (resamples, n) how often each appears; objects:
+    true_positive: (n,) bool, detections in descending confidence; counts: (resamples, n) how often each appears; objects:
     (resamples,) how many there are to find; the area is 0 where there are none.
     """
-    corners = right | np.append(right[1:], False)  # the curve bends at right ones and just before: enough for its area
+    corners = true_positive | np.append(true_positive[1:], False)  # the curve bends at these and just before
     if not corners.any():
         return np.zeros(len(counts))
     total = counts.cumsum(1)[:, corners]  # (resamples, corners)
-    found = (counts * right).cumsum(1)[:, corners]
+    found = (counts * true_positive).cumsum(1)[:, corners]
     precision = found / np.maximum(total, 1)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     recall = found / np.maximum(objects, 1)[:, None]

@@ -23,8 +23,9 @@ from engine.checkpoint.classifier import LoadedClassifier
 from engine.checkpoint.weights import load_weights
 from engine.classification import api as classification_api
 from engine.classification import evaluation as classification_evaluation
-from engine.classification.api import CLASSIFY, check_names
+from engine.classification.api import CLASSIFY
 from engine.comparison import report as comparison_tables
+from engine.evaluation.session import check_names
 from engine.tasks import TASKS, resolve
 from engine.training.trainer import Trainer
 from methods.base import Method
@@ -237,13 +238,13 @@ def loaded(classes: int, names: dict[int, str] | None) -> LoadedClassifier:
     ],
 )
 def test_names_that_differ_are_a_note(names, said, capsys):
-    check_names(loaded(2, names), CONFIG, Path("w.pt"))
+    check_names(names, 2, CONFIG, Path("w.pt"))
     assert capsys.readouterr().out == said
 
 
 def test_another_number_of_classes_is_an_error():
     with pytest.raises(UserError, match="w.pt: has 3 classes, but a.yaml has 2"):
-        check_names(loaded(3, None), CONFIG, Path("w.pt"))
+        check_names(None, 3, CONFIG, Path("w.pt"))
 
 
 def test_one_report_per_split(capsys, monkeypatch):

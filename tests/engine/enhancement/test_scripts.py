@@ -58,7 +58,7 @@ def test_outputs_name_the_enhancer(given, capsys):
         assert {row["enhanced"] for row in csv.DictReader(stream)} == {"gamma"}
     (labels,) = result.save_dir.rglob("labels.json")
     assert "gamma enhanced" in json.loads(labels.read_text())["info"]["description"]
-    assert "brightened by gamma" in capsys.readouterr().out
+    assert "enhanced by gamma" in capsys.readouterr().out
 
 
 def test_without_it_nothing_is_said(given, capsys):
@@ -71,7 +71,7 @@ def test_without_it_nothing_is_said(given, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"enhance": "gamma", "slice": 32}, "--enhance: --slice reads images.*prepare.py enhance"),
+        ({"enhance": "gamma", "slice": 32}, "--enhance: --slice does not support it.*prepare.py enhance"),
         ({"enhance": "gamma", "enhance_scale": 4}, "only zero-dce has a network with scale"),
         ({"enhance_weights": "mine.pt"}, "--enhance none: only zero-dce"),
         ({"enhance": "zero-dce", "enhance_weights": "mine.pt"}, "mine.pt: there is no such file"),

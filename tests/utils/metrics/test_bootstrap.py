@@ -43,7 +43,7 @@ def test_two_pairs_by_hand():
     """Differences 0 and 1: drawn means are 0 (1/4), 0.5 (1/2) and 1 (1/4), so the 95 % interval is all of [0, 1]."""
     interval = paired_bootstrap([1.0, 3.0], [1.0, 2.0])
     assert (interval.mean, interval.low, interval.high) == (0.5, 0.0, 1.0)
-    assert interval.holds_zero
+    assert interval.contains_zero
     narrow = paired_bootstrap([1.0, 3.0], [1.0, 2.0], level=0.4)  # 30 % to 70 %: inside the half that is 0.5
     assert (narrow.low, narrow.high) == (0.5, 0.5)
 
@@ -105,7 +105,7 @@ def test_crossed_counts_seeds_and_images():
 
 def test_crossed_with_one_seed_needs_the_images():
     table = np.random.default_rng(0).normal(1, 0.1, (1, 100))
-    assert crossed_bootstrap(table, 0 * table, 1.0).holds_zero
+    assert crossed_bootstrap(table, 0 * table, 1.0).contains_zero
     assert crossed_bootstrap(table, 0 * table, 1.0, seeds_too=False).verdict == "better"
     with pytest.raises(ValueError, match="equal"):
         crossed_bootstrap(table, table[:, :5], 0.0)
@@ -148,7 +148,7 @@ def test_weights_mean_what_repeating_images_means(seed):
     for number, drawn in enumerate(weights):
         chosen = np.concatenate([np.tile(rows[p], count) for p, count in enumerate(drawn)]).astype(int)
         targets = np.repeat(np.tile(np.arange(3), 8), (matches.objects * drawn[:, None]).ravel())
-        tp = np.repeat(matches.right[chosen][:, None], 10, 1)
+        tp = np.repeat(matches.true_positive[chosen][:, None], 10, 1)
         theirs = ap_per_class(tp, matches.conf[chosen], matches.cls[chosen], targets)[5]
         assert resampled_map(matches, weights)[number] == pytest.approx(theirs[:, 0].mean(), abs=1e-9)
 
