@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from data.synthetic.render.primitives import Spot
+from data.synthetic.render.camera import triple
 from data.synthetic.street.people import Joints, pose
 
 NAMES = ("Jump", "Push", "Sit", "Turn", "Walk", "Wave")
 FACING = math.pi / 2  # the yaw of someone who looks at the camera
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """A body at one time: its joints, metres along its way and above the ground, and its yaw: 0 looks to the right.
 
     crate: metres before the body of the near side of what it pushes; None where it pushes nothing.
@@ -32,8 +31,7 @@ class Moment:
     crate: float | None = None
 
 
-@dataclass(frozen=True)
-class Manner:
+class Manner(NamedTuple):
     """How someone does it. rate: of the rhythm, cycles a second; phase: radians; begin: s; reach and yaw vary by kind."""
 
     rate: float
@@ -44,26 +42,12 @@ class Manner:
     left: bool
 
 
-Motion = Callable[[float, Manner], Moment]
-
-
 def draw_manner(rng: np.random.Generator, name: str) -> Manner:
     """Someone's way of doing `name`, one of NAMES."""
     to_camera = name in {"Jump", "Turn", "Wave"}
     yaw = FACING + rng.uniform(-0.9, 0.9) if to_camera else rng.choice([0, math.pi]) + rng.uniform(-0.5, 0.5)
-    return Manner(
-        rate=float(rng.uniform(0.8, 1.3)),
-        phase=float(rng.uniform(0, 2 * math.pi)),
-        begin=float(rng.uniform(0.1, 0.6)),
-        reach=float(rng.uniform(0.8, 1.15)),
-        yaw=float(yaw),
-        left=bool(rng.random() < 0.5),
-    )
-
-
-def moment(name: str, seconds: float, manner: Manner) -> Moment:
-    """The body that does `name`, `seconds` after the clip began. Raises KeyError for another name."""
-    return MOTIONS[name](seconds, manner)
+    rate, phase, begin, reach = (rng.uniform(*span) for span in ((0.8, 1.3), (0, 2 * math.pi), (0.1, 0.6), (0.8, 1.15)))
+    return Manner(rate, phase, begin, reach, float(yaw), left=bool(rng.random() < 0.5))
 
 
 def _walk(t: float, how: Manner) -> Moment:
@@ -81,11 +65,10 @@ def _wave(t: float, how: Manner) -> Moment:
     """One arm up, to and fro."""
     swing = 0.30 * how.reach * math.sin(2 * math.pi * 1.6 * how.rate * t + how.phase)
     name, side = ("left", -1) if how.left else ("right", 1)
-    arm: Joints = {
-        f"{name}_elbow": (0.05, 1.47, side * 0.46),
-        f"{name}_hand": (0.08, 1.80 - 0.4 * abs(swing), side * 0.50 + swing),
-    }
-    return Moment(pose("stand") | arm, yaw=how.yaw)
+    joints = pose("stand")
+    joints[f"{name}_elbow"] = (0.05, 1.47, side * 0.46)
+    joints[f"{name}_hand"] = (0.08, 1.80 - 0.4 * abs(swing), side * 0.50 + swing)
+    return Moment(joints, yaw=how.yaw)
 
 
 def _jump(t: float, how: Manner) -> Moment:
@@ -118,7 +101,10 @@ def _push(t: float, how: Manner) -> Moment:
     return Moment(joints, stride * (cycle // 1 - first + follow) - 0.5, how.yaw, hands + 0.04)
 
 
-MOTIONS: dict[str, Motion] = dict(zip(NAMES, (_jump, _push, _sit, _turn, _walk, _wave), strict=True))
+MOTIONS: dict[str, Callable[[float, Manner], Moment]] = dict(
+    zip(NAMES, (_jump, _push, _sit, _turn, _walk, _wave), strict=True)
+)
+"""Action -> the body that does it so many seconds after the film began, in someone's manner."""
 
 
 def _eased(fraction: float) -> float:
@@ -129,12 +115,7 @@ def _eased(fraction: float) -> float:
 
 def _mixed(a: Joints, b: Joints, fraction: float) -> Joints:
     """Joints between two poses."""
-    return {name: _between(a[name], b[name], fraction) for name in a}
-
-
-def _between(a: Spot, b: Spot, fraction: float) -> Spot:
-    x, y, z = (p + fraction * (q - p) for p, q in zip(a, b, strict=True))
-    return x, y, z
+    return {name: triple(p + fraction * (q - p) for p, q in zip(a[name], b[name], strict=True)) for name in a}
 
 
 def _lowered(joints: Joints, drop: float, back: float = 0.0) -> Joints:
@@ -149,5 +130,4 @@ def _lowered(joints: Joints, drop: float, back: float = 0.0) -> Joints:
 
 def _leaning(joints: Joints, lean: float) -> Joints:
     """Everything above the hips tipped forward by `lean` radians."""
-    pivot = 0.92
-    return {name: (x + lean * max(0.0, y - pivot), y, z) for name, (x, y, z) in joints.items()}
+    return {name: (x + lean * max(0.0, y - 0.92), y, z) for name, (x, y, z) in joints.items()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.io.video import frames_in
-from data.synthetic.actions.poses import NAMES, Moment, draw_manner, moment
+from data.synthetic.actions.poses import MOTIONS, NAMES, Moment, draw_manner
 from data.synthetic.render.camera import Array, floats, triple
 from data.synthetic.render.lighting import Exposure, day_exposure, expose, night_exposure
 from data.synthetic.render.primitives import Colour, Spot, pick, srgb
@@ -41,8 +40,7 @@ STROKES = {  # (joint, joint): (radius in m at an adult's size, part of the dres
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """Who is filmed, where (metres from the middle of the image), how large, and in what (linear colours)."""
 
     place: float
@@ -60,14 +58,6 @@ class Crate(NamedTuple):
     rest: float
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What does not move: reflectance (H, W, 3) at FINE times the image's size, and px a metre there."""
-
-    ground: Array
-    scale: float
-
-
 def film(seed: int, size: tuple[int, int], looks: Collection[str], frames: int = FRAMES) -> tuple[dict[str, Film], int]:
     """Film number `seed`, of (width, height) px, in each look (`day`, `night`): look -> frames, and the class.
 
@@ -77,10 +67,9 @@ def film(seed: int, size: tuple[int, int], looks: Collection[str], frames: int =
     label = seed % len(NAMES)
     stage, person, manner = _stage(rng, size), _person(rng), draw_manner(rng, NAMES[label])
     crate = _crate(rng)
-    bodies = [moment(NAMES[label], number / RATE, manner) for number in range(frames)]
+    bodies = [MOTIONS[NAMES[label]](number / RATE, manner) for number in range(frames)]
     seen = [_frame(stage, person, body, crate, size) for body in bodies]
-    lights = {"day": _by_day, "night": _by_night}
-    return {look: lights[look](seen, seed) for look in looks}, label
+    return {look: LIGHTS[look](seen, seed) for look in looks}, label
 
 
 def save_film(path: Path, frames: Film, rate: float = RATE, codec: str = CODEC) -> None:
@@ -101,8 +90,8 @@ def _person(rng: np.random.Generator) -> Person:
     return Person(float(rng.uniform(-0.25, 0.25)), float(rng.uniform(0.88, 1.08)), float(rng.uniform(1, 1.3)), dress)
 
 
-def _stage(rng: np.random.Generator, size: tuple[int, int]) -> Stage:
-    """Wall and floor with texture, and a few flat things on the wall."""
+def _stage(rng: np.random.Generator, size: tuple[int, int]) -> _Stage:
+    """What does not move: wall and floor with texture, and a few flat objects on the wall."""
     width, height = (FINE * side for side in size)
     scale = height / HEIGHT
     edge = height - round((FLOOR + rng.uniform(0.1, 0.5)) * scale)
@@ -113,10 +102,9 @@ def _stage(rng: np.random.Generator, size: tuple[int, int]) -> Stage:
         right, bottom = left + rng.uniform(0.1, 0.9) * scale, top + rng.uniform(0.2, 1.2) * scale
         colour = pick(rng, TOPS + BOTTOMS)
         cv2.rectangle(ground[:edge], (int(left), int(top)), (int(right), int(bottom)), colour, -1)
-    shift = rng.integers(0, 256, 2)
-    tile = np.roll(noise_tile(), shift, (0, 1))
+    tile = np.roll(noise_tile(), rng.integers(0, 256, 2), (0, 1))
     grain = cv2.resize(tile, (width, height), interpolation=cv2.INTER_LINEAR)
-    return Stage(ground * np.maximum(0.3, 1 + rng.uniform(0.05, 0.15) * grain[..., None]), scale)
+    return _Stage(ground * np.maximum(0.3, 1 + rng.uniform(0.05, 0.15) * grain[..., None]), scale)
 
 
 def _crate(rng: np.random.Generator) -> Crate:
@@ -125,10 +113,9 @@ def _crate(rng: np.random.Generator) -> Crate:
     return Crate(float(rng.uniform(0.4, 0.6)), float(rng.uniform(1.0, 1.35)), pick(rng, BOTTOMS + FLOORS), float(place))
 
 
-def _frame(stage: Stage, person: Person, body: Moment, crate: Crate, size: tuple[int, int]) -> Array:
+def _frame(stage: _Stage, person: Person, body: Moment, crate: Crate, size: tuple[int, int]) -> Array:
     """Reflectances (H, W, 3) of one moment, at the image's size."""
-    image = stage.ground.copy()
-    view = _View(image, stage.scale)
+    view = stage._replace(image=stage.image.copy())
     forward = math.cos(body.yaw)
     middle = person.place + body.along * (1 if forward >= 0 else -1)
     view.shade(middle, 0.34)
@@ -138,10 +125,10 @@ def _frame(stage: Stage, person: Person, body: Moment, crate: Crate, size: tuple
     elif not math.isnan(crate.rest):
         view.block(crate.rest - crate.wide / 2, crate.rest + crate.wide / 2, crate)
     _body(view, person, body, middle)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(view.image, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _body(view: _View, person: Person, body: Moment, middle: float) -> None:
+def _body(view: _Stage, person: Person, body: Moment, middle: float) -> None:
     """The far limbs, the trunk and head, the near limbs."""
     flat = {name: _flat(spot, body.yaw, person.size) for name, spot in body.joints.items()}
     for side, sign in (("left", -1.0), ("right", 1.0)):
@@ -153,7 +140,7 @@ def _body(view: _View, person: Person, body: Moment, middle: float) -> None:
     _limbs(view, person, flat, order[1], middle, 1.0)
 
 
-def _limbs(view: _View, person: Person, flat: dict[str, Spot], side: str, middle: float, tone: float) -> None:
+def _limbs(view: _Stage, person: Person, flat: dict[str, Spot], side: str, middle: float, tone: float) -> None:
     """Leg and arm of one side."""
     for (a, b), (radius, part) in STROKES.items():
         colour = triple(tone * floats(person.dress[part]))
@@ -163,7 +150,7 @@ def _limbs(view: _View, person: Person, flat: dict[str, Spot], side: str, middle
     view.stroke(foot, foot, middle, 0.075 * person.size, triple(tone * floats(person.dress["hair"])))
 
 
-def _trunk(view: _View, person: Person, flat: dict[str, Spot], middle: float, *, from_behind: bool) -> None:
+def _trunk(view: _Stage, person: Person, flat: dict[str, Spot], middle: float, *, from_behind: bool) -> None:
     """Chest, head and hair; the face shows where it is turned to the camera."""
     size, dress = person.size, person.dress
     for side in ("left", "right"):
@@ -183,16 +170,16 @@ def _flat(spot: Spot, yaw: float, size: float) -> Spot:
     return forward * math.cos(yaw) + right * math.sin(yaw), up, -forward * math.sin(yaw) + right * math.cos(yaw)
 
 
-class _View:
-    """Strokes in metres onto an image; x is 0 in its middle, y 0 on the floor."""
+class _Stage(NamedTuple):
+    """Reflectance (H, W, 3) at FINE times the image's size, and px a metre there; x is 0 in its middle, y 0 on the floor."""
 
-    def __init__(self, image: Array, scale: float) -> None:
-        self.image, self.scale = image, scale
-        self.origin = image.shape[1] / 2, image.shape[0] - FLOOR * scale
+    image: Array
+    scale: float
 
     def _pixel(self, x: float, y: float) -> tuple[int, int]:
         """In sixteenths of a pixel."""
-        return round(16 * (self.origin[0] + x * self.scale)), round(16 * (self.origin[1] - y * self.scale))
+        column, row = self.image.shape[1] / 2, self.image.shape[0] - FLOOR * self.scale
+        return round(16 * (column + x * self.scale)), round(16 * (row - y * self.scale))
 
     def stroke(self, a: Spot, b: Spot, middle: float, radius: float, colour: Colour) -> None:
         """A thick line with round ends, lighter along its middle."""
@@ -212,7 +199,7 @@ class _View:
         centre = tuple(v // 16 for v in self._pixel(x, -0.04))
         mask = np.zeros(self.image.shape[:2], np.float32)
         cv2.ellipse(mask, centre, (round(half * self.scale), round(0.25 * half * self.scale)), 0, 0, 360, 1.0, -1)
-        self.image *= 1 - 0.5 * cv2.blur(mask, (2 * FINE + 1, 2 * FINE + 1))[..., None]
+        self.image[:] *= 1 - 0.5 * cv2.blur(mask, (2 * FINE + 1, 2 * FINE + 1))[..., None]
 
 
 def _by_day(seen: list[Array], seed: int) -> Film:
@@ -238,6 +225,9 @@ def _by_night(seen: list[Array], seed: int) -> Film:
         field += rng.uniform(0.5, 1.5) * (depth / square**1.5)[..., None] * LAMPS[int(rng.integers(len(LAMPS)))]
     light = field.astype(np.float32)
     return _exposed(seen, light, night_exposure(seen[0] * light, seed), (seed, 75))
+
+
+LIGHTS = {"day": _by_day, "night": _by_night}
 
 
 def _exposed(seen: list[Array], field: Array, camera: Exposure, seed: tuple[int, int]) -> Film:

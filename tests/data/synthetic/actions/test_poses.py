@@ -12,7 +12,7 @@ import pytest
 from data.config import load_data
 from data.io.video import read_frames
 from data.motion import foreground
-from data.synthetic.actions.poses import NAMES, Manner, draw_manner, moment
+from data.synthetic.actions.poses import MOTIONS, NAMES, Manner, draw_manner
 from data.synthetic.actions.scene import FRAMES, film, save_film
 from data.synthetic.generate import MARKER, make_synthetic
 from data.synthetic.registry import SYNTHETIC
@@ -24,7 +24,7 @@ MANNER = Manner(rate=1.0, phase=0.0, begin=0.5, reach=1.0, yaw=0.0, left=False)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_motion_moves_a_whole_body(name: str) -> None:
     manner = draw_manner(np.random.default_rng(0), name)
-    moments = [moment(name, t / 10, manner) for t in range(20)]
+    moments = [MOTIONS[name](t / 10, manner) for t in range(20)]
     assert len({frozenset(m.joints) for m in moments}) == 1
     places = [np.array([*map(list, m.joints.values())]) for m in moments]
     turned = max(abs(m.yaw - moments[0].yaw) for m in moments)
@@ -34,17 +34,17 @@ def test_every_motion_moves_a_whole_body(name: str) -> None:
 
 def test_motions_by_hand() -> None:
     """At rate 1: half a walked second is 0.375 m; after 0.25 s a jump is at its top, 0.42 m; a sitter's hips end 0.48 m lower."""
-    assert moment("Walk", 1.7, MANNER).along - moment("Walk", 1.2, MANNER).along == pytest.approx(0.375)
-    foot = moment("Jump", 0.25, MANNER).joints["left_foot"][1] - moment("Jump", 0.0, MANNER).joints["left_foot"][1]
+    assert MOTIONS["Walk"](1.7, MANNER).along - MOTIONS["Walk"](1.2, MANNER).along == pytest.approx(0.375)
+    foot = MOTIONS["Jump"](0.25, MANNER).joints["left_foot"][1] - MOTIONS["Jump"](0.0, MANNER).joints["left_foot"][1]
     assert foot == pytest.approx(0.42)
-    hips = [moment("Sit", t, MANNER).joints["left_hip"][1] for t in (0.0, 3.0)]
+    hips = [MOTIONS["Sit"](t, MANNER).joints["left_hip"][1] for t in (0.0, 3.0)]
     assert hips[0] - hips[1] == pytest.approx(0.48)
-    assert moment("Turn", 1.0, MANNER).yaw == pytest.approx(2.2)
+    assert MOTIONS["Turn"](1.0, MANNER).yaw == pytest.approx(2.2)
 
 
 def test_a_crate_never_jumps_and_goes_one_way() -> None:
     """Body and crate move in turn: the place of the crate, along + crate, never falls."""
-    moments = [moment("Push", t / 50, MANNER) for t in range(120)]
+    moments = [MOTIONS["Push"](t / 50, MANNER) for t in range(120)]
     places = np.array([m.along + (m.crate or math.nan) for m in moments])
     assert np.diff(places).min() > -1e-9 and np.diff(places).max() < 0.05
     assert places[-1] - places[0] > 0.4
