@@ -1,4 +1,4 @@
-"""Building blocks of synthetic things: colours, extruded bodies with painted faces, wheels and limbs, and moving lamps.
+"""Building blocks of synthetic objects: colours, extruded bodies with painted faces, wheels and limbs, and moving lamps.
 
 A model stands in its own frame: (forward, up, right) in metres, its middle over the origin, the ground at up = 0.
 """
@@ -6,7 +6,8 @@ A model stands in its own frame: (forward, up, right) in metres, its middle over
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,7 @@ class Lamp(NamedTuple):
 
 
 class Model(NamedTuple):
-    """Shapes of a thing, drawn as listed, or far to near where `sort`. `size`: (length, height, width) in metres."""
+    """Shapes of an object, drawn as listed, or far to near where `sort`. `size`: (length, height, width) in metres."""
 
     shapes: tuple[Shape, ...]
     size: tuple[float, float, float]
@@ -83,10 +84,8 @@ def solid(faces: Sequence[Face]) -> Solid:
     return Solid(points, starts, np.array([parent for _, parent in flat]), tuple(face.material for face, _ in flat))
 
 
-def _nested(decals: Sequence[Face]) -> Iterator[Face]:
-    for decal in decals:
-        yield decal
-        yield from _nested(decal.decals)
+def _nested(decals: Sequence[Face]) -> list[Face]:
+    return [face for decal in decals for face in (decal, *_nested(decal.decals))]
 
 
 def extrude(
@@ -138,10 +137,8 @@ def on_edge(
 ) -> Face:
     """A rectangle on edge `edge` of an extruded body: `across` in [-1, 1] from left to right, `along` in [0, 1]."""
     here, there = np.array(profile[edge]), np.array(profile[(edge + 1) % len(profile)])
-    points = []
-    for s, t in ((across[0], along[0]), (across[1], along[0]), (across[1], along[1]), (across[0], along[1])):
-        corner = here + t * (there - here)
-        points.append((corner[0], corner[1], corner[2] * s))
+    corners = ((across[0], along[0]), (across[1], along[0]), (across[1], along[1]), (across[0], along[1]))
+    points = [(here + t * (there - here)) * (1, 1, s) for s, t in corners]
     return Face(np.array(points, np.float32), material)
 
 
@@ -157,8 +154,13 @@ def panel(low: float, high: float, bottom: float, top: float, material: Material
 
 def disc(forward: float, up: float, radius: float, material: Material, corners: int = 14) -> Face:
     """A round side decal."""
+    return patch(_circle(forward, up, radius, corners), material)
+
+
+def _circle(forward: float, up: float, radius: float, corners: int = 14) -> list[tuple[float, float]]:
+    """Corners (forward, up) of a circle."""
     turn = [2 * math.pi * i / corners for i in range(corners)]
-    return patch([(forward + radius * math.cos(a), up + radius * math.sin(a)) for a in turn], material)
+    return [(forward + radius * math.cos(a), up + radius * math.sin(a)) for a in turn]
 
 
 def box(
@@ -172,17 +174,14 @@ def box(
 
 def wheel(forward: float, radius: float, half: float, rubber: Material, rim: Material, shift: float = 0.0) -> Solid:
     """A standing wheel with a rim on both sides."""
-    turn = [2 * math.pi * i / 14 for i in range(14)]
-    profile = [(forward + radius * math.cos(a), radius + radius * math.sin(a), half) for a in turn]
+    profile = [(*spot, half) for spot in _circle(forward, radius, radius)]
     return extrude(profile, rubber, side=[disc(forward, radius, 0.62 * radius, rim)], shift=shift)
 
 
-def ring(forward: float, radius: float, thickness: float, material: Material, parts: int = 14) -> list[Tube]:
+def ring(forward: float, radius: float, thickness: float, material: Material) -> list[Tube]:
     """A thin tyre (bicycle) as tubes in a circle that stands on the ground."""
-    centre = radius + thickness
-    turn = [2 * math.pi * i / parts for i in range(parts + 1)]
-    spots = [(forward + radius * math.cos(a), centre + radius * math.sin(a), 0.0) for a in turn]
-    return [Tube(a, b, thickness, thickness, material) for a, b in zip(spots[:-1], spots[1:], strict=True)]
+    spots = [(*spot, 0.0) for spot in _circle(forward, radius + thickness, radius)]
+    return limb([*spots, spots[0]], thickness, material)
 
 
 def ball(centre: Spot, radius: float, material: Material) -> Tube:
@@ -190,7 +189,7 @@ def ball(centre: Spot, radius: float, material: Material) -> Tube:
     return Tube(centre, centre, radius, radius, material)
 
 
-def limb(spots: Sequence[Spot], radii: Sequence[float], material: Material) -> list[Tube]:
-    """Tubes through `spots` with a radius at each."""
-    pairs = zip(spots[:-1], spots[1:], radii[:-1], radii[1:], strict=True)
-    return [Tube(a, b, ra, rb, material) for a, b, ra, rb in pairs]
+def limb(spots: Sequence[Spot], radii: float | Sequence[float], material: Material) -> list[Tube]:
+    """Tubes through `spots` with a radius at each, or one radius."""
+    radii = [radii] * len(spots) if isinstance(radii, (int, float)) else radii
+    return [Tube(a, b, ra, rb, material) for (a, b), (ra, rb) in zip(pairwise(spots), pairwise(radii), strict=True)]

@@ -1,4 +1,4 @@
-"""Standing things of the synthetic street that carry no label: buildings, street lamps, trees, bins, bollards, signs."""
+"""Standing objects of the synthetic street that carry no label: buildings, street lamps, trees, bins, bollards, signs."""
 
 from __future__ import annotations
 
@@ -32,10 +32,8 @@ LEAVES = [srgb(70, 110, 45), srgb(95, 125, 50), srgb(55, 95, 50), srgb(120, 130,
 WINDOW_LIGHTS: list[Colour] = [(1.0, 0.72, 0.38), (1.0, 0.80, 0.52), (0.85, 0.92, 1.0), (1.0, 0.62, 0.28)]
 # fraction of streets, colour of the light: sodium, warm LED, cold LED
 STREET_LIGHTS: list[tuple[float, Colour]] = [
-    (0.40, (1.0, 0.58, 0.20)),
-    (0.75, (1.0, 0.80, 0.55)),
-    (1.01, (0.88, 0.95, 1.0)),
-]
+    (0.40, (1.0, 0.58, 0.20)), (0.75, (1.0, 0.80, 0.55)), (1.01, (0.88, 0.95, 1.0)),
+]  # fmt: skip
 
 
 def building(rng: np.random.Generator, length: float, side: int, near: bool = True) -> Model:
@@ -60,10 +58,8 @@ def _window(rng: np.random.Generator, chance: float, low: float, high: float) ->
 def _storeys(rng: np.random.Generator, low: float, high: float, height: float, near: bool) -> list[Face]:
     """Shop or plain windows on the ground floor, then rows of windows with frames, and a cornice."""
     frame = Material(srgb(215, 212, 205) if rng.random() < 0.6 else srgb(90, 85, 80), 0.05)
-    faces = [
-        panel(low, high, height - 0.35, height, frame),
-        panel(low, high, 0.0, 0.4, Material(srgb(95, 92, 90), 0.1)),
-    ]
+    foot = Material(srgb(95, 92, 90), 0.1)
+    faces = [panel(low, high, height - 0.35, height, frame), panel(low, high, 0.0, 0.4, foot)]
     step, width = rng.uniform(1.9, 3.0), rng.uniform(0.9, 1.4)
     count = max(2, int((high - low) / step))
     step = (high - low) / count
@@ -86,8 +82,7 @@ def _shop(rng: np.random.Generator, low: float, high: float) -> list[Face]:
     board = Material(paint, 0.05, emission=triple(np.multiply(light.emission, paint) * 0.5))
     edge = (high - low) / 3
     faces = [panel(low + 0.4, high - 0.4, 2.45, 3.0, board)]
-    for i in (0, 2):
-        faces.append(panel(low + i * edge + 0.5, low + (i + 1) * edge - 0.3, 0.55, 2.35, light))
+    faces += [panel(low + i * edge + 0.5, low + (i + 1) * edge - 0.3, 0.55, 2.35, light) for i in (0, 2)]
     return [*faces, panel(low + 1.35 * edge, low + 1.65 * edge, 0.1, 2.3, Material(srgb(70, 55, 45), 0.08))]
 
 
@@ -96,12 +91,8 @@ def _far_windows(rng: np.random.Generator, half: float, depth: float, height: fl
     faces = []
     for floor in range(int(height / 2.9)):
         for x in np.arange(-depth / 2 + 1.5, depth / 2 - 1.5, 2.6):
-            corners = [
-                (-half, 0.95 + floor * 2.9, x),
-                (-half, 2.4 + floor * 2.9, x),
-                (-half, 2.4 + floor * 2.9, x + 1.2),
-                (-half, 0.95 + floor * 2.9, x + 1.2),
-            ]
+            low, high = 0.95 + floor * 2.9, 2.4 + floor * 2.9
+            corners = [(-half, low, x), (-half, high, x), (-half, high, x + 1.2), (-half, low, x + 1.2)]
             faces.append(Face(np.array(corners, np.float32), _window(rng, 0.2, 0.1, 0.9)))
     return faces
 
@@ -148,35 +139,31 @@ def bollard(rng: np.random.Generator) -> Model:
     """A bollard with a light band."""
     metal = Material(pick(rng, [srgb(60, 62, 66), srgb(95, 40, 35)]), 0.05)
     band = Material(srgb(225, 225, 220), 0.0)
-    post = limb([(0.0, 0.0, 0.0), (0.0, 0.66, 0.0)], [0.09, 0.09], metal)
-    light = limb([(0.0, 0.66, 0.0), (0.0, 0.74, 0.0)], [0.092, 0.092], band)
+    post = limb([(0.0, 0.0, 0.0), (0.0, 0.66, 0.0)], 0.09, metal)
+    light = limb([(0.0, 0.66, 0.0), (0.0, 0.74, 0.0)], 0.092, band)
     return Model((*post, *light, ball((0.0, 0.85, 0.0), 0.10, metal)), (0.2, 0.95, 0.2))
 
 
 def sign(rng: np.random.Generator) -> Model:
     """A traffic sign: a disc or a square on a pole."""
-    pole = limb([(0.0, 0.0, 0.0), (0.0, 2.5, 0.0)], [0.035, 0.035], Material(srgb(150, 152, 155), 0.05))
+    pole = limb([(0.0, 0.0, 0.0), (0.0, 2.5, 0.0)], 0.035, Material(srgb(150, 152, 155), 0.05))
     face = Material(pick(rng, [srgb(30, 80, 170), srgb(200, 35, 35), srgb(240, 205, 50)]), 0.02)
     plate = box((-0.03, 1.95, -0.32), (0.03, 2.55, 0.32), face)
     inner = box((-0.04, 2.08, -0.18), (-0.03, 2.42, 0.18), Material(srgb(240, 240, 240), 0.02))
-    shapes: tuple[Shape, ...] = (
-        (*pole, plate, inner) if rng.random() < 0.5 else (*pole, ball((0.0, 2.3, 0.0), 0.32, face))
-    )
-    return Model(shapes, (0.1, 2.6, 0.64))
+    head: tuple[Shape, ...] = (plate, inner) if rng.random() < 0.5 else (ball((0.0, 2.3, 0.0), 0.32, face),)
+    return Model((*pole, *head), (0.1, 2.6, 0.64))
 
 
 def bench(rng: np.random.Generator) -> Model:
     """A park bench."""
     wood = Material(pick(rng, [srgb(140, 95, 55), srgb(110, 85, 65)]), 0.2)
     legs = [box((-0.2, 0.0, s), (0.2, 0.42, s + 0.06), Material(srgb(50, 50, 52))) for s in (-0.7, 0.64)]
-    return Model(
-        (*legs, box((-0.22, 0.42, -0.8), (0.22, 0.48, 0.8), wood), box((-0.26, 0.55, -0.8), (-0.22, 0.9, 0.8), wood)),
-        (0.5, 0.9, 1.6),
-    )
+    seat, back = box((-0.22, 0.42, -0.8), (0.22, 0.48, 0.8), wood), box((-0.26, 0.55, -0.8), (-0.22, 0.9, 0.8), wood)
+    return Model((*legs, seat, back), (0.5, 0.9, 1.6))
 
 
 def furnishings(rng: np.random.Generator, road: float, verge: float) -> list[tuple[Model, Pose]]:
-    """Trees in rows now and then, and a handful of small things along both kerbs."""
+    """Trees in rows now and then, and a handful of small objects along both kerbs."""
     found: list[tuple[Model, Pose]] = []
     for side in (-1, 1):
         if rng.random() < 0.55:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -64,10 +65,8 @@ def person(rng: np.random.Generator, kind: str = "walk", phase: float = 0.0) -> 
     joints = pose(kind, phase)
     skin, top = Material(pick(rng, SKINS), 0.02), Material(pick(rng, TOPS), 0.12)
     bottom, shoe = Material(pick(rng, BOTTOMS), 0.10), Material(pick(rng, HAIR), 0.05)
-    dress, size = (
-        str(rng.choice(["plain", "plain", "coat", "skirt"])),
-        rng.uniform(0.9, 1.08) * rng.choice([1, 1, 1, 0.78]),
-    )
+    dress = str(rng.choice(["plain", "plain", "coat", "skirt"]))
+    size = float(rng.uniform(0.9, 1.08) * rng.choice([1, 1, 1, 0.78]))
     bag, bulk = rng.random() < 0.3, rng.uniform(0.95, 1.2)
     hair = Material(pick(rng, PAINTED_HATS if kind == "motorbike" else HAIR), 0.06)
     if kind in ("bicycle", "motorbike"):
@@ -79,17 +78,17 @@ def person(rng: np.random.Generator, kind: str = "walk", phase: float = 0.0) -> 
     shapes += _arms(joints, top, skin, bulk) + _head(joints, skin, hair, helmet=kind == "motorbike")
     if bag and kind in ("walk", "stand"):
         shapes += limb([(-0.20, 1.05, 0.0), (-0.20, 1.35, 0.0)], [0.13, 0.12], Material(pick(rng, TOPS), 0.15))
-    scaled = tuple(_scaled(shape, float(size)) for shape in shapes)
-    height = (joints["head"][1] + 0.14) * float(size)
-    return Model(scaled, (0.5, height, 0.6), sort=True)
+    return Model(_scaled(shapes, size), (0.5, (joints["head"][1] + 0.14) * size, 0.6), sort=True)
 
 
 PAINTED_HATS = [srgb(235, 235, 235), srgb(200, 30, 30), srgb(35, 35, 40), srgb(35, 80, 180), srgb(245, 200, 40)]
 
 
-def _scaled(tube: Tube, size: float) -> Tube:
-    """The same tube, `size` times as large."""
-    return Tube(times(tube.a, size), times(tube.b, size), tube.radius_a * size, tube.radius_b * size, tube.material)
+def _scaled(tubes: Sequence[Tube], size: float) -> tuple[Tube, ...]:
+    """The same tubes, `size` times as large."""
+    return tuple(
+        Tube(times(a, size), times(b, size), ra * size, rb * size, material) for a, b, ra, rb, material in tubes
+    )
 
 
 def _legs(joints: Joints, cloth: Material, shoe: Material, bulk: float) -> list[Tube]:
@@ -97,9 +96,8 @@ def _legs(joints: Joints, cloth: Material, shoe: Material, bulk: float) -> list[
     for side in ("left", "right"):
         hip, knee, foot = (joints[f"{side}_{part}"] for part in ("hip", "knee", "foot"))
         shapes += limb([hip, knee, foot], [0.100 * bulk, 0.072 * bulk, 0.055 * bulk], cloth)
-        shapes += limb(
-            [(foot[0] - 0.05, foot[1] - 0.01, foot[2]), (foot[0] + 0.15, foot[1] - 0.02, foot[2])], [0.055, 0.045], shoe
-        )
+        heel, toe = (foot[0] - 0.05, foot[1] - 0.01, foot[2]), (foot[0] + 0.15, foot[1] - 0.02, foot[2])
+        shapes += limb([heel, toe], [0.055, 0.045], shoe)
     return shapes
 
 
@@ -110,7 +108,7 @@ def _trunk(joints: Joints, top: Material, lower: Material, dress: str, bulk: flo
     for side in (-1.0, 1.0):
         low = (waist[0], waist[1], 0.05 * side)
         high = (neck[0], neck[1] - 0.07, 0.095 * side * bulk)
-        shapes += limb([low, high], [0.115 * bulk, 0.115 * bulk], top)
+        shapes += limb([low, high], 0.115 * bulk, top)
     if dress in ("coat", "skirt"):
         hem = 0.52 if dress == "coat" else 0.6
         shapes += limb([(waist[0], 0.98, 0.0), (waist[0], hem, 0.0)], [0.14, 0.17 if dress == "coat" else 0.21], lower)
@@ -135,7 +133,7 @@ def _head(joints: Joints, skin: Material, hair: Material, helmet: bool) -> list[
         return [ball((x, y + 0.01, z), 0.155, hair), ball((x + 0.08, y, z), 0.10, Material(srgb(25, 28, 32), 0.0, 0.3))]
     face = limb([(x, y - 0.03, z), (x, y + 0.04, z)], [0.095, 0.105], skin)
     crown = limb([(x - 0.06, y - 0.01, z), (x - 0.02, y + 0.09, z)], [0.10, 0.105], hair)
-    return [*limb([neck, (x, y, z)], [0.06, 0.06], skin), *crown, *face, ball((x - 0.01, y + 0.12, z), 0.085, hair)]
+    return [*limb([neck, (x, y, z)], 0.06, skin), *crown, *face, ball((x - 0.01, y + 0.12, z), 0.085, hair)]
 
 
 COATS_OF_DOGS = [srgb(150, 95, 45), srgb(45, 38, 34), srgb(225, 210, 180), srgb(190, 130, 70), srgb(235, 235, 230)]
@@ -148,12 +146,8 @@ def dog(rng: np.random.Generator, phase: float = 0.0) -> Model:
     nose, size = Material(srgb(22, 20, 20), 0.0), float(rng.uniform(0.95, 1.3))
     floppy, swing = rng.random() < 0.5, 0.13 * math.sin(phase)
     shapes = list(limb([(-0.30, 0.47, 0.0), (0.0, 0.46, 0.0), (0.27, 0.50, 0.0)], [0.13, 0.135, 0.165], fur))
-    for forward, side, sign, coat in (
-        (0.25, -0.09, 1, other),
-        (0.25, 0.09, -1, fur),
-        (-0.30, -0.09, -1, fur),
-        (-0.30, 0.09, 1, other),
-    ):
+    legs = ((0.25, -0.09, 1, other), (0.25, 0.09, -1, fur), (-0.30, -0.09, -1, fur), (-0.30, 0.09, 1, other))
+    for forward, side, sign, coat in legs:
         foot = (forward + sign * swing, 0.03, side)
         bend = (forward + sign * swing * 0.5 - (0.05 if forward < 0 else 0), 0.24, side)
         shapes += limb([(forward, 0.44, side), bend, foot], [0.085, 0.055, 0.04], coat)
@@ -165,5 +159,4 @@ def dog(rng: np.random.Generator, phase: float = 0.0) -> Model:
         tip = (0.42, 0.68, side * 1.5) if floppy else (0.42, 0.95, side)
         shapes += limb([(0.43, 0.84, side), tip], [0.045, 0.03 if floppy else 0.015], fur)
     shapes += limb([(-0.38, 0.53, 0.0), (-0.52, 0.72, 0.03), (-0.50, 0.84, 0.05)], [0.045, 0.035, 0.02], fur)
-    scaled = tuple(_scaled(shape, size) for shape in shapes)
-    return Model(scaled, (1.2 * size, 0.95 * size, 0.35 * size), sort=True)
+    return Model(_scaled(shapes, size), (1.2 * size, 0.95 * size, 0.35 * size), sort=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 
@@ -38,13 +39,8 @@ PAINTS = [
     srgb(20, 110, 70), srgb(240, 190, 30), srgb(225, 110, 25), srgb(120, 170, 205), srgb(110, 25, 40),
 ]  # fmt: skip
 COACH_PAINTS = [
-    srgb(205, 28, 30),
-    srgb(245, 190, 25),
-    srgb(30, 95, 175),
-    srgb(40, 140, 75),
-    srgb(238, 236, 230),
-    srgb(235, 120, 30),
-]
+    srgb(205, 28, 30), srgb(245, 190, 25), srgb(30, 95, 175), srgb(40, 140, 75), srgb(238, 236, 230), srgb(235, 120, 30),
+]  # fmt: skip
 # heights of roof and body; then where the cabin begins and ends, as fractions of the length: rear at foot and roof, front
 # at roof and foot
 CABINS = {
@@ -84,11 +80,8 @@ def car(rng: np.random.Generator, lit: bool) -> Model:
         (length / 2, 0.28, half),
     ]  # fmt: skip
     low = extrude(shell, paint, edges={5: DARK}, side=_car_sides(length, half, body), painted=_car_ends(shell, lit))
-    shapes: list[Shape] = [
-        wheel(sign * 0.31 * length, 0.32, 0.11, RUBBER, STEEL, shift)
-        for sign in (-1, 1)
-        for shift in (0.12 - half, half - 0.12)
-    ]
+    corners = product((-1, 1), (0.12 - half, half - 0.12))
+    shapes: list[Shape] = [wheel(end * 0.31 * length, 0.32, 0.11, RUBBER, STEEL, shift) for end, shift in corners]
     shapes.append(box((-0.45 * length, 0.16, -half * 0.9), (0.45 * length, 0.4, half * 0.9), DARK))
     shapes += [low, _cabin(length, half, roof, body - 0.02, marks, paint)]
     return Model(tuple(shapes), (length, roof, 2 * half), _beams(length, 0.66, 55.0, lit))
@@ -98,10 +91,8 @@ def _car_sides(length: float, half: float, body: float) -> list[Face]:
     """Wheels, door seams, handles and a sill."""
     seam = Material(srgb(30, 30, 32), 0.0)
     faces = [panel(-0.2 * length, 0.2 * length, 0.28, 0.36, DARK)]
-    for at in (-0.16, 0.04, 0.22):
-        faces.append(panel(at * length - 0.012, at * length + 0.012, 0.38, body - 0.06, seam))
-    for at in (-0.10, 0.10):
-        faces.append(panel(at * length, at * length + 0.16, body - 0.2, body - 0.16, STEEL))
+    faces += [panel(at * length - 0.012, at * length + 0.012, 0.38, body - 0.06, seam) for at in (-0.16, 0.04, 0.22)]
+    faces += [panel(at * length, at * length + 0.16, body - 0.2, body - 0.16, STEEL) for at in (-0.10, 0.10)]
     for sign in (-1, 1):
         spot = sign * 0.31 * length
         faces += [disc(spot, 0.40, 0.38, DARK), disc(spot, 0.32, 0.32, RUBBER), disc(spot, 0.32, 0.20, STEEL)]
@@ -122,13 +113,8 @@ def _car_ends(shell: list[tuple[float, float, float]], lit: bool) -> dict[int, l
 def _cabin(length: float, half: float, roof: float, foot: float, marks: list[float], paint: Material) -> Shape:
     """The glass house on top of the body: windows in front, behind, and two a side between painted pillars."""
     rear, rear_top, front_top, front = (m * length for m in marks)
-    narrow = half * 0.78
-    profile = [
-        (rear, foot, half * 0.95),
-        (rear_top, roof, narrow),
-        (front_top, roof, narrow),
-        (front, foot, half * 0.95),
-    ]
+    wide, narrow = half * 0.95, half * 0.78
+    profile = [(rear, foot, wide), (rear_top, roof, narrow), (front_top, roof, narrow), (front, foot, wide)]
     top, sill = roof - 0.09, foot + 0.05
     split = (rear + front) / 2 + 0.05
 
@@ -159,11 +145,8 @@ def bus(rng: np.random.Generator, lit: bool) -> Model:
     body = extrude(shell, paint, side=_bus_sides(length, roof, glass, stripe), painted=painted)
     under = box((-length / 2 + 0.2, 0.12, -half * 0.93), (length / 2 - 0.2, 0.4, half * 0.93), DARK)
     unit = box((-0.2 * length, roof, -0.7), (0.1 * length, roof + 0.18, 0.7), Material(srgb(205, 205, 205)))
-    return Model(
-        (under, unit, body),  # the roof unit is seen from below: the roof hides its foot
-        (length, roof + 0.18, 2 * half),
-        _beams(length, 0.8, 60.0, lit),
-    )
+    shapes = (under, unit, body)  # the roof unit is seen from below: the roof hides its foot
+    return Model(shapes, (length, roof + 0.18, 2 * half), _beams(length, 0.8, 60.0, lit))
 
 
 def _bus_sides(length: float, roof: float, glass: Material, stripe: Material) -> list[Face]:
@@ -171,9 +154,8 @@ def _bus_sides(length: float, roof: float, glass: Material, stripe: Material) ->
     faces = [panel(-length / 2, length / 2, 0.85, 1.1, stripe), panel(-length / 2, length / 2, 0.35, 0.5, DARK)]
     count = round(length / 1.35)
     step = (length - 0.5) / count
-    for i in range(count):
-        low = -length / 2 + 0.25 + i * step
-        faces.append(panel(low + 0.05, low + step - 0.05, 1.3, roof - 0.42, glass))
+    lows = [-length / 2 + 0.25 + i * step for i in range(count)]
+    faces += [panel(low + 0.05, low + step - 0.05, 1.3, roof - 0.42, glass) for low in lows]
     door = 0.36 * length
     faces += [panel(door - 0.6, door + 0.6, 0.45, roof - 0.35, DARK)]
     faces += [panel(door + a, door + a + 0.5, 0.6, roof - 0.45, glass) for a in (-0.54, 0.04)]
@@ -208,8 +190,8 @@ def motorbike(rng: np.random.Generator, lit: bool) -> Model:
         shapes.append(extrude([(0.36, 0.60, 0.16), (0.42, 1.05, 0.14), (0.52, 1.08, 0.12), (0.72, 0.78, 0.13)], paint))
     for side in (-0.10, 0.10):
         shapes += limb([(0.70, 0.33, side), (0.42, 0.98, side)], [0.04, 0.035], STEEL)
-        shapes += limb([(-0.70, 0.33, side), (-0.20, 0.45, side)], [0.04, 0.04], DARK)
-    shapes += limb([(0.36, 1.02, -0.40), (0.42, 1.02, 0.0), (0.36, 1.02, 0.40)], [0.03, 0.03, 0.03], DARK)
+        shapes += limb([(-0.70, 0.33, side), (-0.20, 0.45, side)], 0.04, DARK)
+    shapes += limb([(0.36, 1.02, -0.40), (0.42, 1.02, 0.0), (0.36, 1.02, 0.40)], 0.03, DARK)
     shapes += limb([(0.05, 0.28, 0.20), (-0.45, 0.32, 0.22), (-0.85, 0.42, 0.22)], [0.045, 0.06, 0.07], STEEL)
     shapes += [ball((0.42, 1.16, s), 0.06, DARK) for s in (-0.34, 0.34)]
     return Model(tuple(shapes), (2.1, 1.2, 0.8), _beams(1.9, 0.85, 30.0, lit), sort=True)
@@ -239,31 +221,26 @@ def bicycle(rng: np.random.Generator, lit: bool) -> Model:
     crank, seat, head = (-0.08, 0.33, 0.0), (-0.19, 0.82, 0.0), (0.37, 0.84, 0.0)
     back, front, fork = (-0.53, 0.36, 0.0), (0.53, 0.36, 0.0), (0.39, 0.72, 0.0)
     for ends in ((crank, seat), (seat, head), (crank, fork), (crank, back), (seat, back), (head, front)):
-        shapes += limb(ends, [0.030, 0.030], paint)
-    shapes += limb([seat, (-0.21, 0.95, 0.0)], [0.022, 0.022], STEEL)
+        shapes += limb(ends, 0.030, paint)
+    shapes += limb([seat, (-0.21, 0.95, 0.0)], 0.022, STEEL)
     shapes += limb([(-0.34, 0.97, 0.0), (-0.08, 0.97, 0.0)], [0.07, 0.03], DARK)
-    shapes += limb([head, (0.34, 1.02, 0.0)], [0.026, 0.026], STEEL)
+    shapes += limb([head, (0.34, 1.02, 0.0)], 0.026, STEEL)
     shapes += limb([(0.26, 1.04, -0.29), (0.36, 1.03, 0.0), (0.26, 1.04, 0.29)], [0.026, 0.022, 0.026], DARK)
-    shapes += [ball(crank, 0.08, STEEL), *limb([(0.02, 0.2, 0.1), (-0.18, 0.46, -0.1)], [0.02, 0.02], DARK)]
+    shapes += [ball(crank, 0.08, STEEL), *limb([(0.02, 0.2, 0.1), (-0.18, 0.46, -0.1)], 0.02, DARK)]
     if rng.random() < 0.3:
         shapes.append(box((0.40, 0.80, -0.17), (0.66, 1.0, 0.17), Material(srgb(150, 110, 60), 0.3)))
     if lit:
         shapes.append(ball((-0.36, 0.80, 0.0), 0.035, _tail_lamp(True)))
-    lamps = _bicycle_lamps() if lit else ()
-    return Model(tuple(shapes), (1.75, 1.08, 0.6), lamps, sort=True)
+    lamps = (Lamp((-0.9, 0.8, 0.0), RED_GLOW, 0.3), Lamp((0.6, 0.9, 0.0), WHITE_BEAM, 4.0, (1.0, -0.1, 0.0), 12.0))
+    return Model(tuple(shapes), (1.75, 1.08, 0.6), lamps if lit else (), sort=True)
 
 
 def _bike_wheel(hub: float) -> list[Shape]:
     """Tyre, rim and spokes about a hub `hub` metres ahead of the middle."""
     shapes: list[Shape] = [*ring(hub, 0.325, 0.034, RUBBER), *ring(hub, 0.285, 0.012, STEEL)]
     for a, b in ((0.2, 0.2), (0.28, 0.0), (0.2, -0.2), (0.0, 0.28)):
-        shapes += limb([(hub - a, 0.36 - b, 0.0), (hub + a, 0.36 + b, 0.0)], [0.006, 0.006], STEEL)
+        shapes += limb([(hub - a, 0.36 - b, 0.0), (hub + a, 0.36 + b, 0.0)], 0.006, STEEL)
     return shapes
-
-
-def _bicycle_lamps() -> tuple[Lamp, ...]:
-    ahead = Lamp((0.6, 0.9, 0.0), WHITE_BEAM, 4.0, (1.0, -0.1, 0.0), 12.0)
-    return Lamp((-0.9, 0.8, 0.0), RED_GLOW, 0.3), ahead
 
 
 BUILDERS: dict[str, Callable[[np.random.Generator, bool], Model]] = {
