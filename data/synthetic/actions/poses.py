@@ -1,4 +1,4 @@
-"""Synthetic people in motion: joints of a body over time, for six things that a person does.
+"""Synthetic people in motion: joints of a body over time, for six actions.
 
 A body is 1.75 m tall; joints are (forward, up, right) in metres, as in street.people. What it does also moves it along and
 turns it. Speeds, rhythms, sides and beginnings are drawn, so that no two clips of a class are alike.

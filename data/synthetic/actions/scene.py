@@ -1,4 +1,4 @@
-"""Short films of one synthetic person who does one thing, by day or under lamps at night, by a camera that stands still.
+"""Short films of one synthetic person who does one action, by day or under lamps at night, by a camera that stands still.
 
 Flat images: a wall, a floor, props and a body of thick strokes, as reflectances in linear light. The light is a field
 over the image, and the camera of render/lighting.py turns it into 8 bits: one exposure a film, other noise in every frame.

@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from data.synthetic.render.camera import Array
+from data.synthetic.render.primitives import Colour, times
+
 Corners = NDArray[np.int32]  # (n, 2) in 1/16 dots of the canvas
 Place = tuple[float, float]  # px of the finished image
-Polygon = Sequence[Place]  # px, around the middle of a thing, x to its front
-Colour = tuple[float, float, float]  # red, green, blue reflectance, 0 to 1
+Polygon = Sequence[Place]  # px, around the middle of an object, x to its front
 
 FINER = 4  # drawn at this many dots per pixel
 MARGIN = 32  # px drawn around the image, so that shadows and cut objects come in
@@ -44,8 +45,7 @@ class Ground:
     def pick(self, colours: Sequence[Colour]) -> Colour:
         """One of the colours, a little lighter or darker."""
         shade = self.rng.uniform(0.9, 1.1)
-        red, green, blue = colours[int(self.rng.integers(len(colours)))]
-        return red * shade, green * shade, blue * shade
+        return times(colours[int(self.rng.integers(len(colours)))], shade)
 
     def _plain(self, colour: Colour, rough: float) -> Array:
         """A surface of one colour with patches and grain."""
@@ -81,21 +81,14 @@ class Ground:
         rows, columns, inside = self._inside(self._corners(polygon))
         self.dots[rows, columns][inside] = self._plain(self.pick(colours), rough)[rows, columns][inside]
 
-    def _darken(self, corners: Corners, light: float) -> None:
-        rows, columns, inside = self._inside(corners)
-        self.dots[rows, columns][inside] *= np.float32(light)
-
-    def shade(self, polygon: Polygon, place: Place, angle: float, height: float) -> None:
-        """The shadow of an upright thing as tall as `height` px."""
-        far = (place[0] + self.sun[0] * height, place[1] + self.sun[1] * height)
-        near, shifted = self._corners(polygon, place, angle), self._corners(polygon, far, angle)
-        hull = cv2.convexHull(np.concatenate([near, shifted])).reshape(-1, 2)
-        self._darken(hull.astype(np.int32, copy=False), 0.5)
-
-    def shade_below(self, polygon: Polygon, place: Place, angle: float, height: float) -> None:
-        """The shadow of a flat thing that stands off the ground by `height` px."""
-        far = (place[0] + self.sun[0] * height, place[1] + self.sun[1] * height)
-        self._darken(self._corners(polygon, far, angle), 0.55)
+    def shade(self, polygon: Polygon, place: Place, angle: float, height: float, *, raised: bool = False) -> None:
+        """The shadow of an upright object as tall as `height` px, or of a flat one `raised` so high off the ground."""
+        shadow = self._corners(polygon, (place[0] + self.sun[0] * height, place[1] + self.sun[1] * height), angle)
+        if not raised:
+            hull = cv2.convexHull(np.concatenate([self._corners(polygon, place, angle), shadow])).reshape(-1, 2)
+            shadow = hull.astype(np.int32, copy=False)
+        rows, columns, inside = self._inside(shadow)
+        self.dots[rows, columns][inside] *= np.float32(0.55 if raised else 0.5)
 
     def is_free(self, place: Place, radius: float) -> bool:
         """Whether nothing that was put down comes within `radius` px."""

@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from data.synthetic.aerial.canvas import Array, Colour, Ground, Place, beside, ellipse, rectangle
+from data.synthetic.aerial.canvas import Ground, Place, beside, ellipse, rectangle
+from data.synthetic.render.camera import Array
+from data.synthetic.render.primitives import Colour, times
 
 NAMES = ("airplane", "person", "ship", "storage-tank", "swimming-pool", "vehicle")
 Where = Callable[[Place], bool]
-Thing = Callable[[Ground, Place, float], None]  # draws itself at a place, turned by an angle, if there is room
+Draw = Callable[[Ground, Place, float], None]  # draws itself at a place, turned by an angle, if there is room
 
 GRASS: tuple[Colour, ...] = ((0.23, 0.32, 0.15), (0.30, 0.36, 0.19), (0.38, 0.37, 0.22))
 SOIL: tuple[Colour, ...] = ((0.46, 0.37, 0.27), (0.55, 0.47, 0.35), (0.62, 0.57, 0.46))
@@ -61,12 +63,8 @@ def ship(ground: Ground, place: Place, angle: float) -> None:
         return
     ground.taken.append((*place, length / 2))
     if rng.random() < 0.5:
-        wake = [
-            (-length / 2, -0.6 * half),
-            (-1.6 * length, -1.8 * half),
-            (-1.6 * length, 1.8 * half),
-            (-length / 2, 0.6 * half),
-        ]
+        near, far = -length / 2, -1.6 * length
+        wake = [(near, -0.6 * half), (far, -1.8 * half), (far, 1.8 * half), (near, 0.6 * half)]
         ground.fill(wake, (0.30, 0.38, 0.41), place, angle)
     ground.fill(hull, ground.pick(((0.92, 0.92, 0.9), (0.55, 0.2, 0.15), (0.75, 0.75, 0.72))), place, angle)
     deck = [(x - 0.1 * length, y) for x, y in rectangle(0.45 * length, 1.1 * half)]
@@ -122,7 +120,7 @@ def airplane(ground: Ground, place: Place, angle: float) -> None:
     if not ground.is_free(place, 0.9 * a) or not ground.add("airplane", outline, place, angle):
         return
     ground.taken.append((*place, 0.9 * a))
-    ground.shade_below(outline, place, angle, 3)
+    ground.shade(outline, place, angle, 3, raised=True)
     ground.fill(outline, ground.pick(((0.93, 0.93, 0.93), (0.84, 0.86, 0.88))), place, angle)
     stripe = ground.pick(((0.15, 0.25, 0.6), (0.7, 0.1, 0.12), (0.4, 0.4, 0.42)))
     ground.fill(rectangle(1.5 * a, 0.05 * a), stripe, place, angle)
@@ -138,7 +136,7 @@ def building(ground: Ground, place: Place, angle: float) -> None:
     ground.shade(outline, place, angle, ground.rng.uniform(4, 9))
     ground.fill(outline, roof, place, angle)
     lit = [(x, y + width / 4) for x, y in rectangle(length, width / 2)]
-    ground.fill(lit, (1.15 * roof[0], 1.15 * roof[1], 1.15 * roof[2]), place, angle)
+    ground.fill(lit, times(roof, 1.15), place, angle)
 
 
 def tree(ground: Ground, place: Place, angle: float) -> None:
@@ -151,9 +149,8 @@ def tree(ground: Ground, place: Place, angle: float) -> None:
     green = ground.pick(((0.12, 0.22, 0.09), (0.17, 0.27, 0.12)))
     for _ in range(7):
         turn, reach = ground.rng.uniform(0, 2 * math.pi), ground.rng.uniform(0, 0.28) * size
-        spot = (place[0] + reach * math.cos(turn), place[1] + reach * math.sin(turn))
-        shade = ground.rng.uniform(0.8, 1.3)
-        ground.fill(ellipse(0.5 * size, 0.5 * size, 12), (green[0] * shade, green[1] * shade, green[2] * shade), spot)
+        tone = times(green, ground.rng.uniform(0.8, 1.3))
+        ground.fill(ellipse(0.5 * size, 0.5 * size, 12), tone, beside(place, turn, reach, 0))
 
 
 def _coast(ground: Ground) -> Where:
@@ -165,17 +162,15 @@ def _coast(ground: Ground) -> Where:
     middle = (width / 2 + normal[0] * level, height / 2 + normal[1] * level)
     reach = 2.0 * (width + height)
     half = [(0, -reach), (reach, -reach), (reach, reach), (0, reach)]
-    corners = [(middle[0] + x * normal[0] - y * normal[1], middle[1] + x * normal[1] + y * normal[0]) for x, y in half]
-    ground.cover(corners, WATER, 0.06)
+    ground.cover([beside(middle, angle, x, y) for x, y in half], WATER, 0.06)
     return lambda place: (place[0] - middle[0]) * normal[0] + (place[1] - middle[1]) * normal[1] > 7
 
 
 def _roads(ground: Ground, count: int) -> None:
     """Straight roads with dashed lines, and cars in their two lanes."""
     rng, (width, height) = ground.rng, ground.size
-    roads = [
-        ((rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height), rng.uniform(0, math.pi)) for _ in range(count)
-    ]
+    draws = [rng.uniform((0.2, 0.2, 0), (0.8, 0.8, math.pi)).tolist() for _ in range(count)]
+    roads = [((x * width, y * height), angle) for x, y, angle in draws]
     reach = 1.5 * (width + height)
     for broad, colour in ((19, (0.5, 0.48, 0.45)), (16, ASPHALT)):
         for middle, angle in roads:
@@ -208,8 +203,8 @@ def _lot(ground: Ground, dry: Where) -> None:
     ground.taken.append((*place, 24))
 
 
-def _group(ground: Ground, thing: Thing, count: int, spread: float, where: Where, pad: Sequence[Colour] = ()) -> None:
-    """Some of a thing near each other, on a pad of their own if it has a colour."""
+def _group(ground: Ground, draw: Draw, count: int, spread: float, where: Where, pad: Sequence[Colour] = ()) -> None:
+    """Some of an object near each other, on a pad of their own if it has a colour."""
     middle = ground.somewhere(spread, where)
     if middle is None:
         return
@@ -219,20 +214,25 @@ def _group(ground: Ground, thing: Thing, count: int, spread: float, where: Where
         place = (middle[0] + ground.rng.uniform(-spread, spread), middle[1] + ground.rng.uniform(-spread, spread))
         if where(place) and count:
             before = len(ground.labels)
-            thing(ground, place, ground.rng.uniform(0, 2 * math.pi))
+            draw(ground, place, ground.rng.uniform(0, 2 * math.pi))
             count -= len(ground.labels) - before
 
 
-def _scatter(ground: Ground, thing: Thing, count: int, room: float, where: Where) -> None:
-    """A thing here and there."""
+def _scatter(ground: Ground, draw: Draw, count: int, room: float, where: Where) -> None:
+    """An object here and there."""
     for _ in range(count):
         place = ground.somewhere(room, where)
         if place is not None:
-            thing(ground, place, ground.rng.uniform(0, 2 * math.pi))
+            draw(ground, place, ground.rng.uniform(0, 2 * math.pi))
 
 
-def _lay_out(ground: Ground) -> None:
-    """What is where: large things first, so that small ones find their place between them."""
+def image_from_above(seed: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Array]:
+    """Aerial scene number `seed`: the image (H, W, 3) RGB for `size` = (width, height) px, and its labels.
+
+    Labels (n, 5): class (an index of NAMES), centre x, centre y, width, height as fractions of the image. Large objects
+    are placed first, so that small ones find their place between them.
+    """
+    ground = land(seed, size)
     rng = ground.rng
     sea = _coast(ground) if rng.random() < 0.45 else None
 
@@ -254,13 +254,4 @@ def _lay_out(ground: Ground) -> None:
     for _ in range(int(rng.integers(1, 3))):
         _group(ground, person, int(rng.integers(2, 5)), 9, dry)
     _scatter(ground, tree, int(rng.integers(3, 14)), 5, dry)
-
-
-def image_from_above(seed: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Array]:
-    """Aerial scene number `seed`: the image (H, W, 3) RGB for `size` = (width, height) px, and its labels.
-
-    Labels (n, 5): class (an index of NAMES), centre x, centre y, width, height as fractions of the image.
-    """
-    ground = land(seed, size)
-    _lay_out(ground)
     return ground.photograph(), np.asarray(ground.labels, np.float32).reshape(-1, 5)

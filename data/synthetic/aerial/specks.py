@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from data.synthetic.render.camera import Array
 
 NAMES = ("circle", "square", "triangle")
 FINER = 4  # drawn at this many dots per pixel

@@ -107,7 +107,7 @@ def _fill_hulls(mask: NDArray[np.uint8], ground: Array, ends: NDArray[np.intp], 
 
 
 def _contact(frame: Frame) -> Array:
-    """Fraction of sky light (H, W) that reaches the ground: less right under things."""
+    """Fraction of sky light (H, W) that reaches the ground: less right under objects."""
     mask = np.zeros(frame.buffers.faces.shape, np.uint8)
     lows = [(c, c.points[c.points[:, 1] < 0.45]) for c in frame.casters if c.owner >= 0]
     rings = [_grown(low * floats([1, 0, 1]), max(caster.radius, 0.12)) for caster, low in lows if len(low)]

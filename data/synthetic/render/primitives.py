@@ -178,9 +178,9 @@ def wheel(forward: float, radius: float, half: float, rubber: Material, rim: Mat
     return extrude(profile, rubber, side=[disc(forward, radius, 0.62 * radius, rim)], shift=shift)
 
 
-def ring(forward: float, radius: float, thickness: float, material: Material) -> list[Tube]:
+def ring(forward: float, radius: float, thickness: float, material: Material, parts: int = 14) -> list[Tube]:
     """A thin tyre (bicycle) as tubes in a circle that stands on the ground."""
-    spots = [(*spot, 0.0) for spot in _circle(forward, radius + thickness, radius)]
+    spots = [(*spot, 0.0) for spot in _circle(forward, radius + thickness, radius, parts)]
     return limb([*spots, spots[0]], thickness, material)
 
 

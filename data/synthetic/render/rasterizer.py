@@ -114,7 +114,7 @@ Job = tuple[float, list[tuple[NDArray[np.int32], int]]]  # distance to the eye, 
 
 
 class Canvas:
-    """Collects faces far to near: draw the ground first, then things by falling distance, then `finish`."""
+    """Collects faces far to near: draw the ground first, then objects by falling distance, then `finish`."""
 
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
@@ -129,7 +129,7 @@ class Canvas:
         self.begin()
 
     def begin(self) -> int:
-        """Start measuring one thing; returns a mark for `painted_since`."""
+        """Start measuring one object; returns a mark for `painted_since`."""
         self._reach = np.array([np.inf, np.inf, -np.inf, -np.inf])  # left, top, right, bottom in fine pixels
         return self._count
 
@@ -163,7 +163,7 @@ class Canvas:
             cv2.fillConvexPoly(self.faces, self._fixed(shown), index, cv2.LINE_8, _SUBPIXEL_BITS)
 
     def draw(self, shapes: Sequence[Shape], pose: Pose, owner: int = -1, sort: bool = False) -> None:
-        """Draw a thing standing at `pose`: its shapes as listed, or far to near where `sort`."""
+        """Draw an object standing at `pose`: its shapes as listed, or far to near where `sort`."""
         tubes = [shape for shape in shapes if isinstance(shape, Tube)]
         blobs = [shape for shape in shapes if isinstance(shape, Blob)]
         rounds = iter(self._tubes(tubes, pose, owner) if tubes else [])

@@ -14,7 +14,7 @@ import numpy as np
 
 from data.synthetic.shelf.objects import FORMS, NAMES, SURFACES
 
-THINGS = (6, 12)  # the fewest and the most objects per image is meant to have
+OBJECTS = (6, 12)  # the fewest and the most objects per image is meant to have
 MOST_RARE, MOST_COMMON = 10, 100  # images: LVIS's borders of its three groups
 TAIL = (  # images in which the first, second, ... class is; rank against count falls as Zipf's law does, in its steep part
     *(250, 233, 218, 205, 192, 181, 171, 162, 153, 145, 137, 129, 121, 112),
@@ -49,9 +49,9 @@ SCARCE = tuple(number for number, letter in enumerate(FREQUENCY) if letter != "f
 
 @lru_cache(maxsize=4)
 def _rota(law: Law) -> tuple[tuple[int, ...], ...]:
-    """The classes of each image; images have room for THINGS objects, and fill up as far as the quotas go."""
+    """The classes of each image; images have room for OBJECTS objects, and fill up as far as the quotas go."""
     rng = np.random.default_rng([law.images, 41])
-    room = rng.integers(THINGS[0], THINGS[1] + 1, law.images).astype(float)
+    room = rng.integers(OBJECTS[0], OBJECTS[1] + 1, law.images).astype(float)
     found: list[list[int]] = [[] for _ in range(law.images)]
     for number in np.argsort(law.quotas, kind="stable")[::-1]:
         keys = np.log(np.maximum(room, 0.02)) + rng.gumbel(size=law.images)  # drawn by room, none twice

@@ -197,7 +197,7 @@ EVERY_SURFACE = {**SURFACES, **OTHER_SURFACES}
 NAMES = tuple(f"{surface}_{form}" for form in FORMS for surface in SURFACES)  # in the order of the labels
 
 
-def draw_thing(rng: np.random.Generator, name: str, side: float) -> Sprite:
+def draw_object(rng: np.random.Generator, name: str, side: float) -> Sprite:
     """An object whose longer side is `side` dots, on a grid that just holds it. name: `surface_form`.
 
     Half of them are mirrored. Source of the names: EVERY_SURFACE and EVERY_FORM.

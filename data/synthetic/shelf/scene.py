@@ -1,7 +1,7 @@
-"""The synthetic shelf: boards with jugs, lamps, boxes and the like seen from the front, and close-ups of single things.
+"""The synthetic shelf: boards with jugs, lamps, boxes and the like seen from the front, and close-ups of single objects.
 
 40 classes, each a form in a surface (objects.py), by the counts of class_counts.py. Plates, candles, frames,
-cones and things of other colours stand among them and are in no class. Drawn twice as large in linear light with
+cones and objects of other colours stand among them and are in no class. Drawn twice as large in linear light with
 one lamp per image, then seen through a lens and a noisy sensor. Boxes hold the visible part of an object.
 """
 
@@ -25,7 +25,7 @@ from data.synthetic.shelf.objects import (
     OTHER_FORMS,
     OTHER_SURFACES,
     Sprite,
-    draw_thing,
+    draw_object,
 )
 
 Image = NDArray[np.uint8]
@@ -33,8 +33,8 @@ Labels = NDArray[np.float32]
 Spot = tuple[float, float]  # dots: middle of the foot, column and row
 
 FINER = 2  # drawn at this many dots per pixel
-SIDES = (18.0, 60.0)  # px of an image 320 px wide: the longer side of a thing
-CLOSE = (0.62, 0.95)  # how much of a close-up its thing fills
+SIDES = (18.0, 60.0)  # px of an image 320 px wide: the longer side of an object
+CLOSE = (0.62, 0.95)  # how much of a close-up its object fills
 LEAST_SEEN = 0.2  # an object that shows less of itself has no label
 WALLS = ((0.42, 0.40, 0.35), (0.30, 0.34, 0.36), (0.20, 0.23, 0.19), (0.52, 0.44, 0.38), (0.14, 0.15, 0.19))
 WOODS = ((0.30, 0.18, 0.09), (0.15, 0.08, 0.04), (0.44, 0.32, 0.19), (0.55, 0.54, 0.51), (0.07, 0.07, 0.075))
@@ -56,31 +56,31 @@ class _Stage:
         self.whole: list[tuple[int, int]] = []  # of each object its class and the dots that it would show alone
 
     def put(self, name: str, spot: Spot, side: float, number: int = -1) -> None:
-        """Stand a thing of `side` dots at a spot, with its shadow; number: its class, if it is in one."""
-        thing = draw_thing(self.rng, name, side)
-        height, width = thing.inside.shape
+        """Stand an object of `side` dots at a spot, with its shadow; number: its class, if it is in one."""
+        sprite = draw_object(self.rng, name, side)
+        height, width = sprite.inside.shape
         top, left = round(spot[1]) - height, round(spot[0] - width / 2)
-        self._shadow(thing, top, left)
+        self._shadow(sprite, top, left)
         rows, columns, part = _window(self.owner.shape, top, left, (height, width))
-        inside = thing.inside[part]
-        self.light[rows, columns][inside] = self._lit(thing, part)[inside]
+        inside = sprite.inside[part]
+        self.light[rows, columns][inside] = self._lit(sprite, part)[inside]
         self.owner[rows, columns][inside] = len(self.whole) if number >= 0 else -1
         if number >= 0:
-            self.whole.append((number, int(thing.inside.sum())))
+            self.whole.append((number, int(sprite.inside.sum())))
 
-    def _lit(self, thing: Sprite, part: tuple[slice, slice]) -> Array:
+    def _lit(self, sprite: Sprite, part: tuple[slice, slice]) -> Array:
         """Its colour under the lamp, with a highlight."""
-        normal = thing.normal[part]
+        normal = sprite.normal[part]
         facing = np.maximum(normal @ self.lamp, 0)[..., None]
         half = floats([*self.lamp[:2], self.lamp[2] + 1])
         shine = np.maximum(normal @ (half / np.linalg.norm(half)), 0)[..., None] ** 40
-        return thing.colour[part] * (self.ambient + (1.15 - self.ambient) * facing) + self.gloss * shine
+        return sprite.colour[part] * (self.ambient + (1.15 - self.ambient) * facing) + self.gloss * shine
 
-    def _shadow(self, thing: Sprite, top: int, left: int) -> None:
+    def _shadow(self, sprite: Sprite, top: int, left: int) -> None:
         """Darken what lies behind it, away from the lamp, and where it stands."""
-        height, width = thing.inside.shape
+        height, width = sprite.inside.shape
         soft, margin = 0.05 * max(height, width) + 0.8 * FINER, round(0.4 * max(height, width)) + 3 * FINER
-        cover: Array = np.pad(thing.inside.astype(np.float32), margin)
+        cover: Array = np.pad(sprite.inside.astype(np.float32), margin)
         cover[margin + round(0.97 * height) : margin + height + round(1.2 * FINER)] *= 1.6  # close to the board
         reach = 0.22 * max(height, width)
         shift = floats([[1, 0, -reach * self.lamp[0]], [0, 1, reach * self.lamp[1]]])
@@ -114,13 +114,13 @@ def shelf(law: Law) -> Callable[[int, tuple[int, int]], tuple[Image, Labels]]:
     return draw
 
 
-def filled(rng: np.random.Generator, things: Sequence[tuple[str, int]], size: tuple[int, int]) -> tuple[Image, Labels]:
-    """A shelf with these things (name, class or -1 for none), in any order, for an image of (width, height) px."""
+def filled(rng: np.random.Generator, objects: Sequence[tuple[str, int]], size: tuple[int, int]) -> tuple[Image, Labels]:
+    """A shelf with these objects (name, class or -1 for none), in any order, for an image of (width, height) px."""
     stage = _Stage(rng, size)
-    feet, room = _boards(stage, len(things))
-    order = rng.permutation(len(things))
+    feet, room = _boards(stage, len(objects))
+    order = rng.permutation(len(objects))
     for index, (x, y, step) in zip(order, _places(rng, feet, size[0] * FINER), strict=True):
-        name, number = things[index]
+        name, number = objects[index]
         least, most = SIDES[0] * stage.unit, min(room, SIDES[1] * stage.unit, 1.4 * step)
         stage.put(name, (x, y), math.exp(rng.uniform(math.log(least), math.log(max(most, least)))), number)
     return stage.seen(), stage.labels()
@@ -130,13 +130,13 @@ train_shelf, even_shelf = shelf(TRAINING), shelf(EVEN)
 
 
 def close_up(seed: int, size: tuple[int, int]) -> tuple[Image, Labels]:
-    """Image number `seed` of one thing of a rare or common class, in turn; its label is the whole image."""
+    """Image number `seed` of one object of a rare or common class, in turn; its label is the whole image."""
     number = SCARCE[seed % len(SCARCE)]
     return portrait(np.random.default_rng([seed, 43]), NAMES[number], size), floats([[number, 0.5, 0.5, 1, 1]])
 
 
 def portrait(rng: np.random.Generator, name: str, size: tuple[int, int]) -> Image:
-    """An image of (width, height) px that a thing called `name` nearly fills, before a wall, on a table or among others."""
+    """An image of (width, height) px that an object called `name` nearly fills, before a wall, on a table or among others."""
     stage = _Stage(rng, size)
     stage.unit = FINER * min(size) / 160
     width, height = size[0] * FINER, size[1] * FINER
@@ -158,16 +158,16 @@ def other_name(rng: np.random.Generator) -> str:
     return f"{rng.choice(list(surfaces))}_{rng.choice(list(forms))}"
 
 
-def _boards(stage: _Stage, things: int) -> tuple[list[tuple[float, int]], float]:
-    """Draw two or three boards; returns (row of the feet, how many things) of each, and the room above one in dots."""
+def _boards(stage: _Stage, objects: int) -> tuple[list[tuple[float, int]], float]:
+    """Draw two or three boards; returns (row of the feet, how many objects) of each, and the room above one in dots."""
     height, rng = stage.owner.shape[0], stage.rng
-    count = 3 if things > 9 or rng.random() < 0.5 else 2
+    count = 3 if objects > 9 or rng.random() < 0.5 else 2
     gap, thick = height / count, 0.028 * height
     wood, feet = int(rng.integers(len(WOODS))), []
     for board in range(count):
         foot = (board + 1) * gap - thick * rng.uniform(1.1, 1.5)
         _plank(stage, foot - 0.6 * thick, foot + thick, wood)
-        feet.append((foot, things // count + (board < things % count)))
+        feet.append((foot, objects // count + (board < objects % count)))
     return feet, gap - 3 * thick
 
 
@@ -184,13 +184,13 @@ def _plank(stage: _Stage, top: float, bottom: float, wood: int | None = None) ->
 
 
 def _places(rng: np.random.Generator, feet: list[tuple[float, int]], width: int) -> list[tuple[float, float, float]]:
-    """Column, row and room to the sides of each thing in drawing order: what stands further forward comes later."""
+    """Column, row and room to the sides of each object in drawing order: what stands further forward comes later."""
     found = []
-    for foot, things in feet:
+    for foot, objects in feet:
         span = width * rng.uniform(0.45, 1.0)
-        step = span / max(things, 1)
-        columns = rng.uniform(0, width - span) + (np.arange(things) + 0.5 + rng.uniform(-0.12, 0.12, things)) * step
-        forward = np.sort(rng.uniform(0, 0.012 * width, things))
+        step = span / max(objects, 1)
+        columns = rng.uniform(0, width - span) + (np.arange(objects) + 0.5 + rng.uniform(-0.12, 0.12, objects)) * step
+        forward = np.sort(rng.uniform(0, 0.012 * width, objects))
         found += [(float(x), foot + float(y), step) for x, y in zip(rng.permutation(columns), forward, strict=True)]
     return found
 

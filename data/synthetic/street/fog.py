@@ -22,7 +22,7 @@ from data.synthetic.render.rasterizer import noise_tile
 from data.synthetic.street.scene import Frame
 
 VISIBILITY = (25.0, 120.0)  # metres
-CONTRAST = 0.05  # what is left of a black thing's contrast at that distance (the meteorological optical range, WMO)
+CONTRAST = 0.05  # what is left of a black object's contrast at that distance (the meteorological optical range, WMO)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The synthetic street: where things stand, how they move, and one drawn frame of it with labels.
+"""The synthetic street: where objects stand, how they move, and one drawn frame of it with labels.
 
 A layout is fixed by its seed and drawn for a time in seconds, so stills are frames at time 0 and clips are many frames.
 World frame: the street runs along z, the middle of the road is x = 0, right-hand traffic.
@@ -30,12 +30,12 @@ HABITS: dict[str, tuple[float, float, float, float, float]] = {
     "people": (4.5, 12.0, 1.5, 1.2, 0.35),
 }
 LENGTHS = {"bicycle": 1.8, "bus": 10.0, "car": 4.5, "dog": 0.9, "motorbike": 2.2, "people": 0.5}
-LOOP = (2.0, 62.0)  # metres of street that moving things of a clip go round in
+LOOP = (2.0, 62.0)  # metres of street that moving objects of a clip go round in
 
 
 @dataclass(frozen=True)
 class Actor:
-    """One labelled thing. `looks` seeds its appearance, `manner` is a person's pose, `speed` is ahead, in m/s."""
+    """One labelled object. `looks` seeds its appearance, `manner` is a person's pose, `speed` is ahead, in m/s."""
 
     name: str
     looks: int
@@ -65,7 +65,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Street:
-    """A layout: camera, half widths of road and of road with pavements (metres), standing things, and actors."""
+    """A layout: camera, half widths of road and of road with pavements (metres), standing objects, and actors."""
 
     seed: int
     camera: Camera
@@ -134,7 +134,7 @@ def _strip(left: float, right: float, near: float, far: float) -> Array:
 
 
 def _standing(rng: np.random.Generator, road: float, verge: float) -> tuple[tuple[Model, Pose], ...]:
-    """Buildings first (drawn behind everything, far to near), then lamps, trees and small things by the kerb."""
+    """Buildings first (drawn behind everything, far to near), then lamps, trees and small objects by the kerb."""
     houses: list[tuple[Model, Pose]] = []
     for sign in (-1, 1):
         z = rng.uniform(-12, -4)
@@ -149,7 +149,7 @@ def _standing(rng: np.random.Generator, road: float, verge: float) -> tuple[tupl
 
 
 def _car_behind(rng: np.random.Generator, road: float) -> list[tuple[Model, Pose]]:
-    """The headlights of a car behind the camera, in some streets: light without a thing to see."""
+    """The headlights of a car behind the camera, in some streets: light without an object to see."""
     if rng.random() > 0.4:
         return []
     beam = Lamp((0.0, 0.7, 0.0), WHITE_BEAM, rng.uniform(40, 90), (1.0, -0.03, 0.0), 9.0)
@@ -170,7 +170,7 @@ def _lamp_posts(rng: np.random.Generator, road: float) -> list[tuple[Model, Pose
 
 
 def _actors(rng: np.random.Generator, camera: Camera, road: float, verge: float) -> tuple[Actor, ...]:
-    """Two to seven labelled things where the camera sees them and none stands in another."""
+    """Two to seven labelled objects where the camera sees them and none stands in another."""
     fractions = np.array([HABITS[name][2] for name in NAMES])
     taken: list[tuple[float, float, float]] = []
     actors: list[Actor] = []
@@ -214,7 +214,7 @@ def _free(circles: list[tuple[float, float, float]], taken: list[tuple[float, fl
 
 
 def _cast(rng: np.random.Generator, name: str, pose: Pose, moving: float = 0.7) -> list[Actor]:
-    """The thing itself, moving with this chance; a moving bicycle or motorbike has a rider, labelled as well."""
+    """The object itself, moving with this chance; a moving bicycle or motorbike has a rider, labelled as well."""
     looks, phase = (int(v) for v in rng.integers(0, 2**31, 2))
     ridden = name in ("bicycle", "motorbike")
     moves = rng.random() < (0.65 * moving if ridden and moving < 1 else moving)
@@ -248,20 +248,20 @@ def draw(street: Street, time: float = 0.0) -> Frame:
     for points, material in street.surfaces:
         canvas.flat(points, material)
     lamps: list[Lamp] = []
-    things: list[tuple[float, int, Model, Pose, int]] = []
+    objects: list[tuple[float, int, Model, Pose, int]] = []
     for model, pose in street.standing:
         if model.size[2] > 5:  # a building: behind everything on the street
             canvas.draw(model.shapes, pose)
         else:
-            things.append((_distance(street.camera, pose), -1, model, pose, -1))
+            objects.append((_distance(street.camera, pose), -1, model, pose, -1))
         lamps += _placed(street.camera, model, pose)
     for i, actor in enumerate(street.actors):
         model, pose = actor.model(time), actor.at(time)
-        things.append((_distance(street.camera, pose), -i, model, pose, i))
+        objects.append((_distance(street.camera, pose), -i, model, pose, i))
         lamps += _placed(street.camera, model, pose)
     fractions = np.zeros(len(street.actors))
     own = np.ones(len(street.actors))
-    for _, _, model, pose, owner in sorted(things, key=lambda t: (-t[0], -t[1])):
+    for _, _, model, pose, owner in sorted(objects, key=lambda t: (-t[0], -t[1])):
         start = canvas.begin()
         canvas.draw(model.shapes, pose, owner, model.sort)
         if owner >= 0:

@@ -1,6 +1,6 @@
 """What lies on the synthetic sea floor: the four animals of URPC, and the stones and weed that are mistaken for them.
 
-Each is drawn on a grid of places (u, v) in half lengths, u along the thing, the middle at 0, and tells which places it
+Each is drawn on a grid of places (u, v) in half lengths, u along the object, the middle at 0, and tells which places it
 covers, how high it rises there and of what colour it is. numpy only.
 """
 
@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.synthetic.render.camera import Array, floats
-
-Colour = tuple[float, float, float]  # linear reflectance, RGB, 0 to 1
+from data.synthetic.render.primitives import Colour
 
 
 class Patch(NamedTuple):
-    """A drawn thing: covered places (h, w), height (h, w) in half lengths, linear reflectance (h, w, 3)."""
+    """A drawn object: covered places (h, w), height (h, w) in half lengths, linear reflectance (h, w, 3)."""
 
     inside: NDArray[np.bool_]
     height: Array

@@ -102,7 +102,7 @@ class _Scene:
         return self.rng.uniform(margin, width - margin), self.rng.uniform(margin, height - margin)
 
     def put(self, draw: Draw, spot: Spot, length: float, thickness: float, kind: int = -1, buried: float = 0.0) -> None:
-        """Draw a thing of `length` metres about a spot, turned at random; `buried` is the fraction of it under sand."""
+        """Draw an object of `length` metres about a spot, turned at random; `buried` is the fraction of it under sand."""
         rows, columns, u, v = self._grid(spot, length, thickness)
         patch = draw(self.rng, u, v)
         seen = patch.inside & (_edge(self.rng, u, v) < 1 - 2 * buried)
@@ -115,10 +115,10 @@ class _Scene:
             self.whole.append(int(patch.inside.sum()))
 
     def _grid(self, spot: Spot, length: float, thickness: float) -> tuple[slice, slice, Array, Array]:
-        """The dots about a spot (rows, columns) and their places in a thing that lies there, in half lengths."""
+        """The dots about a spot (rows, columns) and their places in an object that lies there, in half lengths."""
         metre, sine = self.view.scale(spot[1])
         half = length * metre / 2
-        squeeze = math.sqrt(sine**2 + thickness**2 * (1 - sine**2))  # a tall thing looks less flat from the side
+        squeeze = math.sqrt(sine**2 + thickness**2 * (1 - sine**2))  # a tall object looks less flat from the side
         columns, rows = (_span(at, half, end) for at, end in zip(spot, self.height.shape[::-1], strict=True))
         x = (np.arange(columns.start, columns.stop, dtype=np.float32) - spot[0]) / half
         y = (np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] - spot[1]) / (half * squeeze)
@@ -243,7 +243,7 @@ def _strand(rng: np.random.Generator, spot: Spot, length: float, lean: float) ->
 
 
 def _edge(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """How far places lie towards one side of a thing, -1 to 1, with a wavy front: where sand lies on it."""
+    """How far places lie towards one side of an object, -1 to 1, with a wavy front: where sand lies on it."""
     turn, wave = rng.uniform(0, 2 * math.pi), rng.uniform(0, 2 * math.pi)
     across = v * math.cos(turn) - u * math.sin(turn)
     return u * math.cos(turn) + v * math.sin(turn) + 0.08 * np.sin(7 * across + wave)

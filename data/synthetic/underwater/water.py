@@ -8,6 +8,7 @@ Sources: McGlamery (SPIE 208, 1980); Jaffe (IEEE JOE 1990); Akkaynak and Treibit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -72,20 +73,20 @@ def murky_water(rng: np.random.Generator, distance: float) -> Water:
 
 def clear(floor: SeaFloor, seed: int) -> NDArray[np.uint8]:
     """The scene in clear water, (H, W, 3) RGB, 8 bits."""
-    return _seen(floor, clear_water(np.random.default_rng([seed, 61]), _middle(floor)), seed, 62)
+    return _seen(floor, clear_water, seed, 61)
 
 
 def murky(floor: SeaFloor, seed: int) -> NDArray[np.uint8]:
     """The scene in murky water, (H, W, 3) RGB, 8 bits."""
-    return _seen(floor, murky_water(np.random.default_rng([seed, 63]), _middle(floor)), seed, 64)
+    return _seen(floor, murky_water, seed, 63)
 
 
-def _middle(floor: SeaFloor) -> float:
-    return float(np.median(floor.distance))
-
-
-def _seen(floor: SeaFloor, water: Water, seed: int, stream: int) -> NDArray[np.uint8]:
-    """Light through the water and into the camera."""
+def _seen(
+    floor: SeaFloor, draw: Callable[[np.random.Generator, float], Water], seed: int, stream: int
+) -> NDArray[np.uint8]:
+    """Light through the drawn water and into the camera; water and camera have streams of random numbers of their own."""
+    water = draw(np.random.default_rng([seed, stream]), float(np.median(floor.distance)))
+    stream += 1
     rng = np.random.default_rng([seed, stream])
     lit = floor.reflected * floats(water.lamp) * np.maximum(1 + water.waves * floor.ripple, 0.1)[..., None]
     light = through_water(lit, floor.distance, water)

@@ -1,4 +1,4 @@
-"""How far a synthetic thing reaches: a helper of the tests of vehicles, people and the town."""
+"""How far a synthetic object reaches: a helper of the tests of vehicles, people and buildings."""
 
 from __future__ import annotations
 

@@ -71,12 +71,12 @@ def test_what_is_cut_by_the_border(ground, place, kept):
 
 
 def test_shadows_fall_away_from_the_sun(ground):
-    """A tall thing's shadow begins under it, 46 to 54 px, and ends 6 px further; a raised one's lies apart from it."""
+    """A tall object's shadow begins under it, 46 to 54 px, and ends 6 px further; a raised one's lies apart from it."""
     ground.shade(rectangle(8, 4), (50, 40), 0.0, 6.0)
     np.testing.assert_allclose(changed(ground), [46, 38, 60, 42], atol=1.1 / FINER)
     assert ground.dots.min() == 0.25
     ground.dots[:] = 0.5
-    ground.shade_below(rectangle(8, 4), (50, 40), 0.0, 6.0)
+    ground.shade(rectangle(8, 4), (50, 40), 0.0, 6.0, raised=True)
     np.testing.assert_allclose(changed(ground), [52, 38, 60, 42], atol=1.1 / FINER)
 
 

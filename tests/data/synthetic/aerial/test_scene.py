@@ -55,12 +55,12 @@ def test_boxes_lie_inside_the_image(scenes) -> None:
     assert low.min() > -1e-6 and high.max() < 1 + 1e-6
 
 
-@pytest.mark.parametrize("thing", [vehicle, person])
-def test_a_box_holds_the_paint_and_not_the_shadow(thing) -> None:
+@pytest.mark.parametrize("draw_object", [vehicle, person])
+def test_a_box_holds_the_paint_and_not_the_shadow(draw_object) -> None:
     """What became lighter or coloured lies in the box; the shadow beside it only became darker."""
     ground = land(5, SIZE)
     ground.dots[:] = 0.5
-    thing(ground, (80.0, 80.0), 0.3)
+    draw_object(ground, (80.0, 80.0), 0.3)
     changed = np.ptp(ground.dots, axis=2) + (ground.dots.max(2) > 0.51) > 0.05
     rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
     _, x, y, width, height = ground.labels[0]

@@ -1,4 +1,4 @@
-"""The renderer's geometry, by hand: a camera 2 m up with a focal length of 100 px looks at things whose pixels are known."""
+"""The renderer's geometry, by hand: a camera 2 m up with a focal length of 100 px looks at objects whose pixels are known."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_faces_turned_away_are_not_drawn():
     assert normals == [(0.0, 0.0, -1.0), (0.0, 1.0, 0.0)]
 
 
-def test_near_things_hide_far_ones_and_are_counted():
+def test_near_objects_hide_far_ones_and_are_counted():
     drawn = canvas()
     mark = drawn.begin()
     drawn.draw([box((-0.5, 0.0, -1.0), (0.5, 1.0, 1.0), RED)], Pose(0.0, 20.0), owner=0)
@@ -76,7 +76,7 @@ def test_share_inside_the_image(x, share):
     assert drawn.inside() == pytest.approx(share, abs=0.03)
 
 
-def test_a_thing_through_the_camera_is_clipped():
+def test_a_object_through_the_camera_is_clipped():
     drawn = canvas()
     drawn.draw([box((-5.0, 0.0, 1.0), (5.0, 1.0, 2.0), RED)], Pose(0.0, 2.0), owner=0)
     buffers = drawn.finish()

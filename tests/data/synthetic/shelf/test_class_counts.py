@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data.synthetic.shelf.class_counts import EVEN, FREQUENCY, SCARCE, THINGS, TRAINING, Law, classes_of
+from data.synthetic.shelf.class_counts import EVEN, FREQUENCY, OBJECTS, SCARCE, TRAINING, Law, classes_of
 from data.synthetic.shelf.objects import FORMS, NAMES, SURFACES
 from utils.files import load_yaml
 
@@ -37,7 +37,7 @@ def test_counts_are_exact_wherever_one_begins(law: Law, first: int) -> None:
 def test_no_class_comes_twice_and_images_are_neither_bare_nor_crowded(law: Law) -> None:
     images = [classes_of(law, seed) for seed in range(law.images)]
     assert all(len(set(numbers)) == len(numbers) for numbers in images)
-    assert min(map(len, images)) >= THINGS[0] - 3 and max(map(len, images)) <= THINGS[1] + 3
+    assert min(map(len, images)) >= OBJECTS[0] - 3 and max(map(len, images)) <= OBJECTS[1] + 3
 
 
 def test_the_data_yaml_says_the_same(root: Path) -> None:

@@ -50,8 +50,8 @@ def test_boxes_hold_the_things() -> None:
 
 
 def test_what_is_in_no_class_has_no_box() -> None:
-    things = [("green_jug", -1), ("red_plate", -1), ("red_jug", 5)]
-    assert filled(np.random.default_rng(0), things, SIZE)[1][:, 0].tolist() == [5]
+    objects = [("green_jug", -1), ("red_plate", -1), ("red_jug", 5)]
+    assert filled(np.random.default_rng(0), objects, SIZE)[1][:, 0].tolist() == [5]
 
 
 def test_close_ups_go_round_the_rare_and_common_classes() -> None:

@@ -1,4 +1,4 @@
-"""Standing things of the street: where they reach, and what they light."""
+"""Standing objects of the street: where they reach, and what they light."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_lamp_posts_light_downwards(kind, warm):
 
 
 def test_furnishings_keep_off_the_road():
-    things = furnishings(np.random.default_rng(2), 4.0, 7.0)
-    assert things
-    assert all(abs(place.x) > 4.0 for _, place in things)
+    objects = furnishings(np.random.default_rng(2), 4.0, 7.0)
+    assert objects
+    assert all(abs(place.x) > 4.0 for _, place in objects)
 
 
 @pytest.mark.parametrize("make", [tree, bin_, bollard, sign, bench])
-def test_small_things_stand_on_the_ground_and_vary(make):
+def test_small_objects_stand_on_the_ground_and_vary(make):
     first, again, other = (make(np.random.default_rng(seed)) for seed in (5, 5, 6))
     low, high = extent(first)
     assert -0.2 <= low[1] <= 0.05

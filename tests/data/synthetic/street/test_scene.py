@@ -142,7 +142,7 @@ def test_every_class_has_its_habits():
 
 @pytest.mark.slow
 def test_classes_are_balanced_enough():
-    """Over 150 streets every class takes at least a twelfth of the things, and people, riders among them, the most."""
+    """Over 150 streets every class takes at least a twelfth of the objects, and people, riders among them, the most."""
     names = [one.name for seed in range(150) for one in make_street(seed, (96, 72)).actors]
     shares = {name: names.count(name) / len(names) for name in NAMES}
     assert min(shares.values()) > 1 / 12

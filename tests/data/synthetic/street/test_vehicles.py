@@ -52,7 +52,7 @@ def test_same_looks_same_vehicle(name):
 
 @pytest.mark.parametrize("name", list(BUILDERS))
 def test_lights_change_nothing_but_light(name):
-    """Shapes, corners and colours of a lit vehicle are those of a dark one: day and night show one thing."""
+    """Shapes, corners and colours of a lit vehicle are those of a dark one: day and night show one object."""
     dark, lit = (BUILDERS[name](np.random.default_rng(7), switch) for switch in (False, True))
     shared = len(dark.shapes)  # a lit bicycle has a lamp more, at the end
     for a, b in zip(dark.shapes, lit.shapes[:shared], strict=True):

@@ -24,7 +24,7 @@ DRAWS = [echinus, holothurian, scallop, starfish, stone]
 
 
 def drawn(draw, seed: int = 0) -> Patch:
-    """A thing 120 dots long."""
+    """An object 120 dots long."""
     v, u = np.meshgrid(*[np.linspace(-1.1, 1.1, 132, dtype=np.float32)] * 2, indexing="ij")
     return draw(np.random.default_rng(seed), u, v)
 
@@ -34,8 +34,8 @@ def rows_about(patch: Patch) -> np.ndarray:
 
 
 @pytest.mark.parametrize("draw", DRAWS)
-def test_things_keep_to_their_length(draw):
-    """Nothing beyond one half length of the middle; heights and colours are those of solid, lit things."""
+def test_objects_keep_to_their_length(draw):
+    """Nothing beyond one half length of the middle; heights and colours are those of solid, lit objects."""
     for seed in range(8):
         patch, again = drawn(draw, seed), drawn(draw, seed)
         v, u = np.meshgrid(*[np.linspace(-1.1, 1.1, 132)] * 2, indexing="ij")

@@ -132,7 +132,7 @@ def test_a_stone_is_no_animal_and_hides_one():
     assert scene.kinds == [0] and len(scene.labels()) == 0
 
 
-def test_buried_things_show_one_side():
+def test_buried_objects_show_one_side():
     """Half buried: about half of the disc's dots, on one side of a wavy line through its middle."""
     scene = bare()
     scene.put(disc, SPOT, 0.2, 0.0, kind=0, buried=0.5)
