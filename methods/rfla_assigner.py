@@ -111,9 +111,9 @@ class RFLAssigner(nn.Module):
     ) -> None:
         super().__init__()
         if tal is None:
-            from models.detector import task_aligned_assigner
+            from models.detector import TaskAlignedAssigner
 
-            tal = task_aligned_assigner(*args, **kwargs)
+            tal = TaskAlignedAssigner(*args, **kwargs)
         self.tal = tal
         self.rules = make_rules(mode, rules or {})
         self.strides = [int(stride) for stride in tal.stride]

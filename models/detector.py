@@ -10,7 +10,6 @@ from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any
 
-from models.graph import backbone_taps, run_layers, tap_channels, tapped
 from models.parse import check_layers, our_layers
 from utils.errors import UserError, nearest
 from utils.files import load_yaml
@@ -21,23 +20,13 @@ contain_ultralytics()
 import ultralytics  # noqa: E402
 from ultralytics.nn.tasks import DetectionModel  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG  # noqa: E402
-from ultralytics.utils.tal import TaskAlignedAssigner  # noqa: E402
+from ultralytics.utils.tal import TaskAlignedAssigner  # noqa: E402, F401 - for the methods
 from ultralytics.utils.torch_utils import get_flops  # noqa: E402
 
-__all__ = [
-    "DetectionModel",
-    "available",
-    "backbone_taps",
-    "build",
-    "describe",
-    "flops",
-    "parameters",
-    "run_layers",
-    "task_aligned_assigner",
-    "tap_channels",
-    "tapped",
-]
-
+LAYER_ERRORS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+"""What building a malformed layer raises."""
 FOLDER = Path(__file__).resolve().parent
 ULTRALYTICS_MODELS = Path(ultralytics.__file__).parent / "cfg" / "models"
 SCALE = re.compile(r"(?<=\d)([nsmlx])(?=$|-)")  # the scale letter in yolov8n, yolo11s, yolov8n-p2
@@ -58,15 +47,7 @@ def build(cfg: str | Path | dict[str, Any], names: dict[int, str]) -> DetectionM
     try:
         with our_layers():
             model = DetectionModel(description, verbose=False)
-    except (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as problem:
+    except LAYER_ERRORS as problem:
         name = description.get("yaml_file", "the network description")
         raise UserError(f"{name}: cannot be built ({problem}); correct the layer that this is about.") from problem
     model.names = dict(names)
@@ -152,8 +133,3 @@ def flops(model: DetectionModel, imgsz: int = 640) -> float:
     """GFLOPs of one image of imgsz x imgsz pixels, a multiply-add counted as two, as Ultralytics reports them."""
     twin = deepcopy(model).eval()  # the counter hangs hooks and buffers on the layers
     return float(get_flops(twin, imgsz))
-
-
-def task_aligned_assigner(*args: Any, **kwargs: Any) -> TaskAlignedAssigner:
-    """Ultralytics' task-aligned label assigner, built with its own arguments."""
-    return TaskAlignedAssigner(*args, **kwargs)

@@ -18,7 +18,8 @@ from methods.options.wiid import WiiDOptions
 from methods.wiid import WiiD, byol_loss, mmd
 from models.classifier import ClassificationModel
 from models.classifier import build as resnet
-from models.detector import build, tapped
+from models.detector import build
+from models.graph import tapped
 from models.normalize import IMAGENET
 from utils.errors import UserError
 

@@ -23,7 +23,8 @@ from models.crux import (
     find_split,
     shallow_layers,
 )
-from models.detector import backbone_taps, build, describe, parameters, tap_channels, tapped
+from models.detector import build, describe, parameters
+from models.graph import backbone_taps, tap_channels, tapped
 from utils.errors import UserError
 
 NAMES = {number: str(number) for number in range(4)}

@@ -14,16 +14,13 @@ import models.crux  # noqa: F401  registers its layers
 from models import detector as module
 from models.detector import (
     available,
-    backbone_taps,
     build,
     describe,
     find,
     flops,
     parameters,
-    run_layers,
-    tap_channels,
-    tapped,
 )
+from models.graph import backbone_taps, run_layers, tap_channels, tapped
 from utils.errors import UserError
 
 NAMES = {0: "cat", 1: "dog", 2: "bus"}

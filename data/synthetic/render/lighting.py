@@ -50,10 +50,10 @@ def encode(linear: Array, toe: float = 0.0) -> Array:
     return coded.astype(np.float32)
 
 
-def shrink(fine: Array) -> Array:
-    """Average the fine image down to the image's own pixels."""
+def shrink(fine: Array, times: int = SUPERSAMPLE) -> Array:
+    """Average an image that is `times` times finer down to the image's own pixels."""
     height, width = fine.shape[:2]
-    return cv2.resize(fine, (width // SUPERSAMPLE, height // SUPERSAMPLE), interpolation=cv2.INTER_AREA)
+    return cv2.resize(fine, (width // times, height // times), interpolation=cv2.INTER_AREA)
 
 
 def expose(light: Array, exposure: Exposure, seed: Sequence[int]) -> NDArray[np.uint8]:

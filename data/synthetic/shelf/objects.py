@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -143,27 +144,18 @@ def shade_of(rng: np.random.Generator, hue: str) -> Array:
     return colour + np.float32(rng.uniform(0, 0.12)) * (colour.mean() - colour)
 
 
-def _plain(hue: str) -> Surface:
+def _plain(hue: str, rng: np.random.Generator, place: Array) -> Array:
     """One colour all over, a little cloudy."""
-
-    def paint(rng: np.random.Generator, place: Array) -> Array:
-        cloud = 1 + 0.06 * np.sin(9 * place[..., 0] + rng.uniform(0, 6)) * np.sin(7 * place[..., 1] + rng.uniform(0, 6))
-        return shade_of(rng, hue) * cloud[..., None]
-
-    return paint
+    cloud = 1 + 0.06 * np.sin(9 * place[..., 0] + rng.uniform(0, 6)) * np.sin(7 * place[..., 1] + rng.uniform(0, 6))
+    return shade_of(rng, hue) * cloud[..., None]
 
 
-def _patterned(pattern: Callable[[np.random.Generator, Array], Array]) -> Surface:
+def _patterned(pattern: Surface, rng: np.random.Generator, place: Array) -> Array:
     """Two colours that stand off one another, the second where `pattern` (h, w) is true."""
-
-    def paint(rng: np.random.Generator, place: Array) -> Array:
-        colours = list(HUES)
-        first, second = (shade_of(rng, colours[i]) for i in rng.choice(len(colours), 2, replace=False))
-        while abs(math.log(first.mean() / second.mean())) < 0.7:
-            first, second = (shade_of(rng, colours[i]) for i in rng.choice(len(colours), 2, replace=False))
-        return np.where(pattern(rng, place)[..., None], second, first)
-
-    return paint
+    first = second = floats([1])
+    while abs(math.log(first.mean() / second.mean())) < 0.7:
+        first, second = (shade_of(rng, list(HUES)[i]) for i in rng.choice(len(HUES), 2, replace=False))
+    return np.where(pattern(rng, place)[..., None], second, first)
 
 
 def _stripes(rng: np.random.Generator, place: Array) -> Array:
@@ -188,10 +180,11 @@ def _checks(rng: np.random.Generator, place: Array) -> Array:
 
 
 SURFACES: dict[str, Surface] = {
-    "red": _plain("red"), "blue": _plain("blue"),
-    "striped": _patterned(_stripes), "dotted": _patterned(_dots), "checked": _patterned(_checks),
+    "red": partial(_plain, "red"), "blue": partial(_plain, "blue"),
+    "striped": partial(_patterned, _stripes), "dotted": partial(_patterned, _dots),
+    "checked": partial(_patterned, _checks),
 }  # fmt: skip
-OTHER_SURFACES: dict[str, Surface] = {hue: _plain(hue) for hue in HUES if hue not in SURFACES}
+OTHER_SURFACES: dict[str, Surface] = {hue: partial(_plain, hue) for hue in HUES if hue not in SURFACES}
 EVERY_FORM = {**FORMS, **OTHER_FORMS}
 EVERY_SURFACE = {**SURFACES, **OTHER_SURFACES}
 NAMES = tuple(f"{surface}_{form}" for form in FORMS for surface in SURFACES)  # in the order of the labels
@@ -208,23 +201,21 @@ def draw_object(rng: np.random.Generator, name: str, side: float) -> Sprite:
     unit = max(right - left, top - bottom) / side  # of the frame, a dot
     columns, rows = math.ceil((right - left) / unit) + 1, math.ceil((top - bottom) / unit) + 1
     x, y = np.meshgrid(left + unit * np.arange(columns), top - unit * np.arange(rows))
-    drawn = _drawn(rng, parts, surface, x.astype(np.float32), y.astype(np.float32), side * unit)
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    inside, bare, tone = np.zeros(x.shape, bool), np.zeros(x.shape, bool), np.ones(x.shape, np.float32)
+    normal, place = np.zeros((*x.shape, 3), np.float32), np.zeros((*x.shape, 2), np.float32)
+    for part in parts:
+        face = part.face(x, y)
+        inside |= face.inside
+        normal[face.inside] = face.normal[face.inside]
+        place[face.inside] = face.place[face.inside] / (
+            side * unit
+        )  # patterns are as coarse on small forms as on large
+        bare[face.inside], tone[face.inside] = part.bare, part.tone
+    colour = EVERY_SURFACE[surface](rng, place)
+    plain = shade_of(rng, ("grey", "brown", "yellow", "white")[int(rng.integers(4))])
+    drawn = Sprite(inside, normal, np.where(bare[..., None], plain, colour) * tone[..., None])
     if rng.random() < 0.5:
         return drawn
     flipped = Sprite(*(array[:, ::-1] for array in drawn))
     return flipped._replace(normal=flipped.normal * floats([-1, 1, 1]))
-
-
-def _drawn(rng: np.random.Generator, parts: Parts, surface: str, x: Array, y: Array, size: float) -> Sprite:
-    """The parts one over another; patterns are as coarse on a small form as on a large one."""
-    inside = np.zeros(x.shape, bool)
-    normal, place = np.zeros((*x.shape, 3), np.float32), np.zeros((*x.shape, 2), np.float32)
-    bare, tone = np.zeros(x.shape, bool), np.ones(x.shape, np.float32)
-    for part in parts:
-        face = part.face(x, y)
-        inside |= face.inside
-        normal[face.inside], place[face.inside] = face.normal[face.inside], face.place[face.inside] / size
-        bare[face.inside], tone[face.inside] = part.bare, part.tone
-    colour = EVERY_SURFACE[surface](rng, place)
-    plain = shade_of(rng, ("grey", "brown", "yellow", "white")[int(rng.integers(4))])
-    return Sprite(inside, normal, np.where(bare[..., None], plain, colour) * tone[..., None])

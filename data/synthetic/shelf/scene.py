@@ -8,7 +8,8 @@ one lamp per image, then seen through a lens and a noisy sensor. Boxes hold the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -103,15 +104,11 @@ class _Stage:
         return np.round(255 * encode(light)).astype(np.uint8)
 
 
-def shelf(law: Law) -> Callable[[int, tuple[int, int]], tuple[Image, Labels]]:
-    """Draws shelf number `seed` for an image of (width, height) px: the classes of the law, and up to four others."""
-
-    def draw(seed: int, size: tuple[int, int]) -> tuple[Image, Labels]:
-        rng = np.random.default_rng([seed, 42])
-        others = [(other_name(rng), -1) for _ in range(rng.integers(0, 5))]
-        return filled(rng, [(NAMES[number], number) for number in classes_of(law, seed)] + others, size)
-
-    return draw
+def shelf(law: Law, seed: int, size: tuple[int, int]) -> tuple[Image, Labels]:
+    """Shelf number `seed` for an image of (width, height) px: the classes of the law, and up to four others."""
+    rng = np.random.default_rng([seed, 42])
+    others = [(other_name(rng), -1) for _ in range(rng.integers(0, 5))]
+    return filled(rng, [(NAMES[number], number) for number in classes_of(law, seed)] + others, size)
 
 
 def filled(rng: np.random.Generator, objects: Sequence[tuple[str, int]], size: tuple[int, int]) -> tuple[Image, Labels]:
@@ -126,7 +123,7 @@ def filled(rng: np.random.Generator, objects: Sequence[tuple[str, int]], size: t
     return stage.seen(), stage.labels()
 
 
-train_shelf, even_shelf = shelf(TRAINING), shelf(EVEN)
+train_shelf, even_shelf = partial(shelf, TRAINING), partial(shelf, EVEN)
 
 
 def close_up(seed: int, size: tuple[int, int]) -> tuple[Image, Labels]:

@@ -59,8 +59,10 @@ def foggy(frame: Frame, seed: int, *, fog: Fog | None = None) -> NDArray[np.uint
         frame, floats([0, 1, 0]), floats([0, 0, 0]), 0.9 * floats(fog.colour)
     )  # all light from above, evenly
     through = transmission(distance(frame), fog, _density(frame, fog, rng))
+    up = np.linspace(1.08, 0.92, len(through), dtype=np.float32)[:, None, None]
+    airlight = 0.62 * up * floats(fog.colour)  # (H, 1, 3) the fog's own light: a little brighter towards the sky
     through[frame.buffers.faces == 0] = 0  # no sky is seen through fog
-    light = _scattered(clear, through, fog) + (1 - through)[..., None] * _airlight(frame, fog)
+    light = _scattered(clear, through, fog) + (1 - through)[..., None] * airlight
     light = shrink(light)
     exposure = day_exposure(light, rng, (0.3, 0.44), (0.97, 1.03), (1200, 3000))  # less light than on a clear day
     return expose(light, exposure, (seed, 42))
@@ -93,10 +95,3 @@ def _scattered(clear: Array, through: Array, fog: Fog) -> Array:
     aside = cv2.GaussianBlur(clear, (0, 0), clear.shape[1] / 160)
     fraction = (0.35 * (1 - through))[..., None]
     return (clear + fraction * (aside - clear)) * through[..., None]
-
-
-def _airlight(frame: Frame, fog: Fog) -> Array:
-    """The fog's own light (H, 1, 3): a little brighter towards the sky."""
-    height = frame.buffers.faces.shape[0]
-    up = np.linspace(1.08, 0.92, height, dtype=np.float32)[:, None, None]
-    return 0.62 * up * floats(fog.colour)

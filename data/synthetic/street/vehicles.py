@@ -141,8 +141,8 @@ def bus(rng: np.random.Generator, lit: bool) -> Model:
     sign = Material(srgb(30, 26, 20), 0.0, 0.0, (2.6, 1.3, 0.12) if lit else (0.0, 0.0, 0.0))
     shell = [(-length / 2, 0.35, half), (-length / 2, roof, half * 0.97), (length / 2 - 0.12, roof, half * 0.97),
              (length / 2, 0.35, half)]  # fmt: skip
-    painted = {0: _bus_rear(shell, glass, lit), 2: _bus_front(shell, glass, sign, lit)}
-    body = extrude(shell, paint, side=_bus_sides(length, roof, glass, stripe), painted=painted)
+    ends = _bus_ends(shell, glass, sign, lit)
+    body = extrude(shell, paint, side=_bus_sides(length, roof, glass, stripe), painted=ends)
     under = box((-length / 2 + 0.2, 0.12, -half * 0.93), (length / 2 - 0.2, 0.4, half * 0.93), DARK)
     unit = box((-0.2 * length, roof, -0.7), (0.1 * length, roof + 0.18, 0.7), Material(srgb(205, 205, 205)))
     shapes = (under, unit, body)  # the roof unit is seen from below: the roof hides its foot
@@ -164,21 +164,18 @@ def _bus_sides(length: float, roof: float, glass: Material, stripe: Material) ->
     return faces
 
 
-def _bus_front(shell: list[tuple[float, float, float]], glass: Material, sign: Material, lit: bool) -> list[Face]:
-    """Front edge, along 0 (roof) to 1 (bumper): display, windscreen, lamps."""
-    head = _headlamp(lit)
-    faces = [on_edge(shell, 2, (-0.92, 0.92), (0.16, 0.60), glass), on_edge(shell, 2, (-0.7, 0.7), (0.03, 0.13), sign)]
-    faces += [on_edge(shell, 2, (-0.02, 0.02), (0.16, 0.60), DARK), on_edge(shell, 2, (-1, 1), (0.92, 1.0), DARK)]
-    faces += [on_edge(shell, 2, span, (0.76, 0.86), head) for span in ((-0.95, -0.65), (0.65, 0.95))]
-    return [*faces, on_edge(shell, 2, (-0.2, 0.2), (0.84, 0.92), PLATE)]
-
-
-def _bus_rear(shell: list[tuple[float, float, float]], glass: Material, lit: bool) -> list[Face]:
-    """Rear edge, along 0 (bumper) to 1 (roof): window, grille, lamps."""
-    tail = _tail_lamp(lit)
-    faces = [on_edge(shell, 0, (-0.8, 0.8), (0.5, 0.85), glass), on_edge(shell, 0, (-0.6, 0.6), (0.1, 0.32), DARK)]
-    faces += [on_edge(shell, 0, span, (0.15, 0.42), tail) for span in ((-0.97, -0.75), (0.75, 0.97))]
-    return faces
+def _bus_ends(
+    shell: list[tuple[float, float, float]], glass: Material, sign: Material, lit: bool
+) -> dict[int, list[Face]]:
+    """Window, grille, lamps of the rear (edge 0, from the bumper up); display, windscreen, lamps of the front (2, down)."""
+    head, tail = _headlamp(lit), _tail_lamp(lit)
+    front = [on_edge(shell, 2, (-0.92, 0.92), (0.16, 0.60), glass), on_edge(shell, 2, (-0.7, 0.7), (0.03, 0.13), sign)]
+    front += [on_edge(shell, 2, (-0.02, 0.02), (0.16, 0.60), DARK), on_edge(shell, 2, (-1, 1), (0.92, 1.0), DARK)]
+    front += [on_edge(shell, 2, span, (0.76, 0.86), head) for span in ((-0.95, -0.65), (0.65, 0.95))]
+    front.append(on_edge(shell, 2, (-0.2, 0.2), (0.84, 0.92), PLATE))
+    rear = [on_edge(shell, 0, (-0.8, 0.8), (0.5, 0.85), glass), on_edge(shell, 0, (-0.6, 0.6), (0.1, 0.32), DARK)]
+    rear += [on_edge(shell, 0, span, (0.15, 0.42), tail) for span in ((-0.97, -0.75), (0.75, 0.97))]
+    return {0: rear, 2: front}
 
 
 def motorbike(rng: np.random.Generator, lit: bool) -> Model:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.synthetic.render.camera import Array
+from data.synthetic.render.lighting import shrink
 from data.synthetic.render.rasterizer import label_rows, noise_tile
 from data.synthetic.underwater.animals import KINDS, Draw, pick, stone
 
@@ -154,7 +155,8 @@ def draw_sea(seed: int, size: tuple[int, int]) -> SeaFloor:
     for spot, kind, length in _animals(scene):
         buried = scene.rng.uniform(0.1, BURIED) if scene.rng.random() < BURY[NAMES[kind]] else 0.0
         scene.put(KINDS[NAMES[kind]].draw, spot, length, KINDS[NAMES[kind]].thickness, kind, buried)
-    _scatter_weed(scene)
+    for _ in range(scene.rng.poisson(2.5) if scene.rng.random() < 0.6 else 0):  # weed hides what lies behind it
+        scene.weed(scene.somewhere(), scene.rng.uniform(0.06, 0.2))
     return _finished(scene)
 
 
@@ -227,13 +229,6 @@ def _animals(scene: _Scene) -> list[tuple[Spot, int, float]]:
     return sorted(found, key=lambda item: item[0][1])
 
 
-def _scatter_weed(scene: _Scene) -> None:
-    """Tufts, in some scenes many; they hide what lies behind them."""
-    rng = scene.rng
-    for _ in range(rng.poisson(2.5) if rng.random() < 0.6 else 0):
-        scene.weed(scene.somewhere(), rng.uniform(0.06, 0.2))
-
-
 def _strand(rng: np.random.Generator, spot: Spot, length: float, lean: float) -> NDArray[np.int32]:
     """A curved line (n, 2) of dots from near a spot."""
     start = np.asarray(spot) + rng.normal(0, 0.08 * length, 2)
@@ -264,7 +259,7 @@ def _finished(scene: _Scene) -> SeaFloor:
     distance = view.distance() * (1 - np.clip(scene.height, 0, None) / view.altitude)
     reflected = scene.colour * _shade(scene)[..., None]
     ripple = (bright - bright.mean()) / bright.std()
-    return SeaFloor(_pixels(reflected), _pixels(distance), _pixels(ripple), scene.labels())
+    return SeaFloor(shrink(reflected, FINER), shrink(distance, FINER), shrink(ripple, FINER), scene.labels())
 
 
 def _shade(scene: _Scene) -> Array:
@@ -279,9 +274,3 @@ def _shade(scene: _Scene) -> Array:
     around = cv2.resize(cv2.GaussianBlur(small, (0, 0), small.shape[1] / 100), scene.height.shape[::-1])
     hollow = np.clip(14 * (around - scene.height), 0, 0.55)
     return (0.35 + 0.65 * lit) * (1 - hollow)
-
-
-def _pixels(fine: Array) -> Array:
-    """Average dots down to the image's pixels."""
-    height, width = fine.shape[:2]
-    return cv2.resize(fine, (width // FINER, height // FINER), interpolation=cv2.INTER_AREA)

@@ -17,7 +17,8 @@ from ultralytics.nn.tasks import DetectionModel
 
 from engine import checkpoint
 from engine.checkpoint import Weights, load_detector, load_weights, save_checkpoint, save_safetensors, transfer
-from models.detector import build, parameters, tapped
+from models.detector import build, parameters
+from models.graph import tapped
 from utils.errors import UserError
 
 NAMES = {0: "cat", 1: "dog", 2: "bus"}
