@@ -127,19 +127,12 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         if self.motion:
             item["motion"] = torch.from_numpy(foreground(clip))
         if self.paired:
-            dark = self._dark_clip(video, clip, start, window, number)
-            own = draws[0] if self.same_colour else draws[1]
-            recolour(dark, own, augment)
+            dark = self._clips(video.paired, [start], window)[0] if video.paired else darken_clip(clip, number)
+            recolour(dark, draws[0 if self.same_colour else 1], augment)
             item["pair"] = as_tensor(dark)
         recolour(clip, draws[0], augment)
         item["img"] = as_tensor(clip)
         return item
-
-    def _dark_clip(self, video: Video, clip: Clip, start: int, window: Window, seed: int) -> Clip:
-        """The same frames in the dark: of the paired video, else made from the clip."""
-        if video.paired is None:
-            return darken_clip(clip, seed)
-        return self._clips(video.paired, [start], window)[0]
 
     def _clips(self, path: Path, starts: Sequence[int], window: Window) -> list[Clip]:
         """The window of the clips that begin at `starts`, in one pass; looped where the video ends before."""

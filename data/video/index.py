@@ -6,7 +6,8 @@ and its relatives have them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
 from data.config import DataConfig
@@ -41,38 +42,29 @@ def load_split(config: DataConfig, split: str, paired: bool = False) -> Split:
     `skipped`. Raises UserError for a split without a usable video, a class that the names do not have, a path out of the
     data set's folder, or a paired video that is missing or differs in size or length.
     """
-    listed = list_videos(config, split)
-    dark = match_pairs([v.path for v in listed], _paired_paths(config)) if paired else []
-    facts = probe_videos([video.path for video in listed] + dark)
-    found = Split()
-    for number, video in enumerate(listed):
-        members = {video.path: facts[number]}
-        if paired:
-            members[dark[number]] = facts[len(listed) + number]
-        bad = [(path, fact) for path, fact in members.items() if isinstance(fact, str)]
-        if bad:
-            found.skipped += bad[:1]
-            continue
-        _check_equal(members)
-        own = facts[number]
-        assert isinstance(own, VideoInfo)
-        found.videos.append(Video(video.path, video.label, dark[number] if paired else None, own))
+    found, listed = Split(), list_videos(config, split)
+    paths = [video.path for video in listed]
+    dark = match_pairs(paths, _paired_paths(config)) if paired else []
+    facts = dict(zip(paths + dark, probe_videos(paths + dark), strict=True))
+    for video, other in zip_longest(listed, dark):
+        own, second = facts[video.path], facts[other or video.path]
+        if isinstance(own, str):
+            found.skipped.append((video.path, own))
+        elif isinstance(second, str):
+            found.skipped.append((other, second))
+        elif own != second:
+            raise UserError(
+                f"{other} has {second}, but its paired video {video.path} has {own}. Make it again from the video as it is "
+                "now."
+            )
+        else:
+            found.videos.append(replace(video, paired=other, facts=own))
     if not found.videos:
         (first, reason), *_ = found.skipped
         raise UserError(
             f"{config.file}: no video of '{split}' can be decoded; the first is {first}: {reason}. Get the files again."
         )
     return found
-
-
-def _check_equal(members: dict[Path, VideoInfo | str]) -> None:
-    """Raise UserError where paired videos differ in size or length."""
-    (path, own), *others = members.items()
-    for second, other in others:
-        if other != own:
-            raise UserError(
-                f"{second} has {other}, but its paired video {path} has {own}. Make it again from the video as it is now."
-            )
 
 
 def list_videos(config: DataConfig, split: str) -> list[Video]:

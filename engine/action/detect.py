@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 
 from data.config import load_data
-from data.video.dataset import ClipShape, as_tensor, assemble, centre_window, cut
+from data.video.dataset import as_tensor, assemble, centre_window, cut
 from engine.action.timeline import ClipWindow, LabelledFrame, Timeline
 from engine.checkpoint.classifier import CLIPS, LoadedClassifier, load_classifier
 from engine.classification.evaluation import Enhance, probabilities
@@ -94,13 +95,8 @@ class Classifying:
     def __init__(
         self, classifier: LoadedClassifier, names: dict[int, str], enhance: Enhance | None = None, half: bool = False
     ) -> None:
-        self.classifier, self.names, self.enhance, self.half = classifier, names, enhance, half
-        self.milliseconds = 0.0
-
-    @property
-    def shape(self) -> ClipShape:
-        """What a clip is."""
-        return self.classifier.shape
+        self.model, self.shape, self.names = classifier.model, classifier.shape, names
+        self.enhance, self.half, self.milliseconds = enhance, half, 0.0
 
     @torch.no_grad()
     def __call__(self, frames: Sequence[np.ndarray]) -> np.ndarray:
@@ -108,10 +104,10 @@ class Classifying:
         start = time.perf_counter()
         window = centre_window(frames[0].shape[:2])
         clip = assemble([cut(frame, window, self.shape.size) for frame in frames], self.shape.frames)
-        device = next(self.classifier.model.parameters()).device
+        device = next(self.model.parameters()).device
         with torch.autocast(device.type, torch.float16, enabled=self.half and device.type == "cuda"):
             batch = as_tensor(clip)[None, None].to(device)  # (1, 1, 3, T, S, S)
-            scores = probabilities(self.classifier.model, batch, self.enhance)[0].cpu().numpy()
+            scores = probabilities(self.model, batch, self.enhance)[0].cpu().numpy()
         self.milliseconds = 1000 * (time.perf_counter() - start)
         return scores
 
@@ -144,8 +140,8 @@ def _labelled(reader: FrameReader, classify: Classifying, stride: int) -> Iterat
 
     Ctrl-C settles what was seen until then.
     """
-    shape = classify.shape
-    shape = ClipShape(shape.frames, max(1, round(shape.interval / stride)), shape.size)  # as many seconds as before
+    interval = max(1, round(classify.shape.interval / stride))  # as many seconds as before
+    shape = replace(classify.shape, interval=interval)
     windows: dict[Source, ClipWindow] = {}
     interrupt = None
     try:

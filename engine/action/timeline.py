@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import cv2
@@ -46,11 +47,10 @@ class ClipWindow:
 
     def add(self, frame: Frame) -> list[LabelledFrame]:
         """Take the next frame; returns those that are labelled now, in order."""
-        if self.images and frame.image.shape != self.images[-1].shape:
-            height, width = self.images[-1].shape[:2]
-            self.images.append(cv2.resize(frame.image, (width, height)))
-        else:
-            self.images.append(frame.image)
+        image = frame.image
+        if self.images and image.shape != self.images[-1].shape:
+            image = cv2.resize(image, self.images[-1].shape[1::-1])
+        self.images.append(image)
         self.waiting.append(frame)
         whole = len(self.images) == self.shape.span
         return self.rest() if whole and len(self.waiting) >= self.step else []
@@ -80,17 +80,11 @@ class Timeline:
 
     def segments(self) -> list[Segment]:
         """Runs of one label, in order."""
-        found: list[Segment] = []
-        group: list[tuple[int, int, float]] = []
-        for entry in [*self.labels, None]:
-            if group and (entry is None or entry[1] != group[-1][1]):
-                end = (entry or (group[-1][0] + 1,))[0]
-                mean = sum(confidence for *_, confidence in group) / len(group)
-                found.append(Segment((group[0][0] - 1) / self.rate, (end - 1) / self.rate, group[0][1], mean))
-                group = []
-            if entry is not None:
-                group.append(entry)
-        return found
+        runs = [list(run) for _, run in groupby(self.labels, key=lambda entry: entry[1])]
+        numbers = [run[0][0] for run in runs] + [number + 1 for number, *_ in self.labels[-1:]]
+        times = [(number - 1) / self.rate for number in numbers]  # where each run begins, and the last one's end
+        means = [sum(confidence for *_, confidence in run) / len(run) for run in runs]
+        return [Segment(times[i], times[i + 1], run[0][1], means[i]) for i, run in enumerate(runs)]
 
     def paint(self, image: np.ndarray, total: int) -> np.ndarray:
         """Draw a bar of the labels so far along the lower edge of an image (H, W, 3), in place.

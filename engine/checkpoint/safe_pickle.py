@@ -36,16 +36,8 @@ ACTING_MODULES = sys.stdlib_module_names - DATA_MODULES | {
 }
 ACTING_TORCH = ("torch.hub", "torch.jit", "torch.package", "torch.utils", "torch.distributed", "torch.multiprocessing")
 ACTING_NAMES = {
-    ("torch", "load"),
-    ("torch", "save"),
-    ("torch", "compile"),
-    ("torch.serialization", "load"),
-    ("torch.storage", "_load_from_bytes"),
-    ("types", "FunctionType"),
-    ("types", "CodeType"),
-    ("numpy", "load"),
-    ("numpy", "fromfile"),
-    ("numpy", "memmap"),
+    *("torch.load", "torch.save", "torch.compile", "torch.serialization.load", "torch.storage._load_from_bytes"),
+    *("types.FunctionType", "types.CodeType", "numpy.load", "numpy.fromfile", "numpy.memmap"),
 }
 
 
@@ -79,7 +71,7 @@ def can_act(module: str, name: str) -> bool:
     if module == "builtins":
         return name not in CONTAINERS and name not in INERT_BUILTINS
     inside = any(module == package or module.startswith(f"{package}.") for package in ACTING_TORCH)
-    return inside or module.split(".")[0] in ACTING_MODULES or (module, name) in ACTING_NAMES
+    return inside or module.split(".")[0] in ACTING_MODULES or f"{module}.{name}" in ACTING_NAMES
 
 
 def read(path: Path) -> Any:

@@ -102,23 +102,16 @@ def report_of(
     metrics: top1, top5, fractions of 1.
     """
     ranked = probability.topk(min(FIVE, probability.shape[1]), dim=1).indices  # (n, 5)
-    first, among = (ranked[:, 0] == target).numpy(), (ranked == target[:, None]).any(1).numpy()
-    images = tuple(
-        ClassificationStats(file, bool(right), bool(near))
-        for file, right, near in zip(files, first, among, strict=True)
-    )
-    truth = target.numpy()
-    rows = [{"class": name, **_shares(first, among, truth == number)} for number, name in names.items()]
-    whole = {key: float(value) for key, value in _shares(first, among, truth >= 0).items() if key in METRICS}
-    rows = [row for row in rows if row["images"]]
-    return Report(condition, split, len(files), len(files), whole, rows, dict(speed), images)
+    hits = torch.stack([ranked[:, 0] == target, (ranked == target[:, None]).any(1)], 1).numpy()  # (n, 2)
+    images = tuple(ClassificationStats(file, *hit) for file, hit in zip(files, hits.tolist(), strict=True))
+    parts = [(name, hits[target.numpy() == number]) for number, name in names.items()]
+    rows = [{"class": name, "images": len(part), **_metrics(part)} for name, part in parts if len(part)]
+    return Report(condition, split, len(files), len(files), _metrics(hits), rows, dict(speed), images)
 
 
-def _shares(first: np.ndarray, among: np.ndarray, mine: np.ndarray) -> dict[str, Any]:
-    """Images of a part, and its top-1 and top-5."""
-    count = int(mine.sum())
-    means = [float(right[mine].mean()) if count else 0.0 for right in (first, among)]
-    return {"images": count, **dict(zip(METRICS, means, strict=True))}
+def _metrics(hits: np.ndarray) -> dict[str, float]:
+    """top1 and top5 of (n, 2) hits."""
+    return dict(zip(METRICS, hits.mean(0).tolist(), strict=True))
 
 
 def plot_confusion(probability: Tensor, target: Tensor, names: Mapping[int, str], folder: Path) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,12 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from engine.checkpoint.classifier import CLIPS, KINDS, LoadedClassifier, load_classifier
-from engine.exporters.detector import LIMIT, RUNNERS, ExportResult, check_packages
+from engine.exporters.detector import RUNNERS, ExportResult, check_packages, place_agreeing
 from engine.options.export import ExportOptions
 from engine.tasks import check_meaning, task_of_weights
 from utils.errors import UserError
 from utils.files import find_weights
-from utils.log import LOGGER
 from utils.options import build, canonical
 
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".torchscript"}
@@ -52,12 +48,11 @@ def export(**options: Any) -> ExportResult:
     ready = nn.Sequential(classifier.model, nn.Softmax(1)).eval()
     views = example(classifier, chosen.batch_size, task, chosen.imgsz if "imgsz" in given else ())
     facts = {"task": task, "names": json.dumps(classifier.names or {}), "input": "RGB in [0, 1]"}
-    files, found = {}, {}
+    result = ExportResult({})
     for kind in dict.fromkeys(chosen.include):
         write = partial(_write, ready, views, kind=kind, options=chosen, facts=facts)
-        files[kind], found[kind] = convert(write, ready, views, weights, kind)
-        LOGGER.info(f"{files[kind]}: agrees with the classifier to {found[kind]:.1e} (limit {LIMIT:.0e})")
-    return ExportResult(files, found)
+        convert(result, write, ready, views, weights, kind)
+    return result
 
 
 def example(classifier: LoadedClassifier, batch: int, task: str, sides: tuple[int, ...] = ()) -> Tensor:
@@ -68,29 +63,19 @@ def example(classifier: LoadedClassifier, batch: int, task: str, sides: tuple[in
     return torch.rand(batch, 3, *frames, sides[0], sides[-1], generator=torch.Generator().manual_seed(0))
 
 
-def convert(write: Write, ready: nn.Module, views: Tensor, weights: Path, kind: str) -> tuple[Path, float]:
-    """`write` a file, compare what runs it with `ready` on an example, move it beside the weights when they agree.
+def convert(result: ExportResult, write: Write, ready: nn.Module, views: Tensor, weights: Path, kind: str) -> None:
+    """`write` a file and keep it, see `place_agreeing`, by the largest difference of a probability of the example."""
 
-    Returns the file and the largest difference of a probability. Raises UserError above LIMIT, or where writing fails: not
-    every network can become everything.
-    """
-    with tempfile.TemporaryDirectory(dir=weights.parent, prefix=".export-") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns of what is meant to be
-        made = Path(folder) / f"{weights.stem}{SUFFIXES[kind]}"
-        try:
-            write(made)
-        except (ImportError, RuntimeError, ValueError, torch.onnx.errors.OnnxExporterError) as problem:
-            reason = " ".join(str(problem).split())
-            raise UserError(f"--include {kind}: the conversion failed ({reason:.300}); nothing was written.") from None
-        with torch.no_grad():
-            difference = float((RUNNERS[kind](made, views) - ready(views)).abs().max())
-        if not difference <= LIMIT:
-            raise UserError(
-                f"--include {kind}: the exported network differs from the classifier by {difference:.1e} (limit "
-                f"{LIMIT:.0e}), so it was not kept; try another --opset."
-            )
-        os.replace(made, weights.parent / made.name)
-    return weights.parent / made.name, difference
+    def make(folder: Path) -> Path:
+        made = folder / f"{weights.stem}{SUFFIXES[kind]}"
+        write(made)
+        return made
+
+    @torch.no_grad()
+    def differs(made: Path) -> float:
+        return float((RUNNERS[kind](made, views) - ready(views)).abs().max())
+
+    place_agreeing(result, weights, kind, make, differs, "classifier")
 
 
 def _write(

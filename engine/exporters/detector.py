@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -65,14 +66,12 @@ def export(**options: Any) -> ExportResult:
     weights = find_weights(chosen.weights)
     detector, _ = load_detector(weights, "cpu", chosen.trust)
     size = _size(chosen, int(max(detector.stride)))
-    files: dict[str, Path] = {}
-    differences: dict[str, float] = {}
+    result = ExportResult({})
     for kind in dict.fromkeys(chosen.include):
-        files[kind], difference = _export_one(detector, weights, chosen, kind, size)
-        if difference is not None:
-            differences[kind] = difference
-        LOGGER.info(_line(files[kind], difference))
-    return ExportResult(files, differences)
+        make = partial(_convert, detector, chosen, kind, size, weights.stem)
+        differs = partial(_difference, detector, chosen, kind, size)
+        place_agreeing(result, weights, kind, make, differs, "detector", ", or leave --simplify off")
+    return result
 
 
 def check_packages(options: ExportOptions) -> None:
@@ -92,33 +91,49 @@ def _size(options: ExportOptions, stride: int) -> tuple[int, int]:
     return options.imgsz[0], options.imgsz[-1]
 
 
-def _export_one(
-    detector: DetectionModel, weights: Path, options: ExportOptions, kind: str, size: tuple[int, int]
-) -> tuple[Path, float | None]:
-    """Convert, compare, move into place. Returns the file (or folder) and the difference, None if not compared."""
+def place_agreeing(
+    result: ExportResult, weights: Path, kind: str, make: Callable[[Path], Path],
+    differs: Callable[[Path], float | None], source: str, remedy: str = "",
+) -> None:  # fmt: skip
+    """Make a file or folder of a format, compare it with what it came from, move it beside the weights, and note it.
+
+    make: writes into a folder and returns what it wrote; differs: its difference from the source, None if not compared.
+    Raises UserError above LIMIT, or where writing fails: not every network can become everything.
+    """
     try:
         workplace = tempfile.TemporaryDirectory(dir=weights.parent, prefix=".export-")
     except OSError as problem:
         raise UserError(f"{weights.parent}: not writable ({problem.strerror}); copy the weights elsewhere.") from None
     with workplace as folder, warnings.catch_warnings():
-        for kind_of_warning in (FutureWarning, torch.jit.TracerWarning):  # tracing is what the exporter does
-            warnings.simplefilter("ignore", kind_of_warning)
-        made = _convert(detector, options, kind, size, Path(folder) / f"{weights.stem}.pt")
-        difference = compare(detector, made, kind, size, options.batch_size) if _comparable(options) else None
+        warnings.simplefilter("ignore")  # tracing warns of what is meant to be
+        try:
+            made = make(Path(folder))
+        except (AssertionError, ImportError, RuntimeError, ValueError, torch.onnx.errors.OnnxExporterError) as problem:
+            reason = " ".join(str(problem).split())
+            raise UserError(
+                f"--include {kind}: the conversion failed ({reason:.300}); nothing was written."
+            ) from problem
+        difference = differs(made)
         if difference is not None and not difference <= LIMIT:
             raise UserError(
-                f"--include {kind}: the exported network differs from the detector by {difference:.1e} "
-                f"(limit {LIMIT:.0e}), so it was not kept; try another --opset, or leave --simplify off."
+                f"--include {kind}: the exported network differs from the {source} by {difference:.1e} "
+                f"(limit {LIMIT:.0e}), so it was not kept; try another --opset{remedy}."
             )
-        target = weights.parent / made.name
+        target = result.files[kind] = weights.parent / made.name
         if target.is_dir():
             shutil.rmtree(target)
         os.replace(made, target)
-    return target, difference
+    if difference is None:
+        LOGGER.info(f"{target}: written; not compared with the {source}")
+    else:
+        result.differences[kind] = difference
+        LOGGER.info(f"{target}: agrees with the {source} to {difference:.1e} (limit {LIMIT:.0e})")
 
 
-def _convert(detector: DetectionModel, options: ExportOptions, kind: str, size: tuple[int, int], file: Path) -> Path:
-    """Run Ultralytics' exporter; it writes beside `file`, which need not exist."""
+def _convert(
+    detector: DetectionModel, options: ExportOptions, kind: str, size: tuple[int, int], stem: str, folder: Path
+) -> Path:
+    """Run Ultralytics' exporter, which writes into the folder."""
     settings = {
         "format": kind,
         "imgsz": list(size),
@@ -135,18 +150,17 @@ def _convert(detector: DetectionModel, options: ExportOptions, kind: str, size: 
         settings |= {"opset": options.opset, "simplify": options.simplify}
     if options.nms or options.end2end:
         settings |= {"conf": options.conf_thres, "iou": options.iou_thres, "max_det": options.max_det}
-    detector.pt_path = str(file)
+    detector.pt_path = str(folder / f"{stem}.pt")  # it writes beside this file, which need not exist
     detector.args = {**DEFAULT_CFG_DICT, "imgsz": max(size)}
-    try:
-        return Path(Exporter(overrides=settings)(model=detector))
-    except (AssertionError, ImportError, RuntimeError, ValueError) as problem:
-        reason = " ".join(str(problem).split())
-        raise UserError(f"--include {kind}: the conversion failed ({reason:.300}); nothing was written.") from problem
+    return Path(Exporter(overrides=settings)(model=detector))
 
 
-def _comparable(options: ExportOptions) -> bool:
-    """Raw float32 predictions can be compared; after NMS or ranking, near ties may swap."""
-    return not (options.nms or options.end2end or options.half)
+def _difference(
+    detector: DetectionModel, options: ExportOptions, kind: str, size: tuple[int, int], file: Path
+) -> float | None:
+    """None unless these are raw float32 predictions: after NMS or ranking, near ties may swap."""
+    raw = not (options.nms or options.end2end or options.half)
+    return compare(detector, file, kind, size, options.batch_size) if raw else None
 
 
 def compare(
@@ -181,9 +195,3 @@ def _run_torchscript(file: Path, image: Tensor) -> Tensor:
 
 
 RUNNERS: dict[str, Callable[[Path, Tensor], Tensor]] = {"onnx": _run_onnx, "torchscript": _run_torchscript}
-
-
-def _line(file: Path, difference: float | None) -> str:
-    if difference is None:
-        return f"{file}: written; not compared with the detector"
-    return f"{file}: agrees with the detector to {difference:.1e} (limit {LIMIT:.0e})"

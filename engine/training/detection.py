@@ -179,11 +179,6 @@ def save(plan: TrainPlan, detector: Any, facts: dict[str, Any]) -> list[Path]:
     return [path]
 
 
-def load(plan: TrainPlan, device: torch.device) -> Any:
-    """The best detector, as saved."""
-    return load_detector(plan.best, device)[0]
-
-
 def finish(plan: TrainPlan, detector: Any, metrics: dict[str, float], datasets: Mapping[str, ViewDataset]) -> None:
     """Write best.safetensors, and what the best detector looks at where it has a map."""
     if plan.train.plots:
@@ -213,7 +208,7 @@ DETECTION = TrainTask(
     column=lambda report: "val",
     fitness={"mAP50": 0.1, "mAP50-95": 0.9},  # YOLOv5's
     save=save,
-    load=load,
+    load=lambda plan, device: load_detector(plan.best, device)[0],
     finish=finish,
     digits=6,
     may_change=("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots"),

@@ -22,6 +22,7 @@ from engine.checkpoint.classifier import (
 from engine.checkpoint.weights import Weights, load_weights
 from engine.exporters import classifier as classification_export
 from engine.exporters.classifier import convert
+from engine.exporters.detector import ExportResult
 from engine.tasks import task_of_weights
 from models.classifier import build
 from tests.engine.classification.tiny_classes import TinyNetwork, same, use_tiny_network
@@ -128,9 +129,13 @@ def test_an_export_that_disagrees_is_not_kept(tmp_path, monkeypatch, off, kept):
     """The limit is 1e-4 of a probability."""
     ready = nn.Sequential(nn.Flatten(), nn.Softmax(1))
     monkeypatch.setitem(classification_export.RUNNERS, "onnx", lambda made, example: ready(example) + off)
-    given = (lambda made: made.touch(), ready, torch.zeros(1, 2), tmp_path / "best.pt", "onnx")
+    result = ExportResult({})
+    given = (result, lambda made: made.touch(), ready, torch.zeros(1, 2), tmp_path / "best.pt", "onnx")
     if kept:
-        assert convert(*given)[0] == tmp_path / "best.onnx"
+        convert(*given)
+        assert result.files == {"onnx": tmp_path / "best.onnx"} and result.differences["onnx"] == pytest.approx(
+            off, rel=0.01
+        )
     else:
         with pytest.raises(UserError, match="differs from the classifier"):
             convert(*given)
