@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ class CocoSet:
 
     def __init__(self, file: Path, folder: Path) -> None:
         summary = Summary()
-        found = list(read_items(file, [folder], "", "", _judge(file), summary))
+        found = list(read_items(file, [folder], "", "", partial(_judge, file=file), summary))
         if summary.skipped:
             raise UserError(f"{file}: {summary.skipped[0][1]}. Correct the file; nothing was written.")
         self.content: dict[str, Any] = json.loads(file.read_bytes())
@@ -47,11 +48,7 @@ class CocoSet:
         _check(file, self.content["annotations"], {category["id"] for category in categories})
         self.names = [str(category["name"]) for category in categories]
         self._items: dict[str, Item] = {str(entry["file_name"]): item for item, entry in found}
-
-    @property
-    def images(self) -> dict[str, Path]:
-        """File name as stated -> path of the image."""
-        return {name: item.image for name, item in self._items.items()}
+        self.images = {name: item.image for name, item in self._items.items()}
 
     def reason_against(self, name: str, found: tuple[int, int]) -> str:
         """Why the entries do not fit an image of (height, width) px, such as one turned by an EXIF mark; "" if they do."""
@@ -93,18 +90,14 @@ class CocoSet:
         return {**self.content, "images": images, "annotations": scaled}, masks
 
 
-def _judge(file: Path) -> Any:
+def _judge(entry: Entry, box: Box, file: Path) -> str | None:
     """Crowds are left out of label files; a box that is not four numbers is the user's to correct."""
-
-    def judge(entry: Entry, box: Box) -> str | None:
-        if not all(map(math.isfinite, (box.left, box.top, box.right, box.bottom))):
-            raise UserError(
-                f"{file}: the annotation {entry.get('id')} of image {entry['image_id']} has the bbox "
-                f"{str(entry['bbox'])[:60]}; expected [left, top, width, height]. Correct it; nothing was written."
-            )
-        return crowd(entry, box)
-
-    return judge
+    if not all(map(math.isfinite, (box.left, box.top, box.right, box.bottom))):
+        raise UserError(
+            f"{file}: the annotation {entry.get('id')} of image {entry['image_id']} has the bbox "
+            f"{str(entry['bbox'])[:60]}; expected [left, top, width, height]. Correct it; nothing was written."
+        )
+    return crowd(entry, box)
 
 
 def _by_id(file: Path, categories: Sequence[Entry]) -> list[Entry]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.convert.text_annotations import read_rows
 from data.convert.writer import Box, Item, Summary, write_yolo
 from utils.errors import UserError
 from utils.files import list_images, read_lines
 
 LIST = "imageclasslist.txt"
+FORM = "Class left top width height ..."
 SPLITS = {"1": "train", "2": "val", "3": "test"}
 
 
@@ -47,10 +49,11 @@ def _items(source: Path, listing: Path, summary: Summary) -> Iterator[Item]:
         if annotation is None:
             summary.skipped.append((image, "its annotation file is missing"))
             continue
-        try:
-            yield Item(image, SPLITS[split], image.parent.name, tuple(read_boxes(annotation)))
-        except ValueError as problem:
-            summary.skipped.append((annotation, str(problem)))
+        found = read_rows(annotation, read_row, FORM)
+        if isinstance(found, str):
+            summary.skipped.append((annotation, found))
+        else:
+            yield Item(image, SPLITS[split], image.parent.name, tuple(found[0]))
 
 
 def listed_images(
@@ -79,19 +82,13 @@ def listed_images(
             yield image, words[0], words[1], words[4]
 
 
-def read_boxes(annotation: Path) -> list[Box]:
-    """Objects of a bbGt file: after a first line '% bbGt version=3', rows 'Class left top width height' and flags.
+def read_row(row: str) -> Box | None:
+    """The object of a row 'Class left top width height' and flags of a bbGt file; None for its first line '% bbGt ...'.
 
-    Left and top are distances from the image's edge in px. Raises ValueError, with the line, for anything else.
+    Left and top are distances from the image's edge in px. Raises ValueError for anything else.
     """
-    boxes = []
-    for number, line in enumerate(annotation.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
-        words = line.split()
-        if not words or words[0].startswith("%"):
-            continue
-        try:
-            left, top, width, height = map(float, words[1:5])
-        except ValueError:
-            raise ValueError(f"line {number} is not 'Class left top width height ...'") from None
-        boxes.append(Box(words[0], left, top, left + width, top + height))
-    return boxes
+    words = row.split()
+    if words[0].startswith("%"):
+        return None
+    left, top, width, height = map(float, words[1:5])
+    return Box(words[0], left, top, left + width, top + height)

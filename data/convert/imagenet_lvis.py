@@ -75,7 +75,7 @@ def read_synsets(file: Path) -> dict[str, set[str]]:
     for number, line in enumerate(lines, 1):
         words = line.split()
         try:
-            pair = _sense(words) if words and "%" in words[0] else _pair(words) if words else None
+            pair = _sense(words) if words else None
         except (ValueError, IndexError):
             raise UserError(
                 f"{file}:{number}: expected 'n02682922 aerosol_can.n.01', or a line of WordNet's index.sense."
@@ -85,16 +85,13 @@ def read_synsets(file: Path) -> dict[str, set[str]]:
     return dict(table)
 
 
-def _pair(words: list[str]) -> tuple[str, str]:
-    """wnid and synset of a line of the plain table."""
-    wnid, synset = words
-    if not WNID.fullmatch(wnid):
-        raise ValueError(wnid)
-    return wnid, synset
-
-
 def _sense(words: list[str]) -> tuple[str, str] | None:
-    """wnid and synset of a line of index.sense; None where it is no noun."""
+    """wnid and synset of a line of either form; None where it is no noun. Raises ValueError or IndexError for another."""
+    if "%" not in words[0]:
+        wnid, synset = words
+        if not WNID.fullmatch(wnid):
+            raise ValueError(wnid)
+        return wnid, synset
     lemma, _, key = words[0].partition("%")
     if int(key.split(":")[0]) != NOUN:
         return None

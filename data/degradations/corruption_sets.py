@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -59,17 +60,17 @@ def _cut(image: Tensor, area: Area) -> Tensor:
     return image[:, top : top + height, left : left + width]
 
 
-def _published(name: str) -> Corrupter:
-    return Corrupter("coco-c", name, lambda images, seeds, severity: COCO_C[name](images, seeds, severity)[0])
+def _published(images: Tensor, seeds: Sequence[int], severity: int, name: str) -> Tensor:
+    return COCO_C[name](images, seeds, severity)[0]
 
 
-def _physical(name: str) -> Corrupter:
+def _physical(images: Tensor, seeds: Sequence[int], severity: int, name: str) -> Tensor:
     """Severity 1, 2 ... 5 is 0.2, 0.4 ... 1 of what the model calls severity."""
-    top = max(SEVERITIES)
-    return Corrupter("physical", name, lambda images, seeds, step: DEGRADATIONS[name](images, seeds, step / top)[0])
+    return DEGRADATIONS[name](images, seeds, severity / max(SEVERITIES))[0]
 
 
-_COCO_C, _PHYSICAL = [_published(name) for name in COCO_C], [_physical(name) for name in DEGRADATIONS]
+_COCO_C = [Corrupter("coco-c", name, partial(_published, name=name)) for name in COCO_C]
+_PHYSICAL = [Corrupter("physical", name, partial(_physical, name=name)) for name in DEGRADATIONS]
 GROUPS: dict[str, list[Corrupter]] = {
     "all": _COCO_C + _PHYSICAL,
     "coco-c": _COCO_C,

@@ -104,7 +104,8 @@ def probe(path: Path) -> tuple[int, int]:
             if image.format not in _FORMATS:
                 raise Unreadable(f"a {image.format} file named {path.suffix}")
             width, height = image.size
-            if _lies_on_side(image):
+            turned = "exif" in image.info and image.format != "TIFF"  # which is turned by the library already
+            if turned and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
                 width, height = height, width
             _check_end(file, image.format)
     except FileNotFoundError:
@@ -114,11 +115,6 @@ def probe(path: Path) -> tuple[int, int]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
         raise Unreadable(str(problem) or type(problem).__name__) from None
     return height, width
-
-
-def _lies_on_side(image: Image.Image) -> bool:
-    """EXIF orientation 5 to 8. TIFF is turned by the library already."""
-    return "exif" in image.info and image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
 
 
 def _check_end(file: BinaryIO, kind: str) -> None:

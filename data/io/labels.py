@@ -157,13 +157,10 @@ def parse_row(words: Sequence[str], classes: int) -> tuple[float, float, float, 
         raise ValueError(f"class {values[0]:g} is out of range; there are {classes} classes, 0 to {classes - 1}")
     if min(values[1:]) < -TOLERANCE or max(values[1:]) > 1 + TOLERANCE:
         raise ValueError("a coordinate is outside 0 to 1; boxes are fractions of the image")
-    box = values[1:] if len(values) == 5 else _box_of(values[1:])
+    number, *box = values
+    if len(box) > 4:  # a polygon
+        left, right, top, bottom = min(box[::2]), max(box[::2]), min(box[1::2]), max(box[1::2])
+        box = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
     if min(box[2:]) < 0:
         raise ValueError("a width or height is negative")
-    return values[0], box[0], box[1], box[2], box[3]
-
-
-def _box_of(points: Sequence[float]) -> list[float]:
-    """xywh of the box around x1 y1 x2 y2 ..."""
-    left, right, top, bottom = min(points[::2]), max(points[::2]), min(points[1::2]), max(points[1::2])
-    return [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
+    return number, box[0], box[1], box[2], box[3]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,18 +68,12 @@ def open_clip_package() -> Any:
         raise UserError(
             f"prepare.py teacher: needs open_clip, which is not installed ({problem}). Run 'pip install open_clip_torch'."
         ) from None
-    for name, description in OWN.items():
-        if name not in open_clip.list_models():
-            _register(open_clip, name, description)
+    for name in OWN.keys() - set(open_clip.list_models()):
+        with tempfile.TemporaryDirectory() as folder:  # open_clip takes descriptions from files
+            file = Path(folder) / f"{name}.json"
+            file.write_text(json.dumps(OWN[name]))
+            open_clip.add_model_config(file)
     return open_clip
-
-
-def _register(open_clip: Any, name: str, description: Mapping[str, Any]) -> None:
-    """open_clip takes descriptions from files."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{name}.json"
-        file.write_text(json.dumps(description))
-        open_clip.add_model_config(file)
 
 
 def _check_name(open_clip: Any, name: str) -> None:

@@ -30,10 +30,8 @@ from models.normalize import CLIP
 from utils.files import atomic_write
 from utils.progress import progress
 
-SIDE, BORDER = (
-    OWN[DEMO]["vision_cfg"]["image_size"],
-    4,
-)  # px that the model sees, and px around them that shifted views come from
+SIDE = OWN[DEMO]["vision_cfg"]["image_size"]  # px that the model sees
+BORDER = 4  # px around them that shifted views come from
 SHELVES, PORTRAITS = 300, 800  # images that are rendered; a shelf gives about eleven things
 STEPS, WARM, BATCH = 500, 40, 128
 RATE, DECAY = 2e-3, 0.05
@@ -59,10 +57,9 @@ def train_demo_clip(out: Path, *, seed: int = 0, shown: ObjectImages | None = No
         torch.manual_seed(seed)
         model = open_clip.create_model(DEMO, pretrained=None, precision="fp32", device="cpu").train()
         model.to(memory_format=torch.channels_last)  # a third faster on the CPU
-        for loss in progress(
-            _steps(model, open_clip.get_tokenizer(DEMO), shown, steps, seed), steps, "training a CLIP"
-        ):
-            del loss
+        learning = _steps(model, open_clip.get_tokenizer(DEMO), shown, steps, seed)
+        for _ in progress(learning, steps, "training a CLIP"):
+            pass
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(out, save(state))
@@ -103,7 +100,10 @@ def crop(image: NDArray[np.uint8], box: Sequence[float]) -> Tensor:
 def _steps(model: Any, tokenise: Any, shown: ObjectImages, steps: int, seed: int) -> Iterator[float]:
     """Optimise; yields the loss of each step."""
     rng = np.random.default_rng([seed, 45])
-    optimiser = torch.optim.AdamW(_groups(model), lr=RATE, betas=(0.9, 0.98))
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim < 2]  # gains, biases and the scale do not decay
+    groups = [{"params": matrices, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / WARM, 0.5 + 0.5 * math.cos(math.pi * step / steps))
     )
@@ -120,13 +120,6 @@ def _steps(model: Any, tokenise: Any, shown: ObjectImages, steps: int, seed: int
         schedule.step()
         model.logit_scale.data.clamp_(0, math.log(100))
         yield float(loss.detach())
-
-
-def _groups(model: Any) -> list[dict[str, Any]]:
-    """Weights decay; gains, biases and the scale do not."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    return [{"params": matrices, "weight_decay": DECAY},
-            {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}]  # fmt: skip
 
 
 def _sentence(rng: np.random.Generator, name: str) -> str:

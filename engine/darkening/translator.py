@@ -51,13 +51,10 @@ def cut_model(path: Path, most: float, device: torch.device) -> DayToNight:
     digest = file_digest(path)
 
     def work(images: Images, seeds: Sequence[int]) -> tuple[Images, list[dict[str, Any]]]:
-        dark = np.stack(
-            [translate_image(generator, image, device) for image in images]
-        )  # one by one: no batch, no trace
-        return dark, [
-            {"mean_before": f"{light.mean():.2f}", "mean": f"{made.mean():.2f}"}
-            for light, made in zip(images, dark, strict=True)
-        ]
+        dark = [translate_image(generator, image, device) for image in images]  # one by one: no batch, no trace
+        pairs = zip(images, dark, strict=True)
+        rows = [{"mean_before": f"{light.mean():.2f}", "mean": f"{made.mean():.2f}"} for light, made in pairs]
+        return np.stack(dark), rows
 
     return DayToNight(f"CUT ({path.stem})", {"model": "cut", "sha256 of the weights": digest}, most, work)
 

@@ -120,16 +120,12 @@ def clahe(images: Tensor) -> Tensor:
     8 x 8 parts, clip limit 2. images: (B, 3, H, W) in [0, 1]. Returns the same. Source: Zuiderveld, Graphics Gems IV.
     """
     equaliser = cv2.createCLAHE(CLIP, TILES)
-    imgs = to_bytes(images).permute(0, 2, 3, 1).cpu().numpy()  # (B, H, W, 3)
-    found = [_equalised(np.ascontiguousarray(image), equaliser) for image in imgs]
+    found = []
+    for image in to_bytes(images).permute(0, 2, 3, 1).cpu().numpy():  # (H, W, 3)
+        lab = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2LAB)
+        lab[..., 0] = equaliser.apply(np.ascontiguousarray(lab[..., 0]))
+        found.append(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
     return torch.from_numpy(np.stack(found)).to(images.device).permute(0, 3, 1, 2).float() / 255
-
-
-def _equalised(image: np.ndarray, equaliser: cv2.CLAHE) -> np.ndarray:
-    """One image (H, W, 3) uint8 RGB."""
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    lab[..., 0] = equaliser.apply(np.ascontiguousarray(lab[..., 0]))
-    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
 
 
 SIMPLE: dict[str, Callable[[Tensor], Tensor]] = {"clahe": clahe, "gamma": gamma}

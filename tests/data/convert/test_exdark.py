@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from data.config import load_data
-from data.convert.exdark import convert, read_boxes
+from data.convert.exdark import FORM, convert, read_row
+from data.convert.text_annotations import read_rows
 from data.io.labels import scan
 from utils.errors import UserError
 from utils.files import list_images, load_yaml
@@ -123,7 +124,7 @@ def test_a_link_of_an_unknown_kind(source, tmp_path):
 
 def test_read_boxes(tmp_path):
     (tmp_path / "a.txt").write_text("% bbGt version=3\n\nCar 1 2 3 4 0 0 0 0 0 0 0\r\nDog 1.5 2 3 4\n")
-    first, second = read_boxes(tmp_path / "a.txt")
+    first, second = read_rows(tmp_path / "a.txt", read_row, FORM)[0]
     assert (first.name, first.left, first.top, first.right, first.bottom) == ("Car", 1, 2, 4, 6)
     assert (second.name, second.left, second.right) == ("Dog", 1.5, 4.5)
 
