@@ -87,7 +87,7 @@ def load_data(
     """
     file = _find(source)
     content = load_yaml(file)
-    _mention(file, content)
+    _check_keys(file, content)
     content = _own_names(file, content)
     root = _root(file, content.get("path"))
     demo = _text(file, content, "demo")
@@ -134,7 +134,7 @@ def _find(source: str | Path) -> Path:
     return Path(os.path.abspath(find_file(name, Path("data"), REPOSITORY / "data")))
 
 
-def _mention(file: Path, content: dict[str, Any]) -> None:
+def _check_keys(file: Path, content: dict[str, Any]) -> None:
     """Say once what is not used; refuse what looks like a misspelt key, as it would change the training in silence."""
     known = {*SPLITS, *_OTHER_KEYS, *DECLARED, *(alias for key in DECLARED.values() for alias in key.aliases)}
     if content.get("download"):

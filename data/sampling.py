@@ -164,11 +164,11 @@ class MixedSampler:
         keys: list[Key] = []
         for deal, place in (divmod(position, self.length) for position in range(first, first + part)):
             keys.append(
-                (self.main.epoch, self.main.length + _dealt(self.length, self.main.seed + 1, deal)[place], deal)
+                (self.main.epoch, self.main.length + _permutation(self.length, self.main.seed + 1, deal)[place], deal)
             )
         return keys
 
 
 @lru_cache(maxsize=4)
-def _dealt(length: int, seed: int, deal: int) -> tuple[int, ...]:
+def _permutation(length: int, seed: int, deal: int) -> tuple[int, ...]:
     return tuple(epoch_order(length, seed, deal))

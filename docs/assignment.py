@@ -21,7 +21,7 @@ from engine.training.module import TrainingModel
 from methods.base import Batch, Detector
 from methods.options.rfla import RFLAOptions
 from methods.registry import create
-from methods.rfla_assigner import MODES, Assigned, RFLAssigner
+from methods.rfla_assigner import MODES, Assignment, RFLAssigner
 from models.detector import build
 from models.graph import evaluating
 from utils.draw import colour
@@ -51,7 +51,7 @@ class AssignmentOptions:
 
 
 @dataclass(frozen=True)
-class Assignment:
+class RuleAssignment:
     """One rule's assignment of one image. objects (n, 4) px; centres (A, 2) and sides (A,) of the points' receptive
     fields, px; owner (A,) 1-based object or 0; target (A,) class target."""
 
@@ -82,7 +82,7 @@ def draw_assignment(options: AssignmentOptions) -> None:
     print(f"{options.out}: a line joins a point to its object; the larger the dot, the higher the class target")
 
 
-def assignments(detector: Detector, batch: Batch, options: RFLAOptions) -> list[Assignment]:
+def assignments(detector: Detector, batch: Batch, options: RFLAOptions) -> list[RuleAssignment]:
     """What Ultralytics' assigner and each mode of RFLA assign on the first image of a batch, in the same forward."""
     model = TrainingModel(detector, create("rfla", {RFLAOptions: options}), GAINS)
     model.build_criterion()
@@ -93,13 +93,13 @@ def assignments(detector: Detector, batch: Batch, options: RFLAOptions) -> list[
         mode: RFLAssigner(mode=mode, fields=rfla.fields, tal=rfla.tal) for mode in MODES
     }
     points = rfla._points(inputs[2])
-    return [_assignment(name, Assigned(*rule(*inputs)), inputs[4], points) for name, rule in rules.items()]
+    return [_assignment(name, Assignment(*rule(*inputs)), inputs[4], points) for name, rule in rules.items()]
 
 
-def _assignment(name: str, assigned: Assigned, objects: Tensor, points: Any) -> Assignment:
+def _assignment(name: str, assigned: Assignment, objects: Tensor, points: Any) -> RuleAssignment:
     owner = torch.where(assigned.positive.bool(), assigned.owners.long() + 1, 0)[0]
     arrays = (objects[0], points.places, points.sides, owner, assigned.scores[0].sum(-1))
-    return Assignment(name, *(array.cpu().numpy() for array in arrays))
+    return RuleAssignment(name, *(array.cpu().numpy() for array in arrays))
 
 
 def _chosen(dataset: ViewDataset, name: str) -> int:
@@ -124,7 +124,7 @@ def densest(objects: NDArray[np.float32], shape: tuple[int, int], side: int) -> 
     return int(left), int(top), int(left) + side, int(top) + side
 
 
-def draw(image: Image, assignment: Assignment, part: tuple[int, int, int, int], zoom: int) -> Image:
+def draw(image: Image, assignment: RuleAssignment, part: tuple[int, int, int, int], zoom: int) -> Image:
     """A part of the image (H, W, 3) RGB, enlarged: objects, points, and one field (that of the central object)."""
     left, top, right, bottom = part
     canvas: Any = np.kron(image[top:bottom, left:right], np.ones((zoom, zoom, 1), np.uint8))
@@ -152,7 +152,7 @@ def draw(image: Image, assignment: Assignment, part: tuple[int, int, int, int], 
     return canvas
 
 
-def row(assignment: Assignment) -> dict[str, Any]:
+def row(assignment: RuleAssignment) -> dict[str, Any]:
     """Numbers of one assignment: points per object, objects without one, best target and sum of targets per object."""
     objects = range(1, len(assignment.objects) + 1)
     best = [float(assignment.target[assignment.owner == number].max(initial=0)) for number in objects]
@@ -166,7 +166,7 @@ def row(assignment: Assignment) -> dict[str, Any]:
     }
 
 
-def title(assignment: Assignment) -> str:
+def title(assignment: RuleAssignment) -> str:
     """The heading of a drawing."""
     facts = row(assignment)
     points, best = facts["points per object"], facts["median best target"]

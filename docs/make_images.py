@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from bench.speed.day_to_night import CUT, translations
 from data.config import load_data
-from data.degrade import COCO_C, DEGRADATIONS, Draw, degrade, draw_parameters, to_bytes
+from data.degrade import COCO_C, DEGRADATIONS, AERISParameters, degrade, draw_parameters, to_bytes
 from data.io.images import read_image
 from data.synthetic.generate import make_synthetic
 from data.synthetic.render.lighting import day
@@ -77,7 +77,7 @@ def street(number: int, size: tuple[int, int]) -> Tensor:
 def aeris_rows(image: Tensor) -> dict[str, list[Tensor]]:
     """AERIS's degradation of one draw: at five resolutions, and with increasing blur and noise; shown at full size."""
     height, width = image.shape[2:]
-    one: Draw = replace(
+    one: AERISParameters = replace(
         draw_parameters(random.Random(4), (height, width), (height, width)), mode="bilinear", sigma=12 / 255
     )
     resolution, both = [], []

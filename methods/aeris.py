@@ -11,7 +11,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.degrade import Draw, degrade_batch, draw_parameters, draw_size, image_random
+from data.degrade import AERISParameters, degrade_batch, draw_parameters, draw_size, image_random
 from methods.base import Batch, Detector, Method, Step
 from methods.options.aeris import AERISOptions
 from models.graph import first_concat
@@ -64,7 +64,7 @@ class AERIS(Method):
             batch[name] = degrade_batch(batch[name], draws)
         batch["clean"] = clean
 
-    def _draws(self, batch: Batch, size: tuple[int, int], stream: int) -> list[Draw]:
+    def _draws(self, batch: Batch, size: tuple[int, int], stream: int) -> list[AERISParameters]:
         """The draw of each image; one kind of interpolation or blur follows from its own seed alone."""
         shape = tuple(batch["img"].shape[2:])
         scope = self.options.degrade_scope

@@ -66,7 +66,7 @@ def alternation(epochs: int) -> str:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """What trains in which epoch, and how strongly.
 
     shallow: the layers that image and crux share are "frozen", train in C epochs with their batch norms in evaluation
@@ -91,19 +91,19 @@ class Recipe:
 
 
 RECIPES = {
-    "published": Recipe(),
-    "unfrozen": Recipe("train", True, False, 1, 1.0, 10.0),
-    "fixed-bn": Recipe("bn_eval", True, True, 1, 1.0, 10.0),
+    "published": TrainingRecipe(),
+    "unfrozen": TrainingRecipe("train", True, False, 1, 1.0, 10.0),
+    "fixed-bn": TrainingRecipe("bn_eval", True, True, 1, 1.0, 10.0),
 }
 
 
-def schedule(text: str, epochs: int, recipe: Recipe) -> str:
+def schedule(text: str, epochs: int, recipe: TrainingRecipe) -> str:
     """One letter per epoch: the given text, repeated as often as needed, or the recipe's where there is none.
 
     Raises UserError for another letter, a text longer than the run, or one that ends with U. B, both learners at once,
     is ours and did not pay.
 
-    >>> schedule("UCC", 6, Recipe())
+    >>> schedule("UCC", 6, TrainingRecipe())
     'UCCUCC'
     """
     letters = (text.upper() * epochs)[: max(epochs, len(text))] if text else recipe.letters(epochs)
@@ -149,7 +149,7 @@ class LCP(Method):
     letters = ""  # of the run, a letter an epoch
     letter = ""  # of the current epoch
 
-    def __init__(self, options: LCPOptions | None = None, recipe: Recipe | None = None) -> None:
+    def __init__(self, options: LCPOptions | None = None, recipe: TrainingRecipe | None = None) -> None:
         super().__init__(options)
         named = {key: getattr(self.options, key) for key in ("catch_up_weight", "crux_lr_gain")}
         recipe = recipe or RECIPES[self.options.lcp_recipe]

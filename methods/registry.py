@@ -56,7 +56,7 @@ def unused_layers(composition: str, layers: Collection[str]) -> list[str]:
     return [name for name, spec in METHODS.items() if name not in used and not {*spec.layers}.isdisjoint(layers)]
 
 
-def suited(problem: str, composition: str) -> list[str]:
+def suitable_methods(problem: str, composition: str) -> list[str]:
     """Methods out of the composition that suit a problem, such as `tiny objects`."""
     return [name for name, spec in METHODS.items() if problem in spec.suits and name not in composition.split("+")]
 

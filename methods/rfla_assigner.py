@@ -66,7 +66,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
-class Assigned(NamedTuple):
+class Assignment(NamedTuple):
     """What an assigner returns: for b images of A points each, the label (b, A), box (b, A, 4) and class targets
     (b, A, classes), whether a point is positive (b, A), and the object that it trains (b, A)."""
 
@@ -131,7 +131,7 @@ class RFLAssigner(nn.Module):
         gt_bboxes: Tensor,
         mask_gt: Tensor,
         **extra: Tensor,
-    ) -> Assigned:
+    ) -> Assignment:
         """Assign b images of A points and at most n objects.
 
         pd_scores (b, A, classes) after the sigmoid, pd_bboxes (b, A, 4), anc_points (A, 2), gt_labels (b, n, 1),
@@ -141,9 +141,9 @@ class RFLAssigner(nn.Module):
         by_hierarchy = self.rules.selection == "hierarchy"
         mask = mask_gt * ~tiny[..., None] if by_hierarchy else mask_gt
         if by_hierarchy and tiny.any() and not mask.any():
-            assigned = _nobody(pd_scores, pd_bboxes)
+            assigned = _no_assignment(pd_scores, pd_bboxes)
         else:
-            assigned = Assigned(*self.tal(pd_scores, pd_bboxes, anc_points, gt_labels, gt_bboxes, mask, **extra))
+            assigned = Assignment(*self.tal(pd_scores, pd_bboxes, anc_points, gt_labels, gt_bboxes, mask, **extra))
         if not tiny.any():
             return assigned
         points = self._points(anc_points)
@@ -151,7 +151,7 @@ class RFLAssigner(nn.Module):
             takers = tiny if by_hierarchy or self.tal.topk2 > 1 else tiny & ~_served(assigned, tiny)
             held = torch.zeros_like(assigned.positive) if by_hierarchy else assigned.positive
             owners = self._hierarchy(gt_bboxes, takers, held, points)  # (b, A), 1-based
-            assigned = _handed_over(assigned, owners, gt_labels, gt_bboxes)
+            assigned = _reassigned(assigned, owners, gt_labels, gt_bboxes)
         return self._with_targets(assigned, gt_bboxes, tiny, points)
 
     def _tiny(self, boxes: Tensor, mask: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ class RFLAssigner(nn.Module):
             owners = torch.where(owners > 0, owners, taken)
         return owners
 
-    def _with_targets(self, assigned: Assigned, boxes: Tensor, tiny: Tensor, points: Points) -> Assigned:
+    def _with_targets(self, assigned: Assignment, boxes: Tensor, tiny: Tensor, points: Points) -> Assignment:
         """The class targets of all positive points of tiny objects, by the rules."""
         rules = self.rules
         image, point = (assigned.positive & tiny.gather(1, assigned.owners.long())).nonzero(as_tuple=True)  # (m,)
@@ -232,25 +232,25 @@ def _take(rfd: Tensor, near: Tensor, k: int, conflict: str, points: int) -> Tens
     return order.new_zeros(len(rfd), points).scatter_reduce(1, flat, order.flatten(1), "amax")
 
 
-def _nobody(scores: Tensor, boxes: Tensor) -> Assigned:
+def _no_assignment(scores: Tensor, boxes: Tensor) -> Assignment:
     """The assignment of images without objects."""
     none = torch.zeros(scores.shape[:2], dtype=torch.long, device=scores.device)
-    return Assigned(none, torch.zeros_like(boxes), torch.zeros_like(scores), none.bool(), none.clone())
+    return Assignment(none, torch.zeros_like(boxes), torch.zeros_like(scores), none.bool(), none.clone())
 
 
-def _served(assigned: Assigned, objects: Tensor) -> Tensor:
+def _served(assigned: Assignment, objects: Tensor) -> Tensor:
     """(b, n) whether an object has a point."""
     counts = torch.zeros(objects.shape, dtype=torch.long, device=objects.device)
     return counts.scatter_add(1, assigned.owners.long(), assigned.positive.long()) > 0
 
 
-def _handed_over(assigned: Assigned, owners: Tensor, labels: Tensor, boxes: Tensor) -> Assigned:
+def _reassigned(assigned: Assignment, owners: Tensor, labels: Tensor, boxes: Tensor) -> Assignment:
     """The assignment after the points with an owner (b, A), 1-based, went to it; their class targets begin at 0."""
     new = owners > 0
     owner = (owners - 1).clamp_min(0)
     label = labels[..., 0].long().clamp_min(0).gather(1, owner)
     box = boxes.gather(1, owner[..., None].expand(-1, -1, 4)).to(assigned.boxes.dtype)
-    return Assigned(
+    return Assignment(
         torch.where(new, label, assigned.labels.long()),
         torch.where(new[..., None], box, assigned.boxes),
         assigned.scores * ~new[..., None],

@@ -28,7 +28,7 @@ __all__ = ["RichSem", "federated_classes", "object_weights", "semantic_loss"]
 ASSIGNED = "assigned"  # entry of a branch's predictions
 
 
-class Assigned(NamedTuple):
+class AnchorMatches(NamedTuple):
     """What the assigner decided for one branch of predictions: places (B, A) of each anchor's object in its image's list,
 
     which anchors have one (B, A) bool, and how good each is (B, A), the largest target score.
@@ -110,7 +110,7 @@ class RichSem(Method):
             finally:
                 branch.assigner = assigner
             _, _, scores, foreground, objects = seen
-            preds[ASSIGNED] = Assigned(objects.long(), foreground.bool(), scores.detach().amax(2))
+            preds[ASSIGNED] = AnchorMatches(objects.long(), foreground.bool(), scores.detach().amax(2))
             return result
 
         branch.get_assigned_targets_and_loss = watched
@@ -119,7 +119,7 @@ class RichSem(Method):
         """`semantic`, the KL divergence averaged over the objects that have an anchor and a soft label."""
         features = anchor_features([step.taps[f"semantic{level}"] for level in range(len(self.names))])  # (B, A, c)
         predictions = step.predictions
-        assigned: Assigned = predictions.get("one2many", predictions)[ASSIGNED]
+        assigned: AnchorMatches = predictions.get("one2many", predictions)[ASSIGNED]
         rows = padded_rows(step.batch["batch_idx"], step.batch["soft_label_index"], len(features)).to(features.device)
         chosen, ids, objects = labelled_anchors(assigned, rows)
         teacher = self.branch.logits(self._embeddings(ids))
@@ -153,7 +153,7 @@ def padded_rows(batch_idx: Tensor, soft_label_index: Tensor, images: int) -> Ten
     return rows
 
 
-def labelled_anchors(assigned: Assigned, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def labelled_anchors(assigned: AnchorMatches, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Which anchors (B, A) bool have an object with a soft label; and of each of these the row (M,) in the cache, and a
 
     number (M,) of the object in this batch: an image may be in it twice.

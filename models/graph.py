@@ -78,7 +78,7 @@ def walk(layers: Iterable[Layer], image: Tensor) -> Iterator[tuple[Layer, list[T
         yield layer, source if isinstance(source, list) else [source], x
 
 
-def enlarges(inputs: Sequence[Tensor], output: Tensor) -> bool:
+def upsamples(inputs: Sequence[Tensor], output: Tensor) -> bool:
     """Whether a layer's output is wider than all that it read: the network goes up again."""
     return output.shape[-1] > max(part.shape[-1] for part in inputs)
 
@@ -101,13 +101,13 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
 
 
 def descent(layers: Sequence[Layer], image: Tensor) -> list[LayerShape]:
-    """Shapes of the layers down to the first one that enlarges its input: the backbone, and what belongs to it.
+    """Shapes of the layers down to the first one that upsamples its input: the backbone, and what belongs to it.
 
     image: a probe (1, 3, S, S) with S divisible by the largest stride. The head (the last layer) is never run.
     """
     shapes: list[LayerShape] = []
     for layer, inputs, x in walk(layers[:-1], image):
-        if not isinstance(x, Tensor) or enlarges(inputs, x):
+        if not isinstance(x, Tensor) or upsamples(inputs, x):
             break
         shapes.append(LayerShape(layer.i, x.shape[1], image.shape[-1] / x.shape[-1]))
     return shapes
@@ -152,7 +152,7 @@ def first_concat(model: Layer, stride: int) -> LayerShape:
     enlarged = False
     with evaluating(model):
         for layer, inputs, x in walk(model.model[:-1], _probe(model)):
-            enlarged = enlarged or enlarges(inputs, x)
+            enlarged = enlarged or upsamples(inputs, x)
             joins = len(inputs) > 1 and x.shape[1] == sum(part.shape[1] for part in inputs)
             if enlarged and joins and stride * x.shape[-1] == PROBE:
                 return LayerShape(layer.i, x.shape[1], stride)

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from models.graph import Layer, enlarges, evaluating, walk
+from models.graph import Layer, evaluating, upsamples, walk
 from utils.errors import UserError
 
 _MIXING = frozenset({"mm", "bmm", "baddbmm", "addmm", "_softmax", "_scaled_dot_product_flash_attention_for_cpu"})
 
 
-class Field(NamedTuple):
+class ReceptiveField(NamedTuple):
     """Cell p of a tensor depends on input pixels p * jump + first to p * jump + last, both included, along each axis."""
 
     first: float = 0.0
@@ -40,17 +40,17 @@ class Field(NamedTuple):
         """Where the middle of cell 0's field lies, in pixels from the image's edge (the first pixel's middle is 0.5)."""
         return (self.first + self.last + 1) / 2
 
-    def window(self, kernel: int, stride: int, padding: int, dilation: int) -> Field:
+    def window(self, kernel: int, stride: int, padding: int, dilation: int) -> ReceptiveField:
         """The field behind a convolution or pooling."""
         reach = (kernel - 1) * dilation - padding
-        return Field(self.first - padding * self.jump, self.last + reach * self.jump, self.jump * stride)
+        return ReceptiveField(self.first - padding * self.jump, self.last + reach * self.jump, self.jump * stride)
 
-    def enlarged(self, factor: float) -> Field:
+    def enlarged(self, factor: float) -> ReceptiveField:
         """The field behind nearest enlargement."""
         jump = self.jump / factor
-        return Field(self.first - jump * (factor - 1), self.last, jump)
+        return ReceptiveField(self.first - jump * (factor - 1), self.last, jump)
 
-    def joined(self, other: Field) -> Field:
+    def joined(self, other: ReceptiveField) -> ReceptiveField:
         """The field of a cell that reads both."""
         return self._replace(first=min(self.first, other.first), last=max(self.last, other.last))
 
@@ -60,7 +60,7 @@ class Level:
     """The layer that stands for a stride: its row in the network, and its field."""
 
     index: int
-    field: Field
+    field: ReceptiveField
 
 
 class _Tracer(TorchDispatchMode):
@@ -68,7 +68,7 @@ class _Tracer(TorchDispatchMode):
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()
-        self.fields = {id(image): Field()}
+        self.fields = {id(image): ReceptiveField()}
         self.alive = [image]  # so that no id is used twice
         self.wide = False  # whether something pooled without a stride (pyramids) or mixed all positions (attention)
 
@@ -77,13 +77,13 @@ class _Tracer(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         known = [self.fields[id(leaf)] for leaf in tree_leaves(args) if id(leaf) in self.fields]
         if known:
-            field = self._after(func.overloadpacket.__name__, args, reduce(Field.joined, known), result)
+            field = self._after(func.overloadpacket.__name__, args, reduce(ReceptiveField.joined, known), result)
             for tensor in (leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)):
                 self.fields[id(tensor)] = field
                 self.alive.append(tensor)
         return result
 
-    def _after(self, name: str, args: Any, field: Field, result: Any) -> Field:
+    def _after(self, name: str, args: Any, field: ReceptiveField, result: Any) -> ReceptiveField:
         if "convolution" in name:
             stride, padding, dilation, transposed = args[3][0], args[4][0], args[5][0], args[6]
             kernel = args[1].shape[-1]
@@ -123,7 +123,7 @@ def levels(model: Layer, imgsz: int = 640) -> dict[int, Level]:
     image = torch.zeros(1, 3, side, side, device="meta")
     with evaluating(layers), _Tracer(image) as tracer:
         for layer, inputs, x in walk(layers, image):
-            if enlarges(inputs, x):
+            if upsamples(inputs, x):
                 break
             stride = side // x.shape[-1]
             kind = attending if tracer.wide or stride in attending else plain

@@ -51,7 +51,7 @@ def tensor_bytes(item: Any) -> int:
     return sum(map(tensor_bytes, item)) if isinstance(item, list | tuple) else 0
 
 
-def leave_signals_to_the_run(over: Any, worker: int) -> None:
+def ignore_signals(over: Any, worker: int) -> None:
     """Ctrl-C and SIGTERM may reach every process of a group: the run decides when its loader's end.
 
     over: a shared number, not 0 when the run has ended, well or badly. Python then ends them with SIGTERM, and would wait

@@ -78,7 +78,7 @@ def atomic_write(path: Path, write: Callable[[Path], None] | bytes) -> None:
         os.replace(temporary, path)
         _sync(path.parent)
     except Exception as problem:
-        refused = problem if isinstance(problem, OSError) and problem.errno in _NOT_WRITABLE else no_room(problem)
+        refused = problem if isinstance(problem, OSError) and problem.errno in _NOT_WRITABLE else disk_full(problem)
         if refused is None:
             raise
         raise _cannot_be_written(path, refused) from None
@@ -156,7 +156,7 @@ def _cannot_be_written(path: Path, problem: OSError) -> UserError:
     return UserError(f"{path}: cannot be written ({problem.strerror or problem}). Choose a writable place with room.")
 
 
-def no_room(problem: BaseException) -> OSError | None:
+def disk_full(problem: BaseException) -> OSError | None:
     """The system's word of a full disk or quota behind a problem, or None.
 
     Libraries raise errors of their own over it: `torch.save` a RuntimeError about positions in the file.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.files import no_room
+from utils.files import disk_full
 
 _FEWER = "Take fewer images at a time (--batch-size) or smaller ones (--imgsz)."
 _SHORTAGES = {  # what an error's text holds -> what to say; the first that fits
@@ -17,7 +17,7 @@ _SHORTAGES = {  # what an error's text holds -> what to say; the first that fits
 
 def shortage(problem: BaseException) -> str | None:
     """One paragraph on what ran out and what to do, or None where nothing did."""
-    full = no_room(problem)
+    full = disk_full(problem)
     if full is not None:
         where = f"{full.filename}: cannot be written" if full.filename else "a file cannot be written"
         return f"{where} ({full.strerror}). Make room, or name a place that has it."

@@ -125,9 +125,9 @@ def _place(boxes: Sequence[Tensor], windows: NDArray[np.int64], shape: tuple[int
 
 def _pairs(seen: _Detections, agnostic: bool) -> _Pairs:
     """All pairs of different windows that meet, of one class unless `agnostic`."""
-    hosts, guests, window = _guests(seen)
+    hosts, guests, window = _in_other_windows(seen)
     group = window + len(seen.windows) * (seen.boxes[:, 5] * (not agnostic)).long()[torch.cat([hosts, guests])]
-    a, b = _meeting(seen.reach, torch.cat([hosts, guests]), group, len(hosts))
+    a, b = _overlapping(seen.reach, torch.cat([hosts, guests]), group, len(hosts))
     i, j = torch.minimum(a, b), torch.maximum(a, b)
     of_i = _intersection(seen.reach[i], seen.windows[seen.tile[j]])
     of_j = _intersection(seen.reach[j], seen.windows[seen.tile[i]])
@@ -137,7 +137,7 @@ def _pairs(seen: _Detections, agnostic: bool) -> _Pairs:
     return _Pairs(i, j, _area(_intersection(seen.boxes[i, :4], seen.boxes[j, :4])), agreement)
 
 
-def _guests(seen: _Detections) -> tuple[Tensor, Tensor, Tensor]:
+def _in_other_windows(seen: _Detections) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (h,) that an earlier window shows too, boxes (g,) once for each later window that shows them too, and
 
     the window (h + g,) where each is looked at: its own, or that later one.
@@ -150,7 +150,7 @@ def _guests(seen: _Detections) -> tuple[Tensor, Tensor, Tensor]:
     return hosts, guests, torch.cat([seen.tile[hosts], later])
 
 
-def _meeting(corners: Tensor, boxes: Tensor, group: Tensor, hosts: int) -> tuple[Tensor, Tensor]:
+def _overlapping(corners: Tensor, boxes: Tensor, group: Tensor, hosts: int) -> tuple[Tensor, Tensor]:
     """Indices (p,), (p,) into corners (n, 4) of each host and guest of one group that overlap.
 
     boxes: (h + g,) indices into corners, the `hosts` hosts first; group: (h + g,). They are laid out along x, group
@@ -198,10 +198,10 @@ def _covered(seen: _Detections, pairs: _Pairs, threshold: float) -> Tensor:
     pairs = pairs[seen.cut[pairs.i] != seen.cut[pairs.j]]
     first_is_cut = seen.cut[pairs.i]
     piece = torch.where(first_is_cut, pairs.i, pairs.j)
-    return _marked(seen, piece[_explains(seen, pairs, piece, seen.boxes, threshold)])
+    return _marked(seen, piece[_covers(seen, pairs, piece, seen.boxes, threshold)])
 
 
-def _explains(seen: _Detections, pairs: _Pairs, piece: Tensor, objects: Tensor, threshold: float) -> Tensor:
+def _covers(seen: _Detections, pairs: _Pairs, piece: Tensor, objects: Tensor, threshold: float) -> Tensor:
     """(p,) whether a pair's other member, as the box that `objects` has of it, covers the piece and is as good as sure.
 
     piece: (p,) the member of each pair that may be a part of the other.
@@ -240,7 +240,7 @@ def _leftover(seen: _Detections, pairs: _Pairs, leader: Tensor, whole: Tensor, t
     grouped = torch.bincount(leader, minlength=len(leader))[leader] > 1
     pairs = pairs[(grouped[pairs.i] != grouped[pairs.j]) & seen.cut[pairs.i] & seen.cut[pairs.j]]
     piece = torch.where(grouped[pairs.i], pairs.j, pairs.i)
-    return _marked(seen, piece[_explains(seen, pairs, piece, whole[leader], threshold)])
+    return _marked(seen, piece[_covers(seen, pairs, piece, whole[leader], threshold)])
 
 
 def _marked(seen: _Detections, index: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from data.detection.options import AugmentOptions
 from data.io.video import VideoInfo, probe_video, read_frames
 from data.synthetic.generate import night_clip
 from data.video.dataset import ClipSet, ClipShape
-from data.video.index import Split, Video
+from data.video.index import Video, VideoSplit
 
 SHAPE = ClipShape(16, 2, 112)
 RAW = "raw decoding"
@@ -28,7 +28,9 @@ def candidates(video: Path) -> dict[str, Callable[[], Any]]:
     """Name -> one call: decoding alone, and a clip with more and more of what training does to it."""
     facts = probe_video(video)
     assert isinstance(facts, VideoInfo)
-    split = Split([Video(video, 0, None, VideoInfo(facts.size, SHAPE.span))])  # every clip begins at its first frame
+    split = VideoSplit(
+        [Video(video, 0, None, VideoInfo(facts.size, SHAPE.span))]
+    )  # every clip begins at its first frame
     common: dict[str, Any] = {"cache": "none"}
     plain = ClipSet(split, SHAPE, augment=AugmentOptions(hsv_h=0, hsv_s=0, hsv_v=0), **common)
     coloured = ClipSet(split, SHAPE, augment=AugmentOptions(), **common)

@@ -40,7 +40,7 @@ def convert(
     items: list[Item] = []
     for split, file in _files(source, version, lists).items():
         folders, group = _folders(images or source, lists[split]), f"aitod-{lists[split]}"
-        items += (item for item, _ in read_items(file, folders, split, group, _judge, summary))
+        items += (item for item, _ in read_items(file, folders, split, group, _skip_reason, summary))
     return write_yolo(items, out, summary, "aitod", **writing)
 
 
@@ -74,7 +74,7 @@ def _folders(root: Path, subset: str) -> list[Path]:
     return [root / place for name in names for place in (f"images/{name}", f"{name}/images", name)] + [root]
 
 
-def _judge(entry: Entry, box: Box) -> str | None:
+def _skip_reason(entry: Entry, box: Box) -> str | None:
     """Why the reference leaves an annotation out: smaller than a pixel, or without area."""
     area, side = entry.get("area", 1), min(box.right - box.left, box.bottom - box.top)
     if side < PIXEL or (isinstance(area, int | float) and area <= 0):

@@ -18,7 +18,7 @@ NEEDED = {
     "annotations": {"image_id", "category_id", "bbox"},
     "categories": {"id", "name"},
 }
-Judge = Callable[[Entry, Box], str | None]  # why an annotation is skipped; None keeps it
+SkipReason = Callable[[Entry, Box], str | None]  # why an annotation is skipped; None keeps it
 
 
 def convert(
@@ -35,8 +35,8 @@ def convert(
     files = [source] if source.is_file() else sorted(source.glob("annotations/instances_*.json"))
     if not files:
         raise UserError(f"--source {source}: expected annotations/instances_*.json in it, or one such file.")
-    judge = keep_all if difficult else crowd
-    items = [item for file in files for item in _items(file, images, judge, summary)]
+    skip_reason = keep_all if difficult else crowd
+    items = [item for file in files for item in _items(file, images, skip_reason, summary)]
     if reference is not None:
         items += reference_items(reference, items, "coco", summary)
     return write_yolo(items, out, summary, "exdark", **writing)
@@ -47,7 +47,7 @@ def read_items(
     folders: Sequence[Path],
     split: str,
     group: str,
-    judge: Judge,
+    skip_reason: SkipReason,
     summary: Summary,
     content: dict[str, list[Entry]] | None = None,
     names_of: Callable[[Entry], list[str]] = lambda entry: [str(entry["file_name"])],
@@ -55,12 +55,12 @@ def read_items(
     """Each image of a COCO file as an item, with its own entry of the file, which may hold more than COCO's keys.
 
     folders: where the images may lie; the first that has one counts. content: of the file, where it is loaded already.
-    names_of: how an image may be called, the likeliest first. Annotations that `judge` gives a reason against are
+    names_of: how an image may be called, the likeliest first. Annotations that `skip_reason` gives a reason against are
     counted in the summary, images whose name leads out of the folder, or whose size is none, are listed there. Raises
     UserError where the file is not in COCO's format.
     """
     content = load(file) if content is None else content
-    boxes = _boxes_of(content, judge, summary)
+    boxes = _boxes_of(content, skip_reason, summary)
     for entry in content["images"]:
         try:
             image, size = _find(folders, names_of(entry)), _size_of(entry)
@@ -70,7 +70,7 @@ def read_items(
         yield Item(image, split, group, tuple(boxes.get(entry["id"], ())), size), entry
 
 
-def _boxes_of(content: dict[str, list[Entry]], judge: Judge, summary: Summary) -> dict[Any, list[Box]]:
+def _boxes_of(content: dict[str, list[Entry]], skip_reason: SkipReason, summary: Summary) -> dict[Any, list[Box]]:
     """The boxes of each image id; skipped annotations are counted, also those of unknown images and categories."""
     names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
     images = {entry["id"] for entry in content["images"]}
@@ -80,7 +80,7 @@ def _boxes_of(content: dict[str, list[Entry]], judge: Judge, summary: Summary) -
         if entry["image_id"] not in images:
             reason: str | None = "of an image that is not in the file"
         else:
-            reason = judge(entry, box) or (None if box.name else "of an unknown category")
+            reason = skip_reason(entry, box) or (None if box.name else "of an unknown category")
         if reason:
             summary.dropped[reason] += 1
         else:
@@ -88,13 +88,13 @@ def _boxes_of(content: dict[str, list[Entry]], judge: Judge, summary: Summary) -
     return boxes
 
 
-def _items(file: Path, images: Path | None, judge: Judge, summary: Summary) -> Iterator[Item]:
+def _items(file: Path, images: Path | None, skip_reason: SkipReason, summary: Summary) -> Iterator[Item]:
     """The items of one of COCO's own annotation files."""
     subset = file.stem.removeprefix("instances_")  # train2017
     split = next((name for name in ("train", "val", "test") if name in subset), "train")
     bases = [file.parent.parent, file.parent]  # beside the folder of the annotations, or beside the file
     usual = [base / name for base in bases for name in (f"images/{subset}", subset, "images")]
-    pairs = read_items(file, [images] if images else usual, split, f"coco-{subset}", judge, summary)
+    pairs = read_items(file, [images] if images else usual, split, f"coco-{subset}", skip_reason, summary)
     return (item for item, _ in pairs)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.convert.coco import crowd, read_items
-from data.convert.writer import Box, Item, Summary, misfit
+from data.convert.writer import Box, Item, Summary, size_mismatch
 from utils.errors import UserError
 
 Entry = dict[str, Any]
@@ -40,7 +40,7 @@ class CocoSet:
 
     def __init__(self, file: Path, folder: Path) -> None:
         summary = Summary()
-        found = list(read_items(file, [folder], "", "", partial(_judge, file=file), summary))
+        found = list(read_items(file, [folder], "", "", partial(_skip_reason, file=file), summary))
         if summary.skipped:
             raise UserError(f"{file}: {summary.skipped[0][1]}. Correct the file; nothing was written.")
         self.content: dict[str, Any] = json.loads(file.read_bytes())
@@ -52,7 +52,7 @@ class CocoSet:
 
     def reason_against(self, name: str, found: tuple[int, int]) -> str:
         """Why the entries do not fit an image of (height, width) px, such as one turned by an EXIF mark; "" if they do."""
-        return misfit(self._items[name].annotated(found), found)
+        return size_mismatch(self._items[name].annotated(found), found)
 
     def label_text(self, name: str, shape: tuple[int, int]) -> str:
         """YOLO's rows of an image, classes numbered in the order of COCO's ids, crowds left out.
@@ -90,7 +90,7 @@ class CocoSet:
         return {**self.content, "images": images, "annotations": scaled}, masks
 
 
-def _judge(entry: Entry, box: Box, file: Path) -> str | None:
+def _skip_reason(entry: Entry, box: Box, file: Path) -> str | None:
     """Crowds are left out of label files; a box that is not four numbers is the user's to correct."""
     if not all(map(math.isfinite, (box.left, box.top, box.right, box.bottom))):
         raise UserError(

@@ -66,7 +66,7 @@ def convert(
         folders = [images] if images else _folders(source)
         for item, entry in read_items(file, folders, split, "", keep_all, summary, content, image_names):
             items.append(replace(item, group=PurePosixPath(image_names(entry)[0]).parent.name or "lvis"))
-            known[f"images/{split}/{items[-1].group}/{item.file}"] = _looked_for(file, entry, own)
+            known[f"images/{split}/{items[-1].group}/{item.file}"] = _class_lists(file, entry, own)
     assert classes is not None
     about = {**classes.about, "federated": FEDERATED}
     write_yolo(items, out, summary, classes.names, link=link, backgrounds=True, about=about)
@@ -139,7 +139,7 @@ def image_names(entry: Entry) -> list[str]:
     return list(dict.fromkeys([last_two, last_two.split("/")[-1], *texts[1:]]))
 
 
-def _looked_for(file: Path, entry: Entry, classes: Classes) -> dict[str, list[int]]:
+def _class_lists(file: Path, entry: Entry, classes: Classes) -> dict[str, list[int]]:
     """The lists of an image in class numbers; empty ones are left out."""
     lists = {}
     for name, key in LISTS.items():

@@ -52,7 +52,7 @@ def _file(root: Path, names: tuple[str, ...]) -> Path:
 
 def _items(file: Path, images: Path, split: str, summary: Summary) -> Iterator[Item]:
     """The items of an annotation file; of a corner file, one a part."""
-    for item, entry in read_items(file, [images], split, f"tinyperson-{split}", _judge, summary):
+    for item, entry in read_items(file, [images], split, f"tinyperson-{split}", _skip_reason, summary):
         if "corner" not in entry:
             yield item
             continue
@@ -64,6 +64,6 @@ def _items(file: Path, images: Path, split: str, summary: Summary) -> Iterator[I
         yield replace(item, crop=(left, top, right, bottom))
 
 
-def _judge(entry: Entry, _box: Box) -> str | None:
+def _skip_reason(entry: Entry, _box: Box) -> str | None:
     """The first flag that an annotation bears."""
     return next((f"marked {flag}" for flag in FLAGS if entry.get(flag)), None)

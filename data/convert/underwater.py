@@ -77,8 +77,8 @@ def _coco_items(source: Path, name: str, difficult: bool, summary: Summary) -> I
         file = next((place for place in places if place.is_file()), None)
         if file is not None:
             folders = [root / place.format(split) for place in layout.images]
-            judge = keep_all if difficult else crowd
-            yield from (item for item, _ in read_items(file, folders, split, f"{name}-{split}", judge, summary))
+            skip_reason = keep_all if difficult else crowd
+            yield from (item for item, _ in read_items(file, folders, split, f"{name}-{split}", skip_reason, summary))
 
 
 def _contest_items(source: Path, difficult: bool, summary: Summary) -> Iterator[Item]:

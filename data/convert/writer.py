@@ -82,7 +82,7 @@ class Item:
         return self.size if self.size and min(self.size) > 0 else found
 
 
-def misfit(annotated: tuple[int, int], found: tuple[int, int]) -> str:
+def size_mismatch(annotated: tuple[int, int], found: tuple[int, int]) -> str:
     """Why an image of (height, width) px is not the annotated one, perhaps resized; "" where it is."""
     if abs(math.log((annotated[0] / annotated[1]) / (found[0] / found[1]))) <= ASPECT_TOLERANCE + 1 / min(found):
         return ""
@@ -229,7 +229,7 @@ def _write_item(
     except Unreadable as problem:
         return str(problem)
     annotated = item.annotated(size)
-    if reason := misfit(annotated, size):
+    if reason := size_mismatch(annotated, size):
         return reason
     counts = Summary(images=1)
     rows = [row for box in item.boxes if (row := _row(box, annotated, table, counts)) is not None]

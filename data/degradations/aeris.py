@@ -29,7 +29,7 @@ THIRDS = (1 / 3, 1 / 3, 1 / 3)
 
 
 @dataclass(frozen=True)
-class Draw:
+class AERISParameters:
     """What one image was given. Every number is always drawn; `blur` and the scope say which of them count.
 
     kernel_size: px. variance: of the isotropic blur, px^2. angle: radians. major, minor: variances of the anisotropic
@@ -93,7 +93,7 @@ def blur_resize_noise(
     return result.clone() if result.data_ptr() == image.data_ptr() else result
 
 
-def degrade_batch(images: Tensor, draws: Sequence[Draw]) -> Tensor:
+def degrade_batch(images: Tensor, draws: Sequence[AERISParameters]) -> Tensor:
     """Each image of a batch with its own draw, (B, 3, *size); all draws are of one size, as in a training batch.
 
     The noise comes from a generator on the images' device. Raises ValueError for draws of several sizes or another
@@ -114,7 +114,7 @@ def degrade_batch(images: Tensor, draws: Sequence[Draw]) -> Tensor:
     return result
 
 
-def degrade(image: Tensor, draw: Draw) -> Tensor:
+def degrade(image: Tensor, draw: AERISParameters) -> Tensor:
     """Images (B, 3, H, W), most often one, degraded with one draw."""
     return blur_resize_noise(image, draw.kernel(), draw.size, draw.mode, draw.sigma, _noise(draw, image))
 
@@ -130,7 +130,7 @@ def draw_parameters(
     size: tuple[int, int],
     scope: str = "all",
     blurs: tuple[float, float, float] = THIRDS,
-) -> Draw:
+) -> AERISParameters:
     """One image's draw for an image of `shape` that is to have `size`, both (height, width).
 
     scope: `all`; `resolution` (no blur, no noise); `blur-noise` (keeps its shape, noise up to twice as strong). blurs:
@@ -151,7 +151,7 @@ def draw_parameters(
     if scope == "resolution":
         blur, sigma = "none", 0.0
     size = shape if scope == "blur-noise" else size
-    return Draw(kernel_size, variance, angle, major, minor, blur, mode, sigma, size, seed)
+    return AERISParameters(kernel_size, variance, angle, major, minor, blur, mode, sigma, size, seed)
 
 
 def draw_size(rng: random.Random, shape: tuple[int, int], law: str = "equispaced") -> tuple[int, int]:
@@ -187,11 +187,11 @@ def _resize(image: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     return F.interpolate(image, size, mode=mode, align_corners=None if mode == "nearest" else False)
 
 
-def _noise(draw: Draw, image: Tensor) -> torch.Generator:
+def _noise(draw: AERISParameters, image: Tensor) -> torch.Generator:
     return torch.Generator(image.device).manual_seed(draw.seed)
 
 
-def _blur_each(images: Tensor, draws: Sequence[Draw]) -> Tensor:
+def _blur_each(images: Tensor, draws: Sequence[AERISParameters]) -> Tensor:
     """All blurred images in one correlation, kernels framed to one size; new images."""
     rows = [i for i, draw in enumerate(draws) if draw.blur != "none"]
     if not rows:
@@ -204,7 +204,7 @@ def _blur_each(images: Tensor, draws: Sequence[Draw]) -> Tensor:
     return images.index_copy(0, places, correlate(images[places], kernels))
 
 
-def _resize_each(images: Tensor, draws: Sequence[Draw]) -> Tensor:
+def _resize_each(images: Tensor, draws: Sequence[AERISParameters]) -> Tensor:
     """Resized in one call a mode, back in order."""
     result = images.new_empty(len(images), 3, *draws[0].size)
     for mode in {draw.mode for draw in draws}:

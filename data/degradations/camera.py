@@ -10,7 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.degradations.common import BatchParameters, Fields, Range, grey, linear_to_srgb, srgb_to_linear, to_bytes
+from data.degradations.common import (
+    BatchParameters,
+    RandomFields,
+    Range,
+    grey,
+    linear_to_srgb,
+    srgb_to_linear,
+    to_bytes,
+)
 from data.degradations.kernels import correlate, disc_kernels, line_kernels
 from data.io.images import Unreadable
 
@@ -34,42 +42,42 @@ JPEG_RANGES = {"quality": Range((75.0, 95.0), (5.0, 10.0), "of libjpeg's scale, 
 CONTRAST_RANGES = {"factor": Range((0.8, 0.95), (0.06, 0.15), "that is left of each difference to the mean grey", True)}
 
 
-def motion_blur(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
+def motion_blur(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """A straight, even movement of the whole image while the shutter is open, in linear light."""
     lengths = p["length"].flatten() * max(image.shape[2:])
     strokes = line_kernels(lengths, p["angle"].flatten(), 0.4)
     return linear_to_srgb(correlate(srgb_to_linear(image), strokes))
 
 
-def defocus_blur(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
+def defocus_blur(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """Every point becomes an even disc, in linear light: bright points show it, as with a real lens."""
     return linear_to_srgb(correlate(srgb_to_linear(image), disc_kernels(p["radius"].flatten() * max(image.shape[2:]))))
 
 
-def shot_noise(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
+def shot_noise(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """The chance of counting photons: variance = light / electrons in linear light, as of normal draws."""
     light = srgb_to_linear(image)
     return linear_to_srgb(light + (light / p["electrons"]).sqrt() * fields.normal(*image.shape[1:]))
 
 
-def read_noise(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
+def read_noise(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """The noise of the amplifier: the same deviation at every light, so the shadows suffer."""
     return linear_to_srgb(srgb_to_linear(image) + p["sigma"] * fields.normal(*image.shape[1:]))
 
 
-def impulse_noise(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
+def impulse_noise(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """Values stuck at black or white, half of each, every channel for itself."""
     chance = fields.uniform(*image.shape[1:])
     stuck = (chance < p["share"] / 2).to(image.dtype)
     return torch.where(chance < p["share"], stuck, image)
 
 
-def jpeg(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
+def jpeg(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """Written as JPEG and read again, image by image, on the CPU; colours at half the resolution (4:2:0)."""
     return compressed(image, p["quality"].flatten().round().clamp(1, 100).int().tolist())
 
 
-def contrast(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
+def contrast(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """m + factor (x - m) on display values, m the image's mean grey, as behind a dirty or wet pane."""
     mean = grey(image).mean((2, 3), keepdim=True)
     return mean + p["factor"] * (image - mean)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from data.degradations import coco_c_blur, coco_c_weather
 from data.degradations.camera import compressed
-from data.degradations.common import Fields, Parameters, as_images
+from data.degradations.common import Parameters, RandomFields, as_images
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Corruption:
     name: str
     group: str
     settings: Sequence[Any]
-    model: Callable[[Tensor, Any, Fields], Tensor]
+    model: Callable[[Tensor, Any, RandomFields], Tensor]
 
     def __call__(self, image: Tensor, seeds: Sequence[int], severity: int) -> tuple[Tensor, list[Parameters]]:
         """New images (B, 3, H, W) in whole steps of 1 / 255, and for each the severity and its published setting.
@@ -39,17 +39,17 @@ class Corruption:
         if len(seeds) != len(image) or severity not in range(1, 6):
             raise ValueError(f"expected {len(image)} seeds and severity 1 to 5, got {len(seeds)} and {severity}")
         setting = self.settings[severity - 1]
-        result = self.model(images.to(torch.float32), setting, Fields(seeds, image.device))
+        result = self.model(images.to(torch.float32), setting, RandomFields(seeds, image.device))
         steps = (result.clamp(0, 1) * 255 + 1e-3).floor() / 255  # 1e-3: whole steps stay, in spite of float32
         return steps.to(images.dtype), [{"severity": severity, "setting": setting} for _ in seeds]
 
 
-def gaussian_noise(image: Tensor, sigma: float, fields: Fields) -> Tensor:
+def gaussian_noise(image: Tensor, sigma: float, fields: RandomFields) -> Tensor:
     """White noise on display values."""
     return image + sigma * fields.normal(*image.shape[1:])
 
 
-def shot_noise(image: Tensor, photons: float, fields: Fields) -> Tensor:
+def shot_noise(image: Tensor, photons: float, fields: RandomFields) -> Tensor:
     """Poisson counts, `photons` of them for white, on display values."""
     counts = torch.stack(
         [torch.poisson(x * photons, generator=g) for x, g in zip(image, fields.generators, strict=True)]
@@ -57,26 +57,26 @@ def shot_noise(image: Tensor, photons: float, fields: Fields) -> Tensor:
     return counts / photons
 
 
-def impulse_noise(image: Tensor, fraction: float, fields: Fields) -> Tensor:
+def impulse_noise(image: Tensor, fraction: float, fields: RandomFields) -> Tensor:
     """A fraction of the values, every channel for itself, black or white by halves."""
     chance = fields.uniform(*image.shape[1:])
     return torch.where(chance < fraction, (chance < fraction / 2).to(image.dtype), image)
 
 
-def brightness(image: Tensor, amount: float, fields: Fields) -> Tensor:
+def brightness(image: Tensor, amount: float, fields: RandomFields) -> Tensor:
     """The V of hue, saturation and value raised; hue and saturation stay, so all channels grow by one factor."""
     value = image.amax(1, keepdim=True)
     raised = (value + amount).clamp(0, 1)
     return torch.where(value > 0, image * raised / value.clamp_min(1e-6), raised)
 
 
-def contrast(image: Tensor, factor: float, fields: Fields) -> Tensor:
+def contrast(image: Tensor, factor: float, fields: RandomFields) -> Tensor:
     """Differences to each channel's mean shrunk by a factor."""
     means = image.mean((2, 3), keepdim=True)
     return means + factor * (image - means)
 
 
-def pixelate(image: Tensor, fraction: float, fields: Fields) -> Tensor:
+def pixelate(image: Tensor, fraction: float, fields: RandomFields) -> Tensor:
     """Fewer pixels by averages of blocks, shown as blocks."""
     height, width = image.shape[2:]
     small = (max(1, int(height * fraction)), max(1, int(width * fraction)))
@@ -86,7 +86,7 @@ def pixelate(image: Tensor, fraction: float, fields: Fields) -> Tensor:
     return down[:, :, rows.to(image.device)][..., columns.to(image.device)]
 
 
-def jpeg(image: Tensor, quality: int, fields: Fields) -> Tensor:
+def jpeg(image: Tensor, quality: int, fields: RandomFields) -> Tensor:
     """Through JPEG, image by image on the CPU."""
     return compressed(image, [quality] * len(image))
 

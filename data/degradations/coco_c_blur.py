@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data.degradations.common import Fields
+from data.degradations.common import RandomFields
 from data.degradations.kernels import correlate, gaussian_kernel, pad
 
 DEFOCUS = ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5))  # radius px, deviation of the disc's soft edge px
@@ -19,12 +19,12 @@ ZOOM = ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))  #
 ELASTIC = (12.5, 16.25, 21.25, 25.0, 30.0)  # how many times as far as the smoothed noise
 
 
-def defocus_blur(image: Tensor, setting: tuple[int, float], fields: Fields) -> Tensor:
+def defocus_blur(image: Tensor, setting: tuple[int, float], fields: RandomFields) -> Tensor:
     """Correlated with a disc."""
     return correlate(image, _disc(*setting).expand(len(image), -1, -1))
 
 
-def glass_blur(image: Tensor, setting: tuple[float, int, int], fields: Fields) -> Tensor:
+def glass_blur(image: Tensor, setting: tuple[float, int, int], fields: RandomFields) -> Tensor:
     """Blurred, pixels replaced by neighbours some times over, and blurred again."""
     sigma, reach, times = setting
     result = (gaussian_blur(image, sigma, sigma, "replicate") * 255 + 1e-3).floor() / 255
@@ -33,12 +33,12 @@ def glass_blur(image: Tensor, setting: tuple[float, int, int], fields: Fields) -
     return gaussian_blur(result, sigma, sigma, "replicate")
 
 
-def motion_blur(image: Tensor, setting: tuple[int, float], fields: Fields) -> Tensor:
+def motion_blur(image: Tensor, setting: tuple[int, float], fields: RandomFields) -> Tensor:
     """A trail with half a Gaussian's profile, within 45 degrees of the horizontal."""
     return trail(image, *setting, 90 * fields.uniform(1) - 45)
 
 
-def zoom_blur(image: Tensor, setting: tuple[float, float], fields: Fields) -> Tensor:
+def zoom_blur(image: Tensor, setting: tuple[float, float], fields: RandomFields) -> Tensor:
     """The mean of the image and of its middle enlarged by several factors."""
     factors = np.arange(1, *setting).tolist()
     total = image.clone()
@@ -47,7 +47,7 @@ def zoom_blur(image: Tensor, setting: tuple[float, float], fields: Fields) -> Te
     return total / (len(factors) + 1)
 
 
-def elastic_transform(image: Tensor, strength: float, fields: Fields) -> Tensor:
+def elastic_transform(image: Tensor, strength: float, fields: RandomFields) -> Tensor:
     """Each pixel fetched from a place that smoothed noise says, up to some px away."""
     height, width = image.shape[2:]
     noise = 0.005 * height * (2 * fields.uniform(2, height, width) - 1)
@@ -102,7 +102,7 @@ def _disc(radius: int, sigma: float) -> Tensor:
     return correlate((disc / disc.sum())[None, None], soft[None])[0, 0]
 
 
-def _sources(fields: Fields, size: tuple[int, int], reach: int) -> Tensor:
+def _sources(fields: RandomFields, size: tuple[int, int], reach: int) -> Tensor:
     """For every pixel the one whose value it ends up with, (B, H * W) places in row order.
 
     As published: from the last inner pixel to the first, each takes the value that a neighbour -reach to reach - 1 px

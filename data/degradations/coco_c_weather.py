@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from data.degradations.coco_c_blur import trail, zoomed
-from data.degradations.common import Fields, grey
+from data.degradations.common import RandomFields, grey
 
 # snow: mean and deviation of the noise, zoom, threshold, radius and deviation of the trail in px, fraction of the image
 SNOW = (
@@ -18,7 +18,7 @@ FROST = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))  # fracti
 FOG = ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))  # amount, and how fast fine detail of it fades
 
 
-def snow(image: Tensor, setting: tuple[float, float, float, float, int, float, float], fields: Fields) -> Tensor:
+def snow(image: Tensor, setting: tuple[float, float, float, float, int, float, float], fields: RandomFields) -> Tensor:
     """Blobs of noise with a trail, once upright and once turned round, over an image bleached towards grey."""
     mean, deviation, zoom, threshold, radius, sigma, fraction = setting
     height, width = image.shape[2:]
@@ -30,7 +30,7 @@ def snow(image: Tensor, setting: tuple[float, float, float, float, int, float, f
     return bleached + flakes + flakes.flip(2, 3)
 
 
-def frost(image: Tensor, setting: tuple[float, float], fields: Fields) -> Tensor:
+def frost(image: Tensor, setting: tuple[float, float], fields: RandomFields) -> Tensor:
     """Ice on a pane, added with the published fractions.
 
     The published tool adds cuts of five photographs of frost, which this project may not ship. Here the ice is made
@@ -41,7 +41,7 @@ def frost(image: Tensor, setting: tuple[float, float], fields: Fields) -> Tensor
     return own * image + ice * frost_pattern(fields, (image.shape[2], image.shape[3]))
 
 
-def frost_pattern(fields: Fields, size: tuple[int, int]) -> Tensor:
+def frost_pattern(fields: RandomFields, size: tuple[int, int]) -> Tensor:
     """(B, 3, H, W) in [0, 1]: bluish white crystals, denser towards the border, of mean 0.5 to 0.8 and deviation 0.13."""
     layers = ((5, 0.30), (11, 0.28), (23, 0.24), (47, 0.18))
     texture = torch.stack([weight * _feathers(fields, size, cells) for cells, weight in layers]).sum(0)
@@ -53,7 +53,7 @@ def frost_pattern(fields: Fields, size: tuple[int, int]) -> Tensor:
     return (brightness * brightness.new_tensor([0.89, 1.02, 1.09]).view(1, 3, 1, 1)).clamp(0, 1)
 
 
-def fog(image: Tensor, setting: tuple[float, float], fields: Fields) -> Tensor:
+def fog(image: Tensor, setting: tuple[float, float], fields: RandomFields) -> Tensor:
     """A plasma of clouds added, and the sum scaled back to the image's brightest value."""
     amount, decay = setting
     height, width = image.shape[2:]
@@ -63,7 +63,7 @@ def fog(image: Tensor, setting: tuple[float, float], fields: Fields) -> Tensor:
     return (image + amount * clouds) * brightest / (brightest + amount)
 
 
-def plasma(fields: Fields, side: int, decay: float) -> Tensor:
+def plasma(fields: RandomFields, side: int, decay: float) -> Tensor:
     """Clouds by midpoint displacement (diamond and square), (B, 1, side, side), spread over [0, 1].
 
     side: a power of two; the cloud joins itself at opposite borders. Displacements shrink by decay^2 an octave, as the
@@ -86,11 +86,11 @@ def plasma(fields: Fields, side: int, decay: float) -> Tensor:
     return ((heights - low) / (high - low).clamp_min(1e-12)).unsqueeze(1)
 
 
-def _displaced(means: Tensor, reach: float, fields: Fields) -> Tensor:
+def _displaced(means: Tensor, reach: float, fields: RandomFields) -> Tensor:
     return means + reach * (2 * fields.uniform(*means.shape[1:]) - 1)
 
 
-def _feathers(fields: Fields, size: tuple[int, int], cells: int) -> Tensor:
+def _feathers(fields: RandomFields, size: tuple[int, int], cells: int) -> Tensor:
     """(B, 1, H, W) in [0, 1]: sharp ridges where smooth noise crosses zero, bent by finer noise so that they branch."""
     noise, crumple = fields.clouds(size, cells), torch.cat([fields.clouds(size, 2 * cells) for _ in range(2)], 1)
     theta = torch.eye(2, 3, device=fields.device).expand(len(noise), -1, -1)

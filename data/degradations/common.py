@@ -71,7 +71,7 @@ class BatchParameters:
         return self._table[:, self._columns[name]].view(-1, 1, 1, 1)
 
 
-class Fields:
+class RandomFields:
     """Random fields of a batch on its device: image i draws from seed i alone."""
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:

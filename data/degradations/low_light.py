@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from data.degradations.common import (
     BatchParameters,
-    Fields,
     Parameters,
+    RandomFields,
     Range,
     as_images,
     check_request,
@@ -117,5 +117,5 @@ def _pools(generator: torch.Generator, depth: float) -> Tensor:
 def _noise(generators: Sequence[torch.Generator], seeds: Sequence[int], image: Tensor, on_device: bool) -> Tensor:
     """Standard normal (B, 2, 3, H, W): of each image for shot and for read noise."""
     if on_device and image.device.type != "cpu":
-        return Fields(seeds, image.device).normal(2, *image.shape[1:])
+        return RandomFields(seeds, image.device).normal(2, *image.shape[1:])
     return torch.stack([torch.randn(2, *image.shape[1:], generator=g) for g in generators]).to(image.device)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from data.degradations import camera, weather
-from data.degradations.common import BatchParameters, Fields, Parameters, Range, as_images, check_request, draw
+from data.degradations.common import BatchParameters, Parameters, RandomFields, Range, as_images, check_request, draw
 from data.degradations.low_light import LEAST, LOW_LIGHT_RANGES, low_light
 
 
@@ -17,7 +17,7 @@ from data.degradations.low_light import LEAST, LOW_LIGHT_RANGES, low_light
 class Degradation:
     """One model. Call it with images and a seed for each.
 
-    `ranges` names the parameters that may be fixed. `model`: images, BatchParameters, Fields, and, if `deep`, the
+    `ranges` names the parameters that may be fixed. `model`: images, BatchParameters, RandomFields, and, if `deep`, the
     distance of what each pixel shows, or None -> images; None stands for low light, which has draws of its own.
     """
 
@@ -52,7 +52,7 @@ class Degradation:
             return low_light(image, seeds, severity, parameters, noise_on_device=True)
         generators = [torch.Generator().manual_seed(int(seed) % 2**63) for seed in seeds]
         drawn = [draw(generator, self.ranges, severity, parameters) for generator in generators]
-        values, fields = BatchParameters(drawn, image.device), Fields(seeds, image.device)
+        values, fields = BatchParameters(drawn, image.device), RandomFields(seeds, image.device)
         wide = image.to(torch.promote_types(image.dtype, torch.float32))
         result = self.model(wide, values, fields, *([depth] if self.deep else []))
         return result.clamp(0, 1).to(image.dtype), drawn

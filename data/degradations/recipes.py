@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data.degrade import COCO_C, DEGRADATIONS, Draw, degrade, draw_parameters, draw_size, to_bytes
+from data.degrade import COCO_C, DEGRADATIONS, AERISParameters, degrade, draw_parameters, draw_size, to_bytes
 from utils.errors import UserError, suggestion
 
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
@@ -97,7 +97,7 @@ def _remarks(before: Shape, after: Shape, parameters: dict[str, Any]) -> tuple[s
 
 
 def _aeris(
-    image: Tensor, seed: int, _: float | None, choose: Callable[[random.Random, Shape], Draw]
+    image: Tensor, seed: int, _: float | None, choose: Callable[[random.Random, Shape], AERISParameters]
 ) -> tuple[Tensor, dict[str, Any]]:
     """AERIS's degradation, some of its parameters set by `choose`."""
     draw = choose(random.Random(seed), (image.shape[2], image.shape[3]))
@@ -106,23 +106,23 @@ def _aeris(
     return degrade(image, draw), {key: value for key, value in drawn.items() if key not in ("height", "width")}
 
 
-def _coco_d(rng: random.Random, shape: Shape) -> Draw:
+def _coco_d(rng: random.Random, shape: Shape) -> AERISParameters:
     """COCO-d as well as it can be told: all of AERIS's draws, the ratio one of 1.0, 1.1, ... 4.0."""
     return draw_parameters(rng, shape, draw_size(rng, shape, "tenths"))
 
 
-def _down(rng: random.Random, shape: Shape, ratio: int) -> Draw:
+def _down(rng: random.Random, shape: Shape, ratio: int) -> AERISParameters:
     """Resizing alone, by a whole ratio, in a drawn mode."""
     return draw_parameters(rng, shape, (max(1, shape[0] // ratio), max(1, shape[1] // ratio)), "resolution")
 
 
-def _noise(rng: random.Random, shape: Shape) -> Draw:
+def _noise(rng: random.Random, shape: Shape) -> AERISParameters:
     """Noise alone."""
     draw = draw_parameters(rng, shape, shape, "blur-noise")
     return replace(draw, blur="none", sigma=rng.uniform(*NOISE_SIGMA))
 
 
-def _blur(rng: random.Random, shape: Shape) -> Draw:
+def _blur(rng: random.Random, shape: Shape) -> AERISParameters:
     """Blur alone, isotropic or not."""
     return replace(draw_parameters(rng, shape, shape, "blur-noise", (0.0, 0.5, 0.5)), sigma=0.0)
 
@@ -141,7 +141,7 @@ def _coco_c(image: Tensor, seed: int, severity: float | None, name: str) -> tupl
 def _recipes() -> dict[str, Recipe]:
     """All recipes. A name that is physical and of COCO-C is the physical one; `coco-c:` names the other."""
     down2, down4 = partial(_down, ratio=2), partial(_down, ratio=4)
-    aeris: dict[str, Callable[[random.Random, Shape], Draw]]
+    aeris: dict[str, Callable[[random.Random, Shape], AERISParameters]]
     aeris = {"coco-d": _coco_d, "down2": down2, "down4": down4, "noise": _noise, "blur": _blur}
     short = {"night": "low_light", "motion": "motion_blur", "defocus": "defocus_blur"}
     physical = {**short, **{name: name for name in DEGRADATIONS}}

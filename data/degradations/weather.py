@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from data.degradations.common import BatchParameters, Fields, Range, grey, linear_to_srgb, srgb_to_linear
+from data.degradations.common import BatchParameters, RandomFields, Range, grey, linear_to_srgb, srgb_to_linear
 from data.degradations.kernels import correlate, gaussian_kernels, line_kernels
 
 FOG_RANGES = {
@@ -64,7 +64,7 @@ def pseudo_depth(size: tuple[int, int], horizon: Tensor, far: float = _FAR) -> T
     return slant / (below.clamp_min(0) / _EYE + 1 / far)
 
 
-def fog(image: Tensor, p: BatchParameters, fields: Fields, depth: Tensor | None = None) -> Tensor:
+def fog(image: Tensor, p: BatchParameters, fields: RandomFields, depth: Tensor | None = None) -> Tensor:
     """Koschmieder's law: I = J t + A (1 - t), t = exp(-beta d), beta = ln 20 / visibility.
 
     depth: (B, 1, H, W) metres, for instance of a renderer; without it `pseudo_depth`.
@@ -77,7 +77,7 @@ def fog(image: Tensor, p: BatchParameters, fields: Fields, depth: Tensor | None 
     return linear_to_srgb(through * srgb_to_linear(image) + (1 - through) * p["airlight"] * _tint(p["warmth"]))
 
 
-def rain(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
+def rain(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """Streaks of near drops, fine ones of drops further off, a veil of those that no one can tell apart, less light.
 
     Source: Garg and Nayar, Vision and Rain (IJCV 2007): a drop shows the sky, and its streak replaces a fraction of what
@@ -98,7 +98,7 @@ def rain(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
     return linear_to_srgb(light)
 
 
-def snow(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
+def snow(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """Flakes in three distances, the nearest large, out of focus and smeared by their fall; and a pale veil.
 
     A flake is opaque and as bright as the sky; out of focus it covers more pixels, each of them less.
@@ -116,7 +116,7 @@ def snow(image: Tensor, p: BatchParameters, fields: Fields) -> Tensor:
     return linear_to_srgb(light)
 
 
-def underwater(image: Tensor, p: BatchParameters, fields: Fields, depth: Tensor | None = None) -> Tensor:
+def underwater(image: Tensor, p: BatchParameters, fields: RandomFields, depth: Tensor | None = None) -> Tensor:
     """Light lost on the way, channel by channel, and light that the water adds: I = J exp(-b z) + B (1 - exp(-b z)).
 
     depth: (B, 1, H, W), any unit, its mean counts as `reach`; without it what is higher up is further away. Light that
@@ -126,7 +126,7 @@ def underwater(image: Tensor, p: BatchParameters, fields: Fields, depth: Tensor 
     size = (image.shape[2], image.shape[3])
     lengths = p["reach"] * (_slope(fields, size) if depth is None else depth / depth.mean((2, 3), keepdim=True))
     attenuation, colour = (_between(green, blue, p["hue"]) for green, blue in zip(_GREEN, _BLUE, strict=True))
-    light = _turned_aside(srgb_to_linear(image), lengths, p["aside"] * max(size))
+    light = _scattered(srgb_to_linear(image), lengths, p["aside"] * max(size))
     through = torch.exp(-attenuation * lengths)  # (B, 3, H, W)
     return linear_to_srgb(through * light + (1 - through) * p["veil"] * colour)
 
@@ -150,7 +150,7 @@ def _veiled(light: Tensor, veil: Tensor, fraction: Tensor) -> Tensor:
     return light + fraction * (veil - light)
 
 
-def _points(fields: Fields, image: Tensor, density: Tensor) -> Tensor:
+def _points(fields: RandomFields, image: Tensor, density: Tensor) -> Tensor:
     """Single pixels (B, 1, H, W): 0, or where something falls, with chance `density`, a strength in [0.3, 1]."""
     chance = fields.uniform(1, *image.shape[2:]) / density  # below 1 where something is, and uniform there
     return torch.where(chance < 1, 0.3 + 0.7 * chance, torch.zeros_like(chance)).to(image.dtype)
@@ -166,7 +166,7 @@ def _flake(radius: Tensor, way: Tensor, angle: Tensor) -> Tensor:
     return kernels / kernels.amax((1, 2), keepdim=True)
 
 
-def _slope(fields: Fields, size: tuple[int, int]) -> Tensor:
+def _slope(fields: RandomFields, size: tuple[int, int]) -> Tensor:
     """(B, 1, H, W), about mean 1: a floor that rises into the distance, and is uneven."""
     rows = torch.linspace(1.7, 0.5, size[0], device=fields.device).view(1, 1, -1, 1)
     return rows * (1 + 0.12 * fields.clouds(size, 2)).clamp(0.5, 1.5)
@@ -178,7 +178,7 @@ def _between(green: tuple[float, ...], blue: tuple[float, ...], hue: Tensor) -> 
     return first * (second / first) ** hue
 
 
-def _turned_aside(light: Tensor, lengths: Tensor, spread: Tensor) -> Tensor:
+def _scattered(light: Tensor, lengths: Tensor, spread: Tensor) -> Tensor:
     """Blur that grows with the attenuation lengths: the image and a blurred one, mixed pixel by pixel."""
     variances = (2 * spread.flatten()).clamp_min(0.3) ** 2
     size = 2 * math.ceil(3 * float(variances.max()) ** 0.5) + 1

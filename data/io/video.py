@@ -86,7 +86,7 @@ def read_frames(path: Path, indices: Sequence[int]) -> Iterator[Frame]:
     with opened(path) as capture:
         for frame in _retrieved(capture, indices):
             shape = shape or frame.shape[:2]
-            yield _like(frame, shape)
+            yield _in_colour(frame, shape)
     if shape is not None:
         return
     if indices[0] == 0:
@@ -108,7 +108,7 @@ def _retrieved(capture: cv2.VideoCapture, indices: Sequence[int]) -> Iterator[Fr
         yield np.asarray(frame, np.uint8)
 
 
-def _like(frame: Frame, size: tuple[int, ...]) -> Frame:
+def _in_colour(frame: Frame, size: tuple[int, ...]) -> Frame:
     """The frame in colour, and of this (height, width)."""
     colour = cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR) if frame.ndim == 2 else frame
     if colour.shape[:2] == size:

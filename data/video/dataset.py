@@ -21,7 +21,7 @@ from torch.utils.data import default_collate
 from data.detection.options import AugmentOptions
 from data.io.video import Frame, Undecodable, read_frames
 from data.motion import foreground
-from data.video.index import Split, Video
+from data.video.index import Video, VideoSplit
 from data.video.low_light import darken_clip
 from utils.errors import UserError
 
@@ -61,7 +61,7 @@ class ClipShape:
         return [start + step * self.interval for step in range(self.frames)]
 
 
-class Window(NamedTuple):
+class ClipCrop(NamedTuple):
     """The part of an image that becomes a clip, px, and whether it is mirrored."""
 
     top: int
@@ -84,7 +84,7 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        split: Split,
+        split: VideoSplit,
         shape: ClipShape,
         *,
         augment: AugmentOptions | None = None,
@@ -134,7 +134,7 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         item["img"] = as_tensor(clip)
         return item
 
-    def _clips(self, path: Path, starts: Sequence[int], window: Window) -> list[Clip]:
+    def _clips(self, path: Path, starts: Sequence[int], window: ClipCrop) -> list[Clip]:
         """The window of the clips that begin at `starts`, in one pass; looped where the video ends before."""
         clips = [self.shape.numbers(start) for start in starts]
         wanted = sorted({number for clip in clips for number in clip})
@@ -162,7 +162,7 @@ def _bytes(videos: Sequence[Video]) -> int:
     return sum(3 * v.facts.size[0] * v.facts.size[1] * v.facts.frames * (1 + bool(v.paired)) for v in videos)
 
 
-def random_window(size: tuple[int, int], rng: np.random.Generator, fliplr: float = 0.5) -> Window:
+def random_window(size: tuple[int, int], rng: np.random.Generator, fliplr: float = 0.5) -> ClipCrop:
     """A window of an image of (height, width) px: its shorter side over 1 to ZOOM, of an aspect up to ASPECT.
 
     Source: the action branch of Similarity Min-Max (ICCV 2023), which WiiD builds on: 224 px out of 224 to 288.
@@ -173,16 +173,16 @@ def random_window(size: tuple[int, int], rng: np.random.Generator, fliplr: float
         max(1, min(limit, round(part))) for limit, part in zip(size, (side / stretch, side * stretch), strict=True)
     )
     top, left = (int(rng.integers(0, whole - part + 1)) for whole, part in zip(size, (height, width), strict=True))
-    return Window(top, left, height, width, bool(rng.random() < fliplr))
+    return ClipCrop(top, left, height, width, bool(rng.random() < fliplr))
 
 
-def centre_window(size: tuple[int, int]) -> Window:
+def centre_window(size: tuple[int, int]) -> ClipCrop:
     """The square in the middle of an image of (height, width) px whose side is CENTRE of the shorter one."""
     side = max(1, round(CENTRE * min(size)))
-    return Window((size[0] - side) // 2, (size[1] - side) // 2, side, side)
+    return ClipCrop((size[0] - side) // 2, (size[1] - side) // 2, side, side)
 
 
-def cut(frame: Frame, window: Window, size: int) -> Image:
+def cut(frame: Frame, window: ClipCrop, size: int) -> Image:
     """The window of a frame, scaled to `size` px per side, still in BGR."""
     top, left, height, width, flip = window
     how = cv2.INTER_AREA if min(height, width) > SHRINK * size else cv2.INTER_LINEAR

@@ -28,21 +28,21 @@ class Video:
 
 
 @dataclass
-class Split:
+class VideoSplit:
     """The videos of a split that can be decoded, and those skipped, with the reason."""
 
     videos: list[Video] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def load_split(config: DataConfig, split: str, paired: bool = False) -> Split:
+def load_split(config: DataConfig, split: str, paired: bool = False) -> VideoSplit:
     """Look at every video of a split once. paired: each with that of the key `pair`, matched by stem and folders.
 
     Files that are empty, no video, or cut off before their first frame are skipped, with their paired videos, and listed in
     `skipped`. Raises UserError for a split without a usable video, a class that the names do not have, a path out of the
     data set's folder, or a paired video that is missing or differs in size or length.
     """
-    found, listed = Split(), list_videos(config, split)
+    found, listed = VideoSplit(), list_videos(config, split)
     paths = [video.path for video in listed]
     dark = match_pairs(paths, _paired_paths(config)) if paired else []
     facts = dict(zip(paths + dark, probe_videos(paths + dark), strict=True))

@@ -49,7 +49,7 @@ def detect(**options: Any) -> DetectResult:
     sources = plan_sources(chosen.source)
     _refuse_images(sources)
     classifier, names = _classifier(chosen)
-    classify = Classifying(classifier, names, enhancer_of(chosen, pick_device(chosen.device)), chosen.half)
+    classify = ClipRunner(classifier, names, enhancer_of(chosen, pick_device(chosen.device)), chosen.half)
     result = DetectResult(None if chosen.nosave and not chosen.save_csv else run_folder(chosen, sources))
     style = DrawStyle(names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf)
     timelines: dict[Source, Timeline] = {}
@@ -89,7 +89,7 @@ def _classifier(options: DetectOptions) -> tuple[LoadedClassifier, dict[int, str
     return classifier, names
 
 
-class Classifying:
+class ClipRunner:
     """A clip classifier as a function of decoded frames; `milliseconds`: of the last call."""
 
     def __init__(
@@ -113,7 +113,7 @@ class Classifying:
 
 
 def _run(
-    reader: FrameReader, classify: Classifying, style: DrawStyle, options: DetectOptions, result: DetectResult,
+    reader: FrameReader, classify: ClipRunner, style: DrawStyle, options: DetectOptions, result: DetectResult,
     timelines: dict[Source, Timeline],
 ) -> None:  # fmt: skip
     """Every frame through the classifier, window and writer; `timelines` grow along."""
@@ -135,7 +135,7 @@ def _run(
                 return
 
 
-def _labelled(reader: FrameReader, classify: Classifying, stride: int) -> Iterator[LabelledFrame]:
+def _labelled(reader: FrameReader, classify: ClipRunner, stride: int) -> Iterator[LabelledFrame]:
     """Every frame with its label; prints a line per clip. A video's last frames are labelled when another begins.
 
     Ctrl-C settles what was seen until then.
@@ -159,7 +159,7 @@ def _labelled(reader: FrameReader, classify: Classifying, stride: int) -> Iterat
         raise interrupt
 
 
-def _log_clip(labelled: list[LabelledFrame], classify: Classifying, reader: FrameReader) -> list[LabelledFrame]:
+def _log_clip(labelled: list[LabelledFrame], classify: ClipRunner, reader: FrameReader) -> list[LabelledFrame]:
     """Frames that are labelled now, after a line that says so."""
     if labelled:
         first, last = labelled[0].frame, labelled[-1].frame

@@ -23,7 +23,7 @@ IMAGES, CLIPS = "classify", "action"  # the tasks
 USUAL_SIZE = 224  # px, of images
 
 
-class Kind(NamedTuple):
+class ModelFamily(NamedTuple):
     """What a task calls its models, the networks that it knows, and how they are built and take views in [0, 1]."""
 
     noun: str
@@ -33,8 +33,10 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    IMAGES: Kind("classifier", classifier.NAMES, classifier.build, lambda network, name: ClassificationModel(network)),
-    CLIPS: Kind("clip classifier", action.INPUTS, action.build, action.model_of),
+    IMAGES: ModelFamily(
+        "classifier", classifier.NAMES, classifier.build, lambda network, name: ClassificationModel(network)
+    ),
+    CLIPS: ModelFamily("clip classifier", action.INPUTS, action.build, action.model_of),
 }
 
 

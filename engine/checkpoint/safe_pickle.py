@@ -41,7 +41,7 @@ ACTING_NAMES = {
 }
 
 
-class Inert:
+class Placeholder:
     """Stands in for an object of a class that is not rebuilt: holds what it was given and does nothing with it.
 
     kind: dotted name of the class it stands for; arguments: of its construction; state: what would have been its
@@ -53,7 +53,7 @@ class Inert:
     arguments: tuple[Any, ...]
     state: Any
 
-    def __new__(cls, *arguments: Any, **keywords: Any) -> Inert:
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Placeholder:
         """Pickles make objects by calling the class, or this alone."""
         self = object.__new__(cls)
         self.arguments, self.state = arguments, None
@@ -110,7 +110,7 @@ def stand_in(name: str) -> Any:
     """What a dotted name leads to in place of what it names."""
     if name in BUILT:
         return BUILT[name]
-    return type(name.rpartition(".")[2], (Inert,), {"kind": name})
+    return type(name.rpartition(".")[2], (Placeholder,), {"kind": name})
 
 
 def names_in(path: Path) -> list[str]:

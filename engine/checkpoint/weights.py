@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from engine.checkpoint.safe_pickle import ZIP_MAGIC, Inert, read
+from engine.checkpoint.safe_pickle import ZIP_MAGIC, Placeholder, read
 from utils.errors import UserError, nearest
 from utils.files import plain
 from utils.log import LOGGER
@@ -126,7 +126,7 @@ def _is_network(value: Any) -> bool:
 
 def _attributes(network: Any) -> dict[str, Any]:
     """What a pickled module has as attributes; nothing for a state dict."""
-    found = network.state if isinstance(network, Inert) else getattr(network, "__dict__", None)
+    found = network.state if isinstance(network, Placeholder) else getattr(network, "__dict__", None)
     return found if isinstance(found, dict) else {}
 
 
@@ -157,7 +157,7 @@ def _walk(module: Any, prefix: str, above: set[int]) -> list[tuple[str, Tensor]]
 def _source(network: Any) -> str:
     if isinstance(network, Mapping):
         return "state dict"
-    kind = network.kind if isinstance(network, Inert) else f"{type(network).__module__}.{type(network).__name__}"
+    kind = network.kind if isinstance(network, Placeholder) else f"{type(network).__module__}.{type(network).__name__}"
     return "yolov5" if kind.startswith("models.") else "ultralytics" if kind.startswith("ultralytics.") else kind
 
 

@@ -15,7 +15,7 @@ import engine
 from data.config import DataConfig, load_data, task_of
 from data.synthetic.generate import make_synthetic
 from engine.comparison.config import make_all, read_config
-from engine.comparison.report import METRICS, Comparison, Outcome, save_report
+from engine.comparison.report import METRICS, Comparison, RunOutcome, save_report
 from engine.comparison.runner import (
     RUNTIME_OPTIONS,
     ComparisonRunner,
@@ -46,7 +46,7 @@ class CompareResult:
     save_dir: Path
     summary: list[dict[str, Any]]
     differences: list[dict[str, Any]]
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[RunOutcome] = field(default_factory=list)
 
 
 def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **options: Any) -> CompareResult:

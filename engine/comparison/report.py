@@ -24,7 +24,7 @@ FEW_SEEDS = 5  # seeds below which the table warns
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What one (run, seed) gave: a report per split and the seconds of training, or why it failed."""
 
     run: str
@@ -56,7 +56,7 @@ class Comparison:
 
     runs: list[str]
     conditions: list[str]
-    outcomes: list[Outcome]
+    outcomes: list[RunOutcome]
     metrics: Sequence[str]
     resamples: int
     groups: Mapping[str, Collection[int] | None] = field(default_factory=dict)

@@ -16,7 +16,7 @@ import numpy as np
 
 from data.config import DataConfig
 from engine.comparison.config import fill
-from engine.comparison.report import ACCURACIES, Outcome
+from engine.comparison.report import ACCURACIES, RunOutcome
 from engine.evaluation.session import load_session, present_splits
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.options.val import ValOptions
@@ -73,7 +73,7 @@ class ComparisonRunner:
     train: Train
     evaluate: Evaluate
 
-    def run_all(self, specs: list[RunSpec], seeds: range, restart: bool = False) -> list[Outcome]:
+    def run_all(self, specs: list[RunSpec], seeds: range, restart: bool = False) -> list[RunOutcome]:
         """All runs of the first seed, then of the next, so that early results can already be compared."""
         pairs = [(spec, seed) for seed in seeds for spec in specs]
         outcomes = []
@@ -108,7 +108,7 @@ class ComparisonRunner:
         """Where the row of a pair is kept; the matches of its images lie beside it."""
         return self.save_dir / "rows" / f"{spec.slug}-seed{seed}.json"
 
-    def _load_row(self, spec: RunSpec, seed: int) -> Outcome | None:
+    def _load_row(self, spec: RunSpec, seed: int) -> RunOutcome | None:
         """A finished pair of the same options, or None."""
         path = self._row(spec, seed)
         if not path.is_file():
@@ -118,22 +118,22 @@ class ComparisonRunner:
             if not self._is_of(row["fingerprint"], spec, seed):
                 return None
             reports = [Report(**facts, per_image=_load_images(path, facts)) for facts in row["reports"]]
-            return Outcome(spec.label, seed, reports, row["train_seconds"])
+            return RunOutcome(spec.label, seed, reports, row["train_seconds"])
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as problem:
             LOGGER.info(f"note: {path} or what belongs to it cannot be read ({problem}); trained again")
             return None
 
-    def _attempt(self, spec: RunSpec, seed: int) -> Outcome:
+    def _attempt(self, spec: RunSpec, seed: int) -> RunOutcome:
         """Train and evaluate; a failure becomes the outcome's error."""
         try:
             outcome = self._train_and_evaluate(spec, seed)
         except Exception as problem:  # whatever it was: the other runs must go on
             reason = str(problem) if isinstance(problem, UserError) else shortage(problem) or f"{problem!r}"
-            return Outcome(spec.label, seed, error=" ".join(reason.split()))
+            return RunOutcome(spec.label, seed, error=" ".join(reason.split()))
         self._save_row(spec, outcome)
         return outcome
 
-    def _train_and_evaluate(self, spec: RunSpec, seed: int) -> Outcome:
+    def _train_and_evaluate(self, spec: RunSpec, seed: int) -> RunOutcome:
         """One training in its own folder, then the evaluation of its best checkpoint."""
         started = time.perf_counter()
         options = self.options_of(spec, seed)
@@ -150,9 +150,9 @@ class ComparisonRunner:
             LOGGER.info("the same command resumes the comparison from here")
             raise KeyboardInterrupt
         seconds = sum(row.get("seconds", 0.0) for row in result.rows) or time.perf_counter() - started
-        return Outcome(spec.label, seed, self.evaluate(result.best, options), seconds)
+        return RunOutcome(spec.label, seed, self.evaluate(result.best, options), seconds)
 
-    def _save_row(self, spec: RunSpec, outcome: Outcome) -> None:
+    def _save_row(self, spec: RunSpec, outcome: RunOutcome) -> None:
         """Write the row after all else: where it is, everything is, and nothing remains to be resumed."""
         path = self._row(spec, outcome.seed)
         for report in outcome.reports:

@@ -16,7 +16,7 @@ from data.degradations.corruption_sets import choose_corruptions, choose_severit
 from engine.evaluation.evaluator import METRICS
 from engine.evaluation.robustness import RobustnessPlan, sweep, write
 from engine.evaluation.session import EvalSession, load_session, present_splits, print_warnings, weights_of
-from engine.evaluation.writers import JsonWriter, Samples, TextWriter
+from engine.evaluation.writers import JsonWriter, SampleSheet, TextWriter
 from engine.inference.stopwatch import STAGES
 from engine.latest import to_measure
 from engine.options.val import ValOptions
@@ -111,7 +111,7 @@ def _outputs(session: EvalSession, folder: Path) -> list[Any]:
     outputs += [JsonWriter(folder, names, seen_at, session.lvis)] if options.save_json else []
     if options.show_map:
         outputs.append(MapSheet(folder / "map.jpg", view_at(session.model, options.imgsz), names))
-    return [*outputs, Samples(folder / "images.jpg", names)] if options.plots else outputs
+    return [*outputs, SampleSheet(folder / "images.jpg", names)] if options.plots else outputs
 
 
 def table(reports: Sequence[Report]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.evaluation.predictions import Detector, ImagePrediction, inference_state, whole_images
+from engine.evaluation.predictions import ImagePrediction, TimedDetector, inference_state, whole_images
 from engine.evaluation.settings import EvalSettings
 from engine.evaluation.sliced import sliced_images
 from engine.inference.stopwatch import Stopwatch
@@ -58,7 +58,7 @@ def evaluate_detector(
     settings = settings.resolve(dataset, device)
     metrics = DetectionMetrics(model.names, settings, confusion=plots_to is not None, listeners=listeners)
     watch, slicing = Stopwatch(device), settings.slicing
-    detector = Detector(model, device, settings, watch)
+    detector = TimedDetector(model, device, settings, watch)
     title = f"{condition} {'images' if slicing else 'batches'}" if settings.progress else ""
     images = sliced_images(detector, dataset, slicing, title) if slicing else whole_images(detector, dataset, title)
     with inference_state(model, settings):

@@ -46,7 +46,7 @@ class ImagePrediction:
 
 
 @dataclass(frozen=True)
-class Detector:
+class TimedDetector:
     """A model that lies on `device`, as a function from images to detections; `watch` takes its times."""
 
     model: DetectionModel
@@ -104,7 +104,7 @@ def inference_state(model: DetectionModel, settings: EvalSettings) -> Iterator[N
                 setattr(head, name, kept[name])
 
 
-def whole_images(detector: Detector, dataset: Any, progress: str = "") -> Iterator[ImagePrediction]:
+def whole_images(detector: TimedDetector, dataset: Any, progress: str = "") -> Iterator[ImagePrediction]:
     """Each image as the data set letterboxes it, in its order, compared in network pixels.
 
     progress: what a progress line calls the batches; empty for none.
@@ -123,7 +123,7 @@ def load(dataset: Any, settings: EvalSettings, device: torch.device) -> DataLoad
     return DataLoader(dataset, **size, num_workers=workers, collate_fn=dataset.collate_fn, pin_memory=pinned)
 
 
-def images_of(detector: Detector, batch: dict[str, Any]) -> Iterator[ImagePrediction]:
+def images_of(detector: TimedDetector, batch: dict[str, Any]) -> Iterator[ImagePrediction]:
     """The images of one batch with their detections."""
     found = detector(batch["img"], batch)
     with detector.watch("postprocess"):

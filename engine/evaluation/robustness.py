@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from data.degradations.corruption_sets import Area, Corrupter, labels_of
 from data.degradations.recipes import image_seed
 from engine.evaluation.evaluator import DetectionMetrics, resolution
-from engine.evaluation.predictions import Detector, images_of, inference_state, load
+from engine.evaluation.predictions import TimedDetector, images_of, inference_state, load
 from engine.evaluation.settings import EvalSettings
 from engine.inference.stopwatch import Stopwatch
 from engine.results import Report
@@ -151,7 +151,7 @@ def _pass(
     """Once over all images. Returns the report and the seconds by stage."""
     watch = Stopwatch(plan.device)
     watch.seconds |= dict.fromkeys(STAGES, 0.0)
-    detector = Detector(model, plan.device, plan.settings, watch)
+    detector = TimedDetector(model, plan.device, plan.settings, watch)
     metrics = DetectionMetrics(model.names, plan.settings)
     title = f"{names['condition']}, {corrupter.name} {severity}" if corrupter else names["condition"]
     batches = _timed(iter(images), watch)

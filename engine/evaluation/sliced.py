@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.io.images import read_image
 from data.io.labels import Label
-from engine.evaluation.predictions import Detector, ImagePrediction
+from engine.evaluation.predictions import ImagePrediction, TimedDetector
 from engine.evaluation.settings import EvalSettings, Slicing
 from utils.dataloader import workers_that_fit
 from utils.progress import progress as show_progress
@@ -68,7 +68,9 @@ class TiledImages(Dataset[Tiles]):
         return Tiles(torch.from_numpy(np.ascontiguousarray(images)), windows, (gains, (plan["left"], plan["top"])))
 
 
-def sliced_images(detector: Detector, dataset: Any, slicing: Slicing, progress: str = "") -> Iterator[ImagePrediction]:
+def sliced_images(
+    detector: TimedDetector, dataset: Any, slicing: Slicing, progress: str = ""
+) -> Iterator[ImagePrediction]:
     """Each image of the data set through its tiles, a batch of tiles at a time, compared in the image's own pixels.
 
     progress: what a progress line calls the images; empty for none.

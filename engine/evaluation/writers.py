@@ -120,7 +120,7 @@ def _corner_size(boxes: np.ndarray) -> list[list[float]]:
     return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1).tolist()
 
 
-class Samples:
+class SampleSheet:
     """A contact sheet: the first images with their labels and, beside them, with their detections."""
 
     def __init__(self, target: Path, names: Mapping[int, str]) -> None:

@@ -45,7 +45,7 @@ from utils.options import build, canonical
 from utils.signals import stopped_by_sigterm
 
 
-class Detector(Protocol):
+class AnyDetector(Protocol):
     """What the loop needs of a detector; `engine.inference.predictor.Predictor` is one."""
 
     names: Mapping[int, str]
@@ -69,7 +69,7 @@ class DetectResult:
 
 
 def stream(
-    *, detector: Detector | None = None, preprocess: Preprocess | None = None, **options: Any
+    *, detector: AnyDetector | None = None, preprocess: Preprocess | None = None, **options: Any
 ) -> Iterator[tuple[str, int, np.ndarray, Tensor]]:
     """Yield (source, frame number from 1, image, boxes) of every frame, with the options of detect.py. Saves nothing.
 
@@ -78,7 +78,7 @@ def stream(
     """
     (chosen,) = build([DetectOptions], options if detector else to_detect(canonical(options, [DetectOptions])))
     sources = plan_sources(chosen.source)
-    predictor: Detector = detector or open_predictor(chosen, _before(chosen, preprocess))
+    predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
     result = DetectResult(None)
     with open_reader(sources, chosen) as reader:
         for frame, boxes in _detections(reader, predictor, result):
@@ -86,7 +86,9 @@ def stream(
     finish(result, reader, sources)
 
 
-def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = None, **options: Any) -> DetectResult:
+def detect(
+    *, detector: AnyDetector | None = None, preprocess: Preprocess | None = None, **options: Any
+) -> DetectResult:
     """Run a detector over sources, with the options of detect.py; print a line per frame, save what was asked for.
 
     detector: used in place of `weights`. preprocess: an image (H, W, 3) uint8 to another, before detection. Videos
@@ -101,7 +103,7 @@ def detect(*, detector: Detector | None = None, preprocess: Preprocess | None = 
         found: DetectResult = other(**options)
         return found
     sources = plan_sources(chosen.source)
-    predictor: Detector = detector or open_predictor(chosen, _before(chosen, preprocess))
+    predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
     paint = view_of(predictor) if chosen.show_map else None
     style = DrawStyle(predictor.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf, paint)
     outputs = Outputs(not chosen.nosave, chosen.save_txt, chosen.save_conf, chosen.save_csv, chosen.save_crop)
@@ -130,7 +132,7 @@ def _before(options: DetectOptions, preprocess: Preprocess | None) -> Preprocess
     return chained(preprocess, enhancer_of(options, pick_device(options.device)))
 
 
-def frame_line(frame: Frame, items: int, boxes: Tensor, detector: Detector, index: int) -> str:
+def frame_line(frame: Frame, items: int, boxes: Tensor, detector: AnyDetector, index: int) -> str:
     """The line of a frame: `video 1/2 (3/67) clip.mp4: 384x640 2 cars, 1 dog, 12.3ms`. index: place in the batch."""
     kind = frame.item.kind if frame.item.kind in {"image", "video"} else "stream"
     number = f"{frame.number}/{frame.total}" if frame.total else f"{frame.number}"
@@ -143,7 +145,7 @@ def frame_line(frame: Frame, items: int, boxes: Tensor, detector: Detector, inde
 
 def _run(
     reader: FrameReader,
-    detector: Detector,
+    detector: AnyDetector,
     style: DrawStyle,
     outputs: Outputs,
     options: DetectOptions,
@@ -164,7 +166,7 @@ def _run(
 
 
 def _detections(
-    reader: FrameReader, detector: Detector, result: DetectResult, show: bool = False
+    reader: FrameReader, detector: AnyDetector, result: DetectResult, show: bool = False
 ) -> Iterator[tuple[Frame, Tensor]]:
     """Every frame with its boxes; `result` counts along, `show` prints a line each."""
     for frames in reader:

@@ -22,7 +22,7 @@ from utils.progress import progress
 _SIDES = {".jpg": JPEG_SIDE, ".jpeg": JPEG_SIDE, ".webp": 16_383, ".png": 1_000_000}  # px that a format can hold
 
 
-class Outcome(NamedTuple):
+class CopyOutcome(NamedTuple):
     """One image: the manifest's row of its copy, or the reason why it was skipped; and what it was if not 8-bit RGB."""
 
     path: Path
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
     kind: str = ""
 
 
-Outcomes = Generator[Outcome, None, None]
+CopyOutcomes = Generator[CopyOutcome, None, None]
 
 
 @dataclass
@@ -69,7 +69,7 @@ def copy_images(
     note: str,
     recipe: Mapping[str, Any],
     images: Mapping[str, Path],
-    work: Callable[[Mapping[str, Path]], Outcomes],
+    work: Callable[[Mapping[str, Path]], CopyOutcomes],
     doing: str,
     labels: bool = True,
 ) -> CopyResult:

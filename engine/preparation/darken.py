@@ -15,9 +15,9 @@ from data.io.images import Pixels, Unreadable, read_rgb
 from engine.darkening.translator import DayToNight, cut_model, physical_model
 from engine.options.prepare import DarkenOptions
 from engine.preparation.copies import (
+    CopyOutcome,
+    CopyOutcomes,
     CopyResult,
-    Outcome,
-    Outcomes,
     copy_images,
     label_of,
     names_below,
@@ -53,8 +53,8 @@ def darken(options: DarkenOptions) -> CopyResult:
     source, out = two_folders("darken", options.source, options.out, "_night")
     images, model = names_below(source), _model(options)
 
-    def work(todo: Mapping[str, Path]) -> Outcomes:
-        skipped: list[Outcome] = []
+    def work(todo: Mapping[str, Path]) -> CopyOutcomes:
+        skipped: list[CopyOutcome] = []
         for batch in _batches(_read(todo, model, skipped), options.batch_size):
             seeds = [image_seed(image.name, options.seed) for image in batch]
             dark = model.work(np.stack([image.pixels for image in batch]), seeds)
@@ -62,9 +62,9 @@ def darken(options: DarkenOptions) -> CopyResult:
                 try:
                     write_copy(pixels, out / image.name, options.quality, label_of(image.path, options.labels))
                 except Unreadable as problem:  # too large for its format
-                    yield Outcome(image.path, str(problem))
+                    yield CopyOutcome(image.path, str(problem))
                 else:
-                    yield Outcome(image.path, {"file": image.name, **row}, image.kind)
+                    yield CopyOutcome(image.path, {"file": image.name, **row}, image.kind)
         yield from skipped
 
     result = copy_images(source, out, RECIPE, _recipe(out, model, options), images, work, "darkening", options.labels)
@@ -103,18 +103,18 @@ def _recipe(out: Path, model: DayToNight, options: DarkenOptions) -> dict[str, A
     return recipe
 
 
-def _read(todo: Mapping[str, Path], model: DayToNight, skipped: list[Outcome]) -> Iterator[_Image]:
+def _read(todo: Mapping[str, Path], model: DayToNight, skipped: list[CopyOutcome]) -> Iterator[_Image]:
     """The images one after the other; what cannot be read, or is too large, is added to `skipped`."""
     for name, path in todo.items():
         try:
             pixels, kind = read_rgb(path)
         except Unreadable as problem:
-            skipped.append(Outcome(path, str(problem)))
+            skipped.append(CopyOutcome(path, str(problem)))
             continue
         size = pixels.shape[0] * pixels.shape[1]
         if size > model.most:
             reason = f"{size / 1e6:.2f} million px, more than --most-megapixels {model.most / 1e6:g}"
-            skipped.append(Outcome(path, reason))
+            skipped.append(CopyOutcome(path, reason))
             continue
         yield _Image(path, name, pixels, kind)
 

@@ -21,9 +21,9 @@ from data.io.labels import label_path, read_label
 from data.io.manifest import MANIFEST
 from engine.options.prepare import DegradeOptions
 from engine.preparation.copies import (
+    CopyOutcome,
+    CopyOutcomes,
     CopyResult,
-    Outcome,
-    Outcomes,
     copy_images,
     home_of,
     interrupted,
@@ -76,7 +76,7 @@ def degrade(options: DegradeOptions) -> CopyResult:
     jobs = {job.file: job for job in _jobs(source, options)}
     images = {file: job.path for file, job in jobs.items()}
 
-    def work(todo: Mapping[str, Path]) -> Outcomes:
+    def work(todo: Mapping[str, Path]) -> CopyOutcomes:
         return _in_threads([jobs[file] for file in todo], options, recipe)
 
     result = copy_images(source, out, NOTE, _recipe(options), images, work, "degrading")
@@ -113,13 +113,13 @@ def _recipe(options: DegradeOptions) -> dict[str, Any]:
     return {"made by": "prepare.py degrade", "version": VERSION, **kept}
 
 
-def _in_threads(todo: Sequence[_Job], options: DegradeOptions, recipe: Recipe) -> Outcomes:
+def _in_threads(todo: Sequence[_Job], options: DegradeOptions, recipe: Recipe) -> CopyOutcomes:
     """Degrade and write, one image per thread."""
     work = partial(_degrade_one, options=options, recipe=recipe)
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(options.workers or cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            yield from (Outcome(job.path, row) for job, row in zip(todo, pool.map(work, todo), strict=True))
+            yield from (CopyOutcome(job.path, row) for job, row in zip(todo, pool.map(work, todo), strict=True))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             torch.set_num_threads(threads)

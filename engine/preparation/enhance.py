@@ -12,9 +12,9 @@ from engine.enhancement.enhancer import Enhancer, open_enhancer, trained_scale
 from engine.options.common import SHIPPED
 from engine.options.prepare import EnhanceOptions
 from engine.preparation.copies import (
+    CopyOutcome,
+    CopyOutcomes,
     CopyResult,
-    Outcome,
-    Outcomes,
     copy_images,
     label_of,
     names_below,
@@ -42,9 +42,9 @@ def enhance(options: EnhanceOptions) -> CopyResult:
     if enhancer is None:
         raise UserError("--method none: there is nothing to do. Choose zero-dce, clahe or gamma.")
 
-    def work(todo: Mapping[str, Path]) -> Outcomes:
+    def work(todo: Mapping[str, Path]) -> CopyOutcomes:
         for name, path in todo.items():
-            yield Outcome(path, _enhance_one(path, name, enhancer, options, out))
+            yield CopyOutcome(path, _enhance_one(path, name, enhancer, options, out))
 
     result = copy_images(source, out, NOTE, _recipe(options), images, work, "enhancing", options.labels)
     LOGGER.info("\n".join(result.headlines(f"brightened by {enhancer.name}")))

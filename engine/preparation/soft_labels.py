@@ -62,7 +62,7 @@ def teacher(options: TeacherOptions) -> TeacherCache:
     clip.model.to(device)
     out = options.out or Path("runs/teacher") / f"{config.file.stem}-{options.model}-{mode}"
     with CacheWriter(out, meta, labels, lambda: _texts(clip, names, options.spaces, device)) as writer:
-        _look(clip, labels, writer, mode, options, device)
+        _fill(clip, labels, writer, mode, options, device)
         cache = writer.finish()
     _report(cache, labels)
     return cache
@@ -153,7 +153,7 @@ def corners(boxes: NDArray[np.float32], size: Sequence[int]) -> Tensor:
     return torch.cat([centre - half, centre + half], 1) * scale
 
 
-def _look(
+def _fill(
     clip: Clip, labels: Sequence[Label], writer: CacheWriter, mode: str, options: TeacherOptions, device: torch.device
 ) -> None:
     """Fill the cache; what is done is kept every few seconds."""

@@ -178,7 +178,7 @@ class _SumOverRanks(torch.autograd.Function):
         return _SumOverRanks.forward(ctx, gradient)
 
 
-class _Synchronised(nn.modules.batchnorm._BatchNorm):
+class _SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch norm over the images of all ranks. torch.nn.SyncBatchNorm needs a GPU; this runs on any backend."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -201,7 +201,7 @@ class _Synchronised(nn.modules.batchnorm._BatchNorm):
 
 
 SYNCHRONISED: dict[type[nn.Module], type[nn.Module]] = {
-    kind: type(f"Synchronised{kind.__name__}", (_Synchronised, kind), {})
+    kind: type(f"Synchronised{kind.__name__}", (_SyncBatchNorm, kind), {})
     for kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 }
 

@@ -13,7 +13,7 @@ from data.detection.coarse import MixedImages
 from data.sampling import EpochSampler, MixedSampler, repeat_factors
 from engine.training.distributed import WORLD
 from engine.training.plan import Notes, TrainPlan
-from utils.dataloader import leave_signals_to_the_run, workers_that_fit
+from utils.dataloader import ignore_signals, workers_that_fit
 from utils.errors import UserError
 
 
@@ -49,7 +49,7 @@ def extra_images(plan: TrainPlan) -> int:
 
 
 def build_loader(plan: TrainPlan, images: Any, sampler: Any, device: torch.device, over: Any) -> DataLoader:
-    """The loader of a run, whose workers live as long as it. over: as in `leave_signals_to_the_run`."""
+    """The loader of a run, whose workers live as long as it. over: as in `ignore_signals`."""
     workers = workers_that_fit(plan.workers(device), images, plan.train.batch_size // WORLD.size)
     return DataLoader(
         images,
@@ -58,5 +58,5 @@ def build_loader(plan: TrainPlan, images: Any, sampler: Any, device: torch.devic
         collate_fn=images.collate_fn,
         pin_memory=device.type == "cuda",
         persistent_workers=workers > 0,
-        worker_init_fn=partial(leave_signals_to_the_run, over),
+        worker_init_fn=partial(ignore_signals, over),
     )

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from data.config import DataKey
 from methods.spec import Command
-from utils.options import Group, Removed
+from utils.options import Group, RemovedOption
 
 GROUP = Group("LCP (--method lcp)", tasks=("detect",))
 RECIPES = ("published", "unfrozen", "fixed-bn")
@@ -45,9 +45,9 @@ class LCPOptions:
     )
 
     removed: ClassVar = {
-        "lcp_shallow": Removed("rest", INSTEAD),
-        "train_catch_up": Removed(False, INSTEAD),
-        "adapt_statistics": Removed(False, INSTEAD),
+        "lcp_shallow": RemovedOption("rest", INSTEAD),
+        "train_catch_up": RemovedOption(False, INSTEAD),
+        "adapt_statistics": RemovedOption(False, INSTEAD),
     }
 
 

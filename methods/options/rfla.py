@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from utils.options import Group, Removed
+from utils.options import Group, RemovedOption
 
 GROUP = Group("RFLA (--method rfla)", tasks=("detect",))
 INSTEAD = "--rfla-mode chooses the rules; from Python, methods.rfla.RFLA(rules={...}) replaces single ones."
@@ -35,7 +35,7 @@ class RFLAOptions:
     )
 
     removed: ClassVar = {
-        **{f"rfla_{rule}": Removed(None, INSTEAD) for rule in GONE.split()},
-        "rfla_box": Removed(None, "The box loss is weighted by the class target."),
-        "rfla_inside": Removed(False, "--rfla-mode paper keeps points outside their object, as published."),
+        **{f"rfla_{rule}": RemovedOption(None, INSTEAD) for rule in GONE.split()},
+        "rfla_box": RemovedOption(None, "The box loss is weighted by the class target."),
+        "rfla_inside": RemovedOption(False, "--rfla-mode paper keeps points outside their object, as published."),
     }

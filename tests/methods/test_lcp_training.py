@@ -12,7 +12,7 @@ import torch
 import engine
 from engine.checkpoint import load_detector
 from methods.base import Run
-from methods.lcp import LCP, RECIPES, Recipe, schedule
+from methods.lcp import LCP, RECIPES, TrainingRecipe, schedule
 from methods.options.lcp import RECIPES as NAMED
 from methods.options.lcp import LCPOptions
 from models.crux import find_split
@@ -168,7 +168,7 @@ def test_a_crux_model_trains_plainly_and_says_so(synthetic: dict[str, Any], caps
     [("", 4, "UCUC"), ("c", 3, "CCC"), ("UC", 6, "UCUCUC"), ("CUUC", 4, "CUUC"), ("UB", 2, "UB")],
 )
 def test_schedules(text: str, epochs: int, letters: str) -> None:
-    assert schedule(text, epochs, Recipe()) == letters
+    assert schedule(text, epochs, TrainingRecipe()) == letters
 
 
 @pytest.mark.parametrize(("epochs", "letters"), [(1, "C"), (2, "UC"), (12, "UCCCCCCCCCCC")])
@@ -179,7 +179,7 @@ def test_the_schedule_of_the_other_recipes(epochs: int, letters: str) -> None:
 @pytest.mark.parametrize(("text", "epochs"), [("UX", 2), ("U", 3), ("UC", 3), ("UCC", 2)])
 def test_impossible_schedules(text: str, epochs: int) -> None:
     with pytest.raises(UserError, match=f"--lcp-schedule {text}: expected up to {epochs} letters"):
-        schedule(text, epochs, Recipe())
+        schedule(text, epochs, TrainingRecipe())
 
 
 def test_without_catch_up_epochs_no_clear_images_are_asked_for() -> None:
@@ -193,7 +193,7 @@ def test_every_recipe_is_offered_and_numbers_take_precedence() -> None:
     assert LCP(LCPOptions(lcp_recipe="unfrozen", catch_up_weight=5.0)).recipe == replace(
         RECIPES["unfrozen"], catch_up_weight=5.0
     )
-    assert LCP(recipe=Recipe(shallow="train")).recipe.shallow == "train"
+    assert LCP(recipe=TrainingRecipe(shallow="train")).recipe.shallow == "train"
 
 
 def test_options_of_older_runs_are_read_and_variants_that_left_are_answered() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from methods.rfla import RFLAssigner
-from methods.rfla_assigner import CHOICES, PUBLISHED_FIELDS, Assigned, make_rules
+from methods.rfla_assigner import CHOICES, PUBLISHED_FIELDS, Assignment, make_rules
 from methods.rfla_math import hierarchical_assign, receptive_field_distance
 
 TAL: dict[str, Any] = {"topk": 10, "num_classes": 3, "alpha": 0.5, "beta": 6.0}
@@ -65,7 +65,7 @@ def test_a_batch_without_tiny_objects_is_the_tal_assignment(topk2: int | None, r
 def test_large_objects_beside_tiny_ones_keep_their_points_and_targets() -> None:
     boxes = torch.cat([some_boxes(1, 3, 12, n=6), some_boxes(2, 40, 90, n=3)], 1)
     ours = assigner()
-    mine, tal = ours(*scene(boxes)), Assigned(*ours.tal(*scene(boxes)))
+    mine, tal = ours(*scene(boxes)), Assignment(*ours.tal(*scene(boxes)))
     large = tal.positive & (tal.owners >= 6)
     assert large.any() and torch.equal(mine.scores[large], tal.scores[large])
     assert all(torch.equal(a, b) for a, b in zip(mine[:2] + mine[3:], tal[:2] + tal[3:], strict=True))
@@ -78,7 +78,7 @@ def test_the_collapse_and_its_floor() -> None:
     """
     arguments = scene(torch.tensor([[[97.0, 97, 103, 103]]]))
     ours = assigner()
-    tal, mine = Assigned(*ours.tal(*arguments)), ours(*arguments)
+    tal, mine = Assignment(*ours.tal(*arguments)), ours(*arguments)
     assert 0 < tal.scores.max() < 1e-9
     assert mine.scores.max().item() == pytest.approx(0.5)
     assert mine.scores.sum(-1).argmax().item() == 12 * 24 + 12  # row 12, column 12 of the stride-8 grid
@@ -103,7 +103,7 @@ def test_the_floor_yields_to_good_boxes(predicted: float, lifted: bool) -> None:
     places = arguments[2]
     arguments[1] = torch.cat([places - predicted / 2, places + predicted / 2], 1)[None]
     ours = assigner()
-    tal = Assigned(*ours.tal(*arguments))
+    tal = Assignment(*ours.tal(*arguments))
     assert (ours(*arguments).scores > tal.scores).any() == lifted
 
 
@@ -117,12 +117,12 @@ def test_how_far_it_has_yielded(best: float) -> None:
     assert result.scores.max().item() == pytest.approx(max(best, 0.5 * (1 - best / 0.3)))
 
 
-def one_point(place: int, points: int, target: float, box: Tensor) -> Assigned:
+def one_point(place: int, points: int, target: float, box: Tensor) -> Assignment:
     """An assignment of one image in which one point trains object 0 of class 0."""
     scores, positive = torch.zeros(1, points, 3), torch.zeros(1, points, dtype=torch.bool)
     scores[0, place, 0], positive[0, place] = target, True
     none = torch.zeros(1, points, dtype=torch.long)
-    return Assigned(none, box.expand(1, points, 4).clone(), scores, positive, none.clone())
+    return Assignment(none, box.expand(1, points, 4).clone(), scores, positive, none.clone())
 
 
 @pytest.mark.parametrize(("selection", "at_least"), [("tal", 0), ("nearest", 3)])
@@ -139,7 +139,7 @@ def test_nearest_adds_points_to_objects_that_have_few(selection: str, at_least: 
 def test_nearest_on_the_one_to_one_branch_serves_only_objects_without_a_point() -> None:
     """Two objects of 3 px share the only point near both: TAL leaves one of them nothing."""
     boxes = torch.tensor([[[99.0, 99, 102, 102], [99.5, 99, 102.5, 102]]])
-    alone = Assigned(*assigner(topk2=1).tal(*scene(boxes)))
+    alone = Assignment(*assigner(topk2=1).tal(*scene(boxes)))
     mine = assigner(topk2=1, rules={"selection": "nearest"})(*scene(boxes))
     assert torch.bincount(alone.owners[alone.positive], minlength=2).tolist() in ([1, 0], [0, 1])
     assert torch.bincount(mine.owners[mine.positive], minlength=2).tolist() == [1, 1]
@@ -209,7 +209,7 @@ def test_hierarchy_for_tiny_objects_only() -> None:
     """A large object follows TAL while the tiny one beside it takes its nearest points."""
     boxes = torch.tensor([[[10.0, 10, 90, 90], [150, 50, 156, 56]]])
     mine = assigner(rules={"selection": "hierarchy"})(*scene(boxes))
-    tal = Assigned(*assigner().tal(*scene(boxes[:, :1])))
+    tal = Assignment(*assigner().tal(*scene(boxes[:, :1])))
     large = mine.positive & (mine.owners == 0)
     assert torch.equal(large, tal.positive)
     assert torch.equal(mine.scores[large], tal.scores[large])
@@ -303,7 +303,7 @@ def test_tal_targets_of_the_specification(
         arguments = list(scene(box, (640, 640), strides, half))
         arguments[0] = torch.full_like(arguments[0], score)
         ours = assigner(strides=strides)
-        tal = Assigned(*ours.tal(*arguments)).scores.max().item()
+        tal = Assignment(*ours.tal(*arguments)).scores.max().item()
         assert tal == pytest.approx(target, rel=0.06), side
         mine = ours(*arguments).scores.max().item()
         floor = 0.5 * max(0.0, 1 - tal / 0.3) if side < 32 else 0.0

@@ -16,7 +16,15 @@ from data.soft_labels.cache import CacheWriter, Meta, label_hash
 from data.soft_labels.prompts import prompt_hash
 from methods.base import Forward, Step
 from methods.options.richsem import RichSemOptions
-from methods.richsem import ASSIGNED, Assigned, RichSem, labelled_anchors, object_weights, padded_rows, semantic_loss
+from methods.richsem import (
+    ASSIGNED,
+    AnchorMatches,
+    RichSem,
+    labelled_anchors,
+    object_weights,
+    padded_rows,
+    semantic_loss,
+)
 from models.detector import build
 from utils.errors import UserError
 
@@ -85,7 +93,7 @@ def test_the_term(cache: Path, model: str) -> None:
     """Of yolo26 the one-to-many branch. Three of four objects have a soft label; each counts a third."""
     method, step, detector = one_step(model, cache, batch())
     value = method.loss(step)["semantic"]
-    assigned: Assigned = step.predictions.get("one2many", step.predictions)[ASSIGNED]
+    assigned: AnchorMatches = step.predictions.get("one2many", step.predictions)[ASSIGNED]
     features = torch.cat([tap.flatten(2) for tap in step.taps.values()], 2).transpose(1, 2)
     branch = method.branch
     terms = []
@@ -159,7 +167,7 @@ def test_anchors_by_hand() -> None:
     """Rows 5 and none in image 0, 5 again in image 1 (it is in the batch twice): two objects, not one."""
     rows = torch.tensor([[5, IGNORE], [5, IGNORE]])
     foreground = torch.tensor([[True, True, False], [True, True, False]])
-    assigned = Assigned(
+    assigned = AnchorMatches(
         torch.tensor([[0, 1, 0], [0, 0, 0]]), foreground, torch.tensor([[0.4, 0.9, 0.0], [0.1, 0.3, 0.0]])
     )
     chosen, ids, objects = labelled_anchors(assigned, rows)

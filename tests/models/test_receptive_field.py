@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from models.detector import build
-from models.receptive_field import Field, effective_fields, levels, trace
+from models.receptive_field import ReceptiveField, effective_fields, levels, trace
 from utils.errors import UserError
 
 TABLE = {
@@ -71,7 +71,7 @@ def test_nothing_of_the_model_is_moved() -> None:
     ],
 )
 def test_windows_by_hand(steps: list[tuple[int, int, int, int]], first: float, last: float, jump: float) -> None:
-    field = Field()
+    field = ReceptiveField()
     for step in steps:
         field = field.window(*step)
     assert (field.first, field.last, field.jump) == (first, last, jump)
@@ -80,9 +80,9 @@ def test_windows_by_hand(steps: list[tuple[int, int, int, int]], first: float, l
 
 def test_enlarging_and_joining_by_hand() -> None:
     """Behind stride 4 (pixels -3..3), doubled: cell 1 is a copy of cell 0, so first moves back by one new jump of 2."""
-    coarse = Field(-3, 3, 4).enlarged(2)
-    assert coarse == Field(-5, 3, 2)
-    assert coarse.joined(Field(-1, 4, 2)) == Field(-5, 4, 2)
+    coarse = ReceptiveField(-3, 3, 4).enlarged(2)
+    assert coarse == ReceptiveField(-5, 3, 2)
+    assert coarse.joined(ReceptiveField(-1, 4, 2)) == ReceptiveField(-5, 4, 2)
 
 
 class Small(nn.Module):

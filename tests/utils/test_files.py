@@ -183,10 +183,10 @@ def test_a_full_disk_is_found_behind_a_library_s_own_error():
         except OSError:
             raise RuntimeError("unexpected pos 4000704 vs 4000656")  # noqa: B904 - as torch does
     except RuntimeError as problem:
-        found = files.no_room(problem)
+        found = files.disk_full(problem)
     assert found is not None and found.errno == errno.ENOSPC
-    assert files.no_room(RuntimeError("out of memory")) is None
-    assert files.no_room(OSError(errno.EACCES, "Permission denied")) is None
+    assert files.disk_full(RuntimeError("out of memory")) is None
+    assert files.disk_full(OSError(errno.EACCES, "Permission denied")) is None
 
 
 def test_hash_of_a_file(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ RECALL_STEPS = np.linspace(0.0, 1.0, 101)
 
 
 @dataclass(frozen=True)
-class _Matched:
+class _ImageMatches:
     """One image: n detections, by descending confidence, and m objects, over A size ranges (the first is all) and T IoU levels.
 
     right, counted: (n, A, T) packed to bits along the last two; objects: (m, A), whether the range has the object.
@@ -48,7 +48,7 @@ class ProtocolMeter:
         self.frequency = tuple(frequency)
         sizes = [limits for name, limits in self.rules.sizes.items() if name]
         self.ranges = np.array([(0, ANY_SIZE), *sizes], float)  # (A, 2) square pixels
-        self.images: list[_Matched] = []
+        self.images: list[_ImageMatches] = []
 
     def add(
         self,
@@ -81,7 +81,7 @@ class ProtocolMeter:
         surplus = ~self._in_range((boxes[:, 2:] - boxes[:, :2]).prod(1))  # (n, A)
         surplus |= np.isin(classes, list(partial))[:, None]
         counted = right | ~(outside | surplus[:, :, None])
-        self.images.append(_Matched(scores, classes, _packed(right), _packed(counted), target_classes, valid))
+        self.images.append(_ImageMatches(scores, classes, _packed(right), _packed(counted), target_classes, valid))
 
     def _in_range(self, areas: Floats) -> Bools:
         """areas (n,) -> (n, A), both ends included."""

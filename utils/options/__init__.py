@@ -22,7 +22,7 @@ from utils.errors import UserError, suggestion
 from utils.files import plain
 from utils.log import LOGGER
 from utils.options.help import help_text, table_text
-from utils.options.types import SWITCH_WORDS, Group, Option, Removed, convert, option, read_type, spelt  # noqa: F401
+from utils.options.types import SWITCH_WORDS, Group, Option, RemovedOption, convert, option, read_type, spelt  # noqa: F401
 
 Shown = Callable[[Mapping[str, Any]], Sequence[Option]]  # given options -> those that --help lists
 
@@ -139,7 +139,7 @@ def _names(schemas: tuple[type, ...]) -> Mapping[str, str]:
 
 
 @functools.cache
-def _removed(schemas: tuple[type, ...]) -> Mapping[str, Removed]:
+def _removed(schemas: tuple[type, ...]) -> Mapping[str, RemovedOption]:
     """Options that schemas no longer have, by name: their class attribute `removed`."""
     return {name: entry for schema in schemas for name, entry in getattr(schema, "removed", {}).items()}
 

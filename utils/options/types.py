@@ -67,7 +67,7 @@ def spelt(key: str) -> str:
     return key.lstrip("-").replace("-", "_")
 
 
-class Removed(NamedTuple):
+class RemovedOption(NamedTuple):
     """An option that is no longer there: the default it had, and what to do instead, as a sentence."""
 
     default: Any

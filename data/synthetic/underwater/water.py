@@ -99,10 +99,10 @@ def through_water(lit: Array, distance: Array, water: Water) -> Array:
     """What arrives (H, W, 3) of surfaces that send out `lit` (H, W, 3) from `distance` (H, W) metres, with the haze."""
     fraction = np.exp(-distance[..., None] * floats(water.attenuation))
     lengths = distance * water.attenuation[1]
-    return _turned_aside(lit, lengths, water.aside) * fraction + (1 - fraction) * floats(water.veil)
+    return _scattered(lit, lengths, water.aside) * fraction + (1 - fraction) * floats(water.veil)
 
 
-def _turned_aside(lit: Array, lengths: Array, aside: float) -> Array:
+def _scattered(lit: Array, lengths: Array, aside: float) -> Array:
     """Blur that grows with the attenuation lengths (H, W) that light crossed: two blurred images, mixed by pixel."""
     unit = aside * lit.shape[1] / 320
     soft, softer = (cv2.GaussianBlur(lit, (0, 0), max(0.3, times * unit)) for times in (1.0, 3.0))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from data.degradations import aeris
 from data.degradations.aeris import (
-    Draw,
+    AERISParameters,
     blur_resize_noise,
     degrade,
     degrade_batch,
@@ -24,7 +24,7 @@ from data.degradations.aeris import (
 from data.degradations.kernels import gaussian_kernel
 
 
-def draws(count: int, **options: object) -> list[Draw]:
+def draws(count: int, **options: object) -> list[AERISParameters]:
     return [draw_parameters(image_random(0, i), (512, 512), (256, 256), **options) for i in range(count)]  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from data.degradations.coco_c import COCO_C, pixelate
-from data.degradations.common import Fields
+from data.degradations.common import RandomFields
 
 CPU = torch.device("cpu")
 GROUPS = {
@@ -89,7 +89,7 @@ def test_pixelate_is_what_pillow_does(severity):
     image = Image.fromarray(pixels[0].permute(1, 2, 0).numpy())
     small = image.resize((int(70 * share), int(50 * share)), Image.Resampling.BOX)
     expected = np.asarray(small.resize((70, 50), Image.Resampling.NEAREST)).astype(int)
-    ours = (pixelate(pixels.float() / 255, share, Fields([0], CPU)) * 255).round()[0].permute(1, 2, 0).numpy()
+    ours = (pixelate(pixels.float() / 255, share, RandomFields([0], CPU)) * 255).round()[0].permute(1, 2, 0).numpy()
     assert np.abs(ours - expected).max() <= 1
     assert (ours != expected).mean() < 0.01
 

@@ -17,7 +17,7 @@ from data.degradations.coco_c_blur import (
     trail,
     zoomed,
 )
-from data.degradations.common import Fields
+from data.degradations.common import RandomFields
 
 CPU = torch.device("cpu")
 
@@ -65,13 +65,13 @@ def test_glass_follows_chains_as_a_loop_does(reach):
     """From the last inner pixel to the first, each takes what its neighbour holds at that moment."""
     height, width = 15, 18
     image = noise(height, width)
-    steps = (Fields([6], CPU).uniform(2, height, width) * 2 * reach).long().clamp_max(2 * reach - 1)[0] - reach
+    steps = (RandomFields([6], CPU).uniform(2, height, width) * 2 * reach).long().clamp_max(2 * reach - 1)[0] - reach
     expected = image[0].clone()
     for row in range(height - reach, reach, -1):
         for column in range(width - reach, reach, -1):
             down, right = steps[:, row, column].tolist()
             expected[:, row, column] = expected[:, row + down, column + right]
-    result = _rearranged(image, _sources(Fields([6], CPU), (height, width), reach))
+    result = _rearranged(image, _sources(RandomFields([6], CPU), (height, width), reach))
     assert torch.equal(result[0], expected)
 
 
@@ -90,7 +90,7 @@ def test_gaussian_blur_by_sums(border, mode):
 
 def test_elastic_moves_but_keeps_colours():
     image = noise(60, 80)
-    result = elastic_transform(image, 30.0, Fields([1], CPU))
+    result = elastic_transform(image, 30.0, RandomFields([1], CPU))
     assert not torch.equal(result, image)
     assert result.min() >= image.min() and result.max() <= image.max()
-    assert torch.allclose(elastic_transform(image, 0.0, Fields([1], CPU)), image, atol=1e-4)
+    assert torch.allclose(elastic_transform(image, 0.0, RandomFields([1], CPU)), image, atol=1e-4)

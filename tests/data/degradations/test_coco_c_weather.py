@@ -7,13 +7,13 @@ import torch
 
 from data.degradations.coco_c import COCO_C
 from data.degradations.coco_c_weather import fog, frost, frost_pattern, plasma
-from data.degradations.common import Fields
+from data.degradations.common import RandomFields
 
 CPU = torch.device("cpu")
 
 
-def fields(seed: int = 1) -> Fields:
-    return Fields([seed], CPU)
+def fields(seed: int = 1) -> RandomFields:
+    return RandomFields([seed], CPU)
 
 
 @pytest.mark.parametrize("decay", [1.4, 2.0])
@@ -64,7 +64,7 @@ def test_snow_bleaches_and_is_symmetric_about_the_middle():
 
 def test_frost_has_the_moments_of_the_published_photographs():
     """Those five: mean 0.57, 0.65, 0.70 of red, green and blue, deviation 0.06 to 0.17 within an image."""
-    pattern = frost_pattern(Fields(range(12), CPU), (96, 128))
+    pattern = frost_pattern(RandomFields(range(12), CPU), (96, 128))
     assert pattern.mean((0, 2, 3)).tolist() == pytest.approx([0.57, 0.65, 0.70], abs=0.05)
     assert 0.06 < pattern.std((2, 3)).mean() < 0.17
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from data.degradations.common import (
     BatchParameters,
-    Fields,
+    RandomFields,
     Range,
     as_images,
     check_request,
@@ -66,14 +66,14 @@ def test_drawn_columns():
 
 
 def test_fields_belong_to_their_image():
-    both, second = Fields([3, 4], CPU), Fields([4], CPU)
+    both, second = RandomFields([3, 4], CPU), RandomFields([4], CPU)
     for fields in ("normal", "uniform"):
         assert torch.equal(getattr(both, fields)(2, 5)[1:], getattr(second, fields)(2, 5))
     assert torch.equal(both.clouds((6, 9), 3)[1:], second.clouds((6, 9), 3))
 
 
 def test_clouds_are_smooth_and_of_about_deviation_one():
-    field = Fields(range(8), CPU).clouds((60, 90), 3)
+    field = RandomFields(range(8), CPU).clouds((60, 90), 3)
     assert field.shape == (8, 1, 60, 90)
     assert 0.5 < field.std() < 1.2
     assert (field[..., 1:] - field[..., :-1]).abs().mean() < 0.1

@@ -13,8 +13,8 @@ from data.config import DataConfig, load_data
 from data.detection.options import AugmentOptions
 from data.io.video import Undecodable, VideoInfo, probe_video, read_frames
 from data.synthetic.actions.scene import save_film
-from data.video.dataset import ClipSet, ClipShape, Window, assemble, centre_window, cut, random_window, recolour
-from data.video.index import Split, Video, list_videos, load_split
+from data.video.dataset import ClipCrop, ClipSet, ClipShape, assemble, centre_window, cut, random_window, recolour
+from data.video.index import Video, VideoSplit, list_videos, load_split
 from utils.errors import UserError
 
 NAMES = ("Sit", "Walk")
@@ -46,8 +46,8 @@ def config(folder: Path) -> DataConfig:
     return load_data(folder / "data.yaml")
 
 
-def one(path: Path, frames: int = 12) -> Split:
-    return Split([Video(path, 0, None, VideoInfo((24, 32), frames))])
+def one(path: Path, frames: int = 12) -> VideoSplit:
+    return VideoSplit([Video(path, 0, None, VideoInfo((24, 32), frames))])
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_memory_gives_the_frames_that_the_file_gives(folders: Path) -> None:
 def test_every_frame_is_cut_alike() -> None:
     """One image five times: five equal frames, whatever the window, mirrored or not."""
     image = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
-    for window in (Window(2, 5, 16, 20, False), Window(2, 5, 16, 20, True)):
+    for window in (ClipCrop(2, 5, 16, 20, False), ClipCrop(2, 5, 16, 20, True)):
         clip = assemble([cut(image, window, 16)], 5)
         assert clip.shape == (5, 16, 16, 3) and (clip == clip[:1]).all()
-    plain, flipped = (cut(image, Window(0, 0, 16, 16, flip), 16) for flip in (False, True))
+    plain, flipped = (cut(image, ClipCrop(0, 0, 16, 16, flip), 16) for flip in (False, True))
     assert np.array_equal(plain[:, ::-1], flipped)
     assert np.array_equal(plain, image[:16, :16])
     assert np.array_equal(assemble([plain], 1)[0], image[:16, :16, ::-1])  # RGB of the files' BGR

@@ -169,7 +169,7 @@ def test_ctrl_c_keeps_the_timeline(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    real, count = action_detect.Classifying.__call__, [0]
+    real, count = action_detect.ClipRunner.__call__, [0]
 
     def interrupted(self: Any, frames: Any) -> np.ndarray:
         count[0] += 1
@@ -177,7 +177,7 @@ def test_ctrl_c_keeps_the_timeline(
             raise KeyboardInterrupt
         return real(self, frames)
 
-    monkeypatch.setattr(action_detect.Classifying, "__call__", interrupted)
+    monkeypatch.setattr(action_detect.ClipRunner, "__call__", interrupted)
     given = {"weights": synthetic / "runs/a/weights/best.pt", "source": str(synthetic / "test/Walk"), "device": "cpu"}
     with pytest.raises(KeyboardInterrupt) if kept < 20 else nullcontext():
         engine.detect(**given, project=tmp_path)
@@ -382,7 +382,7 @@ def test_videos_are_measured_by_hand(together: int) -> None:
 
 def test_a_running_video_is_classified_by_hand() -> None:
     """One white frame is looped to a clip of three: 3/4, as every white clip."""
-    classify = action_detect.Classifying(
+    classify = action_detect.ClipRunner(
         LoadedClassifier(plain(ParameterGrey()), "grey", None, ClipShape(3, 2, 8)), {0: "a"}
     )
     assert classify([np.full((10, 12, 3), 255, np.uint8)]).tolist() == pytest.approx([0.75, 0.25])

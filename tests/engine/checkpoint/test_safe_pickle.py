@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.checkpoint.safe_pickle import Inert, can_act, read
+from engine.checkpoint.safe_pickle import Placeholder, can_act, read
 from utils.errors import UserError
 
 
@@ -129,7 +129,7 @@ def test_getattr_is_read_but_not_called(tmp_path):
     """Real checkpoints hold bound methods, which pickle as getattr(module, name)."""
     torch.save(Call(getattr, Call(Namespace), "system"), tmp_path / "x.pt")
     found = read(tmp_path / "x.pt")
-    assert isinstance(found, Inert)
+    assert isinstance(found, Placeholder)
     assert found.kind == "builtins.getattr"
     assert found.arguments[1] == "system"
 
@@ -183,11 +183,11 @@ def test_unknown_classes_become_inert(tmp_path):
     torch.save({"model": network, "args": Namespace(lr=1), "seen": defaultdict(int, a=1)}, tmp_path / "odd.pt")
     content = read(tmp_path / "odd.pt")
     model = content["model"]
-    assert isinstance(model, Inert)
+    assert isinstance(model, Placeholder)
     assert model.kind.endswith("test_safe_pickle.Odd")
     assert torch.equal(model.state["_modules"]["inner"].state["_parameters"]["weight"], network.inner.weight)
     assert model.state["_buffers"]["count"] == 7
-    assert all(isinstance(model.state[key], Inert) for key in ("where", "score"))
+    assert all(isinstance(model.state[key], Placeholder) for key in ("where", "score"))
     assert content["args"].kind == "argparse.Namespace"
     assert content["seen"] == {"a": 1}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from engine.classification.evaluation import plot_confusion, report_of, table
-from engine.comparison.report import Comparison, Outcome
+from engine.comparison.report import Comparison, RunOutcome
 
 NAMES = dict(enumerate("abcdefg"))
 
@@ -36,7 +36,7 @@ def test_by_hand():
     ]
     assert [image.top1 for image in report.per_image] == [True, False, False, False]
     assert [row["class"] for row in table([report])] == ["all", "a", "b", "g"]
-    assert Outcome("none", 0, [report]).line().startswith("none, seed 0: night top1 0.250")
+    assert RunOutcome("none", 0, [report]).line().startswith("none, seed 0: night top1 0.250")
 
 
 def test_resampled_shares():
@@ -45,7 +45,7 @@ def test_resampled_shares():
     for run, shift in (("none", 1), ("wiid", 0)):
         guessed = probabilities(*([(number + shift) % 3] for number in range(3)))
         reports[run] = report_of(guessed, truth, list("123"), NAMES, split="test", condition="night", speed={})
-    outcomes = [Outcome(run, 0, [report]) for run, report in reports.items()]
+    outcomes = [RunOutcome(run, 0, [report]) for run, report in reports.items()]
     (row,) = Comparison(["none", "wiid"], ["night"], outcomes, ["top1"], 100, standard=("top1", "top5")).differences()
     assert (row["difference"], row["low"], row["high"], row["resampled"]) == (1.0, 1.0, 1.0, "3 images")
 

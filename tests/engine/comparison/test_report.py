@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from engine.comparison.report import Comparison, Outcome, markdown, matches_of, notes_of, raw_rows, save_report
+from engine.comparison.report import Comparison, RunOutcome, markdown, matches_of, notes_of, raw_rows, save_report
 from engine.evaluation.evaluator import average
 from engine.results import DetectionStats, Report
 from utils.metrics.bootstrap import resampled_map
@@ -26,7 +26,7 @@ def images(quality: float, seed: int = 0, count: int = 40) -> tuple[DetectionSta
     return tuple(made)
 
 
-def outcome(run: str, seed: int, night: float, day: float = 0.9, raw: bool = True) -> Outcome:
+def outcome(run: str, seed: int, night: float, day: float = 0.9, raw: bool = True) -> RunOutcome:
     """An outcome measured by night and by day; with `raw`, the numbers belong to the images."""
     reports = []
     for condition, split, quality in (("night", "test", night), ("day", "test2", day)):
@@ -34,10 +34,10 @@ def outcome(run: str, seed: int, night: float, day: float = 0.9, raw: bool = Tru
         value = float(average(list(seen), {0: "cat", 1: "dog"}).box.map50) if raw else quality
         metrics = {"precision": 0.5, "recall": 0.5, "mAP50": value, "mAP50-95": value / 2}
         reports.append(Report(condition, split, 40, 80, metrics, [], {}, seen))
-    return Outcome(run, seed, reports, train_seconds=60.0 + seed)
+    return RunOutcome(run, seed, reports, train_seconds=60.0 + seed)
 
 
-def study(*outcomes: Outcome, runs: tuple[str, ...] = ("none", "wiid"), metric: str = "mAP50") -> Comparison:
+def study(*outcomes: RunOutcome, runs: tuple[str, ...] = ("none", "wiid"), metric: str = "mAP50") -> Comparison:
     return Comparison(list(runs), ["night", "day"], list(outcomes), [metric], 200)
 
 
@@ -81,7 +81,7 @@ def test_only_seeds_that_both_finished_are_compared():
         outcome("none", 1, 0.1, raw=False),
         outcome("wiid", 0, 0.6, raw=False),
     ]
-    failed = Outcome("wiid", 1, error="out of memory")
+    failed = RunOutcome("wiid", 1, error="out of memory")
     rows = study(*outcomes, failed).differences()
     assert rows[0]["difference"] == pytest.approx(0.1)
     assert rows[0]["seeds ahead"] == "1 of 1"
@@ -128,7 +128,7 @@ def test_matches_give_back_the_metric_of_the_report():
 
 
 def test_files(tmp_path, capsys):
-    outcomes = [outcome("none", 0, 0.3), outcome("wiid", 0, 0.8), Outcome("wiid", 1, error="no memory | left")]
+    outcomes = [outcome("none", 0, 0.3), outcome("wiid", 0, 0.8), RunOutcome("wiid", 1, error="no memory | left")]
     summary, differences = save_report(
         study(*outcomes), tmp_path / "run", tmp_path / "bench", "demo", {"split": "test"}
     )
@@ -169,7 +169,7 @@ def test_a_single_run_is_a_table_without_differences():
 
 def test_line_of_an_outcome():
     assert "night mAP50 0.300" in outcome("none", 0, 0.3, raw=False).line()
-    assert Outcome("none", 2, error="why").line() == "none, seed 2: failed: why"
+    assert RunOutcome("none", 2, error="why").line() == "none, seed 2: failed: why"
 
 
 def test_a_metric_over_some_classes_and_one_that_images_do_not_give():

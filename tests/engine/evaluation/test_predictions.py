@@ -11,7 +11,7 @@ import torch
 from data.config import DataConfig, load_data
 from data.detection.dataset import build_dataset
 from engine.evaluation import predictions as detections
-from engine.evaluation.predictions import Detector, ImagePrediction, inference_state, whole_images
+from engine.evaluation.predictions import ImagePrediction, TimedDetector, inference_state, whole_images
 from engine.evaluation.settings import EvalSettings
 from engine.inference.stopwatch import Stopwatch
 from models.detector import build
@@ -43,7 +43,7 @@ def test_head_without_nms_on_request(config, monkeypatch, end2end):
     monkeypatch.setattr(detections, "non_max_suppression", lambda *a, **k: asked.append(k) or real(*a, **k))
     model = build("yolo26n.yaml", config.names)
     settings = EvalSettings(2, max_det=300, end2end=end2end)
-    detector = Detector(model, torch.device("cpu"), settings, Stopwatch(torch.device("cpu")))
+    detector = TimedDetector(model, torch.device("cpu"), settings, Stopwatch(torch.device("cpu")))
     with inference_state(model, settings):
         list(whole_images(detector, dataset_of(config)))
     assert [call["end2end"] for call in asked] == [end2end]

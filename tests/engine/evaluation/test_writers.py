@@ -10,7 +10,7 @@ import pytest
 
 from data.detection.federated import FederatedLabels
 from engine.evaluation.class_frequency import LVISLabels
-from engine.evaluation.writers import SAMPLES, JsonWriter, Samples, TextWriter
+from engine.evaluation.writers import SAMPLES, JsonWriter, SampleSheet, TextWriter
 from engine.results import ImageResult
 from utils.files import IMAGE_SUFFIXES
 
@@ -85,7 +85,7 @@ def test_json_says_what_lvis_needs(tmp_path, known, absent, partial):
 
 @pytest.mark.slow
 def test_samples_stop_when_the_sheet_is_full(tmp_path, make_image):
-    sheet = Samples(tmp_path / "images.jpg", NAMES)
+    sheet = SampleSheet(tmp_path / "images.jpg", NAMES)
     for number in range(SAMPLES + 3):
         path = make_image(tmp_path / f"{number}.png", width=100, height=50)
         sheet(result(str(path), [[10, 10, 30, 30]], [0.9], [1]))
@@ -98,6 +98,6 @@ def test_samples_stop_when_the_sheet_is_full(tmp_path, make_image):
 
 
 def test_no_images_no_files(tmp_path):
-    for output in (TextWriter(tmp_path / "labels", confidence=True), Samples(tmp_path / "images.jpg", NAMES)):
+    for output in (TextWriter(tmp_path / "labels", confidence=True), SampleSheet(tmp_path / "images.jpg", NAMES)):
         output.close()
     assert not any(Path(path).suffix in {".txt", *IMAGE_SUFFIXES} for path in tmp_path.rglob("*"))

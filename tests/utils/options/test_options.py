@@ -239,7 +239,10 @@ def test_defaults_that_stand_for_something_else():
 @dataclass(frozen=True)
 class Changed:
     reference: str = option("", "reference images", formerly=("favoured",))
-    removed = {"turns": options.Removed("", "Use --reference."), "shallow": options.Removed("rest", "Leave it out.")}
+    removed = {
+        "turns": options.RemovedOption("", "Use --reference."),
+        "shallow": options.RemovedOption("rest", "Leave it out."),
+    }
 
 
 def test_a_former_name_works_with_one_note(capsys):

@@ -12,8 +12,8 @@ from data.synthetic.underwater.scene import SeaFloor, draw_sea
 from data.synthetic.underwater.water import (
     TYPES,
     Water,
+    _scattered,
     _snow,
-    _turned_aside,
     clear,
     clear_water,
     murky,
@@ -55,7 +55,7 @@ def test_blur_grows_with_the_way():
     lit = level(0.0, (40, 320, 3))
     lit[:, 160] = 1
     lengths = (0.0, 0.5, 1.0, 2.0, 4.0)
-    rows = [_turned_aside(lit, level(length, (40, 320)), 0.8)[20, :, 0] for length in lengths]
+    rows = [_scattered(lit, level(length, (40, 320)), 0.8)[20, :, 0] for length in lengths]
     assert [row.sum() for row in rows] == pytest.approx([1] * 5, rel=1e-3)
     peaks = [row.max() for row in rows]
     assert peaks[0] == 1 and all(a > b for a, b in zip(peaks, peaks[1:], strict=False))
