@@ -16,19 +16,7 @@ from utils.metrics import FREQUENCIES
 SPLITS = ("train", "extra", "val", "val2", "test", "test2")
 TASKS = ("detect", "classify", "action")
 FORMER_FOLDERS = {"reference": "favoured", "unlabeled": "nights"}  # what earlier versions called those they converted
-_OTHER_KEYS = {
-    "path",
-    "names",
-    "nc",
-    "frequency",
-    "federated",
-    "method",
-    "task",
-    "demo",
-    "conditions",
-    "prepare",
-    "download",
-}
+_OTHER_KEYS = set("path names nc frequency federated method task demo conditions prepare download".split())
 
 
 class DataKey(NamedTuple):
@@ -94,21 +82,25 @@ def load_data(
     if demo is not None and make_demo is not None and not root.exists():
         make_demo(demo, root)
     splits = _splits(file, root, content)
-    _check_presence(file, content, splits, need)
+    for split, places in splits.items():
+        missing = next((place for place in places if not place.exists()), None)
+        if missing is not None and (need is None or split in need):
+            raise _missing(file, content, f"'{split}' is {missing}")
     federated = _federated(file, root, content, need)
     listing, classes = _listing(file, root, content)
     names = _names(listing, classes)
+    own = [key.name for key in DECLARED.values() if key.option]
     return DataConfig(
-        file=file,
-        root=root,
-        names=names,
-        splits=splits,
+        file,
+        root,
+        names,
+        splits,
         conditions=_conditions(file, content, splits),
         method=_text(file, content, "method") or "none",
         demo=demo,
         task=_task(file, content),
         frequency=_frequency(listing, {**classes, **content}, names),
-        options={key: _place(file, root, key, content[key]) for key in _of_options() if content.get(key)},
+        options={key: _place(file, root, key, content[key]) for key in own if content.get(key)},
         federated=federated,
     )
 
@@ -163,10 +155,6 @@ def _own_names(file: Path, content: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _of_options() -> list[str]:
-    return [key.name for key in DECLARED.values() if key.option]
-
-
 def _root(file: Path, path: Any) -> Path:
     """The data set's folder: `path` from the YAML's folder, else from datasets/ here or in the project."""
     if path is None:
@@ -185,10 +173,9 @@ def _splits(file: Path, root: Path, content: dict[str, Any]) -> dict[str, tuple[
     images = [key.name for key in DECLARED.values() if not key.option and task in key.tasks]
     for key in (SPLITS[0], *images, *SPLITS[1:]):
         value = content.get(key)
-        if value is None or value == []:
-            continue
-        entries = value if isinstance(value, list) else [value]
-        splits[key] = tuple(_place(file, root, key, entry) for entry in entries)
+        if value is not None and value != []:
+            entries = value if isinstance(value, list) else [value]
+            splits[key] = tuple(_place(file, root, key, entry) for entry in entries)
     return splits
 
 
@@ -209,24 +196,15 @@ def _place(file: Path, root: Path, key: str, entry: Any) -> Path:
     return path
 
 
-def _check_presence(
-    file: Path, content: dict[str, Any], splits: dict[str, tuple[Path, ...]], need: Collection[str] | None
-) -> None:
-    """Every needed folder is there, or the error says how to make it."""
-    for split, places in splits.items():
-        missing = next((place for place in places if not place.exists()), None)
-        if missing is not None and (need is None or split in need):
-            raise UserError(f"{file}: '{split}' is {missing}, which is missing. {_advice(content)}")
-
-
-def _advice(content: dict[str, Any]) -> str:
-    """How a missing folder comes to be: the YAML's own `prepare` hint, the synthetic demo data set, or a word on `path`."""
+def _missing(file: Path, content: dict[str, Any], what: str) -> UserError:
+    """What is missing, and how to make it: the YAML's own `prepare` hint, the synthetic data set, or a word on `path`."""
     hint = content.get("prepare")
     if isinstance(hint, list):
         hint = " && ".join(map(str, hint))
     if not hint and content.get("demo"):
         hint = f"python prepare.py synthetic {content['demo']}"
-    return f"Make it with: {hint}" if hint else "Put the data there, or correct 'path' in that file."
+    advice = f"Make it with: {hint}" if hint else "Put the data there, or correct 'path' in that file."
+    return UserError(f"{file}: {what}, which is missing. {advice}")
 
 
 def _federated(file: Path, root: Path, content: dict[str, Any], need: Collection[str] | None) -> Path | None:
@@ -235,7 +213,7 @@ def _federated(file: Path, root: Path, content: dict[str, Any], need: Collection
         return None
     place = _place(file, root, "federated", content["federated"])
     if not place.is_file() and (need is None or len(need)):
-        raise UserError(f"{file}: 'federated' is {place}, which is missing. {_advice(content)}")
+        raise _missing(file, content, f"'federated' is {place}")
     return place
 
 
@@ -246,7 +224,7 @@ def _listing(file: Path, root: Path, content: dict[str, Any]) -> tuple[Path, dic
         return file, content
     place = _place(file, root, "names", given)
     if not place.is_file():
-        raise UserError(f"{file}: 'names' are in {place}, which is missing. {_advice(content)}")
+        raise _missing(file, content, f"'names' are in {place}")
     return place, load_yaml(place)
 
 
@@ -255,9 +233,8 @@ def _frequency(file: Path, content: dict[str, Any], names: dict[int, str]) -> tu
     letters = content.get("frequency")
     if letters is None:
         return None
-    wrong = (
-        [letter for letter in letters if letter not in list(FREQUENCIES)] if isinstance(letters, list) else [letters]
-    )
+    listed = letters if isinstance(letters, list) else [letters]
+    wrong = [letter for letter in listed if letter not in list(FREQUENCIES) or listed is not letters]
     if wrong:
         raise UserError(
             f"{file}: 'frequency' has {wrong[0]!r}; expected a list of r (rare), c (common) or f (frequent), one a "
@@ -276,8 +253,14 @@ def _names(file: Path, content: dict[str, Any]) -> dict[int, str]:
     names = content.get("names")
     if not names or not isinstance(names, (list, dict)):
         raise UserError(f"{file}: 'names' is missing. Add the classes, such as 'names: {{0: bicycle, 1: boat}}'.")
-    pairs = names.items() if isinstance(names, dict) else enumerate(names)
-    result = {_class_number(file, number): _class_name(file, name) for number, name in pairs}
+    result = {}
+    for number, name in names.items() if isinstance(names, dict) else enumerate(names):
+        if isinstance(name, bool) or not isinstance(name, (str, int, float)) or name == "":  # YAML: no, yes, on, off
+            raise UserError(f"{file}: 'names' has {name!r} where a text was expected. Put the name in quotes.")
+        try:
+            result[int(number)] = str(name)
+        except (TypeError, ValueError):
+            raise UserError(f"{file}: 'names' has the number {number!r}; expected 0, 1, 2, ...") from None
     if sorted(result) != list(range(len(names))):
         raise UserError(
             f"{file}: 'names' must number the classes 0 to {len(names) - 1} without a gap; it has {sorted(result)}."
@@ -288,21 +271,6 @@ def _names(file: Path, content: dict[str, Any]) -> dict[int, str]:
             f"{file}: 'nc' says {count} classes but 'names' has {len(result)}. Remove 'nc' or correct 'names'."
         )
     return dict(sorted(result.items()))
-
-
-def _class_number(file: Path, number: Any) -> int:
-    """A class number, also as text."""
-    try:
-        return int(number)
-    except (TypeError, ValueError):
-        raise UserError(f"{file}: 'names' has the number {number!r}; expected 0, 1, 2, ...") from None
-
-
-def _class_name(file: Path, name: Any) -> str:
-    """A class name. YAML reads an unquoted no, yes, on, off as a truth value: those must be quoted."""
-    if isinstance(name, bool) or not isinstance(name, (str, int, float)) or name == "":
-        raise UserError(f"{file}: 'names' has {name!r} where a text was expected. Put the name in quotes.")
-    return str(name)
 
 
 def _text(file: Path, content: dict[str, Any], key: str) -> str | None:

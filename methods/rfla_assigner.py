@@ -15,13 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from methods.rfla_math import (
-    SMALLEST_SIDE,
-    Grid,
-    divergence,
-    grids,
-    nearby_points,
-)
+from methods.rfla_math import SMALLEST_SIDE, Grid, divergence, grids, nearby_points
 
 PUBLISHED_FIELDS = {4: 17.5, 8: 45.5, 16: 133.5, 32: 213.5, 64: 277.5, 128: 405.5}  # px, half of ResNet-50's
 

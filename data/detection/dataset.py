@@ -117,18 +117,15 @@ class ViewDataset(YOLODataset):
     def get_labels(self) -> list[dict[str, Any]]:
         """The scanned labels in Ultralytics' form; `first` is the index of the image's first object."""
         first = [0] * len(self.source) if self.first is None else self.first
+        form = {"keypoints": None, "normalized": True, "bbox_format": "xywh"}
         return [
             {
                 "im_file": str(label.image),
                 "shape": label.shape,
                 "cls": label.classes.copy(),
                 "bboxes": label.boxes.copy(),
-                "segments": [],
-                "keypoints": None,
-                "normalized": True,
-                "bbox_format": "xywh",
-                "first": int(index),
             }
+            | {"segments": [], **form, "first": int(index)}
             for label, index in zip(self.source, first, strict=False)
         ]
 
@@ -220,57 +217,48 @@ def build_dataset(
     split: str,
     *,
     imgsz: int,
-    options: AugmentOptions | None = None,
     augment: bool = False,
     views: Sequence[View] = (),
-    batch_size: int = 16,
-    stride: int = 32,
     rect: bool | None = None,
     cache: str = "auto",
-    epochs: int = 0,
     seed: int = 0,
-    single_cls: bool = False,
     native: bool = False,
     first_index: int = 0,
+    **base: Any,
 ) -> ViewDataset:
     """A split of a data YAML as a dataset.
 
-    views: what to load beside each image. cache: `ram`, `none`, or `auto` (ram when it
-    fits easily). native: not for training; every image keeps its own size, centred in grey (114) up to the next
-    multiple of the stride, and imgsz does nothing. first_index: of the split's first object.
+    views: what to load beside each image. cache: `ram`, `none`, or `auto` (ram when it fits easily). native: not for
+    training; every image keeps its own size, centred in grey (114) up to the next multiple of the stride, and imgsz
+    does nothing. first_index: of the split's first object.
+    base: what `ViewDataset` takes besides: options, epochs, batch_size (16), stride (32 px), single_cls.
     Unreadable images are skipped with their paired images and listed in `dataset.skipped`.
     Raises UserError for a missing split, a missing or mismatched paired image, or labels that make no sense.
     """
     check_views(config, views)
-    images = _split_images(config, split)
-    result = scan(images, len(config.names), what=split)
+    result = scan(_split_images(config, split), len(config.names), what=split)
     kept = [label.image for label in result.labels]
     paired = {view: _paired_images(config, view, kept) for view in of_kind(views, "paired")}
     dropped = [entry for files in paired.values() for entry in unreadable(list(files.values()))]
     lost = {path for path, _ in dropped}
     labels = [label for label in result.labels if not any(files[label.image] in lost for files in paired.values())]
     first = dict(zip(kept, first_indices([len(label.classes) for label in result.labels]) + first_index, strict=False))
-    found = {view.name: view.load(config) for view in views if view.load}
     dataset = ViewDataset(
         labels,
         config.names,
         views=views,
         paired=paired,
         unpaired={view: _unpaired(config, view, imgsz, seed) for view in of_kind(views, "unpaired")},
-        per_image={view: value for view, value in found.items() if value is not None},
+        per_image={view.name: value for view in views if view.load and (value := view.load(config)) is not None},
         first=[int(first[label.image]) for label in labels],
-        options=options,
-        epochs=epochs,
         seed=seed,
         keep_in_memory=_keeps(cache, labels, None if native else imgsz, 1 + len(paired)),
         native=native,
+        rect=native or (not augment if rect is None else rect),
         imgsz=imgsz,
         augment=augment,
-        rect=native or (not augment if rect is None else rect),
-        batch_size=batch_size,
-        stride=stride,
         pad=0.5,
-        single_cls=single_cls,
+        **base,
     )
     dataset.scanned, dataset.skipped = result.labels, [*result.skipped, *dropped]
     return dataset

@@ -90,8 +90,5 @@ def verified_of(known: Mapping[str, FederatedLabels], root: Path, image: str | P
     (3,)
     """
     path = Path(image)
-    return (
-        known.get(path.relative_to(root).as_posix(), FederatedLabels())
-        if path.is_relative_to(root)
-        else FederatedLabels()
-    )
+    found = known.get(path.relative_to(root).as_posix()) if path.is_relative_to(root) else None
+    return found or FederatedLabels()

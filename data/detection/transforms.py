@@ -17,15 +17,7 @@ from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
 
-from ultralytics.data.augment import (  # noqa: E402
-    Compose,
-    Format,
-    MixUp,
-    Mosaic,
-    RandomFlip,
-    RandomHSV,
-    RandomPerspective,
-)
+from ultralytics.data import augment  # noqa: E402
 
 Merges = Mapping[str, Callable[[Sequence[Any]], Any]]
 """View that belongs to an image -> how its values are joined where images are."""
@@ -44,7 +36,7 @@ class MixSource(Protocol):
 class SplitViews:
     """Six channels back to images, then colour: `img` and one entry a view, each (H, W, 3) BGR."""
 
-    def __init__(self, views: Sequence[View], colour: RandomHSV) -> None:
+    def __init__(self, views: Sequence[View], colour: augment.RandomHSV) -> None:
         self.views, self.colour = views, colour
 
     def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +51,7 @@ class SplitViews:
         return labels
 
 
-class FormatViews(Format):
+class FormatViews(augment.Format):
     """Ultralytics' formatting for `img`, and the same for the other views: uint8 (3, H, W) RGB tensors."""
 
     def __init__(self, views: Sequence[str]) -> None:
@@ -73,7 +65,7 @@ class FormatViews(Format):
         return super().__call__(labels)
 
 
-class ViewMosaic(Mosaic):
+class ViewMosaic(augment.Mosaic):
     """Ultralytics' mosaic, which notes how much of each object it keeps and joins what belongs to its tiles."""
 
     def __init__(self, source: MixSource, merges: Merges, **base: Any) -> None:
@@ -89,7 +81,7 @@ class ViewMosaic(Mosaic):
         return {**super()._cat_labels(mosaic_labels), **joined}
 
 
-class ViewMixUp(MixUp):
+class ViewMixUp(augment.MixUp):
     """Ultralytics' mixup, which joins what belongs to both images."""
 
     def __init__(self, source: MixSource, merges: Merges, **base: Any) -> None:
@@ -104,7 +96,7 @@ class ViewMixUp(MixUp):
         return result
 
 
-class ViewPerspective(RandomPerspective):
+class ViewPerspective(augment.RandomPerspective):
     """Ultralytics' affine, which notes how much of each object it keeps."""
 
     def apply_instances(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
@@ -135,33 +127,27 @@ class TakeIndices:
 
 def training_transforms(
     source: MixSource, imgsz: int, views: Sequence[View], merges: Merges, options: AugmentOptions, mixing: bool
-) -> Compose:
+) -> augment.Compose:
     """Geometry on the stacked image, then split, colour and format. Without `mixing`: no mosaic, no mixup.
 
     source: where mosaic and mixup take more images from; imgsz: side of the result, px.
     """
     paired = sorted((view for view in views if view.kind == "paired"), key=lambda view: view.name)
-    geometry = Compose(
+    affine = {name: getattr(options, name) for name in ("degrees", "translate", "scale", "shear", "perspective")}
+    geometry = augment.Compose(
         [
             ViewMosaic(source, merges, imgsz=imgsz, p=options.mosaic if mixing else 0.0),
-            ViewPerspective(
-                degrees=options.degrees,
-                translate=options.translate,
-                scale=options.scale,
-                shear=options.shear,
-                perspective=options.perspective,
-                size=(imgsz, imgsz),
-            ),
+            ViewPerspective(**affine, size=(imgsz, imgsz)),
         ]
     )
-    return Compose(
+    return augment.Compose(
         [
             geometry,
             ViewMixUp(source, merges, pre_transform=geometry, p=options.mixup if mixing else 0.0),
-            RandomFlip(direction="vertical", p=options.flipud),
-            RandomFlip(direction="horizontal", p=options.fliplr),
+            augment.RandomFlip(direction="vertical", p=options.flipud),
+            augment.RandomFlip(direction="horizontal", p=options.fliplr),
             TakeIndices(of_kind(views, "per_object")),
-            SplitViews(paired, RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v)),
+            SplitViews(paired, augment.RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v)),
             FormatViews([view.name for view in paired]),
         ]
     )

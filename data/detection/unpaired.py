@@ -44,17 +44,12 @@ def refuse_leaks(pool: Iterable[Path], held_out: Iterable[Path], what: str) -> N
     """Raise UserError where an image of the pool is also a held-out one: the same file, or a copy of its bytes."""
     tests = {path.resolve() for path in held_out}
     sizes = {path.stat().st_size for path in tests}
-    digests = None
+    digests: set[str] = set()
     for path in pool:
-        if path.resolve() in tests:
-            raise _leak(what, path)
-        if path.stat().st_size in sizes:
-            digests = digests if digests is not None else {file_digest(test) for test in tests}
-            if file_digest(path) in digests:
-                raise _leak(what, path)
-
-
-def _leak(what: str, path: Path) -> UserError:
-    return UserError(
-        f"{what}: {path} is also an image of the test split, and training must not see it. Take it out of the folder."
-    )
+        if (same_size := path.stat().st_size in sizes) and not digests:
+            digests = {file_digest(test) for test in tests}
+        if path.resolve() in tests or (same_size and file_digest(path) in digests):
+            raise UserError(
+                f"{what}: {path} is also an image of the test split, and training must not see it. Take it out of the "
+                "folder."
+            )

@@ -27,14 +27,7 @@ from utils.errors import UserError
 from utils.files import atomic_write
 
 EMBEDDINGS, OFFSETS, TEXT, META, DONE = "emb.npy", "offsets.npy", "text.npy", "meta.json", "done.npy"
-WHAT = {  # entry of meta.json -> what an error calls it
-    "labels": "labels",
-    "prompts": "class names or prompts",
-    "model": "model",
-    "checkpoint": "checkpoint",
-    "mode": "mode",
-    "short": "size of the images",
-}
+WHAT = {"prompts": "class names or prompts", "short": "size of the images"}  # what errors call an entry of meta.json
 
 
 @dataclass(frozen=True)
@@ -81,15 +74,9 @@ class TeacherCache:
         self.embeddings = _read_array(self.folder / EMBEDDINGS, np.float16, 2)
         self.offsets = _read_array(self.folder / OFFSETS, np.int64, 1)
         self.text = np.array(_read_array(self.folder / TEXT, np.float32, 2))
-        if (
-            not len(self.offsets)
-            or self.offsets[-1] != len(self.embeddings)
-            or self._dimensions() != self.text.shape[1]
-        ):
+        rows, dimensions = self.embeddings.shape
+        if not len(self.offsets) or self.offsets[-1] != rows or dimensions != self.text.shape[1]:
             raise _damaged(self.folder, "its files do not belong together")
-
-    def _dimensions(self) -> int:
-        return int(self.embeddings.shape[1])
 
     def rows(self, ids: NDArray[np.int64]) -> NDArray[np.float16]:
         """Unit embeddings (M, D) of objects (M,). Raises IndexError for a row that is not there."""
@@ -104,12 +91,9 @@ class TeacherCache:
         run with the first alone.
         """
         hashes = [label_hash(part) for part in parts]
-        same = {
-            "labels": self.meta.labels.split("+")[: len(hashes)] == hashes,
-            "prompts": self.meta.prompts == prompt_hash(names, spaces=self.meta.spaces),
-        }
-        wrong = [WHAT[key] for key, fits in same.items() if not fits]
-        if wrong:
+        same_labels = self.meta.labels.split("+")[: len(hashes)] == hashes
+        same_prompts = self.meta.prompts == prompt_hash(names, spaces=self.meta.spaces)
+        if wrong := ["labels"] * (not same_labels) + [WHAT["prompts"]] * (not same_prompts):
             raise UserError(
                 f"{self.folder}: this teacher cache was made for other {' and other '.join(wrong)} than this training has. "
                 "Make it anew with 'python prepare.py teacher', or name the cache of this set."
@@ -135,7 +119,12 @@ class CacheWriter:
             raise UserError(f"--out {out}: is there already. Remove it to make it anew, or name another folder.")
         self.offsets = first_indices([len(label.classes) for label in labels])
         if (self.work / META).is_file():
-            _check_same(self.work, meta)
+            begun, now = asdict(_read_meta(self.work)), asdict(meta)
+            if wrong := [WHAT.get(key, key) for key in now if begun[key] != now[key]]:
+                raise UserError(
+                    f"{self.work}: was begun with another {' and another '.join(wrong)}. Remove that folder, or go on as "
+                    "it was begun."
+                )
         else:
             self._begin(meta, text())
         self.embeddings = _open(self.work / EMBEDDINGS)
@@ -219,16 +208,6 @@ def _entries(path: Path) -> int:
         return int(np.prod(np.lib.format.read_array_header_1_0(file)[0]))
 
 
-def _check_same(work: Path, meta: Meta) -> None:
-    """Raise UserError where the cache in `work` was begun with something else."""
-    begun, now = asdict(_read_meta(work)), asdict(meta)
-    wrong = [WHAT.get(key, key) for key in now if begun[key] != now[key]]
-    if wrong:
-        raise UserError(
-            f"{work}: was begun with another {' and another '.join(wrong)}. Remove that folder, or go on as it was begun."
-        )
-
-
 def _read_meta(folder: Path) -> Meta:
     try:
         content = json.loads((folder / META).read_text(encoding="utf-8"))
@@ -236,17 +215,13 @@ def _read_meta(folder: Path) -> Meta:
         raise UserError(
             f"{folder}: is no teacher cache (no readable {META}). Make one with 'python prepare.py teacher'."
         ) from None
-    if not isinstance(content, Mapping) or not _fits(content):
+    kinds: dict[str, Any] = {"str": str, "int": int, "bool": bool, "float": (int, float)}
+    expected = {field.name: kinds[str(field.type)] for field in fields(Meta)}
+    if not isinstance(content, Mapping) or content.keys() != expected.keys():
+        raise _damaged(folder, f"{META} lacks entries or has others")
+    if not all(isinstance(content[name], kind) for name, kind in expected.items()):
         raise _damaged(folder, f"{META} lacks entries or has others")
     return Meta(**content)
-
-
-def _fits(content: Mapping[str, Any]) -> bool:
-    """Whether the entries are those of Meta, each of its type."""
-    kinds: dict[str, Any] = {"str": str, "int": int, "bool": bool, "float": (int, float)}
-    return content.keys() == {field.name for field in fields(Meta)} and all(
-        isinstance(content[field.name], kinds[str(field.type)]) for field in fields(Meta)
-    )
 
 
 def _read_array(path: Path, dtype: type, axes: int) -> NDArray[Any]:
