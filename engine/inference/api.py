@@ -55,7 +55,6 @@ class AnyDetector(Protocol):
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Tensor]:
         """Boxes (n, 6) of each image."""
-        ...
 
 
 @dataclass

@@ -38,7 +38,6 @@ class Backend(Protocol):
 
         Returns float32 (B, 4 + classes, N) with centre boxes or, where nothing overlaps, (B, n, 6) with corner boxes.
         """
-        ...
 
 
 class TorchBackend:
@@ -85,7 +84,30 @@ class TorchBackend:
         return (batch.half() if self.half else batch.float()) / 255
 
 
-class OnnxBackend:
+class OnnxFile:
+    """What the two ways to run an .onnx file share: what the file says of its network, and batches that it takes."""
+
+    def _describe(self, path: Path, facts: Mapping[str, str], shape: Sequence[Any]) -> None:
+        """facts: as an export stores them; shape: of the input. Raises UserError for a network that is no detector."""
+        _refuse_other_tasks(path, facts, shape)
+        self.names: Mapping[int, str]
+        self.names, self.stride, self.overlaps = _facts(facts)
+        height, width = shape[2:4]
+        self.single = shape[0] == 1  # takes one image at a time
+        self.size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+
+    def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
+        """See Backend."""
+        blob = _blob(images)
+        parts = [blob[i : i + 1] for i in range(len(blob))] if self.single else [blob]
+        return torch.from_numpy(np.concatenate([self._run(part) for part in parts]))
+
+    def _run(self, blob: np.ndarray) -> np.ndarray:
+        """blob: (B, 3, H, W). Returns float32."""
+        raise NotImplementedError
+
+
+class OnnxBackend(OnnxFile):
     """A detector in an .onnx file, run by ONNX Runtime."""
 
     def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
@@ -102,20 +124,14 @@ class OnnxBackend:
             raise UserError(_unreadable(path, problem)) from None
         entry = self.session.get_inputs()[0]
         self.input, self.type = entry.name, np.float16 if "float16" in entry.type else np.float32
-        facts = self.session.get_modelmeta().custom_metadata_map
-        _refuse_other_tasks(path, facts, entry.shape)
-        self.names: Mapping[int, str]
-        self.names, self.stride, self.overlaps = _facts(facts)
-        self.single, self.size = _fixed(entry.shape)
+        self._describe(path, self.session.get_modelmeta().custom_metadata_map, entry.shape)
 
-    def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
-        """See Backend."""
-        blob = _blob(images).astype(self.type, copy=False)
-        outputs = [self.session.run(None, {self.input: part})[0] for part in _parts(blob, self.single)]
-        return torch.from_numpy(np.concatenate(outputs).astype(np.float32, copy=False))
+    def _run(self, blob: np.ndarray) -> np.ndarray:
+        output: np.ndarray = self.session.run(None, {self.input: blob.astype(self.type, copy=False)})[0]
+        return output.astype(np.float32, copy=False)
 
 
-class OpenCVBackend:
+class OpenCVBackend(OnnxFile):
     """A detector in an .onnx file, run by OpenCV's DNN module on the CPU (`--dnn`)."""
 
     def __init__(self, path: Path) -> None:
@@ -128,20 +144,13 @@ class OpenCVBackend:
             self.net = cv2.dnn.readNetFromONNX(str(path))
         except Exception as problem:
             raise UserError(_unreadable(path, problem)) from None
-        facts = {entry.key: entry.value for entry in graph.metadata_props}
         shape = graph.graph.input[0].type.tensor_type.shape.dim
-        _refuse_other_tasks(path, facts, shape)
-        self.names: Mapping[int, str]
-        self.names, self.stride, self.overlaps = _facts(facts)
-        self.single, self.size = _fixed([entry.dim_value or entry.dim_param for entry in shape])
+        facts = {entry.key: entry.value for entry in graph.metadata_props}
+        self._describe(path, facts, [entry.dim_value or entry.dim_param for entry in shape])
 
-    def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
-        """See Backend."""
-        outputs = []
-        for part in _parts(_blob(images), self.single):
-            self.net.setInput(part)
-            outputs.append(np.array(self.net.forward(), np.float32))  # a copy: the engine uses its memory again
-        return torch.from_numpy(np.concatenate(outputs))
+    def _run(self, blob: np.ndarray) -> np.ndarray:
+        self.net.setInput(blob)
+        return np.array(self.net.forward(), np.float32)  # a copy: the engine uses its memory again
 
 
 def load_backend(weights: Path, options: Any) -> Backend:
@@ -168,15 +177,10 @@ def _blob(images: Sequence[np.ndarray]) -> np.ndarray:
     return cv2.dnn.blobFromImages(list(images), 1 / 255, swapRB=True)
 
 
-def _parts(blob: np.ndarray, single: bool) -> list[np.ndarray]:
-    """The batch, split into single images if the file takes one at a time."""
-    return [blob[i : i + 1] for i in range(len(blob))] if single else [blob]
-
-
 def _providers(onnxruntime: Any, device: torch.device | str) -> list[str]:
     """ONNX Runtime's execution providers, best first."""
-    wanted = ["CUDAExecutionProvider"] if torch.device(device).type == "cuda" else []
-    return [name for name in wanted if name in onnxruntime.get_available_providers()] + ["CPUExecutionProvider"]
+    cuda = torch.device(device).type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return ["CUDAExecutionProvider"] * cuda + ["CPUExecutionProvider"]
 
 
 def _facts(stored: Mapping[str, str]) -> tuple[dict[int, str], int, bool]:
@@ -202,13 +206,6 @@ def _refuse_other_tasks(path: Path, stored: Mapping[str, str], shape: Sequence[A
         f"--weights {path}: {what}, and of .onnx files only detectors are run here. A classifier's .pt or .safetensors "
         "weights are measured by val.py; those of a clip classifier (task action) also run in detect.py."
     )
-
-
-def _fixed(shape: Sequence[Any]) -> tuple[bool, tuple[int, int] | None]:
-    """Of an input shape (B, 3, H, W): whether it takes single images only, and (H, W) where that is fixed."""
-    height, width = shape[2:4]
-    fixed = isinstance(height, int) and isinstance(width, int)
-    return shape[0] == 1, (height, width) if fixed else None
 
 
 def _unreadable(path: Path, problem: Exception) -> str:

@@ -32,23 +32,18 @@ class Capture(Protocol):
 
     def isOpened(self) -> bool:
         """Whether the source is there."""
-        ...
 
     def grab(self) -> bool:
         """Go to the next frame; False at the end or when it does not come."""
-        ...
 
     def retrieve(self) -> tuple[bool, Any]:
         """Decode the frame that was grabbed: (done, image)."""
-        ...
 
     def get(self, what: int) -> float:
         """A property, cv2.CAP_PROP_..."""
-        ...
 
     def release(self) -> None:
         """Let go of the source."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -184,24 +179,14 @@ class LiveReader:
                 return
             failures = 1 if self.number > before else failures + 1
             what = "broke off" if self.number > before else "cannot be opened"
-            if self._hopeless(failures):
+            missing_camera = self.item.kind == "camera" and not self.number
+            if self.retries > 0 and (failures > self.retries or missing_camera):
                 raise SourceLost(f"{what}, and {failures - 1} further tries did not help" if failures > 1 else what)
             delay = min(2.0 ** (failures - 1), LONGEST_WAIT)
             tries = f"try {failures} of {self.retries}" if self.retries else f"try {failures}"
             self.log(f"{self.item.label}: {what}; {tries} to reconnect in {delay:.0f} s")
             if self.wait(delay):
                 return
-
-    def _hopeless(self, failures: int) -> bool:
-        """Whether to give up after so many failures in a row."""
-        missing_camera = self.item.kind == "camera" and not self.number
-        return self.retries > 0 and (failures > self.retries or missing_camera)
-
-    def _since_start(self) -> float:
-        """Seconds since the first frame."""
-        now = self.clock()
-        self.started = now if self.started is None else self.started
-        return now - self.started
 
     def _connection(self) -> Generator[Frame, None, bool]:
         """Frames of one connection; returns whether the source came to its end (and did not break off)."""
@@ -212,8 +197,9 @@ class LiveReader:
             total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) if self.item.kind == "stream" else 0
             for number, image in _grab(capture, self.stride, start=0 if total else self.number):
                 if number > self.number:  # a video that is read again goes on where it broke off
-                    self.number = number
-                    yield Frame(self.item, image, number, total, _rate(capture), not total, self._since_start())
+                    now = self.clock()
+                    self.number, self.started = number, now if self.started is None else self.started
+                    yield Frame(self.item, image, number, total, _rate(capture), not total, now - self.started)
             return bool(total) and self.number + self.stride + total // 10 >= total
         finally:
             capture.release()

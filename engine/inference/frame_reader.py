@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from types import TracebackType
 
 from engine.inference.capture import (
     Capture,
@@ -81,12 +80,7 @@ class FrameReader:
             thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
+    def __exit__(self, *problem: object) -> None:
         """Stop the threads. One that hangs in a silent stream ends by itself."""
         self._over.set()
         with self._news:

@@ -10,8 +10,7 @@ Source: Akyon et al., Slicing Aided Hyper Inference (ICIP 2022, arXiv 2202.06934
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,15 +66,8 @@ def tiling_of(options: DetectOptions, stride: int) -> Tiling | None:
             f"--slice {options.slice}: expected tiles at least as large as the detector's stride, {stride} px, such as "
             "--slice 640."
         )
-    return Tiling(
-        options.slice,
-        options.overlap,
-        options.merge,
-        options.slice_batch,
-        options.slice_whole,
-        options.max_det,
-        options.agnostic_nms,
-    )
+    looks = (options.slice, options.overlap, options.merge, options.slice_batch, options.slice_whole)
+    return Tiling(*looks, options.max_det, options.agnostic_nms)
 
 
 class SlicedPredictor:
@@ -101,9 +93,14 @@ class SlicedPredictor:
         imgs = [self.preprocess(image) for image in images] if self.preprocess else images
         windows = [self.tiling.windows(*img.shape[:2]) for img in imgs]
         self.tiles = [len(places) for places in windows]
-        looks = [cut for img, places in zip(imgs, windows, strict=True) for cut in _cut(img, places)]
-        found = self._detect(looks)
-        merged = list(self._merge(found, imgs, windows))
+        cuts = [(img, place) for img, places in zip(imgs, windows, strict=True) for place in places.tolist()]
+        looks = [img[y1:y2, x1:x2] for img, (x1, y1, x2, y2) in cuts]  # views: nothing is copied
+        rest = iter(self._detect(looks))
+        with self.predictor.watch(MERGING):
+            merged = [
+                self.tiling.merge([next(rest) for _ in places], places, (img.shape[0], img.shape[1]))
+                for img, places in zip(imgs, windows, strict=True)
+            ]
         self.seen += len(images)
         self.milliseconds = 1000 * (self.spent["inference"] - before) / max(1, len(images))
         return merged
@@ -117,18 +114,3 @@ class SlicedPredictor:
             shapes += self.predictor.shapes
         self.shapes = [shapes[end - count] for count, end in zip(self.tiles, np.cumsum(self.tiles), strict=True)]
         return found
-
-    def _merge(
-        self, found: list[Tensor], images: Sequence[np.ndarray], windows: Sequence[NDArray[np.int64]]
-    ) -> Iterator[Tensor]:
-        """The boxes of each image, from those of its tiles."""
-        start, rest = time.perf_counter(), iter(found)
-        for image, places in zip(images, windows, strict=True):
-            height, width = image.shape[:2]
-            yield self.tiling.merge([next(rest) for _ in places], places, (height, width))
-        self.spent[MERGING] += time.perf_counter() - start
-
-
-def _cut(image: np.ndarray, windows: NDArray[np.int64]) -> list[np.ndarray]:
-    """Views of the image (H, W, 3), nothing is copied."""
-    return [image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows.tolist()]
