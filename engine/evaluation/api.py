@@ -146,11 +146,11 @@ def _speed(session: EvalSession, save_dir: Path) -> ValResult:
         for _ in range(WARM_UP):
             session.model(blank)
     reports = [session.measure(split, rect=False) for split in present_splits(session.config, options.task)]
-    rows: list[dict[str, Any]] = [
-        {"condition": report.condition, "imgsz": options.imgsz, "images": report.images, **_times(report)}
-        for report in reports
-    ]
-    rows = [{**row, "images per s": 1000 / row["total ms"]} for row in rows]
+    rows = []
+    for report in reports:
+        times = _times(report)
+        head: dict[str, Any] = {"condition": report.condition, "imgsz": options.imgsz, "images": report.images}
+        rows.append({**head, **times, "images per s": 1000 / times["total ms"]})
     save_csv(save_dir / "speed.csv", rows)
     print(text_table(rows, digits=2))
     return ValResult(reports, save_dir, rows)

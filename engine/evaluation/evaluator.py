@@ -85,9 +85,7 @@ class DetectionMetrics:
     ) -> None:
         protocol, lvis = settings.protocol, settings.lvis
         if protocol and PROTOCOLS[protocol].long_tail and lvis is None:
-            raise ValueError(
-                f"protocol {protocol!r} needs the frequencies of the classes: see engine.evaluation.class_frequency"
-            )
+            raise ValueError(f"protocol {protocol!r} needs class frequencies: see engine.evaluation.class_frequency")
         self.names = {0: "object"} if settings.single_cls else dict(names)
         self.settings = settings
         self.images: list[DetectionStats] = []
@@ -132,8 +130,7 @@ class DetectionMetrics:
             rows = [{**row, **by_class[int(number)]} for row, number in zip(rows, averages.ap_class_index, strict=True)]
         if plots_to is not None:
             self._draw(averages, means, plots_to)
-        instances = sum(len(image.target_cls) for image in self.images)
-        images = len(self.images)
+        images, instances = len(self.images), sum(len(image.target_cls) for image in self.images)
         return Report(condition, split, images, instances, means, rows, watch.per_image(images), tuple(self.images))
 
     def _draw(self, metrics: DetMetrics, means: Mapping[str, float], folder: Path) -> None:
@@ -142,10 +139,8 @@ class DetectionMetrics:
             for normalize in (True, False):
                 self.confusion.plot(save_dir=folder, normalize=normalize)
         if self.meter is not None and len(metrics.ap_class_index):
-            named = [
-                f"{self.names[int(c)]} {ap:.3f}" for c, ap in zip(metrics.ap_class_index, metrics.box.ap50, strict=True)
-            ]
-            curves = dict(zip(named, metrics.box.prec_values, strict=True))
+            rows = zip(metrics.ap_class_index, metrics.box.ap50, metrics.box.prec_values, strict=True)
+            curves = {f"{self.names[int(c)]} {ap:.3f}": precision for c, ap, precision in rows}
             numbers = {name: value for name, value in means.items() if name not in METRICS}
             plot_precision_recall(metrics.box.px, curves, folder / "BoxPR_curve.png", numbers)
 
@@ -185,12 +180,9 @@ def average(images: list[DetectionStats], names: Mapping[int, str], plots_to: Pa
 
 def per_class(metrics: DetMetrics, names: Mapping[int, str]) -> list[dict[str, Any]]:
     """One row per class with objects: class, images, instances and the four metrics."""
+    images, instances = metrics.nt_per_image, metrics.nt_per_class
     return [
-        {
-            "class": names[int(c)],
-            "images": int(metrics.nt_per_image[c]),
-            "instances": int(metrics.nt_per_class[c]),
-            **dict(zip(METRICS, map(float, metrics.class_result(i)), strict=True)),
-        }
+        {"class": names[int(c)], "images": int(images[c]), "instances": int(instances[c])}
+        | dict(zip(METRICS, map(float, metrics.class_result(i)), strict=True))
         for i, c in enumerate(metrics.ap_class_index)
     ]

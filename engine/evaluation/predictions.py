@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from engine.evaluation.settings import EvalSettings
 from engine.inference.stopwatch import Stopwatch
+from models.graph import evaluating
 from utils.dataloader import workers_that_fit
 from utils.progress import progress as show_progress
 from utils.ultralytics_env import contain_ultralytics
@@ -86,22 +87,17 @@ def inference_state(model: DetectionModel, settings: EvalSettings) -> Iterator[N
     `no_grad`, not `inference_mode`: the head caches its anchors, and inference tensors would break a later backward
     pass.
     """
-    modes = {module: module.training for module in model.modules()}
     head = model.model[-1]
     kept = {name: getattr(head, name) for name in ("max_det", "agnostic_nms", "_end2end") if hasattr(head, name)}
-    model.eval()
     head.max_det, head.agnostic_nms = settings.max_det, settings.single_cls
     if getattr(head, "one2one_cv2", None) is not None and head.cv2 is not None:  # fusing removes one of the two
         model.end2end = settings.end2end
     try:
-        with torch.no_grad():
+        with evaluating(model):
             yield
     finally:
-        for module, training in modes.items():
-            module.training = training
-        for name in ("max_det", "agnostic_nms", "_end2end"):
-            if name in kept:
-                setattr(head, name, kept[name])
+        for name, value in kept.items():
+            setattr(head, name, value)
 
 
 def whole_images(detector: TimedDetector, dataset: Any, progress: str = "") -> Iterator[ImagePrediction]:
@@ -128,16 +124,11 @@ def images_of(detector: TimedDetector, batch: dict[str, Any]) -> Iterator[ImageP
     found = detector(batch["img"], batch)
     with detector.watch("postprocess"):
         together = torch.cat(found).cpu()  # once per batch: matching takes many small steps, each a wait on a GPU
-    for index, detections in enumerate(together.split([len(boxes) for boxes in found])):
-        yield _of_batch(detections, batch, index)
-
-
-def _of_batch(detections: Tensor, batch: dict[str, Any], index: int) -> ImagePrediction:
-    """Image `index` of a batch."""
-    mine = batch["batch_idx"] == index
     height, width = batch["img"].shape[2:]
-    scale = torch.tensor((width, height, width, height), device=detections.device)
-    shape = (int(batch["ori_shape"][index][0]), int(batch["ori_shape"][index][1]))
-    boxes = ops.xywh2xyxy(batch["bboxes"][mine]) * scale  # (m, 4)
-    classes = batch["cls"][mine].squeeze(-1)
-    return ImagePrediction(batch["im_file"][index], shape, detections, boxes, classes, batch["ratio_pad"][index])
+    scale = torch.tensor((width, height, width, height))
+    for index, detections in enumerate(together.split([len(boxes) for boxes in found])):
+        mine = batch["batch_idx"] == index
+        shape = (int(batch["ori_shape"][index][0]), int(batch["ori_shape"][index][1]))
+        boxes = ops.xywh2xyxy(batch["bboxes"][mine]) * scale  # (m, 4)
+        classes = batch["cls"][mine].squeeze(-1)
+        yield ImagePrediction(batch["im_file"][index], shape, detections, boxes, classes, batch["ratio_pad"][index])

@@ -121,9 +121,8 @@ def sweep(model: Any, dataset: Any, plan: RobustnessPlan, *, split: str = "val",
     start = time.perf_counter()
     clean, seconds = _pass(model, images, plan, names)
     found = Sweep(plan, replace(clean, resolution=resolution(dataset)), seconds=seconds)
-    print(
-        f"{condition}, {resolution(dataset)}: {plan.measures[0]} {cell(clean.metrics[plan.measures[0]])} on clean images"
-    )
+    ap = plan.measures[0]
+    print(f"{condition}, {resolution(dataset)}: {ap} {cell(clean.metrics[ap])} on clean images")
     print(_line("corruption", [f"{step}" for step in plan.severities], "mean", width), flush=True)
     for one in plan.corrupters:
         for step in plan.severities:
@@ -214,13 +213,12 @@ def summary(found: Sweep) -> list[dict[str, Any]]:
 
 def rows(found: Sweep) -> list[dict[str, Any]]:
     """The rows of corruptions.csv: the clean one (severity 0), then one for each corruption and severity."""
-    clean = found.clean
-    entries = [({"set": "", "corruption": "clean", "severity": 0}, clean)]
-    for (one, step), report in found.reports.items():
-        entries.append(({"set": one.family, "corruption": one.name, "severity": step}, report))
+    kinds = {("", "clean", 0): found.clean}
+    kinds |= {(one.family, one.name, step): report for (one, step), report in found.reports.items()}
     return [
-        {**clean.head, **kind, "images": report.images, **{name: report.metrics[name] for name in found.plan.measures}}
-        for kind, report in entries
+        {**found.clean.head, "set": family, "corruption": name, "severity": step, "images": report.images}
+        | {measure: report.metrics[measure] for measure in found.plan.measures}
+        for (family, name, step), report in kinds.items()
     ]
 
 

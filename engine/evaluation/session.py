@@ -54,17 +54,12 @@ class EvalSession:
         slicing = None
         if chosen.slice is not None:
             slicing = Slicing(chosen.slice, chosen.overlap, chosen.merge, chosen.imgsz, self.stride)
+        alike = ("batch_size", "max_det", "half", "augment", "single_cls", "end2end", "protocol")
         return EvalSettings(
-            batch_size=chosen.batch_size,
+            **{name: getattr(chosen, name) for name in alike},
             workers=chosen.workers if chosen.workers is not None else 8 * (self.device.type == "cuda"),
             conf=chosen.conf_thres,
             iou=chosen.iou_thres,
-            max_det=chosen.max_det,
-            half=chosen.half,
-            augment=chosen.augment,
-            single_cls=chosen.single_cls,
-            end2end=chosen.end2end,
-            protocol=chosen.protocol,
             lvis=self.lvis,
             slicing=slicing,
             enhance=(lambda images, batch: enhancer.within(images, areas(batch))) if enhancer else None,
@@ -72,11 +67,8 @@ class EvalSession:
 
     def dataset(self, split: str, rect: bool = True) -> Any:
         """A split as the options ask: fitted into --imgsz, in rectangles or squares, or with --native at its own size."""
-        options = self.options
-        return build_dataset(
-            self.config, split, imgsz=options.imgsz, stride=self.stride, rect=rect, cache="none",
-            batch_size=options.batch_size, single_cls=options.single_cls, native=options.native,
-        )  # fmt: skip
+        asked = {name: getattr(self.options, name) for name in ("imgsz", "batch_size", "single_cls", "native")}
+        return build_dataset(self.config, split, stride=self.stride, rect=rect, cache="none", **asked)
 
     def measure(
         self,
@@ -88,12 +80,10 @@ class EvalSession:
         progress: bool = True,
     ) -> Report:
         """Measure one split as the options ask. Curves go to `plots_to`; each listener gets every image's result."""
-        dataset, condition = self.dataset(split, rect), self.config.conditions.get(split, split)
-        settings = replace(self.settings, progress=progress)
-        report = evaluate_detector(
-            self.model, dataset, settings, device=self.device, split=split, condition=condition, plots_to=plots_to,
-            listeners=listeners,
-        )  # fmt: skip
+        dataset, settings = self.dataset(split, rect), replace(self.settings, progress=progress)
+        kind = {"split": split, "condition": self.config.conditions.get(split, split)}
+        files: dict[str, Any] = {"plots_to": plots_to, "listeners": listeners}
+        report = evaluate_detector(self.model, dataset, settings, device=self.device, **kind, **files)
         print_warnings(dataset, report, self.options)
         return self.named(report)
 
@@ -123,11 +113,10 @@ def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
     if getattr(model, "end2end", None) is not None:
         model.end2end = chosen.end2end  # fusing keeps the chosen head
     model = model.float().eval().fuse(verbose=False)
-    size = -(-chosen.imgsz // int(max(model.stride))) * int(max(model.stride))
+    stride = int(max(model.stride))
+    size = -(-chosen.imgsz // stride) * stride
     if chosen.native:
-        LOGGER.info(
-            f"native: every image at its own size, padded to a multiple of {int(max(model.stride))} px; --imgsz is ignored"
-        )
+        LOGGER.info(f"native: every image at its own size, padded to a multiple of {stride} px; --imgsz is ignored")
     elif size != chosen.imgsz:
         LOGGER.info(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
     if chosen.half and device.type != "cuda":

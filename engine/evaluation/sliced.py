@@ -56,10 +56,7 @@ class TiledImages(Dataset[Tiles]):
             item = self.dataset[index]
             return Tiles(item["img"][None], windows, item["ratio_pad"])
         image = read_image(label.image)
-        return self._fitted([image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows], windows)
-
-    def _fitted(self, tiles: list[np.ndarray], windows: np.ndarray) -> Tiles:
-        """Tiles (h, w, 3) BGR of one shape, letterboxed."""
+        tiles = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows]  # (h, w, 3) BGR, of one shape
         fit = LetterBox(self.slicing.imgsz, auto=True, stride=self.slicing.stride)
         plan = fit.get_params({"img": tiles[0]})
         height, width = tiles[0].shape[:2]
@@ -82,17 +79,11 @@ def sliced_images(
         found = [boxes for part in tiles.images.split(settings.batch_size) for boxes in detector(part)]
         with detector.watch("postprocess"):
             merged = joined(found, tiles, label.shape, slicing, settings)
-        yield _prediction(merged, label)
-
-
-def _prediction(found: Tensor, label: Label) -> ImagePrediction:
-    """Detections of an image beside its labels, all in its own pixels."""
-    height, width = label.shape
-    scale = torch.tensor((width, height, width, height), device=found.device)
-    boxes = ops.xywh2xyxy(torch.as_tensor(label.boxes, device=found.device)) * scale  # (m, 4)
-    return ImagePrediction(
-        str(label.image), label.shape, found, boxes, torch.as_tensor(label.classes[:, 0], device=found.device)
-    )
+        height, width = label.shape
+        scale = torch.tensor((width, height, width, height), device=merged.device)
+        boxes = ops.xywh2xyxy(torch.as_tensor(label.boxes, device=merged.device)) * scale  # (m, 4)
+        classes = torch.as_tensor(label.classes[:, 0], device=merged.device)
+        yield ImagePrediction(str(label.image), label.shape, merged, boxes, classes)
 
 
 def joined(
