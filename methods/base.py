@@ -15,18 +15,8 @@ from methods.spec import Command
 from models.graph import LayerSpec
 
 __all__ = [
-    "Batch",
-    "Command",
-    "DataKey",
-    "Detector",
-    "Forward",
-    "LayerSpec",
-    "Method",
-    "NoOptions",
-    "Run",
-    "Step",
-    "View",
-]
+    "Batch", "Command", "DataKey", "Detector", "Forward", "LayerSpec", "Method", "NoOptions", "Run", "Step", "View",
+]  # fmt: skip
 
 Batch = dict[str, Any]
 

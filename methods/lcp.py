@@ -6,8 +6,6 @@ regions towards those of clear images. C: everything behind it, and the crux lea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,11 @@ from torch import Tensor, nn
 from methods.base import Detector, Method, Run, Step, View
 from methods.options.lcp import LCP_COMMANDS, LCP_KEYS, LCPOptions
 from models.crux import LAYERS, CatchUpFuse, crux_features, find_layer, find_split, shallow_layers, shared_features
+from models.graph import evaluating
 from utils.errors import UserError
 
 CATCH_UP, CRUX, BOTH = "U", "C", "B"
+NUMBERS = ("catch_up_weight", "crux_lr_gain")  # of a recipe, which options may replace
 CLEAR = View(
     "reference", "unpaired", "Name a folder of clear images ('reference: images/reference'; no labels, no pairs)"
 )
@@ -40,9 +40,8 @@ def catch_up_loss(low_quality: Tensor, favoured: Tensor, weight: float = 100.0) 
     0.130812
     """
     if low_quality.shape != favoured.shape:
-        raise ValueError(
-            f"catch_up_loss wants equal shapes, got {tuple(low_quality.shape)} and {tuple(favoured.shape)}"
-        )
+        shapes = f"{tuple(low_quality.shape)} and {tuple(favoured.shape)}"
+        raise ValueError(f"catch_up_loss wants equal shapes, got {shapes}")
     wide = torch.promote_types(low_quality.dtype, torch.float32)
     log_p = low_quality.flatten(1).to(wide).log_softmax(1)  # (B, C*H*W)
     log_t = favoured.detach().flatten(1).to(wide).log_softmax(1)  # (B, C*H*W)
@@ -115,24 +114,9 @@ def schedule(text: str, epochs: int, recipe: TrainingRecipe) -> str:
     )
 
 
-@contextmanager
-def shallow_norms(detector: Detector, training: bool) -> Iterator[None]:
-    """Inside, the batch norms of the shallow layers follow the images they see (training), or stay as they are."""
-    norms = [part for layer in shallow_layers(detector) for part in layer.modules() if isinstance(part, nn.BatchNorm2d)]
-    before = [norm.training for norm in norms]
-    for norm in norms:
-        norm.train(training)
-    try:
-        yield
-    finally:
-        for norm, mode in zip(norms, before, strict=True):
-            norm.train(mode)
-
-
-def follow_statistics(detector: Detector, images: Tensor) -> None:
-    """Let the batch statistics of the shallow layers follow images (B, 3, H, W), and nothing else change."""
-    with shallow_norms(detector, training=True), torch.no_grad():
-        shared_features(detector, images)
+def shallow_norms(detector: Detector) -> list[nn.Module]:
+    """The batch norms of the shallow layers."""
+    return [part for layer in shallow_layers(detector) for part in layer.modules() if isinstance(part, nn.BatchNorm2d)]
 
 
 class LCP(Method):
@@ -151,16 +135,14 @@ class LCP(Method):
 
     def __init__(self, options: LCPOptions | None = None, recipe: TrainingRecipe | None = None) -> None:
         super().__init__(options)
-        named = {key: getattr(self.options, key) for key in ("catch_up_weight", "crux_lr_gain")}
-        recipe = recipe or RECIPES[self.options.lcp_recipe]
-        self.recipe = replace(recipe, **{key: value for key, value in named.items() if value is not None})
+        given = {key: value for key in NUMBERS if (value := getattr(self.options, key)) is not None}
+        self.recipe = replace(recipe or RECIPES[self.options.lcp_recipe], **given)
 
     def resolve_options(self, epochs: int, data: Any = None) -> dict[str, Any]:
         """What the recipe decides. Clear images are asked for only where some epoch looks at them."""
         self.letters = schedule(self.options.lcp_schedule, epochs, self.recipe)
         self.views = (CLEAR,) if set(self.letters) & {CATCH_UP, BOTH} else ()
-        numbers = {"catch_up_weight": self.recipe.catch_up_weight, "crux_lr_gain": self.recipe.crux_lr_gain}
-        return {"lcp_schedule": self.letters, **numbers}
+        return {"lcp_schedule": self.letters, **{key: getattr(self.recipe, key) for key in NUMBERS}}
 
     def attach(self, detector: Detector) -> None:
         """Raise UserError for a model without crux layers."""
@@ -205,12 +187,11 @@ class LCP(Method):
         if self.letter == CRUX:
             return {}
         low_quality, favoured = step.batch["img"], step.batch["reference"]
+        norms = shallow_norms(step.detector)
         if self.recipe.adapt_statistics and self.letter == CATCH_UP:
-            follow_statistics(step.detector, low_quality)
-        with (
-            shallow_norms(step.detector, training=False),
-            torch.no_grad(),
-        ):  # this loss is for the catch-up learner alone
+            with evaluating(*norms, training=True):  # their statistics follow the images, and nothing else changes
+                shared_features(step.detector, low_quality)
+        with evaluating(*norms):  # this loss is for the catch-up learner alone
             shallow, deep = crux_features(step.detector, torch.cat([low_quality, favoured]))
         size = len(low_quality)
         pushed = deep[:size] + find_layer(step.detector, CatchUpFuse).catch_up(shallow[:size])

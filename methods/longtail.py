@@ -44,9 +44,8 @@ class LongTail(Method):
         absent = int((self.frequency == 0).sum())
         looks = f"{self.options.federated} classes per image" if self.options.federated else "all classes"
         lines = [f"longtail: the class loss looks at {looks}"]
-        return lines + (
-            [f"longtail: {absent} of {len(self.frequency)} classes are in no training image"] * (absent > 0)
-        )
+        lines += [f"longtail: {absent} of {len(self.frequency)} classes are in no training image"] * (absent > 0)
+        return lines
 
     def prepare(self, batch: Batch) -> None:
         """Choose the classes of every image, from the seed of the first one."""
@@ -79,12 +78,16 @@ class LongTail(Method):
         branch.assigner = CoarseAssigner(self, branch.assigner)
 
 
-class ChosenClasses(nn.Module):
-    """Binary cross-entropy over the chosen classes, summed; Ultralytics' own, by element, where none are chosen."""
+class LossPart(nn.Module):
+    """A part of the detection loss in place of `base`, Ultralytics' own, by what `method` chose for the batch."""
 
     def __init__(self, method: LongTail, base: Any) -> None:
         super().__init__()
         self.method, self.base = method, base
+
+
+class ChosenClasses(LossPart):
+    """Binary cross-entropy over the chosen classes, summed; Ultralytics' own, by element, where none are chosen."""
 
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
         """scores, targets: (B, A, C)."""
@@ -93,12 +96,8 @@ class ChosenClasses(nn.Module):
         return federated_bce(scores, targets, self.method.chosen)
 
 
-class FineBoxes(nn.Module):
+class FineBoxes(LossPart):
     """The box loss without the objects of coarse images."""
-
-    def __init__(self, method: LongTail, base: Any) -> None:
-        super().__init__()
-        self.method, self.base = method, base
 
     def forward(self, *args: Any) -> Any:
         """Ultralytics' arguments: the seventh is the foreground (B, A) bool."""
@@ -108,16 +107,12 @@ class FineBoxes(nn.Module):
         return self.base(*args[:6], args[6] & ~coarse[:, None], *args[7:])
 
 
-class CoarseAssigner(nn.Module):
+class CoarseAssigner(LossPart):
     """An assigner that ranks the points in a coarse object by their score alone.
 
     Task alignment is score^0.5 x IoU^6. The box that a coarse image's point predicts is taken to be the object it lies in,
     so that the IoU is 1: any assigner that reads predicted boxes does then what is wanted, and the best point's target is 1.
     """
-
-    def __init__(self, method: LongTail, base: Any) -> None:
-        super().__init__()
-        self.method, self.base = method, base
 
     def forward(
         self, scores: Tensor, boxes: Tensor, points: Tensor, labels: Tensor, objects: Tensor, real: Tensor, **more: Any

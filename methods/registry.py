@@ -161,8 +161,5 @@ def create(composition: str, options: Mapping[type, Any]) -> list[Method]:
 
     `options` maps each option schema to its instance; a schema that is missing takes its defaults.
     """
-    methods: list[Method] = []
-    for name in split_names(composition):
-        schema = METHODS[name].options
-        methods.append(load(METHODS[name].target)(options.get(schema) or schema()))
-    return methods
+    specs = [METHODS[name] for name in split_names(composition)]
+    return [load(spec.target)(options.get(spec.options) or spec.options()) for spec in specs]

@@ -7,6 +7,7 @@ at its centre with half its sides. Their distance is never infinite, so that eve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import log, sqrt
 from typing import NamedTuple
 
@@ -102,15 +103,12 @@ def nearby_points(centres: Tensor, levels: Sequence[Grid], reach: int) -> Tensor
     grid, so that no cell comes twice. Inside a level the nearest points of an object are among them, since all fields of
     a level are alike.
     """
-    return torch.cat([_window(centres, level, reach) for level in levels], -1)
-
-
-def _window(centres: Tensor, level: Grid, reach: int) -> Tensor:
-    """(..., k) indices of one level's window."""
-    column, row = (
-        _span(centres[..., i], level.stride, cells, reach) for i, cells in ((0, level.columns), (1, level.rows))
-    )
-    return (level.start + row[..., :, None] * level.columns + column[..., None, :]).flatten(-2)
+    windows = []  # (..., k) of each level
+    for level in levels:
+        column = _span(centres[..., 0], level.stride, level.columns, reach)
+        row = _span(centres[..., 1], level.stride, level.rows, reach)
+        windows.append((level.start + row[..., :, None] * level.columns + column[..., None, :]).flatten(-2))
+    return torch.cat(windows, -1)
 
 
 def _span(centre: Tensor, stride: int, cells: int, reach: int) -> Tensor:
@@ -128,14 +126,10 @@ def boundaries(fields: Mapping[int, float], metric: str = "kl") -> dict[tuple[in
     >>> {pair: round(side, 1) for pair, side in boundaries({8: 45.5, 16: 133.5}).items()}
     {(8, 16): 85.5}
     """
-    strides = sorted(fields)
-    return {(s, t): _boundary(fields[s], fields[t], metric) for s, t in zip(strides, strides[1:], strict=False)}
-
-
-def _boundary(a: float, b: float, metric: str) -> float:
-    if metric == "wd" or a == b:
-        return (a + b) / 2
-    return sqrt((b * b - a * a) / log(b * b / (a * a)))
+    sides = {}
+    for (s, a), (t, b) in pairwise(sorted(fields.items())):
+        sides[s, t] = (a + b) / 2 if metric == "wd" or a == b else sqrt((b * b - a * a) / log(b * b / (a * a)))
+    return sides
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

@@ -214,16 +214,11 @@ class WiiD(Method):
         """Fill some cells of both images, or clips in every frame."""
         options = self.options
         mask = cells_beside(batch, options.num_blocks, options.front_ratio, options.back_ratio)  # (B, 1, H, W)
-        token = self._token(*mask.shape[2:]).to(mask.device)
+        learned = options.mask_token == LEARNED
+        token = spread(self.token["rgb"], *mask.shape[2:]) if learned else torch.zeros(1, 1, 1, 1)  # or (1, 3, H, W)
         mask = mask[:, :, None] if batch["img"].ndim == 5 else mask
         for view in ("img", "pair"):
-            batch[view] = torch.where(mask, token.to(batch[view].dtype), batch[view])
-
-    def _token(self, height: int, width: int) -> Tensor:
-        """What fills a masked pixel: (1, 3, H, W) of learned colours, or a single zero."""
-        if self.options.mask_token == LEARNED:
-            return spread(self.token["rgb"], height, width)
-        return torch.zeros(1, 1, 1, 1)
+            batch[view] = torch.where(mask, token.to(mask.device, batch[view].dtype), batch[view])
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """Task loss of the dark image, symmetric BYOL, and MMD when asked for."""
@@ -248,10 +243,8 @@ class WiiD(Method):
 
     def _predict(self, taps: dict[str, Tensor]) -> list[Tensor]:
         """Online vectors: normalised predictions of the projections, (B, D) per level."""
-        return [
-            F.normalize(self.predictors[name](head(taps[name])).float(), dim=1)
-            for name, head in self.projectors.items()
-        ]
+        heads = self.projectors.items()
+        return [F.normalize(self.predictors[name](head(taps[name])).float(), dim=1) for name, head in heads]
 
     def _samples(self, step: Step, pair: Forward) -> tuple[Tensor, Tensor]:
         """What MMD brings together, (B, D) each: both of a pair; of classifiers, the darkened and real night images.

@@ -37,16 +37,13 @@ def occlusion_cells(
     Source: WiiD's region masking; front_ratio is its erasing rate, back_ratio one minus its patched-back fraction.
     """
     cell_w, cell_h = width // grid, height // grid
-    column, row = (
-        part.ravel() for part in np.meshgrid(np.arange(grid), np.arange(grid), indexing="ij")
-    )  # column first
+    column, row = np.indices((grid, grid)).reshape(2, -1)  # column first
     left, top = (column * cell_w)[:, None], (row * cell_h)[:, None]  # (grid*grid, 1)
     x1, y1, x2, y2 = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
     touching = (x1 < left + cell_w) & (x2 > left) & (y1 < top + cell_h) & (y2 > top)  # (grid*grid, n)
     on_object = np.any(touching, axis=1).tolist()
     cells = list(zip(column.tolist(), row.tolist(), strict=True))
-    front = [cell for cell, hit in zip(cells, on_object, strict=True) if hit]
-    back = [cell for cell, hit in zip(cells, on_object, strict=True) if not hit]
+    front, back = ([cell for cell, hit in zip(cells, on_object, strict=True) if hit is side] for side in (True, False))
     rng = rng or random.Random(0)
     return rng.sample(front, int(front_ratio * len(front))) + rng.sample(back, int(back_ratio * len(back)))
 

@@ -84,20 +84,20 @@ def upsamples(inputs: Sequence[Tensor], output: Tensor) -> bool:
 
 
 @contextmanager
-def evaluating(*modules: nn.Module) -> Iterator[None]:
+def evaluating(*modules: nn.Module, training: bool = False) -> Iterator[None]:
     """Evaluation mode and no gradients inside; afterwards every submodule is in the mode it was in.
 
-    Batch statistics therefore do not move, and layers frozen one by one stay frozen.
+    Batch statistics therefore do not move (with `training` they do), and layers frozen one by one stay frozen.
     """
     modes = [(part, part.training) for module in modules for part in module.modules()]
     for part, _ in modes:
-        part.training = False
+        part.training = training
     try:
         with torch.no_grad():
             yield
     finally:
-        for part, training in modes:
-            part.training = training
+        for part, before in modes:
+            part.training = before
 
 
 def descent(layers: Sequence[Layer], image: Tensor) -> list[LayerShape]:

@@ -112,14 +112,10 @@ def with_stand_ins(description: dict[str, Any]) -> tuple[dict[str, Any], dict[in
     ours: dict[int, tuple[str, list[Any]]] = {}
     for number, layer in enumerate(plain["backbone"] + plain["head"]):
         if layer[2] in LAYERS:
-            ours[number] = (layer[2], [_entry(plain, argument) for argument in layer[3]])
+            ours[number] = (layer[2], [plain.get(a, a) if isinstance(a, str) else a for a in layer[3]])
             spec = LAYERS[layer[2]]
             layer[2:] = [spec.stand_in, spec.stand_in_args(layer[3])]
     return plain, ours
-
-
-def _entry(description: dict[str, Any], argument: Any) -> Any:
-    return description.get(argument, argument) if isinstance(argument, str) else argument
 
 
 def plain_layers(network: Sequence[Any]) -> list[int]:

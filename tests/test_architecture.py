@@ -46,7 +46,7 @@ TOO_LARGE: set[str] = set()
 
 # Arithmetic over tensors and arrays: testable alone, and no upgrade of Ultralytics reaches it.
 PURE = (
-    "methods.rfla_math", "methods.richsem_math", "methods.federated",
+    "methods.rfla_math", "methods.richsem", "methods.federated",
     "models.crux", "models.byol", "models.restore", "models.semantic", "models.zero_dce", "models.cut",
     "data.degrade", "data.degradations", "data.sampling", "utils.metrics",
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_detector
 from engine.enhancement.enhancer import Enhancer, enhancer_of
 from engine.evaluation.class_frequency import LVISLabels, absent_groups, lvis_labels
-from engine.evaluation.evaluator import Listener, evaluate_detector
+from engine.evaluation.evaluator import evaluate_detector
 from engine.evaluation.robustness import areas
 from engine.evaluation.settings import EvalSettings, Slicing
 from engine.options.val import ValOptions
@@ -70,20 +70,11 @@ class EvalSession:
         asked = {name: getattr(self.options, name) for name in ("imgsz", "batch_size", "single_cls", "native")}
         return build_dataset(self.config, split, stride=self.stride, rect=rect, cache="none", **asked)
 
-    def measure(
-        self,
-        split: str,
-        *,
-        plots_to: Path | None = None,
-        listeners: Iterable[Listener] = (),
-        rect: bool = True,
-        progress: bool = True,
-    ) -> Report:
-        """Measure one split as the options ask. Curves go to `plots_to`; each listener gets every image's result."""
+    def measure(self, split: str, *, rect: bool = True, progress: bool = True, **more: Any) -> Report:
+        """Measure one split as the options ask. more: `plots_to` and `listeners` of `evaluate_detector`."""
         dataset, settings = self.dataset(split, rect), replace(self.settings, progress=progress)
-        kind = {"split": split, "condition": self.config.conditions.get(split, split)}
-        files: dict[str, Any] = {"plots_to": plots_to, "listeners": listeners}
-        report = evaluate_detector(self.model, dataset, settings, device=self.device, **kind, **files)
+        more |= {"split": split, "condition": self.config.conditions.get(split, split)}
+        report = evaluate_detector(self.model, dataset, settings, device=self.device, **more)
         print_warnings(dataset, report, self.options)
         return self.named(report)
 
