@@ -205,12 +205,13 @@ def test_without_night_images_wiid_trains_without_mmd(given, capsys):
     [
         ({"task": "speed"}, "--task speed: means nothing for task classify"),
         ({"iou_thres": 0.5}, "--iou-thres: means nothing for task 'classify'"),
-        ({"weights": None}, "name the classifier to evaluate"),
+        ({"weights": None}, "there is no finished epoch below .* name a checkpoint"),
         ({"data": "demo-codan.yaml"}, "has 3 classes"),
     ],
 )
-def test_what_validation_refuses(given, options, message, monkeypatch):
+def test_what_validation_refuses(given, options, message, monkeypatch, tmp_path):
     best = engine.train(**given | {"epochs": 1}).best
+    monkeypatch.chdir(tmp_path)  # where there is no newest run
     monkeypatch.setattr("engine.classification.api.load_data", _without_demo)
     with pytest.raises(UserError, match=message):
         engine.validate(**{"data": given["data"], "weights": best, "project": given["project"], **options})
