@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from utils.options import Group
@@ -15,6 +16,18 @@ ENHANCERS = ("none", "zero-dce", "clahe", "gamma")
 SCALES = (1, 2, 4, 8)
 SHIPPED = "zero-dce-demo.safetensors"  # in weights/
 LIGHT, SLICING = Group("Low light"), Group("Slicing", DETECT)
+_ENHANCE = "brighten dark images: zero-dce (learned curves), clahe (local contrast) or gamma (one curve per image)"
+_SCALE = "of zero-dce: estimate the curves at 1/scale resolution (faster); published 1, shipped weights 4"
+_SLICE = "detect in overlapping tiles of this size, px, and merge the detections"
+_OVERLAP = "with --slice: overlap of neighbouring tiles, as a fraction of the tile; smaller objects are seen whole"
+_MERGE = "with --slice: merge boxes of one object from several tiles by their union (nmm) or keep the best (nms)"
+
+enhance_option = partial(LIGHT.option, help=_ENHANCE)
+weights_option = partial(LIGHT.option, None, "weights of zero-dce", shown=f"weights/{SHIPPED}")
+scale_option = partial(LIGHT.option, None, _SCALE, choices=SCALES, shown="as trained")
+slice_option = partial(SLICING.option, None, _SLICE, low=32, shown="off")
+overlap_option = partial(SLICING.option, 0.2, _OVERLAP, low=0.0, high=0.9)
+merge_option = partial(SLICING.option, "nmm", _MERGE, choices=("nmm", "nms"))
 
 
 def protocol_option(group: Group, verb: str) -> Any:
@@ -26,41 +39,6 @@ def protocol_option(group: Group, verb: str) -> Any:
     return group.option(None, text, choices=("coco", "aitod", "lvis"), tasks=DETECT)
 
 
-def enhance_option(group: Group, default: str = "none", choices: tuple[str, ...] = ENHANCERS) -> Any:
-    """Which enhancer."""
-    text = "brighten dark images: zero-dce (learned curves), clahe (local contrast) or gamma (one curve per image)"
-    return group.option(default, text, choices=choices)
-
-
-def weights_option(group: Group) -> Any:
-    """The network's file."""
-    return group.option(None, "weights of zero-dce", shown=f"weights/{SHIPPED}")
-
-
-def scale_option(group: Group) -> Any:
-    """The resolution at which the network estimates the curves."""
-    text = "of zero-dce: estimate the curves at 1/scale resolution (faster); published 1, shipped weights 4"
-    return group.option(None, text, choices=SCALES, shown="as trained")
-
-
-def slice_option() -> Any:
-    """`--slice` of detect.py and val.py."""
-    text = "detect in overlapping tiles of this size, px, and merge the detections"
-    return SLICING.option(None, text, low=32, shown="off")
-
-
-def overlap_option() -> Any:
-    """`--overlap`."""
-    text = "with --slice: overlap of neighbouring tiles, as a fraction of the tile; smaller objects are seen whole"
-    return SLICING.option(0.2, text, low=0.0, high=0.9)
-
-
-def merge_option() -> Any:
-    """`--merge`."""
-    text = "with --slice: merge boxes of one object from several tiles by their union (nmm) or keep the best (nms)"
-    return SLICING.option("nmm", text, choices=("nmm", "nms"))
-
-
 def trust_option(group: Group, note: str = "") -> Any:
     """`--trust`: the way around the safe reader of checkpoints."""
     return group.option(False, f"unpickle the checkpoint (executes code in the file){note}")
@@ -68,8 +46,7 @@ def trust_option(group: Group, note: str = "") -> Any:
 
 def device_option(group: Group, default: str = "") -> Any:
     """`--device` of whatever runs on one device."""
-    text = "cpu, or the number of a GPU"
-    return group.option(default, text, shown=None if default else "first GPU, else cpu")
+    return group.option(default, "cpu, or the number of a GPU", shown=None if default else "first GPU, else cpu")
 
 
 def imgsz_option(group: Group) -> Any:
@@ -80,11 +57,9 @@ def imgsz_option(group: Group) -> Any:
 
 def confidence_option(group: Group, default: float, condition: str = "") -> Any:
     """`--conf-thres`."""
-    text = f"{condition}confidence threshold"
-    return group.fraction(default, text, aliases=("conf",), tasks=DETECT)
+    return group.fraction(default, f"{condition}confidence threshold", aliases=("conf",), tasks=DETECT)
 
 
 def iou_option(group: Group, default: float, condition: str = "") -> Any:
     """`--iou-thres`."""
-    text = f"{condition}NMS IoU threshold"
-    return group.fraction(default, text, aliases=("iou",), tasks=DETECT)
+    return group.fraction(default, f"{condition}NMS IoU threshold", aliases=("iou",), tasks=DETECT)

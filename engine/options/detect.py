@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.options import common
-from engine.options.common import DETECT, EXIST_OK, LIGHT, NAME, PROJECT, SLICING
+from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT, SLICING
 from utils.options import Group
 
 INPUT, BOXES, OUTPUT = Group("Source and model"), Group("Detections", DETECT), Group("Output")
@@ -42,9 +42,9 @@ class DetectOptions:
     augment: bool = BOXES.option(False, "test-time augmentation (scale and horizontal flip)")
     end2end: bool = BOXES.option(False, "use the NMS-free (end-to-end) head where the model has one")
 
-    enhance: str = common.enhance_option(LIGHT)
-    enhance_weights: Path | None = common.weights_option(LIGHT)
-    enhance_scale: int | None = common.scale_option(LIGHT)
+    enhance: str = common.enhance_option("none", choices=common.ENHANCERS)
+    enhance_weights: Path | None = common.weights_option()
+    enhance_scale: int | None = common.scale_option()
 
     slice: int | None = common.slice_option()
     overlap: float = common.overlap_option()

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from engine.options import common
-from engine.options.common import ENHANCERS, LIGHT, SCALES
+from engine.options.common import ENHANCERS, SCALES
 from utils.options import Group
 
 INPUT, SETTINGS, RUNTIME = Group("Input and output"), Group("Settings"), Group("Runtime")
 TRAINING, NETWORK, EMBEDDING = Group("Training"), Group("Network"), Group("Embedding")
 IMAGES = "folder of images (searched recursively), or a .txt list"
 
-
-def required(help: str) -> Any:
-    """A path that must be given."""
-    return INPUT.option(None, help, shown="required")
-
-
-def labels_option() -> Any:
-    """`--labels`."""
-    return INPUT.option(True, "copy the label files too, if there are any")
-
-
-def quality_option() -> Any:
-    """`--quality`."""
-    return INPUT.option(95, "quality of JPEG and WebP files", low=1, high=100)
-
-
-def processes_option(what: str = "processes") -> Any:
-    """`--workers`."""
-    return RUNTIME.option(None, f"worker {what}", low=1, shown="one per core")
+required = partial(INPUT.option, None, shown="required")
+labels_option = partial(INPUT.option, True, "copy the label files too, if there are any")
+quality_option = partial(INPUT.option, 95, "quality of JPEG and WebP files", low=1, high=100)
+processes_option = partial(RUNTIME.option, None, low=1, shown="one per core")
 
 
 @dataclass(frozen=True)
@@ -116,7 +101,7 @@ class DegradeOptions:
     format: str = SETTINGS.option("jpg", "file format; png is lossless", choices=("jpg", "png"))
     quality: int = SETTINGS.option(95, "quality of jpg", low=1, high=100)
 
-    workers: int | None = processes_option("threads")
+    workers: int | None = processes_option("worker threads")
 
 
 @dataclass(frozen=True)
@@ -128,9 +113,9 @@ class EnhanceOptions:
     labels: bool = labels_option()
     quality: int = quality_option()
 
-    method: str = common.enhance_option(LIGHT, "zero-dce", ENHANCERS[1:])
-    weights: Path | None = common.weights_option(LIGHT)
-    scale: int | None = common.scale_option(LIGHT)
+    method: str = common.enhance_option("zero-dce", choices=ENHANCERS[1:])
+    weights: Path | None = common.weights_option()
+    scale: int | None = common.scale_option()
 
     device: str = common.device_option(RUNTIME, "cpu")
 
@@ -169,7 +154,7 @@ class SyntheticOptions:
     counts: tuple[str, ...] = INPUT.option(
         (), "number of scenes per split, such as train=40 val=10", shown="by the data set"
     )
-    workers: int | None = processes_option()
+    workers: int | None = processes_option("worker processes")
 
 
 @dataclass(frozen=True)
@@ -181,7 +166,7 @@ class ClipOptions:
     fps: int = INPUT.option(15, "frames per second", low=1, high=120)
     size: tuple[int, ...] = INPUT.option((400, 300), "frame width and height, px, multiples of 4", low=64)
     seed: int = INPUT.option(0, "random seed", low=0)
-    workers: int | None = processes_option()
+    workers: int | None = processes_option("worker processes")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.options import common
-from engine.options.common import DETECT, EXIST_OK, LIGHT, NAME, PROJECT
+from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT
 from utils.options import Group
 
 INPUT, RUNTIME, OUTPUT = Group("Data and model"), Group("Runtime"), Group("Output")
@@ -55,9 +55,9 @@ class ValOptions:
     end2end: bool = BOXES.option(False, "use the NMS-free (end-to-end) head where the model has one")
     protocol: str | None = common.protocol_option(BOXES, "evaluate")
 
-    enhance: str = common.enhance_option(LIGHT)
-    enhance_weights: Path | None = common.weights_option(LIGHT)
-    enhance_scale: int | None = common.scale_option(LIGHT)
+    enhance: str = common.enhance_option("none", choices=common.ENHANCERS)
+    enhance_weights: Path | None = common.weights_option()
+    enhance_scale: int | None = common.scale_option()
 
     corruptions: str | None = ROBUSTNESS.option(
         None,
