@@ -69,9 +69,7 @@ def make_synthetic(
         _same_or_error(root, plan, given=size is not None or counts is not None or seed != 0)
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise UserError(
-            f"{root}: is there already and is no synthetic data set. Choose another folder, or move it away."
-        )
+        raise UserError(f"{root}: exists and is no synthetic data set. Choose another folder, or move it away.")
     _sweep(root)
     with hidden_folder(root) as partial:
         _build(partial, synthetic, plan, workers, progress)
@@ -98,7 +96,7 @@ def _plan(
     size = size or synthetic.size
     if min(size) < 64 or any(side % 4 for side in size):
         raise UserError(f"size {size[0]}x{size[1]}: expected width and height of at least 64 pixels, multiples of 4.")
-    chosen = {split: synthetic.splits[split].scenes for split in synthetic.splits}
+    chosen = {name: split.scenes for name, split in synthetic.splits.items()}
     for split, count in (counts or {}).items():
         if split not in chosen or not 0 <= count <= _MANY:
             raise UserError(f"counts {split}={count}: expected {', '.join(chosen)} with 0 to {_MANY} scenes each.")
@@ -124,12 +122,9 @@ def _jobs(synthetic: SyntheticSet, plan: Mapping[str, Any]) -> list[_Job]:
     """All scenes; split number k of seed s draws from s * 1,000,000 + k * 200,000 on."""
     jobs = []
     for k, (split, parts) in enumerate(synthetic.splits.items()):
-        first = plan["seed"] * 1_000_000 + k * _MANY
-        width, height = parts.size or plan["size"]
-        jobs += [
-            _Job(synthetic.name, split, first + i, (width, height), f"{split}{i:05d}", parts.folders)
-            for i in range(plan["counts"][split])
-        ]
+        first, (width, height) = plan["seed"] * 1_000_000 + k * _MANY, parts.size or plan["size"]
+        for i in range(plan["counts"][split]):
+            jobs.append(_Job(synthetic.name, split, first + i, (width, height), f"{split}{i:05d}", parts.folders))
     return jobs
 
 
@@ -200,10 +195,8 @@ def _write_scene(folder: Path, job: _Job) -> None:
         for name, look in job.folders.items():
             place = folder / name / synthetic.names[labels]
             place.mkdir(exist_ok=True)
-            if looks[look].ndim == 4:
-                save_film(place / f"{job.stem}.avi", looks[look])
-            else:
-                write_image(place / f"{job.stem}.jpg", looks[look])
+            write, suffix = (save_film, "avi") if looks[look].ndim == 4 else (write_image, "jpg")
+            write(place / f"{job.stem}.{suffix}", looks[look])
         return
     rows = "".join(f"{int(row[0])} " + " ".join(f"{v:.6f}" for v in row[1:]) + "\n" for row in labels)
     for name, look in job.folders.items():

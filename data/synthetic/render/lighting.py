@@ -157,8 +157,7 @@ def _day_sky(shape: tuple[int, ...], sky: Array, overcast: bool, rng: np.random.
     grey = float(luminance(sky))
     blue = grey * np.array([0.55, 0.85, 1.35], np.float32) * (1 - 0.35 * up) * 1.7
     pale = np.full(3, grey * 1.9, np.float32)
-    shift = rng.integers(0, 256, 2)
-    tile = np.roll(noise_tile(), shift, (0, 1))[:96, :96]
+    tile = np.roll(noise_tile(), rng.integers(0, 256, 2), (0, 1))[:96, :96]
     clouds = cv2.resize(cv2.GaussianBlur(tile, (0, 0), 1), (width, height), interpolation=cv2.INTER_CUBIC)
     cover = np.clip(clouds * 0.5 + (0.9 if overcast else rng.uniform(-0.3, 0.5)), 0, 1)[..., None]
     clear = pale + (blue - pale) * np.minimum(1, 1.6 * up)
@@ -231,26 +230,19 @@ def _received(lamps: Sequence[Lamp], frame: Frame, order: NDArray[np.intp], dept
     across = np.einsum("nc,nc->n", np.take(buffers.normals, faces, axis=0), place)  # normal . position
     by_colour = {lamp.colour: np.zeros(len(order), np.float32) for lamp in lamps}
     for lamp in lamps:
-        ends = [max(0, int(100 * (lamp.place[2] + sign * _reach(lamp)))) for sign in (-1, 1)]
+        is_street_lamp = lamp.focus > 0 and lamp.place[1] > 4
+        reach = 24.0 if is_street_lamp else min((lamp.power / 0.02) ** 0.5, REACH)  # m; beyond it drowns in the others'
+        ends = [max(0, int(100 * (lamp.place[2] + sign * reach))) for sign in (-1, 1)]
         near = slice(*np.searchsorted(depth, np.array(ends).clip(0, 65535).astype(np.uint16)))
         toward = np.take(buffers.normals @ floats(lamp.place), faces[near]) - across[near]
         got = _lit_by(lamp, place[near], square[near], toward)
-        if _is_street_lamp(lamp):
+        if is_street_lamp:
             got *= np.where(ground[near], np.take(_lamp_shadow(lamp, frame), order[near]), 1)
         by_colour[lamp.colour][near] += got
     total = np.zeros((len(order), 3), np.float32)
     for colour, got in by_colour.items():
         total += got[:, None] * floats(colour)
     return total
-
-
-def _is_street_lamp(lamp: Lamp) -> bool:
-    return lamp.focus > 0 and lamp.place[1] > 4
-
-
-def _reach(lamp: Lamp) -> float:
-    """Metres along the street beyond which a lamp's light drowns in the others'."""
-    return 24.0 if _is_street_lamp(lamp) else min((lamp.power / 0.02) ** 0.5, REACH)
 
 
 def _lit_by(lamp: Lamp, place: Array, square: Array, toward: Array) -> Array:

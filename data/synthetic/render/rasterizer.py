@@ -142,25 +142,24 @@ class Canvas:
         low, high = self._reach[:2], self._reach[2:]
         if not np.isfinite(low).all():
             return 0.0
-        limit = np.array([self.faces.shape[1], self.faces.shape[0]])
-        shown = np.clip(high, 0, limit) - np.clip(low, 0, limit)
+        shown = np.subtract(*(np.clip(edge, 0, self.faces.shape[::-1]) for edge in (high, low)))
         return float(np.prod(shown / np.maximum(high - low, 1e-6)))
 
     def floor(self, material: Material) -> None:
         """Fill everything below the horizon with the ground plane."""
-        span = floats([[NEAR, FAR]])
-        index = self._register(floats([[0, 1, 0]]), np.zeros((1, 3), np.float32), [material], -1, span=span)
-        self._grounds.append(index)
+        index = self._ground(np.zeros((1, 3), np.float32), material, NEAR, FAR)
         self.faces[max(0, math.ceil(self.camera.horizon * SUPERSAMPLE)) :] = index
 
     def flat(self, points: Array, material: Material) -> None:
         """Paint a polygon (n, 3) lying on the ground; it takes shadows and throws none."""
         shown = _clip_near(self.camera.to_camera(points))
         if len(shown) >= 3:
-            span = floats([[shown[:, 2].min(), shown[:, 2].max()]])
-            index = self._register(floats([[0, 1, 0]]), shown[:1], [material], -1, span=span)
-            self._grounds.append(index)
+            index = self._ground(shown[:1], material, shown[:, 2].min(), shown[:, 2].max())
             cv2.fillConvexPoly(self.faces, self._fixed(shown), index, cv2.LINE_8, _SUBPIXEL_BITS)
+
+    def _ground(self, point: Array, material: Material, near: float, far: float) -> int:
+        self._grounds.append(self._register(floats([[0, 1, 0]]), point, [material], -1, span=floats([[near, far]])))
+        return self._grounds[-1]
 
     def draw(self, shapes: Sequence[Shape], pose: Pose, owner: int = -1, sort: bool = False) -> None:
         """Draw an object standing at `pose`: its shapes as listed, or far to near where `sort`."""

@@ -164,8 +164,8 @@ def _lamp_posts(rng: np.random.Generator, road: float) -> list[tuple[Model, Pose
     for i in range(-1, 5):
         for sign in (-1, 1) if both else (1 if rng.random() < 0.5 else -1,):
             z = start + i * step + (0 if sign > 0 else step / 2)
-            works = rng.random() > 0.06
-            posts.append((lamp_post(kind, power if works else 0.0), Pose(sign * (road + 0.5), z, -sign * math.pi / 2)))
+            post = lamp_post(kind, power if rng.random() > 0.06 else 0.0)  # few are broken
+            posts.append((post, Pose(sign * (road + 0.5), z, -sign * math.pi / 2)))
     return posts
 
 
@@ -259,8 +259,7 @@ def draw(street: Street, time: float = 0.0) -> Frame:
         model, pose = actor.model(time), actor.at(time)
         objects.append((_distance(street.camera, pose), -i, model, pose, i))
         lamps += _placed(street.camera, model, pose)
-    fractions = np.zeros(len(street.actors))
-    own = np.ones(len(street.actors))
+    fractions, own = np.zeros(len(street.actors)), np.ones(len(street.actors))
     for _, _, model, pose, owner in sorted(objects, key=lambda t: (-t[0], -t[1])):
         start = canvas.begin()
         canvas.draw(model.shapes, pose, owner, model.sort)
