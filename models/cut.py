@@ -177,8 +177,7 @@ def nce_loss(
     """PatchNCE of an image and its translation, mean over the maps. Both (B, 3, H, W) in [-1, 1]."""
     with torch.no_grad():
         before = generator.features(source)
-    places = random_places(before, rng=rng)
-    with torch.no_grad():
+        places = random_places(before, rng=rng)
         keys = sampler(before, places)
     queries = sampler(generator.features(translated), places)
     return torch.stack([patch_nce(q, k) for q, k in zip(queries, keys, strict=True)]).mean()

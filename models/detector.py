@@ -104,8 +104,7 @@ def _scaled(family: str, scale: str) -> str:
 
 def _scale(path: Path, description: dict[str, Any]) -> str:
     """The scale letter in the file's name, checked against the family's scales; the first scale if it names none."""
-    letter = SCALE.search(path.stem)
-    scales = description.get("scales") or {}
+    letter, scales = SCALE.search(path.stem), description.get("scales") or {}
     if letter is None:
         return next(iter(scales), "")
     if scales and letter[1] not in scales:

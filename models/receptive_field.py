@@ -130,8 +130,7 @@ def levels(model: Layer, imgsz: int = 640) -> dict[int, Level]:
             kind[stride] = Level(layer.i, tracer.fields[id(x)])
             tracer.wide = False
     found = attending | plain
-    missing = [stride for stride in strides if stride not in found]
-    if missing:
+    if missing := [stride for stride in strides if stride not in found]:
         raise ValueError(f"the backbone has no layer of stride {missing}; its strides are {sorted(found)}")
     return {stride: found[stride] for stride in strides}
 
@@ -143,8 +142,7 @@ def effective_fields(model: Any, fraction: float = 0.5, given: Mapping[int, floa
     """
     strides = [int(stride) for stride in model.stride.tolist()]
     given = given or {}
-    unknown = [stride for stride in given if stride not in strides]
-    if unknown:
+    if unknown := [stride for stride in given if stride not in strides]:
         raise UserError(f"--rf: this model has no stride {unknown[0]}; its strides are {', '.join(map(str, strides))}.")
     traced = trace(model) if len(given) < len(strides) else {}
     return {stride: given.get(stride, fraction * traced.get(stride, 0)) for stride in strides}

@@ -57,13 +57,9 @@ class RestorationBranch(nn.Module):
     def __init__(self, c1: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.adapter = nn.Sequential(
-            nn.Conv2d(c1, NARROW, 3, padding=1, bias=False),
-            nn.BatchNorm2d(NARROW),
-            nn.ReLU(),
-            nn.ConvTranspose2d(NARROW, NARROW, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(NARROW),
-            nn.ReLU(),
-        )
+            nn.Conv2d(c1, NARROW, 3, padding=1, bias=False), nn.BatchNorm2d(NARROW), nn.ReLU(),
+            nn.ConvTranspose2d(NARROW, NARROW, 4, 2, 1, bias=False), nn.BatchNorm2d(NARROW), nn.ReLU(),
+        )  # fmt: skip
         self.decoder = RestorationDecoder(NARROW, size)
 
     def forward(self, features: Tensor) -> Tensor:

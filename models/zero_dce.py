@@ -54,20 +54,16 @@ class ZeroDCE(nn.Module):
 
     def curves(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, 24, H, W) in [-1, 1]: 8 maps of 3 channels; negative values brighten."""
-        small = self.small_curves(x)
-        if self.scale == 1:
-            return small
-        return F.interpolate(small, [*x.shape[-2:]], mode="bilinear", align_corners=False)
+        small, size = self.small_curves(x), [*x.shape[-2:]]
+        return small if self.scale == 1 else F.interpolate(small, size, mode="bilinear", align_corners=False)
 
     def small_curves(self, x: Tensor) -> Tensor:
-        """The same before it is enlarged: (B, 24, H / scale, W / scale), sides rounded up."""
-        if self.scale == 1:
-            return self._estimate(x)
-        size = [-(-side // self.scale) for side in x.shape[-2:]]
-        return self._estimate(F.interpolate(x, size, mode="area"))
+        """The same before it is enlarged: (B, 24, H / scale, W / scale), sides rounded up.
 
-    def _estimate(self, x: Tensor) -> Tensor:
-        """The network: four layers down the line, three that read them again in reverse."""
+        Four layers down the line, then three that read them again in reverse.
+        """
+        if self.scale > 1:
+            x = F.interpolate(x, [-(-side // self.scale) for side in x.shape[-2:]], mode="area")
         x1 = self.e_conv1(x).relu()  # (B, 32, H, W), as all below
         x2 = self.e_conv2(x1).relu()
         x3 = self.e_conv3(x2).relu()

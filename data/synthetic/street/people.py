@@ -26,8 +26,8 @@ def _walking(phase: float, stride: float) -> Joints:
     """Joints of a body 1.75 m tall; `phase` in radians is the place in the step, `stride` 0 stands still."""
     joints: Joints = {}
     for name, side in (("left", -1.0), ("right", 1.0)):
-        swing = math.sin(phase + (0 if side > 0 else math.pi)) * stride
-        lift = max(0.0, math.cos(phase + (0 if side > 0 else math.pi))) * stride * 0.35
+        step = phase + (0 if side > 0 else math.pi)
+        swing, lift = math.sin(step) * stride, max(0.0, math.cos(step)) * stride * 0.35
         joints[f"{name}_hip"] = (0.0, 0.92, 0.09 * side)
         joints[f"{name}_knee"] = (0.55 * swing + 0.06 + lift * 0.5, 0.49 + lift * 0.4, 0.10 * side)
         joints[f"{name}_foot"] = (swing, 0.06 + lift, 0.11 * side)
@@ -41,10 +41,9 @@ def _riding(seat: float, reach: float, grip: float, pedal: float, phase: float) 
     joints: Joints = {}
     for name, side in (("left", -1.0), ("right", 1.0)):
         turn = phase + (0 if side > 0 else math.pi)
-        foot = (-0.02 + 0.14 * math.cos(turn), pedal + 0.14 * math.sin(turn), 0.14 * side)
         joints[f"{name}_hip"] = (-0.22, seat + 0.05, 0.10 * side)
         joints[f"{name}_knee"] = (0.20 + 0.1 * math.cos(turn), seat - 0.16 + 0.10 * math.sin(turn), 0.16 * side)
-        joints[f"{name}_foot"] = foot
+        joints[f"{name}_foot"] = (-0.02 + 0.14 * math.cos(turn), pedal + 0.14 * math.sin(turn), 0.14 * side)
         joints[f"{name}_elbow"] = ((reach - 0.1) / 2, grip + 0.16, 0.27 * side)
         joints[f"{name}_hand"] = (reach, grip, 0.27 * side)
     top = seat + 0.55
@@ -106,8 +105,7 @@ def _trunk(joints: Joints, top: Material, lower: Material, dress: str, bulk: flo
     waist, neck = joints["waist"], joints["neck"]
     shapes: list[Tube] = []
     for side in (-1.0, 1.0):
-        low = (waist[0], waist[1], 0.05 * side)
-        high = (neck[0], neck[1] - 0.07, 0.095 * side * bulk)
+        low, high = (waist[0], waist[1], 0.05 * side), (neck[0], neck[1] - 0.07, 0.095 * side * bulk)
         shapes += limb([low, high], 0.115 * bulk, top)
     if dress in ("coat", "skirt"):
         hem = 0.52 if dress == "coat" else 0.6

@@ -89,8 +89,9 @@ class _Scene:
     """An image in the making, in dots."""
 
     def __init__(self, seed: int, size: tuple[int, int]) -> None:
-        self.rng = np.random.default_rng([seed, 51])
-        self.view = _view(self.rng, size)
+        rng = self.rng = np.random.default_rng([seed, 51])  # some divers' and robots' cameras look straight down:
+        pitch = math.radians(rng.uniform(80, 90) if rng.random() < 0.35 else rng.uniform(38, 75))
+        self.view = View(size, size[0] * rng.uniform(0.85, 1.0), rng.uniform(0.6, 1.5), pitch)
         self.colour, self.height = _bottom(self.rng, self.view)
         self.grit = 1 + 0.13 * _noise(self.rng, *self.view.floor(), 45.0)  # on all that lies there
         self.owner: NDArray[np.int16] = np.full(self.height.shape, -1, np.int16)
@@ -158,12 +159,6 @@ def draw_sea(seed: int, size: tuple[int, int]) -> SeaFloor:
     for _ in range(scene.rng.poisson(2.5) if scene.rng.random() < 0.6 else 0):  # weed hides what lies behind it
         scene.weed(scene.somewhere(), scene.rng.uniform(0.06, 0.2))
     return _finished(scene)
-
-
-def _view(rng: np.random.Generator, size: tuple[int, int]) -> View:
-    """A diver's or a robot's camera: some look straight down, most obliquely."""
-    pitch = rng.uniform(80, 90) if rng.random() < 0.35 else rng.uniform(38, 75)
-    return View(size, size[0] * rng.uniform(0.85, 1.0), rng.uniform(0.6, 1.5), math.radians(pitch))
 
 
 def _noise(rng: np.random.Generator, right: Array, ahead: Array, cells: float) -> Array:
