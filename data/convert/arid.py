@@ -6,7 +6,7 @@ and the layout of its repository: data/CLASS/VIDEO beside list_cvt/ARID_splitN_t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from data.convert.writer import SPLITS, Summary, placing
@@ -86,9 +86,8 @@ def _night_images(source: Path, day: Path, number: str, summary: Summary) -> lis
     return entries
 
 
-def _lines(listing: Path) -> list[tuple[str, PurePosixPath]]:
+def _lines(listing: Path) -> Iterator[tuple[str, PurePosixPath]]:
     """(place, CLASS/VIDEO) of each line `index class path`. The class is taken from the folder, as numbers differ."""
-    found = []
     for number, line in enumerate(read_lines(listing), 1):
         words = line.split(maxsplit=2)
         if not words:
@@ -97,8 +96,7 @@ def _lines(listing: Path) -> list[tuple[str, PurePosixPath]]:
             raise UserError(
                 f"{listing}:{number}: expected 'index class path', not {line.strip()!r}. Get the list again."
             )
-        found.append((f"{listing}:{number}", PurePosixPath(words[2].strip().replace("\\", "/"))))
-    return found
+        yield f"{listing}:{number}", PurePosixPath(words[2].strip().replace("\\", "/"))
 
 
 def _write(entries: Sequence[Entry], out: Path, place: Callable[[Path, Path], object], summary: Summary) -> None:

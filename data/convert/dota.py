@@ -50,9 +50,7 @@ def convert(
 
 def _version(source: Path) -> str:
     """The version whose labels are there; 1.0 where the folder's name does not say, as that version's does not."""
-    found = [
-        version for version in VERSIONS if any((source / split / f"labelTxt-v{version}").is_dir() for split in SPLITS)
-    ]
+    found = [one for one in VERSIONS if any((source / split / f"labelTxt-v{one}").is_dir() for split in SPLITS)]
     if len(found) > 1:
         raise UserError(f"--source {source}: holds labels of the versions {', '.join(found)}. Choose with --version.")
     return found[0] if found else "1.0"

@@ -21,6 +21,7 @@ from utils.errors import UserError
 from utils.files import list_images, read_lines
 
 IMAGES = ("images", "JPEGImages")  # what folders of images are called
+EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def convert(
@@ -153,9 +154,7 @@ def _boxes(root: Any, difficult: bool, summary: Summary) -> Iterator[Box]:
         if not name:
             summary.dropped["without a name"] += 1
             continue
-        left, top, right, bottom = (
-            _number(entry.findtext(f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")
-        )
+        left, top, right, bottom = (_number(entry.findtext(f"bndbox/{edge}")) for edge in EDGES)
         yield Box(name, left - first, top - first, right, bottom)
 
 

@@ -196,10 +196,8 @@ def _blur_each(images: Tensor, draws: Sequence[AERISParameters]) -> Tensor:
     rows = [i for i, draw in enumerate(draws) if draw.blur != "none"]
     if not rows:
         return images.clone()
-    chosen = [draws[i] for i in rows]
-    kernels = gaussian_kernels(
-        [d.kernel_size for d in chosen], [d.variances for d in chosen], [d.angle for d in chosen]
-    )
+    some = [draws[i] for i in rows]
+    kernels = gaussian_kernels([d.kernel_size for d in some], [d.variances for d in some], [d.angle for d in some])
     places = torch.tensor(rows, device=images.device)
     return images.index_copy(0, places, correlate(images[places], kernels))
 

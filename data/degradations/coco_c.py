@@ -51,10 +51,8 @@ def gaussian_noise(image: Tensor, sigma: float, fields: RandomFields) -> Tensor:
 
 def shot_noise(image: Tensor, photons: float, fields: RandomFields) -> Tensor:
     """Poisson counts, `photons` of them for white, on display values."""
-    counts = torch.stack(
-        [torch.poisson(x * photons, generator=g) for x, g in zip(image, fields.generators, strict=True)]
-    )
-    return counts / photons
+    pairs = zip(image, fields.generators, strict=True)
+    return torch.stack([torch.poisson(light * photons, generator=g) for light, g in pairs]) / photons
 
 
 def impulse_noise(image: Tensor, fraction: float, fields: RandomFields) -> Tensor:

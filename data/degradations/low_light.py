@@ -19,7 +19,7 @@ from data.degradations.common import (
     draw,
     linear_to_srgb,
     srgb_to_linear,
-)  # fmt: skip
+)
 
 # What low_light draws, with the ends of the range at severity 0 and at severity 1. docs/night-data.md explains each.
 LOW_LIGHT_RANGES: dict[str, Range] = {

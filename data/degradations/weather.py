@@ -138,10 +138,8 @@ def _tint(warmth: Tensor) -> Tensor:
 
 def _bright(light: Tensor) -> Tensor:
     """How bright the image's bright parts are, (B, 1, 1, 1): mean and two deviations of luminance, at most 0.9."""
-    luminance = grey(light)
-    return (luminance.mean((2, 3), keepdim=True) + 2 * luminance.std((2, 3), correction=0, keepdim=True)).clamp(
-        0.15, 0.9
-    )
+    y = grey(light)
+    return (y.mean((2, 3), keepdim=True) + 2 * y.std((2, 3), correction=0, keepdim=True)).clamp(0.15, 0.9)
 
 
 def _veiled(light: Tensor, veil: Tensor, fraction: Tensor) -> Tensor:

@@ -95,10 +95,8 @@ def unlabelled(labels: Sequence[Label], split: str) -> list[str]:
     """A line where no image of a split has a box: most likely they are looked for in the wrong place."""
     if not labels or any(len(label.boxes) for label in labels):
         return []
-    first = label_path(labels[0].image)
-    return [
-        f"note: none of the {len(labels)} images of '{split}' has a label; the first one's is looked for at {first}"
-    ]
+    file = label_path(labels[0].image)
+    return [f"note: none of the {len(labels)} images of '{split}' has a label; the first one's is looked for at {file}"]
 
 
 def label_path(image: Path) -> Path:

@@ -55,9 +55,8 @@ class CUTTrainer(nn.Module):
         self._move(loss_d, "discriminator")  # comes first, as published
         self.discriminator.requires_grad_(False)
         target = (night, made[batch:]) if self.identity else None
-        terms = generator_terms(
-            self.generator, self.discriminator, self.sampler, (day, made[:batch]), target, self.weight, rng
-        )
+        networks = (self.generator, self.discriminator, self.sampler)
+        terms = generator_terms(*networks, (day, made[:batch]), target, self.weight, rng)
         self._move(torch.stack(list(terms.values())).sum(), "generator", "sampler")
         self.discriminator.requires_grad_(True)
         grey = (made[:batch].mean() + 1) / 2

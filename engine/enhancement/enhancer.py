@@ -87,9 +87,8 @@ def open_enhancer(
     file = find_weights(weights or SHIPPED)
     network: Any = load_zero_dce(file, scale).to(device).eval().requires_grad_(False)
     network.to(memory_format=torch.channels_last)  # a third faster on a CPU
-    return Enhancer(
-        f"zero-dce ({file.stem}, scale {network.scale})", lambda images: brightened(network, images), device
-    )
+    name = f"zero-dce ({file.stem}, scale {network.scale})"
+    return Enhancer(name, lambda images: brightened(network, images), device)
 
 
 def enhancer_of(options: Any, device: torch.device | str) -> Enhancer | None:

@@ -144,7 +144,8 @@ def two_folders(command: str, source: Path | None, out: Path | None, ending: str
     if source is None or out is None:
         raise UserError(f"prepare.py {command}: expected two folders, --source DIR and --out DIR.")
     home, target = home_of(source), Path(os.path.abspath(out))
-    if _nested(home, target) or _nested(home.resolve(), target.resolve()):
+    pairs = ((home, target), (home.resolve(), target.resolve()))
+    if any(one.is_relative_to(other) or other.is_relative_to(one) for one, other in pairs):
         raise UserError(
             f"--out {out}: lies in --source {source}, or the other way round. The originals are never touched: choose "
             f"a folder beside it, such as {home.with_name(home.name + ending)}."
@@ -152,10 +153,6 @@ def two_folders(command: str, source: Path | None, out: Path | None, ending: str
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: a file is in the way. Choose a folder.")
     return source, out
-
-
-def _nested(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def home_of(source: Path) -> Path:

@@ -14,16 +14,7 @@ from data.degrade import LOW_LIGHT_RANGES
 from data.io.images import Pixels, Unreadable, read_rgb
 from engine.darkening.translator import DayToNight, cut_model, physical_model
 from engine.options.prepare import DarkenOptions
-from engine.preparation.copies import (
-    CopyOutcome,
-    CopyOutcomes,
-    CopyResult,
-    copy_images,
-    label_of,
-    names_below,
-    two_folders,
-    write_copy,
-)  # fmt: skip
+from engine.preparation import copies
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import load_yaml
@@ -43,31 +34,35 @@ class _Image(NamedTuple):
     kind: str
 
 
-def darken(options: DarkenOptions) -> CopyResult:
+def darken(options: DarkenOptions) -> copies.CopyResult:
     """Write a dark copy of every image of --source to --out: same relative name, format and size.
 
     What manifest.csv lists and is there is not done again, unless its source changed. Unreadable images are skipped
     and listed at the end. Raises UserError for folders that are missing, nested, or hold the result of another recipe or
     of another source, and for unfit weights.
     """
-    source, out = two_folders("darken", options.source, options.out, "_night")
-    images, model = names_below(source), _model(options)
+    source, out = copies.two_folders("darken", options.source, options.out, "_night")
+    images, model = copies.names_below(source), _model(options)
 
-    def work(todo: Mapping[str, Path]) -> CopyOutcomes:
-        skipped: list[CopyOutcome] = []
+    def work(todo: Mapping[str, Path]) -> copies.CopyOutcomes:
+        skipped: list[copies.CopyOutcome] = []
         for batch in _batches(_read(todo, model, skipped), options.batch_size):
             seeds = [image_seed(image.name, options.seed) for image in batch]
             dark = model.work(np.stack([image.pixels for image in batch]), seeds)
             for image, pixels, row in zip(batch, *dark, strict=True):
                 try:
-                    write_copy(pixels, out / image.name, options.quality, label_of(image.path, options.labels))
+                    copies.write_copy(
+                        pixels, out / image.name, options.quality, copies.label_of(image.path, options.labels)
+                    )
                 except Unreadable as problem:  # too large for its format
-                    yield CopyOutcome(image.path, str(problem))
+                    yield copies.CopyOutcome(image.path, str(problem))
                 else:
-                    yield CopyOutcome(image.path, {"file": image.name, **row}, image.kind)
+                    yield copies.CopyOutcome(image.path, {"file": image.name, **row}, image.kind)
         yield from skipped
 
-    result = copy_images(source, out, RECIPE, _recipe(out, model, options), images, work, "darkening", options.labels)
+    result = copies.copy_images(
+        source, out, RECIPE, _recipe(out, model, options), images, work, "darkening", options.labels
+    )
     LOGGER.info("\n".join(result.headlines(f"darkened by {model.name}")))
     result.print_skipped()
     return result
@@ -103,18 +98,18 @@ def _recipe(out: Path, model: DayToNight, options: DarkenOptions) -> dict[str, A
     return recipe
 
 
-def _read(todo: Mapping[str, Path], model: DayToNight, skipped: list[CopyOutcome]) -> Iterator[_Image]:
+def _read(todo: Mapping[str, Path], model: DayToNight, skipped: list[copies.CopyOutcome]) -> Iterator[_Image]:
     """The images one after the other; what cannot be read, or is too large, is added to `skipped`."""
     for name, path in todo.items():
         try:
             pixels, kind = read_rgb(path)
         except Unreadable as problem:
-            skipped.append(CopyOutcome(path, str(problem)))
+            skipped.append(copies.CopyOutcome(path, str(problem)))
             continue
         size = pixels.shape[0] * pixels.shape[1]
         if size > model.most:
             reason = f"{size / 1e6:.2f} million px, more than --most-megapixels {model.most / 1e6:g}"
-            skipped.append(CopyOutcome(path, reason))
+            skipped.append(copies.CopyOutcome(path, reason))
             continue
         yield _Image(path, name, pixels, kind)
 

@@ -20,18 +20,7 @@ from data.io.images import Unreadable, read_rgb
 from data.io.labels import label_path, read_label
 from data.io.manifest import MANIFEST
 from engine.options.prepare import DegradeOptions
-from engine.preparation.copies import (
-    CopyOutcome,
-    CopyOutcomes,
-    CopyResult,
-    copy_images,
-    home_of,
-    interrupted,
-    label_of,
-    names_below,
-    two_folders,
-    write_copy,
-)  # fmt: skip
+from engine.preparation import copies
 from utils.errors import UserError
 from utils.files import atomic_write, cores, load_yaml
 from utils.log import LOGGER
@@ -56,13 +45,13 @@ class _Job:
         Raises Unreadable where the COCO file is about an image of another shape.
         """
         if self.coco is None:
-            return label_of(self.path)
+            return copies.label_of(self.path)
         if reason := self.coco.reason_against(self.name, shape):
             raise Unreadable(reason)
         return self.coco.label_text(self.name, shape).encode()
 
 
-def degrade(options: DegradeOptions) -> CopyResult:
+def degrade(options: DegradeOptions) -> copies.CopyResult:
     """Write a degraded copy of every image of --source to --out, with its labels; what is there is not done again.
 
     Label rows are fractions and copied as they are; a COCO json is scaled. An image whose file changed since is done
@@ -72,26 +61,26 @@ def degrade(options: DegradeOptions) -> CopyResult:
     """
     recipe = find_recipe(options.recipe)
     recipe.check(options.severity)
-    source, out = two_folders("degrade", options.source, options.out, f"-{options.recipe}".replace(":", "-"))
+    source, out = copies.two_folders("degrade", options.source, options.out, f"-{options.recipe}".replace(":", "-"))
     jobs = {job.file: job for job in _jobs(source, options)}
     images = {file: job.path for file, job in jobs.items()}
 
-    def work(todo: Mapping[str, Path]) -> CopyOutcomes:
+    def work(todo: Mapping[str, Path]) -> copies.CopyOutcomes:
         return _in_threads([jobs[file] for file in todo], options, recipe)
 
-    result = copy_images(source, out, NOTE, _recipe(options), images, work, "degrading")
+    result = copies.copy_images(source, out, NOTE, _recipe(options), images, work, "degrading")
     try:
         note = _finish(source, list(jobs.values()), options, result)
     except (OSError, UserError) as problem:
-        raise interrupted(problem, len(result.rows), len(jobs)) from None
+        raise copies.interrupted(problem, len(result.rows), len(jobs)) from None
     _report(result, note)
     return result
 
 
 def _jobs(source: Path, options: DegradeOptions) -> list[_Job]:
     """The images by name. Raises UserError where two would get one name, or one lies outside the source."""
-    coco = CocoSet(options.annotations, home_of(source)) if options.annotations else None
-    named = {path: name for name, path in (coco.images if coco else names_below(source)).items()}
+    coco = CocoSet(options.annotations, copies.home_of(source)) if options.annotations else None
+    named = {path: name for name, path in (coco.images if coco else copies.names_below(source)).items()}
     jobs = [
         _Job(path, name, Path(name).with_suffix(f".{options.format}").as_posix(), coco) for path, name in named.items()
     ]
@@ -113,13 +102,13 @@ def _recipe(options: DegradeOptions) -> dict[str, Any]:
     return {"made by": "prepare.py degrade", "version": VERSION, **kept}
 
 
-def _in_threads(todo: Sequence[_Job], options: DegradeOptions, recipe: Recipe) -> CopyOutcomes:
+def _in_threads(todo: Sequence[_Job], options: DegradeOptions, recipe: Recipe) -> copies.CopyOutcomes:
     """Degrade and write, one image per thread."""
     work = partial(_degrade_one, options=options, recipe=recipe)
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(options.workers or cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            yield from (CopyOutcome(job.path, row) for job, row in zip(todo, pool.map(work, todo), strict=True))
+            yield from (copies.CopyOutcome(job.path, row) for job, row in zip(todo, pool.map(work, todo), strict=True))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             torch.set_num_threads(threads)
@@ -134,7 +123,7 @@ def _degrade_one(job: _Job, options: DegradeOptions, recipe: Recipe) -> dict[str
         before = image.shape[:2]
         label = job.label((before[0], before[1]))
         degraded = recipe(image, seed, options.severity)
-        write_copy(degraded.pixels, target, options.quality, label)
+        copies.write_copy(degraded.pixels, target, options.quality, label)
     except Unreadable as problem:
         return str(problem)
     after = degraded.pixels.shape[:2]
@@ -155,7 +144,7 @@ def _vanished(label: Path, shape: tuple[int, ...]) -> int | str:
     return int((boxes < 1).any(1).sum())
 
 
-def _finish(source: Path, jobs: Sequence[_Job], options: DegradeOptions, result: CopyResult) -> str:
+def _finish(source: Path, jobs: Sequence[_Job], options: DegradeOptions, result: copies.CopyResult) -> str:
     """The scaled json, or the set's data.yaml. Returns what there is to say of it, if anything."""
     coco = jobs[0].coco
     if coco is None or options.annotations is None:
@@ -210,7 +199,7 @@ def _below(folder: Path, name: str) -> bool:
     return not Path(name).is_absolute() and Path(os.path.abspath(folder / name)).is_relative_to(os.path.abspath(folder))
 
 
-def _report(result: CopyResult, note: str) -> None:
+def _report(result: copies.CopyResult, note: str) -> None:
     """What was done, what was not RGB of 8 bits, and what is odd about single images."""
     LOGGER.info("\n".join(result.headlines("degraded")))
     if note:

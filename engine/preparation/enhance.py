@@ -11,16 +11,7 @@ from engine.checkpoint.weights import load_weights
 from engine.enhancement.enhancer import Enhancer, open_enhancer, trained_scale
 from engine.options.common import SHIPPED
 from engine.options.prepare import EnhanceOptions
-from engine.preparation.copies import (
-    CopyOutcome,
-    CopyOutcomes,
-    CopyResult,
-    copy_images,
-    label_of,
-    names_below,
-    two_folders,
-    write_copy,
-)  # fmt: skip
+from engine.preparation import copies
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import file_digest, find_weights
@@ -29,24 +20,24 @@ from utils.log import LOGGER
 NOTE = "enhance.yaml"
 
 
-def enhance(options: EnhanceOptions) -> CopyResult:
+def enhance(options: EnhanceOptions) -> copies.CopyResult:
     """Write a brightened copy of every image of --source to --out: same relative name, format and size.
 
     What manifest.csv lists and is there is not done again, unless its source changed. Unreadable images are skipped
     and listed at the end. Raises UserError for folders that are missing, nested, or hold the result of other options or
     of another source, and for unfit weights.
     """
-    source, out = two_folders("enhance", options.source, options.out, "_bright")
-    images = names_below(source)
+    source, out = copies.two_folders("enhance", options.source, options.out, "_bright")
+    images = copies.names_below(source)
     enhancer = open_enhancer(options.method, options.weights, options.scale, pick_device(options.device))
     if enhancer is None:
         raise UserError("--method none: there is nothing to do. Choose zero-dce, clahe or gamma.")
 
-    def work(todo: Mapping[str, Path]) -> CopyOutcomes:
+    def work(todo: Mapping[str, Path]) -> copies.CopyOutcomes:
         for name, path in todo.items():
-            yield CopyOutcome(path, _enhance_one(path, name, enhancer, options, out))
+            yield copies.CopyOutcome(path, _enhance_one(path, name, enhancer, options, out))
 
-    result = copy_images(source, out, NOTE, _recipe(options), images, work, "enhancing", options.labels)
+    result = copies.copy_images(source, out, NOTE, _recipe(options), images, work, "enhancing", options.labels)
     LOGGER.info("\n".join(result.headlines(f"brightened by {enhancer.name}")))
     if rows := list(result.rows.values()):
         dark, bright = (sum(float(row[key]) for row in rows) / len(rows) for key in ("mean_before", "mean"))
@@ -71,7 +62,7 @@ def _enhance_one(path: Path, name: str, enhancer: Enhancer, options: EnhanceOpti
     try:
         image, kind = read_rgb(path)
         bright = enhancer.image(image[..., ::-1])[..., ::-1]
-        write_copy(bright, out / name, options.quality, label_of(path, options.labels))
+        copies.write_copy(bright, out / name, options.quality, copies.label_of(path, options.labels))
     except Unreadable as problem:
         return str(problem)
     means = {"mean_before": round(float(image.mean()), 2), "mean": round(float(bright.mean()), 2)}

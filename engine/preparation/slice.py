@@ -251,7 +251,5 @@ def _write_labels(home: Path, target: Path, tiles: Sequence[_Tile]) -> None:
     for tile in tiles:
         file = home / _named(target, tile, ".txt")
         file.parent.mkdir(parents=True, exist_ok=True)
-        rows = (
-            f"{int(number)} " + " ".join(f"{value:.6f}" for value in place) for number, *place in tile.rows.tolist()
-        )
+        rows = (f"{int(number)} " + " ".join(f"{v:.6f}" for v in place) for number, *place in tile.rows.tolist())
         file.write_text("".join(row + "\n" for row in rows))
