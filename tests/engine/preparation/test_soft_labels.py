@@ -95,7 +95,7 @@ def test_a_broken_run_goes_on(synthetic: TeacherOptions, monkeypatch: pytest.Mon
 
 
 def test_another_checkpoint_does_not_go_on(synthetic: TeacherOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_look", lambda *rest: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(module, "_fill", lambda *rest: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         teacher(synthetic)
     Path(str(synthetic.checkpoint)).write_bytes(b"others")
