@@ -11,6 +11,8 @@ from utils.errors import UserError
 from utils.options import Shown, parse_argv
 from utils.resource_errors import shortage
 
+Schemas = Sequence[type] | Callable[[Sequence[str]], Sequence[type]]  # or those that a command line asks for
+
 
 def load(place: str) -> Any:
     """What 'module:name' names, imported now."""
@@ -19,7 +21,7 @@ def load(place: str) -> Any:
 
 
 def script(
-    program: str, place: str, schemas: Sequence[type], about: str, examples: Sequence[str], shown: Shown | None = None
+    program: str, place: str, schemas: Schemas, about: str, examples: Sequence[str], shown: Shown | None = None
 ) -> Callable[..., int]:
     """The main function of a script: command line (None: this process's) -> exit code.
 
@@ -29,7 +31,9 @@ def script(
 
     def main(argv: Sequence[str] | None = None) -> int:
         def work() -> None:
-            given = parse_argv(argv, schemas, program, about, examples, shown)
+            words = sys.argv[1:] if argv is None else argv
+            known = schemas(words) if callable(schemas) else schemas
+            given = parse_argv(words, known, program, about, examples, shown)
             load(place)(**given)
 
         return run_cli(work)

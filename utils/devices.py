@@ -17,6 +17,5 @@ def pick_device(device: str) -> torch.device:
     if text.isdigit() and torch.cuda.is_available() and int(text) < torch.cuda.device_count():
         return torch.device("cuda", int(text))
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    raise UserError(
-        f"--device {device}: this machine has {count} CUDA GPUs. Use --device cpu, or a number below {count}."
-    )
+    expected = f"expected cpu, or a GPU number below {count}" if count else "no CUDA GPU is available; use --device cpu"
+    raise UserError(f"--device {device}: {expected}.")

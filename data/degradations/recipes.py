@@ -62,8 +62,8 @@ class Recipe:
             "1, 2, 3, 4 or 5": severity is None or severity in range(1, 6),
         }
         if not known[self.severities]:
-            expected = f"expected {self.severities}" if self.severities else "it has none; leave the option out"
-            raise UserError(f"--severity {severity:g}: for the recipe {self.name}, {expected}.")
+            expected = f"expected {self.severities} for" if self.severities else "leave it out; it means nothing for"
+            raise UserError(f"--severity {severity:g}: {expected} the recipe {self.name}.")
 
 
 def image_seed(name: str, seed: int) -> int:

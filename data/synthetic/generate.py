@@ -136,7 +136,7 @@ def _build(folder: Path, synthetic: SyntheticSet, plan: Mapping[str, Any], worke
             (kind / name).mkdir(parents=True)
     chunks = [jobs[i : i + 6] for i in range(0, len(jobs), 6)]
     stems = _in_processes(_draw_scenes, [(folder, chunk) for chunk in chunks], workers)
-    for _ in shown(stems, len(jobs), f"drawing {synthetic.name}") if progress else stems:
+    for _ in shown(stems, len(jobs), f"rendering {synthetic.name}") if progress else stems:
         pass
     _darken(folder, jobs, progress)
     _lower(folder, jobs, plan["seed"], progress)

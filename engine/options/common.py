@@ -17,13 +17,13 @@ SCALES = (1, 2, 4, 8)
 SHIPPED = "zero-dce-demo.safetensors"  # in weights/
 LIGHT, SLICING = Group("Low light"), Group("Slicing", DETECT)
 _ENHANCE = "brighten dark images: zero-dce (learned curves), clahe (local contrast) or gamma (one curve per image)"
-_SCALE = "of zero-dce: estimate the curves at 1/scale resolution (faster); published 1, shipped weights 4"
+_SCALE = "zero-dce: estimate the curves at 1/scale resolution (faster); published 1, shipped weights 4"
 _SLICE = "detect in overlapping tiles of this size, px, and merge the detections"
 _OVERLAP = "with --slice: overlap of neighbouring tiles, as a fraction of the tile; smaller objects are seen whole"
 _MERGE = "with --slice: merge boxes of one object from several tiles by their union (nmm) or keep the best (nms)"
 
 enhance_option = partial(LIGHT.option, help=_ENHANCE)
-weights_option = partial(LIGHT.option, None, "weights of zero-dce", shown=f"weights/{SHIPPED}")
+weights_option = partial(LIGHT.option, None, "zero-dce: weights file", shown=f"weights/{SHIPPED}")
 scale_option = partial(LIGHT.option, None, _SCALE, choices=SCALES, shown="as trained")
 slice_option = partial(SLICING.option, None, _SLICE, low=32, shown="off")
 overlap_option = partial(SLICING.option, 0.2, _OVERLAP, low=0.0, high=0.9)

@@ -33,16 +33,16 @@ class DarkenOptions:
         "physical", "camera noise model, or learned day-to-night translation (CUT)", choices=("physical", "cut")
     )
     severity: float | None = SETTINGS.fraction(
-        None, "of physical: 0 (dusk) to 1 (darkest night)", shown="random per image"
+        None, "physical: 0 (dusk) to 1 (darkest night)", shown="random per image"
     )
-    seed: int = SETTINGS.option(0, "of physical: random seed, combined with each image's name", low=0)
+    seed: int = SETTINGS.option(0, "physical: random seed, combined with each image's name", low=0)
     weights: Path | None = SETTINGS.option(
-        None, "of cut: made by train-translator, or a published resnet generator", shown="required by cut"
+        None, "cut: weights made by train-translator, or a published resnet generator", shown="required by cut"
     )
 
-    batch_size: int = RUNTIME.option(16, "of physical: images of the same size per batch", low=1, aliases=("batch",))
+    batch_size: int = RUNTIME.option(16, "physical: images of the same size per batch", low=1, aliases=("batch",))
     most_megapixels: float = RUNTIME.option(
-        4.0, "of cut: skip larger images (1.9 GB of memory per megapixel at width 64)", low=0.01
+        4.0, "cut: skip larger images (1.9 GB of memory per megapixel at width 64)", low=0.01
     )
     device: str = common.device_option(RUNTIME, "cpu")
 

@@ -24,7 +24,7 @@ OPTIMISER, LOSS = Group("Optimiser and schedule"), Group("Detection loss", DETEC
 class TrainOptions:
     """What to train, on what, and where the results go."""
 
-    data: str = MODEL.option("data/demo-night.yaml", "data YAML", aliases=("--dataset",))
+    data: str = MODEL.option("data/demo-night.yaml", "data YAML, or the name of one in data/", aliases=("--dataset",))
     weights: str = MODEL.option("", "start from this checkpoint (.pt or .safetensors)", shown="random weights")
     cfg: str = MODEL.option("", "model YAML or network name", aliases=("--model",), shown="by --weights, else yolov5s")
     method: str = MODEL.option("", f"none, or methods joined by '+': {', '.join(METHODS)}", shown="by the data YAML")
@@ -97,7 +97,7 @@ TRAIN_SCHEMAS: tuple[type, ...] = (*COMMON_SCHEMAS, *option_schemas(), *TASK_SCH
 """Of the project's own methods; `train_schemas` has those of others too."""
 ABOUT = (
     "Train a detector, image classifier or action recogniser (as the data YAML says) with any of Hardsight's methods. "
-    "--help shows the options that the given --data and --method use: --help --method NAME."
+    "--help shows the options of a plain detector, or those that the given --data and --method use: --help --method NAME."
 )
 EXAMPLES = (
     "python train.py --data demo-night --cfg yolov8n --epochs 30",
@@ -118,6 +118,11 @@ def train_schemas(composition: Any = "") -> tuple[type, ...]:
         if twice is not None:
             raise UserError(f"--method {spec.target}: the option '{twice}' exists already. Rename the method's.")
     return (*COMMON_SCHEMAS, *option_schemas(), *TASK_SCHEMAS)
+
+
+def schemas_of(words: Sequence[str]) -> tuple[type, ...]:
+    """`train_schemas` of the method that a command line names."""
+    return train_schemas(method_in(words))
 
 
 def method_in(words: Sequence[str]) -> str:

@@ -80,14 +80,14 @@ def prepare(command: str, **options: Any) -> Any:
 
     Raises UserError for an unknown command or option, and whatever the command raises.
     """
-    chosen = _find(command)
+    _, chosen = _find(command)
     (given,) = build([load(chosen.options)], options)
     return load(chosen.run)(given)
 
 
 def command_options(command: str) -> type:
     """The options of a command, as a dataclass. Raises UserError for an unknown command."""
-    options: type = load(_find(command).options)
+    options: type = load(_find(command)[1].options)
     return options
 
 
@@ -101,7 +101,7 @@ def prepare_argv(argv: Sequence[str] | None = None) -> Any:
         print(overview())
         raise SystemExit(0 if words else 2)
     name, *rest = words
-    chosen = _find(name)
+    name, chosen = _find(name)
     if chosen.first and rest and not rest[0].startswith("-") and "=" not in rest[0]:
         rest.insert(0, f"--{chosen.first}")
     given = parse_argv(rest, [load(chosen.options)], f"prepare.py {name}", chosen.about)
@@ -113,12 +113,13 @@ def overview() -> str:
     commands = all_commands()
     width = max(map(len, commands)) + 2
     rows = "\n".join(f"  {name:<{width}}{command.about}" for name, command in commands.items())
-    usage = "usage: python prepare.py [--method package.module:Class] COMMAND [--option value ...]"
+    usage = "usage: prepare.py [--method package.module:Class] COMMAND [--option value | option=value ...]"
     examples = "\n".join(f"  {line}" for line in EXAMPLES)
     return f"{usage}\n\n{rows}\n\nExamples:\n{examples}\n\nprepare.py COMMAND --help lists a command's options."
 
 
-def _find(name: str) -> Command:
+def _find(name: str) -> tuple[str, Command]:
+    """A command and the name that it has today."""
     commands = all_commands()
     former = {command.formerly: new for new, command in commands.items()}
     if name in former:
@@ -128,4 +129,4 @@ def _find(name: str) -> Command:
         raise UserError(
             f"prepare.py {name}: there is no such command; known are {', '.join(commands)}.{suggestion(name, commands)}"
         )
-    return commands[name]
+    return name, commands[name]

@@ -24,7 +24,7 @@ def synthetic(options: SyntheticOptions) -> Path:
     way = f"python train.py --data {options.name}"
     if out.absolute() != home.absolute():
         way = f"a copy of data/{options.name}.yaml whose 'path' is {out.absolute()}"
-    LOGGER.info(f"{out} {'stands already' if stood else 'is ready'}. Train in it with: {way}")
+    LOGGER.info(f"{out} {'exists already' if stood else 'is ready'}. Train on it with {way}")
     return out
 
 
@@ -32,7 +32,7 @@ def clip(options: ClipOptions) -> Path:
     """Render a video of a synthetic street at night; returns the file. Raises UserError where it cannot be written."""
     size, out = _pair(options.size), options.out
     night_clip(out, seconds=options.seconds, fps=options.fps, size=size, seed=options.seed, workers=options.workers)
-    LOGGER.info(f"{out} is ready. Look for things in it with: python detect.py --weights best.pt --source {out}")
+    LOGGER.info(f"{out} is ready. Run a detector on it with: python detect.py --weights best.pt --source {out}")
     return out
 
 

@@ -23,7 +23,7 @@ from engine.results import Report
 from engine.tasks import check_meaning, train_task
 from engine.training.distributed import WORLD, shared_value
 from methods.base import Method
-from methods.registry import create, joined_views, split_names, with_implied
+from methods.registry import create, joined_views, with_implied
 from utils.errors import UserError
 from utils.files import REPOSITORY, find_file, new_run_folder
 from utils.options import as_dict, canonical, options_for
@@ -154,8 +154,8 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
     schemas = train_schemas(given.get("method"))
     given = canonical(given, schemas)
     (first, *_) = build_options(schemas, given)  # mistakes first, before any file is read
-    split_names(first.method)  # a misspelt method must not wait for a synthetic data set to be drawn
     task: TrainTask = train_task(task_of(first.data))
+    _check_methods(create(first.method, {}), task.name)  # before a synthetic data set is rendered
     check_meaning(given, schemas, task.name)
     merged, notes = with_hyp(given)
     _check_batch(task, build_options(schemas, {**task.defaults, **merged})[0].batch_size)

@@ -154,7 +154,8 @@ class RunLog:
             self.log(f"best epoch {self.best_epoch + 1}, {report.condition:>8}: {scores}")
         for path, reason in self.skipped:
             self.log(f"skipped: {path} ({reason})")
-        self.log(f"{len(self.rows)} epochs in {self._seconds() / 60:.1f} min. {plan.task.noun}: {plan.best}")
+        epochs = f"{len(self.rows)} epoch{'s' if len(self.rows) != 1 else ''}"
+        self.log(f"{epochs} in {self._seconds() / 60:.1f} min. {plan.task.noun}: {plan.best}")
 
     def _seconds(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started

@@ -70,7 +70,7 @@ def limits(option: Option) -> str:
 
 def default_text(option: Option) -> str:
     """The default as a user would write it, or what the option says that it stands for."""
-    value = option.default
+    value = False if option.kind is bool and option.default is None else option.default
     if option.shown is not None:
         return option.shown
     if isinstance(value, bool):

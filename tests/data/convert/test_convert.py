@@ -173,6 +173,11 @@ def test_run_says_what_is_wrong(tmp_path, name, choices, message):
         run(name, tmp_path / "source", tmp_path / "out", **choices)
 
 
+def test_run_names_a_source_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="there is no such folder"):
+        run("voc", tmp_path / "missing", tmp_path / "out")
+
+
 def test_run_keeps_source_and_result_apart(tmp_path):
     with pytest.raises(UserError, match="lies in --source"):
         run("voc", tmp_path, tmp_path / "out")

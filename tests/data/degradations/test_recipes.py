@@ -101,7 +101,7 @@ def test_remarks(name, shape, words):
 @pytest.mark.parametrize(
     ("name", "severity", "message"),
     [
-        ("coco-d", 0.5, "it has none"),
+        ("coco-d", 0.5, "leave it out"),
         ("fog", 1.5, "expected 0 to 1"),
         ("frost", 0.5, "expected 1, 2, 3, 4 or 5"),
         ("coco-c:fog", 0, "expected 1, 2"),

@@ -96,7 +96,7 @@ def test_a_synthetic_goes_to_datasets_by_itself(tmp_path, monkeypatch, capsys):
     assert prepare("synthetic", **TINY) == Path("datasets/demo-night")
     assert "is ready" in capsys.readouterr().out
     prepare("synthetic", **TINY)
-    assert "stands already" in capsys.readouterr().out
+    assert "exists already" in capsys.readouterr().out
 
 
 def test_clip(tmp_path):
@@ -139,3 +139,9 @@ def test_help_imports_no_torch(root, argv):
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout
+
+
+def test_help_of_a_former_command_is_that_of_its_name_today(capsys):
+    with pytest.raises(SystemExit):
+        prepare_argv(["world", "--help"])
+    assert capsys.readouterr().out.startswith("usage: prepare.py synthetic ")

@@ -56,6 +56,15 @@ def test_a_plan_takes_the_method_of_the_data(synthetic: dict[str, Any]) -> None:
     assert plan.options["imgsz"] == 64
 
 
+def test_a_method_that_does_not_serve_the_task_is_told_before_a_data_set_is_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="--method rfla: does not serve task 'classify'"):
+        make_plan({"data": "demo-codan", "method": "rfla"})
+    assert not any(tmp_path.iterdir())
+
+
 def test_mistakes_make_no_folder(synthetic: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         make_plan({**synthetic, "method": "nope"})

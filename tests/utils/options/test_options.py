@@ -226,13 +226,18 @@ def test_defaults_that_stand_for_something_else():
         weights: Path | None = option(None, "checkpoint", shown="required")
         device: str = option("", "device", shown="auto")
         name: str = option("", "name")
+        labels: bool | None = option(None, "labels")
 
     page = options.help_text(options.schema_fields([Schema]).values(), "x.py", "")
-    assert all(text in page for text in ("checkpoint (required)", "device (default: auto)", "name (default: none)"))
+    assert all(
+        text in page
+        for text in ("checkpoint (required)", "device (default: auto)", "name (default: none)", "labels (default: off)")
+    )
     assert options.markdown_table(Schema).splitlines()[2:] == [
         "| `--weights` | required |  | checkpoint |",
         "| `--device` | auto |  | device |",
         "| `--name` | `none` |  | name |",
+        "| `--labels` | `off` |  | labels |",
     ]
 
 
