@@ -131,7 +131,8 @@ class RFLAssigner(nn.Module):
         pd_scores (b, A, classes) after the sigmoid, pd_bboxes (b, A, 4), anc_points (A, 2), gt_labels (b, n, 1),
         gt_bboxes (b, n, 4), mask_gt (b, n, 1) 1 where there is an object; boxes xyxy, all in px.
         """
-        tiny = self._tiny(gt_bboxes, mask_gt)  # (b, n)
+        area = (gt_bboxes[..., 2:] - gt_bboxes[..., :2]).clamp_min(0).prod(-1)
+        tiny = mask_gt[..., 0].bool() & (area > 0) & (area < self.rules.tiny**2)  # (b, n)
         by_hierarchy = self.rules.selection == "hierarchy"
         mask = mask_gt * ~tiny[..., None] if by_hierarchy else mask_gt
         if by_hierarchy and tiny.any() and not mask.any():
@@ -142,17 +143,14 @@ class RFLAssigner(nn.Module):
             return assigned
         points = self._points(anc_points)
         if self.rules.selection != "tal":
-            takers = tiny if by_hierarchy or self.tal.topk2 > 1 else tiny & ~_served(assigned, tiny)
+            takers = tiny
+            if not by_hierarchy and self.tal.topk2 == 1:  # those that have no point yet
+                counts = torch.zeros(tiny.shape, dtype=torch.long, device=tiny.device)
+                takers = tiny & (counts.scatter_add(1, assigned.owners.long(), assigned.positive.long()) == 0)
             held = torch.zeros_like(assigned.positive) if by_hierarchy else assigned.positive
             owners = self._hierarchy(gt_bboxes, takers, held, points)  # (b, A), 1-based
             assigned = _reassigned(assigned, owners, gt_labels, gt_bboxes)
         return self._with_targets(assigned, gt_bboxes, tiny, points)
-
-    def _tiny(self, boxes: Tensor, mask: Tensor) -> Tensor:
-        """(b, n) whether an object is there, has an area, and is under the threshold."""
-        sides = boxes[..., 2:] - boxes[..., :2]
-        area = sides.clamp_min(0).prod(-1)
-        return mask[..., 0].bool() & (area > 0) & (area < self.rules.tiny**2)
 
     def _points(self, places: Tensor) -> Points:
         """The levels of the points, told from the last one: it lies half a coarsest stride inside the far corner."""
@@ -230,12 +228,6 @@ def _no_assignment(scores: Tensor, boxes: Tensor) -> Assignment:
     """The assignment of images without objects."""
     none = torch.zeros(scores.shape[:2], dtype=torch.long, device=scores.device)
     return Assignment(none, torch.zeros_like(boxes), torch.zeros_like(scores), none.bool(), none.clone())
-
-
-def _served(assigned: Assignment, objects: Tensor) -> Tensor:
-    """(b, n) whether an object has a point."""
-    counts = torch.zeros(objects.shape, dtype=torch.long, device=objects.device)
-    return counts.scatter_add(1, assigned.owners.long(), assigned.positive.long()) > 0
 
 
 def _reassigned(assigned: Assignment, owners: Tensor, labels: Tensor, boxes: Tensor) -> Assignment:

@@ -121,11 +121,6 @@ class WiiD(Method):
         self.views = (View("pair", "paired", HINT, same_colour=self.options.pair_colour == "shared"),)
 
     @property
-    def contrasts(self) -> bool:
-        """Whether the BYOL heads are needed at all."""
-        return self.options.byol_weight > 0
-
-    @property
     def occludes(self) -> bool:
         """Whether cells are masked."""
         return self.task != "classify" and bool(self.options.front_ratio or self.options.back_ratio)
@@ -160,7 +155,7 @@ class WiiD(Method):
     def attach(self, detector: Any) -> None:
         """Build projectors, predictors, the learned tokens and the momentum target for this network."""
         self.target = None
-        if self.contrasts:
+        if self.options.byol_weight:
             taps = self._taps(detector)
             heads: dict[str, nn.Module]
             if POOLED in taps:
@@ -176,7 +171,7 @@ class WiiD(Method):
 
     def taps(self, detector: Any) -> dict[str, Any]:
         """Where the terms read features, when one does."""
-        return self._taps(detector) if self.contrasts or self.options.use_mmd else {}
+        return self._taps(detector) if self.options.byol_weight or self.options.use_mmd else {}
 
     def _taps(self, detector: Any) -> dict[str, Any]:
         """A classifier's pooled features; of a detector, the last backbone output of strides 8, 16 and 32."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TypeAlias
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import cv2
@@ -27,23 +27,8 @@ LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
 CHUNK = 2**18  # bytes fetched at a time
 
 
-class Capture(Protocol):
-    """The methods of cv2.VideoCapture that are used."""
-
-    def isOpened(self) -> bool:
-        """Whether the source is there."""
-
-    def grab(self) -> bool:
-        """Go to the next frame; False at the end or when it does not come."""
-
-    def retrieve(self) -> tuple[bool, Any]:
-        """Decode the frame that was grabbed: (done, image)."""
-
-    def get(self, what: int) -> float:
-        """A property, cv2.CAP_PROP_..."""
-
-    def release(self) -> None:
-        """Let go of the source."""
+Capture: TypeAlias = cv2.VideoCapture
+"""Of its methods: isOpened, grab, retrieve, get and release."""
 
 
 @dataclass(frozen=True)

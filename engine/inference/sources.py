@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from utils.errors import UserError, suggestion
 from utils.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -87,16 +87,6 @@ def redact(text: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
-def _parts(address: str) -> SplitResult:
-    """The parts of an address. Raises UserError, which keeps the address' secrets, where it has none."""
-    try:
-        return urlsplit(address)
-    except ValueError:
-        raise UserError(
-            f"--source {redact(address)}: is not a valid address. Expected scheme://host/path, an IPv6 host in [ ]."
-        ) from None
-
-
 def _is_list(text: str) -> bool:
     """Whether the source is a list in a file."""
     return Path(text).suffix.lower() in LISTS and not is_address(text)
@@ -107,7 +97,12 @@ def _from_entry(text: str) -> list[Source]:
     if text.isdigit():
         return [Source("camera", text, f"camera {text}")]
     if is_address(text):
-        parts = _parts(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError:
+            raise UserError(
+                f"--source {redact(text)}: is not a valid address. Expected scheme://host/path, an IPv6 host in [ ]."
+            ) from None
         kind = _kind(parts.path) if parts.scheme.startswith("http") else None
         return [Source(kind or "stream", text, redact(text))]
     path = Path(text).expanduser()
@@ -116,7 +111,9 @@ def _from_entry(text: str) -> list[Source]:
     if path.is_file():
         return [_file(path)]
     if glob.has_magic(text):
-        return _from_pattern(str(path))
+        if items := _images_first(Path(name) for name in glob.glob(str(path), recursive=True)):
+            return items
+        raise UserError(f"--source {path}: no image and no video matches this pattern. Is it in quotation marks?")
     here = (entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else ()
     near = suggestion(path.name, here)
     raise UserError(f"--source {text}: there is no such file or folder.{near} It may be {EXAMPLES}.")
@@ -145,14 +142,6 @@ def _from_folder(folder: Path) -> list[Source]:
     deeper = any(_kind(name) for _, _, names in os.walk(folder) for name in names)
     hint = f" There are some further down: try --source '{folder}/**/*'." if deeper else ""
     raise UserError(f"--source {folder}: the folder holds no image and no video.{hint}")
-
-
-def _from_pattern(pattern: str) -> list[Source]:
-    """Images, then videos, that match a pattern; ** stands for any folders."""
-    items = _images_first(Path(name) for name in glob.glob(pattern, recursive=True))
-    if not items:
-        raise UserError(f"--source {pattern}: no image and no video matches this pattern. Is it in quotation marks?")
-    return items
 
 
 def _images_first(paths: Iterable[Path]) -> list[Source]:

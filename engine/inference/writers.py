@@ -74,7 +74,11 @@ class Writer:
         """Write what was asked for. boxes: (n, 6) x1 y1 x2 y2 in pixels, confidence, class; drawn: if drawn already."""
         if self.outputs.images:
             drawn = self.style(frame.image, boxes) if drawn is None else drawn
-            self._save_image(frame, drawn) if frame.item.kind == "image" else self._save_video(frame, drawn)
+            if frame.item.kind == "image":  # an image keeps its format where that is one to write
+                suffix = Path(frame.item.label).suffix.lower()
+                write_image(self.folder / f"{frame.item.stem}{suffix if suffix in KEPT_FORMATS else '.jpg'}", drawn)
+            else:
+                self._save_video(frame, drawn)
         if self.outputs.labels and len(boxes):
             text = label_text(boxes, frame.image.shape, self.outputs.confidences)
             atomic_write(self.folder / "labels" / f"{numbered(frame)}.txt", text.encode())
@@ -94,11 +98,6 @@ class Writer:
         while self._videos:
             self._videos.popitem()[1].close()
 
-    def _save_image(self, frame: Frame, drawn: np.ndarray) -> None:
-        """An image keeps its format where that is one to write."""
-        suffix = Path(frame.item.label).suffix.lower()
-        write_image(self.folder / f"{frame.item.stem}{suffix if suffix in KEPT_FORMATS else '.jpg'}", drawn)
-
     def _save_video(self, frame: Frame, drawn: np.ndarray) -> None:
         """One video per source; a file's is finished when the next begins."""
         stem = frame.item.stem
@@ -110,8 +109,10 @@ class Writer:
 
     def _save_rows(self, frame: Frame, boxes: np.ndarray) -> None:
         """Rows of predictions.csv, handed to the system when this returns."""
-        if self._table is None:
-            self._table = _open_table(self.folder / "predictions.csv")
+        if self._table is None:  # one that is there already goes on
+            self._table = (self.folder / "predictions.csv").open("a", newline="", encoding="utf-8")
+            if not self._table.tell():
+                csv.writer(self._table).writerow(COLUMNS)
         csv.writer(self._table).writerows(table_rows(frame, boxes, self.style.names))
         self._table.flush()
 
@@ -179,12 +180,3 @@ def write_image(path: Path, image: np.ndarray) -> None:
         size = f"{image.shape[1]} x {image.shape[0]}"
         raise UserError(f"{path}: an image of {size} pixels does not fit into this format. Try --nosave.")
     atomic_write(path, coded)
-
-
-def _open_table(path: Path) -> TextIO:
-    """predictions.csv, ready for rows; a table that is there already goes on."""
-    fresh = not path.exists() or not path.stat().st_size
-    table = path.open("a", newline="", encoding="utf-8")
-    if fresh:
-        csv.writer(table).writerow(COLUMNS)
-    return table
