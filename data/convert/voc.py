@@ -15,7 +15,7 @@ from xml.etree.ElementTree import ParseError  # noqa: S405 - the exception alone
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from data.convert.writer import Box, Item, Summary, Writing, write_yolo
+from data.convert.writer import SPLITS, Box, Item, Summary, Writing, write_yolo
 from data.io.images import in_threads
 from utils.errors import UserError
 from utils.files import list_images, read_lines
@@ -95,7 +95,7 @@ def _by_stem(images: Iterable[Path]) -> dict[str, list[Path]]:
 def _items(
     xmls: list[Path], images: dict[str, list[Path]], group: str, split: str | None, difficult: bool, summary: Summary
 ) -> Iterator[Item]:
-    """One item an annotation file that can be read and has its image."""
+    """One item an annotation file that can be read and has its image. split: by default the nearest folder so named."""
     for xml, root in zip(xmls, in_threads(_parse, xmls, f"reading {group} {split or ''}".strip()), strict=True):
         if isinstance(root, str):
             summary.skipped.append((xml, root))
@@ -106,7 +106,8 @@ def _items(
             summary.skipped.append((xml, "its image is missing" if not found else "several images have its name"))
             continue
         boxes = tuple(_boxes(root, difficult, summary))
-        yield Item(found[0], split or _split_of(found[0]), group, boxes, _size(root))
+        folders = (part for part in reversed(found[0].parts[:-1]) if part in SPLITS)
+        yield Item(found[0], split or next(folders, "train"), group, boxes, _size(root))
 
 
 def _own(xml: Path, found: list[Path]) -> list[Path]:
@@ -128,11 +129,6 @@ def _parse(xml: Path) -> Any:
         return "its annotation file is missing"
     except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as problem:  # the last: its encoding
         return f"not a readable annotation file ({problem})"
-
-
-def _split_of(image: Path) -> str:
-    """The nearest folder named like a split, else train."""
-    return next((part for part in reversed(image.parts[:-1]) if part in {"train", "val", "test"}), "train")
 
 
 def _size(root: Any) -> tuple[int, int] | None:

@@ -127,13 +127,6 @@ def _by_fourier(image: Tensor, kernels: Tensor, border: str) -> Tensor:
 def _fast_length(length: int) -> int:
     """The next even number >= length without prime factors above 5, which Fourier transforms are fast at."""
     candidate = length + length % 2
-    while _without_small_factors(candidate) > 1:
+    while pow(30, 64, candidate):  # 0 where 2, 3 and 5 are its only factors
         candidate += 2
     return candidate
-
-
-def _without_small_factors(number: int) -> int:
-    for factor in (2, 3, 5):
-        while number % factor == 0:
-            number //= factor
-    return number

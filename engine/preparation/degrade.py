@@ -56,8 +56,8 @@ def degrade(options: DegradeOptions) -> copies.CopyResult:
 
     Label rows are fractions and copied as they are; a COCO json is scaled. An image whose file changed since is done
     again. Unreadable images are skipped and listed. Raises UserError for folders that are missing, nested, of another
-    source or hold something else, an unknown recipe or severity, names
-    that would collide, and a full disk, saying how far it came.
+    source or hold something else, an unknown recipe or severity, names that would collide, and a full disk, saying how
+    far it came.
     """
     recipe = find_recipe(options.recipe)
     recipe.check(options.severity)
