@@ -63,11 +63,10 @@ def film(seed: int, size: tuple[int, int], looks: Collection[str], frames: int =
 
     Classes take turns: film number n is of class n % len(NAMES).
     """
-    rng = np.random.default_rng([seed, 71])
-    label = seed % len(NAMES)
+    rng, label = np.random.default_rng([seed, 71]), seed % len(NAMES)
     stage, person, manner = _stage(rng, size), _person(rng), draw_manner(rng, NAMES[label])
     crate = _crate(rng)
-    bodies = [MOTIONS[NAMES[label]](number / RATE, manner) for number in range(frames)]
+    bodies = (MOTIONS[NAMES[label]](number / RATE, manner) for number in range(frames))
     seen = [_frame(stage, person, body, crate, size) for body in bodies]
     return {look: LIGHTS[look](seen, seed) for look in looks}, label
 

@@ -190,6 +190,12 @@ EVERY_SURFACE = {**SURFACES, **OTHER_SURFACES}
 NAMES = tuple(f"{surface}_{form}" for form in FORMS for surface in SURFACES)  # in the order of the labels
 
 
+def other_name(rng: np.random.Generator) -> str:
+    """Something that is in no class: another form in any surface, or one of the forms in another colour."""
+    forms, surfaces = (OTHER_FORMS, EVERY_SURFACE) if rng.random() < 0.5 else (EVERY_FORM, OTHER_SURFACES)
+    return f"{rng.choice(list(surfaces))}_{rng.choice(list(forms))}"
+
+
 def draw_object(rng: np.random.Generator, name: str, side: float) -> Sprite:
     """An object whose longer side is `side` dots, on a grid that just holds it. name: `surface_form`.
 

@@ -19,15 +19,7 @@ from data.synthetic.render.camera import Array, floats
 from data.synthetic.render.lighting import encode
 from data.synthetic.render.rasterizer import label_rows
 from data.synthetic.shelf.class_counts import EVEN, SCARCE, TRAINING, Law, classes_of
-from data.synthetic.shelf.objects import (
-    EVERY_FORM,
-    EVERY_SURFACE,
-    NAMES,
-    OTHER_FORMS,
-    OTHER_SURFACES,
-    Sprite,
-    draw_object,
-)
+from data.synthetic.shelf.objects import NAMES, Sprite, draw_object, other_name
 
 Image = NDArray[np.uint8]
 Labels = NDArray[np.float32]
@@ -147,12 +139,6 @@ def portrait(rng: np.random.Generator, name: str, size: tuple[int, int]) -> Imag
     stage.light = cv2.GaussianBlur(stage.light, (0, 0), FINER * rng.uniform(0.3, 3.0))
     stage.put(name, (width / 2 + rng.normal(0, 0.04) * width, foot), side)
     return stage.seen()
-
-
-def other_name(rng: np.random.Generator) -> str:
-    """Something that is in no class: another form in any surface, or one of the forms in another colour."""
-    forms, surfaces = (OTHER_FORMS, EVERY_SURFACE) if rng.random() < 0.5 else (EVERY_FORM, OTHER_SURFACES)
-    return f"{rng.choice(list(surfaces))}_{rng.choice(list(forms))}"
 
 
 def _boards(stage: _Stage, objects: int) -> tuple[list[tuple[float, int]], float]:

@@ -7,20 +7,7 @@ import math
 import numpy as np
 
 from data.synthetic.render.camera import Pose, triple
-from data.synthetic.render.primitives import (
-    Colour,
-    Face,
-    Lamp,
-    Model,
-    ball,
-    box,
-    extrude,
-    limb,
-    panel,
-    pick,
-    srgb,
-    times,
-)
+from data.synthetic.render.primitives import Face, Lamp, Model, ball, box, extrude, limb, panel, pick, srgb, times
 from data.synthetic.render.rasterizer import Blob, Material, Shape, Tube
 
 WALLS = [
@@ -29,9 +16,9 @@ WALLS = [
 ]  # fmt: skip
 BOARDS = [srgb(180, 40, 40), srgb(35, 70, 130), srgb(35, 100, 60), srgb(60, 55, 50), srgb(220, 170, 50)]
 LEAVES = [srgb(70, 110, 45), srgb(95, 125, 50), srgb(55, 95, 50), srgb(120, 130, 55)]
-WINDOW_LIGHTS: list[Colour] = [(1.0, 0.72, 0.38), (1.0, 0.80, 0.52), (0.85, 0.92, 1.0), (1.0, 0.62, 0.28)]
+WINDOW_LIGHTS = [(1.0, 0.72, 0.38), (1.0, 0.80, 0.52), (0.85, 0.92, 1.0), (1.0, 0.62, 0.28)]
 # fraction of streets, colour of the light: sodium, warm LED, cold LED
-STREET_LIGHTS: list[tuple[float, Colour]] = [
+STREET_LIGHTS = [
     (0.40, (1.0, 0.58, 0.20)), (0.75, (1.0, 0.80, 0.55)), (1.01, (0.88, 0.95, 1.0)),
 ]  # fmt: skip
 

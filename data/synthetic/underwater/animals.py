@@ -7,7 +7,7 @@ covers, how high it rises there and of what colour it is. numpy only.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,20 +36,14 @@ class Kind(NamedTuple):
     draw: Draw
 
 
-SPINES: tuple[Colour, ...] = (
-    (0.020, 0.014, 0.018), (0.035, 0.020, 0.030), (0.045, 0.018, 0.016), (0.030, 0.026, 0.016),
-)  # fmt: skip
-SKINS: tuple[Colour, ...] = ((0.11, 0.065, 0.030), (0.16, 0.10, 0.045), (0.085, 0.075, 0.035), (0.07, 0.045, 0.032))
-SHELLS: tuple[Colour, ...] = ((0.50, 0.36, 0.26), (0.42, 0.20, 0.14), (0.58, 0.50, 0.40), (0.33, 0.21, 0.15))
-ARMS: tuple[Colour, ...] = (
-    (0.55, 0.16, 0.05), (0.42, 0.25, 0.08), (0.13, 0.10, 0.22), (0.50, 0.33, 0.16), (0.38, 0.07, 0.05),
-)  # fmt: skip
-STONES: tuple[Colour, ...] = (
-    (0.20, 0.19, 0.17), (0.11, 0.10, 0.10), (0.32, 0.28, 0.23), (0.045, 0.042, 0.045), (0.42, 0.38, 0.32),
-)  # fmt: skip
+SPINES = ((0.020, 0.014, 0.018), (0.035, 0.020, 0.030), (0.045, 0.018, 0.016), (0.030, 0.026, 0.016))
+SKINS = ((0.11, 0.065, 0.030), (0.16, 0.10, 0.045), (0.085, 0.075, 0.035), (0.07, 0.045, 0.032))
+SHELLS = ((0.50, 0.36, 0.26), (0.42, 0.20, 0.14), (0.58, 0.50, 0.40), (0.33, 0.21, 0.15))
+ARMS = ((0.55, 0.16, 0.05), (0.42, 0.25, 0.08), (0.13, 0.10, 0.22), (0.50, 0.33, 0.16), (0.38, 0.07, 0.05))
+STONES = ((0.20, 0.19, 0.17), (0.11, 0.10, 0.10), (0.32, 0.28, 0.23), (0.045, 0.042, 0.045), (0.42, 0.38, 0.32))
 
 
-def pick(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Array:
+def pick(rng: np.random.Generator, colours: Sequence[Colour]) -> Array:
     """One of the colours (3,), a little lighter or darker."""
     return floats(colours[int(rng.integers(len(colours)))]) * np.float32(rng.uniform(0.8, 1.25))
 
