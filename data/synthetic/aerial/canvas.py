@@ -102,11 +102,15 @@ class Ground:
                 return place
         return None
 
-    def add(self, name: str, outline: Polygon, place: Place, angle: float) -> bool:
+    def add(self, name: str, outline: Polygon, place: Place, angle: float, room: float = 0.0) -> bool:
         """Note an object if enough of it lies in the image; tells whether to draw it.
+
+        `room` px around it, if any, must be free and are taken.
 
         Its box is that of the dots inside `outline` that lie in the image, so to a quarter of a px.
         """
+        if room and not self.is_free(place, room):
+            return False
         rows, columns, whole = self._inside(self._corners(outline, place, angle))
         y, x = np.nonzero(whole)
         x, y = x + columns.start - MARGIN * FINER, y + rows.start - MARGIN * FINER
@@ -119,6 +123,8 @@ class Ground:
             return False
         box = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
         self.labels.append((self.names.index(name), *box))
+        if room:
+            self.taken.append((*place, room))
         return True
 
     def photograph(self) -> NDArray[np.uint8]:

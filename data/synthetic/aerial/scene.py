@@ -43,9 +43,8 @@ def vehicle(ground: Ground, place: Place, angle: float) -> None:
     length = ground.rng.uniform(6.0, 10.0)
     width, paint = length * ground.rng.uniform(0.44, 0.52), ground.pick(PAINTS)
     body = rectangle(length, width)
-    if not ground.is_free(place, 0.45 * length) or not ground.add("vehicle", body, place, angle):
+    if not ground.add("vehicle", body, place, angle, 0.45 * length):
         return
-    ground.taken.append((*place, 0.45 * length))
     ground.shade(body, place, angle, 1.6)
     ground.fill(body, paint, place, angle)
     for front, deep in ((0.18, 0.12), (-0.3, 0.1)):
@@ -75,9 +74,8 @@ def tank(ground: Ground, place: Place, angle: float) -> None:
     """A round tank: a light roof, a rim, its own shadow on one side."""
     size = ground.rng.uniform(7.0, 14.0)
     round_ = ellipse(size, size)
-    if not ground.is_free(place, 0.55 * size) or not ground.add("storage-tank", round_, place, angle):
+    if not ground.add("storage-tank", round_, place, angle, 0.55 * size):
         return
-    ground.taken.append((*place, 0.55 * size))
     ground.shade(round_, place, 0, 0.4 * size)
     ground.fill(round_, (0.62, 0.62, 0.60), place)
     ground.fill(ellipse(0.84 * size, 0.84 * size), ground.pick(((0.93, 0.93, 0.91), (0.8, 0.82, 0.8))), place)
@@ -89,9 +87,8 @@ def person(ground: Ground, place: Place, angle: float) -> None:
     """Shoulders and a head, with a long shadow."""
     size = ground.rng.uniform(3.2, 4.6)
     body = ellipse(0.75 * size, size, 12)
-    if not ground.is_free(place, 0.6 * size) or not ground.add("person", body, place, angle):
+    if not ground.add("person", body, place, angle, 0.6 * size):
         return
-    ground.taken.append((*place, 0.6 * size))
     ground.shade(ellipse(0.5 * size, 0.7 * size, 12), place, angle, 1.4 * size)
     ground.fill(body, ground.pick(CLOTHES), place, angle)
     ground.fill(ellipse(0.4 * size, 0.4 * size, 10), (0.16, 0.11, 0.09), place, angle)
@@ -103,9 +100,8 @@ def pool(ground: Ground, place: Place, angle: float) -> None:
     length = rng.uniform(8.0, 16.0)
     width = length * rng.uniform(0.45, 0.7)
     shape = ellipse if rng.random() < 0.35 else rectangle
-    if not ground.is_free(place, 0.6 * length) or not ground.add("swimming-pool", shape(length, width), place, angle):
+    if not ground.add("swimming-pool", shape(length, width), place, angle, 0.6 * length):
         return
-    ground.taken.append((*place, 0.6 * length))
     ground.fill(shape(length, width), (0.82, 0.79, 0.73), place, angle)
     ground.fill(shape(length - 1.6, width - 1.6), ground.pick(((0.20, 0.66, 0.78), (0.25, 0.60, 0.85))), place, angle)
 
@@ -117,9 +113,8 @@ def airplane(ground: Ground, place: Place, angle: float) -> None:
     half = [(a, 0), (0.85 * a, 0.1 * a), (0.25 * a, 0.11 * a), (-0.15 * a, 0.9 * a), (-0.33 * a, 0.9 * a),
             (-0.13 * a, 0.11 * a), (-0.75 * a, 0.08 * a), (-0.92 * a, 0.34 * a), (-a, 0.34 * a), (-0.93 * a, 0)]  # fmt: skip
     outline = half + [(x, -y) for x, y in reversed(half)]
-    if not ground.is_free(place, 0.9 * a) or not ground.add("airplane", outline, place, angle):
+    if not ground.add("airplane", outline, place, angle, 0.9 * a):
         return
-    ground.taken.append((*place, 0.9 * a))
     ground.shade(outline, place, angle, 3, raised=True)
     ground.fill(outline, ground.pick(((0.93, 0.93, 0.93), (0.84, 0.86, 0.88))), place, angle)
     stripe = ground.pick(((0.15, 0.25, 0.6), (0.7, 0.1, 0.12), (0.4, 0.4, 0.42)))

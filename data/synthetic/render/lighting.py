@@ -7,7 +7,7 @@ lamp of power 1 at 1 m (night). Day and night read the same buffers, so their im
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,8 +21,7 @@ from data.synthetic.street.scene import Frame
 REACH = 45.0  # metres; lamps farther away shine but light nothing
 
 
-@dataclass(frozen=True)
-class Exposure:
+class Exposure(NamedTuple):
     """How the camera turns light into an image.
 
     `gain` lifts light to the sensor's white at 1.0, which holds `electrons` of charge; `read` is the read noise in

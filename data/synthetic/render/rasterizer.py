@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -82,8 +81,7 @@ Shape = Solid | Tube | Blob
 SKY = Material((0.0, 0.0, 0.0), 0.0)
 
 
-@dataclass(frozen=True)
-class Buffers:
+class Buffers(NamedTuple):
     """One drawn scene: (H, W) are fine pixels, (F, ...) tables looked up with `faces`. Sky is face 0, depth FAR."""
 
     faces: NDArray[np.int32]  # (H, W)
@@ -289,8 +287,8 @@ class Canvas:
         inverse = a * column + b * row[:, None] + c
         depth = np.clip(1 / np.where(inverse > 1e-9, inverse, 1e-9), near, far)
         position = np.stack([column * depth, row[:, None] * depth + self.camera.y, depth], axis=-1)
-        texture = np.array([m.texture for m in self._materials], np.float32)
-        beam = np.array([m.beam for m in self._materials], np.float32)
+        columns = zip(*self._materials, strict=True)  # each field of all materials
+        colour, texture, gloss, emission, beam = (np.array(column, np.float32) for column in columns)
         is_ground = np.zeros(self._count, bool)
         is_ground[self._grounds] = True
         return Buffers(
@@ -298,10 +296,10 @@ class Canvas:
             grain=_grain(position, np.take(texture, self.faces)),
             position=position,
             ground=np.take(is_ground, self.faces),
-            colour=np.array([m.colour for m in self._materials], np.float32),
+            colour=colour,
             normals=table[:, 5:8],
-            emission=np.array([m.emission for m in self._materials], np.float32) * (table[:, 8] ** beam)[:, None],
-            gloss=np.array([m.gloss for m in self._materials], np.float32),
+            emission=emission * (table[:, 8] ** beam)[:, None],
+            gloss=gloss,
             owner=table[:, 9].astype(np.int32),
         )
 

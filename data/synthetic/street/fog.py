@@ -10,7 +10,7 @@ Source: Koschmieder, Theorie der horizontalen Sichtweite (1924); Sakaridis et al
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -25,8 +25,7 @@ VISIBILITY = (25.0, 120.0)  # metres
 CONTRAST = 0.05  # what is left of a black object's contrast at that distance (the meteorological optical range, WMO)
 
 
-@dataclass(frozen=True)
-class Fog:
+class Fog(NamedTuple):
     """One image's fog: visibility in metres, colour of its light (linear RGB, mean about 1), and how patchy it is.
 
     `patches` is the standard deviation of its density along neighbouring lines of sight, relative to the mean.

@@ -7,7 +7,7 @@ water are computed afterwards (data/synthetic/underwater/water.py) from the same
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -32,8 +32,7 @@ ROCKS = ((0.16, 0.15, 0.13), (0.11, 0.105, 0.10), (0.20, 0.16, 0.13), (0.10, 0.1
 WEEDS = ((0.06, 0.10, 0.025), (0.10, 0.085, 0.03), (0.03, 0.07, 0.03), (0.12, 0.045, 0.035))
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """A camera over a level floor: `size` (width, height) and `focal` in px, `altitude` in metres.
 
     `pitch` is the angle in radians from the horizon down to the optical axis: pi / 2 looks straight down.
@@ -70,8 +69,7 @@ class View:
         return self.focal * FINER * fall / self.altitude, fall / math.hypot(1, y)
 
 
-@dataclass(frozen=True)
-class SeaFloor:
+class SeaFloor(NamedTuple):
     """A drawn scene at the image's own pixels.
 
     reflected: (H, W, 3) linear light of the surfaces under white light from above; distance: (H, W) metres along the ray;
