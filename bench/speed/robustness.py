@@ -36,15 +36,17 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     config = load_data(options.data, make_demo=make_synthetic, need=(options.split,))
     sizes: dict[str, Any] = {"imgsz": options.imgsz, "batch_size": options.batch, "stride": int(max(model.stride))}
     dataset = build_dataset(config, options.split, cache="none", **sizes)
-    chosen, severities, rows = choose_corruptions(options.corruptions), choose_severities(options.severities), []
+    chosen, severities = choose_corruptions(options.corruptions), choose_severities(options.severities)
     sweeps, settings = [], EvalSettings(batch_size=options.batch, max_det=300, progress=False)
     for one in [chosen[0], *chosen]:  # the first of all warms up
         plan = RobustnessPlan([one], severities, settings, device, config.root)
         with contextlib.redirect_stdout(io.StringIO()):
             sweeps.append(sweep(model, dataset, plan))
-    for one, result in zip(chosen, sweeps[1:], strict=True):
-        rows.append({"corruption": one.full_name, **breakdown([result], len(dataset), 1 + len(severities))})
-    return [*rows, {"corruption": "together", **breakdown(sweeps[1:], len(dataset), 1 + len(severities))}]
+    groups = {one.full_name: [result] for one, result in zip(chosen, sweeps[1:], strict=True)} | {
+        "together": sweeps[1:]
+    }
+    images, passes = len(dataset), 1 + len(severities)
+    return [{"corruption": name, **breakdown(results, images, passes)} for name, results in groups.items()]
 
 
 def breakdown(sweeps: list[Sweep], images: int, passes: int) -> dict[str, float]:
