@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from data.degrade import low_light_bytes, to_bytes
 from engine.checkpoint.state_dict import as_safetensors, load_strict
@@ -75,22 +74,17 @@ def load_generator(path: Path) -> Generator:
     tensors of another architecture that differ.
     """
     state = load_weights(path).state
+    blocks = sum(name.endswith(".conv_block.1.weight") for name in state)
+    first = state.get("model.1.weight")
+    width = len(first) if first is not None and first.ndim == 4 else 0
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and thrown away
-        generator = Generator(*_sizes(state))
+        generator = Generator(*((blocks, width) if blocks and width else (9, 64)))  # the published ones by default
     remedy = (
         "Name a file that prepare.py train-translator wrote, or the state dict of a resnet generator of CUT with its blurred "
         "resampling."
     )
     load_strict(generator, state, path, "CUT's generator", remedy)
     return generator
-
-
-def _sizes(state: Mapping[str, Tensor]) -> tuple[int, int]:
-    """(blocks, width) of the generator that tensors belong to; the published ones where they do not tell."""
-    blocks = sum(name.endswith(".conv_block.1.weight") for name in state)
-    first = state.get("model.1.weight")
-    width = len(first) if first is not None and first.ndim == 4 else 0
-    return (blocks, width) if blocks and width else (9, 64)
 
 
 def save_generator(path: Path, generator: Generator, facts: Mapping[str, Any]) -> None:

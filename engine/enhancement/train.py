@@ -46,23 +46,20 @@ class ResizedImages:
     def __init__(self, files: list[Path], side: int) -> None:
         self.side = side
         self.skipped: list[tuple[Path, str]] = []
-        self._most = MOST_BYTES // (3 * side * side)
         self._kept: dict[Path, Tensor] = {}
-        self.files = [file for file in progress(files, len(files), "reading") if self._readable(file)]
+        self.files: list[Path] = []
+        for file in progress(files, len(files), "reading"):
+            try:
+                image = self._read(file)
+            except Unreadable as problem:
+                self.skipped.append((file, str(problem)))
+                continue
+            self.files.append(file)
+            if len(self._kept) < MOST_BYTES // (3 * side * side):
+                self._kept[file] = image
 
     def __len__(self) -> int:
         return len(self.files)
-
-    def _readable(self, file: Path) -> bool:
-        """Whether an image can be used; notes the reason where it cannot, and keeps it where there is room."""
-        try:
-            image = self._read(file)
-        except Unreadable as problem:
-            self.skipped.append((file, str(problem)))
-            return False
-        if len(self._kept) < self._most:
-            self._kept[file] = image
-        return True
 
     def _read(self, file: Path) -> Tensor:
         """(3, side, side) uint8 RGB."""

@@ -57,7 +57,11 @@ def teacher(options: TeacherOptions) -> TeacherCache:
     mode = chosen_mode(options, clip)
     labels = [label for part in parts for label in part]
     names = list(config.names.values())
-    meta = _meta(options, clip, mode, parts, names)
+    meta = Meta(
+        labels="+".join(map(label_hash, parts)), prompts=prompt_hash(names, spaces=options.spaces),
+        model=options.model, checkpoint=file_digest(Path(options.checkpoint or "")), mode=mode,
+        short=options.short if mode == "roi" else 0, spaces=options.spaces, scale=clip.scale,
+    )  # fmt: skip
     device = pick_device(options.device)
     clip.model.to(device)
     out = options.out or Path("runs/teacher") / f"{config.file.stem}-{options.model}-{mode}"
@@ -101,16 +105,6 @@ def _labels(config: DataConfig, split: str) -> list[Label]:
         raise UserError(f"split {split!r}: {config.file} has no such split; it names {', '.join(config.splits)}.")
     images = [image for place in config.splits[split] for image in list_images(place, config.root)]
     return scan(images, len(config.names), what=split).labels
-
-
-def _meta(
-    options: TeacherOptions, clip: Clip, mode: str, parts: Sequence[Sequence[Label]], names: Sequence[str]
-) -> Meta:
-    return Meta(
-        labels="+".join(map(label_hash, parts)), prompts=prompt_hash(names, spaces=options.spaces),
-        model=options.model, checkpoint=file_digest(Path(options.checkpoint or "")), mode=mode,
-        short=options.short if mode == "roi" else 0, spaces=options.spaces, scale=clip.scale,
-    )  # fmt: skip
 
 
 @torch.no_grad()
