@@ -35,11 +35,6 @@ class ReceptiveField(NamedTuple):
         """Side of the field in pixels."""
         return self.last - self.first + 1
 
-    @property
-    def offset(self) -> float:
-        """Where the middle of cell 0's field lies, in pixels from the image's edge (the first pixel's middle is 0.5)."""
-        return (self.first + self.last + 1) / 2
-
     def window(self, kernel: int, stride: int, padding: int, dilation: int) -> ReceptiveField:
         """The field behind a convolution or pooling."""
         reach = (kernel - 1) * dilation - padding

@@ -41,7 +41,7 @@ def test_the_layer_stands_before_pyramid_and_attention(name: str, rows: list[int
 def test_cells_lie_half_a_pixel_off_the_corner_of_their_stride() -> None:
     """Padding 1 before a 3 x 3 kernel of stride 2 keeps the middle of cell p at pixel p * stride, middle 0.5."""
     found = levels(build("yolov8n-p2", {0: "thing"}))
-    assert {level.field.offset for level in found.values()} == {0.5}
+    assert {(level.field.first + level.field.last + 1) / 2 for level in found.values()} == {0.5}
 
 
 def test_where_every_layer_of_a_stride_attends_the_last_one_stands_for_it() -> None:

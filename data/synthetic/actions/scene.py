@@ -204,8 +204,7 @@ class _Stage(NamedTuple):
 def _by_day(seen: list[Array], seed: int) -> Film:
     """Even light, a little stronger from one side."""
     rng = np.random.default_rng([seed, 72])
-    slope = rng.uniform(-0.35, 0.35, 2)
-    height, width = seen[0].shape[:2]
+    slope, (height, width) = rng.uniform(-0.35, 0.35, 2), seen[0].shape[:2]
     rows, columns = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
     field = (1 + slope[0] * rows + slope[1] * columns)[..., None] * np.array(triple(rng.uniform(0.93, 1.07, 3)))
     camera = day_exposure((seen[0] * field).astype(np.float32), rng)

@@ -105,9 +105,8 @@ class Ground:
     def add(self, name: str, outline: Polygon, place: Place, angle: float, room: float = 0.0) -> bool:
         """Note an object if enough of it lies in the image; tells whether to draw it.
 
-        `room` px around it, if any, must be free and are taken.
-
-        Its box is that of the dots inside `outline` that lie in the image, so to a quarter of a px.
+        Its box is that of the dots inside `outline` that lie in the image, so to a quarter of a px. `room` px around it,
+        if any, must be free and are taken.
         """
         if room and not self.is_free(place, room):
             return False

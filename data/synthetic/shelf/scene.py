@@ -83,8 +83,8 @@ class _Stage:
 
     def labels(self) -> Labels:
         """Boxes around what is seen of each object."""
-        classes, whole = [label for label, _ in self.whole], [dots for _, dots in self.whole]
-        return label_rows(self.owner, classes, lambda number, dots, *_: dots >= LEAST_SEEN * whole[number])
+        classes = [label for label, _ in self.whole]
+        return label_rows(self.owner, classes, lambda number, dots, *_: dots >= LEAST_SEEN * self.whole[number][1])
 
     def seen(self) -> Image:
         """Through a lens, averaged to pixels, tinted, exposed, noisy, sRGB (H, W, 3)."""

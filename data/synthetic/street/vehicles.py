@@ -8,7 +8,6 @@ from itertools import product
 import numpy as np
 
 from data.synthetic.render.primitives import (
-    Colour,
     Face,
     Lamp,
     Model,
@@ -32,8 +31,8 @@ STEEL = Material(srgb(170, 172, 178), 0.05, 0.25)
 DARK = Material(srgb(40, 42, 46), 0.05)
 GLASS = Material(srgb(38, 48, 56), 0.02, 0.45)
 PLATE = Material(srgb(235, 232, 205), 0.02)
-WHITE_BEAM: Colour = (1.0, 0.93, 0.80)
-RED_GLOW: Colour = (1.0, 0.05, 0.03)
+WHITE_BEAM = (1.0, 0.93, 0.80)
+RED_GLOW = (1.0, 0.05, 0.03)
 PAINTS = [
     srgb(200, 30, 28), srgb(30, 70, 170), srgb(235, 235, 232), srgb(150, 155, 160), srgb(48, 50, 54),
     srgb(20, 110, 70), srgb(240, 190, 30), srgb(225, 110, 25), srgb(120, 170, 205), srgb(110, 25, 40),
