@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from utils.errors import UserError, nearest, suggestion
 from utils.files import REPOSITORY, find_file, load_yaml
 from utils.log import LOGGER
-from utils.metrics import FREQUENCIES
 
 SPLITS = ("train", "extra", "val", "val2", "test", "test2")
 TASKS = ("detect", "classify", "action")
@@ -233,6 +232,8 @@ def _frequency(file: Path, content: dict[str, Any], names: dict[int, str]) -> tu
     letters = content.get("frequency")
     if letters is None:
         return None
+    from utils.metrics import FREQUENCIES  # numpy, which --help does without
+
     listed = letters if isinstance(letters, list) else [letters]
     wrong = [letter for letter in listed if letter not in list(FREQUENCIES) or listed is not letters]
     if wrong:
