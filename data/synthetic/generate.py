@@ -112,7 +112,7 @@ def _same_or_error(root: Path, plan: Mapping[str, Any], given: bool) -> None:
     if stands.get("world") == plan["world"] and stands.get("version") != plan["version"]:
         raise UserError(f"{root}: was drawn by another version of this program. Delete it to have it drawn again.")
     if stands.get("world") != plan["world"] or (given and stands != plan):
-        shown = ", ".join(f"{key} {value}" for key, value in stands.items())
+        shown = ", ".join(f"{key} {value}" for key, value in stands.items()).removeprefix("world ")
         raise UserError(
             f"{root}: holds another synthetic data set ({shown}). Choose another folder, or delete that one."
         )

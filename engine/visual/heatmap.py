@@ -18,7 +18,7 @@ from torch.nn import functional
 from data.io.images import read_image
 from data.io.letterbox import Letterbox, to_tensor
 from engine.results import ImageResult
-from models.graph import LAYERS, heat_map, mapped_layer
+from models.graph import heat_map, mapped_layer
 from utils.draw import confident_boxes, draw_boxes, enlarge_small, paint_heat
 from utils.errors import UserError
 from utils.plots import plot_images
@@ -60,10 +60,9 @@ class MapView:
 def view(model: Any, letterbox: Letterbox, preprocess: Callable[[np.ndarray], np.ndarray] | None = None) -> MapView:
     """The view of a model. Raises UserError for one without a layer that has a map."""
     if mapped_layer(model) is None:
-        known = ", ".join(name for name, spec in LAYERS.items() if spec.heat_map)
         raise UserError(
-            f"--show-map: no layer of this detector has a map to show. Layers that have one: {known}. Train a model with "
-            "such a layer, for instance --cfg models/yolov8n-crux.yaml."
+            "--show-map: no layer of this detector has a map to show. Train a model with such a layer, for "
+            "instance --cfg models/yolov8n-crux.yaml."
         )
     return MapView(partial(heat_map, model), next(model.parameters()), letterbox, preprocess)
 

@@ -8,19 +8,19 @@ import cv2
 import numpy as np
 import pytest
 
-from docs.assignment import Assignment, AssignmentOptions, densest, draw, draw_assignment, row
+from docs.assignment import AssignmentOptions, RuleAssignment, densest, draw, draw_assignment, row
 from tests.engine.tiny import write_dataset
 from utils.errors import UserError
 
 OBJECTS = np.array([[10, 10, 14, 14], [16, 12, 20, 16], [90, 50, 96, 58]], np.float32)
 
 
-def found() -> Assignment:
+def found() -> RuleAssignment:
     """Points on a line, 10 px apart; the first two train object 1, the third object 2, nobody object 3."""
     centres = np.stack([np.arange(5, 100, 10), np.full(10, 12)], 1).astype(np.float32)
     owner, target = np.zeros(10, np.int64), np.zeros(10, np.float32)
     owner[:3], target[:3] = [1, 1, 2], [0.5, 0.1, 0.3]
-    return Assignment("Ultralytics", OBJECTS, centres, np.full(10, 40, np.float32), owner, target)
+    return RuleAssignment("Ultralytics", OBJECTS, centres, np.full(10, 40, np.float32), owner, target)
 
 
 @pytest.mark.parametrize(
