@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from utils.files import atomic_write
-from utils.tables import cell, read_csv
+from utils.tables import cell, number, read_csv
 
 PALETTE = "colorblind"
 MOST_NAMED = 20  # classes that a legend can name
@@ -84,15 +84,7 @@ def _curves(axis: Axes, x: np.ndarray, title: str, columns: Mapping[str, np.ndar
 
 def _numbers(rows: Sequence[Mapping[str, str]], column: str) -> np.ndarray:
     """A column's numbers; NaN where there is none."""
-    return np.array([_number(row.get(column, "")) for row in rows])
-
-
-def _number(text: str) -> float:
-    """A cell's number, or NaN."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    return np.array([number(row.get(column, "")) for row in rows])
 
 
 def _colours(count: int) -> list[tuple[float, float, float]]:

@@ -84,6 +84,14 @@ def save_csv(path: Path, rows: Sequence[Row]) -> None:
     atomic_write(path, csv_text(rows).encode())
 
 
+def number(text: str) -> float:
+    """A cell's number, or NaN."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def read_csv(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file as texts; blanks around names and values (YOLOv5 pads them) are dropped."""
     with Path(path).open(encoding="utf-8", newline="") as stream:

@@ -54,21 +54,13 @@ class ImageFolderDataset(Dataset):
     """
 
     def __init__(
-        self,
-        images: Sequence[Sample],
-        imgsz: int,
-        *,
-        augmentation: Augmentation | None = None,
-        paired: Mapping[Path, Path] | None = None,
-        unlabeled_images: UnpairedImages | None = None,
-        unlabeled: float = 1.0,
-        seed: int = 0,
+        self, images: Sequence[Sample], imgsz: int, *, augmentation: Augmentation | None = None, paired: Mapping[Path,
+        Path] | None = None, unlabeled_images: UnpairedImages | None = None, unlabeled: float = 1.0, seed: int = 0,
         skipped: Sequence[tuple[Path, str]] = (),
-    ) -> None:
-        self.images, self.imgsz, self.seed = list(images), imgsz, seed
-        self.augmentation, self.paired, self.pool = augmentation, paired or {}, unlabeled_images
-        self.unlabeled = unlabeled
-        self.skipped = list(skipped)
+    ) -> None:  # fmt: skip
+        self.images, self.imgsz, self.seed, self.skipped = list(images), imgsz, seed, list(skipped)
+        self.augmentation, self.paired = augmentation, paired or {}
+        self.pool, self.unlabeled = unlabeled_images, unlabeled
 
     def __len__(self) -> int:
         return len(self.images)
@@ -82,7 +74,8 @@ class ImageFolderDataset(Dataset):
         if self.augmentation is None:
             return {**item, "img": to_tensor(centre(image, self.imgsz)), "seed": index}
         crop = self._crop(image.shape, epoch, index)
-        item |= {"img": to_tensor(crop(image, self.imgsz)), "seed": _number(self.seed, epoch, index)}
+        seed = int(np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)[0])  # 32 bits
+        item |= {"img": to_tensor(crop(image, self.imgsz)), "seed": seed}
         if self.paired:
             other = read_image(self.paired[img.file])
             if self.augmentation.independent:
@@ -109,21 +102,10 @@ class ImageFolderDataset(Dataset):
         return {**batch, **views, "cls": torch.tensor(batch["cls"])}
 
 
-def _number(*entropy: int) -> int:
-    """One 32-bit number that belongs to (seed, epoch, index)."""
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
-
-
 def build_image_folders(
-    config: DataConfig,
-    split: str,
-    imgsz: int,
-    *,
-    augmentation: Augmentation | None = None,
-    views: Iterable[str] = (),
-    unlabeled: float = 1.0,
-    seed: int = 0,
-) -> ImageFolderDataset:
+    config: DataConfig, split: str, imgsz: int, *, augmentation: Augmentation | None = None, views: Iterable[str] = (),
+    unlabeled: float = 1.0, seed: int = 0,
+) -> ImageFolderDataset:  # fmt: skip
     """A split of a data YAML. views: what comes along with each image, PAIR and UNLABELED; unlabeled: how many of the latter
     per labelled image.
 
@@ -131,8 +113,12 @@ def build_image_folders(
     a class folder or a paired image that is missing, for folders that are no class, and where training would see test images.
     """
     images = labelled(config, split)
-    if split == "train":
-        _check_all_there(config, images, split)
+    missing = config.names.keys() - {image.number for image in images}
+    if missing and split == "train":
+        raise UserError(
+            f"{config.file}: '{split}' has no images of {_words(config, missing)}. Add the folders, or take the classes out "
+            "of 'names'."
+        )
     paired = _paired_images(config, images, augmentation) if PAIR in views else {}
     skipped = unreadable([image.file for image in images]) + unreadable(list(paired.values()))
     lost = {path for path, _ in skipped}
@@ -141,15 +127,9 @@ def build_image_folders(
         raise UserError(f"{config.file}: none of the images of '{split}' can be read; the first: {skipped[0][1]}.")
     pool = _unlabeled_images(config, imgsz, seed) if UNLABELED in views else None
     return ImageFolderDataset(
-        kept,
-        imgsz,
-        augmentation=augmentation,
-        paired=paired,
-        unlabeled_images=pool,
-        unlabeled=unlabeled,
-        seed=seed,
+        kept, imgsz, augmentation=augmentation, paired=paired, unlabeled_images=pool, unlabeled=unlabeled, seed=seed,
         skipped=skipped,
-    )
+    )  # fmt: skip
 
 
 def labelled(config: DataConfig, split: str) -> list[Sample]:
@@ -190,16 +170,6 @@ def _example(config: DataConfig) -> str:
     return ", ".join(f"{name}/" for name in names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def _check_all_there(config: DataConfig, images: Sequence[Sample], split: str) -> None:
-    """UserError where a class has no folder to learn from."""
-    missing = config.names.keys() - {image.number for image in images}
-    if missing:
-        raise UserError(
-            f"{config.file}: '{split}' has no images of {_words(config, missing)}. Add the folders, or take the classes out "
-            "of 'names'."
-        )
-
-
 def _words(config: DataConfig, numbers: Iterable[int]) -> str:
     return ", ".join(config.names[number] for number in sorted(numbers))
 
@@ -212,7 +182,14 @@ def _paired_images(config: DataConfig, images: Sequence[Sample], augmentation: A
             "images ('pair: images/train_night'), made for instance by 'python prepare.py darken', or use --method none."
         )
     others = labelled(config, PAIR)
-    _check_same_classes(config, images, others)
+    day, night = ({image.number for image in group} for group in (images, others))
+    if day != night:
+        only = {"train": day - night, PAIR: night - day}
+        words = "; ".join(f"only '{split}' has {_words(config, extra)}" for split, extra in only.items() if extra)
+        raise UserError(
+            f"{config.file}: the class folders of 'train' and '{PAIR}' differ: {words}. Make the paired images again from the "
+            "folder of 'train'."
+        )
     _refuse_tests(config, PAIR, [other.file for other in others])
     matched: dict[Path, Path] = {}
     for number in config.names:
@@ -221,18 +198,6 @@ def _paired_images(config: DataConfig, images: Sequence[Sample], augmentation: A
     if augmentation is None or not augmentation.independent:
         check_pair_sizes(list(matched), list(matched.values()))
     return matched
-
-
-def _check_same_classes(config: DataConfig, day: Sequence[Sample], night: Sequence[Sample]) -> None:
-    """UserError, naming the folders, where day and night differ in their classes."""
-    ours, theirs = ({image.number for image in group} for group in (day, night))
-    if ours != theirs:
-        only = {"train": ours - theirs, PAIR: theirs - ours}
-        words = "; ".join(f"only '{split}' has {_words(config, extra)}" for split, extra in only.items() if extra)
-        raise UserError(
-            f"{config.file}: the class folders of 'train' and '{PAIR}' differ: {words}. Make the paired images again from the "
-            "folder of 'train'."
-        )
 
 
 def _unlabeled_images(config: DataConfig, imgsz: int, seed: int) -> UnpairedImages:

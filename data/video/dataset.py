@@ -83,18 +83,9 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
     collate_fn = staticmethod(default_collate)
 
     def __init__(
-        self,
-        split: VideoSplit,
-        shape: ClipShape,
-        *,
-        augment: AugmentOptions | None = None,
-        tests: int = 1,
-        paired: bool = False,
-        motion: bool = False,
-        seed: int = 0,
-        cache: str = "auto",
-        same_colour: bool = True,
-    ) -> None:
+        self, split: VideoSplit, shape: ClipShape, *, augment: AugmentOptions | None = None, tests: int = 1,
+        paired: bool = False, motion: bool = False, seed: int = 0, cache: str = "auto", same_colour: bool = True,
+    ) -> None:  # fmt: skip
         """augment: of training; None for tests, with `tests` clips of each video. cache: auto, ram or none.
 
         same_colour: of both clips of a pair.

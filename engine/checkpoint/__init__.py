@@ -24,6 +24,7 @@ from models.detector import build
 from models.parse import plain_layers
 from utils.errors import UserError
 from utils.files import atomic_write, plain
+from utils.tables import number
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
@@ -155,14 +156,9 @@ def _widen_class_branches(model: DetectionModel, weights: Weights) -> None:
 
 
 def save_checkpoint(
-    path: str | Path,
-    detector: DetectionModel,
-    *,
-    epoch: int,
-    options: dict[str, Any],
-    metrics: dict[str, Any],
+    path: str | Path, detector: DetectionModel, *, epoch: int, options: dict[str, Any], metrics: dict[str, Any],
     results: str = "",
-) -> None:
+) -> None:  # fmt: skip
     """Write a checkpoint in Ultralytics' layout, whole or not at all: `ultralytics.YOLO(path)` opens it anywhere.
 
     detector: the live model, left as it is. options, metrics: kept under `hardsight`, and where Ultralytics looks for
@@ -173,12 +169,8 @@ def save_checkpoint(
     content = {
         **_stamp(),
         "epoch": epoch,
-        "best_fitness": None,
         "model": network,
-        "ema": None,
-        "updates": None,
-        "optimizer": None,
-        "scaler": None,
+        **dict.fromkeys(("best_fitness", "ema", "updates", "optimizer", "scaler")),  # resume.pt has these
         "train_args": network.args,
         "train_metrics": {key: value for key, value in plain(metrics).items() if isinstance(value, int | float)},
         "train_results": _columns(results),
@@ -243,11 +235,4 @@ def _stamp() -> dict[str, str]:
 def _columns(results: str) -> dict[str, list[float]]:
     """results.csv as column name -> values; a cell that is no number becomes NaN."""
     rows = list(csv.DictReader(io.StringIO(results), skipinitialspace=True))
-    return {key.strip(): [_number(row[key]) for row in rows] for key in (rows[0] if rows else ()) if key}
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return math.nan
+    return {key.strip(): [number(row[key] or "") for row in rows] for key in (rows[0] if rows else ()) if key}

@@ -82,8 +82,11 @@ def read(path: Path) -> Any:
     try:
         names = names_in(path)
         asked = sorted(name for name in map(today, names) if can_act(*name.rsplit(".", 1)))
+        stand_ins: list[Any] = [(stand_in(today(name)), key) for name in names for key in {name, today(name)}]
         if not asked:
-            return _load(path, names)
+            with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
+                warnings.simplefilter("ignore")  # of pickle protocols that it then refuses
+                return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as problem:  # whatever a damaged file leads the reader into
         reason = f"{type(problem).__name__}: {problem}".replace("\n", " ")
         if "Only persistent_load of storage" in reason:
@@ -96,14 +99,6 @@ def read(path: Path) -> Any:
         f"{path}: reading stopped, nothing was run: it asks for {asked[0]}, which can run code. A checkpoint has no need "
         "of it. Get the file from a source you trust; --trust unpickles it, and executes the code in the file."
     )
-
-
-def _load(path: Path, names: list[str]) -> Any:
-    """The content, each of the names in it leading to a stand-in."""
-    stand_ins: list[Any] = [(stand_in(today(name)), key) for name in names for key in {name, today(name)}]
-    with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
-        warnings.simplefilter("ignore")  # of pickle protocols that it then refuses
-        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def stand_in(name: str) -> Any:

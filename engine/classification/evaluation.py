@@ -28,20 +28,10 @@ Enhance = Callable[[Tensor], Tensor]
 
 @torch.no_grad()
 def evaluate_classifier(
-    model: nn.Module,
-    dataset: Any,
-    names: Mapping[int, str],
-    *,
-    batch_size: int,
-    device: torch.device,
-    split: str = "val",
-    condition: str = "val",
-    half: bool = False,
-    workers: int = 0,
-    confusion_to: Path | None = None,
-    enhance: Enhance | None = None,
-    shown: bool = False,
-) -> Report:
+    model: nn.Module, dataset: Any, names: Mapping[int, str], *, batch_size: int, device: torch.device, split: str =
+    "val", condition: str = "val", half: bool = False, workers: int = 0, confusion_to: Path | None = None, enhance:
+    Enhance | None = None, shown: bool = False,
+) -> Report:  # fmt: skip
     """Evaluate `model`, which takes views in [0, 1], lies on `device` and stays as it was. See `report_of` for the report.
 
     batch_size: images or clips that go through it together, at least the clips of one video. confusion_to: a folder for the
@@ -88,15 +78,9 @@ def brightened(clips: Tensor, enhance: Enhance) -> Tensor:
 
 
 def report_of(
-    probability: Tensor,
-    target: Tensor,
-    files: Sequence[str],
-    names: Mapping[int, str],
-    *,
-    split: str,
-    condition: str,
+    probability: Tensor, target: Tensor, files: Sequence[str], names: Mapping[int, str], *, split: str, condition: str,
     speed: Mapping[str, float],
-) -> Report:
+) -> Report:  # fmt: skip
     """A report of (n, classes) probabilities and (n,) class numbers.
 
     metrics: top1, top5, fractions of 1.

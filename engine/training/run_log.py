@@ -35,10 +35,9 @@ class RunLog:
     def __init__(self, plan: TrainPlan) -> None:
         self.plan = plan
         self.rows: list[dict[str, Any]] = []
-        self.best, self.best_epoch = -1.0, -1
-        self.seconds_before = 0.0
         self.skipped: list[tuple[Path, str]] = []
-        self.started = time.perf_counter()
+        self.best, self.best_epoch = -1.0, -1
+        self.seconds_before, self.started = 0.0, time.perf_counter()
 
     def log(self, text: str) -> None:
         """Print a line, from the main rank only."""
@@ -79,14 +78,9 @@ class RunLog:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def epoch(
-        self,
-        epoch: int,
-        losses: dict[str, float],
-        rates: dict[str, float],
-        seconds: float,
-        reports: Sequence[Report],
+        self, epoch: int, losses: dict[str, float], rates: dict[str, float], seconds: float, reports: Sequence[Report],
         model: nn.Module,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Add a row, print it, and write last.* and, when it is the best so far, best.*."""
         task = self.plan.task
         metrics = {
@@ -128,10 +122,8 @@ class RunLog:
         return draw_boxes(image, rows.cpu().numpy(), self.plan.data.names, thickness=2, conf=False)
 
     def _line(self, row: dict[str, Any], reports: Sequence[Report], better: bool) -> str:
-        losses = "  ".join(
-            f"{name.removeprefix('train/')} {row[name]:.3f}" for name in row if name.startswith("train/")
-        )
-        parts = [f"epoch {row['epoch']:>3}/{self.plan.train.epochs}  {losses}"]
+        losses = [f"{name[6:]} {value:.3f}" for name, value in row.items() if name.startswith("train/")]
+        parts = [f"epoch {row['epoch']:>3}/{self.plan.train.epochs}  {'  '.join(losses)}"]
         for report in reports:
             scores = [f"{name} {cell(report.metrics[name])}" for name in IN_LINE if name in report.metrics]
             parts.append(f"| {report.condition}: {'  '.join(scores)}")

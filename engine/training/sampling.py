@@ -52,11 +52,6 @@ def build_loader(plan: TrainPlan, images: Any, sampler: Any, device: torch.devic
     """The loader of a run, whose workers live as long as it. over: as in `ignore_signals`."""
     workers = workers_that_fit(plan.workers(device), images, plan.train.batch_size // WORLD.size)
     return DataLoader(
-        images,
-        batch_sampler=sampler,
-        num_workers=workers,
-        collate_fn=images.collate_fn,
-        pin_memory=device.type == "cuda",
-        persistent_workers=workers > 0,
-        worker_init_fn=partial(ignore_signals, over),
-    )
+        images, batch_sampler=sampler, num_workers=workers, collate_fn=images.collate_fn,
+        pin_memory=device.type == "cuda", persistent_workers=workers > 0, worker_init_fn=partial(ignore_signals, over),
+    )  # fmt: skip

@@ -38,21 +38,14 @@ class TrainStep:
     """
 
     def __init__(
-        self,
-        detector: Any,
-        methods: Sequence[Method],
-        train: TrainOptions,
-        hyper: HyperOptions,
-        schedule: Schedule,
+        self, detector: Any, methods: Sequence[Method], train: TrainOptions, hyper: HyperOptions, schedule: Schedule,
         device: torch.device,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """methods: whose options are resolved and whose data are checked. schedule: of learning rates and momentum."""
         self.detector, self.methods, self.schedule, self.device = detector, methods, schedule, device
         gains = SimpleNamespace(box=hyper.box, cls=hyper.cls, dfl=hyper.dfl, epochs=train.epochs)
         self.model: Any = TrainingModel(detector, methods, gains).to(device)
-        if not any(
-            parameter.ndim > 4 for parameter in self.model.parameters()
-        ):  # it is a format of images, not of clips
+        if all(parameter.ndim <= 4 for parameter in self.model.parameters()):  # a format of images, not of clips
             self.model.to(memory_format=torch.channels_last)
         self.ema = ModelEMA(detector) if hyper.ema else None
         self._freeze(train.freeze)
