@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from data.classification.transforms import Crop, centre, draw_crop
 from data.config import DataConfig
+from data.detection.dataset import unpaired_images
 from data.detection.unpaired import UnpairedImages, refuse_leaks
 from data.io.images import read_image
 from data.io.labels import unreadable
@@ -125,7 +126,7 @@ def build_image_folders(
     kept = [p for p in images if p.file not in lost and paired.get(p.file) not in lost]
     if not kept:
         raise UserError(f"{config.file}: none of the images of '{split}' can be read; the first: {skipped[0][1]}.")
-    pool = _unlabeled_images(config, imgsz, seed) if UNLABELED in views else None
+    pool = unpaired_images(config, UNLABELED, imgsz, seed) if UNLABELED in views else None
     return ImageFolderDataset(
         kept, imgsz, augmentation=augmentation, paired=paired, unlabeled_images=pool, unlabeled=unlabeled, seed=seed,
         skipped=skipped,
@@ -190,7 +191,8 @@ def _paired_images(config: DataConfig, images: Sequence[Sample], augmentation: A
             f"{config.file}: the class folders of 'train' and '{PAIR}' differ: {words}. Make the paired images again from the "
             "folder of 'train'."
         )
-    _refuse_tests(config, PAIR, [other.file for other in others])
+    tests = [file for split in TESTS for source in config.splits.get(split, ()) for file in list_images(source)]
+    refuse_leaks([other.file for other in others], tests, f"{config.file}: '{PAIR}'")
     matched: dict[Path, Path] = {}
     for number in config.names:
         ours, theirs = ([p.file for p in group if p.number == number] for group in (images, others))
@@ -198,17 +200,3 @@ def _paired_images(config: DataConfig, images: Sequence[Sample], augmentation: A
     if augmentation is None or not augmentation.independent:
         check_pair_sizes(list(matched), list(matched.values()))
     return matched
-
-
-def _unlabeled_images(config: DataConfig, imgsz: int, seed: int) -> UnpairedImages:
-    """Unlabelled night images to train with. Raises UserError where one of them is a test image."""
-    files = [file for source in config.splits[UNLABELED] for file in list_images(source, config.root)]
-    _refuse_tests(config, UNLABELED, files)
-    bad = {path for path, _ in unreadable(files)}
-    return UnpairedImages([file for file in files if file not in bad], imgsz, seed, read_image)
-
-
-def _refuse_tests(config: DataConfig, view: str, files: Sequence[Path]) -> None:
-    """UserError where an image that training would see is also one to test with."""
-    tests = [file for split in TESTS for source in config.splits.get(split, ()) for file in list_images(source)]
-    refuse_leaks(files, tests, f"{config.file}: '{view}'")

@@ -248,7 +248,7 @@ def build_dataset(
         config.names,
         views=views,
         paired=paired,
-        unpaired={view: _unpaired(config, view, imgsz, seed) for view in of_kind(views, "unpaired")},
+        unpaired={view: unpaired_images(config, view, imgsz, seed) for view in of_kind(views, "unpaired")},
         per_image={view.name: value for view in views if view.load and (value := view.load(config)) is not None},
         first=[int(first[label.image]) for label in labels],
         seed=seed,
@@ -281,7 +281,8 @@ def _paired_images(config: DataConfig, view: str, images: list[Path]) -> dict[Pa
     return dict(zip(images, paired, strict=True))
 
 
-def _unpaired(config: DataConfig, view: str, imgsz: int, seed: int) -> UnpairedImages:
+def unpaired_images(config: DataConfig, view: str, imgsz: int, seed: int) -> UnpairedImages:
+    """The readable images of a view without labels. Raises UserError where one of them is a test image."""
     files = _split_images(config, view)
     held_out = [path for split in ("test", "test2") if split in config.splits for path in _split_images(config, split)]
     refuse_leaks(files, held_out, f"{config.file}: '{view}'")

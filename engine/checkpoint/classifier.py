@@ -82,18 +82,15 @@ def load_classifier(path: Path, task: str, device: torch.device | str = "cpu", t
     name = str(header.meta["network"]) if "network" in header.meta else network_of(weights, path, task)
     network = KINDS[task].build(name, classes_in(weights, path))
     load_strict(network, weights.state, path, name, f"Name the weights of a run of task {task}.")
-    shape = _shape(header.meta, name, path) if task == CLIPS else ClipShape(size=_size(header.meta))
-    return LoadedClassifier(KINDS[task].model(network, name).eval().to(device), name, header.names, shape)
+    model = KINDS[task].model(network, name).eval().to(device)
+    return LoadedClassifier(model, name, header.names, _shape(header.meta, name, path, task))
 
 
-def _size(meta: Mapping[str, Any]) -> int:
-    """The image size that the header states, or the usual one."""
-    size = meta.get("imgsz")
-    return size if isinstance(size, int) and size > 0 else USUAL_SIZE
-
-
-def _shape(meta: Mapping[str, Any], name: str, path: Path) -> ClipShape:
-    """The clip that the header states, or the usual one."""
+def _shape(meta: Mapping[str, Any], name: str, path: Path, task: str) -> ClipShape:
+    """The image size or the clip that the header states, or the usual one."""
+    if task == IMAGES:
+        size = meta.get("imgsz")
+        return ClipShape(size=size if isinstance(size, int) and size > 0 else USUAL_SIZE)
     clip, usual = meta.get("clip"), ClipShape(size=action.INPUTS[name].size)
     if not isinstance(clip, dict):
         return usual

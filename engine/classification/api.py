@@ -102,12 +102,10 @@ class ClassifierTask:
             for path, reason in dataset.skipped:
                 LOGGER.info(f"note: skipped {path}: {reason}")
             folder = plots_to / (condition if condition == split else f"{split}-{condition}") if plots_to else None
-            reports.append(
-                evaluate_classifier(
-                    classifier.model, dataset, config.names, batch_size=batch_size, device=device, split=split,
-                    condition=condition, confusion_to=folder, shown=True, **how,
-                )
-            )  # fmt: skip
+            reports.append(evaluate_classifier(
+                classifier.model, dataset, config.names, batch_size=batch_size, device=device, split=split,
+                condition=condition, confusion_to=folder, shown=True, **how,
+            ))  # fmt: skip
         return reports
 
 

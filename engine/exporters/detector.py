@@ -135,15 +135,10 @@ def _convert(
 ) -> Path:
     """Run Ultralytics' exporter, which writes into the folder."""
     settings = {
-        "format": kind,
-        "imgsz": list(size),
-        "batch": options.batch_size,
-        "device": options.device or "cpu",
-        "quantize": 16 if options.half else None,
-        "nms": True if options.nms else False if options.end2end else None,
-        "verbose": False,
-        "mode": "export",
-    }
+        "format": kind, "imgsz": list(size), "batch": options.batch_size, "device": options.device or "cpu",
+        "quantize": 16 if options.half else None, "nms": True if options.nms else False if options.end2end else None,
+        "verbose": False, "mode": "export",
+    }  # fmt: skip
     if kind != "torchscript":
         settings["dynamic"] = options.dynamic
     if kind == "onnx":
