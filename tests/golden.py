@@ -112,7 +112,7 @@ def record(root: Path) -> dict[str, Any]:
     facts = {}
     with (
         mock.patch.dict(_api.BUILTIN_MODELS, small=SmallClipNetwork),
-        mock.patch.dict(INPUTS, small=ClipInput(32, *KINETICS)),
+        mock.patch.dict(INPUTS, small=ClipInput(32, KINETICS)),
     ):
         for name, options in runs(root).items():
             shared = {"project": root / "runs", "name": name, "device": "cpu", "plots": False}

@@ -23,7 +23,7 @@ from engine.enhancement.enhancer import enhancer_of
 from engine.inference.api import DetectResult, finish, open_reader, run_folder
 from engine.inference.display import open_window
 from engine.inference.frame_reader import FrameReader
-from engine.inference.sources import Source, SourcePlan, plan_sources
+from engine.inference.sources import Source, plan_sources
 from engine.inference.worker import WorkerThread
 from engine.inference.writers import DEFAULT_RATE, DrawStyle, Outputs, Writer, class_name
 from engine.options.detect import DetectOptions
@@ -47,7 +47,9 @@ def detect(**options: Any) -> DetectResult:
     check_meaning(given, [DetectOptions], CLIPS)
     (chosen,) = build([DetectOptions], given)
     sources = plan_sources(chosen.source)
-    _refuse_images(sources)
+    still = next((item for item in sources.items if item.kind == "image"), None)
+    if still is not None:
+        raise UserError(f"--source {still.label}: is an image, and actions are seen in videos. Name videos or streams.")
     classifier, names = _classifier(chosen)
     classify = ClipRunner(classifier, names, enhancer_of(chosen, pick_device(chosen.device)), chosen.half)
     result = DetectResult(None if chosen.nosave and not chosen.save_csv else run_folder(chosen, sources))
@@ -64,13 +66,6 @@ def detect(**options: Any) -> DetectResult:
     _report(timelines, names, result, time.perf_counter() - started)
     finish(result, reader, sources)
     return result
-
-
-def _refuse_images(sources: SourcePlan) -> None:
-    """Raise UserError where a source is an image: nothing moves in it."""
-    still = next((item for item in sources.items if item.kind == "image"), None)
-    if still is not None:
-        raise UserError(f"--source {still.label}: is an image, and actions are seen in videos. Name videos or streams.")
 
 
 def _classifier(options: DetectOptions) -> tuple[LoadedClassifier, dict[int, str]]:

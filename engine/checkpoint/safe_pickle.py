@@ -14,7 +14,7 @@ import warnings
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
@@ -113,21 +113,12 @@ def names_in(path: Path) -> list[str]:
     with path.open("rb") as file:
         if file.read(4) == ZIP_MAGIC:
             return torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        file.seek(0)
-        return _old_names(file)
+        file.seek(0)  # of torch < 1.6: five pickles one after the other, then the bytes of the storages
+        steps = [step for _ in range(5) for step in pickletools.genops(file)]
+    return list({str(argument).replace(" ", ".") for code, argument, _ in steps if code.name in ("GLOBAL", "INST")})
 
 
 def today(name: str) -> str:
     """A dotted name as Python 3 spells it: protocol 2 writes those of Python 2."""
     module, _, last = name.rpartition(".")
     return ".".join(NAME_MAPPING.get((module, last), (IMPORT_MAPPING.get(module, module), last)))
-
-
-def _old_names(file: IO[bytes]) -> list[str]:
-    """Names in the container of torch < 1.6: five pickles one after the other, then the bytes of the storages."""
-    names = set()
-    for _ in range(5):
-        for code, argument, _ in pickletools.genops(file):
-            if code.name in ("GLOBAL", "INST"):
-                names.add(str(argument).replace(" ", "."))
-    return list(names)

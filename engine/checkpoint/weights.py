@@ -41,7 +41,9 @@ def load_weights(path: str | Path, trust: bool = False) -> Weights:
     """
     path = Path(path)
     head = _head(path)
-    if _is_safetensors(path, head):
+    if (
+        head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+    ):  # length of a JSON header, and it
         return _load_safetensors(path)
     if not head.startswith((ZIP_MAGIC, b"\x80")):
         raise UserError(
@@ -66,11 +68,6 @@ def _head(path: Path) -> bytes:
     if not head:
         raise UserError(f"{path}: the file is empty; download or save it again.")
     return head
-
-
-def _is_safetensors(path: Path, head: bytes) -> bool:
-    """Such a file begins with the length of its JSON header, and the header."""
-    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
 
 
 def _load_safetensors(path: Path) -> Weights:
@@ -113,15 +110,12 @@ def _from_content(path: Path, content: Any) -> Weights:
 def _find_weights(content: Any) -> Weights:
     """Weights of the best network among a checkpoint's entries, or of the content itself."""
     holder = content if isinstance(content, Mapping) else {}
-    network = next((holder[key] for key in PLACES if _is_network(holder.get(key))), content)
+    entries = [holder.get(key) for key in PLACES]
+    network = next((entry for entry in entries if isinstance(entry, nn.Module) or _state(entry)), content)
     attributes = _attributes(network)
     names, yaml = (attributes.get(key, holder.get(key)) for key in ("names", "yaml"))
     meta = {str(key): plain(value) for key, value in holder.items() if key not in PLACES and _is_plain(value)}
     return Weights(_state(network), _names(names), _mapping(yaml), _source(network), meta)
-
-
-def _is_network(value: Any) -> bool:
-    return isinstance(value, nn.Module) or bool(_state(value))
 
 
 def _attributes(network: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,19 @@ class ClassifierTask:
         It sees what it was trained with: images of that size, unless --imgsz is given, or clips. Raises UserError.
         """
         given = canonical(options, [ValOptions])
-        chosen, weights = self._understood(given)
+        check_meaning(given, [ValOptions], self.task)
+        (chosen,) = build([ValOptions], given)
+        if chosen.task not in SPLITS:
+            choices = ", ".join(SPLITS)
+            raise UserError(f"--task {chosen.task}: means nothing for task {self.task}. Choose one of {choices}.")
+        if chosen.weights is None:
+            raise UserError(
+                "--weights: name the classifier to evaluate, such as runs/train/exp/weights/best.safetensors."
+            )
         config = load_data(chosen.data, make_demo=make_synthetic)
         splits = present_splits(config, chosen.task)
         device = pick_device(chosen.device)
-        file = find_weights(weights)
+        file = find_weights(chosen.weights)
         classifier = load_classifier(file, self.task, device, chosen.trust)
         if "imgsz" in given:
             classifier = replace(classifier, shape=replace(classifier.shape, size=chosen.imgsz))
@@ -69,19 +77,6 @@ class ClassifierTask:
         seen = self.described(classifier) + (f", enhanced by {enhancer.name}" if enhancer else "")
         LOGGER.info(f"{seen}; every class is in metrics.csv; results in {save_dir}")
         return ValResult(reports, save_dir, rows)
-
-    def _understood(self, given: Mapping[str, Any]) -> tuple[ValOptions, Path]:
-        """The options of val.py and the weights. Raises UserError without these, and for what means nothing here."""
-        check_meaning(given, [ValOptions], self.task)
-        (chosen,) = build([ValOptions], given)
-        if chosen.task not in SPLITS:
-            choices = ", ".join(SPLITS)
-            raise UserError(f"--task {chosen.task}: means nothing for task {self.task}. Choose one of {choices}.")
-        if chosen.weights is None:
-            raise UserError(
-                "--weights: name the classifier to evaluate, such as runs/train/exp/weights/best.safetensors."
-            )
-        return chosen, chosen.weights
 
     def evaluate(self, weights: Path, data: str, task: str, device: str = "") -> list[Report]:
         """One report per split, for compare.py. task: `test` takes test and test2, `val` takes val and val2."""

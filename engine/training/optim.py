@@ -14,8 +14,6 @@ from engine.options.train import HyperOptions
 from utils.errors import UserError
 
 NORMS = tuple(kind for name, kind in vars(nn).items() if "Norm" in name and isinstance(kind, type))
-
-
 Rates = Mapping[nn.Module, float]
 """Part of a model -> its multiple of the learning rate."""
 

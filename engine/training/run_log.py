@@ -61,7 +61,7 @@ class RunLog:
             self.log(f"{len(self.skipped)} images cannot be read and are skipped; they are listed at the end")
 
     @contextlib.contextmanager
-    def progress(self, epoch: int, batches: int, first: int) -> Iterator[Callable[..., None]]:
+    def progress(self, epoch: int, batches: int) -> Iterator[Callable[..., None]]:
         """A live line during an epoch, on a terminal only."""
         live = WORLD.main and sys.stderr.isatty()
         began = time.perf_counter()

@@ -49,7 +49,12 @@ class TrainStep:
             self.model.to(memory_format=torch.channels_last)
         self.ema = ModelEMA(detector) if hyper.ema else None
         self._freeze(train.freeze)
-        self.parallel = self._parallel(train.sync_bn)
+        self.parallel: nn.Module = self.model
+        if WORLD.size > 1:
+            if train.sync_bn:
+                synchronise_batch_norms(self.model)
+            freezes = any(type(method).on_epoch is not Method.on_epoch for method in methods)
+            self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=freezes)
         self.model.build_criterion()
         rates = {part: rate for method in methods for part, rate in method.rates(detector).items()}
         self.optimiser = build_optimiser(self.model, hyper, train.batch_size, rates)
@@ -69,15 +74,6 @@ class TrainStep:
         for layer in self.frozen:
             layer.requires_grad_(False)
         self.training = [parameter for parameter in self.detector.parameters() if parameter.requires_grad]
-
-    def _parallel(self, sync_bn: bool) -> nn.Module:
-        """The model, sharing statistics and gradients among ranks where there are several."""
-        if WORLD.size == 1:
-            return self.model
-        if sync_bn:
-            synchronise_batch_norms(self.model)
-        freezes = any(type(method).on_epoch is not Method.on_epoch for method in self.methods)
-        return nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=freezes)
 
     def begin_epoch(self, run: Run, epoch: int) -> None:
         """Let methods decide what trains in this epoch."""

@@ -112,7 +112,7 @@ class Trainer:
         self.sampler.set_epoch(run.epoch, self.start_batch)
         sums: dict[str, Tensor] = {}
         seen = 0
-        with self.log.progress(run.epoch, len(self.sampler), self.start_batch) as bar:
+        with self.log.progress(run.epoch, len(self.sampler)) as bar:
             for number, batch in enumerate(self.loader, self.start_batch):
                 run.iteration = run.epoch * len(self.sampler) + number
                 prepared = self._prepare(batch, run.iteration)
