@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,8 +18,7 @@ ASPECTS = (3 / 4, 4 / 3)  # width over height of a crop
 TRIES = 10
 
 
-@dataclass(frozen=True)
-class Crop:
+class Crop(NamedTuple):
     """A drawn part of an image, in px, and whether it is mirrored."""
 
     top: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from data.classification.transforms import Crop
 from data.detection.options import AugmentOptions
 from data.io.video import Frame, Undecodable, read_frames
 from data.motion import foreground
@@ -59,16 +60,6 @@ class ClipShape:
     def numbers(self, start: int) -> list[int]:
         """Frame numbers of the clip that begins at `start`."""
         return [start + step * self.interval for step in range(self.frames)]
-
-
-class ClipCrop(NamedTuple):
-    """The part of an image that becomes a clip, px, and whether it is mirrored."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    flip: bool = False
 
 
 class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
@@ -125,7 +116,7 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
         item["img"] = as_tensor(clip)
         return item
 
-    def _clips(self, path: Path, starts: Sequence[int], window: ClipCrop) -> list[Clip]:
+    def _clips(self, path: Path, starts: Sequence[int], window: Crop) -> list[Clip]:
         """The window of the clips that begin at `starts`, in one pass; looped where the video ends before."""
         clips = [self.shape.numbers(start) for start in starts]
         wanted = sorted({number for clip in clips for number in clip})
@@ -153,7 +144,7 @@ def _bytes(videos: Sequence[Video]) -> int:
     return sum(3 * v.facts.size[0] * v.facts.size[1] * v.facts.frames * (1 + bool(v.paired)) for v in videos)
 
 
-def random_window(size: tuple[int, int], rng: np.random.Generator, fliplr: float = 0.5) -> ClipCrop:
+def random_window(size: tuple[int, int], rng: np.random.Generator, fliplr: float = 0.5) -> Crop:
     """A window of an image of (height, width) px: its shorter side over 1 to ZOOM, of an aspect up to ASPECT.
 
     Source: the action branch of Similarity Min-Max (ICCV 2023), which WiiD builds on: 224 px out of 224 to 288.
@@ -164,21 +155,21 @@ def random_window(size: tuple[int, int], rng: np.random.Generator, fliplr: float
         max(1, min(limit, round(part))) for limit, part in zip(size, (side / stretch, side * stretch), strict=True)
     )
     top, left = (int(rng.integers(0, whole - part + 1)) for whole, part in zip(size, (height, width), strict=True))
-    return ClipCrop(top, left, height, width, bool(rng.random() < fliplr))
+    return Crop(top, left, height, width, bool(rng.random() < fliplr))
 
 
-def centre_window(size: tuple[int, int]) -> ClipCrop:
+def centre_window(size: tuple[int, int]) -> Crop:
     """The square in the middle of an image of (height, width) px whose side is CENTRE of the shorter one."""
     side = max(1, round(CENTRE * min(size)))
-    return ClipCrop((size[0] - side) // 2, (size[1] - side) // 2, side, side)
+    return Crop((size[0] - side) // 2, (size[1] - side) // 2, side, side)
 
 
-def cut(frame: Frame, window: ClipCrop, size: int) -> Image:
+def cut(frame: Frame, window: Crop, size: int) -> Image:
     """The window of a frame, scaled to `size` px per side, still in BGR."""
-    top, left, height, width, flip = window
+    top, left, height, width, mirrored = window
     how = cv2.INTER_AREA if min(height, width) > SHRINK * size else cv2.INTER_LINEAR
     part = cv2.resize(frame[top : top + height, left : left + width], (size, size), interpolation=how)
-    return np.asarray(cv2.flip(part, 1) if flip else part, np.uint8)
+    return np.asarray(cv2.flip(part, 1) if mirrored else part, np.uint8)
 
 
 def assemble(images: Sequence[Image], frames: int) -> Clip:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from data.classification.transforms import Crop
 from data.config import DataConfig, load_data
 from data.detection.options import AugmentOptions
 from data.io.video import Undecodable, VideoInfo, probe_video, read_frames
 from data.synthetic.actions.scene import save_film
-from data.video.dataset import ClipCrop, ClipSet, ClipShape, assemble, centre_window, cut, random_window, recolour
+from data.video.dataset import ClipSet, ClipShape, assemble, centre_window, cut, random_window, recolour
 from data.video.index import Video, VideoSplit, list_videos, load_split
 from utils.errors import UserError
 
@@ -88,10 +89,10 @@ def test_memory_gives_the_frames_that_the_file_gives(folders: Path) -> None:
 def test_every_frame_is_cut_alike() -> None:
     """One image five times: five equal frames, whatever the window, mirrored or not."""
     image = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
-    for window in (ClipCrop(2, 5, 16, 20, False), ClipCrop(2, 5, 16, 20, True)):
+    for window in (Crop(2, 5, 16, 20, False), Crop(2, 5, 16, 20, True)):
         clip = assemble([cut(image, window, 16)], 5)
         assert clip.shape == (5, 16, 16, 3) and (clip == clip[:1]).all()
-    plain, flipped = (cut(image, ClipCrop(0, 0, 16, 16, flip), 16) for flip in (False, True))
+    plain, flipped = (cut(image, Crop(0, 0, 16, 16, flip), 16) for flip in (False, True))
     assert np.array_equal(plain[:, ::-1], flipped)
     assert np.array_equal(plain, image[:16, :16])
     assert np.array_equal(assemble([plain], 1)[0], image[:16, :16, ::-1])  # RGB of the files' BGR
