@@ -74,21 +74,17 @@ def build_datasets(plan: TrainPlan) -> dict[str, ViewDataset]:
     train = plan.train
     common: dict[str, Any] = {key: getattr(train, key) for key in ("imgsz", "cache", "seed", "single_cls")}
     common["stride"] = plan.stride
-    sets = {
-        "train": build_dataset(
-            plan.data, "train", augment=True, options=plan.augment, views=plan.views, batch_size=train.batch_size,
-            epochs=train.epochs, **common,
-        )
-    }  # fmt: skip
+    training = {**common, "augment": True, "views": plan.views, "batch_size": train.batch_size}
+    sets = {"train": build_dataset(plan.data, "train", options=plan.augment, epochs=train.epochs, **training)}
     if plan.sampling.extra:
-        sets["extra"] = build_extra(plan, common, sets["train"].scanned)
+        sets["extra"] = build_extra(plan, training, sets["train"].scanned)
     common |= {"batch_size": min(2 * train.batch_size, 64), "native": train.native}
     for split in splits_to_select(plan.data, "val") if WORLD.main else ():
         sets[split] = build_dataset(plan.data, split, **common)
     return sets
 
 
-def build_extra(plan: TrainPlan, common: Mapping[str, Any], scanned: Sequence[Label]) -> ViewDataset:
+def build_extra(plan: TrainPlan, training: Mapping[str, Any], scanned: Sequence[Label]) -> ViewDataset:
     """The extra images of the data YAML. scanned: the labels of the training split, whose objects come first.
 
     Raises UserError where the YAML names none, or a method wants paired images, which they do not have.
@@ -99,10 +95,8 @@ def build_extra(plan: TrainPlan, common: Mapping[str, Any], scanned: Sequence[La
             f"--extra-ratio: extra images have no '{paired[0]}', which --method {plan.composition} trains with. "
             "Leave out one of the two."
         )
-    extra = build_dataset(
-        plan.data, "extra", augment=True, options=coarse_augmentation(plan.augment), views=plan.views,
-        batch_size=plan.train.batch_size, first_index=sum(len(label.classes) for label in scanned), **common,
-    )  # fmt: skip
+    options, first_index = coarse_augmentation(plan.augment), sum(len(label.classes) for label in scanned)
+    extra = build_dataset(plan.data, "extra", options=options, first_index=first_index, **training)
     check_coarse(extra, f"{plan.data.file}: 'extra'")
     return extra
 
