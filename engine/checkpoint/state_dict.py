@@ -25,9 +25,7 @@ def differences(
 
     needed: whether a tensor of this name must be there. The batch counters of batch norms are ignored.
     """
-    found, expected = (
-        {name: tensor for name, tensor in some.items() if COUNTER not in name} for some in (found, expected)
-    )
+    found, expected = ({key: value for key, value in some.items() if COUNTER not in key} for some in (found, expected))
     shapes = [
         f"{name} has shape {_shape(tensor)} instead of {_shape(expected[name])}"
         for name, tensor in found.items()
