@@ -55,9 +55,9 @@ class ImageFolderDataset(Dataset):
     """
 
     def __init__(
-        self, images: Sequence[Sample], imgsz: int, *, augmentation: Augmentation | None = None, paired: Mapping[Path,
-        Path] | None = None, unlabeled_images: UnpairedImages | None = None, unlabeled: float = 1.0, seed: int = 0,
-        skipped: Sequence[tuple[Path, str]] = (),
+        self, images: Sequence[Sample], imgsz: int, *, augmentation: Augmentation | None = None,
+        paired: Mapping[Path, Path] | None = None, unlabeled_images: UnpairedImages | None = None,
+        unlabeled: float = 1.0, seed: int = 0, skipped: Sequence[tuple[Path, str]] = (),
     ) -> None:  # fmt: skip
         self.images, self.imgsz, self.seed, self.skipped = list(images), imgsz, seed, list(skipped)
         self.augmentation, self.paired = augmentation, paired or {}

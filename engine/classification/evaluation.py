@@ -28,9 +28,9 @@ Enhance = Callable[[Tensor], Tensor]
 
 @torch.no_grad()
 def evaluate_classifier(
-    model: nn.Module, dataset: Any, names: Mapping[int, str], *, batch_size: int, device: torch.device, split: str =
-    "val", condition: str = "val", half: bool = False, workers: int = 0, confusion_to: Path | None = None, enhance:
-    Enhance | None = None, shown: bool = False,
+    model: nn.Module, dataset: Any, names: Mapping[int, str], *, batch_size: int, device: torch.device,
+    split: str = "val", condition: str = "val", half: bool = False, workers: int = 0, confusion_to: Path | None = None,
+    enhance: Enhance | None = None, shown: bool = False,
 ) -> Report:  # fmt: skip
     """Evaluate `model`, which takes views in [0, 1], lies on `device` and stays as it was. See `report_of` for the report.
 
