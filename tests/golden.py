@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -107,14 +107,16 @@ def write_clips(root: Path) -> Path:
     return root / "data.yaml"
 
 
-def record(root: Path) -> dict[str, Any]:
-    """Rows of results.csv and a hash of the last weights, per run."""
+def record(root: Path, names: Container[str] | None = None) -> dict[str, Any]:
+    """Rows of results.csv and a hash of the last weights, per run; of these names only, if given."""
     facts = {}
     with (
         mock.patch.dict(_api.BUILTIN_MODELS, small=SmallClipNetwork),
         mock.patch.dict(INPUTS, small=ClipInput(32, KINETICS)),
     ):
         for name, options in runs(root).items():
+            if names is not None and name not in names:
+                continue
             shared = {"project": root / "runs", "name": name, "device": "cpu", "plots": False}
             folder = engine.train(**options | shared).save_dir
             with open(folder / "results.csv") as file:

@@ -56,6 +56,7 @@ METHODS = re.compile(r"(?<![a-z])(wiid|lcp|aeris|richsem|rfla)(?![a-z])", re.IGN
 UNMIRRORED = {
     "tests/external_method/test_sketch.py",
     "tests/test_architecture.py", "tests/test_contract.py", "tests/test_docs.py", "tests/test_earlier_files.py",
+    "tests/test_golden.py",
     "tests/test_detect_script.py", "tests/test_scripts.py", "tests/test_ultralytics_seams.py",
     "tests/data/detection/test_native_size.py",
     "tests/engine/enhancement/test_scripts.py", "tests/engine/preparation/test_prepare.py", "tests/methods/test_pairs.py",
