@@ -57,19 +57,15 @@ class LongTail(Method):
         owner, classes = batch["batch_idx"].cpu(), batch["cls"].view(-1).long().cpu()
         labels = [classes[owner == number] for number in range(images)]
         whole = torch.zeros(images, dtype=torch.bool) if self.options.federated else ~self.coarse.cpu()  # type: ignore[union-attr]
-        self.chosen = self._choose(labels, batch, whole).to(device)
-
-    def _choose(self, labels: list[Tensor], batch: Batch, whole: Tensor) -> FederatedSet:
-        """whole: (B,) bool, images whose loss looks at every class."""
         everything = torch.arange(len(self.frequency))
-        return federated_set(
+        self.chosen = federated_set(
             [everything if all_of_them else own for own, all_of_them in zip(labels, whole.tolist(), strict=True)],
             self.frequency,
             self.options.federated or COARSE_CLASSES,
             torch.Generator().manual_seed(int(batch["seed"][0])),
             batch.get("verified"),
             self.options.federated_batch,
-        )
+        ).to(device)
 
     def criterion(self, branch: Any) -> None:
         """Put the three parts of the detection loss behind ones that know coarse images and chosen classes."""

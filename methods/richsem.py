@@ -28,9 +28,10 @@ ASSIGNED = "assigned"  # entry of a branch's predictions
 
 
 class AnchorMatches(NamedTuple):
-    """What the assigner decided for one branch of predictions: places (B, A) of each anchor's object in its image's list,
+    """What the assigner decided for one branch of predictions, (B, A) each.
 
-    which anchors have one (B, A) bool, and how good each is (B, A), the largest target score.
+    objects: the place of each anchor's object in its image's list; foreground: bool, which anchors have one; quality:
+    how good each is, the largest target score.
     """
 
     objects: Tensor
@@ -120,17 +121,13 @@ class RichSem(Method):
         assigned: AnchorMatches = predictions.get("one2many", predictions)[ASSIGNED]
         rows = padded_rows(step.batch["batch_idx"], step.batch["soft_label_index"], len(features)).to(features.device)
         chosen, ids, objects = labelled_anchors(assigned, rows)
-        teacher = self.branch.logits(self._embeddings(ids))
+        once, places = ids.unique(return_inverse=True)  # each row is read from the disk once
+        embeddings = torch.from_numpy(np.ascontiguousarray(self.cache.rows(once.cpu().numpy())))  # (m, D)
+        teacher = self.branch.logits(embeddings.to(ids.device)[places])
         weight = object_weights(assigned.quality[chosen], objects)
         value = self.options.semantic_weight * semantic_loss(self.branch(features[chosen]), teacher, weight)
         step.log["semantic"] = value.detach()
         return {"semantic": value * step.images}
-
-    def _embeddings(self, ids: Tensor) -> Tensor:
-        """Rows (M, D) of the cache, each read from the disk once, on the device of the ids (M,)."""
-        once, places = ids.unique(return_inverse=True)
-        rows = self.cache.rows(once.cpu().numpy())
-        return torch.from_numpy(np.ascontiguousarray(rows)).to(ids.device)[places]
 
 
 def padded_rows(batch_idx: Tensor, soft_label_index: Tensor, images: int) -> Tensor:
@@ -152,9 +149,8 @@ def padded_rows(batch_idx: Tensor, soft_label_index: Tensor, images: int) -> Ten
 
 
 def labelled_anchors(assigned: AnchorMatches, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Which anchors (B, A) bool have an object with a soft label; and of each of these the row (M,) in the cache, and a
-
-    number (M,) of the object in this batch: an image may be in it twice.
+    """Which anchors (B, A) bool have an object with a soft label; the row (M,) of each of these in the cache, and a number
+    (M,) of the object in this batch: an image may be in it twice.
     """
     images, most = rows.shape
     place = assigned.objects.clamp(max=most - 1)  # (B, A)

@@ -111,6 +111,7 @@ class WiiD(Method):
     keys = WIID_KEYS
     tasks = ("detect", "classify", "action")
     task = "detect"
+    without_mmd = ""  # why a classifier trains without MMD
     projectors: nn.ModuleDict
     predictors: nn.ModuleDict
     token: nn.ParameterDict
@@ -156,7 +157,7 @@ class WiiD(Method):
         """Build projectors, predictors, the learned tokens and the momentum target for this network."""
         self.target = None
         if self.options.byol_weight:
-            taps = self._taps(detector)
+            taps = self.taps(detector)
             heads: dict[str, nn.Module]
             if POOLED in taps:
                 heads = {POOLED: VectorProjector(detector.width)}
@@ -171,16 +172,13 @@ class WiiD(Method):
 
     def taps(self, detector: Any) -> dict[str, Any]:
         """Where the terms read features, when one does."""
-        return self._taps(detector) if self.options.byol_weight or self.options.use_mmd else {}
-
-    def _taps(self, detector: Any) -> dict[str, Any]:
-        """A classifier's pooled features; of a detector, the last backbone output of strides 8, 16 and 32."""
+        if not self.options.byol_weight and not self.options.use_mmd:
+            return {}
         return {POOLED: "features"} if hasattr(detector, POOLED) else backbone_taps(detector)
 
     def notes(self, detector: Any) -> list[str]:
         """What the data made of the options."""
-        note = getattr(self, "without_mmd", "")
-        return [note] if note else []
+        return [self.without_mmd] if self.without_mmd else []
 
     def prepare(self, batch: Batch) -> None:
         """Mask the same pixels in both images of a pair."""

@@ -109,10 +109,7 @@ class CacheWriter:
     """
 
     def __init__(self, out: Path, meta: Meta, labels: Sequence[Label], text: Callable[[], NDArray[np.float32]]) -> None:
-        """text: makes (C, D), where the cache does not have it yet. Raises UserError where `out` is taken, or was begun
-
-        with something else.
-        """
+        """text: makes (C, D), where it is missing. Raises UserError where `out` is taken, or was begun otherwise."""
         self.out = Path(out).absolute()
         self.work = self.out.with_name(f".{self.out.name}.part")
         if self.out.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -46,8 +47,10 @@ class Predictor:
         self.network, self.preprocess = network, preprocess
         self.names = network.names
         self.letterbox = Letterbox(network.size or imgsz, network.stride, rectangular=network.size is None)
-        self.settings = {"conf_thres": conf, "iou_thres": iou, "max_det": max_det, "agnostic": agnostic}
-        self.classes = list(classes) or None
+        self.suppress = partial(
+            non_max_suppression, conf_thres=conf, iou_thres=iou, classes=list(classes) or None, agnostic=agnostic,
+            max_det=max_det, end2end=not network.overlaps, max_time_img=float("inf"),  # not by the machine's speed
+        )  # fmt: skip
         self.shapes: list[tuple[int, int]] = []
         self.milliseconds = 0.0
         self.watch = Stopwatch()
@@ -78,16 +81,6 @@ class Predictor:
                 if predictions.is_cuda:
                     torch.cuda.synchronize(predictions.device)
             with self.watch("postprocess"):
-                for index, boxes in zip(group, self._suppress(predictions), strict=True):
+                for index, boxes in zip(group, self.suppress(predictions), strict=True):
                     found[index] = boxes.cpu()
         return found
-
-    def _suppress(self, predictions: Tensor) -> list[Tensor]:
-        """Detections of each image, (n, 6), by descending confidence."""
-        return non_max_suppression(
-            predictions,
-            classes=self.classes,
-            end2end=not self.network.overlaps,
-            max_time_img=float("inf"),  # results must not depend on the machine's speed
-            **self.settings,
-        )
