@@ -35,7 +35,7 @@ DECLARED: dict[str, DataKey] = {}
 
 
 def declare_keys(*keys: DataKey) -> None:
-    """Let data YAMLs have these lines. Raises UserError where one is there already and means something else."""
+    """Let data YAMLs have these lines. Raises UserError where one already exists and means something else."""
     for key in keys:
         if key.name in {*SPLITS, *_OTHER_KEYS} or DECLARED.setdefault(key.name, key) != key:
             raise UserError(f"data YAML: the key '{key.name}' is declared twice. Rename the method's.")
@@ -129,9 +129,7 @@ def _check_keys(file: Path, content: dict[str, Any]) -> None:
     """Say once what is not used; refuse what looks like a misspelt key, as it would change the training in silence."""
     known = {*SPLITS, *_OTHER_KEYS, *DECLARED, *(alias for key in DECLARED.values() for alias in key.aliases)}
     if content.get("download"):
-        LOGGER.warning(
-            "%s: 'download' is never executed. Fetch the data yourself; its page in docs/data says how.", file
-        )
+        LOGGER.warning("%s: 'download' is never executed. Download the data yourself; see its page in docs/data.", file)
     unknown = [str(key) for key in content if key not in known]
     wrong = next((key for key in unknown if nearest(key, known)), None)
     if wrong is not None:
@@ -146,9 +144,7 @@ def _own_names(file: Path, content: dict[str, Any]) -> dict[str, Any]:
     for key in DECLARED.values():
         for alias in (name for name in key.aliases if name in content and task in key.tasks):
             if key.name in result:
-                raise UserError(
-                    f"{file}: '{key.name}' and '{alias}' are two names of one thing. Keep one of the lines."
-                )
+                raise UserError(f"{file}: '{key.name}' and '{alias}' are two names of one key. Keep one of them.")
             LOGGER.info("%s: '%s' is read as '%s'", file, alias, key.name)
             result[key.name] = result.pop(alias)
     return result
@@ -185,8 +181,8 @@ def _place(file: Path, root: Path, key: str, entry: Any) -> Path:
     path = Path(os.path.abspath(root / Path(entry).expanduser()))
     if not Path(entry).expanduser().is_absolute() and not path.is_relative_to(root):
         raise UserError(
-            f"{file}: '{key}: {entry}' leaves the data set's folder {root}. "
-            "Correct 'path', or write the absolute path if you mean it."
+            f"{file}: '{key}: {entry}' lies outside the data set's folder {root}. "
+            "Correct 'path', or give an absolute path if this is intended."
         )
     former = path.with_name(FORMER_FOLDERS.get(path.name, path.name))
     if former.exists() and not path.exists():
@@ -238,7 +234,7 @@ def _frequency(file: Path, content: dict[str, Any], names: dict[int, str]) -> tu
     wrong = [letter for letter in listed if letter not in list(FREQUENCIES) or listed is not letters]
     if wrong:
         raise UserError(
-            f"{file}: 'frequency' has {wrong[0]!r}; expected a list of r (rare), c (common) or f (frequent), one a "
+            f"{file}: 'frequency' has {wrong[0]!r}; expected a list of r (rare), c (common) or f (frequent), one per "
             "class, such as 'frequency: [f, r]'."
         )
     if len(letters) != len(names):
@@ -299,11 +295,13 @@ def _conditions(file: Path, content: dict[str, Any], splits: Collection[str]) ->
         )
     wrong = next((str(key) for key in given if key not in splits), None)
     if wrong is not None:
-        raise UserError(f"{file}: 'conditions' names {wrong!r}, which is no split of this file ({', '.join(splits)}).")
+        raise UserError(
+            f"{file}: 'conditions' names {wrong!r}, which is not a split of this file ({', '.join(splits)})."
+        )
     words = {split: given.get(split, split) for split in splits}
     odd = next((word for word in words.values() if not word or word.startswith(".") or {"/", "\\"} & set(word)), None)
     if odd is not None:
-        raise UserError(f"{file}: 'conditions' has {odd!r}; expected a plain word, for it names folders and columns.")
+        raise UserError(f"{file}: 'conditions' has {odd!r}; expected a plain word, as it names folders and columns.")
     for first in ("val", "test"):
         if first in words and words[first] == words.get(f"{first}2"):
             raise UserError(

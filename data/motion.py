@@ -29,7 +29,7 @@ def foreground(
     stay in place for more than half of the clip are background there. Raises ValueError for another shape or type.
     """
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not len(frames):
-        raise ValueError(f"foreground wants uint8 frames (T, H, W, 3), T >= 1, got {frames.dtype} {frames.shape}")
+        raise ValueError(f"foreground expects uint8 frames (T, H, W, 3), T >= 1, got {frames.dtype} {frames.shape}")
     background = still(frames)
     model = cv2.createBackgroundSubtractorMOG2(history, threshold, detectShadows=False)
     model.setVarInit(max(LEAST_VARIANCE, noise_variance(frames, background)))

@@ -170,7 +170,7 @@ def write(out: Path, page: Image, quality: int) -> None:
     """Write an RGB image; .jpg at this quality, other formats at OpenCV's defaults."""
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if out.suffix == ".jpg" else []
     if not cv2.imwrite(str(out), page[..., ::-1], settings):
-        raise UserError(f"--out {out}: cannot be written. Choose a writable place that ends in .jpg or .png.")
+        raise UserError(f"--out {out}: cannot be written. Choose a writable location that ends in .jpg or .png.")
     print(f"{out}: {page.shape[1]} x {page.shape[0]} px, {out.stat().st_size // 1000} kB")
 
 

@@ -49,7 +49,7 @@ def to_measure(given: Mapping[str, Any], runs: Path = RUNS) -> dict[str, Any]:
     data = given.get("data") or run.data
     if not given.get("data") and run.data.endswith((".yaml", ".yml")) and not _exists(run.data):
         raise UserError(
-            f"--data: the newest run, {run.weights.parents[1]}, was trained on {run.data}, which is not there any more. "
+            f"--data: the newest run, {run.weights.parents[1]}, was trained on {run.data}, which no longer exists. "
             "Name the data YAML: --data FILE."
         )
     LOGGER.info(f"no --weights: the newest run, {run.weights}, on {data}")

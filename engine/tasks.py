@@ -104,12 +104,12 @@ def check_weights(weights: Path, task: str, data: str | Path) -> None:
     said = task_of_weights(weights)
     if said not in (DETECT, task):
         raise UserError(
-            f"--weights {weights}: are of task '{said}', but --data {data} is of task '{task}'. Change one of them."
+            f"--weights {weights}: are for task '{said}', but --data {data} is for task '{task}'. Change one of them."
         )
 
 
 def check_meaning(given: Iterable[str], schemas: Sequence[type], task: str) -> None:
-    """UserError for an option that was given, by its own name, but means nothing for the task."""
+    """UserError for an option that was given, by its own name, but does not apply to the task."""
     known = options_for(schemas, task)
     wrong = next((key for key in given if key not in known), None)
     if wrong is not None:

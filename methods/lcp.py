@@ -58,7 +58,7 @@ def alternation(epochs: int) -> str:
     'UUUUUUCCCCCCUCUCUCUCUCUC'
     """
     if epochs < 1:
-        raise ValueError(f"alternation wants at least one epoch, got {epochs}")
+        raise ValueError(f"alternation expects at least one epoch, got {epochs}")
     quarter = epochs // 4
     rest = epochs - 2 * quarter
     return CATCH_UP * quarter + CRUX * (quarter + rest % 2) + (CATCH_UP + CRUX) * (rest // 2)

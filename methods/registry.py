@@ -127,7 +127,7 @@ def load_method(target: str) -> str:
     name = getattr(found, "name", "")
     if not (isinstance(found, type) and issubclass(found, Method)) or not str(name).isidentifier():
         raise UserError(
-            f"--method {target}: is no method. Expected a subclass of methods.base.Method with a plain word as its `name`."
+            f"--method {target}: is not a method. Expected a subclass of methods.base.Method with a plain word as its `name`."
         )
     if name in METHODS or name == "none":
         raise UserError(

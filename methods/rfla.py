@@ -62,6 +62,6 @@ def read_fields(text: str) -> dict[int, float]:
             fields[0] = 0.0
         if not all(stride > 0 and 0 < side < 1e5 for stride, side in fields.items()):
             raise UserError(
-                f"--rf {text}: {part!r} is no stride:side pair in pixels; expected such as 8:45.5,16:133.5."
+                f"--rf {text}: {part!r} is not a stride:side pair in pixels; expected such as 8:45.5,16:133.5."
             )
     return fields

@@ -46,7 +46,7 @@ def byol_loss(q: Sequence[Tensor], k: Sequence[Tensor], weight: float = 0.1) -> 
     0.2
     """
     if len(q) != len(k) or not q:
-        raise ValueError(f"byol_loss wants equally many levels of q and k, got {len(q)} and {len(k)}")
+        raise ValueError(f"byol_loss expects equally many levels of q and k, got {len(q)} and {len(k)}")
     levels = [2 - 2 * (a * b).sum(1).mean() for a, b in zip(q, k, strict=True)]
     return weight / len(levels) * torch.stack(levels).sum()
 

@@ -35,9 +35,7 @@ def torchvision_network(name: str, classes: int, known: Collection[str]) -> nn.M
             f"Known are {', '.join(known)}; name one of them."
         )
     if classes < 2:
-        raise UserError(
-            f"model {name}: {classes} classes cannot be told apart; list at least two names in the data YAML."
-        )
+        raise UserError(f"model {name}: {classes} classes are too few; list at least two names in the data YAML.")
     network: nn.Module = models.get_model(name, weights=None, num_classes=classes)
     return network
 

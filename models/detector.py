@@ -49,7 +49,7 @@ def build(cfg: str | Path | dict[str, Any], names: dict[int, str]) -> DetectionM
             model = DetectionModel(description, verbose=False)
     except LAYER_ERRORS as problem:
         name = description.get("yaml_file", "the network description")
-        raise UserError(f"{name}: cannot be built ({problem}); correct the layer that this is about.") from problem
+        raise UserError(f"{name}: cannot be built ({problem}); correct that layer.") from problem
     model.names = dict(names)
     model.args = copy(DEFAULT_CFG)
     model.task = "detect"

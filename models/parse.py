@@ -55,7 +55,7 @@ def _check_layer(layer: Any, where: str) -> None:
         raise UserError(f"{where}: both a method and Ultralytics define the layer {name}. Rename the method's.")
     guess = nearest(str(name), [*LAYERS, *(key for key in vars(tasks) if is_layer(key))])
     hint = f"; did you mean {guess}?" if guess else "."
-    raise UserError(f"{where} names the module {name!r}, which is no known layer{hint}")
+    raise UserError(f"{where} names the module {name!r}, which is not a known layer{hint}")
 
 
 def is_layer(name: str) -> bool:

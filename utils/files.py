@@ -114,7 +114,7 @@ def free_folder(out: Path, *apart: Path) -> Path:
     """--out as an absolute path. Raises UserError where it holds anything, or lies in one of the folders `apart`."""
     folder = Path(os.path.abspath(out))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"--out {out}: is there already. Remove it, or choose another folder.")
+        raise UserError(f"--out {out}: already exists. Remove it, or choose another folder.")
     for place in apart:
         if place.is_dir() and place.resolve() in folder.resolve().parents:
             raise UserError(f"--out {out}: lies in {place}, among the images. Choose a folder elsewhere.")
@@ -127,7 +127,7 @@ def free_file(out: Path, suffix: str, *beside: Path, remedy: str = "move it away
         raise UserError(f"--out {out}: expected the name of a file that ends in {suffix}.")
     taken = next((path for path in (out, *beside) if path.exists()), None)
     if taken is not None:
-        raise UserError(f"--out {out}: {taken} is there already. Choose another name, or {remedy}.")
+        raise UserError(f"--out {out}: {taken} already exists. Choose another name, or {remedy}.")
 
 
 def file_digest(path: Path) -> str:
@@ -153,7 +153,9 @@ def plain(value: Any) -> Any:
 
 
 def _cannot_be_written(path: Path, problem: OSError) -> UserError:
-    return UserError(f"{path}: cannot be written ({problem.strerror or problem}). Choose a writable place with room.")
+    return UserError(
+        f"{path}: cannot be written ({problem.strerror or problem}). Choose a writable location with enough space."
+    )
 
 
 def disk_full(problem: BaseException) -> OSError | None:
@@ -218,7 +220,7 @@ def empty_goes(folder: Path) -> Iterator[None]:
 
 def _no_folder(path: Path, reason: str | None) -> str:
     """The sentence for a run folder that cannot be had."""
-    return f"--project, --name: {path} cannot be a folder for results ({reason}). Choose another place."
+    return f"--project, --name: {path} cannot be a folder for results ({reason}). Choose another location."
 
 
 def list_images(source: Path, root: Path | None = None) -> list[Path]:

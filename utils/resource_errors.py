@@ -20,7 +20,7 @@ def shortage(problem: BaseException) -> str | None:
     full = disk_full(problem)
     if full is not None:
         where = f"{full.filename}: cannot be written" if full.filename else "a file cannot be written"
-        return f"{where} ({full.strerror}). Make room, or name a place that has it."
+        return f"{where} ({full.strerror}). Free space there, or choose another location."
     text = str(problem)
     if isinstance(problem, MemoryError):
         text = "can't allocate memory"

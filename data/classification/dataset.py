@@ -152,7 +152,7 @@ def _class_folders(config: DataConfig, source: Path) -> dict[int, Path]:
     """Class number -> its folder in `source`; case does not count."""
     if not source.is_dir():
         raise UserError(
-            f"{config.file}: {source} is no folder. Task {config.task} reads a folder per class: {_example(config)}."
+            f"{config.file}: {source} is not a folder. Task {config.task} reads a folder per class: {_example(config)}."
         )
     numbers = {name.casefold(): number for number, name in config.names.items()}
     folders = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith("."))

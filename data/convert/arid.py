@@ -76,7 +76,7 @@ def _night_images(source: Path, day: Path, number: str, summary: Summary) -> lis
         group = next((known for known in NAMES if known.lower() == name.parent.name.lower()), None)
         if group is None:
             raise UserError(
-                f"{place}: {str(name)!r} lies in no class folder of ARID ({', '.join(NAMES)}). Get it again."
+                f"{place}: {str(name)!r} is in no class folder of ARID ({', '.join(NAMES)}). Download it again."
             )
         video = videos.get(f"{group}/{name.name}".lower())
         if video is None:
@@ -94,7 +94,7 @@ def _lines(listing: Path) -> Iterator[tuple[str, PurePosixPath]]:
             continue
         if len(words) != 3:
             raise UserError(
-                f"{listing}:{number}: expected 'index class path', not {line.strip()!r}. Get the list again."
+                f"{listing}:{number}: expected 'index class path', not {line.strip()!r}. Download the list again."
             )
         yield f"{listing}:{number}", PurePosixPath(words[2].strip().replace("\\", "/"))
 

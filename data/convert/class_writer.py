@@ -34,7 +34,7 @@ def write_class_folders(
 
     keys: key of data.yaml -> folder of a split; those whose folder is there are written, with their conditions. `out` may hold
     other splits of the same classes. Everything is built in a hidden folder beside `out` first. Raises UserError where
-    nothing is left to write, or a split is there already.
+    nothing is left to write, or a split already exists.
     """
     place = placing(link)
     content = begun_yaml(out, names, (out / split for split in sorted({image.split for image in images})))

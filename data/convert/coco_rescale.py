@@ -105,7 +105,7 @@ def _by_id(file: Path, categories: Sequence[Entry]) -> list[Entry]:
     texts = [one["id"] for one in categories if isinstance(one["id"], str)]
     if 0 < len(texts) < len(categories):
         raise UserError(
-            f"{file}: the category id {texts[0]!r} is a text, others are numbers; expected numbers. Correct the file; "
+            f"{file}: the category id {texts[0]!r} is text, others are numbers; expected numbers. Correct the file; "
             "nothing was written."
         )
     return sorted(categories, key=lambda category: category["id"])

@@ -53,6 +53,6 @@ def _split(folder: Path, split: str) -> list[ClassImage]:
     wrong = [path.name for path in groups if path.name not in NAMES]
     if wrong:
         raise UserError(
-            f"{folder}: {', '.join(wrong)} is no class of CODaN, which has {', '.join(NAMES)}. Take it out."
+            f"{folder}: {', '.join(wrong)} is not a class of CODaN, which has {', '.join(NAMES)}. Take it out."
         )
     return [ClassImage(image, split, group.name) for group in groups for image in list_images(group)]

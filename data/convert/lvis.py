@@ -146,5 +146,5 @@ def _class_lists(file: Path, entry: Entry, classes: Classes) -> dict[str, list[i
         try:
             lists[name] = sorted({classes.numbers[number] for number in entry[key]})
         except (KeyError, TypeError):
-            raise UserError(f"{file}: '{key}' of image {entry['id']!r} is no list of its categories' ids.") from None
+            raise UserError(f"{file}: '{key}' of image {entry['id']!r} is not a list of category ids.") from None
     return {name: numbers for name, numbers in lists.items() if numbers}

@@ -154,7 +154,7 @@ def write_yolo(
     backgrounds: keep images without a wanted object. about: more keys for data.yaml.
     `out` may hold another converted set of the same classes: groups are added to it. Everything is built in a hidden
     folder beside `out` first. Parts of images are cut out and written anew. Raises UserError where nothing is left to
-    write or a group is there already.
+    write or a group already exists.
     """
     place, choice = placing(link), own if classes is None else classes
     found = {box.name for item in items for box in item.boxes}
@@ -201,7 +201,7 @@ def begun_yaml(out: Path, names: Sequence[str], places: Iterable[Path]) -> dict[
         raise UserError(f"--out {out}: its data.yaml has other classes. Choose another folder.")
     taken = next(filter(os.path.exists, places), None)  # False for an impossible name
     if taken is not None:
-        raise UserError(f"{taken} is there already. Remove it to convert again, or choose another --out.")
+        raise UserError(f"{taken} already exists. Remove it to convert again, or choose another --out.")
     return content
 
 

@@ -69,7 +69,7 @@ def _verified(path: Path, image: str, entry: Any, classes: int) -> FederatedLabe
         if wrong is not None:
             raise UserError(
                 f"{path}: '{key}' of {image!r} has the class {wrong}, but the classes run from 0 to {classes - 1}. "
-                "Correct the file, or convert the set anew."
+                "Correct the file, or convert the set again."
             )
         columns[key] = tuple(numbers)
     return FederatedLabels(**columns)

@@ -36,7 +36,7 @@ class Manifest:
         """Keep the recipe, or compare it with that of the run being resumed."""
         if not (out / note).is_file():
             if out.is_dir() and any(out.iterdir()):
-                raise UserError(f"--out {out}: holds something else already. Choose another folder.")
+                raise UserError(f"--out {out}: already holds something else. Choose another folder.")
             save_yaml(out / note, recipe)
             return
         stands = load_yaml(out / note)

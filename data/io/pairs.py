@@ -30,7 +30,7 @@ def match_pairs(images: Sequence[Path], others: Iterable[Path]) -> list[Path]:
             )
     extra = sum(map(len, by_stem.values())) - len(owners)
     if extra > 0:
-        LOGGER.debug("%d images have no image to be paired with and are not used", extra)
+        LOGGER.debug("%d paired images match no image and are not used", extra)
     return [matched[image] for image in images]
 
 

@@ -124,7 +124,7 @@ def finalize_video(partial: Path, path: Path) -> None:
     if not frames_in(partial):
         partial.unlink(missing_ok=True)
         raise UserError(
-            f"{path}: the video could not be written to its end. Make room on that disk, or choose another."
+            f"{path}: the video could not be written completely. Free space on that disk, or choose another."
         )
     partial.replace(path)
 

@@ -96,7 +96,7 @@ class TeacherCache:
         if wrong := ["labels"] * (not same_labels) + [WHAT["prompts"]] * (not same_prompts):
             raise UserError(
                 f"{self.folder}: this teacher cache was made for other {' and other '.join(wrong)} than this training has. "
-                "Make it anew with 'python prepare.py teacher', or name the cache of this set."
+                "Make it again with 'python prepare.py teacher', or name the cache of this set."
             )
 
 
@@ -113,7 +113,7 @@ class CacheWriter:
         self.out = Path(out).absolute()
         self.work = self.out.with_name(f".{self.out.name}.part")
         if self.out.exists():
-            raise UserError(f"--out {out}: is there already. Remove it to make it anew, or name another folder.")
+            raise UserError(f"--out {out}: already exists. Remove it to make it again, or name another folder.")
         self.offsets = first_indices([len(label.classes) for label in labels])
         if (self.work / META).is_file():
             begun, now = asdict(_read_meta(self.work)), asdict(meta)
@@ -145,7 +145,7 @@ class CacheWriter:
         except OSError as problem:
             raise UserError(
                 f"{self.work}: cannot be written ({problem.strerror}); {shape[0] * shape[1] * 2 / 1e9:.2f} GB are needed. "
-                "Choose a writable place with room."
+                "Choose a writable location with enough space."
             ) from None
         atomic_write(self.work / META, json.dumps(asdict(meta), indent=1).encode())
 
@@ -210,7 +210,7 @@ def _read_meta(folder: Path) -> Meta:
         content = json.loads((folder / META).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValueError):
         raise UserError(
-            f"{folder}: is no teacher cache (no readable {META}). Make one with 'python prepare.py teacher'."
+            f"{folder}: is not a teacher cache (no readable {META}). Make one with 'python prepare.py teacher'."
         ) from None
     kinds: dict[str, Any] = {"str": str, "int": int, "bool": bool, "float": (int, float)}
     expected = {field.name: kinds[str(field.type)] for field in fields(Meta)}
@@ -235,4 +235,4 @@ def _read_array(path: Path, dtype: type, axes: int) -> NDArray[Any]:
 
 
 def _damaged(folder: Path, reason: str) -> UserError:
-    return UserError(f"{folder}: damaged teacher cache ({reason}). Make it anew with 'python prepare.py teacher'.")
+    return UserError(f"{folder}: damaged teacher cache ({reason}). Make it again with 'python prepare.py teacher'.")

@@ -133,7 +133,7 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
             if path not in self._kept:
                 self._kept[path] = list(read_frames(path, range(MOST_FRAMES)))
         except Undecodable as problem:
-            raise UserError(f"{path}: {problem}, though it could be before. Get the file again.") from None
+            raise UserError(f"{path}: {problem}, although it could be read before. Restore the file.") from None
         kept = self._kept[path]
         first = 0 if wanted[0] < len(kept) else wanted[0]  # as read_frames does where a video ends before them
         yield from ((number, kept[number - first]) for number in wanted if number - first < len(kept))

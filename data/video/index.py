@@ -62,7 +62,7 @@ def load_split(config: DataConfig, split: str, paired: bool = False) -> VideoSpl
     if not found.videos:
         (first, reason), *_ = found.skipped
         raise UserError(
-            f"{config.file}: no video of '{split}' can be decoded; the first is {first}: {reason}. Get the files again."
+            f"{config.file}: no video of '{split}' can be decoded; the first is {first}: {reason}. Download the files again."
         )
     return found
 
@@ -105,7 +105,7 @@ def _in_list(config: DataConfig, listing: Path) -> list[Video]:
     try:
         lines = listing.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise UserError(f"{listing}: is no text. Expected lines 'index<TAB>class number<TAB>path'.") from None
+        raise UserError(f"{listing}: is not text. Expected lines 'index<TAB>class number<TAB>path'.") from None
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     return [_in_line(config, listing, f"{listing}:{number}", line.strip()) for number, line in numbered]
 
@@ -127,7 +127,7 @@ def _in_line(config: DataConfig, listing: Path, where: str, line: str) -> Video:
     path = next((home / name for home in homes if (home / name).is_file()), None)
     if path is None:
         looked = " nor in ".join(map(str, homes))
-        raise UserError(f"{where}: {name!r} is not in {looked}. Put the video there, or take out the line.")
+        raise UserError(f"{where}: {name!r} is not in {looked}. Put the video there, or remove the line.")
     return Video(path, label)
 
 

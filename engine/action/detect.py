@@ -71,12 +71,12 @@ def detect(**options: Any) -> DetectResult:
 def _classifier(options: DetectOptions) -> tuple[LoadedClassifier, dict[int, str]]:
     """The network that the options name, and the names of its classes."""
     if options.weights is None:
-        raise UserError("--weights: no clip classifier was named. Give a file such as runs/train/exp/weights/best.pt.")
+        raise UserError("--weights: no clip classifier was given. Name a file such as runs/train/exp/weights/best.pt.")
     file = find_weights(options.weights)
     classifier = load_classifier(file, CLIPS, pick_device(options.device), options.trust)
     names = load_data(options.data, need=()).names if options.data else classifier.names
     if names is None:
-        raise UserError(f"--weights {file}: does not say what its classes are called. Add --data NAME.yaml.")
+        raise UserError(f"--weights {file}: does not hold its class names. Add --data NAME.yaml.")
     if len(names) != classifier.classes:
         raise UserError(
             f"--data {options.data}: names {len(names)} classes, the network has {classifier.classes}. Leave --data out."
@@ -179,4 +179,4 @@ def _report(timelines: Mapping[Source, Timeline], names: dict[int, str], result:
     LOGGER.info(f"{result.frames} frames in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s")
     if result.save_dir is not None:
         save_csv(result.save_dir / "timeline.csv", rows)
-        LOGGER.info(f"results are in {result.save_dir}")
+        LOGGER.info(f"results in {result.save_dir}")

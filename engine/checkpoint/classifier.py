@@ -96,7 +96,7 @@ def _shape(meta: Mapping[str, Any], name: str, path: Path, task: str) -> ClipSha
         return usual
     values = [clip.get(key) for key in vars(usual)]
     if not all(isinstance(value, int) and value > 0 for value in values):
-        raise UserError(f"{path}: its header has no sensible clip ({clip}). Train again, or use the .pt file.")
+        raise UserError(f"{path}: its header has no valid clip ({clip}). Train again, or use the .pt file.")
     shape = ClipShape(*(int(value) for value in values if value))
     action.check_clip(name, shape.frames, shape.size)
     return shape
@@ -125,7 +125,7 @@ def start_from(network: nn.Module, weights: Weights, name: str, path: Path) -> s
     network.load_state_dict(state, strict=False)
     if same:
         return f"{path.name}: all {len(state)} tensors transferred"
-    return f"{path.name}: {len(state)} tensors transferred; its head of {classes or 'no'} classes is left out"
+    return f"{path.name}: {len(state)} tensors transferred; its head of {classes or 'no'} classes is skipped"
 
 
 def network_of(weights: Weights, path: Path, task: str) -> str:
@@ -149,7 +149,9 @@ def classes_in(weights: Weights, path: Path) -> int:
     """The number of classes of the head. Raises UserError where there is none."""
     classes = classes_of(weights.state)
     if not classes:
-        raise UserError(f"{path}: holds no head, so it names no classes. Use it as --weights of a training run.")
+        raise UserError(
+            f"{path}: holds no head, so its number of classes is unknown. Use it as --weights of a training run."
+        )
     return classes
 
 

@@ -96,7 +96,7 @@ def read(path: Path) -> Any:
             "whole; download or save it again."
         ) from problem
     raise UserError(
-        f"{path}: reading stopped, nothing was run: it asks for {asked[0]}, which can run code. A checkpoint has no need "
+        f"{path}: refused, nothing was run: it asks for {asked[0]}, which can run code. A checkpoint has no need "
         "of it. Get the file from a source you trust; --trust unpickles it, and executes the code in the file."
     )
 

@@ -101,7 +101,7 @@ def _from_content(path: Path, content: Any) -> Weights:
     try:
         found = _find_weights(content)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as problem:
-        raise UserError(f"{path}: no checkpoint is built like this ({problem}); get it again.") from problem
+        raise UserError(f"{path}: it is not built like a checkpoint ({problem}); download it again.") from problem
     if not found.state:
         raise UserError(f"{path}: this file holds no weights; expected a network or a state dict of tensors.")
     return found

@@ -84,8 +84,8 @@ def _check_name(open_clip: Any, name: str) -> None:
     text = open_clip.get_model_config(name).get("text_cfg", {})
     if {"hf_model_name", "hf_tokenizer_name"} & text.keys():
         raise UserError(
-            f"--model {name}: its text side would be fetched from a hub, and nothing is downloaded here. Choose a model "
-            "with CLIP's own text side, such as RN50-quickgelu or ViT-B-32."
+            f"--model {name}: its text encoder would be downloaded from a hub, and nothing is downloaded here. Choose a model "
+            "with CLIP's own text encoder, such as RN50-quickgelu or ViT-B-32."
         )
 
 
@@ -97,8 +97,8 @@ def clip_state(checkpoint: Path, trust: bool) -> dict[str, Tensor]:
         state = torch.jit.load(checkpoint, map_location="cpu").state_dict()
     else:
         raise UserError(
-            f"--checkpoint {checkpoint}: is a TorchScript archive, as OpenAI published its models; loading one runs code "
-            "inside it. Give --trust if you know where it is from, or a .pt or .safetensors file of the same weights."
+            f"--checkpoint {checkpoint}: is a TorchScript archive, as OpenAI published its models; loading one executes code "
+            "inside it. Give --trust if you know its source, or a .pt or .safetensors file of the same weights."
         )
     return {key: value for key, value in state.items() if key not in NOT_WEIGHTS}
 
@@ -118,7 +118,9 @@ def _fill(model: Any, name: str, checkpoint: Path, state: dict[str, Tensor]) -> 
         model.load_state_dict(state)
         return
     if "logit_scale" not in state:
-        raise UserError(f"--checkpoint {checkpoint}: is no CLIP (it has no logit_scale). Name the weights of {name}.")
+        raise UserError(
+            f"--checkpoint {checkpoint}: is not a CLIP (it has no logit_scale). Name the weights of {name}."
+        )
     odd = next(key for key in (*own, *state) if key not in fits)
     raise UserError(
         f"--checkpoint {checkpoint}: holds another CLIP than --model {name}; {len(fits)} of {len(own)} tensors fit, {odd} does "

@@ -79,7 +79,7 @@ def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **o
     runner = ComparisonRunner(config, save_dir, shared, train or engine.train, evaluate)
     outcomes = runner.run_all(specs, seeds, chosen.restart)
     if all(outcome.error for outcome in outcomes):
-        raise UserError(f"every run failed; the first said: {outcomes[0].error} The folder of the runs is {save_dir}.")
+        raise UserError(f"every run failed; the first error: {outcomes[0].error} The runs are in {save_dir}.")
     conditions = [config.conditions.get(split, split) for split in splits]
     groups = class_groups(config, shared.get("protocol"))
     labels = [spec.label for spec in specs]

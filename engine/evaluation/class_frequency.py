@@ -57,7 +57,7 @@ def _training_labels(config: DataConfig) -> Sequence[Label]:
     if missing is not None or not places:
         what = f"'train' is {missing}, which is missing" if places else "there is no 'train' split"
         raise UserError(
-            f"{config.file}: --protocol lvis needs to know which classes are rare, and {what}, so that nothing can be "
+            f"{config.file}: --protocol lvis needs the frequency of each class, and {what}, so that nothing can be "
             "counted. Add a line such as 'frequency: [f, r]', one letter per class."
         )
     images = [image for place in places for image in list_images(place, config.root)]

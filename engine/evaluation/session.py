@@ -124,7 +124,7 @@ def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
 def weights_of(chosen: ValOptions) -> Path:
     """The checkpoint's file. Raises UserError if none is named or it is missing."""
     if chosen.weights is None:
-        raise UserError("--weights: name the checkpoint to measure, such as runs/train/exp/weights/best.pt.")
+        raise UserError("--weights: name the checkpoint to evaluate, such as runs/train/exp/weights/best.pt.")
     return find_weights(chosen.weights)
 
 
@@ -141,7 +141,7 @@ def check_combination(chosen: ValOptions) -> None:
     apart = {"--slice": chosen.slice is not None, "--show-map": chosen.show_map}
     for name in (name for name, on in apart.items() if on and chosen.enhance != "none"):
         raise UserError(
-            f"--enhance: {name} does not support it. Leave one of the two out, or measure a copy made by prepare.py "
+            f"--enhance: {name} does not support it. Leave one of the two out, or evaluate a copy made by prepare.py "
             "enhance."
         )
     if chosen.native and chosen.show_map:

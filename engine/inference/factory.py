@@ -16,7 +16,7 @@ from utils.files import find_weights
 def open_predictor(options: DetectOptions, preprocess: Preprocess | None = None) -> Predictor | SlicedPredictor:
     """The detector that the options name. Raises UserError for a missing or unsuitable file, size, class or tile."""
     if options.weights is None:
-        raise UserError("--weights: no detector was named. Give a file such as runs/train/exp/weights/best.pt.")
+        raise UserError("--weights: no detector was given. Name a file such as runs/train/exp/weights/best.pt.")
     network = load_backend(find_weights(options.weights), options)
     network.names = choose_names(network.names, options.data)
     unknown = [number for number in options.classes if network.names and number not in network.names]

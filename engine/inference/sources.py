@@ -59,7 +59,7 @@ def plan_sources(source: str | Path) -> SourcePlan:
     """
     text = str(source).strip()
     if not text:
-        raise UserError(f"--source: nothing was named. Give {EXAMPLES}.")
+        raise UserError(f"--source: nothing was given. Name {EXAMPLES}.")
     together = Path(text).suffix.lower() == ".streams"
     items = _from_list(Path(text)) if _is_list(text) else _from_entry(text)
     live = any(item.kind in {"camera", "stream"} for item in items)
@@ -154,14 +154,14 @@ def _from_list(path: Path) -> list[Source]:
     """Items of a list: one source a line, blank lines and lines that start with # apart."""
     path = path.expanduser()
     if not path.is_file():
-        raise UserError(f"--source {path}: there is no such list. Expected a text file with one source a line.")
+        raise UserError(f"--source {path}: there is no such list. Expected a text file with one source per line.")
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"--source {path}: cannot be read as text ({problem}). Expected one source a line.") from None
+        raise UserError(f"--source {path}: cannot be read as text ({problem}). Expected one source per line.") from None
     items = [item for line in lines if line and not line.startswith("#") for item in _listed(line, path.parent)]
     if not items:
-        raise UserError(f"--source {path}: the list is empty. Expected one source a line.")
+        raise UserError(f"--source {path}: the list is empty. Expected one source per line.")
     return items
 
 

@@ -76,14 +76,14 @@ def copy_images(
     """Copy images from `source` to `out`, skipping what an earlier run finished; the manifest's row comes last.
 
     note: file that keeps the recipe. images: name of the copy -> its image. work: writes the copies of those that are
-    left, and, if `labels`, their labels. Raises UserError as `Manifest` does, where a label stands already in the place
+    left, and, if `labels`, their labels. Raises UserError as `Manifest` does, where a label already exists in the place
     of a new copy's, and saying how far it came where a copy cannot be written.
     """
     if not (out / note).is_file():
         taken = next((place for name in images if labels and (place := label_path(out / name)).exists()), None)
         if taken is not None:
             raise UserError(
-                f"{taken}: is there already, and would be overwritten. Choose another --out, or move it away."
+                f"{taken}: already exists, and would be overwritten. Choose another --out, or move it away."
             )
     manifest = Manifest(out, note, {**recipe, SOURCE: str(home_of(source).resolve())}, images)
     todo = {name: path for name, path in images.items() if name not in manifest.rows}
@@ -147,7 +147,7 @@ def two_folders(command: str, source: Path | None, out: Path | None, ending: str
     pairs = ((home, target), (home.resolve(), target.resolve()))
     if any(one.is_relative_to(other) or other.is_relative_to(one) for one, other in pairs):
         raise UserError(
-            f"--out {out}: lies in --source {source}, or the other way round. The originals are never touched: choose "
+            f"--out {out}: lies in --source {source}, or the other way round. The originals are never changed: choose "
             f"a folder beside it, such as {home.with_name(home.name + ending)}."
         )
     if out.exists() and not out.is_dir():

@@ -73,7 +73,7 @@ def _model(options: DarkenOptions) -> DayToNight:
     device = pick_device(options.device)
     if options.model == "physical":
         if options.weights is not None:
-            raise UserError("--weights: only CUT has any. Add --model cut, or leave the option out.")
+            raise UserError("--weights: it is for CUT only. Add --model cut, or leave the option out.")
         return physical_model(options.severity, device)
     if options.weights is None:
         raise UserError(
@@ -81,7 +81,7 @@ def _model(options: DarkenOptions) -> DayToNight:
         )
     if options.severity is not None or options.seed:
         raise UserError(
-            "--model cut: nothing is drawn, so it has no --severity and no --seed. Leave these options out."
+            "--model cut: it is deterministic and has no --severity and no --seed. Leave these options out."
         )
     return cut_model(options.weights, options.most_megapixels * 1e6, device)
 

@@ -89,7 +89,7 @@ def _jobs(source: Path, options: DegradeOptions) -> list[_Job]:
         other = first.setdefault(str(Path(job.file).with_suffix("")), job)
         if other is not job:
             raise UserError(
-                f"{job.path}: its copy would have the name of the copy of {other.path}. Rename one of them."
+                f"{job.path}: its copy would have the same name as the copy of {other.path}. Rename one of them."
             )
     return sorted(jobs, key=lambda job: job.file)
 
@@ -170,7 +170,7 @@ def _copy_data_yaml(source: Path, jobs: Sequence[_Job], out: Path) -> str:
     for key in ("train", "val", "test"):
         place = content.get(key, ".")
         if place is not None and not (isinstance(place, str) and _below(out, place) and (out / place).is_dir()):
-            return f"its {key} is {place}, which is no folder of the copy"
+            return f"its {key} is {place}, which is not a folder of the copy"
     federated = content.get("federated")
     if federated is not None and (reason := _copy_federated(source, str(federated), jobs, out)):
         return reason

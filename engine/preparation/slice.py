@@ -103,7 +103,7 @@ def _data_of(options: SliceOptions) -> DataConfig:
         return DataConfig(file=source, root=root, names={}, splits={"": (source,)})
     config = load_data(options.data)
     if config.task != "detect":
-        raise UserError(f"--data {options.data}: is for {config.task}; only sets with boxes can be cut.")
+        raise UserError(f"--data {options.data}: is for {config.task}; only data sets with boxes can be sliced.")
     return config
 
 
@@ -151,7 +151,7 @@ def _targets(config: DataConfig, split: str) -> dict[Path, Path]:
             target = home / below.with_suffix("")
             if owners.setdefault(target, image) != image:
                 raise UserError(
-                    f"{image}: its tiles would be called like those of {owners[target]}. Rename one of them."
+                    f"{image}: its tiles would have the same names as those of {owners[target]}. Rename one of them."
                 )
             targets[image] = target
     return targets
@@ -237,7 +237,7 @@ def _decoded(source: Path) -> tuple[Image.Image, str]:
         with Image.open(source) as image:
             return ImageOps.exif_transpose(image), image.format or ""
     except (OSError, ValueError, SyntaxError) as problem:
-        raise UserError(f"{source}: cannot be decoded ({problem}). Take the image out, or replace it.") from None
+        raise UserError(f"{source}: cannot be decoded ({problem}). Remove or replace the image.") from None
 
 
 def _settings(kind: str, quality: int) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def with_demo(options: TeacherOptions) -> TeacherOptions:
     """The options with the demo model and its weights, which are trained where this seed's are not there yet."""
     file = Path("runs/teacher") / f"{DEMO}-{options.seed}.safetensors"
     if file.is_file():
-        LOGGER.info(f"{file}: was trained before; it is used as it is.")
+        LOGGER.info(f"{file}: is trained already and is reused.")
     else:
         train_demo_clip(file, seed=options.seed)
     mode = "crop" if options.mode == "auto" else options.mode  # it has seen single things only, no whole images

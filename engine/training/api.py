@@ -65,5 +65,5 @@ def _launch(devices: list[str], options: Mapping[str, Any], file: Path | None, t
         rest |= {"project": folder.parent, "name": folder.name, "exist_ok": True}
     code = distributed.launch(devices, [str(REPOSITORY / "train.py"), *as_words(rest)])
     if code:
-        raise UserError(f"--device {','.join(devices)}: a process ended with code {code}; its message stands above.")
+        raise UserError(f"--device {','.join(devices)}: a process ended with code {code}; see its message above.")
     return TrainResult(folder, folder / "weights" / task.best)

@@ -57,7 +57,7 @@ def build_detector(plan: TrainPlan) -> tuple[Any, Notes]:
     copied, total = transfer(detector, weights)
     if not copied:
         raise UserError(
-            f"--weights {path}: no tensor of it fits {train.cfg or 'its network'}. Choose the --cfg it was made with."
+            f"--weights {path}: none of its tensors fits {train.cfg or 'its network'}. Choose the --cfg it was made with."
         )
     return detector, [f"{path.name}: {copied} of {total} tensors transferred"]
 

@@ -44,7 +44,7 @@ def check_numbers(network: nn.Module, epoch: int) -> None:
             raise UserError(
                 f"--lr0: training has diverged in epoch {epoch + 1}: {name} contains NaN or Inf. Start again "
                 "with a lower --lr0, a longer --warmup-epochs, or --amp False if it ran in mixed precision. What "
-                "earlier epochs wrote stays."
+                "earlier epochs wrote is kept."
             )
 
 

@@ -146,7 +146,7 @@ def resumed(
     if wrong is not None:
         allowed = ", ".join(f"--{name.replace('_', '-')}" for name in may_change)
         raise UserError(
-            f"--resume {file}: the run resumes its own options, so --{wrong.replace('_', '-')} cannot change. Beside "
+            f"--resume {file}: a resumed run keeps its options, so --{wrong.replace('_', '-')} cannot change. Beside "
             f"--resume, only these may: {allowed}."
         )
     kept = from_file(saved, train_schemas())

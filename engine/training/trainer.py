@@ -80,9 +80,7 @@ class Trainer:
         with self._signals():
             for epoch in range(self.start_epoch, self.options.epochs):
                 if distributed.any_rank(self.log.out_of_patience(), self.device):
-                    self.log.log(
-                        f"no better validation for {self.options.patience} epochs: stopped after epoch {epoch}"
-                    )
+                    self.log.log(f"no improvement for {self.options.patience} epochs: stopped after epoch {epoch}")
                     break
                 self._epoch(run, epoch)
         reports = self._finish() if WORLD.main else []

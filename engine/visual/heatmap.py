@@ -74,7 +74,7 @@ def view_of(detector: Any) -> MapView:
     model = getattr(getattr(detector, "network", None), "model", None)
     if model is None:
         raise UserError(
-            "--show-map: an exported network does not give its map away. Name the PyTorch checkpoint (.pt or "
+            "--show-map: an exported network does not expose its map. Name the PyTorch checkpoint (.pt or "
             ".safetensors) with --weights."
         )
     return view(model, detector.letterbox, detector.preprocess)

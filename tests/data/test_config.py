@@ -66,8 +66,8 @@ def test_names_are_sorted_by_number(tmp_path):
         ("val: a\nnames: [cat]\nnc: 2\n", "'nc' says 2 classes but 'names' has 1"),
         (NAMES + "val: a\npairs: a\n", "no key 'pairs'. Did you mean 'pair'"),
         (NAMES + "val: [a, 3]\n", "'val' must be a folder"),
-        (NAMES + "val: ../a\n", r"'val: \.\./a' leaves the data set's folder"),
-        (NAMES + "val: a/../../../etc\n", "leaves the data set's folder"),
+        (NAMES + "val: ../a\n", r"'val: \.\./a' lies outside the data set's folder"),
+        (NAMES + "val: a/../../../etc\n", "lies outside the data set's folder"),
         (NAMES + "val: a\npath: 3\n", "'path' must be"),
         (NAMES + "val: a\ntask: detection\n", "expected one of detect, classify, action"),
         (NAMES + "val: a\nmethod: [wiid]\n", "'method' must be a text"),
@@ -84,9 +84,9 @@ def test_names_are_sorted_by_number(tmp_path):
         (NAMES + "val: a\nfrequency: [r]\n", "'frequency' has 1 letters, but 'names' has 2 classes"),
         (NAMES + "val: a\nfrequencies: [r, c]\n", "Did you mean 'frequency'"),
         (NAMES + "val: a\nfederated: no.json\n", r"'federated' is .*no\.json, which is missing"),
-        (NAMES + "val: a\nfederated: ../no.json\n", "leaves the data set's folder"),
+        (NAMES + "val: a\nfederated: ../no.json\n", "lies outside the data set's folder"),
         ("val: a\nnames: no.yaml\n", r"'names' are in .*no\.yaml, which is missing"),
-        ("val: a\nnames: ../data.yaml\n", "leaves the data set's folder"),
+        ("val: a\nnames: ../data.yaml\n", "lies outside the data set's folder"),
         (NAMES + "val: b\n", "'val' is .*b, which is missing. Put the data there"),
         (
             NAMES + "val: b\nprepare: python prepare.py convert exdark\n",
@@ -224,7 +224,7 @@ def test_other_names_of_a_key(tiny_set: Path, line: str, task: str, name: str) -
     data = load_data(tiny_set / "data.yaml", need=())
     assert data.splits[name][0].name == line.split("/")[-1].removeprefix("favored: ")
     (tiny_set / "data.yaml").write_text(f"{text}{line}\ntask: {task}\n{name}: images/train\n")
-    with pytest.raises(UserError, match=f"'{name}' and '{line.split(':')[0]}' are two names of one thing"):
+    with pytest.raises(UserError, match=f"'{name}' and '{line.split(':')[0]}' are two names of one key"):
         load_data(tiny_set / "data.yaml", need=())
 
 

@@ -67,7 +67,7 @@ def test_without_a_run_val_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_data_set_that_has_moved_is_named(tmp_path: Path) -> None:
     write_run(tmp_path, "exp", 1, data=str(tmp_path / "gone.yaml"))
-    with pytest.raises(UserError, match=r"exp, was trained on .*gone.yaml, which is not there any more.*--data FILE"):
+    with pytest.raises(UserError, match=r"exp, was trained on .*gone.yaml, which no longer exists.*--data FILE"):
         to_measure({}, tmp_path)
 
 

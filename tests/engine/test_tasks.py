@@ -72,7 +72,7 @@ def test_options_of_a_task(schemas, task, served, others):
 
 def test_an_option_of_another_task():
     with pytest.raises(
-        UserError, match="--mosaic: means nothing for task 'classify'. Leave it out; docs/tasks/classify.md"
+        UserError, match="--mosaic: does not apply to task 'classify'. Leave it out; docs/tasks/classify.md"
     ):
         check_meaning(["epochs", "mosaic"], TRAIN_SCHEMAS, "classify")
 
@@ -92,7 +92,7 @@ def test_tasks_are_torch_free(root):
 
 
 def test_a_detector_has_no_options_of_other_tasks():
-    with pytest.raises(UserError, match=r"--mask-squares: means nothing for task 'detect'.*docs/scripts/train.md"):
+    with pytest.raises(UserError, match=r"--mask-squares: does not apply to task 'detect'.*docs/scripts/train.md"):
         engine.train(data="demo-night", mask_squares=0.3)
 
 
@@ -102,5 +102,5 @@ def test_weights_of_another_task_are_told_apart(tmp_path):
     save_file({"a": np.zeros(1)}, tmp_path / "plain.safetensors")
     check_weights(tmp_path / "clips.safetensors", "action", "demo-arid")
     check_weights(tmp_path / "plain.safetensors", "classify", "demo-codan")
-    with pytest.raises(UserError, match="are of task 'action', but --data demo-night is of task 'detect'"):
+    with pytest.raises(UserError, match="are for task 'action', but --data demo-night is of task 'detect'"):
         check_weights(tmp_path / "clips.safetensors", "detect", "demo-night")

@@ -170,9 +170,9 @@ def test_is_activation(text, expected):
         ({"head": "Detect"}, "no list of layers under `head`"),
         ({"backbone": [[-1, 1, "Conv"]]}, "backbone layer 0 is"),
         ({"backbone": [[-1, 1, "Conv", 16]]}, "expected \\[from, repeats, module, \\[arguments\\]\\]"),
-        ({"backbone": [[-1, 1, "Cnov", [16]]]}, "'Cnov', which is no known layer; did you mean Conv?"),
-        ({"backbone": [[-1, 1, "torch_load", ["x.pt"]]]}, "'torch_load', which is no known layer"),
-        ({"backbone": [[-1, 1, 7, []]]}, "module 7, which is no known layer"),
+        ({"backbone": [[-1, 1, "Cnov", [16]]]}, "'Cnov', which is not a known layer; did you mean Conv?"),
+        ({"backbone": [[-1, 1, "torch_load", ["x.pt"]]]}, "'torch_load', which is not a known layer"),
+        ({"backbone": [[-1, 1, 7, []]]}, "module 7, which is not a known layer"),
         ({"activation": "__import__('os').system('true')"}, "is not a torch.nn layer"),
     ],
 )

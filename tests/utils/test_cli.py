@@ -23,7 +23,7 @@ def _raise(problem: BaseException) -> None:
         (
             OSError(errno.ENOSPC, "No space left on device", "x.csv"),
             2,
-            "error: x.csv: cannot be written (No space left on device). Make room, or name a place that has it.\n",
+            "error: x.csv: cannot be written (No space left on device). Free space there, or choose another location.\n",
         ),
     ],
 )

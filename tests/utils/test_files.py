@@ -221,12 +221,12 @@ def test_free_places(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "a.safetensors").write_text("mine")
     assert files.free_folder(tmp_path / "images") == tmp_path / "images", "an empty folder is free"
-    for out, message in ((tmp_path, "is there already"), (tmp_path / "images" / "out", "among the images")):
+    for out, message in ((tmp_path, "already exists"), (tmp_path / "images" / "out", "among the images")):
         with pytest.raises(UserError, match=message):
             files.free_folder(out, tmp_path / "images")
     for name, message in (
         ("a.pt", "ends in .safetensors"),
-        ("a.safetensors", "there already"),
+        ("a.safetensors", "already exists"),
         ("b.safetensors", "images is"),
     ):
         with pytest.raises(UserError, match=message):

@@ -100,7 +100,7 @@ def test_both_versions_side_by_side(source, tmp_path, names):
     run("aitodv2", source, tmp_path / "v2")
     assert (tmp_path / "v2/labels/train/aitod-train/train__1_0.txt").read_text().startswith("0 0.5")
     assert run("aitod", source, tmp_path / "v1").boxes == 6
-    with pytest.raises(UserError, match="--version means nothing"):
+    with pytest.raises(UserError, match="--version does not apply"):
         run("aitodv2", source, tmp_path / "out", version="1.0")
 
 

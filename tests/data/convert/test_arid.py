@@ -87,6 +87,6 @@ def test_what_cannot_be_converted(
 def test_a_folder_that_holds_something_is_left_alone(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("mine")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         run("arid", source, tmp_path / "out")
     assert (tmp_path / "out/mine.txt").read_text() == "mine"

@@ -88,7 +88,7 @@ def test_the_density_of_the_fog(source, tmp_path):
     assert {path.stem[-4:] for path in list_images(tmp_path / "out/images/val")} == {"0.01"}
     with pytest.raises(UserError, match="no image there has an annotation.*_leftImg8bit_foggy_beta_0.005.png"):
         run("foggy-cityscapes", source, tmp_path / "again", beta="0.005")
-    with pytest.raises(UserError, match="--beta means nothing"):
+    with pytest.raises(UserError, match="--beta does not apply"):
         run("rainy-cityscapes", source, tmp_path / "again", beta="0.01")
 
 

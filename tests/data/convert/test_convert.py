@@ -119,8 +119,11 @@ def test_a_file_in_the_way(tmp_path, make_image, out, message):
     ("number", "message"),
     [
         (errno.EXDEV, "--link hard: needs --out on the same disk as --source. Use --link copy or --link symbolic"),
-        (errno.ENOSPC, "out: cannot be written .No space left on device.. Choose a writable place with room"),
-        (errno.EACCES, "out: cannot be written .Permission denied.. Choose a writable place with room"),
+        (
+            errno.ENOSPC,
+            "out: cannot be written .No space left on device.. Choose a writable location with enough space",
+        ),
+        (errno.EACCES, "out: cannot be written .Permission denied.. Choose a writable location with enough space"),
     ],
 )
 def test_a_place_that_takes_nothing(tmp_path, make_image, monkeypatch, number, message):
@@ -163,7 +166,7 @@ def test_half_a_character_in_a_name_can_be_printed():
     ("name", "choices", "message"),
     [
         ("cocoa", {}, "no such converter. Did you mean 'coco'"),
-        ("exdark", {"trainval": True}, "--trainval means nothing for this data set"),
+        ("exdark", {"trainval": True}, "--trainval does not apply to this data set"),
         ("coco", {"trainval": None}, "expected annotations"),
     ],
 )

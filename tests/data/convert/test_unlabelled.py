@@ -99,5 +99,5 @@ def test_a_folder_that_holds_none(images, folder, message):
 
 
 def test_sets_without_a_reference_part_say_so(images):
-    with pytest.raises(UserError, match="--reference means nothing"):
+    with pytest.raises(UserError, match="--reference does not apply"):
         run("rtts", images, images.parent / "elsewhere", reference=images / "pool")

@@ -246,7 +246,7 @@ def test_what_cannot_start(tmp_path, make_image, devkit):
 def test_the_same_set_is_not_written_twice(devkit, tmp_path):
     convert(devkit, tmp_path / "out")
     before = tree(tmp_path / "out")
-    with pytest.raises(UserError, match="VOC2007 is there already"):
+    with pytest.raises(UserError, match="VOC2007 already exists"):
         convert(devkit, tmp_path / "out")
     with pytest.raises(UserError, match="has other classes"):
         convert(devkit, tmp_path / "out", classes="all")

@@ -72,7 +72,7 @@ def test_a_broken_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not (tmp_path / "c").exists()
 
     def never() -> Any:
-        raise AssertionError("the text is there already")
+        raise AssertionError("the text already exists")
 
     with CacheWriter(tmp_path / "c", meta_of(labels), labels, never) as writer:
         assert writer.missing() == [0, 1]
@@ -97,13 +97,13 @@ def test_going_on_with_something_else_is_refused(tmp_path: Path, change: dict[st
     labels = labels_of()
     with CacheWriter(tmp_path / "c", meta_of(labels), labels, text):
         pass
-    with pytest.raises(UserError, match=f"was begun with another {named}. Remove that folder"):
+    with pytest.raises(UserError, match=f"was started with another {named}. Remove that folder"):
         CacheWriter(tmp_path / "c", replace(meta_of(labels), **change), labels, text)
 
 
 def test_a_finished_cache_is_not_written_over(tmp_path: Path) -> None:
     make(tmp_path / "c")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         make(tmp_path / "c")
 
 
@@ -159,8 +159,8 @@ def broken(name: str, content: bytes) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("harm", "problem"),
     [
-        (lambda folder: (folder / "meta.json").unlink(), "is no teacher cache"),
-        (broken("meta.json", b"{"), "is no teacher cache"),
+        (lambda folder: (folder / "meta.json").unlink(), "is not a teacher cache"),
+        (broken("meta.json", b"{"), "is not a teacher cache"),
         (broken("meta.json", b"[]"), "meta.json lacks entries"),
         (broken("meta.json", json.dumps({"labels": 1}).encode()), "meta.json lacks entries"),
         (lambda folder: (folder / "emb.npy").unlink(), "emb.npy: No such file"),

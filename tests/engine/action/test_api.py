@@ -182,7 +182,7 @@ def test_ctrl_c_keeps_the_timeline(
     with pytest.raises(KeyboardInterrupt) if kept < 20 else nullcontext():
         engine.detect(**given, project=tmp_path)
     said = capsys.readouterr().out
-    assert (f"stopped after {kept} frames" in said) is (kept < 20) and f"results are in {tmp_path / 'exp'}" in said
+    assert (f"stopped after {kept} frames" in said) is (kept < 20) and f"results in {tmp_path / 'exp'}" in said
     rows = list(csv.DictReader((tmp_path / "exp" / "timeline.csv").open()))
     assert float(rows[-1]["end"]) == pytest.approx(kept / 15, abs=0.01)
     assert read_back(tmp_path / "exp" / "test4.mp4")[0] == kept
@@ -193,15 +193,15 @@ def test_detect_refuses_images_and_what_means_nothing(synthetic: Path, make_imag
     image = make_image(synthetic / "still.png")
     with pytest.raises(UserError, match="is an image"):
         engine.detect(weights=weights, source=str(image), device="cpu")
-    with pytest.raises(UserError, match="--iou-thres: means nothing for task 'action'"):
+    with pytest.raises(UserError, match="--iou-thres: does not apply to task 'action'"):
         engine.detect(weights=weights, source=str(synthetic / "test/Walk"), iou_thres=0.3, device="cpu")
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"weights": None}, "no clip classifier was named"),
-        ({"weights": "bare.pt"}, "does not say what its classes are called"),
+        ({"weights": None}, "no clip classifier was given"),
+        ({"weights": "bare.pt"}, "does not hold its class names"),
         ({"data": "two.yaml"}, "names 2 classes, the network has 6"),
     ],
 )
@@ -241,7 +241,7 @@ def test_a_run_goes_on_where_it_stopped(synthetic: Path) -> None:
         ({"batch_size": 1}, "batch norm needs at least 2"),
         ({"cfg": "resnet18"}, "no such network"),
         ({"cfg": "s3d"}, "209 px"),
-        ({"mosaic": 0.5}, "--mosaic: means nothing for task 'action'"),
+        ({"mosaic": 0.5}, "--mosaic: does not apply to task 'action'"),
     ],
 )
 def test_what_training_refuses(synthetic: Path, options: dict[str, Any], said: str) -> None:
@@ -294,7 +294,7 @@ def test_a_head_of_other_classes_is_left_out(tmp_path: Path) -> None:
     facts = {"names": dict(enumerate("abcd")), "clip": vars(ClipShape())}
     path = save_classifier(tmp_path, "a", Small(4), task=CLIPS, name="small", facts=facts)
     network, weights = Small(3), load_weights(path)
-    assert "its head of 4 classes is left out" in start_from(network, weights, "small", path)
+    assert "its head of 4 classes is skipped" in start_from(network, weights, "small", path)
     assert torch.equal(network.state_dict()["stem.0.weight"], weights.state["stem.0.weight"])
 
 

@@ -117,7 +117,7 @@ def test_export(files, tiny):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"nms": True}, "--nms: means nothing for task 'classify'"), ({"include": ("openvino",)}, "onnx or torchscript")],
+    [({"nms": True}, "--nms: does not apply to task 'classify'"), ({"include": ("openvino",)}, "onnx or torchscript")],
 )
 def test_what_export_refuses(files, options, message):
     with pytest.raises(UserError, match=message):

@@ -138,7 +138,7 @@ def test_a_start_from_weights_of_other_classes_leaves_the_head_out(given, tmp_pa
     network = TinyNetwork(5)
     torch.save(network.state_dict(), tmp_path / "five.pt")
     engine.train(**given | {"epochs": 1}, weights=str(tmp_path / "five.pt"), cfg="resnet18", lr0=0.0)
-    assert "its head of 5 classes is left out" in capsys.readouterr().out
+    assert "its head of 5 classes is skipped" in capsys.readouterr().out
     trained = torch.load(given["project"] / "exp" / "weights" / "last.pt", weights_only=True)
     assert torch.equal(trained["body.0.weight"], network.state_dict()["body.0.weight"])
 
@@ -178,7 +178,7 @@ def nothing(root: Path) -> None:
     ("spoil", "options", "message"),
     [
         (nothing, {"method": "lcp"}, "--method lcp: does not serve task 'classify'"),
-        (nothing, {"mosaic": 1.0}, "--mosaic: means nothing for task 'classify'"),
+        (nothing, {"mosaic": 1.0}, "--mosaic: does not apply to task 'classify'"),
         (nothing, {"batch_size": 1}, "batch norm needs at least 2"),
         (nothing, {"mask_squares": 0.8, "mask_saliency": 0.3}, "sum to 1 at most"),
         (nothing, {"weights": "there-is-none.pt"}, "there is no such file"),

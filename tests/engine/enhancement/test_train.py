@@ -92,7 +92,7 @@ def test_squares_do_not_depend_on_memory(dark, monkeypatch):
     [
         ({"source": None}, "--source DIR"),
         ({"out": "weights.pt"}, "ends in .safetensors"),
-        ({"out": "taken.safetensors"}, "is there already"),
+        ({"out": "taken.safetensors"}, "already exists"),
         ({"source": "bad"}, "none of its images can be read"),
         ({"source": "nowhere"}, "no such folder"),
         ({"weights": "taken.safetensors"}, "taken.safetensors"),

@@ -143,8 +143,8 @@ def test_a_bad_address_in_a_list_leaves_the_others(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("", "nothing was named"),
-        ("  ", "nothing was named"),
+        ("", "nothing was given"),
+        ("  ", "nothing was given"),
         ("{folder}/b.jpeg", "Did you mean 'b.jpg'"),
         ("{folder}/nowhere/b.jpg", "no such file or folder"),
         ("{folder}/note.doc", "neither an image nor a video"),

@@ -121,7 +121,7 @@ def test_labels_in_the_way_are_not_overwritten(night_images):
     taken = night_images.parent / "bright" / "labels" / "a.txt"
     taken.parent.mkdir(parents=True)
     taken.write_text("mine")
-    with pytest.raises(UserError, match="a.txt: is there already"):
+    with pytest.raises(UserError, match="a.txt: already exists"):
         enhance(night_images / "images", night_images.parent / "bright" / "images")
     assert taken.read_text() == "mine"
 

@@ -141,7 +141,7 @@ def test_a_turned_photo_is_cut_as_it_is_seen(tmp_path: Path) -> None:
         ({}, "--out DIR and either --data YAML or --source DIR"),
         ({"data": "large", "source": "large/images/val", "out": "x"}, "either --data YAML or --source DIR"),
         ({"data": "large"}, "--out DIR"),
-        ({"data": "large", "out": "large"}, "is there already"),
+        ({"data": "large", "out": "large"}, "already exists"),
         ({"data": "large", "out": "large/images/val/tiles"}, "among the images"),
         ({"data": "large", "out": "x", "slice": 31}, "slice"),
         ({"data": "large", "out": "x", "overlap": 0.95}, "overlap"),

@@ -99,7 +99,7 @@ def test_another_checkpoint_does_not_go_on(synthetic: TeacherOptions, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         teacher(synthetic)
     Path(str(synthetic.checkpoint)).write_bytes(b"others")
-    with pytest.raises(UserError, match="was begun with another checkpoint"):
+    with pytest.raises(UserError, match="was started with another checkpoint"):
         teacher(synthetic)
 
 

@@ -131,7 +131,7 @@ def test_the_data_yaml_may_name_the_teacher(synthetic: dict[str, Any], tmp_path:
     """`teacher: cache` stands for --teacher; the flag wins. The cache is missing, so the plan fails at reading it."""
     save_yaml(tmp_path / "world.yaml", load_yaml(tmp_path / "world.yaml") | {"teacher": "cache"})
     for own, folder in (({}, "cache"), ({"teacher": tmp_path / "other"}, "other")):
-        with pytest.raises(UserError, match=f"{folder}: is no teacher cache"):
+        with pytest.raises(UserError, match=f"{folder}: is not a teacher cache"):
             make_plan({**synthetic, "method": "richsem", **own})
 
 
