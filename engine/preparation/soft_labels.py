@@ -159,9 +159,9 @@ def _fill(
             writer.skip(place)
     dataset = TeacherDataset(labels, places, mode, options.short if mode == "roi" else clip.side)
     workers = workers_that_fit(min(options.workers, len(places)), dataset)
-    looks = DataLoader(dataset, batch_size=None, num_workers=workers)
+    loader = DataLoader(dataset, batch_size=None, num_workers=workers)
     kept = time.monotonic()
-    for place, embeddings in progress(_embedded(clip, looks, mode, device), len(places), "looking at images"):
+    for place, embeddings in progress(_embedded(clip, loader, mode, device), len(places), "embedding images"):
         writer.put(place, embeddings)
         if time.monotonic() - kept > KEEP_EVERY:
             writer.keep()
