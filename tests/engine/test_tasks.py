@@ -102,5 +102,5 @@ def test_weights_of_another_task_are_told_apart(tmp_path):
     save_file({"a": np.zeros(1)}, tmp_path / "plain.safetensors")
     check_weights(tmp_path / "clips.safetensors", "action", "demo-arid")
     check_weights(tmp_path / "plain.safetensors", "classify", "demo-codan")
-    with pytest.raises(UserError, match="are for task 'action', but --data demo-night is of task 'detect'"):
+    with pytest.raises(UserError, match="are for task 'action', but --data demo-night is for task 'detect'"):
         check_weights(tmp_path / "clips.safetensors", "detect", "demo-night")

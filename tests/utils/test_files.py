@@ -227,7 +227,7 @@ def test_free_places(tmp_path):
     for name, message in (
         ("a.pt", "ends in .safetensors"),
         ("a.safetensors", "already exists"),
-        ("b.safetensors", "images is"),
+        ("b.safetensors", "images already"),
     ):
         with pytest.raises(UserError, match=message):
             files.free_file(tmp_path / name, ".safetensors", tmp_path / "images")

@@ -121,7 +121,7 @@ def test_ids_of_categories_are_of_one_kind(tmp_path):
     content = json.loads(file.read_text())
     content["categories"][1]["id"] = "0"
     file.write_text(json.dumps(content))
-    with pytest.raises(UserError, match="category id '0' is a text.*nothing was written"):
+    with pytest.raises(UserError, match="category id '0' is text.*nothing was written"):
         CocoSet(file, tmp_path)
 
 

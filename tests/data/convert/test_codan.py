@@ -40,7 +40,7 @@ def test_codan(codan, tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda source, out: (source / "data/val/Cup").rename(source / "data/val/Mug"), "Mug is no class of CODaN"),
+        (lambda source, out: (source / "data/val/Cup").rename(source / "data/val/Mug"), "Mug is not a class of CODaN"),
         (lambda source, out: (source / "data").rename(source.parent / "away"), "expected CODaN's folders"),
         (lambda source, out: (out / "val").mkdir(parents=True), "already exists"),
         (lambda source, out: out.write_text(""), "a file is in the way"),

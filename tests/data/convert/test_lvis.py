@@ -116,7 +116,7 @@ def changed(key: str, value: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("images", "categories", "message"),
     [
-        ([image(1, "train2017", absent=(9,))], CATEGORIES, "'neg_category_ids' of image 1 is no list of its categ"),
+        ([image(1, "train2017", absent=(9,))], CATEGORIES, "'neg_category_ids' of image 1 is not a list of categ"),
         ([image(1, "train2017", partial=([],))], CATEGORIES, "'not_exhaustive_category_ids' of image 1 is no"),
         ([{"id": 1}], CATEGORIES, "a list with id, neg_category_ids, not_exhaustive_category_ids in each entry"),
         ([], changed("frequency", "x"), "'frequency' of 'yak' is 'x'; expected r, c or f"),

@@ -30,7 +30,7 @@ def test_a_whole_video_gets_its_name(tmp_path: Path) -> None:
 def test_on_a_full_disk_no_video_is_left(tmp_path: Path, full_disk) -> None:
     full_disk(8192)
     write(tmp_path / "a.part.mp4", 9)
-    with pytest.raises(UserError, match=r"a\.mp4: the video could not be written to its end.*Make room"):
+    with pytest.raises(UserError, match=r"a\.mp4: the video could not be written completely.*Free space"):
         finalize_video(tmp_path / "a.part.mp4", tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []
 

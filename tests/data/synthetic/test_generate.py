@@ -143,7 +143,7 @@ def test_what_is_in_the_way_is_kept(tmp_path, taken):
     else:
         root.mkdir()
         (root / "mine.txt").write_text("mine")
-    with pytest.raises(UserError, match="no synthetic data set"):
+    with pytest.raises(UserError, match="not a synthetic data set"):
         tiny(root)
     assert "mine" in (root.read_text() if taken == "file" else (root / "mine.txt").read_text())
 

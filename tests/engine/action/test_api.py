@@ -310,8 +310,8 @@ def test_a_bare_file_is_known_by_its_tensors(name: str) -> None:
     [
         ({"frames": 4, "interval": 3, "size": 40}, ClipShape(4, 3, 40), ""),
         (None, ClipShape(16, 2, 32), ""),  # the usual clip, at the network's usual size
-        ({"frames": 0, "interval": 3, "size": 40}, None, "no sensible clip"),
-        ({"frames": 4, "size": 40}, None, "no sensible clip"),
+        ({"frames": 0, "interval": 3, "size": 40}, None, "no valid clip"),
+        ({"frames": 4, "size": 40}, None, "no valid clip"),
         ({"frames": 4, "interval": 3, "size": 8}, None, "too small"),
     ],
 )

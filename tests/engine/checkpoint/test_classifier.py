@@ -83,7 +83,7 @@ def test_another_architecture_is_named_by_its_tensors(tmp_path):
     torch.save({"conv.weight": torch.zeros(2, 2)}, tmp_path / "other.pt")
     with pytest.raises(UserError, match="holds no classifier of ours"):
         load_classifier(tmp_path / "other.pt", IMAGES)
-    with pytest.raises(UserError, match="names no classes"):
+    with pytest.raises(UserError, match="number of classes is unknown"):
         classes_in(Weights({"conv1.weight": torch.zeros(1)}, None, None, "state dict"), Path("x.pt"))
 
 

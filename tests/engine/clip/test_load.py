@@ -66,7 +66,7 @@ def test_openais_extra_numbers_and_half_precision(fake: None, tmp_path: Path) ->
     [
         ("tinny", {}, "open_clip has no such model. Did you mean 'tiny'"),
         ("fetching", {}, "its text encoder would be downloaded from a hub"),
-        ("tiny", {"logit_scale": None}, "is no CLIP"),
+        ("tiny", {"logit_scale": None}, "is not a CLIP"),
         ("tiny", {"words.weight": torch.zeros(2, 8)}, "12 of 13 tensors fit, words.weight does not"),
         ("tiny", {"more": torch.zeros(1)}, "13 of 13 tensors fit, more does not"),
     ],

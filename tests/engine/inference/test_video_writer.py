@@ -72,7 +72,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, full_disk) -> No
     video = VideoWriter(tmp_path / "v.mp4", 10)
     video.write(plain_image(0, 48, 64))
     full_disk(16)
-    with pytest.raises(UserError, match=r"v\.mp4: the video could not be written to its end"):
+    with pytest.raises(UserError, match=r"v\.mp4: the video could not be written completely"):
         video.close()
     assert list(tmp_path.iterdir()) == []
 

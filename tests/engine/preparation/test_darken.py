@@ -219,7 +219,7 @@ def test_somebody_else_s_manifest_is_refused(photos):
 @pytest.mark.parametrize("out", ["images/train", "images/train/dark", "images", "images/../images/train/./x"])
 def test_nested_folders_are_refused(photos, out):
     before = snapshot(photos)
-    with pytest.raises(UserError, match="never touched"):
+    with pytest.raises(UserError, match="never changed"):
         darken(photos / "images/train", photos / out)
     assert snapshot(photos) == before
 
@@ -227,7 +227,7 @@ def test_nested_folders_are_refused(photos, out):
 def test_a_link_to_the_source_is_the_source(photos):
     link = photos.with_name("link")
     link.symlink_to(photos / "images/train", target_is_directory=True)
-    with pytest.raises(UserError, match="never touched"):
+    with pytest.raises(UserError, match="never changed"):
         darken(photos / "images/train", link)
 
 
@@ -235,7 +235,7 @@ def test_a_linked_folder_of_the_source_is_the_source(tmp_path, make_image):
     make_image(tmp_path / "g/images/a.png")
     (tmp_path / "src").mkdir()
     (tmp_path / "src/link").symlink_to(tmp_path / "g/images", target_is_directory=True)
-    with pytest.raises(UserError, match="never touched"):
+    with pytest.raises(UserError, match="never changed"):
         darken(tmp_path / "src", tmp_path / "src/link/new")
     assert [path.name for path in (tmp_path / "g/images").iterdir()] == ["a.png"]
 
@@ -408,7 +408,7 @@ def test_other_weights_or_the_other_model_are_refused(photos, published, tmp_pat
     ("options", "message"),
     [
         ({"model": "cut"}, "expected its weights, --weights FILE"),
-        ({"weights": "latest_net_G.pth"}, "only CUT has any"),
+        ({"weights": "latest_net_G.pth"}, "it is for CUT only"),
         ({"model": "cut", "weights": "latest_net_G.pth", "severity": 0.5}, "no --severity"),
         ({"model": "cut", "weights": "latest_net_G.pth", "seed": 3}, "no --severity and no --seed"),
         ({"model": "cut", "weights": "nowhere.pth"}, "no such weights file"),

@@ -129,7 +129,7 @@ def test_labels_of_somebody_else_are_kept(tiny_set):
 @pytest.mark.parametrize("out", ["images/train", "images/train/low", "images"])
 def test_nested_folders_are_refused(tiny_set, out):
     before = contents(tiny_set)
-    with pytest.raises(UserError, match="never touched"):
+    with pytest.raises(UserError, match="never changed"):
         degrade(tiny_set / "images/train", tiny_set / out)
     assert contents(tiny_set) == before
 
@@ -310,8 +310,8 @@ def test_federated_labels_go_along(tiny_set, tmp_path):
     ("lines", "reason"),
     [
         ("path: fed\ntrain: train.txt", "its path is fed"),
-        ("path: .\ntrain: train.txt", "its train is train.txt, which is no folder"),
-        ("train: images/train\ntest: images/test", "its test is images/test, which is no folder"),
+        ("path: .\ntrain: train.txt", "its train is train.txt, which is not a folder"),
+        ("train: images/train\ntest: images/test", "its test is images/test, which is not a folder"),
         ("train: ../tiny/images/train", "which is not a folder of the copy"),
         ("train: [images/train]", "which is not a folder of the copy"),
         ("train: images/train\nfederated: none.json", "none.json, which cannot be read"),
