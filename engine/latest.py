@@ -43,7 +43,7 @@ def to_measure(given: Mapping[str, Any], runs: Path = RUNS) -> dict[str, Any]:
     run = latest_run(runs)
     if run is None:
         raise UserError(
-            f"--weights: there is no finished epoch below {runs} to measure. Train first, such as "
+            f"--weights: there is no finished epoch below {runs} to evaluate. Train first, such as "
             "python train.py --data demo-night, or name a checkpoint: --weights best.pt."
         )
     data = given.get("data") or run.data

@@ -211,7 +211,7 @@ def _summary(result: DetectResult, spent: Mapping[str, float], seconds: float) -
 
 def _where(result: DetectResult) -> str:
     """Where the results are, as the end of a sentence."""
-    return f" in {result.save_dir}" if result.save_dir is not None else ""
+    return f" are in {result.save_dir}" if result.save_dir is not None else ""
 
 
 def finish(result: DetectResult, reader: FrameReader, sources: SourcePlan) -> None:

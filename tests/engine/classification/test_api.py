@@ -213,6 +213,7 @@ def test_what_validation_refuses(given, options, message, monkeypatch, tmp_path)
     best = engine.train(**given | {"epochs": 1}).best
     monkeypatch.chdir(tmp_path)  # where there is no newest run
     monkeypatch.setattr("engine.classification.api.load_data", _without_demo)
+    monkeypatch.chdir(given["project"])  # where no run is below runs/train
     with pytest.raises(UserError, match=message):
         engine.validate(**{"data": given["data"], "weights": best, "project": given["project"], **options})
 

@@ -111,7 +111,7 @@ def test_a_folder_from_end_to_end(inputs: Path, tmp_path: Path, capsys: pytest.C
     assert dead == str(inputs / "empty.jpg") and "not a readable image" in reason
     said = capsys.readouterr().out
     assert f"image 1/4 {inputs / 'bright.png'}: 40x60 1 cat, 1 dog, 12.3ms" in said
-    assert "video 4/4 (5/5)" in said and f"results in {result.save_dir}" in said
+    assert "video 4/4 (5/5)" in said and f"results are in {result.save_dir}" in said
     assert "failed or truncated sources (1):" in said and "empty.jpg: is not a readable image" in said
     assert contents(inputs) == before
 
@@ -158,7 +158,7 @@ def test_ctrl_c_completes_the_video(inputs: Path, tmp_path: Path, capsys: pytest
         detect(detector=FakeDetector(patience=3), source=inputs / "v.mp4", project=tmp_path)
     assert names(tmp_path / "exp") == ["v.mp4"]
     assert read_back(tmp_path / "exp" / "v.mp4")[0] == 3
-    assert f"stopped after 3 frames; results in {tmp_path / 'exp'}\n" in capsys.readouterr().out
+    assert f"stopped after 3 frames; results are in {tmp_path / 'exp'}\n" in capsys.readouterr().out
 
 
 def test_ctrl_c_without_results(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
