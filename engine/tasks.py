@@ -115,5 +115,5 @@ def check_meaning(given: Iterable[str], schemas: Sequence[type], task: str) -> N
     if wrong is not None:
         page = f"docs/tasks/{task}.md" if task in TASKS else "docs/scripts/train.md"
         raise UserError(
-            f"--{wrong.replace('_', '-')}: means nothing for task '{task}'. Leave it out; {page} lists this task's options."
+            f"--{wrong.replace('_', '-')}: does not apply to task '{task}'. Leave it out; {page} lists this task's options."
         )

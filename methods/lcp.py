@@ -41,7 +41,7 @@ def catch_up_loss(low_quality: Tensor, favoured: Tensor, weight: float = 100.0) 
     """
     if low_quality.shape != favoured.shape:
         shapes = f"{tuple(low_quality.shape)} and {tuple(favoured.shape)}"
-        raise ValueError(f"catch_up_loss wants equal shapes, got {shapes}")
+        raise ValueError(f"catch_up_loss expects equal shapes, got {shapes}")
     wide = torch.promote_types(low_quality.dtype, torch.float32)
     log_p = low_quality.flatten(1).to(wide).log_softmax(1)  # (B, C*H*W)
     log_t = favoured.detach().flatten(1).to(wide).log_softmax(1)  # (B, C*H*W)

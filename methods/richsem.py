@@ -174,7 +174,7 @@ def semantic_loss(student: Tensor, teacher: Tensor, weight: Tensor | None = None
     """
     if student.shape != teacher.shape or (weight is not None and weight.shape != student.shape[:1]):
         shapes = [tuple(t.shape) for t in (student, teacher, weight) if t is not None]
-        raise ValueError(f"semantic_loss wants (M, C), (M, C) and (M,), got {', '.join(map(str, shapes))}")
+        raise ValueError(f"semantic_loss expects (M, C), (M, C) and (M,), got {', '.join(map(str, shapes))}")
     wide = torch.promote_types(student.dtype, torch.float32)
     log_q = student.to(wide).log_softmax(1)  # (M, C)
     log_p = teacher.detach().to(wide).log_softmax(1)  # (M, C)

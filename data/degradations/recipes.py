@@ -62,7 +62,7 @@ class Recipe:
             "1, 2, 3, 4 or 5": severity is None or severity in range(1, 6),
         }
         if not known[self.severities]:
-            expected = f"expected {self.severities} for" if self.severities else "leave it out; it means nothing for"
+            expected = f"expected {self.severities} for" if self.severities else "leave it out; it does not apply to"
             raise UserError(f"--severity {severity:g}: {expected} the recipe {self.name}.")
 
 

@@ -119,7 +119,7 @@ class CacheWriter:
             begun, now = asdict(_read_meta(self.work)), asdict(meta)
             if wrong := [WHAT.get(key, key) for key in now if begun[key] != now[key]]:
                 raise UserError(
-                    f"{self.work}: was begun with another {' and another '.join(wrong)}. Remove that folder, or go on as "
+                    f"{self.work}: was started with another {' and another '.join(wrong)}. Remove that folder, or go on as "
                     "it was begun."
                 )
         else:

@@ -69,7 +69,7 @@ def make_synthetic(
         _same_or_error(root, plan, given=size is not None or counts is not None or seed != 0)
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise UserError(f"{root}: exists and is no synthetic data set. Choose another folder, or move it away.")
+        raise UserError(f"{root}: exists and is not a synthetic data set. Choose another folder, or move it away.")
     _sweep(root)
     with hidden_folder(root) as partial:
         _build(partial, synthetic, plan, workers, progress)

@@ -49,7 +49,9 @@ def detect(**options: Any) -> DetectResult:
     sources = plan_sources(chosen.source)
     still = next((item for item in sources.items if item.kind == "image"), None)
     if still is not None:
-        raise UserError(f"--source {still.label}: is an image, and actions are seen in videos. Name videos or streams.")
+        raise UserError(
+            f"--source {still.label}: is an image, and action recognition needs video. Name videos or streams."
+        )
     classifier, names = _classifier(chosen)
     classify = ClipRunner(classifier, names, enhancer_of(chosen, pick_device(chosen.device)), chosen.half)
     result = DetectResult(None if chosen.nosave and not chosen.save_csv else run_folder(chosen, sources))

@@ -51,7 +51,7 @@ class ClassifierTask:
         (chosen,) = build([ValOptions], given)
         if chosen.task not in SPLITS:
             choices = ", ".join(SPLITS)
-            raise UserError(f"--task {chosen.task}: means nothing for task {self.task}. Choose one of {choices}.")
+            raise UserError(f"--task {chosen.task}: does not apply to task {self.task}. Choose one of {choices}.")
         if chosen.weights is None:
             raise UserError(
                 "--weights: name the classifier to evaluate, such as runs/train/exp/weights/best.safetensors."

@@ -265,7 +265,7 @@ def test_the_teacher_is_not_differentiated_and_half_precision_does_not_underflow
 
 @pytest.mark.parametrize(("teacher", "weight"), [((2, 4), (2,)), ((2, 3), (3,)), ((1, 3), None)])
 def test_unequal_shapes(teacher: tuple[int, int], weight: tuple[int] | None) -> None:
-    with pytest.raises(ValueError, match=r"semantic_loss wants \(M, C\), \(M, C\) and \(M,\)"):
+    with pytest.raises(ValueError, match=r"semantic_loss expects \(M, C\), \(M, C\) and \(M,\)"):
         semantic_loss(torch.zeros(2, 3), torch.zeros(teacher), None if weight is None else torch.zeros(weight))
 
 

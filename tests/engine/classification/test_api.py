@@ -203,8 +203,8 @@ def test_without_night_images_wiid_trains_without_mmd(given, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "speed"}, "--task speed: means nothing for task classify"),
-        ({"iou_thres": 0.5}, "--iou-thres: means nothing for task 'classify'"),
+        ({"task": "speed"}, "--task speed: does not apply to task classify"),
+        ({"iou_thres": 0.5}, "--iou-thres: does not apply to task 'classify'"),
         ({"weights": None}, "there is no finished epoch below .* name a checkpoint"),
         ({"data": "demo-codan.yaml"}, "has 3 classes"),
     ],
