@@ -56,7 +56,13 @@ WORDS = (
     Word(
         r"(?<!grey-)(?-i:[Ww]orlds?)(?!_size|\.yaml|\.json)",
         "synthetic data set",
-        (*PROCESSES, *GEOMETRY, "engine/preparation/__init__.py", "tests/data/test_config.py"),
+        (
+            *PROCESSES,
+            *GEOMETRY,
+            "engine/preparation/__init__.py",
+            "tests/data/test_config.py",
+            "tests/engine/preparation/*",
+        ),
     ),
     Word(r"surest", "highest-confidence"),
     Word(r"foul", "degraded"),
