@@ -57,6 +57,13 @@ class DataConfig:
     options: dict[str, Path] = field(default_factory=dict)  # defaults of options of methods, such as `teacher`
     federated: Path | None = None  # see data.verified; None: every class was looked for in every image
 
+    def sources(self, split: str) -> tuple[Path, ...]:
+        """The folders or lists of a split. Raises UserError where it has none."""
+        if not self.splits.get(split):
+            known, line = ", ".join(self.splits) or "none", f"Add a line '{split}: FOLDER'."
+            raise UserError(f"{self.file}: there is no '{split}' split. It names: {known}. {line}")
+        return self.splits[split]
+
 
 def load_data(
     source: str | Path,

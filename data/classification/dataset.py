@@ -135,13 +135,9 @@ def build_image_folders(
 
 def labelled(config: DataConfig, split: str) -> list[Sample]:
     """The images of a split with their classes, by class and path. Raises UserError for folders that are no class."""
-    sources = config.splits.get(split)
-    if not sources:
-        known = ", ".join(config.splits) or "none"
-        raise UserError(f"{config.file}: there is no '{split}' split. It names: {known}. Add a line '{split}: FOLDER'.")
     found = [
         Sample(file, number)
-        for source in sources
+        for source in config.sources(split)
         for number, folder in sorted(_class_folders(config, source).items())
         for file in list_images(folder)
     ]

@@ -265,10 +265,7 @@ def build_dataset(
 
 
 def _split_images(config: DataConfig, split: str) -> list[Path]:
-    sources = config.splits.get(split)
-    if not sources:
-        known = ", ".join(config.splits) or "none"
-        raise UserError(f"{config.file}: there is no '{split}' split. It names: {known}. Add a line '{split}: FOLDER'.")
+    sources = config.sources(split)
     images = [image for source in sources for image in list_images(source, config.root)]
     if not images:
         raise UserError(f"{config.file}: the '{split}' split holds no images ({', '.join(map(str, sources))}).")

@@ -214,9 +214,8 @@ def _read_meta(folder: Path) -> Meta:
         ) from None
     kinds: dict[str, Any] = {"str": str, "int": int, "bool": bool, "float": (int, float)}
     expected = {field.name: kinds[str(field.type)] for field in fields(Meta)}
-    if not isinstance(content, Mapping) or content.keys() != expected.keys():
-        raise _damaged(folder, f"{META} lacks entries or has others")
-    if not all(isinstance(content[name], kind) for name, kind in expected.items()):
+    complete = isinstance(content, Mapping) and content.keys() == expected.keys()
+    if not complete or not all(isinstance(content[name], kind) for name, kind in expected.items()):
         raise _damaged(folder, f"{META} lacks entries or has others")
     return Meta(**content)
 

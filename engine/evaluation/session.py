@@ -100,7 +100,7 @@ def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
     if not chosen.single_cls:
         check_names(model.names, len(model.names), config, weights, ", or --single-cls to compare boxes only")
     if chosen.show_map:
-        check_map(model, chosen)
+        view_at(model, chosen.imgsz)  # raises UserError if there is no map
     if getattr(model, "end2end", None) is not None:
         model.end2end = chosen.end2end  # fusing keeps the chosen head
     model = model.float().eval().fuse(verbose=False)
@@ -144,6 +144,10 @@ def check_combination(chosen: ValOptions) -> None:
             f"--enhance: {name} does not support it. Leave one of the two out, or evaluate a copy made by prepare.py "
             "enhance."
         )
+    if chosen.show_map and chosen.task in {"speed", "study"}:
+        raise UserError(f"--show-map: --task {chosen.task} draws no images. Choose --task val, test or train.")
+    if chosen.show_map and chosen.slice is not None:
+        raise UserError("--show-map: every tile of --slice has a map of its own. Leave one of the two options out.")
     if chosen.native and chosen.show_map:
         raise UserError("--native: map.jpg is drawn at --imgsz. Leave out --native or --show-map.")
     if chosen.corruptions is not None:
@@ -158,15 +162,6 @@ def check_combination(chosen: ValOptions) -> None:
         wanted = {"--save-txt": chosen.save_txt, "--save-json": chosen.save_json}
         for name in (name for name, on in wanted.items() if on):
             raise UserError(f"{whole}: writes a table, no detections. Leave out {name}, or {whole}.")
-
-
-def check_map(model: Any, chosen: ValOptions) -> None:
-    """Raise UserError if there is no map to show."""
-    view_at(model, chosen.imgsz)
-    if chosen.task in {"speed", "study"}:
-        raise UserError(f"--show-map: --task {chosen.task} draws no images. Choose --task val, test or train.")
-    if chosen.slice is not None:
-        raise UserError("--show-map: every tile of --slice has a map of its own. Leave one of the two options out.")
 
 
 def splits_of(task: str) -> tuple[str, ...]:

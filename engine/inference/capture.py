@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import cv2
@@ -188,6 +188,21 @@ class LiveReader:
             return bool(total) and self.number + self.stride + total // 10 >= total
         finally:
             capture.release()
+
+
+def frames_of(
+    item: Source, opener: Callable[[Source], Capture], stride: int, over: Callable[[], bool], **live: Any
+) -> Generator[Frame, None, None]:
+    """Frames of an item of any kind. over: whether the run is over; live: what a `LiveReader` takes besides."""
+    if item.problem:
+        raise SourceLost(item.problem)
+    if item.kind == "image":
+        yield from read_image(item)
+    elif item.kind == "video":
+        with on_disk(item, over) as file:
+            yield from read_video(item, opener(file), stride)
+    else:
+        yield from LiveReader(item, opener, stride, **live).frames()
 
 
 def _grab(capture: Capture, stride: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:

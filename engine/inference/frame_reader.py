@@ -7,21 +7,12 @@ thread that holds the latest frame only. A source that ends or fails never ends 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
-from engine.inference.capture import (
-    Capture,
-    Frame,
-    LiveReader,
-    SourceLost,
-    on_disk,
-    open_capture,
-    read_image,
-    read_video,
-)
+from engine.inference.capture import Capture, Frame, SourceLost, frames_of, open_capture
 from engine.inference.sources import Source, SourcePlan
 from utils.log import LOGGER
 
@@ -53,17 +44,15 @@ class FrameReader:
         plan: SourcePlan,
         *,
         stride: int = 1,
-        retries: int = 5,
         opener: Callable[[Source], Capture] = open_capture,
-        wait: Callable[[float], bool] | None = None,
-        clock: Callable[[], float] = time.monotonic,
         log: Callable[[str], None] = LOGGER.info,
+        **live: Any,
     ) -> None:
-        self.plan, self.stride, self.retries, self.opener, self.log = plan, stride, retries, opener, log
-        self.clock = clock
+        """live: what a `LiveReader` takes besides: retries, wait, clock."""
+        self.plan, self.stride, self.opener, self.log = plan, stride, opener, log
         self._news = threading.Condition()
         self._over = threading.Event()
-        self.wait = wait or self._over.wait
+        self._live = {"wait": self._over.wait, "log": log, **live}
         self._dead: list[tuple[int, str, str]] = []
         self._failure: BaseException | None = None
         groups: list[Sequence[Source]] = [[item] for item in plan.items] if plan.together else [plan.items]
@@ -129,7 +118,7 @@ class FrameReader:
     def _read(self, item: Source, channel: _Channel) -> None:
         """Read one source to its end, or record why that failed."""
         try:
-            with closing(self._frames(item)) as frames:
+            with closing(frames_of(item, self.opener, self.stride, self._over.is_set, **self._live)) as frames:
                 for frame in frames:
                     if not self._put(channel, frame):
                         return
@@ -137,19 +126,6 @@ class FrameReader:
             self._dead.append((item.order, item.label, str(problem)))
             if self.plan.together and any(other.open for other in self._channels if other is not channel):
                 self.log(f"{item.label}: {problem}; the other sources go on")
-
-    def _frames(self, item: Source) -> Generator[Frame, None, None]:
-        """The frames of one item."""
-        if item.problem:
-            raise SourceLost(item.problem)
-        if item.kind == "image":
-            yield from read_image(item)
-        elif item.kind == "video":
-            with on_disk(item, self._over.is_set) as file:
-                yield from read_video(item, self.opener(file), self.stride)
-        else:
-            reader = LiveReader(item, self.opener, self.stride, self.retries, self.wait, self.log, self.clock)
-            yield from reader.frames()
 
     def _put(self, channel: _Channel, frame: Frame) -> bool:
         """Hand a frame on: a live one takes an older one's place, others wait for room. False when the run is over."""

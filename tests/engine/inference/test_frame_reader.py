@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-import engine.inference.frame_reader
+import engine.inference.capture
 from engine.inference.capture import Frame
 from engine.inference.frame_reader import AHEAD, FrameReader
 from engine.inference.sources import Source, SourcePlan, plan_sources
@@ -133,7 +133,7 @@ def test_a_mistake_of_ours_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> 
     def broken(item: Source) -> list[Frame]:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(engine.inference.frame_reader, "read_image", broken)
+    monkeypatch.setattr(engine.inference.capture, "read_image", broken)
     with (
         FrameReader(SourcePlan((Source("image", "x", "x", 1, "x"),), False)) as reader,
         pytest.raises(ZeroDivisionError, match="ours"),
