@@ -57,7 +57,7 @@ def run(name: str, source: Path, out: Path, **choices: Any) -> Summary:
     wrong = next((key for key in given if key not in choices_of(convert) - fixed.keys()), None)
     if wrong is not None:
         raise UserError(f"convert {name}: --{wrong.replace('_', '-')} does not apply to this data set. Leave it out.")
-    if not source.is_dir():
+    if not source.exists():  # LVIS and COCO may be named by one file
         raise UserError(f"--source {source}: there is no such folder. Name the folder of the unpacked original.")
     if out.resolve().is_relative_to(source.resolve()):
         raise UserError(
