@@ -92,7 +92,10 @@ def load_data(
         missing = next((place for place in places if not place.exists()), None)
         if missing is not None and (need is None or split in need):
             raise _missing(file, content, f"'{split}' is {missing}")
-    federated = _federated(file, root, content, need)
+    given = content.get("federated")
+    federated = None if given is None else _place(file, root, "federated", given)
+    if federated is not None and not federated.is_file() and (need is None or len(need)):
+        raise _missing(file, content, f"'federated' is {federated}")
     listing, classes = _listing(file, root, content)
     names = _names(listing, classes)
     own = [key.name for key in DECLARED.values() if key.option]
@@ -207,16 +210,6 @@ def _missing(file: Path, content: dict[str, Any], what: str) -> UserError:
         hint = f"python prepare.py synthetic {content['demo']}"
     advice = f"Make it with: {hint}" if hint else "Put the data there, or correct 'path' in that file."
     return UserError(f"{file}: {what}, which is missing. {advice}")
-
-
-def _federated(file: Path, root: Path, content: dict[str, Any], need: Collection[str] | None) -> Path | None:
-    """The file of federated labels, which must be there where any split must."""
-    if content.get("federated") is None:
-        return None
-    place = _place(file, root, "federated", content["federated"])
-    if not place.is_file() and (need is None or len(need)):
-        raise _missing(file, content, f"'federated' is {place}")
-    return place
 
 
 def _listing(file: Path, root: Path, content: dict[str, Any]) -> tuple[Path, dict[str, Any]]:

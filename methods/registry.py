@@ -126,17 +126,15 @@ def load_method(target: str) -> str:
         ) from problem
     name = getattr(found, "name", "")
     if not (isinstance(found, type) and issubclass(found, Method)) or not str(name).isidentifier():
-        raise UserError(
-            f"--method {target}: is not a method. Expected a subclass of methods.base.Method with a plain word as its `name`."
-        )
-    if name in METHODS or name == "none":
-        raise UserError(
-            f"--method {target}: the name '{name}' belongs to a method already. Give the class another `name`."
-        )
-    others = commands()
-    twice = next((command for command in found.commands if command in others), None)
-    if twice is not None:
-        raise UserError(f"--method {target}: another method has the command '{twice}' of prepare.py. Rename this one.")
+        wrong = "is not a method. Expected a subclass of methods.base.Method with a plain word as its `name`."
+    elif name in METHODS or name == "none":
+        wrong = f"the name '{name}' belongs to a method already. Give the class another `name`."
+    elif twice := next((command for command in found.commands if command in commands()), None):
+        wrong = f"another method has the command '{twice}' of prepare.py. Rename this one."
+    else:
+        wrong = ""
+    if wrong:
+        raise UserError(f"--method {target}: {wrong}")
     register_layers(target, found.layers)
     declare_keys(*found.keys)
     METHODS[name] = MethodSpec(target, found.Options, (), found.commands, tuple(found.layers), found.keys)

@@ -159,9 +159,8 @@ class RFLAssigner(nn.Module):
         sides = [places.new_full((level.rows * level.columns,), self.fields[level.stride]) for level in levels]
         points = Points(places, torch.cat(sides), levels)
         if len(points.sides) != len(places):
-            raise ValueError(
-                f"{len(places)} points are not the grids of strides {self.strides} over {width}x{height} px"
-            )
+            image = f"{width}x{height} px"
+            raise ValueError(f"{len(places)} points are not the grids of strides {self.strides} over {image}")
         return points
 
     def _hierarchy(self, boxes: Tensor, takers: Tensor, held: Tensor, points: Points) -> Tensor:

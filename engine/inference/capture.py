@@ -91,21 +91,16 @@ def on_disk(item: Source, over: Callable[[], bool]) -> Iterator[Source]:
 
 def _chunks(item: Source) -> Iterator[bytes]:
     """The content behind an http(s) address, in pieces. An answer shorter than it said is an error."""
-    with urllib.request.urlopen(_request(item.where), timeout=PATIENCE) as answer:  # noqa: S310 - only http(s) comes here
+    parts = urlsplit(item.where)
+    user, _, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)))  # noqa: S310 - only http(s) comes here
+    if user:  # in a header, which no error message and no redirection repeats
+        request.add_unredirected_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
         while chunk := answer.read(CHUNK):
             yield chunk
         if answer.length:
             raise OSError(f"{answer.length} bytes are missing at the end")
-
-
-def _request(address: str) -> urllib.request.Request:
-    """Ask for an address; user name and password go into a header, which no error message and no redirection repeats."""
-    parts = urlsplit(address)
-    user, _, host = parts.netloc.rpartition("@")
-    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)))  # noqa: S310
-    if user:
-        request.add_unredirected_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
-    return request
 
 
 def read_image(item: Source) -> Iterator[Frame]:

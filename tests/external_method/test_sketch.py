@@ -92,8 +92,8 @@ def test_it_resumes_to_the_bit(tmp_path: Path, words: list[str], capsys: pytest.
     ("lines", "said"),
     [
         ("import nowhere_to_be_found", "cannot be imported (ModuleNotFoundError"),
-        ("Mine = 3", "is no method"),
-        ("class Mine: name = 'mine'", "is no method"),
+        ("Mine = 3", "is not a method"),
+        ("class Mine: name = 'mine'", "is not a method"),
         ("class Mine(Method): name = 'wiid'", "the name 'wiid' belongs to a method already"),
         ("class Mine(Method): name = 'mine'; layers = {'CruxSplit': None}", "layer CruxSplit: both models/crux.py and"),
         ("class Mine(Method): name = 'mine'; commands = {'select': None}", "another method has the command 'select'"),
