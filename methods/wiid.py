@@ -197,11 +197,9 @@ class WiiD(Method):
             draw = (*batch["draw"], MASK_DRAW)
             keep = squares_or_saliency(image, batch["seed"], draw, odds, options.highlight_quantile)
             return keep, image.new_tensor(IMAGENET.mean).view(3, 1, 1)
-        if options.highlight == "boxes":
-            return inside_boxes(batch), None
-        if options.highlight == "saliency":
-            return salient(image, options.highlight_quantile), None
-        return None, None
+        if options.highlight == "none":
+            return None, None
+        return inside_boxes(batch) if options.highlight == "boxes" else salient(image, options.highlight_quantile), None
 
     def _occlude(self, batch: Batch) -> None:
         """Fill some cells of both images, or clips in every frame."""

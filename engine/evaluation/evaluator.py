@@ -106,7 +106,9 @@ class DetectionMetrics:
         if self.confusion is not None:
             self.confusion.process_batch(detected, target, conf=0.25)
         if self.listeners:
-            result = original_pixels(image, stats)
+            found, truth = image.original(image.detections[:, :4]), image.original(image.boxes)  # in its own pixels
+            of_found = (found, stats.conf, stats.pred_cls)
+            result = ImageResult(stats.file, image.shape, *of_found, truth, stats.target_cls)
             for listener in self.listeners:
                 listener(result)
 
@@ -152,12 +154,6 @@ def match(detected: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> np.nd
     iou = box_iou(target["bboxes"], detected["bboxes"])  # (m, n)
     levels: Any = SimpleNamespace(iouv=IOU_LEVELS)
     return BaseValidator.match_predictions(levels, detected["cls"], target["cls"], iou).numpy()
-
-
-def original_pixels(image: ImagePrediction, stats: DetectionStats) -> ImageResult:
-    """The same in the image's own pixels, clipped to it."""
-    boxes, truth = image.original(image.detections[:, :4]), image.original(image.boxes)
-    return ImageResult(stats.file, image.shape, boxes, stats.conf, stats.pred_cls, truth, stats.target_cls)
 
 
 def label_areas(boxes: np.ndarray) -> np.ndarray:

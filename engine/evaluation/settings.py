@@ -51,13 +51,9 @@ class EvalSettings:
 
     def resolve(self, dataset: Any, device: torch.device) -> EvalSettings:
         """The same with `max_det` for a data set and `half` for a device."""
-        most = self.max_det if self.max_det is not None else default_max_det(max_objects(dataset), self.protocol)
+        objects = max((len(label.classes) for label in dataset.source), default=0)
+        most = self.max_det if self.max_det is not None else default_max_det(objects, self.protocol)
         return replace(self, max_det=most, half=self.half and device.type == "cuda")
-
-
-def max_objects(dataset: Any) -> int:
-    """The largest number of objects in an image."""
-    return max((len(label.classes) for label in dataset.source), default=0)
 
 
 def default_max_det(objects: int, protocol: str | None = None) -> int:

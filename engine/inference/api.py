@@ -112,7 +112,9 @@ def detect(
         with stopped_by_sigterm(), open_reader(sources, chosen) as reader:
             _run(reader, predictor, style, outputs, chosen, result)
     except KeyboardInterrupt:
-        LOGGER.info(f"stopped after {result.frames} frames" + (f"; results{_where(result)}" if result.save_dir else ""))
+        LOGGER.info(
+            f"stopped after {result.frames} frames" + (f"; results are in {result.save_dir}" if result.save_dir else "")
+        )
         raise
     stages = {stage: seconds - spent[stage] for stage, seconds in predictor.spent.items()}
     _summary(result, stages, time.perf_counter() - started)
@@ -206,12 +208,7 @@ def _summary(result: DetectResult, spent: Mapping[str, float], seconds: float) -
     counts = f"{result.frames} frames, {result.detections} detections"
     LOGGER.info(f"{counts} in {seconds:.1f} s, {result.frames / seconds:.1f} frames/s ({stages} per frame)")
     if result.save_dir is not None:
-        LOGGER.info(f"results{_where(result)}")
-
-
-def _where(result: DetectResult) -> str:
-    """Where the results are, as the end of a sentence."""
-    return f" are in {result.save_dir}" if result.save_dir is not None else ""
+        LOGGER.info(f"results are in {result.save_dir}")
 
 
 def finish(result: DetectResult, reader: FrameReader, sources: SourcePlan) -> None:
@@ -222,7 +219,8 @@ def finish(result: DetectResult, reader: FrameReader, sources: SourcePlan) -> No
         if result.save_dir is not None and not result.frames:
             with suppress(OSError):
                 result.save_dir.rmdir()
-        kept = f" The {result.frames} frames until then{_where(result) or ' were seen'}." if result.frames else ""
+        where = f"are in {result.save_dir}" if result.save_dir is not None else "were seen"
+        kept = f" The {result.frames} frames until then {where}." if result.frames else ""
         raise UserError(f"--source: all sources failed: {'; '.join(reasons)}.{kept} Check the address, cable or file.")
     if reasons:
         LOGGER.info("\n  ".join([f"failed or truncated sources ({len(reasons)}):", *reasons]))
