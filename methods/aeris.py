@@ -6,8 +6,6 @@ clean image. The decoder is dropped at the end; the detector then runs on small,
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -41,16 +39,13 @@ class AERIS(Method):
 
     def attach(self, detector: Detector) -> None:
         """Build the decoder for the features that it reads, unless it has no weight."""
-        channels = self._place(detector).channels
+        channels = first_concat(detector, STRIDES[self.options.restore_stage]).channels
         self.branch = RestorationBranch(channels, (512, 512)) if self.options.restore_weight else None
 
     def taps(self, detector: Detector) -> dict[str, int]:
         """The features that are restored from, and kept alike."""
         wanted = self.options.restore_weight or self.options.consistency_weight
-        return {"aeris": self._place(detector).index} if wanted else {}
-
-    def _place(self, detector: Detector) -> Any:
-        return first_concat(detector, STRIDES[self.options.restore_stage])
+        return {"aeris": first_concat(detector, STRIDES[self.options.restore_stage]).index} if wanted else {}
 
     def prepare(self, batch: Batch) -> None:
         """Put degraded views in place of the images, of one size per batch; the clean ones stay as `clean`."""

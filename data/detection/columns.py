@@ -46,13 +46,10 @@ def cut_fractions(
     boxes: (n, 4) x1 y1 x2 y2 px, before they are cut; the window is (0, 0, width, height). A box without area keeps none.
     """
     limits = np.array([width, height, width, height], np.float32)
-    seen, whole = _areas(np.clip(boxes, 0, limits)), _areas(boxes)
+    sides = (part[:, 2:] - part[:, :2] for part in (np.clip(boxes, 0, limits), boxes))
+    seen, whole = (side[:, 0] * side[:, 1] for side in sides)
     part = np.divide(seen, whole, out=np.zeros_like(whole), where=whole > 0)
     return np.concatenate([columns[:, :2], columns[:, 2:] * part[:, None]], 1).astype(np.float32)
-
-
-def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def take_indices(columns: NDArray[np.float32], least: float = LEAST) -> tuple[NDArray[np.float32], torch.Tensor]:
