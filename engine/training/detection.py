@@ -34,10 +34,6 @@ DEFAULT_MODEL = "models/yolov5s.yaml"
 TINY_SIDE = 12  # px: under this, few or no cells of stride 8 lie inside an object
 MANY_TINY = 0.2  # fraction of the objects
 
-FROM_SCRATCH = (
-    "training from random weights; the published recipes start from COCO weights: --weights weights/yolov5m.pt"
-)
-
 
 def build_detector(plan: TrainPlan) -> tuple[Any, Notes]:
     """The detector of a run: from `--cfg`, else the checkpoint's own YAML, else the default; then its weights."""
@@ -45,7 +41,7 @@ def build_detector(plan: TrainPlan) -> tuple[Any, Notes]:
     if plan.network is not None:
         return build(plan.network, names), []
     if not train.weights:
-        return build(train.cfg or DEFAULT_MODEL, names), [FROM_SCRATCH]
+        return build(train.cfg or DEFAULT_MODEL, names), [from_scratch(train.cfg or DEFAULT_MODEL)]
     path = find_weights(train.weights)
     weights = load_weights(path, trust=train.trust)
     cfg = train.cfg or weights.yaml
@@ -60,6 +56,13 @@ def build_detector(plan: TrainPlan) -> tuple[Any, Notes]:
             f"--weights {path}: none of its tensors fits {train.cfg or 'its network'}. Choose the --cfg it was made with."
         )
     return detector, [f"{path.name}: {copied} of {total} tensors transferred"]
+
+
+def from_scratch(cfg: str) -> str:
+    """The note of a run that starts from random weights: which official checkpoint fits the model file."""
+    name = Path(cfg).stem.partition("-")[0]
+    official = name if name.startswith("yolo") else "yolov5m"
+    return f"training from random weights; published recipes start from COCO weights: --weights weights/{official}.pt"
 
 
 def fit_stride(plan: TrainPlan, detector: Any) -> tuple[TrainPlan, Notes]:
