@@ -104,7 +104,7 @@ def test_fields_are_read(text: str, expected: dict[int, float]) -> None:
 
 @pytest.mark.parametrize("text", ["8", "8:x", "x:8", "8:-4", "0:10", "8:nan", "8:45:5"])
 def test_fields_that_make_no_sense(text: str) -> None:
-    with pytest.raises(UserError, match=r"--rf .* no stride:side pair"):
+    with pytest.raises(UserError, match=r"--rf .* not a stride:side pair"):
         read_fields(text)
 
 
