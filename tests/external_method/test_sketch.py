@@ -20,6 +20,8 @@ from tests.engine.tiny import NETWORK, write_dataset
 from utils.files import load_yaml, save_yaml
 from utils.options import as_words
 
+pytestmark = pytest.mark.slow
+
 TARGET = "tests.external_method.sketch:Sketch"
 assert crux.LAYERS, "registered before the first test"
 REGISTRIES = (registry.METHODS, graph.LAYERS, graph._OWNERS, config.DECLARED)

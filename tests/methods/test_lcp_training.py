@@ -147,7 +147,7 @@ def test_resume_goes_on_with_the_right_letter(synthetic: dict[str, Any], finishe
 @pytest.mark.distributed
 def test_two_ranks_train_through_both_letters(synthetic: dict[str, Any], tmp_path: Path) -> None:
     options = {**synthetic, "epochs": 2, "lcp_schedule": "UC", "noval": True, "project": tmp_path, "name": "two"}
-    first, second = run_ranks(options, 2)
+    ((first, second),) = run_ranks([options], 2)
     assert first["model"].keys() == second["model"].keys()
     for name, tensor in first["model"].items():
         assert torch.equal(tensor, second["model"][name]), name

@@ -23,6 +23,8 @@ from engine.exporters.detector import LIMIT, compare, export
 from models.detector import build
 from utils.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 NAMES = {0: "cat", 1: "dog", 2: "bus"}
 
 

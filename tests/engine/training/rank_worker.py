@@ -1,10 +1,11 @@
-"""Run by the distributed test on each rank: train two batches' worth and write down losses and weights."""
+"""Run by the distributed test on each rank: train and write down losses and weights."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,16 +15,15 @@ from engine.training import distributed  # noqa: E402
 from engine.training.plan import make_plan  # noqa: E402
 from engine.training.trainer import Trainer  # noqa: E402
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    options = json.loads(sys.argv[1])
-    device = distributed.start("cpu")
+
+def train(options: dict[str, Any], device: torch.device) -> None:
+    """One training; what this rank saw goes below its project folder."""
     trainer = Trainer(make_plan(options), device)
     seen: list[list[str]] = []
     losses: list[dict[str, float]] = []
     step = trainer._step
 
-    def noting(run, batch):
+    def noting(run: Any, batch: Any) -> Any:
         items = step(run, batch)
         seen.append(list(batch["im_file"]))
         losses.append(distributed.average({name: float(value) for name, value in items.items()}, device))
@@ -40,4 +40,11 @@ if __name__ == "__main__":
         "target": target.state_dict() if target else {},
     }
     torch.save(note, Path(options["project"]) / f"rank{distributed.WORLD.rank}of{distributed.WORLD.size}.pt")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    ours = distributed.start("cpu")
+    for training in json.loads(sys.argv[1]):
+        train(training, ours)
     distributed.stop()

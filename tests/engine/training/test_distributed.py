@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +23,38 @@ from utils.errors import UserError
 HERE = Path(__file__).resolve().parent
 
 
-def run_ranks(options: dict[str, Any], ranks: int) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={ranks}"]
-    command += [
-        f"--master_port={distributed.free_port()}",
-        str(HERE / "rank_worker.py"),
-        json.dumps(options, default=str),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+Notes = list[dict[str, Any]]
+"""What each rank wrote down."""
+
+
+def run_ranks(trainings: Sequence[dict[str, Any]], ranks: int) -> list[Notes]:
+    """Train with each of these options, one after the other, on as many ranks; per training, what each rank saw."""
+    launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={ranks}", f"--master_port={distributed.free_port()}"]
+    command = [sys.executable, *(launcher if ranks > 1 else []), str(HERE / "rank_worker.py")]
+    done = subprocess.run([*command, json.dumps(trainings, default=str)], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
-    return [torch.load(Path(options["project"]) / f"rank{r}of{ranks}.pt", weights_only=True) for r in range(ranks)]
+    folders = [Path(options["project"]) for options in trainings]
+    return [[torch.load(f / f"rank{r}of{ranks}.pt", weights_only=True) for r in range(ranks)] for f in folders]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    root = tmp_path_factory.mktemp("ranks")
-    options = {**write_dataset(root, images=8), "epochs": 1, "noval": True, "warmup_epochs": 0, "project": root}
-    (alone,) = run_ranks({**options, "name": "one"}, 1)
-    return alone, run_ranks({**options, "name": "two"}, 2)
+def trained(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[dict[str, Any], Notes]]:
+    """(one process, two ranks) of a detector with WiiD, and of a classifier with it.
+
+    Of the classifier the first step counts, without masks or MMD: the one belongs to a batch and the other looks at a whole one.
+    """
+    detect, classify = (tmp_path_factory.mktemp(name) for name in ("ranks", "classes"))
+    detector = {**write_dataset(detect, images=8), "warmup_epochs": 0, "project": detect}
+    classifier = {**write_classes(classify / "set"), "lr0": 0.0, "batch_size": 12, "ema": True, "project": classify}
+    classifier |= {"use_mmd": False, "mask_squares": 0.0, "mask_saliency": 0.0}
+    trainings = [{**options, "epochs": 1, "noval": True} for options in (detector, classifier)]
+    alone, two = (run_ranks([{**options, "name": str(ranks)} for options in trainings], ranks) for ranks in (1, 2))
+    return [(one, ranks) for (one,), ranks in zip(alone, two, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def runs(trained: list[tuple[dict[str, Any], Notes]]) -> tuple[dict[str, Any], Notes]:
+    return trained[0]
 
 
 @pytest.mark.distributed
@@ -69,20 +84,10 @@ def test_weights_are_equal_across_ranks_and_to_one_process(runs: Any, part: str)
         assert torch.allclose(first.float(), expected.float(), atol=2e-4, rtol=1e-3), name
 
 
-@pytest.fixture(scope="module")
-def classifiers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The first step of WiiD without masks or MMD, of which the one belongs to a batch and the other looks at a whole one."""
-    root = tmp_path_factory.mktemp("classes")
-    options = {**write_classes(root / "set"), "epochs": 1, "noval": True, "lr0": 0.0, "batch_size": 12, "ema": True}
-    options |= {"use_mmd": False, "mask_squares": 0.0, "mask_saliency": 0.0, "project": root}
-    (alone,) = run_ranks({**options, "name": "one"}, 1)
-    return alone, run_ranks({**options, "name": "two"}, 2)
-
-
 @pytest.mark.distributed
-def test_two_ranks_train_a_classifier_as_one_process_does(classifiers: Any) -> None:
+def test_two_ranks_train_a_classifier_as_one_process_does(trained: Any) -> None:
     """Same images, same losses to the noise of fp32, the same weights and momentum target on both."""
-    alone, ranks = classifiers
+    alone, ranks = trained[1]
     assert alone["seen"][0] == ranks[0]["seen"][0] + ranks[1]["seen"][0]
     assert alone["losses"][0].keys() == {"day", "night", "byol"}
     assert ranks[0]["losses"][0] == pytest.approx(alone["losses"][0], rel=2e-4)
