@@ -27,11 +27,11 @@ class Run(NamedTuple):
 def latest_run(runs: Path = RUNS) -> Run | None:
     """The run whose best checkpoint is the newest, or None where no run has one."""
     found = [path for path in runs.glob("*/weights/best.pt") if (path.parents[1] / "args.yaml").is_file()]
-    if not found:
-        return None
-    weights = max(found, key=lambda path: path.stat().st_mtime)
-    options = load_yaml(weights.parents[1] / "args.yaml")
-    return Run(weights, str(options["data"]), int(options["imgsz"]), str(options.get("task", DETECT)))
+    for weights in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        options = load_yaml(weights.parents[1] / "args.yaml")
+        if options.get("data") and isinstance(options.get("imgsz"), int):  # else another tool's folder
+            return Run(weights, str(options["data"]), options["imgsz"], str(options.get("task", DETECT)))
+    return None
 
 
 def to_measure(given: Mapping[str, Any], runs: Path = RUNS) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def to_measure(given: Mapping[str, Any], runs: Path = RUNS) -> dict[str, Any]:
             "Name the data YAML: --data FILE."
         )
     LOGGER.info(f"no --weights: the newest run, {run.weights}, on {data}")
-    return {"data": data, **_size(run), **given, "weights": run.weights}
+    return {**_size(run), **given, "data": data, "weights": run.weights}
 
 
 def to_detect(given: Mapping[str, Any], runs: Path = RUNS) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from engine.checkpoint.classifier import IMAGES, LoadedClassifier, load_classifi
 from engine.classification.evaluation import evaluate_classifier, table
 from engine.enhancement.enhancer import enhancer_of
 from engine.evaluation.api import ValResult
-from engine.evaluation.session import check_names, present_splits
+from engine.evaluation.session import check_names, present_splits, weights_of
 from engine.options.val import ValOptions
 from engine.results import Report
 from engine.tasks import check_meaning
 from utils.devices import pick_device
 from utils.errors import UserError
-from utils.files import empty_goes, find_weights, new_run_folder
+from utils.files import empty_goes, new_run_folder
 from utils.log import LOGGER
 from utils.options import build, canonical
 from utils.tables import save_csv, text_table
@@ -52,14 +52,10 @@ class ClassifierTask:
         if chosen.task not in SPLITS:
             choices = ", ".join(SPLITS)
             raise UserError(f"--task {chosen.task}: does not apply to task {self.task}. Choose one of {choices}.")
-        if chosen.weights is None:
-            raise UserError(
-                "--weights: name the classifier to evaluate, such as runs/train/exp/weights/best.safetensors."
-            )
+        file = weights_of(chosen)
         config = load_data(chosen.data, make_demo=make_synthetic)
         splits = present_splits(config, chosen.task)
         device = pick_device(chosen.device)
-        file = find_weights(chosen.weights)
         classifier = load_classifier(file, self.task, device, chosen.trust)
         if "imgsz" in given:
             classifier = replace(classifier, shape=replace(classifier.shape, size=chosen.imgsz))

@@ -37,6 +37,13 @@ def test_a_folder_without_its_options_is_no_run(tmp_path: Path) -> None:
     assert latest_run(tmp_path) is None
 
 
+def test_a_folder_of_another_tool_is_passed_over(tmp_path: Path) -> None:
+    ours = write_run(tmp_path, "exp", 1)
+    write_run(tmp_path, "exp2", 2, imgsz=[96, 64])
+    run = latest_run(tmp_path)
+    assert run is not None and run.weights == ours
+
+
 def test_val_takes_weights_data_and_size_of_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     best = write_run(tmp_path, "exp", 1)
     assert to_measure({"task": "test"}, tmp_path) == {
@@ -46,6 +53,7 @@ def test_val_takes_weights_data_and_size_of_the_run(tmp_path: Path, capsys: pyte
         "imgsz": 96,
     }
     assert f"no --weights: the newest run, {best}, on demo-night" in capsys.readouterr().out
+    assert to_measure({"data": ""}, tmp_path)["data"] == "demo-night"
     assert to_measure({"data": "x.yaml", "imgsz": 64}, tmp_path) == {"data": "x.yaml", "imgsz": 64, "weights": best}
 
 
