@@ -15,7 +15,7 @@ from methods.spec import Command
 from models.graph import LayerSpec
 
 __all__ = [
-    "Batch", "Command", "DataKey", "Detector", "Forward", "LayerSpec", "Method", "NoOptions", "Run", "Step", "View",
+    "Batch", "Command", "DataKey", "Detector", "Forward", "LayerSpec", "Method", "NoOptions", "Run", "Step", "Term", "View",
 ]  # fmt: skip
 
 Batch = dict[str, Any]
@@ -49,11 +49,26 @@ class Forward:
     predictions: Any
 
 
+@dataclass(frozen=True)
+class Term:
+    """What is known of a term of `Method.loss` beside its value.
+
+    option: the one that makes it stronger. task: it is the task loss of another view. share: the fraction of the task
+    losses' gradient in the backbone that it has in its publication, at the weight that it has now; the engine brings the
+    term there. None: it acts as it comes.
+    """
+
+    option: str = ""
+    task: bool = False
+    share: float | None = None
+
+
 @dataclass
 class Step:
     """What a method sees of one training step.
 
-    batch["img"] and each extra view are (B, 3, H, W) RGB in [0, 1]; batch["seed"] holds one integer per image.
+    batch["img"] and each extra view are (B, 3, H, W) RGB in [0, 1]; batch["seed"] holds one integer per image;
+    batch["scenes"] names the views that show the labelled scene.
     `forward` passes another view through the detector, with the same labels. `images` is the batch size of all ranks
     together, by which detection losses are multiplied. A term is logged by its value unless the
     method puts another number under its name into `log`.
@@ -88,7 +103,8 @@ class Run:
     iteration counts batches from 0 over the whole run; log collects what goes into the row of the epoch.
     The rest holds for one epoch and is reset before `on_epoch`: `frozen` are the parts of the detector that do not train
     (parameters as they are, batch norms in evaluation), `bn_eval` those that train with fixed batch statistics;
-    without `with_task_loss` the step takes the methods' own terms alone; `skip_validation`: nothing worth measuring yet.
+    `only` names the one method whose terms the step takes, without the task loss and other methods; `skip_validation`:
+    nothing worth measuring yet.
     """
 
     detector: Detector
@@ -98,12 +114,12 @@ class Run:
     log: dict[str, Any] = field(default_factory=dict)
     frozen: list[nn.Module] = field(default_factory=list)
     bn_eval: list[nn.Module] = field(default_factory=list)
-    with_task_loss: bool = True
+    only: str = ""
     skip_validation: bool = False
 
     def begin(self, epoch: int) -> None:
-        """Start an epoch: everything trains, by the task loss too, and is validated until a method says otherwise."""
-        self.epoch, self.with_task_loss, self.skip_validation = epoch, True, False
+        """Start an epoch: everything trains, by all losses, and is validated until a method says otherwise."""
+        self.epoch, self.only, self.skip_validation = epoch, "", False
         self.frozen, self.bn_eval = [], []
 
 
@@ -161,21 +177,31 @@ class Method(nn.Module):
         """Lines to print before the first epoch: what the method found in this detector."""
         return []
 
+    def degrade(self, batch: Batch) -> None:
+        """Degrade the views that show the labelled scene (`batch["scenes"]`), on the device; may add such views.
+
+        All methods degrade before any of them prepares.
+        """
+
     def prepare(self, batch: Batch) -> None:
-        """Change the views of a batch, on the device, before the first forward."""
+        """Mask the views that show the labelled scene, and change the method's own, before the first forward."""
+
+    def terms(self) -> Mapping[str, Term]:
+        """What is known of the terms of `loss`, by name. Called after `resolve_options`; a term may be left out."""
+        return {}
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """Named terms, already weighted, that are added to the detection loss of `batch["img"]`."""
         return {}
 
     def on_epoch(self, run: Run) -> None:
-        """Called before each epoch: what is frozen, whether the task loss counts, whether to validate, numbers to log.
+        """Called before each epoch: what is frozen, which losses count, whether to validate, numbers to log.
 
         With several ranks, a method that overrides it costs a search for unused parameters in each step.
         """
 
     def on_step(self, run: Run) -> None:
-        """Called after each batch: momentum targets."""
+        """Called after each batch whose terms counted: momentum targets."""
 
     def detach(self, detector: Detector) -> None:
         """Leave nothing of the method on the detector."""

@@ -114,6 +114,13 @@ def schedule(text: str, epochs: int, recipe: TrainingRecipe) -> str:
     )
 
 
+def resized(images: Tensor, like: Tensor) -> Tensor:
+    """Images (B, 3, H, W) in the size of others, which another method may have made smaller."""
+    if images.shape[2:] == like.shape[2:]:
+        return images
+    return F.interpolate(images, like.shape[2:], mode="bilinear", antialias=True)
+
+
 def shallow_norms(detector: Detector) -> list[nn.Module]:
     """The batch norms of the shallow layers."""
     return [part for layer in shallow_layers(detector) for part in layer.modules() if isinstance(part, nn.BatchNorm2d)]
@@ -167,12 +174,12 @@ class LCP(Method):
         return {split: self.recipe.crux_lr_gain} if split is not None else {}
 
     def on_epoch(self, run: Run) -> None:
-        """U: all but the catch-up learner is frozen, without task loss. C: by the recipe, it and the shallow layers."""
+        """U: all but the catch-up learner is frozen, and no other loss counts. C: by the recipe, it and the shallow layers."""
         letter = self.letters[run.epoch]
         fuse = find_layer(run.detector, CatchUpFuse)
         if letter == CATCH_UP:
             run.frozen += [layer for layer in run.detector.model if layer is not fuse] + [fuse.fusion]
-            run.with_task_loss = False
+            run.only = self.name
         else:
             places = {"frozen": run.frozen, "bn_eval": run.bn_eval}
             if self.recipe.shallow in places:
@@ -186,7 +193,8 @@ class LCP(Method):
         """In U and B: features of the pushed cruxes against those of clear images' cruxes. In C: nothing of its own."""
         if self.letter == CRUX:
             return {}
-        low_quality, favoured = step.batch["img"], step.batch["reference"]
+        low_quality = step.batch["img"]
+        favoured = resized(step.batch["reference"], low_quality)
         norms = shallow_norms(step.detector)
         if self.recipe.adapt_statistics and self.letter == CATCH_UP:
             with evaluating(*norms, training=True):  # their statistics follow the images, and nothing else changes

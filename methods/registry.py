@@ -155,9 +155,10 @@ def joined_views(methods: Sequence[Method]) -> list[View]:
 
 
 def create(composition: str, options: Mapping[type, Any]) -> list[Method]:
-    """Build the methods of a composition such as `wiid+rfla`.
+    """Build the methods of a composition such as `wiid+rfla`, in the order of the registry, however it was typed.
 
     `options` maps each option schema to its instance; a schema that is missing takes its defaults.
     """
-    specs = [METHODS[name] for name in split_names(composition)]
+    named = split_names(composition)
+    specs = [spec for name, spec in METHODS.items() if name in named]
     return [load(spec.target)(options.get(spec.options) or spec.options()) for spec in specs]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from data.detection.columns import IGNORE
 from data.soft_labels.cache import TeacherCache
-from methods.base import Batch, Detector, Method, Step, View
+from methods.base import Batch, Detector, Method, Step, Term, View
 from methods.federated import federated_classes
 from methods.options.richsem import RICHSEM_COMMANDS, RICHSEM_KEYS, RichSemOptions
 from models.semantic import SemanticBranch, anchor_features, penultimate_channels, penultimate_names
@@ -113,6 +113,10 @@ class RichSem(Method):
             return result
 
         branch.get_assigned_targets_and_loss = watched
+
+    def terms(self) -> dict[str, Term]:
+        """What sets the weight of `semantic`."""
+        return {"semantic": Term("semantic_weight")}
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """`semantic`, the KL divergence averaged over the objects that have an anchor and a soft label."""

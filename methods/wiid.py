@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Forward, Method, Run, Step, View
+from methods.base import Batch, Forward, Method, Run, Step, Term, View
 from methods.options.wiid import WIID_KEYS, WiiDOptions
 from methods.wiid_masks import cells_beside, inside_boxes, salient, spread, squares_or_saliency
 from methods.wiid_masks import occlusion_cells as occlusion_cells  # noqa: F401 - a public name of this module
@@ -28,6 +28,10 @@ from utils.errors import UserError
 
 HINT = (
     "Name the folder of the dark images ('pair: images/train_night'), made for instance by 'python prepare.py darken'"
+)
+PUBLISHED_WEIGHT = 0.1
+PUBLISHED_SHARE = (
+    0.055  # of YOLOv5's gradient in the backbone at that weight, with the published gains; docs/methods/wiid.md
 )
 LEARNED = "learned"  # a mask token that trains
 POOLED = "pooled"  # the tap of a classifier
@@ -180,10 +184,20 @@ class WiiD(Method):
         """What the data made of the options."""
         return [self.without_mmd] if self.without_mmd else []
 
+    def terms(self) -> dict[str, Term]:
+        """A detector's BYOL is brought to its published strength; that of others is beside the published loss already."""
+        share = PUBLISHED_SHARE * self.options.byol_weight / PUBLISHED_WEIGHT if self.task == "detect" else None
+        return {
+            "pair": Term(task=True),
+            "night": Term(task=True),
+            "byol": Term("byol_weight", share=share),
+            "mmd": Term("mmd_weight"),
+        }
+
     def prepare(self, batch: Batch) -> None:
-        """Mask the same pixels in both images of a pair."""
+        """Mask the same pixels in all views of the scene."""
         keep, fill = self._kept(batch)
-        for view in ("img", "pair"):
+        for view in batch["scenes"]:
             if keep is not None:
                 batch[view] = batch[view] * keep if fill is None else torch.where(keep > 0, batch[view], fill)
         if self.occludes:
@@ -202,13 +216,13 @@ class WiiD(Method):
         return inside_boxes(batch) if options.highlight == "boxes" else salient(image, options.highlight_quantile), None
 
     def _occlude(self, batch: Batch) -> None:
-        """Fill some cells of both images, or clips in every frame."""
+        """Fill some cells of all views, or clips in every frame."""
         options = self.options
         mask = cells_beside(batch, options.num_blocks, options.front_ratio, options.back_ratio)  # (B, 1, H, W)
         learned = options.mask_token == LEARNED
         token = spread(self.token["rgb"], *mask.shape[2:]) if learned else torch.zeros(1, 1, 1, 1)  # or (1, 3, H, W)
         mask = mask[:, :, None] if batch["img"].ndim == 5 else mask
-        for view in ("img", "pair"):
+        for view in batch["scenes"]:
             batch[view] = torch.where(mask, token.to(mask.device, batch[view].dtype), batch[view])
 
     def loss(self, step: Step) -> dict[str, Tensor]:

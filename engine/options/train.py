@@ -59,6 +59,9 @@ class TrainOptions:
     save_period: int = OUTPUT.option(-1, "also keep a checkpoint every N epochs; -1: off", low=-1)
     save_steps: int = OUTPUT.option(0, "save resume.pt every N batches; 0: once per epoch", low=0)
     plots: bool = OUTPUT.option(True, "save sample batches and curves")
+    show_shares: bool = OUTPUT.option(
+        False, "print how strongly each term of a method acts, as a fraction of the gradient"
+    )
 
 
 @dataclass(frozen=True)

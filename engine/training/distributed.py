@@ -117,6 +117,13 @@ def average(values: dict[str, float], device: torch.device) -> dict[str, float]:
     return dict(zip(values, (tensor / WORLD.size).tolist(), strict=True))
 
 
+def mean(values: Tensor) -> Tensor:
+    """Mean of a tensor over the ranks."""
+    if WORLD.size > 1:
+        dist.all_reduce(values)
+    return values / WORLD.size
+
+
 def any_rank(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set on some rank, so that all act on it together."""
     return average({"flag": float(flag)}, device)["flag"] > 0

@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from data.detection.views import of_kind
 from engine.training.distributed import WORLD, synchronise_loss
+from engine.training.gauge import Gauge
 from methods.base import Batch, Forward, Method, Step
 from models.graph import tapped
 
@@ -53,6 +55,8 @@ class TrainingModel(nn.Module):
             method.attach(detector)
         self.methods: Any = nn.ModuleDict({method.name: method for method in methods})
         self.layers = {name: index for method in methods for name, index in method.taps(detector).items()}
+        self.paired = of_kind([view for method in methods for view in method.views], "paired")
+        self.gauge = Gauge(detector, methods)
         self.gains = gains
         self.criterion: Criterion  # made on the device, see `build_criterion`
 
@@ -65,20 +69,31 @@ class TrainingModel(nn.Module):
                 method.criterion(branch)
             synchronise_loss(branch)
 
-    def forward(self, batch: Batch, with_task_loss: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
-        """batch: `img` and extra views in [0, 1], and labels.
+    def forward(self, batch: Batch, only: str = "", measure: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
+        """batch: `img` and extra views in [0, 1], and labels. only: the one method whose terms count, without the task loss.
 
-        Without `with_task_loss` the loss is that of the methods alone, and the network runs only where they ask for it.
+        measure: let the gauge measure how strongly the terms act. The network runs only where a loss asks for it.
         """
-        for method in self.methods.values():
+        methods: list[Method] = list(self.methods.values())
+        batch["scenes"] = ["img", *(name for name in self.paired if name in batch)]
+        for method in methods:
+            method.degrade(batch)
+        for method in methods:
             method.prepare(batch)
         images = len(batch["img"]) * WORLD.size
         step = Step(batch, self.detector, lambda image: self._pass(image, batch), images)
-        parts, items = ([step.first.loss], dict(step.first.items)) if with_task_loss else ([], {})
-        for method in self.methods.values():
-            for name, term in method.loss(step).items():
-                parts.append(term)
+        task, items = ([], {}) if only else ([step.first.loss], dict(step.first.items))
+        terms: dict[str, Tensor] = {}
+        for method in methods:
+            for name, term in method.loss(step).items() if only in ("", method.name) else ():
+                if self.gauge.term(name).task:
+                    task.append(term)
+                else:
+                    terms[name] = term
                 items[name] = step.log.get(name, term).detach()
+        if measure and task:
+            self.gauge.measure(sum(task[1:], task[0]), terms)
+        parts = [*task, *(term * self.gauge.factor(name) for name, term in terms.items())]
         return sum(parts, batch["img"].new_zeros(())), items
 
     def _pass(self, image: Tensor, batch: Batch) -> Forward:

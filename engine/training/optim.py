@@ -33,16 +33,16 @@ def parameter_groups(model: nn.Module, rates: Rates | None = None) -> dict[tuple
     return groups
 
 
-def check_numbers(network: nn.Module, epoch: int) -> None:
+def check_numbers(network: nn.Module, epoch: int, suspect: str = "") -> None:
     """Raises UserError where a weight or a statistic of a batch norm is NaN or Inf: no later step mends that.
 
-    epoch: the one that made it so, from 0 on. A loss that was no number once does no harm where the scaler of mixed
-    precision left that step out.
+    epoch: the one that made it so, from 0 on; suspect: a sentence on what made it so. A loss that was no number once does no
+    harm where the scaler of mixed precision left that step out.
     """
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise UserError(
-                f"--lr0: training has diverged in epoch {epoch + 1}: {name} contains NaN or Inf. Start again "
+                f"--lr0: training has diverged in epoch {epoch + 1}: {name} contains NaN or Inf.{suspect} Start again "
                 "with a lower --lr0, a longer --warmup-epochs, or --amp False if it ran in mixed precision. What "
                 "earlier epochs wrote is kept."
             )

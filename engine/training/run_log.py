@@ -123,6 +123,8 @@ class RunLog:
 
     def _line(self, row: dict[str, Any], reports: Sequence[Report], better: bool) -> str:
         losses = [f"{name[6:]} {value:.3f}" for name, value in row.items() if name.startswith("train/")]
+        if self.plan.train.show_shares:
+            losses += [f"{name} {100 * value:.2g} %" for name, value in row.items() if name.startswith("share/")]
         parts = [f"epoch {row['epoch']:>3}/{self.plan.train.epochs}  {'  '.join(losses)}"]
         for report in reports:
             scores = [f"{name} {cell(report.metrics[name])}" for name in IN_LINE if name in report.metrics]

@@ -85,8 +85,11 @@ class TrainStep:
     def __call__(self, run: Run, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Forward, backward and, when enough batches are gathered, one step of the optimiser. Returns the loss items."""
         accumulate = self.schedule.apply(self.optimiser, run.epoch, run.iteration)
+        measure = not run.only and self.model.gauge.due(run.iteration % self.schedule.batches == 0)
+        if measure and self.amp:
+            self.model.gauge.scale = self.scaler.get_scale()
         with torch.autocast(self.device.type, enabled=self.amp):
-            loss, items = self.parallel(batch, run.with_task_loss)
+            loss, items = self.parallel(batch, run.only, measure)
         self.scaler.scale(loss).backward()
         if run.iteration - self.last_step >= accumulate:
             self.scaler.unscale_(self.optimiser)
@@ -98,7 +101,8 @@ class TrainStep:
                 self.ema.update(self.detector)
             self.last_step = run.iteration
         for method in self.methods:
-            method.on_step(run)
+            if run.only in ("", method.name):
+                method.on_step(run)
         return items
 
     def state(self) -> dict[str, Any]:
@@ -108,6 +112,7 @@ class TrainStep:
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "methods": self.model.methods.state_dict(),
+            "gauge": self.model.gauge.state(),
             "last_step": self.last_step,
         }
         if self.ema is not None:
@@ -124,4 +129,6 @@ class TrainStep:
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.last_step = state["last_step"]
+        if "gauge" in state:  # earlier files have none: their terms keep the strength that they had
+            self.model.gauge.load_state(state["gauge"])
         self.model.criterion.end_epoch(epochs)

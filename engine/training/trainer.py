@@ -94,7 +94,8 @@ class Trainer:
         started = time.perf_counter()
         losses = distributed.average(self._batches(run), self.device)
         seconds = time.perf_counter() - started
-        check_numbers(self.detector, epoch)
+        gauge = self.step.model.gauge
+        check_numbers(self.detector, epoch, gauge.broken(losses))
         self.step.model.criterion.end_epoch()
         self.start_batch = 0
         if WORLD.main:
@@ -102,7 +103,10 @@ class Trainer:
             splits = self.task.splits(self.plan)[: self.task.per_epoch]
             reports = self._reports(self.step.averaged, splits) if due or epoch + 1 == self.options.epochs else []
             rates = learning_rates(self.step.optimiser)
-            self.log.epoch(epoch, {**losses, **run.log}, rates, seconds, reports, self.step.averaged)
+            values = {**losses, **({} if run.only else gauge.row()), **run.log}
+            self.log.epoch(epoch, values, rates, seconds, reports, self.step.averaged)
+            for note in gauge.notes():
+                self.log.log(note)
             self._save_resume(epoch + 1, 0)
 
     def _batches(self, run: Run) -> dict[str, float]:

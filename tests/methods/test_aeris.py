@@ -31,6 +31,7 @@ def batch_of(side: int = 128, images: int = 2) -> dict[str, Any]:
         "cls": torch.zeros(images, 1),
         "batch_idx": torch.arange(images).float(),
         "seed": list(range(images)),
+        "scenes": ["img"],
     }
 
 
@@ -65,7 +66,7 @@ def test_the_detector_sees_a_degraded_view_and_the_clean_one_is_kept() -> None:
     batch, again = batch_of(), batch_of()
     original = batch["img"].clone()
     for each in (batch, again):
-        AERIS().prepare(each)
+        AERIS().degrade(each)
     assert torch.equal(batch["clean"], original) and torch.equal(batch["img"], again["img"])
     side = batch["img"].shape[-1]
     assert side % 32 == 0 and 32 <= side <= 128 and not torch.equal(batch["img"], original)
@@ -74,17 +75,17 @@ def test_the_detector_sees_a_degraded_view_and_the_clean_one_is_kept() -> None:
 def test_scope_of_the_degradation() -> None:
     """Resolution alone: at full size nothing is left to do. Blur and noise: the size stays."""
     batch = batch_of()
-    AERIS(AERISOptions(degrade_scope="blur-noise")).prepare(batch)
+    AERIS(AERISOptions(degrade_scope="blur-noise")).degrade(batch)
     assert batch["img"].shape == batch["clean"].shape and not torch.equal(batch["img"], batch["clean"])
     batch = batch_of(side=32)
-    AERIS(AERISOptions(degrade_scope="resolution")).prepare(batch)
+    AERIS(AERISOptions(degrade_scope="resolution")).degrade(batch)
     assert torch.equal(batch["img"], batch["clean"])
 
 
 def test_other_views_are_degraded_alike() -> None:
     batch = batch_of()
-    batch["pair"] = batch["img"].clone()
-    AERIS().prepare(batch)
+    batch |= {"pair": batch["img"].clone(), "scenes": ["img", "pair"]}
+    AERIS().degrade(batch)
     assert torch.equal(batch["pair"], batch["img"])
 
 

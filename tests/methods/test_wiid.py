@@ -84,6 +84,7 @@ def make_batch(size: int = 64, images: int = 2) -> dict:
         "cls": torch.zeros(images, 1),
         "batch_idx": torch.arange(images).float(),
         "seed": list(range(images)),
+        "scenes": ["img", "pair"],
     }
 
 
@@ -211,8 +212,11 @@ def test_learned_token_takes_a_gradient_through_the_image(detector: torch.nn.Mod
     method = attached(detector, byol_weight=0.0, mask_token="learned", back_ratio=0.5)
     batch = make_batch()
     method.prepare(batch)
-    batch["img"].square().sum().backward()  # zero tokens: gradient 0, but there is one
-    assert method.token["rgb"].grad is not None
+    (batch["img"] - 1).square().sum().backward()
+    gradient = method.token["rgb"].grad
+    assert (
+        gradient is not None and gradient.min() < 0 == gradient.max()
+    )  # towards 1 where a cell is masked, 0 elsewhere
 
 
 def test_detaching_changes_no_output_bit() -> None:
@@ -269,7 +273,8 @@ def images(count: int = 8, side: int = 16) -> dict[str, Any]:
     """Labelled images by day and darkened, and unlabelled ones by night."""
     generator = torch.Generator().manual_seed(1)
     views = {view: torch.rand(count, 3, side, side, generator=generator) for view in ("img", "pair", "unlabeled")}
-    return {**views, "cls": torch.arange(count) % 3, "seed": list(range(count)), "draw": (0, 0)}
+    given = {"cls": torch.arange(count) % 3, "seed": list(range(count)), "draw": (0, 0), "scenes": ["img", "pair"]}
+    return {**views, **given}
 
 
 def clips(size: int = 20) -> dict[str, Any]:
@@ -277,7 +282,8 @@ def clips(size: int = 20) -> dict[str, Any]:
     motion = torch.zeros(2, size, size, dtype=torch.bool)
     motion[0, :8, :8] = True
     clip = torch.full((2, 3, 2, size, size), 1.0)
-    return {"img": clip, "pair": clip / 4, "motion": motion, "cls": torch.tensor([0, 1]), "seed": torch.tensor([1, 2])}
+    labels = {"cls": torch.tensor([0, 1]), "seed": torch.tensor([1, 2]), "scenes": ["img", "pair"]}
+    return {"img": clip, "pair": clip / 4, "motion": motion, **labels}
 
 
 def test_sizes_of_the_classification_branch() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from engine.training.module import TrainingModel
-from methods.base import Method
+from methods.base import Method, View
 from models.detector import build
 
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=10)
@@ -126,12 +126,49 @@ def test_the_base_method_changes_nothing() -> None:
     assert method.taps(None) == {} and method.notes(None) == [] and not method.state_dict()
 
 
-def test_without_detection_only_the_methods_terms_count() -> None:
+def test_in_an_epoch_of_one_method_only_its_terms_count() -> None:
     """3 times the parameter 2: 6; the detector is not run unless a method asks for it."""
     method = Idle()
     method.loss = lambda step: {"idle": torch.tensor(6.0)}  # type: ignore[method-assign]
-    total, items = make_model(method)(make_batch(), False)
+    total, items = make_model(method)(make_batch(), "idle")
     assert total.item() == 6 and list(items) == ["idle"]
     asking = Probe()
-    total, items = make_model(asking)(make_batch(), False)
+    total, items = make_model(asking, method)(make_batch(), "probe")
     assert total.item() == 6 and list(items) == ["probe"] and asking.stem is not None
+
+
+class Fogged(Method):
+    """Degrades what shows the scene, adds a view of it, and has an unpaired view of its own."""
+
+    name = "fogged"
+    views = (View("pair", "paired"), View("clear", "unpaired"))
+
+    def degrade(self, batch: dict[str, Any]) -> None:
+        for name in batch["scenes"]:
+            batch[name] = batch[name] / 2 + 0.5
+        batch["more"] = batch["img"].clone()
+        batch["scenes"].append("more")
+
+
+class Masked(Method):
+    """Blackens the left half of what shows the scene."""
+
+    name = "masked"
+
+    def prepare(self, batch: dict[str, Any]) -> None:
+        for name in batch["scenes"]:
+            batch[name] = batch[name].clone()
+            batch[name][..., :32] = 0
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_scenes_are_degraded_before_they_are_masked_and_other_views_stay(turned: bool) -> None:
+    batch = make_batch()
+    image = batch["img"]
+    batch |= {"pair": image / 4, "clear": image / 8}
+    methods = [Fogged(), Masked()]
+    make_model(*(methods[::-1] if turned else methods))(batch)
+    assert batch["scenes"] == ["img", "pair", "more"] and torch.equal(batch["clear"], image / 8)
+    for name, before in (("img", image), ("pair", image / 4), ("more", image)):
+        assert (batch[name][..., :32] == 0).all()
+        torch.testing.assert_close(batch[name][..., 32:], before[..., 32:] / 2 + 0.5)

@@ -14,7 +14,7 @@ from engine.training.run_log import RunLog, fitness
 
 
 def make_log(**train: Any) -> RunLog:
-    options = {"patience": 3, "epochs": 10, "noval": False, **train}
+    options = {"patience": 3, "epochs": 10, "noval": False, "show_shares": False, **train}
     return RunLog(SimpleNamespace(train=SimpleNamespace(**options), save_dir=None))  # type: ignore[arg-type]
 
 
