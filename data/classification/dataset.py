@@ -126,7 +126,7 @@ def build_image_folders(
     kept = [p for p in images if p.file not in lost and paired.get(p.file) not in lost]
     if not kept:
         raise UserError(f"{config.file}: none of the images of '{split}' can be read; the first: {skipped[0][1]}.")
-    pool = unpaired_images(config, UNLABELED, imgsz, seed) if UNLABELED in views else None
+    pool = unpaired_images(config, UNLABELED, seed) if UNLABELED in views else None
     return ImageFolderDataset(
         kept, imgsz, augmentation=augmentation, paired=paired, unlabeled_images=pool, unlabeled=unlabeled, seed=seed,
         skipped=skipped,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from data.detection.options import AugmentOptions
 from data.detection.transforms import FormatViews, training_transforms
 from data.detection.unpaired import UnpairedImages, refuse_leaks
 from data.detection.views import View, check_views, of_kind
-from data.io.images import read_image
+from data.io.images import probe, read_image
 from data.io.labels import Label, scan, unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
 from utils.errors import UserError
@@ -77,7 +78,7 @@ class ViewDataset(YOLODataset):
         *,
         views: Sequence[View] = (),
         paired: dict[str, dict[Path, Path]] | None = None,
-        unpaired: dict[str, UnpairedImages] | None = None,
+        unpaired: dict[str, UnpairedViews] | None = None,
         per_image: dict[str, Callable[[Path], Any]] | None = None,
         first: Sequence[int] | None = None,
         options: AugmentOptions | None = None,
@@ -186,11 +187,15 @@ class ViewDataset(YOLODataset):
         epoch, index, *copy = key if isinstance(key, tuple) else (0, key)
         if not self.augment:
             return self.transforms(self.get_image_and_label(index))
-        closing = epoch >= self.last_mixed_epoch
-        with seeded(self.seed, epoch, index, *copy) as number:
-            item = (self.closing_transforms if closing else self.transforms)(self.get_image_and_label(index))
-        others = {view: images(epoch, index) for view, images in self.unpaired.items()}
-        return {**item, **others, "seed": number}
+        item = self.augmented(index, epoch, index, *copy)
+        others = {view: images(epoch, index, *copy) for view, images in self.unpaired.items()}
+        return {**item, **others}
+
+    def augmented(self, place: int, epoch: int, *draw: int) -> dict[str, Any]:
+        """The image at a place with its labels, augmented as an epoch's draw says."""
+        transforms = self.closing_transforms if epoch >= self.last_mixed_epoch else self.transforms
+        with seeded(self.seed, epoch, *draw) as number:
+            return {**transforms(self.get_image_and_label(place)), "seed": number}
 
     @staticmethod
     def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
@@ -199,6 +204,19 @@ class ViewDataset(YOLODataset):
         join = {3: torch.stack, 1: torch.cat}  # of images (B, 3, H, W), of objects (objects,)
         views = {name: join[batch[0][name].ndim]([item.pop(name) for item in batch]) for name in tensors}
         return {**YOLODataset.collate_fn(batch), **views}
+
+
+@dataclass(frozen=True)
+class UnpairedViews:
+    """Unlabelled images that come along, augmented by the draw of the labelled image that each comes with."""
+
+    order: UnpairedImages
+    images: ViewDataset
+
+    def __call__(self, epoch: int, *draw: int) -> Tensor:
+        """The image (3, imgsz, imgsz) uint8 RGB that comes with item `draw[0]` of an epoch."""
+        image: Tensor = self.images.augmented(self.order.place(epoch, draw[0]), epoch, *draw)["img"]
+        return image
 
 
 def runs_of_equal(rows: np.ndarray, most: int) -> list[list[int]]:
@@ -235,6 +253,7 @@ def build_dataset(
     Unreadable images are skipped with their paired images and listed in `dataset.skipped`.
     Raises UserError for a missing split, a missing or mismatched paired image, or labels that make no sense.
     """
+    base |= {"seed": seed, "imgsz": imgsz, "augment": augment, "pad": 0.5}
     check_views(config, views)
     result = scan(_split_images(config, split), len(config.names), what=split)
     kept = [label.image for label in result.labels]
@@ -248,16 +267,12 @@ def build_dataset(
         config.names,
         views=views,
         paired=paired,
-        unpaired={view: unpaired_images(config, view, imgsz, seed) for view in of_kind(views, "unpaired")},
+        unpaired=_unpaired_views(config, views, cache, **base),
         per_image={view.name: value for view in views if view.load and (value := view.load(config)) is not None},
         first=[int(first[label.image]) for label in labels],
-        seed=seed,
         keep_in_memory=_keeps(cache, labels, None if native else imgsz, 1 + len(paired)),
         native=native,
         rect=native or (not augment if rect is None else rect),
-        imgsz=imgsz,
-        augment=augment,
-        pad=0.5,
         **base,
     )
     dataset.scanned, dataset.skipped = result.labels, [*result.skipped, *dropped]
@@ -278,13 +293,25 @@ def _paired_images(config: DataConfig, view: str, images: list[Path]) -> dict[Pa
     return dict(zip(images, paired, strict=True))
 
 
-def unpaired_images(config: DataConfig, view: str, imgsz: int, seed: int) -> UnpairedImages:
+def _unpaired_views(config: DataConfig, views: Sequence[View], cache: str, **base: Any) -> dict[str, UnpairedViews]:
+    """The images of each view without labels, as a dataset of backgrounds."""
+    found = {}
+    for view in of_kind(views, "unpaired"):
+        order = unpaired_images(config, view, base["seed"])
+        nothing = np.zeros((0, 1), np.float32), np.zeros((0, 4), np.float32)
+        labels = [Label(file, probe(file), *nothing) for file in order.files]
+        kept = _keeps(cache, labels, base["imgsz"], 1)
+        found[view] = UnpairedViews(order, ViewDataset(labels, config.names, keep_in_memory=kept, rect=False, **base))
+    return found
+
+
+def unpaired_images(config: DataConfig, view: str, seed: int) -> UnpairedImages:
     """The readable images of a view without labels. Raises UserError where one of them is a test image."""
     files = _split_images(config, view)
     held_out = [path for split in ("test", "test2") if split in config.splits for path in _split_images(config, split)]
     refuse_leaks(files, held_out, f"{config.file}: '{view}'")
     bad = {path for path, _ in unreadable(files)}
-    return UnpairedImages([path for path in files if path not in bad], imgsz, seed, read_image)
+    return UnpairedImages([path for path in files if path not in bad], seed)
 
 
 def _keeps(cache: str, labels: Sequence[Label], imgsz: int | None, members: int) -> bool:

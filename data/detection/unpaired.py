@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
-from data.io.letterbox import Letterbox, to_tensor
 from utils.errors import UserError
 from utils.files import file_digest
-
-Read = Callable[[Path], NDArray[np.uint8]]
 
 
 class UnpairedImages:
     """A pool of images, reshuffled every epoch: every image comes once before any comes twice, in another order."""
 
-    def __init__(self, files: Sequence[Path], imgsz: int, seed: int, read: Read) -> None:
-        """imgsz: px, the side that images are fitted into; read: a file to (H, W, 3) BGR."""
-        self.files, self.imgsz, self.seed, self.read = list(files), imgsz, seed, read
-        self.letterbox = Letterbox((imgsz, imgsz), rectangular=False)
+    def __init__(self, files: Sequence[Path], seed: int) -> None:
+        self.files, self.seed = list(files), seed
+
+    def place(self, epoch: int, index: int) -> int:
+        """Which of the images goes with item `index` of an epoch."""
+        deal, place = divmod(index, len(self.files))
+        return _order(len(self.files), self.seed, epoch, deal)[place]
 
     def chosen(self, epoch: int, index: int) -> Path:
-        """The image that goes with item `index` of an epoch."""
-        deal, place = divmod(index, len(self.files))
-        return self.files[_order(len(self.files), self.seed, epoch, deal)[place]]
-
-    def __call__(self, epoch: int, index: int) -> Tensor:
-        """The same, letterboxed: (3, imgsz, imgsz) uint8, RGB."""
-        return to_tensor(self.letterbox(self.read(self.chosen(epoch, index))))
+        """The same image itself."""
+        return self.files[self.place(epoch, index)]
 
 
 @lru_cache(maxsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ _ANCHOR_BASED = frozenset({"obj", "obj_pw", "anchor_t", "iou_t"})
 _OTHER_LOSS = "a gain of YOLOv5's anchor-based loss; the loss here is another one and keeps its own gain"
 
 
-def load_hyp(path: Path) -> tuple[dict[str, float], dict[str, str]]:
-    """Read a hyper-parameter file. Returns (used: key -> number, ignored: key -> the reason why).
+def load_hyp(path: Path, options: Collection[str] = ()) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read a hyper-parameter file. Returns (used: key -> value, ignored: key -> the reason why).
+
+    options: names of other options that a recipe may hold, whose values are handed on as they are.
 
     The gains `box` and `cls` of a YOLOv5 file, known by its objectness or anchor keys and the lack of `dfl`, are
     ignored: 0.05 there and 7.5 here are gains of different losses. Raises UserError for an unreadable file or a value
@@ -37,13 +40,15 @@ def load_hyp(path: Path) -> tuple[dict[str, float], dict[str, str]]:
     """
     content = load_yaml(path)
     foreign = bool(_ANCHOR_BASED & content.keys()) and "dfl" not in content
-    used: dict[str, float] = {}
+    used: dict[str, Any] = {}
     ignored: dict[str, str] = {}
     for key, value in content.items():
         if foreign and key in {"box", "cls"}:
             ignored[key] = _OTHER_LOSS
         elif key in KNOWN:
             used[key] = _number(path, key, value)
+        elif key in options:
+            used[key] = value
         else:
             ignored[str(key)] = IGNORED.get(key) or f"it has no meaning here.{suggestion(str(key), KNOWN)}"
     return used, ignored

@@ -77,6 +77,9 @@ class HyperOptions:
         choices=("linear", "step"),
         shown="linear; classifiers: step",
     )
+    lr_steps: tuple[int, ...] = OPTIMISER.option(
+        (), "divide the learning rate by 10 after these epochs instead, such as 16,22", low=1, shown="no steps"
+    )
     cos_lr: bool = OPTIMISER.option(False, "cosine learning rate schedule instead of linear")
     momentum: float = OPTIMISER.option(0.937, "SGD momentum, or beta1 of Adam", low=0.0, high=0.9999)
     weight_decay: float = OPTIMISER.option(0.0005, "weight decay, at the nominal batch size", low=0.0)

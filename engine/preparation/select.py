@@ -21,12 +21,12 @@ from engine.options.prepare import SelectOptions
 from engine.options.val import ValOptions
 from engine.results import ImageResult
 from utils.errors import UserError
-from utils.files import atomic_folder, free_folder, list_images
+from utils.files import atomic_folder, free_folder, list_images, save_yaml
 from utils.log import LOGGER
 from utils.metrics.streaming_ap import ProtocolMeter
 from utils.tables import save_csv
 
-TABLE = "select.csv"
+TABLE, LIST, DATA = "select.csv", "select.txt", "select.yaml"
 LABELLED, HELD_OUT = ("train", "extra", "val", "val2"), ("test", "test2")
 TOLERANCE = 1e-9  # a mean of 101 equal numbers may lie this much below them
 
@@ -52,8 +52,9 @@ class Selection:
 def select(options: SelectOptions) -> Selection:
     """Score every image of a split and copy the good ones to --out with a table of all; all or nothing.
 
+    `select.yaml` beside them is the data set with these images alone to train on, where they lie, with their labels.
     Raises UserError for missing data, a test split or an image of one, an --out that is taken or lies among the
-    images, and where no image is good enough.
+    images, and where no image or every image is good enough.
     """
     if options.weights is None or not options.data or options.out is None:
         raise UserError("prepare.py select: expected --weights CHECKPOINT, --data YAML and --out DIR.")
@@ -63,11 +64,17 @@ def select(options: SelectOptions) -> Selection:
     kept = tuple(one for one in scored if one.ap >= options.min_ap - TOLERANCE)  # nan is not
     if not kept:
         raise UserError(_none_kept(options, scored))
-    _write(out, scored, kept)
+    if len(kept) == len(scored):
+        raise UserError(
+            f"--min-ap {options.min_ap:g}: all {len(scored)} images of '{options.split}' reach it, so that nothing is "
+            "selected. Give a higher --min-ap."
+        )
+    _write(out, scored, kept, config)
     LOGGER.info(
         f"{out}: {len(kept)} of {len(scored)} images of '{options.split}' have AP {options.min_ap:g} or more, the best "
         f"{max(one.ap for one in kept):.3f}; {TABLE} has all.\n"
-        f"Name it in the data YAML, 'reference: {out}', to train with them."
+        f"Name it in the data YAML, 'reference: {out}', to train with them; --data {out / DATA} trains a detector of these "
+        "images alone."
     )
     return Selection(out, scored, kept)
 
@@ -124,8 +131,8 @@ def _none_kept(options: SelectOptions, scored: Sequence[ImageAP]) -> str:
     )
 
 
-def _write(out: Path, scored: Sequence[ImageAP], kept: Sequence[ImageAP]) -> None:
-    """The table and the images, all or nothing."""
+def _write(out: Path, scored: Sequence[ImageAP], kept: Sequence[ImageAP], config: DataConfig) -> None:
+    """The table, the images, and the data set of these images, all or nothing."""
     good = set(kept)
     rows = [{"file": one.name, "AP": "" if math.isnan(one.ap) else one.ap, "kept": int(one in good)} for one in scored]
     with atomic_folder(out) as work:
@@ -134,3 +141,8 @@ def _write(out: Path, scored: Sequence[ImageAP], kept: Sequence[ImageAP]) -> Non
             target = work / one.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(one.file, target)
+        (work / LIST).write_text("".join(f"{one.file.absolute()}\n" for one in kept))
+        splits = {split: [str(place.absolute()) for place in places] for split, places in config.splits.items()}
+        train = {"train": str((out / LIST).absolute()), "reference": str(out.absolute())}
+        facts = {"conditions": config.conditions, "names": config.names}
+        save_yaml(work / DATA, {"path": str(config.root), **splits, **train, **facts})

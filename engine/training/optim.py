@@ -77,7 +77,8 @@ def accumulation(hyper: HyperOptions, batch_size: int) -> int:
 class Schedule:
     """Learning rate and momentum at every iteration; `batches` are the batches per epoch.
 
-    --lr-schedule step divides the learning rate by ten after each third of the run; else it is linear, or a cosine.
+    --lr-steps divides the learning rate by ten after each of these epochs, --lr-schedule step after each third of the run;
+    else it is linear, or a cosine.
     """
 
     hyper: HyperOptions
@@ -93,8 +94,9 @@ class Schedule:
 
     def factor(self, epoch: int) -> float:
         """Fraction of lr0 in an epoch, from 1 down to lrf; in steps 1, 0.1, 0.01."""
-        if self.hyper.lr_schedule == "step":
-            return 0.1 ** sum(epoch >= third * self.epochs for third in (1 / 3, 2 / 3))
+        thirds = [third * self.epochs for third in (1 / 3, 2 / 3)] if self.hyper.lr_schedule == "step" else []
+        if steps := self.hyper.lr_steps or thirds:
+            return 0.1 ** sum(epoch >= step for step in steps)
         done = epoch / self.epochs
         if self.hyper.cos_lr:
             return (1 + math.cos(math.pi * done)) / 2 * (1 - self.hyper.lrf) + self.hyper.lrf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ from engine.results import Report
 from engine.tasks import check_meaning, train_task
 from engine.training.distributed import WORLD, shared_value
 from methods.base import Method
-from methods.registry import create, joined_views, with_implied
+from methods.registry import create, joined_views, option_schemas, with_implied
 from utils.errors import UserError
 from utils.files import REPOSITORY, find_file, new_run_folder
-from utils.options import as_dict, canonical, options_for
+from utils.options import as_dict, canonical, options_for, schema_fields
 from utils.options import build as build_options
 
 Notes = list[str]
@@ -168,6 +168,7 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
         raise UserError(
             f"{data.file}: 'method: {data.method}' names code, which is imported only for --method {data.method}."
         )
+    _check_steps(options[HyperOptions], train.epochs)
     composition = with_implied(train.method or data.method, values)
     methods = create(composition, options)
     _check_methods(methods, task.name)
@@ -186,6 +187,18 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
 
 def _by_schema(values: Mapping[str, Any]) -> dict[type, Any]:
     return dict(zip(train_schemas(), build_options(train_schemas(), values), strict=True))
+
+
+def _check_steps(hyper: HyperOptions, epochs: int) -> None:
+    """UserError for a step of the learning rate that the run does not reach, or that a cosine contradicts."""
+    late = [step for step in hyper.lr_steps if step >= epochs]
+    if late:
+        raise UserError(
+            f"--lr-steps {','.join(map(str, hyper.lr_steps))}: the run ends after {epochs} epochs (--epochs), so that step "
+            f"{late[0]} does nothing. Name epochs before the last."
+        )
+    if hyper.lr_steps and hyper.cos_lr:
+        raise UserError("--lr-steps and --cos-lr: are two schedules of the learning rate. Leave out one of them.")
 
 
 def _check_batch(task: TrainTask, size: int) -> None:
@@ -222,8 +235,6 @@ def with_hyp(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     if not given.get("hyp"):
         return dict(given), []
     path = find_file(str(given["hyp"]), Path(), REPOSITORY, REPOSITORY / "data" / "hyps")
-    used, ignored = load_hyp(path)
-    known = {f.name for schema in (HyperOptions, AugmentOptions) for f in fields(schema)}
-    ignored = {**ignored, **{key: "it has no meaning here" for key in used if key not in known}}
+    used, ignored = load_hyp(path, schema_fields((HyperOptions, AugmentOptions, *option_schemas())))
     notes = [f"{path.name}: '{key}' is ignored: {reason}" for key, reason in ignored.items()]
-    return {**{key: value for key, value in used.items() if key in known}, **given}, notes
+    return {**used, **given}, notes

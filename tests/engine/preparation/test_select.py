@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data.config import load_data
+from data.detection.dataset import build_dataset
 from engine.options.prepare import SelectOptions
 from engine.preparation import prepare
 from engine.preparation import select as module
-from engine.preparation.select import ImageAP, Selection, image_ap, select
+from engine.preparation.select import Selection, image_ap, select
 from engine.results import ImageResult
 from tests.engine.inference.test_api import real_weights
 from tests.engine.tiny import write_dataset
@@ -90,7 +92,7 @@ def test_good_images_are_copied(
     assert [one.name for one in done.kept] == ["001.png", "deep/005.png"]
     out = synthetic["out"]
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    assert files == ["001.png", "deep/005.png", "select.csv"]
+    assert files == ["001.png", "deep/005.png", "select.csv", "select.txt", "select.yaml"]
     for name in ("001.png", "deep/005.png"):
         assert (out / name).read_bytes() == (tmp_path / "images" / "train" / name).read_bytes()
     assert [tuple(row.values()) for row in read_csv(out / "select.csv")] == [
@@ -102,15 +104,20 @@ def test_good_images_are_copied(
         ("deep/005.png", "1.0", "1"),
     ]
     said = capsys.readouterr().out
-    assert "2 of 6 images" in said and f"reference: {out}" in said
+    assert "2 of 6 images" in said and f"reference: {out}" in said and "--data" in said
+    config = load_data(out / "select.yaml")
+    assert config.sources("reference") == (out,) and config.conditions["val"] == "night"
+    easy = build_dataset(config, "train", imgsz=64)
+    assert [Path(file).name for file in easy.im_files] == ["001.png", "005.png"]
+    assert all(len(label["cls"]) for label in easy.labels)  # found beside the images themselves
 
 
 def test_a_real_detector_judges(synthetic: dict[str, Any]) -> None:
-    """It has learned nothing: all have an AP, and the bar at 0 lets all of them through."""
-    done = prepare("select", **synthetic, min_ap=0.0)
-    assert len(done.kept) == len(done.scored) == 6
-    assert all(0 <= one.ap < 0.6 for one in done.scored)
-    assert all(isinstance(one, ImageAP) and one.file.is_file() for one in done.scored)
+    """It has learned nothing: all have an AP, and the bar at 0 would let all of them through, which selects nothing."""
+    with pytest.raises(UserError, match="--min-ap 0: all 6 images of 'train' reach it.* higher --min-ap"):
+        prepare("select", **synthetic, min_ap=0.0)
+    with pytest.raises(UserError, match="no image of 'train' reaches it"):
+        prepare("select", **synthetic, min_ap=0.6)
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,9 @@ def test_what_is_no_number_is_named_weights_and_statistics_alike() -> None:
     network[1].running_var[1] = math.inf
     with pytest.raises(UserError, match="diverged in epoch 4: 1.running_var contains NaN or Inf"):
         check_numbers(network, 3)
+
+
+@pytest.mark.parametrize(("epoch", "expected"), [(0, 1.0), (15, 1.0), (16, 0.1), (21, 0.1), (22, 0.01), (23, 0.01)])
+def test_steps_divide_by_ten(epoch: int, expected: float) -> None:
+    hyper = HyperOptions(lr_steps=(16, 22), lr_schedule="step")
+    assert Schedule(hyper, 24, 10, 2).factor(epoch) == pytest.approx(expected)

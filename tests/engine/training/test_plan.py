@@ -38,9 +38,28 @@ def test_shipped_hyps_are_found_by_name_and_known() -> None:
         "hyp.scratch-high.yaml",
         "hyp.demo.yaml",
         "hyp.demo-tiny.yaml",
+        "hyp.lcp-urpc.yaml",
+        "hyp.lcp-city.yaml",
     ):
         merged, notes = with_hyp({"hyp": name})
         assert merged["lr0"] > 0 and not notes
+
+
+def test_a_recipe_may_hold_any_option_of_the_optimiser_and_of_methods(synthetic: dict[str, Any]) -> None:
+    plan = make_plan({**synthetic, "method": "none", "hyp": "hyp.lcp-urpc.yaml", "epochs": 24})
+    assert (plan.hyper.optimizer, plan.hyper.lr_steps, plan.hyper.momentum) == ("SGD", (16, 22), 0.9)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"lr_steps": (2, 5), "epochs": 5}, "--lr-steps 2,5: the run ends after 5 epochs .* step 5 does nothing"),
+        ({"lr_steps": (2,), "epochs": 5, "cos_lr": True}, "--lr-steps and --cos-lr"),
+    ],
+)
+def test_a_schedule_that_cannot_be(synthetic: dict[str, Any], more: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
+        make_plan({**synthetic, **more})
 
 
 def test_the_published_recipe_is_in_the_high_file() -> None:
