@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.io.images import read_image
+from engine.preparation import prepare
 from utils.errors import UserError
 from utils.files import list_images, load_yaml, save_yaml
 
@@ -43,6 +44,14 @@ def copy_set(
     for folder, images in {"train": kept, "choose": train[::HELD_OUT], "test": test}.items():
         _copy(images, Path(source), out.parent, folder, change)
     _write_yaml(out, source, splits, conditions=conditions)
+
+
+def easy_set(out: Path, file: str, weights: str, min_ap: float, imgsz: int) -> None:
+    """A data set whose reference images are those of train on which a detector does well, in a folder beside the YAML."""
+    folder = out.parent / f"{out.stem}-images"
+    shutil.rmtree(folder, ignore_errors=True)
+    prepare("select", weights=weights, data=file, out=folder, min_ap=min_ap, imgsz=imgsz)
+    changed_yaml(out, file, reference=str(folder.resolve()))
 
 
 def degraded_set(out: Path, source: str, clear: str) -> None:

@@ -15,8 +15,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import Detector, Method, Run, Step, View
+from methods.lcp_failures import detect, failing_cells, failure_loss
 from methods.options.lcp import LCP_COMMANDS, LCP_KEYS, LCPOptions
-from models.crux import LAYERS, CatchUpFuse, crux_features, find_layer, find_split, shallow_layers, shared_features
+from models.crux import (
+    LAYERS,
+    CatchUpFuse,
+    CruxSplit,
+    crux_features,
+    find_layer,
+    find_split,
+    shallow_layers,
+    shared_features,
+)
 from models.graph import evaluating
 from utils.errors import UserError
 
@@ -190,9 +200,21 @@ class LCP(Method):
         self.letter = letter
 
     def loss(self, step: Step) -> dict[str, Tensor]:
-        """In U and B: features of the pushed cruxes against those of clear images' cruxes. In C: nothing of its own."""
-        if self.letter == CRUX:
-            return {}
+        """In U and B: features of the pushed cruxes against those of clear images' cruxes. In C and B: the map's failures."""
+        terms = {} if self.letter == CRUX else {"catch_up": self._catch_up(step)}
+        if self.options.failure_weight and self.letter != CATCH_UP:
+            terms["failure"] = self.options.failure_weight * self._failures(step)
+            step.log["failure"] = terms["failure"].detach()
+            terms["failure"] = terms["failure"] * step.images
+        return terms
+
+    def _failures(self, step: Step) -> Tensor:
+        """What the crux map says of the cells in which the detector fails now."""
+        cells = failing_cells(detect(step.detector, step.batch["img"]), step.batch)
+        return failure_loss(find_layer(step.detector, CruxSplit).mask_of(step.batch["img"]), cells)
+
+    def _catch_up(self, step: Step) -> Tensor:
+        """The loss of the catch-up learner."""
         low_quality = step.batch["img"]
         favoured = resized(step.batch["reference"], low_quality)
         norms = shallow_norms(step.detector)
@@ -203,4 +225,4 @@ class LCP(Method):
             shallow, deep = crux_features(step.detector, torch.cat([low_quality, favoured]))
         size = len(low_quality)
         pushed = deep[:size] + find_layer(step.detector, CatchUpFuse).catch_up(shallow[:size])
-        return {"catch_up": catch_up_loss(pushed, deep[size:], self.recipe.catch_up_weight)}
+        return catch_up_loss(pushed, deep[size:], self.recipe.catch_up_weight)

@@ -20,6 +20,7 @@ contain_ultralytics()
 import ultralytics  # noqa: E402
 from ultralytics.nn.tasks import DetectionModel  # noqa: E402
 from ultralytics.utils import DEFAULT_CFG  # noqa: E402
+from ultralytics.utils.nms import non_max_suppression  # noqa: E402, F401 - for the methods
 from ultralytics.utils.tal import TaskAlignedAssigner  # noqa: E402, F401 - for the methods
 from ultralytics.utils.torch_utils import get_flops  # noqa: E402
 

@@ -95,7 +95,7 @@ class Gauge:
                     f"--method {self.owners.get(name)}: the term '{name}' or its gradient is NaN or infinite, so that "
                     f"nothing can be learned. {self._lower(name)} What earlier epochs wrote is kept."
                 )
-            if whole > 0 and math.isfinite(whole + norm):
+            if whole > 0 < norm and math.isfinite(whole + norm):  # a term that does not reach the backbone has no share
                 self._take(name, norm, whole)
 
     def _waits(self, name: str) -> bool:

@@ -43,6 +43,11 @@ class LCPOptions:
         low=0.0,
         shown="published 1, else 10",
     )
+    failure_weight: float = GROUP.option(
+        0.0,
+        "weight of a loss that marks in the crux map where objects are missed and alarms false (not published)",
+        low=0.0,
+    )
 
     removed: ClassVar = {
         "lcp_shallow": RemovedOption("rest", INSTEAD),

@@ -209,3 +209,10 @@ def test_the_crux_learner_has_its_own_rate() -> None:
     (part,) = LCP(LCPOptions(crux_lr_gain=100.0)).rates(detector)
     assert part is find_split(detector)
     assert LCP().rates(build(NETWORK, NAMES)) == {}
+
+
+def test_the_map_learns_where_detection_fails(synthetic: dict[str, Any]) -> None:
+    """The term stands in C epochs alone, and its loss falls: an untrained detector misses every object."""
+    options = {"lcp_schedule": "UCCC", "failure_weight": 1.0, "name": "failures", "epochs": 4, "lr0": 0.02}
+    rows = engine.train(**{**synthetic, **options, "noval": True}).rows
+    assert "train/failure" not in rows[0] and rows[3]["train/failure"] < rows[1]["train/failure"]
