@@ -42,15 +42,20 @@ _FIXED: dict[str, dict[str, Any]] = {  # choices that a name stands for
 }
 
 
+def check_name(name: str) -> None:
+    """Raise UserError for a data set that has no converter."""
+    if name not in CONVERTERS:
+        known = ", ".join(CONVERTERS)
+        raise UserError(f"convert {name}: there is no such converter.{suggestion(name, CONVERTERS)} Known are {known}.")
+
+
 def run(name: str, source: Path, out: Path, **choices: Any) -> Summary:
     """Convert the data set `name`, found in `source`, to the YOLO layout in `out`.
 
     `choices` are keyword arguments of that set's `convert`; one that is None counts as not given.
     Raises UserError for an unknown set, a choice that this set does not have, or data that are not there.
     """
-    if name not in CONVERTERS:
-        known = ", ".join(CONVERTERS)
-        raise UserError(f"convert {name}: there is no such converter.{suggestion(name, CONVERTERS)} Known are {known}.")
+    check_name(name)
     convert = importlib.import_module(CONVERTERS[name]).convert
     given = {key: value for key, value in choices.items() if value is not None}
     fixed = _FIXED.get(name, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from data.detection.options import AugmentOptions, SamplingOptions
 from engine.options.action import ActionOptions
@@ -18,6 +18,26 @@ from utils.options import Group, schema_fields
 MODEL, RECIPE, VALIDATION = Group("Data and model"), Group("Training"), Group("Validation")
 RUNTIME, OUTPUT = Group("Runtime"), Group("Run folder and checkpoints")
 OPTIMISER, LOSS = Group("Optimiser and schedule"), Group("Detection loss", DETECT)
+
+
+YOLOV5 = {  # options of YOLOv5's train.py that have another name or no meaning here
+    "rect": "Training images are square; --native evaluates images at their own size.",
+    "nosave": "last.pt and best.pt are always kept; --save-period adds others.",
+    "noplots": "Use --no-plots.",
+    "noautoanchor": "The detectors here have no anchors, so that none is fitted.",
+    "evolve": "Hyper-parameters are not searched for; compare.py compares a few by hand, over seeds.",
+    "image_weights": "--repeat-threshold repeats the images of rare classes.",
+    "quad": "Images are square, so that a loader of fours has no meaning.",
+    "label_smoothing": "The detection loss takes soft targets from the assigner.",
+    "local_rank": "torchrun sets it; --device 0,1 starts one process a GPU.",
+    "bucket": "Nothing is fetched or sent.",
+    "upload_dataset": "Nothing is fetched or sent.",
+    "entity": "Nothing is sent to a service.",
+    "bbox_interval": "--plots saves the first batches; nothing is sent to a service.",
+    "artifact_alias": "Nothing is sent to a service.",
+    "multi_val": "Name a second split in the data YAML, 'val2: FOLDER'; both are then evaluated.",
+    "mask": "--back-ratio and --front-ratio say how much is masked; 0 is off.",
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +79,7 @@ class TrainOptions:
     save_period: int = OUTPUT.option(-1, "also keep a checkpoint every N epochs; -1: off", low=-1)
     save_steps: int = OUTPUT.option(0, "save resume.pt every N batches; 0: once per epoch", low=0)
     plots: bool = OUTPUT.option(True, "save sample batches and curves")
+    foreign: ClassVar = YOLOV5
     show_shares: bool = OUTPUT.option(
         False, "print how strongly each term of a method acts, as a fraction of the gradient"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from data.convert import check_name
 from data.convert import run as run_converter
 from data.convert.writer import Summary
 from data.synthetic.generate import is_complete, make_synthetic, night_clip
@@ -38,9 +39,12 @@ def clip(options: ClipOptions) -> Path:
 
 def convert(options: ConvertOptions) -> Summary:
     """Convert a published data set; returns what was done. Raises UserError for what is missing or unknown."""
+    if options.name is not None:
+        check_name(options.name)
     if options.name is None or options.source is None or options.out is None:
         raise UserError(
-            "prepare.py convert: expected a data set and two folders: convert exdark --source DIR --out DIR."
+            f"prepare.py convert: expected a data set and two folders: convert {options.name or 'exdark'} --source DIR "
+            "--out DIR."
         )
     summary = run_converter(**asdict(options))
     LOGGER.info("\n".join(summary.lines()))
@@ -58,6 +62,8 @@ def _pair(size: tuple[int, ...]) -> tuple[int, int]:
 def _count(text: str) -> tuple[str, int]:
     """'train=40' as a pair."""
     split, _, number = text.partition("=")
-    if not number.isdecimal():
-        raise UserError(f"--counts {text}: expected split=number, such as train=40.")
+    if not number.isdecimal() or (split == "train" and not int(number)):
+        raise UserError(
+            f"--counts {text}: expected split=number, such as train=40, which trains on one image at least."
+        )
     return split, int(number)

@@ -11,7 +11,7 @@ from engine.options.train import TRAIN_SCHEMAS, train_schemas
 from engine.tasks import check_weights, task_of_run, train_task
 from engine.training import distributed
 from engine.training.plan import TrainTask, make_plan
-from engine.training.resume import find_resume, load_resume, resumed, run_of
+from engine.training.resume import find_resume, load_resume, refuse_finished, resumed, run_of
 from engine.training.trainer import Interrupted, Trainer, TrainResult
 from utils.errors import UserError
 from utils.files import REPOSITORY, empty_goes, find_weights, new_run_folder
@@ -38,6 +38,7 @@ def train(**options: Any) -> TrainResult:
         state = load_resume(file) if file else None
         if state and file:
             options = resumed(state["options"], canonical(options, schemas), task.may_change, file)
+            refuse_finished(state, file)
         plan = make_plan(options, state and state["network"])
         with empty_goes(plan.save_dir):
             trainer = Trainer(plan, device)

@@ -146,9 +146,11 @@ class Gauge:
         """For `resume.pt`."""
         return {key: getattr(self, key).copy() for key in KEPT}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave."""
-        for key in KEPT:
+    def load_state(self, state: Mapping[str, Any] | None) -> None:
+        """Take back what `state` gave. None, of earlier versions: terms keep the strength with which the run began."""
+        if state is None:
+            self.published = {}
+        for key in KEPT if state is not None else ():
             setattr(self, key, state[key])
 
 

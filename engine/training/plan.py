@@ -158,7 +158,9 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
     _check_methods(create(first.method, {}), task.name)  # before a synthetic data set is rendered
     check_meaning(given, schemas, task.name)
     merged, notes = with_hyp(given)
-    _check_batch(task, build_options(schemas, {**task.defaults, **merged})[0].batch_size)
+    known_so_far = _by_schema({**task.defaults, **merged})
+    _check_batch(task, known_so_far[TrainOptions].batch_size)
+    _check_steps(known_so_far[HyperOptions], known_so_far[TrainOptions].epochs)
     data = shared_value(lambda: load_data(first.data, make_demo=make_synthetic))
     chosen = {**task.defaults, **data.options, **merged}
     chosen |= task.resolve(_by_schema(chosen), data, merged)
@@ -168,7 +170,6 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
         raise UserError(
             f"{data.file}: 'method: {data.method}' names code, which is imported only for --method {data.method}."
         )
-    _check_steps(options[HyperOptions], train.epochs)
     composition = with_implied(train.method or data.method, values)
     methods = create(composition, options)
     _check_methods(methods, task.name)

@@ -118,6 +118,19 @@ def find_resume(wanted: str, project: Path) -> Path:
     raise UserError(f"--resume {wanted}: neither a resume file nor a run folder with weights/{NAME}.")
 
 
+def refuse_finished(state: Mapping[str, Any], file: Path) -> None:
+    """Raise UserError for a run that is trained to its end and evaluated: the last file of a run is newer than its state."""
+    best = file.with_name("best.safetensors")
+    epochs = int(state["options"]["epochs"])
+    if state["epoch"] < epochs or not best.is_file() or best.stat().st_mtime < file.stat().st_mtime:
+        return
+    run = file.parent.parent
+    raise UserError(
+        f"--resume {file}: all {epochs} epochs are trained and evaluated; {run / 'results.csv'} has the results. To train "
+        f"further, start a new run from its weights: --weights {best} --epochs N."
+    )
+
+
 def run_of(file: Path, began: Path) -> Path:
     """The run folder that a resume file lies in, wherever that was moved; of a file taken out of it, where the run began."""
     weights = Path(os.path.abspath(file)).parent

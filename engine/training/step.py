@@ -129,6 +129,5 @@ class TrainStep:
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.last_step = state["last_step"]
-        if "gauge" in state:  # earlier files have none: their terms keep the strength that they had
-            self.model.gauge.load_state(state["gauge"])
+        self.model.gauge.load_state(state.get("gauge"))
         self.model.criterion.end_epoch(epochs)

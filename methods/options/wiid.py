@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from data.config import DataKey
 from utils.options import Group
@@ -49,6 +50,14 @@ class WiiDOptions:
         tasks=CELLS,
         choices=("shared", "independent"),
     )
+
+    foreign: ClassVar = {  # of the published code
+        "encoder_moment": "It is --byol-momentum.",
+        "use_byol": "--method wiid trains with BYOL; --byol-weight 0 turns it off.",
+        "checkpoint": "It is --weights to start from a network, --resume to continue a run.",
+        "experiment": "It is --name, the folder of the run.",
+        "byol_w": "It is --byol-weight.",
+    }
 
 
 WIID_KEYS = (

@@ -144,12 +144,20 @@ def _removed(schemas: tuple[type, ...]) -> Mapping[str, RemovedOption]:
     return {name: entry for schema in schemas for name, entry in getattr(schema, "removed", {}).items()}
 
 
+@functools.cache
+def _foreign(schemas: tuple[type, ...]) -> Mapping[str, str]:
+    """Options of other tools -> a sentence on what to do here: the schemas' class attribute `foreign`."""
+    return {name: text for schema in schemas for name, text in getattr(schema, "foreign", {}).items()}
+
+
 def _own_name(key: str, schemas: Sequence[type]) -> str:
     """The name of the option with this spelling. Raises UserError where there is none, or none any more."""
     names, removed, word = _names(tuple(schemas)), _removed(tuple(schemas)), spelt(key)
     name = names.get(word)
     if name is None and word in removed:
         raise UserError(f"option {key}: it is no longer there. {removed[word].instead}")
+    if name is None and (instead := _foreign(tuple(schemas)).get(word.lower())):
+        raise UserError(f"option {key}: there is no such option here. {instead}")
     if name is None:
         near = suggestion(word, names).replace("_", "-")
         raise UserError(f"option {key}: there is no such option.{near} --help lists them.")

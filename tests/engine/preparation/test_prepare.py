@@ -59,6 +59,8 @@ def test_nothing_asked_is_an_error(capsys):
         (["synthetic", "--size", "64", "64", "64", "--out", "x"], "width and height"),
         (["synthetic", "--counts", "train", "--out", "x"], "split=number"),
         (["synthetic", "--counts", "train=²", "--out", "x"], "split=number"),
+        (["synthetic", "--counts", "train=0", "--out", "x"], "one image at least"),
+        (["convert", "exdrak"], "there is no such converter. Did you mean 'exdark'"),
         (["convert"], "convert exdark --source DIR --out DIR"),
         (["convert", "exdrak", "--source", "a", "--out", "b"], "exdark"),
         (["convert", "exdark", "--source", "a", "--out", "b", "--difficult"], "--difficult"),

@@ -234,6 +234,11 @@ def test_resuming_keeps_the_options(finished: Any) -> None:
         engine.train(resume=str(finished.save_dir), epochs=9)
 
 
+def test_a_finished_run_says_where_its_results_are(finished: Any) -> None:
+    with pytest.raises(UserError, match="all 2 epochs are trained and evaluated; .*results.csv"):
+        engine.train(resume=str(finished.save_dir))
+
+
 def test_fine_tuning_starts_from_a_checkpoint(
     finished: Any, synthetic: dict[str, Any], capsys: pytest.CaptureFixture
 ) -> None:

@@ -307,3 +307,15 @@ def test_options_serve_their_own_tasks_those_of_their_group_or_all():
 def test_options_need_no_torch(root):
     code = "import sys, utils.options; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+@dataclass(frozen=True)
+class Native:
+    momentum: float = option(0.99, "momentum")
+    foreign = {"encoder_moment": "It is --momentum."}
+
+
+@pytest.mark.parametrize("word", ["--encoder_moment", "--encoder-moment", "--ENCODER_MOMENT"])
+def test_an_option_of_another_tool_says_what_it_is_here(word):
+    with pytest.raises(UserError, match=f"option {word}: there is no such option here. It is --momentum."):
+        options.parse_argv([word, "0.9"], [Native], "x.py", "")
