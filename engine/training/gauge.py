@@ -150,7 +150,8 @@ class Gauge:
         """Take back what `state` gave. None, of earlier versions: terms keep the strength with which the run began."""
         if state is None:
             self.published = {}
-        for key in KEPT if state is not None else ():
+            return
+        for key in KEPT:
             setattr(self, key, state[key])
 
 
