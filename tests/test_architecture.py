@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from engine.loggers import LOGGERS
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("utils", "data", "models", "methods", "engine")
 SCRIPTS = ("train", "val", "detect", "export", "prepare", "compare")
@@ -27,7 +29,7 @@ ARROWS = {
 
 # The rooms of the engine, from the ground up: each may import those above it in this list and those of its own line.
 ENGINE = (
-    ("options", "results", "tasks", "latest"),
+    ("options", "results", "tasks", "latest", "callbacks", "loggers"),
     ("checkpoint",),
     ("enhancement.enhancer",),
     ("visual",),
@@ -254,6 +256,18 @@ def test_only_methods_name_a_method():
         if package(name) != "methods" and not name.startswith("data.degrad")  # a degradation may bear a paper's name
         for token in code_tokens(file)
         if METHODS.search(token.string)
+    ]
+    assert named == []
+
+
+def test_only_loggers_name_a_logger():
+    """A new logger needs nothing outside engine/loggers/."""
+    named = [
+        f"{file.relative_to(ROOT)}:{token.start[0]} {token.string}"
+        for name, file in modules().items()
+        if not name.startswith("engine.loggers")
+        for token in code_tokens(file)
+        if re.search("|".join(LOGGERS), token.string, re.IGNORECASE)
     ]
     assert named == []
 

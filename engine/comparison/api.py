@@ -6,6 +6,7 @@ Its row is written at once, so that the same command resumes an interrupted comp
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -27,6 +28,7 @@ from engine.comparison.runner import (
 )
 from engine.evaluation.class_frequency import lvis_labels
 from engine.evaluation.session import present_splits
+from engine.loggers import create_loggers, log_tables
 from engine.options.compare import COMPARE_SCHEMAS, CompareOptions
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.tasks import TASKS
@@ -65,6 +67,8 @@ def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **o
     first_seed = shared.get("seed", 0)
     seeds = range(first_seed, first_seed + chosen.seeds)
     _check_runs(specs, shared)
+    logger = build(TRAIN_SCHEMAS[:1], {"logger": shared.get("logger", ())})[0].logger
+    create_loggers(logger)
     make_all(steps, seeds)
     data = str(shared.pop("data", TrainOptions().data))
     task = task_of(data)
@@ -86,6 +90,8 @@ def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **o
     comparison = Comparison(labels, conditions, outcomes, metrics, chosen.resamples, groups, standard)
     facts = _facts(chosen, data, shared, specs)
     summary, differences = save_report(comparison, save_dir, chosen.out, config.file.stem, facts)
+    if logger:
+        log_tables(logger, save_dir, uuid.uuid4().hex[:12], {"summary": summary, "differences": differences})
     return CompareResult(save_dir, summary, differences, outcomes)
 
 

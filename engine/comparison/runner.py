@@ -29,7 +29,7 @@ from utils.log import LOGGER
 from utils.options import schema_fields
 from utils.resource_errors import shortage
 
-RUNTIME_OPTIONS = ("device", "workers", "cache", "plots", "save_period", "save_steps")  # change no result
+RUNTIME_OPTIONS = ("device", "workers", "cache", "plots", "save_period", "save_steps", "logger")  # change no result
 
 Train = Callable[..., Any]
 Evaluate = Callable[[Path, Mapping[str, Any]], list[Report]]
@@ -141,7 +141,7 @@ class ComparisonRunner:
         mark = folder / "compare.json"
         started_before = can_resume(folder) and mark.is_file()
         if started_before and self._is_of(json.loads(mark.read_text())["fingerprint"], spec, seed):
-            runtime = {key: options[key] for key in ("device", "workers", "cache") if key in options}
+            runtime = {key: options[key] for key in ("device", "workers", "cache", "logger") if key in options}
             result = self.train(resume=str(folder), **runtime)
         else:
             atomic_write(mark, json.dumps({"fingerprint": self._fingerprint(spec, seed)}).encode())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from data.detection.options import AugmentOptions, SamplingOptions
+from engine.loggers import LOGGERS
 from engine.options.action import ActionOptions
 from engine.options.classify import ClassifyOptions
 from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT, protocol_option
@@ -80,6 +81,9 @@ class TrainOptions:
     save_steps: int = OUTPUT.option(0, "save resume.pt every N batches; 0: once per epoch", low=0)
     plots: bool = OUTPUT.option(True, "save sample batches and curves")
     foreign: ClassVar = YOLOV5
+    logger: tuple[str, ...] = OUTPUT.option(
+        (), "also log rows, images and tables to these (optional packages)", choices=tuple(LOGGERS)
+    )
     show_shares: bool = OUTPUT.option(
         False, "print how strongly each term of a method acts, as a fraction of the gradient"
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data.config import task_of
+from engine.callbacks import Callback
+from engine.loggers import create_loggers
 from engine.options.train import TRAIN_SCHEMAS, train_schemas
 from engine.tasks import check_weights, task_of_run, train_task
 from engine.training import distributed
@@ -18,9 +20,10 @@ from utils.files import REPOSITORY, empty_goes, find_weights, new_run_folder
 from utils.options import as_words, build, canonical
 
 
-def train(**options: Any) -> TrainResult:
+def train(*, callbacks: Sequence[Callback] = (), **options: Any) -> TrainResult:
     """Train what the data YAML is for, with the options of train.py: `engine.train(data="demo-night", epochs=30)`.
 
+    callbacks: what listens to the run (`engine.callbacks.Callback`); only where this process itself trains.
     Raises UserError for what the user can mend.
     """
     schemas = train_schemas(options.get("method"))
@@ -32,6 +35,11 @@ def train(**options: Any) -> TrainResult:
     task: TrainTask = train_task(name)
     devices = distributed.listed_devices(given.device)
     if len(devices) > 1 and not distributed.launched():
+        if callbacks:
+            raise UserError(
+                "callbacks: --device with several GPUs trains in other processes. Start this script by torchrun."
+            )
+        create_loggers(given.logger)
         return _launch(devices, options, file, task)
     device = distributed.start(given.device)
     try:
@@ -39,9 +47,10 @@ def train(**options: Any) -> TrainResult:
         if state and file:
             options = resumed(state["options"], canonical(options, schemas), task.may_change, file)
             refuse_finished(state, file)
+        loggers = create_loggers(_loggers(options))
         plan = make_plan(options, state and state["network"])
         with empty_goes(plan.save_dir):
-            trainer = Trainer(plan, device)
+            trainer = Trainer(plan, device, [*callbacks, *loggers])
         if state:
             trainer.load_resume(state)
             trainer.log.log(f"resumed at epoch {state['epoch'] + 1}, batch {state['batch'] + 1}")
@@ -52,6 +61,13 @@ def train(**options: Any) -> TrainResult:
             return TrainResult(plan.save_dir, plan.best, rows=trainer.log.rows, interrupted=True)
     finally:
         distributed.stop()
+
+
+def _loggers(options: Mapping[str, Any]) -> Sequence[str]:
+    """The names of --logger, checked before a run folder is made."""
+    (train,) = build(TRAIN_SCHEMAS[:1], {"logger": options.get("logger") or ()})
+    names: Sequence[str] = train.logger
+    return names
 
 
 def _launch(devices: list[str], options: Mapping[str, Any], file: Path | None, task: TrainTask) -> TrainResult:

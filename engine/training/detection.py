@@ -208,5 +208,5 @@ DETECTION = TrainTask(
     load=lambda plan, device: load_detector(plan.best, device)[0],
     finish=finish,
     digits=6,
-    may_change=("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots"),
+    may_change=("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots", "logger"),
 )

@@ -76,7 +76,16 @@ class TrainTask:
     makes: frozenset[str] = frozenset()  # views that its loader makes itself
     views: frozenset[str] | None = None  # the other views that its loader knows; None: every kind, under any name
     defaults: Mapping[str, Any] = field(default_factory=dict)  # option -> what it is where nothing else is said
-    may_change: tuple[str, ...] = ("device", "workers", "patience", "save_steps", "save_period", "noval", "plots")
+    may_change: tuple[str, ...] = (
+        "device",
+        "workers",
+        "patience",
+        "save_steps",
+        "save_period",
+        "noval",
+        "plots",
+        "logger",
+    )
     """Options that may accompany --resume."""
 
 

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ class RunLog:
         self.skipped: list[tuple[Path, str]] = []
         self.best, self.best_epoch = -1.0, -1
         self.seconds_before, self.started = 0.0, time.perf_counter()
+        self.key = uuid.uuid4().hex[:12]  # of this run, for whoever follows it across --resume
 
     def log(self, text: str) -> None:
         """Print a line, from the main rank only."""
@@ -156,12 +158,14 @@ class RunLog:
 
     def state(self) -> dict[str, Any]:
         """Rows and the best so far, for `resume.pt`."""
-        return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "seconds": self._seconds()}
+        return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "seconds": self._seconds()} | {
+            "key": self.key
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Resume after these rows; rows of results.csv beyond them are dropped."""
         self.rows, self.best, self.best_epoch = state["rows"], state["best"], state["best_epoch"]
-        self.seconds_before = state["seconds"]
+        self.seconds_before, self.key = state["seconds"], state.get("key", self.key)  # earlier files have no key
 
 
 def fitness(weights: Mapping[str, float], metrics: dict[str, float]) -> float:

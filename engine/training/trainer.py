@@ -7,7 +7,7 @@ import functools
 import multiprocessing
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from engine.callbacks import Callback, Callbacks, RunInfo
 from engine.results import Report
 from engine.training import distributed
 from engine.training.distributed import WORLD
@@ -51,7 +52,8 @@ class Trainer:
     the order of `TrainStep`.
     """
 
-    def __init__(self, plan: TrainPlan, device: torch.device) -> None:
+    def __init__(self, plan: TrainPlan, device: torch.device, callbacks: Sequence[Callback] = ()) -> None:
+        self.callbacks = Callbacks(callbacks if WORLD.main else ())
         self.device, self.task = device, plan.task
         torch.manual_seed(plan.train.seed)
         self.detector, notes = self.task.build_model(plan)
@@ -77,16 +79,27 @@ class Trainer:
         """Train to the end, or raise Interrupted after writing `resume.pt`."""
         run = Run(self.detector, epochs=self.options.epochs)
         self.log.start(self.step.averaged, self.datasets)
+        plan = self.plan
+        info = RunInfo(plan.save_dir, plan.options, self.options.epochs, len(self.sampler), self.log.key)
+        reports: list[Report] = []
+        try:
+            self.callbacks.tell("on_start", info)
+            reports = self._all_epochs(run)
+        finally:
+            self.callbacks.tell("on_end", reports)
+        for method in self.plan.methods:
+            method.detach(self.detector)
+        return TrainResult(self.plan.save_dir, self.plan.best, reports, self.log.rows)
+
+    def _all_epochs(self, run: Run) -> list[Report]:
+        """Train to the end, and evaluate the best checkpoint."""
         with self._signals():
             for epoch in range(self.start_epoch, self.options.epochs):
                 if distributed.any_rank(self.log.out_of_patience(), self.device):
                     self.log.log(f"no improvement for {self.options.patience} epochs: stopped after epoch {epoch}")
                     break
                 self._epoch(run, epoch)
-        reports = self._finish() if WORLD.main else []
-        for method in self.plan.methods:
-            method.detach(self.detector)
-        return TrainResult(self.plan.save_dir, self.plan.best, reports, self.log.rows)
+        return self._finish() if WORLD.main else []
 
     def _epoch(self, run: Run, epoch: int) -> None:
         """Train on every image once, evaluate, and write what is left of it."""
@@ -104,7 +117,10 @@ class Trainer:
             reports = self._reports(self.step.averaged, splits) if due or epoch + 1 == self.options.epochs else []
             rates = learning_rates(self.step.optimiser)
             values = {**losses, **({} if run.only else gauge.row()), **run.log}
+            if reports:
+                self.callbacks.tell("on_validation", epoch, reports)
             self.log.epoch(epoch, values, rates, seconds, reports, self.step.averaged)
+            self.callbacks.tell("on_epoch", self.log.rows[-1])
             for note in gauge.notes():
                 self.log.log(note)
             self._save_resume(epoch + 1, 0)
@@ -124,6 +140,7 @@ class Trainer:
                 for name, value in items.items():
                     sums[name] = sums.get(name, 0) + value.float()
                 seen += 1
+                self.callbacks.tell("on_batch", run.epoch, number, items)
                 bar(number, batch, sums, seen)
                 self._maybe_stop(run, number)
         return {f"train/{name}": float(value) / seen for name, value in sums.items()}
