@@ -162,14 +162,16 @@ class LCP(Method):
         return {"lcp_schedule": self.letters, **{key: getattr(self.recipe, key) for key in NUMBERS}}
 
     def attach(self, detector: Detector) -> None:
-        """Raise UserError for a model without crux layers."""
-        if find_split(detector) is None or find_layer(detector, CatchUpFuse) is None:
+        """Let the map of a crux model follow its own loss, where it has one. Raise UserError for a model without crux layers."""
+        split = find_split(detector)
+        if split is None or find_layer(detector, CatchUpFuse) is None:
             stem = Path(str(detector.yaml.get("yaml_file", ""))).stem
             better = f"{stem}-crux" if stem else "yolov8n-crux"
             raise UserError(
                 f"--method lcp: {stem or 'this network'} has no crux layers. Name a model that has, such as "
                 f"--cfg models/{better}.yaml; --weights of the plain model go into it."
             )
+        split.supervised = bool(self.options.failure_weight)
 
     def notes(self, detector: Detector) -> list[str]:
         """The schedule, and what never trains."""
@@ -226,3 +228,7 @@ class LCP(Method):
         size = len(low_quality)
         pushed = deep[:size] + find_layer(step.detector, CatchUpFuse).catch_up(shallow[:size])
         return catch_up_loss(pushed, deep[size:], self.recipe.catch_up_weight)
+
+    def detach(self, detector: Detector) -> None:
+        """The map is an ordinary layer's again."""
+        find_layer(detector, CruxSplit).supervised = False

@@ -86,7 +86,10 @@ class CruxSplit(nn.Module):
     form: one of FORMS. Where the learner looks at a smaller image (averaged), its map is enlarged bilinearly.
     normalize: the learner, and nothing else, sees the image with ImageNet's mean and deviation taken out. start:
     added to the heat at first, so that the map starts near sigmoid(10 (start - 0.5)): 0 as published, nearly black; 0.5 half.
+    supervised: while it trains, the map has a loss of its own, and what comes after it does not change it.
     """
+
+    supervised = False
 
     def __init__(self, form: str = "cheap", normalize: bool = False, start: float = 0.0) -> None:
         super().__init__()
@@ -112,7 +115,8 @@ class CruxSplit(nn.Module):
 
     def crux(self, images: Tensor) -> Tensor:
         """Images times their maps, (B, 3, H, W)."""
-        return images * self.mask_of(images)
+        mask = self.mask_of(images)
+        return images * (mask.detach() if self.supervised else mask)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""

@@ -287,3 +287,13 @@ def test_onnx_agrees(form: str) -> None:
     for batch in (images, images[:1]):
         (out,) = session.run(None, {"images": batch.numpy()})[:1]
         torch.testing.assert_close(torch.from_numpy(out), answer(model, batch), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("supervised", [False, True])
+def test_a_supervised_map_takes_no_gradient_from_what_comes_after(supervised: bool) -> None:
+    split = CruxSplit(start=0.5)
+    split.supervised = supervised
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    split(images).sum().backward()
+    weight = next(split.learner.parameters())
+    assert (weight.grad is None) == supervised and images.grad is not None
