@@ -19,6 +19,7 @@ AS_ASKED = (640, 1920)  # lines are as thick as asked where the longest side, in
 READABLE = 640  # pixels of the longer side below which an image is enlarged for drawing
 CONFIDENT = 0.25  # confidence above which a detection is drawn
 TEXT_OF_LINE = 6  # text height in lines: 18 px beside a line of 3 px
+HIT, MISS, FALSE_ALARM = (60, 170, 60), (40, 40, 230), (230, 110, 30)  # green, red, blue
 OPACITY = 0.55  # of a heat map's colours
 
 
@@ -53,19 +54,23 @@ def draw_boxes(
     thickness: int = 3,
     labels: bool = True,
     conf: bool = True,
+    paint: Colour | None = None,
 ) -> np.ndarray:
     """Return a copy of the image with boxes and labels: labels over boxes, the most confident on top.
 
-    image: (H, W, 3) uint8, blue-green-red. boxes: (n, 6) x1 y1 x2 y2 in pixels, confidence, class.
+    image: (H, W, 3) uint8, blue-green-red. boxes: (n, 6) x1 y1 x2 y2 in pixels, confidence, class. paint: of all boxes, in
+    place of their classes' colours.
     """
     drawn = np.ascontiguousarray(image).copy()
     width = line_width(drawn.shape, thickness)
     rows = sorted(boxes.tolist(), key=lambda row: row[4])
     for x1, y1, x2, y2, _, number in rows:
-        cv2.rectangle(drawn, (round(x1), round(y1)), (round(x2), round(y2)), colour(int(number)), width)
+        cv2.rectangle(drawn, (round(x1), round(y1)), (round(x2), round(y2)), paint or colour(int(number)), width)
     for x1, y1, _, _, score, number in rows if labels else ():
         name = names.get(int(number), str(int(number)))
-        _label(drawn, f"{name} {score:.2f}" if conf else name, (round(x1), round(y1)), colour(int(number)), width)
+        _label(
+            drawn, f"{name} {score:.2f}" if conf else name, (round(x1), round(y1)), paint or colour(int(number)), width
+        )
     return drawn
 
 

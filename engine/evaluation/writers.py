@@ -14,12 +14,14 @@ from data.io.images import read_image
 from engine.evaluation.class_frequency import LVISLabels
 from engine.evaluation.evaluator import label_areas
 from engine.results import ImageResult
-from utils.draw import confident_boxes, draw_boxes, enlarge_small
+from utils.draw import FALSE_ALARM, HIT, MISS, confident_boxes, draw_boxes, enlarge_small
 from utils.files import atomic_write
 from utils.metrics import evaluate
+from utils.metrics.streaming_ap import box_iou
 from utils.plots import plot_images
 
 SAMPLES = 8  # images on the contact sheet
+HIT_IOU = 0.5  # at which a detection is one of an object
 
 
 class TextWriter:
@@ -120,8 +122,25 @@ def _corner_size(boxes: np.ndarray) -> list[list[float]]:
     return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1).tolist()
 
 
+def hits_and_misses(result: ImageResult) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Confident detections that hit an object, objects that are missed, false alarms: (k, 6) xyxy, confidence, class each.
+
+    A detection hits the free object of its class that it overlaps most, at IoU 0.5 or more; the most confident chooses first.
+    """
+    found = confident_boxes(result.boxes, result.scores, result.classes)
+    found = found[np.argsort(-found[:, 4], kind="stable")]
+    objects = np.column_stack((result.targets, np.ones(len(result.targets)), result.target_classes))
+    iou = box_iou(found[:, :4], result.targets) * (found[:, 5:] == result.target_classes)  # (n, m)
+    hit, free = np.zeros(len(found), bool), np.ones(len(objects), bool)
+    for row, overlaps in enumerate(iou):
+        best = int((overlaps * free).argmax()) if free.any() else 0
+        if free.any() and overlaps[best] * free[best] >= HIT_IOU:
+            hit[row], free[best] = True, False
+    return found[hit], objects[free], found[~hit]
+
+
 class SampleSheet:
-    """A contact sheet: the first images with their labels and, beside them, with their detections."""
+    """A contact sheet: the first images with their labels and, beside them, with hits green, misses red, false alarms blue."""
 
     def __init__(self, target: Path, names: Mapping[int, str]) -> None:
         self.target, self.names = target, names
@@ -133,10 +152,14 @@ class SampleSheet:
             return
         (image, scale), name = enlarge_small(read_image(Path(result.file))), Path(result.file).name
         labels = np.column_stack((scale * result.targets, np.ones(len(result.targets)), result.target_classes))
-        found = confident_boxes(scale * result.boxes, result.scores, result.classes)
-        for title, boxes, conf in ((f"{name}: labels", labels, False), (f"{name}: detections", found, True)):
-            drawn = draw_boxes(image, boxes, self.names, conf=conf)
-            self.cells.append((title, drawn[..., ::-1]))
+        self.cells.append((f"{name}: labels", draw_boxes(image, labels, self.names, conf=False)[..., ::-1]))
+        hits, missed, false = hits_and_misses(result)
+        judged = image
+        for boxes, paint, conf in ((false, FALSE_ALARM, True), (missed, MISS, False), (hits, HIT, True)):
+            scaled = np.column_stack((scale * boxes[:, :4], boxes[:, 4:]))
+            judged = draw_boxes(judged, scaled, self.names, conf=conf, paint=paint)
+        title = f"{len(hits)} hit (green), {len(missed)} missed (red), {len(false)} false (blue)"
+        self.cells.append((title, judged[..., ::-1]))
 
     def close(self) -> None:
         """Write the sheet."""

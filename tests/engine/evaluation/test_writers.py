@@ -10,7 +10,7 @@ import pytest
 
 from data.detection.federated import FederatedLabels
 from engine.evaluation.class_frequency import LVISLabels
-from engine.evaluation.writers import SAMPLES, JsonWriter, SampleSheet, TextWriter
+from engine.evaluation.writers import SAMPLES, JsonWriter, SampleSheet, TextWriter, hits_and_misses
 from engine.results import ImageResult
 from utils.files import IMAGE_SUFFIXES
 
@@ -81,6 +81,17 @@ def test_json_says_what_lvis_needs(tmp_path, known, absent, partial):
     (image,) = labels["images"]
     assert (image["neg_category_ids"], image["not_exhaustive_category_ids"]) == (absent, partial)
     assert [category["frequency"] for category in labels["categories"]] == ["f", ""]
+
+
+def test_hits_misses_and_false_alarms_by_hand():
+    """Of two detections on one object the surer one hits; another class and a faint detection do not count."""
+    objects = [[0, 0, 10, 10], [20, 0, 30, 10]]
+    found = [[0, 0, 10, 8], [0, 0, 10, 10], [20, 0, 30, 10], [40, 40, 50, 50]]
+    scores, classes = np.array([0.6, 0.9, 0.8, 0.1]), np.array([0, 0, 1, 0])
+    image = ImageResult("a", (60, 60), np.array(found, float), scores, classes, np.array(objects, float), np.zeros(2))
+    hits, missed, false = hits_and_misses(image)
+    assert hits[:, 4].tolist() == [0.9] and missed[:, :4].tolist() == [[20, 0, 30, 10]]
+    assert false[:, 4].tolist() == [0.8, 0.6]
 
 
 @pytest.mark.slow
