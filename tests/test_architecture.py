@@ -61,6 +61,7 @@ UNMIRRORED = {
     "tests/test_golden.py",
     "tests/test_detect_script.py", "tests/test_scripts.py", "tests/test_ultralytics_seams.py",
     "tests/data/detection/test_native_size.py",
+    "tests/engine/training/test_ultralytics_recipe.py",
     "tests/engine/enhancement/test_scripts.py", "tests/engine/preparation/test_prepare.py", "tests/methods/test_compositions.py",
     "tests/bench/test_comparisons.py", "tests/methods/test_lcp_training.py", "tests/methods/test_longtail_training.py",
 }  # fmt: skip

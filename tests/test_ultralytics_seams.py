@@ -23,6 +23,31 @@ def model():
     return tasks.DetectionModel("yolov8n.yaml", nc=3, verbose=False)
 
 
+def test_musgd_takes_groups_with_and_without_muon():
+    from ultralytics.optim import MuSGD
+
+    matrix, vector = nn.Parameter(torch.eye(2)), nn.Parameter(torch.ones(2))
+    groups = [{"params": [matrix], "use_muon": True}, {"params": [vector], "use_muon": False}]
+    optimiser = MuSGD(groups, lr=0.1, momentum=0.9, nesterov=True, muon=0.2, sgd=1.0)
+    (matrix.sum() + vector.sum()).backward()
+    optimiser.step()
+    # Nesterov's first step is (1 + 0.9) * gradient
+    assert torch.allclose(vector, torch.full((2,), 0.81)), "engine/training/optim.py builds it for --optimizer MuSGD"
+    assert not torch.allclose(matrix, torch.eye(2) - 0.19), "and matrices take an orthogonal step besides"
+
+
+def test_class_weights_are_an_attribute_of_the_model(model):
+    from ultralytics.utils.loss import v8DetectionLoss
+
+    model.args, model.class_weights = DEFAULT_CFG, torch.tensor([1.0, 2.0, 0.5])
+    loss = v8DetectionLoss(model)
+    del model.class_weights
+    assert loss.class_weights.shape == (1, 1, 3), (
+        "engine/training/module.py sets it for --cls-pw while the loss is made"
+    )
+    assert v8DetectionLoss(model).class_weights is None
+
+
 def test_parse_model_is_looked_up_by_name(monkeypatch):
     calls = []
 

@@ -16,7 +16,6 @@ KNOWN = frozenset(
 )
 REASONS = {  # why keys are ignored
     "obj obj_pw": "the anchor-free head has no objectness output",
-    "cls_pw": "class weights of YOLOv5's binary cross-entropy; the loss here has none",
     "fl_gamma": "focal loss is not part of the loss here",
     "iou_t anchor_t anchors": "the detectors here have no anchors; objects are assigned by task alignment",
     "mode": "it chose a preset of random photographic changes; hsv_h, hsv_s and hsv_v say it in numbers",
@@ -27,6 +26,9 @@ REASONS = {  # why keys are ignored
 IGNORED = {key: reason for keys, reason in REASONS.items() for key in keys.split()}
 _ANCHOR_BASED = frozenset({"obj", "obj_pw", "anchor_t", "iou_t"})
 _OTHER_LOSS = "a gain of YOLOv5's anchor-based loss; the loss here is another one and keeps its own gain"
+_OTHER_WEIGHT = (
+    "YOLOv5's weight of positive targets; --cls-pw here weighs classes by their frequency, as in Ultralytics"
+)
 
 
 def load_hyp(path: Path, options: Collection[str] = ()) -> tuple[dict[str, Any], dict[str, str]]:
@@ -45,6 +47,8 @@ def load_hyp(path: Path, options: Collection[str] = ()) -> tuple[dict[str, Any],
     for key, value in content.items():
         if foreign and key in {"box", "cls"}:
             ignored[key] = _OTHER_LOSS
+        elif foreign and key == "cls_pw":
+            ignored[key] = _OTHER_WEIGHT
         elif key in KNOWN:
             used[key] = _number(path, key, value)
         elif key in options:

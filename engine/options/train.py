@@ -11,13 +11,14 @@ from data.detection.options import AugmentOptions, SamplingOptions
 from engine.loggers import LOGGERS
 from engine.options.action import ActionOptions
 from engine.options.classify import ClassifyOptions
-from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT, protocol_option
+from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT, iou_option, protocol_option
 from methods.registry import METHODS, OURS, option_schemas, split_names
 from utils.errors import UserError
 from utils.options import Group, schema_fields
 
 MODEL, RECIPE, VALIDATION = Group("Data and model"), Group("Training"), Group("Validation")
 RUNTIME, OUTPUT = Group("Runtime"), Group("Run folder and checkpoints")
+OPTIMISERS = ("SGD", "Adam", "AdamW", "MuSGD", "auto")
 OPTIMISER, LOSS = Group("Optimiser and schedule"), Group("Detection loss", DETECT)
 
 
@@ -93,7 +94,9 @@ class TrainOptions:
 class HyperOptions:
     """Optimiser, schedule and gains of the detection loss."""
 
-    optimizer: str = OPTIMISER.option("SGD", "optimiser", choices=("SGD", "Adam", "AdamW"))
+    optimizer: str = OPTIMISER.option(
+        "SGD", "optimiser; auto: MuSGD or AdamW with its own --lr0, as `yolo train`", choices=OPTIMISERS
+    )
     lr0: float = OPTIMISER.option(0.01, "initial learning rate", low=0.0)
     lrf: float = OPTIMISER.fraction(0.1, "final learning rate, as a fraction of --lr0")
     lr_schedule: str = OPTIMISER.option(
@@ -109,6 +112,9 @@ class HyperOptions:
     momentum: float = OPTIMISER.option(0.937, "SGD momentum, or beta1 of Adam", low=0.0, high=0.9999)
     weight_decay: float = OPTIMISER.option(0.0005, "weight decay, at the nominal batch size", low=0.0)
     warmup_epochs: float = OPTIMISER.option(3.0, "warm-up epochs", low=0.0)
+    warmup_steps: int = OPTIMISER.option(
+        100, "warm up for at least so many steps, but at most half of the run; 0: --warmup-epochs alone", low=0
+    )
     warmup_momentum: float = OPTIMISER.option(0.8, "initial momentum of the warm-up", low=0.0, high=0.9999)
     warmup_bias_lr: float = OPTIMISER.option(0.1, "initial learning rate of biases in the warm-up", low=0.0)
     nbs: int = OPTIMISER.option(
@@ -120,6 +126,8 @@ class HyperOptions:
     box: float = LOSS.option(7.5, "gain of the box loss", low=0.0)
     cls: float = LOSS.option(0.5, "gain of the class loss", low=0.0)
     dfl: float = LOSS.option(1.5, "gain of the distribution focal loss", low=0.0)
+    cls_pw: float = LOSS.fraction(0.0, "weigh classes by 1 / (number of objects) ** X in the class loss; 0: off")
+    iou_thres: float = iou_option(VALIDATION, 0.6, "validation: ")
 
 
 COMMON_SCHEMAS: tuple[type, ...] = (TrainOptions, HyperOptions, AugmentOptions, SamplingOptions)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -121,6 +122,20 @@ def multi_scale_size(imgsz: int, stride: int, seed: int, iteration: int) -> int:
     return max(int(torch.randint(low, high, (), generator=generator)) // stride * stride, stride)
 
 
+def class_weights(plan: TrainPlan, datasets: Mapping[str, ViewDataset]) -> torch.Tensor | None:
+    """With --cls-pw, factors (classes,) of mean 1: frequent classes count less. Ultralytics' rule (DetectionTrainer)."""
+    if not plan.hyper.cls_pw or plan.train.single_cls:
+        return None
+    classes = np.concatenate([label.classes.ravel() for label in datasets["train"].source])
+    counts = np.bincount(classes.astype(int), minlength=len(plan.data.names))
+    present = counts > 0
+    if not present.any():
+        return None
+    weights = np.where(present, counts, 1).astype(np.float64) ** -plan.hyper.cls_pw
+    weights[~present] = weights[present].mean()
+    return torch.tensor(weights / weights.mean(), dtype=torch.float32)
+
+
 def describe(plan: TrainPlan, detector: Any) -> str:
     """Size and cost."""
     imgsz = plan.train.imgsz
@@ -155,7 +170,12 @@ def evaluator(plan: TrainPlan, datasets: Mapping[str, ViewDataset], device: torc
     train = plan.train
     lvis = lvis_labels(plan.data, datasets["train"].scanned, train.single_cls) if train.protocol == "lvis" else None
     common = EvalSettings(
-        half=train.amp, single_cls=train.single_cls, protocol=train.protocol, lvis=lvis, progress=False
+        iou=plan.hyper.iou_thres,
+        half=train.amp,
+        single_cls=train.single_cls,
+        protocol=train.protocol,
+        lvis=lvis,
+        progress=False,
     )
 
     def evaluate(detector: Any, split: str, plots: bool) -> Report:
@@ -199,6 +219,7 @@ DETECTION = TrainTask(
     prepare=resize_batch,
     describe=describe,
     notes=notes_on,
+    class_weights=class_weights,
     evaluator=evaluator,
     splits=lambda plan: splits_to_select(plan.data, "val"),
     per_epoch=1,

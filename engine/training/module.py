@@ -63,7 +63,9 @@ class TrainingModel(nn.Module):
     def build_criterion(self) -> None:
         """Make the task loss on the network's device, changed as the methods ask."""
         self.detector.args = self.gains
+        self.detector.class_weights = getattr(self.gains, "class_weights", None)
         self.criterion = Criterion(self.detector.init_criterion())
+        del self.detector.class_weights
         for branch in self.criterion.branches:
             for method in self.methods.values():
                 method.criterion(branch)

@@ -1,10 +1,10 @@
-"""Optimiser, learning-rate schedule and warm-up of YOLOv5, as plain functions of (epoch, iteration)."""
+"""Optimiser, learning-rate schedule and warm-up of YOLOv5 and Ultralytics, as plain functions of (epoch, iteration)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,16 +12,52 @@ from torch import nn
 
 from engine.options.train import HyperOptions
 from utils.errors import UserError
+from utils.ultralytics_env import contain_ultralytics
+
+contain_ultralytics()
+
+from ultralytics.optim import MuSGD  # noqa: E402
 
 NORMS = tuple(kind for name, kind in vars(nn).items() if "Norm" in name and isinstance(kind, type))
 Rates = Mapping[nn.Module, float]
 """Part of a model -> its multiple of the learning rate."""
+MANY_STEPS = 10_000  # of the optimiser, at the nominal batch: beyond it, `auto` is MuSGD
+MUON, SGD = 0.2, 1.0  # weights of the two updates of MuSGD, as Ultralytics trains
+CLASS_RATE = 3.0  # multiple of the learning rate for the class branches of a detector under MuSGD
 
 
-def parameter_groups(model: nn.Module, rates: Rates | None = None) -> dict[tuple[str, float], list[nn.Parameter]]:
+def resolve_auto(hyper: HyperOptions, images: int, epochs: int, batch_size: int, classes: int) -> HyperOptions:
+    """What `--optimizer auto` stands for, by the rule of Ultralytics 8.4 (BaseTrainer.build_optimizer).
+
+    MuSGD with lr0 0.01 where the run has more than 10 000 optimiser steps at the nominal batch, else AdamW with lr0
+    0.002 * 5 / (4 + classes) and beta1 0.9 throughout. Biases warm up from zero. Other optimisers are left as they are.
+
+    >>> resolve_auto(HyperOptions(optimizer="auto"), images=160, epochs=100, batch_size=16, classes=1).lr0
+    0.002
+    """
+    if hyper.optimizer != "auto":
+        return hyper
+    steps = math.ceil(images / max(batch_size, hyper.nbs)) * epochs
+    if steps > MANY_STEPS:
+        return replace(hyper, optimizer="MuSGD", lr0=0.01, warmup_bias_lr=0.0)
+    rate = round(0.002 * 5 / (4 + classes), 6)
+    return replace(hyper, optimizer="AdamW", lr0=rate, momentum=0.9, warmup_momentum=0.9, warmup_bias_lr=0.0)
+
+
+def class_branches(detector: nn.Module) -> list[nn.Module]:
+    """The parts of a detector's head that tell classes apart; none in a network without such a head."""
+    layers = getattr(detector, "model", None)
+    head = layers[-1] if isinstance(layers, nn.Sequential) else None
+    return [part for name in ("cv3", "one2one_cv3") if isinstance(part := getattr(head, name, None), nn.Module)]
+
+
+def parameter_groups(
+    model: nn.Module, rates: Rates | None = None, matrices: str = "weight"
+) -> dict[tuple[str, float], list[nn.Parameter]]:
     """Trainable parameters by treatment and multiple of the rate.
 
-    Treatments: `bias` (own warm-up), `norm` (no decay), `weight` (decay).
+    Treatments: `bias` (own warm-up), `norm` (no decay), `weight` (decay). matrices: the treatment of weights of two or
+    four dimensions.
     """
     own = {id(parameter): rate for part, rate in (rates or {}).items() for parameter in part.parameters()}
     groups: dict[tuple[str, float], list[nn.Parameter]] = {(kind, 1.0): [] for kind in ("bias", "norm", "weight")}
@@ -29,6 +65,7 @@ def parameter_groups(model: nn.Module, rates: Rates | None = None) -> dict[tuple
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad:
                 kind = "bias" if name == "bias" else "norm" if isinstance(module, NORMS) else "weight"
+                kind = matrices if kind == "weight" and parameter.ndim in (2, 4) else kind
                 groups.setdefault((kind, own.get(id(parameter), 1.0)), []).append(parameter)
     return groups
 
@@ -53,15 +90,23 @@ def build_optimiser(
 ) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum, Adam or AdamW over three groups, and three more for each multiple in `rates`.
 
-    Weight decay is scaled to the batch it acts on.
+    MuSGD has a fourth group, `muon`: matrices and filters, whose updates it makes orthogonal. Weight decay is scaled to
+    the batch it acts on.
     """
     effective = batch_size * accumulation(hyper, batch_size)
     decay = {"bias": 0.0, "norm": 0.0, "weight": hyper.weight_decay * effective / hyper.nbs}
+    decay["muon"], muon = decay["weight"], hyper.optimizer == "MuSGD"
     settings = [
         {"params": parameters, "weight_decay": decay[kind], "kind": kind, "rate": rate}
-        for (kind, rate), parameters in parameter_groups(model, rates).items()
+        for (kind, rate), parameters in parameter_groups(model, rates, "muon" if muon else "weight").items()
         if parameters
     ]
+    if muon:
+        groups = [{**group, "use_muon": group["kind"] == "muon"} for group in settings]
+        chosen: torch.optim.Optimizer = MuSGD(
+            groups, lr=hyper.lr0, momentum=hyper.momentum, nesterov=True, muon=MUON, sgd=SGD
+        )
+        return chosen
     if hyper.optimizer == "SGD":
         return torch.optim.SGD(settings, lr=hyper.lr0, momentum=hyper.momentum, nesterov=hyper.momentum > 0)
     kind = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[hyper.optimizer]
@@ -88,8 +133,14 @@ class Schedule:
 
     @property
     def warmup(self) -> int:
-        """Iterations of warm-up: at least 100, but never more than half of the run."""
-        wanted = max(round(self.hyper.warmup_epochs * self.batches), 100) if self.hyper.warmup_epochs > 0 else 0
+        """Iterations of warm-up: at least --warmup-steps, but never more than half of the run.
+
+        With --warmup-steps 0: --warmup-epochs, but at most all epochs except the last, as in Ultralytics.
+        """
+        if not self.hyper.warmup_steps:
+            return round(min(self.hyper.warmup_epochs, max(self.epochs - 1, 0)) * self.batches)
+        least = self.hyper.warmup_steps
+        wanted = max(round(self.hyper.warmup_epochs * self.batches), least) if self.hyper.warmup_epochs > 0 else 0
         return min(wanted, self.epochs * self.batches // 2)
 
     def factor(self, epoch: int) -> float:
@@ -109,6 +160,7 @@ class Schedule:
         momentum = float(np.interp(warm, [0, 1], [self.hyper.warmup_momentum, self.hyper.momentum]))
         for group in optimiser.param_groups:
             start = self.hyper.warmup_bias_lr if group["kind"] == "bias" else 0.0
+            start /= group["rate"] if "use_muon" in group else 1.0  # there the multiple is of the final rate only
             group["lr"] = (start + (full - start) * warm) * group["rate"]
             if "momentum" in group:
                 group["momentum"] = momentum

@@ -66,6 +66,8 @@ class TrainTask:
     """What a resumed run builds its model from, as plain values."""
     fit: Callable[[TrainPlan, nn.Module], tuple[TrainPlan, Notes]] = lambda plan, model: (plan, [])
     notes: Callable[[TrainPlan, nn.Module, Mapping[str, Any]], Notes] = lambda plan, model, datasets: []
+    class_weights: Callable[[TrainPlan, Mapping[str, Any]], torch.Tensor | None] = lambda plan, datasets: None
+    """(classes,) factors of the task loss."""
     finish: Callable[[TrainPlan, nn.Module, dict[str, float], Mapping[str, Any]], None] = _nothing
     """(plan, best model, final metrics, data sets): further files."""
     column: Callable[[Report], str] = lambda report: report.condition  # of results.csv, before /metric

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from engine.options.train import HyperOptions, TrainOptions
 from engine.training.distributed import WORLD, synchronise_batch_norms
 from engine.training.module import TrainingModel, set_modes
-from engine.training.optim import Schedule, build_optimiser
+from engine.training.optim import CLASS_RATE, Schedule, build_optimiser, class_branches
 from engine.training.resume import methods_state
 from methods.base import Method, Run
 from utils.ultralytics_env import contain_ultralytics
@@ -39,11 +39,16 @@ class TrainStep:
 
     def __init__(
         self, detector: Any, methods: Sequence[Method], train: TrainOptions, hyper: HyperOptions, schedule: Schedule,
-        device: torch.device,
+        device: torch.device, class_weights: Tensor | None = None,
     ) -> None:  # fmt: skip
-        """methods: whose options are resolved and whose data are checked. schedule: of learning rates and momentum."""
+        """methods: whose options are resolved and whose data are checked. schedule: of learning rates and momentum.
+
+        class_weights: (classes,) factors of the class loss, or None.
+        """
         self.detector, self.methods, self.schedule, self.device = detector, methods, schedule, device
-        gains = SimpleNamespace(box=hyper.box, cls=hyper.cls, dfl=hyper.dfl, epochs=train.epochs)
+        gains = SimpleNamespace(
+            box=hyper.box, cls=hyper.cls, dfl=hyper.dfl, epochs=train.epochs, class_weights=class_weights
+        )
         self.model: Any = TrainingModel(detector, methods, gains).to(device)
         if all(parameter.ndim <= 4 for parameter in self.model.parameters()):  # a format of images, not of clips
             self.model.to(memory_format=torch.channels_last)
@@ -56,7 +61,8 @@ class TrainStep:
             freezes = any(type(method).on_epoch is not Method.on_epoch for method in methods)
             self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=freezes)
         self.model.build_criterion()
-        rates = {part: rate for method in methods for part, rate in method.rates(detector).items()}
+        rates = dict.fromkeys(class_branches(detector), CLASS_RATE) if hyper.optimizer == "MuSGD" else {}
+        rates |= {part: rate for method in methods for part, rate in method.rates(detector).items()}
         self.optimiser = build_optimiser(self.model, hyper, train.batch_size, rates)
         self.amp = train.amp and device.type == "cuda"
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.amp)

@@ -20,7 +20,7 @@ from engine.callbacks import Callback, Callbacks, RunInfo
 from engine.results import Report
 from engine.training import distributed
 from engine.training.distributed import WORLD
-from engine.training.optim import Schedule, check_numbers, learning_rates
+from engine.training.optim import Schedule, check_numbers, learning_rates, resolve_auto
 from engine.training.plan import TrainPlan
 from engine.training.resume import random_state, restore_random_state, save_resume
 from engine.training.run_log import RunLog
@@ -44,6 +44,17 @@ class Interrupted(Exception):
     """The user asked the run to stop; `resume.pt` is written."""
 
 
+def with_optimiser(plan: TrainPlan, images: int) -> TrainPlan:
+    """The run with `--optimizer auto` replaced by what it stands for, which args.yaml and `resume.pt` then hold."""
+    train = plan.train
+    hyper = resolve_auto(plan.hyper, images, train.epochs, train.batch_size, len(plan.data.names))
+    if hyper == plan.hyper:
+        return plan
+    note = f"optimizer auto: {hyper.optimizer}, lr0 {hyper.lr0:g}"
+    changed = {key: value for key, value in vars(hyper).items() if value != getattr(plan.hyper, key)}
+    return replace(plan, hyper=hyper, options={**plan.options, **changed}, notes=(*plan.notes, note))
+
+
 class Trainer:
     """One training run on one rank.
 
@@ -63,8 +74,10 @@ class Trainer:
         for method in plan.methods:
             method.check(labels, plan.data.names, extra)
         self.images, self.sampler, order = training_images(plan, self.datasets)
+        plan = with_optimiser(plan, len(self.datasets["train"]))
+        weights = self.task.class_weights(plan, self.datasets)
         schedule = Schedule(plan.hyper, plan.train.epochs, len(self.sampler), plan.train.batch_size)
-        self.step = TrainStep(self.detector, plan.methods, plan.train, plan.hyper, schedule, device)
+        self.step = TrainStep(self.detector, plan.methods, plan.train, plan.hyper, schedule, device, weights)
         found = [line for method in plan.methods for line in method.notes(self.detector)]
         found += self.task.notes(plan, self.detector, self.datasets)
         self.plan = replace(plan, notes=(*plan.notes, *notes, *more, *found, *order))

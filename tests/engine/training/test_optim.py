@@ -16,6 +16,7 @@ from engine.training.optim import (
     check_numbers,
     learning_rates,
     parameter_groups,
+    resolve_auto,
 )
 from utils.errors import UserError
 
@@ -114,3 +115,31 @@ def test_what_is_no_number_is_named_weights_and_statistics_alike() -> None:
 def test_steps_divide_by_ten(epoch: int, expected: float) -> None:
     hyper = HyperOptions(lr_steps=(16, 22), lr_schedule="step")
     assert Schedule(hyper, 24, 10, 2).factor(epoch) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "epochs", "batch", "classes", "expected"),
+    [
+        (160, 100, 16, 1, ("AdamW", 0.002)),  # ceil(160 / 64) * 100 = 300 steps; 0.002 * 5 / 5
+        (160, 100, 16, 12, ("AdamW", 0.000625)),  # 0.002 * 5 / 16
+        (6400, 100, 16, 12, ("AdamW", 0.000625)),  # exactly 10 000 steps
+        (6401, 100, 16, 12, ("MuSGD", 0.01)),  # 10 100
+        (6401, 100, 128, 12, ("AdamW", 0.000625)),  # ceil(6401 / 128) * 100 = 5 100
+    ],
+)
+def test_auto_by_hand(images: int, epochs: int, batch: int, classes: int, expected: tuple[str, float]) -> None:
+    hyper = resolve_auto(HyperOptions(optimizer="auto"), images, epochs, batch, classes)
+    assert (hyper.optimizer, hyper.lr0) == expected and hyper.warmup_bias_lr == 0
+
+
+def test_auto_leaves_a_named_optimiser_alone() -> None:
+    assert resolve_auto(HyperOptions(), 10, 10, 16, 1) == HyperOptions()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "batches", "least", "expected"),
+    [(100, 5, 100, 100), (100, 50, 100, 150), (4, 5, 100, 10), (100, 5, 0, 15), (2, 5, 0, 5), (1, 5, 0, 0)],
+)
+def test_warmup_in_iterations(epochs: int, batches: int, least: int, expected: int) -> None:
+    """Three epochs of warm-up, at least `least` steps and at most half of the run; 0: all epochs but the last at most."""
+    assert Schedule(HyperOptions(warmup_steps=least), epochs, batches, 16).warmup == expected
