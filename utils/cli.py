@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from utils.errors import UserError
+from utils.log import LOGGER
 from utils.options import Shown, parse_argv
 from utils.resource_errors import shortage
 
+LAUNCHED = "HARDSIGHT_LAUNCHED"  # set for the ranks that a script starts
 Schemas = Sequence[type] | Callable[[Sequence[str]], Sequence[type]]  # or those that a command line asks for
 
 
@@ -25,15 +28,19 @@ def script(
 ) -> Callable[..., int]:
     """The main function of a script: command line (None: this process's) -> exit code.
 
-    It reads the options as `parse_argv` does, and hands them to the function 'module:name' of `place`, which is imported
-    only once they are right: --help must not wait for torch.
+    It reads the options as `parse_argv` does, says on what machine it runs, and hands them to the function 'module:name' of
+    `place`, which is imported only once they are right: --help must not wait for torch. --version says what a report of a
+    defect needs.
     """
 
     def main(argv: Sequence[str] | None = None) -> int:
         def work() -> None:
             words = sys.argv[1:] if argv is None else argv
+            if asks_version(words):
+                return
             known = schemas(words) if callable(schemas) else schemas
             given = parse_argv(words, known, program, about, examples, shown)
+            name_machine(str(given.get("device") or ""))
             load(place)(**given)
 
         return run_cli(work)
@@ -41,10 +48,28 @@ def script(
     return main
 
 
+def asks_version(words: Sequence[str]) -> bool:
+    """Whether a command line is --version alone, which is then answered."""
+    if list(words) != ["--version"]:
+        return False
+    print(load("utils.devices:version_text")())
+    return True
+
+
+def name_machine(device: str) -> None:
+    """Check --device, and say which versions and which hardware are used; silent in a rank that a script started."""
+    if LAUNCHED in os.environ:
+        return
+    load("utils.devices:check_devices")(device)
+    LOGGER.info(load("utils.devices:machine_line")(device))
+    if warning := load("utils.devices:unused_gpu")(device):
+        LOGGER.warning(warning)
+
+
 def run_cli(main: Callable[[], Any]) -> int:
     """Run a script's work and return its exit code: 0, 130 for Ctrl-C, 2 for what is said on one line of stderr.
 
-    That is a UserError, or that the machine ran out of disk or memory.
+    That is a UserError, or that the machine ran out of disk or memory. 141 where nobody reads stdout any more (`| head`).
     """
     try:
         main()
@@ -54,6 +79,9 @@ def run_cli(main: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it says nothing either
+        return 141
     except Exception as problem:
         ran_out = shortage(problem)
         if ran_out is None:

@@ -14,10 +14,10 @@ from typing import Any
 
 from methods import registry
 from methods.spec import Command
-from utils.cli import load
+from utils.cli import asks_version, load, name_machine
 from utils.errors import UserError, suggestion
 from utils.log import LOGGER
-from utils.options import build, parse_argv
+from utils.options import build, parse_argv, schema_fields
 
 _OPTIONS = "engine.options.prepare"
 COMMANDS: dict[str, Command] = {
@@ -94,6 +94,8 @@ def command_options(command: str) -> type:
 def prepare_argv(argv: Sequence[str] | None = None) -> Any:
     """The same from a command line: COMMAND [NAME] --option value ... Prints the commands for --help."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if asks_version(words):
+        return None
     if words and words[0].partition("=")[0] in {"--method", "method"}:
         first, equals, composition = words.pop(0).partition("=")
         registry.split_names(composition if equals or not words else words.pop(0))  # brings its commands along
@@ -104,7 +106,10 @@ def prepare_argv(argv: Sequence[str] | None = None) -> Any:
     name, chosen = _find(name)
     if chosen.first and rest and not rest[0].startswith("-") and "=" not in rest[0]:
         rest.insert(0, f"--{chosen.first}")
-    given = parse_argv(rest, [load(chosen.options)], f"prepare.py {name}", chosen.about)
+    schema = load(chosen.options)
+    given = parse_argv(rest, [schema], f"prepare.py {name}", chosen.about)
+    if "device" in schema_fields([schema]):
+        name_machine(str(given.get("device") or schema().device))
     return prepare(name, **given)
 
 

@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from utils.cli import LAUNCHED
 from utils.devices import pick_device
 from utils.errors import UserError
 from utils.ultralytics_env import keep_freed_memory
@@ -89,7 +90,7 @@ def launch(devices: list[str], argv: list[str]) -> int:
 
     Returns the exit code of the group.
     """
-    environment = dict(os.environ)
+    environment = {**os.environ, LAUNCHED: "1"}
     on_cpu = all(entry == "cpu" for entry in devices)
     if on_cpu:
         environment["OMP_NUM_THREADS"] = str(max((os.cpu_count() or 1) // len(devices), 1))

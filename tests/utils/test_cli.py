@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from utils.cli import run_cli
+from utils.cli import LAUNCHED, asks_version, name_machine, run_cli
 from utils.errors import UserError
 
 
@@ -35,3 +35,19 @@ def test_scripts_turn_mistakes_into_exit_codes(capsys, problem, code, said):
 def test_scripts_do_not_hide_our_own_mistakes():
     with pytest.raises(ZeroDivisionError):
         run_cli(lambda: 1 / 0)
+
+
+def test_version_alone_is_answered(capsys):
+    assert asks_version(["--version"]) and not asks_version(["--version", "3"])
+    assert capsys.readouterr().out.startswith("Hardsight ")
+
+
+def test_the_machine_is_named_once(capsys, monkeypatch):
+    name_machine("cpu")
+    assert "torch" in capsys.readouterr().out
+    monkeypatch.setenv(LAUNCHED, "1")
+    name_machine("cpu")
+    assert capsys.readouterr().out == ""
+    monkeypatch.delenv(LAUNCHED)
+    with pytest.raises(UserError, match="--device 99"):
+        name_machine("99")
