@@ -34,13 +34,14 @@ def shared_layers(network: Any) -> Sequence[nn.Module]:
     return [part for part in network.modules() if isinstance(part, (nn.Conv2d, nn.Conv3d))][::-1]
 
 
-def gradient_norm(value: Tensor, weights: Sequence[Tensor], scale: float = 1.0) -> Tensor:
-    """Norm of the gradient of a scalar over all weights, times `scale`; 0 where it does not reach them. Keeps the graph."""
+def gradient(value: Tensor, weights: Sequence[Tensor], scale: float = 1.0) -> Tensor:
+    """Gradient of a scalar by all weights, times `scale`, as one vector; 0 where it does not reach. Keeps the graph."""
+    zeros = [torch.zeros_like(weight, dtype=torch.float32) for weight in weights]
     if not value.requires_grad:
-        return value.new_zeros(())
-    parts = torch.autograd.grad(value * scale, weights, retain_graph=True, allow_unused=True)
-    norms = [part.float().norm() for part in parts if part is not None]
-    return torch.stack(norms).norm() if norms else value.new_zeros(())
+        return torch.cat([zero.flatten() for zero in zeros])
+    found = torch.autograd.grad(value * scale, weights, retain_graph=True, allow_unused=True)
+    parts = [zero if part is None else part.float() for part, zero in zip(found, zeros, strict=True)]
+    return torch.cat([part.flatten() for part in parts])
 
 
 class Gauge:
@@ -87,8 +88,8 @@ class Gauge:
         weights = next((found for layer in self.layers if (found := trainable(layer))), [])
         if not weights or not terms:
             return
-        norms = torch.stack([gradient_norm(value, weights, self.scale) for value in (task, *terms.values())])
-        whole, *parts = distributed.mean(norms).tolist()
+        gradients = torch.stack([gradient(value, weights, self.scale) for value in (task, *terms.values())])
+        whole, *parts = distributed.mean(gradients).norm(dim=1).tolist()
         for name, norm in zip(terms, parts, strict=True):
             if not math.isfinite(norm) and math.isfinite(whole) and self.scale == 1:
                 raise UserError(
