@@ -63,6 +63,7 @@ class Report:
     speed: dict[str, float]  # ms per image by stage
     per_image: tuple[ImageStats, ...] = field(default=(), repr=False, compare=False)  # in the data set's order
     resolution: str = "upsampled"  # longer side resized to --imgsz; "native": own size; "sliced": in tiles
+    losses: dict[str, float] = field(default_factory=dict)  # of the epoch's validation while training: mean per batch
     enhanced: str = ""  # the enhancer's name
 
     @property

@@ -16,8 +16,9 @@ class AugmentOptions:
     """How a training image is augmented. Paired images share the geometry."""
 
     mosaic: float = GROUP.fraction(1.0, "mosaic probability")
-    close_mosaic: int = GROUP.option(10, "disable mosaic and mixup for the last N epochs", low=0)
+    close_mosaic: int = GROUP.option(10, "disable mosaic, mixup and cutmix for the last N epochs", low=0)
     mixup: float = GROUP.fraction(0.0, "mixup probability")
+    cutmix: float = GROUP.fraction(0.0, "cutmix probability: a rectangle of another image, with its boxes")
     degrees: float = GROUP.option(0.0, "rotation, +/- degrees", low=0.0, high=180.0)
     translate: float = GROUP.fraction(0.1, "translation, +/- fraction of the image size")
     scale: float = GROUP.fraction(0.5, "scale, +/- fraction")
@@ -28,6 +29,9 @@ class AugmentOptions:
     hsv_h: float = GROUP.fraction(0.015, "hue jitter, fraction", tasks=CLIPS_TOO)
     hsv_s: float = GROUP.fraction(0.7, "saturation jitter, fraction", tasks=CLIPS_TOO)
     hsv_v: float = GROUP.fraction(0.4, "brightness jitter, fraction", tasks=CLIPS_TOO)
+    albumentations: str = GROUP.option(
+        "", "YAML or JSON list of albumentations' pixel transforms (optional package)", metavar="FILE", shown="none"
+    )
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ Ultralytics' transforms do the work; the classes here let what belongs to an obj
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from data.detection.columns import cut_fractions, take_indices
 from data.detection.options import AugmentOptions
+from data.detection.pixels import PixelTransforms
 from data.detection.views import View, of_kind
 from utils.ultralytics_env import contain_ultralytics
 
@@ -36,17 +38,19 @@ class MixSource(Protocol):
 class SplitViews:
     """Six channels back to images, then colour: `img` and one entry a view, each (H, W, 3) BGR."""
 
-    def __init__(self, views: Sequence[View], colour: augment.RandomHSV) -> None:
-        self.views, self.colour = views, colour
+    def __init__(self, views: Sequence[View], colour: augment.RandomHSV, pixels: PixelTransforms | None = None) -> None:
+        self.views, self.colour, self.pixels = views, colour, pixels
 
     def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
         """labels: one item of the transforms, `img` with all its channels."""
         stack = labels["img"]  # (H, W, 3 * members)
+        draw = int(np.random.randint(2**31)) if self.pixels else 0  # the same for every member
         state = np.random.get_state()
         for position, (name, same_colour) in enumerate([("img", True), *((v.name, v.same_colour) for v in self.views)]):
             if same_colour:
                 np.random.set_state(state)  # draws the same colour change
             image = np.ascontiguousarray(stack[..., 3 * position : 3 * position + 3])
+            image = self.pixels(image, draw) if self.pixels else image
             labels[name] = self.colour({"img": image})["img"]
         return labels
 
@@ -96,6 +100,26 @@ class ViewMixUp(augment.MixUp):
         return result
 
 
+class ViewCutMix(augment.CutMix):
+    """Ultralytics' cutmix, which notes how much of each object it keeps and joins what belongs to both images."""
+
+    def __init__(self, source: MixSource, merges: Merges, **base: Any) -> None:
+        super().__init__(source, **base)
+        self.merges = merges
+
+    def apply_instances(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+        """labels: an item, with the one that it takes a rectangle of in `mix_labels`; params: `area` of it, or `skip`."""
+        if params.get("skip"):
+            return labels
+        other, (left, top, right, bottom) = labels["mix_labels"][0], params["area"]
+        if other["cls"].shape[1] > 1:
+            moved = other["instances"].bboxes - np.array([left, top, left, top])
+            other["cls"] = cut_fractions(other["cls"], moved, int(right - left), int(bottom - top))
+        labels.update({name: merge([labels[name], other[name]]) for name, merge in self.merges.items()})
+        result: dict[str, Any] = super().apply_instances(labels, params)
+        return result
+
+
 class ViewPerspective(augment.RandomPerspective):
     """Ultralytics' affine, which notes how much of each object it keeps."""
 
@@ -128,7 +152,7 @@ class TakeIndices:
 def training_transforms(
     source: MixSource, imgsz: int, views: Sequence[View], merges: Merges, options: AugmentOptions, mixing: bool
 ) -> augment.Compose:
-    """Geometry on the stacked image, then split, colour and format. Without `mixing`: no mosaic, no mixup.
+    """Geometry on the stacked image, then split, colour and format. Without `mixing`: no mosaic, mixup or cutmix.
 
     source: where mosaic and mixup take more images from; imgsz: side of the result, px.
     """
@@ -140,14 +164,18 @@ def training_transforms(
             ViewPerspective(**affine, size=(imgsz, imgsz)),
         ]
     )
+    pixels = PixelTransforms(Path(options.albumentations)) if options.albumentations else None
+    # Left out where it is off: even then it would draw, and change what is drawn after it.
+    cutmix = [ViewCutMix(source, merges, pre_transform=geometry, p=options.cutmix)] if mixing and options.cutmix else []
     return augment.Compose(
         [
             geometry,
             ViewMixUp(source, merges, pre_transform=geometry, p=options.mixup if mixing else 0.0),
+            *cutmix,
             augment.RandomFlip(direction="vertical", p=options.flipud),
             augment.RandomFlip(direction="horizontal", p=options.fliplr),
             TakeIndices(of_kind(views, "per_object")),
-            SplitViews(paired, augment.RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v)),
+            SplitViews(paired, augment.RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v), pixels),
             FormatViews([view.name for view in paired]),
         ]
     )

@@ -18,7 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.evaluation.predictions import ImagePrediction, TimedDetector, inference_state, whole_images
+from engine.evaluation.predictions import (
+    Criterion,
+    ImagePrediction,
+    LossMeter,
+    TimedDetector,
+    inference_state,
+    whole_images,
+)
 from engine.evaluation.settings import EvalSettings
 from engine.evaluation.sliced import sliced_images
 from engine.inference.stopwatch import Stopwatch
@@ -49,22 +56,26 @@ def evaluate_detector(
     condition: str = "val",
     plots_to: Path | None = None,
     listeners: Iterable[Listener] = (),
+    criterion: Criterion | None = None,
 ) -> Report:
     """Measure `model`, which lies on `device`, over `dataset` (Ultralytics batch dicts), in the data set's order.
 
     plots_to: a folder for curves and confusion matrices. listeners: each is called with every image's result.
+    criterion: the task loss, to be measured as well.
     """
     device = torch.device(device)
     settings = settings.resolve(dataset, device)
     metrics = DetectionMetrics(model.names, settings, confusion=plots_to is not None, listeners=listeners)
     watch, slicing = Stopwatch(device), settings.slicing
-    detector = TimedDetector(model, device, settings, watch)
+    losses = LossMeter(criterion) if criterion else None
+    detector = TimedDetector(model, device, settings, watch, losses)
     title = f"{condition} {'images' if slicing else 'batches'}" if settings.progress else ""
     images = sliced_images(detector, dataset, slicing, title) if slicing else whole_images(detector, dataset, title)
     with inference_state(model, settings):
         for image in images:
             metrics.add(image)
     report = metrics.report(condition, split, watch, plots_to)
+    report = replace(report, losses=losses.means()) if losses else report
     return replace(report, resolution="sliced" if slicing else resolution(dataset))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,29 @@ class ImagePrediction:
         return ops.scale_boxes(self.shape, boxes.clone(), self.shape, self.ratio_pad).cpu().numpy()
 
 
+Criterion = Callable[[Any, dict[str, Any]], tuple[Tensor, dict[str, Tensor]]]
+"""(predictions, batch) -> (loss, its detached parts), as in Ultralytics."""
+
+
+class LossMeter:
+    """Means of the loss items over the images of an evaluation."""
+
+    def __init__(self, criterion: Criterion) -> None:
+        self.criterion, self.sums, self.images = criterion, dict[str, Tensor](), 0
+
+    def add(self, predictions: Any, batch: dict[str, Any], device: torch.device) -> None:
+        """predictions: what a detector in evaluation mode returns for the images of the batch, whose labels are anywhere."""
+        ready = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+        images = len(batch["img"])
+        for name, value in self.criterion(predictions, ready)[1].items():
+            self.sums[name] = self.sums.get(name, 0) + value.detach().float() * images
+        self.images += images
+
+    def means(self) -> dict[str, float]:
+        """Item -> mean over images."""
+        return {name: float(value) / self.images for name, value in self.sums.items()}
+
+
 @dataclass(frozen=True)
 class TimedDetector:
     """A model that lies on `device`, as a function from images to detections; `watch` takes its times."""
@@ -54,6 +77,7 @@ class TimedDetector:
     device: torch.device
     settings: EvalSettings
     watch: Stopwatch
+    losses: LossMeter | None = None
 
     def __call__(self, images: Tensor, batch: dict[str, Any] | None = None) -> list[Tensor]:
         """images: (B, 3, H, W) uint8. Returns (n, 6) for each: xyxy in these pixels, confidence, class.
@@ -67,6 +91,8 @@ class TimedDetector:
                 images = settings.enhance(images, batch)
         with self.watch("inference"), torch.autocast("cuda") if settings.half else nullcontext():
             predictions = self.model(images, augment=settings.augment)
+        if self.losses is not None and batch is not None:
+            self.losses.add(predictions, batch, self.device)
         with self.watch("postprocess"):
             return non_max_suppression(
                 predictions,

@@ -23,14 +23,15 @@ OPTIMISER, LOSS = Group("Optimiser and schedule"), Group("Detection loss", DETEC
 
 
 YOLOV5 = {  # options of YOLOv5's train.py that have another name or no meaning here
-    "rect": "Training images are square; --native evaluates images at their own size.",
+    "rect": "Validation is rectangular already. Training images are square: in batches by shape they are not shuffled.",
     "nosave": "last.pt and best.pt are always kept; --save-period adds others.",
     "noplots": "Use --no-plots.",
     "noautoanchor": "The detectors here have no anchors, so that none is fitted.",
     "evolve": "Hyper-parameters are not searched for; compare.py compares a few by hand, over seeds.",
     "image_weights": "--repeat-threshold repeats the images of rare classes.",
     "quad": "Images are square, so that a loader of fours has no meaning.",
-    "label_smoothing": "The detection loss takes soft targets from the assigner.",
+    "label_smoothing": "The detection loss takes soft targets from the assigner; Ultralytics 8 removed it too.",
+    "copy_paste": "It moves polygons, and labels here are boxes; --cutmix moves rectangles.",
     "local_rank": "torchrun sets it; --device 0,1 starts one process a GPU.",
     "bucket": "Nothing is fetched or sent.",
     "upload_dataset": "Nothing is fetched or sent.",
@@ -54,8 +55,14 @@ class TrainOptions:
     trust: bool = MODEL.option(False, "unpickle --weights (executes code in the file)")
 
     epochs: int = RECIPE.option(100, "training epochs", low=1)
-    batch_size: int = RECIPE.option(16, "total batch size over all devices", low=1, aliases=("--batch",))
+    batch_size: int = RECIPE.option(
+        16, "total batch size over all devices; -1: by the GPU's memory, on the CPU 16", low=-1, aliases=("--batch",)
+    )
     imgsz: int = RECIPE.option(640, "image size, px", low=32, aliases=("--img", "--img-size"))
+    time: float = RECIPE.option(
+        0.0, "end the run after the epoch in which so many hours are over; --epochs still sets the schedule; 0: no limit",
+        low=0.0, metavar="HOURS",
+    )  # fmt: skip
     seed: int = RECIPE.option(0, "random seed", low=0)
     patience: int = RECIPE.option(100, "early-stopping patience, epochs", low=0)
     freeze: tuple[int, ...] = RECIPE.option(

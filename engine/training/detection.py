@@ -30,6 +30,12 @@ from methods.base import Detector
 from models.detector import build, flops, parameters
 from utils.errors import UserError
 from utils.files import find_weights
+from utils.ultralytics_env import contain_ultralytics
+
+contain_ultralytics()
+
+from ultralytics.utils import DEFAULT_CFG  # noqa: E402
+from ultralytics.utils.autobatch import check_train_batch_size  # noqa: E402
 
 DEFAULT_MODEL = "models/yolov5s.yaml"
 TINY_SIDE = 12  # px: under this, few or no cells of stride 8 lie inside an object
@@ -122,6 +128,20 @@ def multi_scale_size(imgsz: int, stride: int, seed: int, iteration: int) -> int:
     return max(int(torch.randint(low, high, (), generator=generator)) // stride * stride, stride)
 
 
+def auto_batch(plan: TrainPlan, detector: Any, device: torch.device) -> int:
+    """The batch that fills 60 % of the GPU's free memory, as Ultralytics finds it; 16 on other devices."""
+    if device.type != "cuda":
+        return 16
+    fitting = replace(plan, train=replace(plan.train, batch_size=16))
+    labels = build_datasets(fitting)["train"].source
+    objects = 4 * max(len(label.classes) for label in labels)  # of a mosaic
+    detector.args = DEFAULT_CFG
+    size = check_train_batch_size(
+        detector.to(device), plan.train.imgsz, plan.train.amp, -1, max_num_obj=objects, dataset_size=len(labels)
+    )
+    return int(size)
+
+
 def class_weights(plan: TrainPlan, datasets: Mapping[str, ViewDataset]) -> torch.Tensor | None:
     """With --cls-pw, factors (classes,) of mean 1: frequent classes count less. Ultralytics' rule (DetectionTrainer)."""
     if not plan.hyper.cls_pw or plan.train.single_cls:
@@ -178,12 +198,12 @@ def evaluator(plan: TrainPlan, datasets: Mapping[str, ViewDataset], device: torc
         progress=False,
     )
 
-    def evaluate(detector: Any, split: str, plots: bool) -> Report:
+    def evaluate(detector: Any, split: str, plots: bool, criterion: Any = None) -> Report:
         dataset = datasets[split]
         workers = 0 if dataset.keep_in_memory else plan.workers(device)  # no other process keeps images for long
         return evaluate_detector(
             detector, dataset, replace(common, batch_size=dataset.batch_size, workers=workers), device=device,
-            split=split, condition=plan.data.conditions[split], plots_to=plan.save_dir if plots else None,
+            split=split, condition=plan.data.conditions[split], plots_to=plan.save_dir if plots else None, criterion=criterion,
         )  # fmt: skip
 
     return evaluate
@@ -228,6 +248,8 @@ DETECTION = TrainTask(
     save=save,
     load=lambda plan, device: load_detector(plan.best, device)[0],
     finish=finish,
+    measures_loss=True,
+    auto_batch=auto_batch,
     digits=6,
     may_change=("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots", "logger"),
 )

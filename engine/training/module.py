@@ -64,6 +64,7 @@ class TrainingModel(nn.Module):
         """Make the task loss on the network's device, changed as the methods ask."""
         self.detector.args = self.gains
         self.detector.class_weights = getattr(self.gains, "class_weights", None)
+        self.plain_criterion = self.detector.init_criterion()  # of one process and no method, for validation
         self.criterion = Criterion(self.detector.init_criterion())
         del self.detector.class_weights
         for branch in self.criterion.branches:

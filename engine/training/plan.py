@@ -30,8 +30,8 @@ from utils.options import as_dict, canonical, options_for, schema_fields
 from utils.options import build as build_options
 
 Notes = list[str]
-Evaluate = Callable[[nn.Module, str, bool], Report]
-"""(model, split, whether to draw plots) -> its report."""
+Evaluate = Callable[..., Report]
+"""(model, split, whether to draw plots) -> its report; a task that `measures_loss` takes the criterion besides."""
 
 
 def _nothing(*args: Any) -> Any:
@@ -72,6 +72,11 @@ class TrainTask:
     """(plan, best model, final metrics, data sets): further files."""
     column: Callable[[Report], str] = lambda report: report.condition  # of results.csv, before /metric
     per_epoch: int | None = None  # how many of the splits are evaluated after each epoch; None: all
+    measures_loss: bool = False  # whether its evaluator measures the task loss
+    auto_batch: Callable[[TrainPlan, nn.Module, torch.device], int] = lambda plan, model, device: (
+        plan.task.defaults.get("batch_size", 16)
+    )
+    """What --batch-size -1 stands for."""
     digits: int | None = None  # of results.csv; None: all
     cpu_workers: int = 1  # loader processes where the step uses every core
     least_batch: int = 1
@@ -215,6 +220,10 @@ def _check_steps(hyper: HyperOptions, epochs: int) -> None:
 
 def _check_batch(task: TrainTask, size: int) -> None:
     """UserError for a batch that cannot be shared out, or is too small for the task."""
+    if size == 0 or (size < 0 and WORLD.size > 1):
+        raise UserError(f"--batch-size {size}: expected a positive number, or -1 (by memory) with one device.")
+    if size < 0:
+        return
     if size % WORLD.size:
         raise UserError(f"--batch-size {size} does not divide among {WORLD.size} processes; use a multiple.")
     if size // WORLD.size < task.least_batch:

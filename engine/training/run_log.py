@@ -39,6 +39,8 @@ class RunLog:
         self.skipped: list[tuple[Path, str]] = []
         self.best, self.best_epoch = -1.0, -1
         self.seconds_before, self.started = 0.0, time.perf_counter()
+        self.pauses: list[float] = []  # seconds of each epoch that are not training
+        self.trained = self.started  # when the last batches ended
         self.key = uuid.uuid4().hex[:12]  # of this run, for whoever follows it across --resume
 
     def log(self, text: str) -> None:
@@ -73,9 +75,13 @@ class RunLog:
                 rate = seen * len(batch["im_file"]) * WORLD.size / (time.perf_counter() - began)
                 parts = "  ".join(f"{name} {float(value) / seen:.3f}" for name, value in sums.items())
                 head = f"epoch {epoch + 1}/{self.plan.train.epochs}  {number + 1}/{batches}"
-                print(f"\r{head}  {parts}  {rate:.0f} img/s\x1b[K", end="", file=sys.stderr, flush=True)
+                left = batches - number - 1 + (self.plan.train.epochs - epoch - 1) * batches
+                eta = duration(left * (time.perf_counter() - began) / seen + self._validations(epoch))
+                tail = f"{rate:.0f} img/s{memory(batch)}  ETA {eta}"
+                print(f"\r{head}  {parts}  {tail}\x1b[K", end="", file=sys.stderr, flush=True)
 
         yield show
+        self.trained = time.perf_counter()
         if live:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
@@ -86,8 +92,11 @@ class RunLog:
         """Add a row, print it, and write last.* and, when it is the best so far, best.*."""
         task = self.plan.task
         metrics = {
-            f"{task.column(report)}/{name}": value for report in reports for name, value in report.metrics.items()
+            f"{task.column(report)}/{name}": value
+            for report in reports
+            for name, value in {**report.metrics, **report.losses}.items()
         }
+        self.pauses.append(time.perf_counter() - self.trained)
         row = {"epoch": epoch + 1, "seconds": round(seconds, 2), **losses, **metrics, **rates}
         self.rows.append(row)
         text = csv_text(self.rows, task.digits)
@@ -102,6 +111,10 @@ class RunLog:
         for stem in ["best"] * better + [f"epoch{epoch + 1}"] * (period > 0 and (epoch + 1) % period == 0):
             for file in files:
                 atomic_write(file.with_stem(stem), partial(shutil.copyfile, file))
+
+    def _validations(self, epoch: int) -> float:
+        """Seconds of all that is not training in the epochs to come, from this one on, judged by those before."""
+        return (self.plan.train.epochs - epoch) * sum(self.pauses) / max(len(self.pauses), 1)
 
     def sample(self, batch: dict[str, Any]) -> None:
         """Save the first images of a batch with their boxes, a row per view, as the network saw them."""
@@ -140,6 +153,11 @@ class RunLog:
             return False
         return bool(self.rows[-1]["epoch"] - 1 - self.best_epoch >= train.patience)
 
+    def out_of_time(self) -> bool:
+        """Whether --time is over, counted over all parts of a resumed run."""
+        limit = self.plan.train.time
+        return bool(WORLD.main and limit and self._seconds() > limit * 3600)
+
     def finish(self, reports: Sequence[Report]) -> None:
         """Draw the curves, and print the final metrics and where everything is."""
         plan = self.plan
@@ -166,6 +184,23 @@ class RunLog:
         """Resume after these rows; rows of results.csv beyond them are dropped."""
         self.rows, self.best, self.best_epoch = state["rows"], state["best"], state["best_epoch"]
         self.seconds_before, self.key = state["seconds"], state.get("key", self.key)  # earlier files have no key
+
+
+def memory(batch: Mapping[str, Any]) -> str:
+    """What the process holds of the GPU that a batch lies on; empty elsewhere."""
+    device = batch["img"].device
+    return f"  {torch.cuda.memory_reserved(device) / 2**30:.1f} GiB" if device.type == "cuda" else ""
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a clock reads them.
+
+    >>> duration(75), duration(3725), duration(93784)
+    ('1:15', '1:02:05', '26:03:04')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def fitness(weights: Mapping[str, float], metrics: dict[str, float]) -> float:

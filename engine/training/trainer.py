@@ -44,6 +44,15 @@ class Interrupted(Exception):
     """The user asked the run to stop; `resume.pt` is written."""
 
 
+def with_batch_size(plan: TrainPlan, model: Any, device: torch.device) -> TrainPlan:
+    """The run with `--batch-size -1` replaced by a number."""
+    if plan.train.batch_size > 0:
+        return plan
+    size = plan.task.auto_batch(plan, model, device)
+    train, options = replace(plan.train, batch_size=size), {**plan.options, "batch_size": size}
+    return replace(plan, train=train, options=options, notes=(*plan.notes, f"batch size: {size}"))
+
+
 def with_optimiser(plan: TrainPlan, images: int) -> TrainPlan:
     """The run with `--optimizer auto` replaced by what it stands for, which args.yaml and `resume.pt` then hold."""
     train = plan.train
@@ -69,6 +78,7 @@ class Trainer:
         torch.manual_seed(plan.train.seed)
         self.detector, notes = self.task.build_model(plan)
         plan, more = self.task.fit(plan, self.detector)
+        plan = with_batch_size(plan, self.detector, device)
         self.datasets = self.task.build_datasets(plan)
         labels, extra = (getattr(self.datasets.get(name), "scanned", []) for name in ("train", "extra"))
         for method in plan.methods:
@@ -112,6 +122,9 @@ class Trainer:
                     self.log.log(f"no improvement for {self.options.patience} epochs: stopped after epoch {epoch}")
                     break
                 self._epoch(run, epoch)
+                if distributed.any_rank(self.log.out_of_time(), self.device):
+                    self.log.log(f"--time {self.options.time:g} h is over: stopped after epoch {epoch + 1}")
+                    break
         return self._finish() if WORLD.main else []
 
     def _epoch(self, run: Run, epoch: int) -> None:
@@ -127,7 +140,11 @@ class Trainer:
         if WORLD.main:
             due = not (run.skip_validation or self.options.noval)
             splits = self.task.splits(self.plan)[: self.task.per_epoch]
-            reports = self._reports(self.step.averaged, splits) if due or epoch + 1 == self.options.epochs else []
+            reports = (
+                self._reports(self.step.averaged, splits, losses=True)
+                if due or epoch + 1 == self.options.epochs
+                else []
+            )
             rates = learning_rates(self.step.optimiser)
             values = {**losses, **({} if run.only else gauge.row()), **run.log}
             if reports:
@@ -212,9 +229,11 @@ class Trainer:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _reports(self, model: Any, splits: list[str], plots: bool = False) -> list[Report]:
-        """One report per split; with plots, curves of the first."""
+    def _reports(self, model: Any, splits: list[str], plots: bool = False, losses: bool = False) -> list[Report]:
+        """One report per split; with plots, curves of the first; with losses, the task loss where the task measures it."""
         assert self.evaluate is not None
+        if losses and self.task.measures_loss:
+            return [self.evaluate(model, split, False, self.step.model.plain_criterion) for split in splits]
         return [self.evaluate(model, split, plots and split == splits[0]) for split in splits]
 
     def _finish(self) -> list[Report]:

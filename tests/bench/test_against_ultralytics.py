@@ -33,4 +33,4 @@ def test_both_sides_are_trained_and_measured_once(tmp_path: Path) -> None:
     assert [(row["side"], row["condition"]) for row in rows] == [
         (side, condition) for side in ("yolo train", "ours") for condition in ("night", "day")
     ]
-    assert len(list((tmp_path / "out" / "world").iterdir())) == 2
+    assert len(list((tmp_path / "out" / Path(data).stem).iterdir())) == 2

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from ultralytics.utils.instance import Instances
 
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
 from data.detection.federated import FederatedLabels, federated_labels, merged
 from data.detection.options import AugmentOptions
+from data.detection.transforms import ViewCutMix
 from data.detection.views import View
 from tests.engine.tiny import write_dataset
 from utils.files import load_yaml, save_yaml
@@ -45,12 +51,42 @@ def test_an_image_alone(data: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("augment", [{"mosaic": 1.0}, {"mosaic": 0.0, "mixup": 1.0}])
+@pytest.mark.parametrize("augment", [{"mosaic": 1.0}, {"mosaic": 0.0, "mixup": 1.0}, {"mosaic": 1.0, "cutmix": 1.0}])
 def test_images_that_are_joined(data: Path, augment: dict[str, float]) -> None:
     """Each item knows at least what its first image knows, and some know both."""
     found = items(data, **augment)
     assert all(0 in known.absent for known in found[::4]) and all(1 in known.partial for known in found[1::4])
     assert FederatedLabels((0,), (1,)) in found
+
+
+def test_cutmix_takes_a_rectangle_with_its_boxes(data: Path) -> None:
+    """A canvas of 20 x 20 px with one box, another with a box that the rectangle (10, 10, 20, 20) holds to a quarter."""
+    source: Any = SimpleNamespace()
+    mixing = ViewCutMix(source, {"known": sum}, p=1.0)
+    first, second = (canvas([box]) for box in ([0, 0, 4, 4], [8, 8, 12, 12]))
+    first |= {"img": np.zeros((20, 20, 3), np.uint8), "known": 1, "mix_labels": [second]}
+    second |= {"img": np.full((20, 20, 3), 9, np.uint8), "known": 2}
+    params = {"area": np.array([10, 10, 20, 20], np.float32), "indexes2": np.array([0]), "w": 20, "h": 20}
+    mixed = mixing.apply_instances(mixing.apply_image(first, params), params)
+    assert mixed["img"][..., 0].sum() == 9 * 100 and mixed["known"] == 3
+    assert mixed["instances"].bboxes.tolist() == [[0, 0, 4, 4], [10, 10, 12, 12]]
+    assert mixed["cls"][:, 2].tolist() == [1.0, 0.25]
+
+
+def canvas(boxes: list[list[int]]) -> dict[str, Any]:
+    instances = Instances(np.array(boxes, np.float32), bbox_format="xyxy", normalized=False)
+    return {"instances": instances, "cls": np.array([[0, number, 1] for number in range(len(boxes))], np.float32)}
+
+
+def test_cutmix_changes_items_and_off_changes_no_draw(data: Path) -> None:
+    def drawn(**augment: float) -> list[torch.Tensor]:
+        options = AugmentOptions(**augment)  # type: ignore[arg-type]
+        dataset = build_dataset(load_data(data), "train", imgsz=64, augment=True, options=options, epochs=100)
+        return [dataset[(epoch, 0)]["img"] for epoch in range(6)]
+
+    plain = drawn(mosaic=0)
+    assert all(torch.equal(*pair) for pair in zip(plain, drawn(mosaic=0, cutmix=0), strict=True))
+    assert not all(torch.equal(*pair) for pair in zip(plain, drawn(mosaic=0, cutmix=1.0), strict=True))
 
 
 def test_without_the_file_nothing_is_said(data: Path) -> None:

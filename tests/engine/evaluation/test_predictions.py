@@ -11,7 +11,7 @@ import torch
 from data.config import DataConfig, load_data
 from data.detection.dataset import build_dataset
 from engine.evaluation import predictions as detections
-from engine.evaluation.predictions import ImagePrediction, TimedDetector, inference_state, whole_images
+from engine.evaluation.predictions import ImagePrediction, LossMeter, TimedDetector, inference_state, whole_images
 from engine.evaluation.settings import EvalSettings
 from engine.inference.stopwatch import Stopwatch
 from models.detector import build
@@ -59,3 +59,12 @@ def test_boxes_go_back_through_the_letterbox():
     boxes = torch.tensor([[16.0, 10, 40, 20], [16, -5, 90, 20]])
     assert seen.original(boxes).tolist() == [[6, 20, 18, 40], [6, 0, 30, 40]]
     assert boxes[0].tolist() == [16, 10, 40, 20]
+
+
+def test_loss_items_are_means_over_images() -> None:
+    """Two images at 1.0 and one at 4.0: (2 * 1 + 4) / 3 = 2."""
+    values = iter([1.0, 4.0])
+    meter = LossMeter(lambda predictions, batch: (torch.zeros(3), {"box_loss": torch.tensor(next(values))}))
+    for images in (2, 1):
+        meter.add(None, {"img": torch.zeros(images, 3, 8, 8), "im_file": ["a"]}, torch.device("cpu"))
+    assert meter.means() == {"box_loss": 2.0}

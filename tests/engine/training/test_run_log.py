@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from engine.results import Report
+from engine.training import run_log
 from engine.training.detection import DETECTION
 from engine.training.run_log import RunLog, fitness
 
@@ -58,6 +61,29 @@ def test_a_protocol_is_in_the_line() -> None:
     row = {"epoch": 3, "seconds": 1.0}
     line = make_log()._line(row, [Report("day", "val", 4, 9, metrics, [], {})], better=False)
     assert "day: mAP50 0.500  mAP50-95 0.250  AP 0.200  APvt -  APt 0.100  (1 s)" in line
+
+
+@pytest.mark.parametrize(("hours", "seconds", "over"), [(0.0, 1e9, False), (0.5, 1799, False), (0.5, 1801, True)])
+def test_time_counts_what_came_before_a_resume(hours: float, seconds: float, over: bool) -> None:
+    log = make_log(time=hours)
+    log.seconds_before = seconds
+    assert log.out_of_time() is over
+
+
+def test_the_progress_line_tells_rate_and_rest(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Two epochs of four batches, a second each: after the first batch 3 + 4 are left, and two validations of 5 s."""
+    clock = iter([0.0, 1.0, 1.0, 1.0, 1.0])
+    log = make_log(epochs=2)
+    log.pauses = [5.0]
+    monkeypatch.setattr(run_log.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(run_log.sys.stderr, "isatty", lambda: True)
+    with log.progress(0, 4) as show:
+        show(0, {"im_file": ["a", "b"], "img": torch.zeros(2)}, {"box_loss": torch.tensor(1.5)}, 1)
+    assert "epoch 1/2  1/4  box_loss 1.500  2 img/s  ETA 0:17" in capsys.readouterr().err
+
+
+def test_durations() -> None:
+    assert doctest.testmod(run_log).failed == 0
 
 
 def test_state_comes_back() -> None:
