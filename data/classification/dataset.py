@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from data.classification.transforms import Crop, centre, draw_crop
+from data.classification.transforms import Crop, centre, draw_crop, draw_hole
 from data.config import DataConfig
 from data.detection.dataset import unpaired_images
 from data.detection.unpaired import UnpairedImages, refuse_leaks
@@ -29,7 +29,7 @@ from utils.files import list_images
 Key = int | tuple[int, ...]  # index, or (epoch, index)
 PAIR, UNLABELED = "pair", "unlabeled"
 TESTS = ("test", "test2")
-_PAIRED, _UNLABELED = 1, 2  # what a draw is for, after (seed, epoch, index)
+_PAIRED, _UNLABELED, _ERASED = 1, 2, 3  # what a draw is for, after (seed, epoch, index)
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training images are cut: at least a `least` fraction of the image, both of a pair alike or not."""
+    """How training images are cut: at least a `least` fraction of the image, both of a pair alike or not.
+
+    erasing: probability that a rectangle is blackened, the same one in both images of a pair.
+    """
 
     least: float = 0.5
     independent: bool = False
+    erasing: float = 0.0
 
 
 class ImageFolderDataset(Dataset):
@@ -82,6 +86,10 @@ class ImageFolderDataset(Dataset):
             if self.augmentation.independent:
                 crop = self._crop(other.shape, epoch, index, _PAIRED)
             item[PAIR] = to_tensor(crop(other, self.imgsz))
+        if self.augmentation.erasing:
+            hole = draw_hole((self.seed, epoch, index, _ERASED), self.imgsz, self.augmentation.erasing)
+            for view in (view for view in ("img", PAIR) if view in item):
+                item[view][..., hole[0], hole[1]] = 0
         if self.pool is not None:
             night = read_image(self.pool.chosen(epoch, index))
             item[UNLABELED] = to_tensor(self._crop(night.shape, epoch, index, _UNLABELED)(night, self.imgsz))

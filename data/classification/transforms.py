@@ -68,6 +68,24 @@ def _scaled(image: Image, shape: tuple[int, int]) -> Image:
     return cv2.resize(np.ascontiguousarray(image), shape[::-1], interpolation=how).astype(np.uint8, copy=False)
 
 
+def draw_hole(entropy: Sequence[int], side: int, probability: float) -> tuple[slice, slice]:
+    """Rows and columns of a square image of `side` px to blacken; empty with probability 1 - `probability`.
+
+    2 to 33 % of the image, its height 0.3 to 3.3 times its width. Source: Zhong et al., Random Erasing (AAAI 2020), with
+    the numbers of torchvision's RandomErasing. All depends on the entropy alone.
+    """
+    rng = np.random.default_rng(list(entropy))
+    wanted = rng.uniform() < probability
+    for _ in range(TRIES if wanted else 0):
+        area = side * side * rng.uniform(0.02, 0.33)
+        ratio = np.exp(rng.uniform(np.log(0.3), np.log(3.3)))
+        height, width = round(np.sqrt(area * ratio)), round(np.sqrt(area / ratio))
+        if 0 < height < side and 0 < width < side:
+            top, left = (int(rng.integers(side - extent + 1)) for extent in (height, width))
+            return slice(top, top + height), slice(left, left + width)
+    return slice(0, 0), slice(0, 0)
+
+
 def jittered(images: Tensor, entropy: Sequence[int], strength: float = 0.4, hue: float = 0.4) -> Tensor:
     """One change of brightness, contrast, saturation and hue for the whole batch (B, 3, H, W) of RGB in [0, 1].
 

@@ -76,7 +76,7 @@ def build_datasets(plan: TrainPlan) -> dict[str, ImageFolderDataset]:
     """The training set with its views, and on the main rank the sets that are evaluated."""
     own, size, seed = plan.classify, plan.train.imgsz, plan.train.seed
     train = build_image_folders(
-        plan.data, "train", size, augmentation=Augmentation(own.least_crop, own.crops == "independent"),
+        plan.data, "train", size, augmentation=Augmentation(own.least_crop, own.crops == "independent", own.erasing),
         views=[view.name for view in plan.views], unlabeled=own.mmd_share, seed=seed,
     )  # fmt: skip
     splits = splits_of(plan) if WORLD.main else ()

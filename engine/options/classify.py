@@ -26,6 +26,7 @@ class ClassifyOptions:
     least_crop: float = GROUP.option(0.5, "minimum area of a random crop, fraction of the image", low=0.05, high=1.0)
     colour_jitter: float = GROUP.fraction(0.4, "jitter of brightness, contrast and saturation, drawn per batch")
     hue_jitter: float = GROUP.option(0.4, "jitter of hue, drawn per batch", low=0.0, high=0.5)
+    erasing: float = GROUP.fraction(0.0, "probability that a random rectangle of an image is blackened")
     mmd_share: float = GROUP.fraction(0.25, "unlabelled images per labelled image of a batch")
 
 

@@ -85,6 +85,13 @@ def replace(root: Path, old: str, new: str) -> None:
     (root / "data.yaml").write_text(text.replace(old, new))
 
 
+def test_both_images_of_a_pair_lose_the_same_rectangle(root: Path):
+    plain, erased = (build(root, augmentation=Augmentation(erasing=p), views=VIEWS)[(0, 1)] for p in (0.0, 1.0))
+    holes = [(erased[view] == 0).all(0) & (plain[view] != 0).any(0) for view in ("img", "pair")]  # (S, S) each
+    assert torch.equal(*holes) and 0 < holes[0].float().mean() < 0.34
+    assert all(torch.equal(erased[view][:, ~holes[0]], plain[view][:, ~holes[0]]) for view in ("img", "pair"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.classification.transforms import ASPECTS, Crop, centre, draw_crop, jittered
+from data.classification.transforms import ASPECTS, Crop, centre, draw_crop, draw_hole, jittered
 
 
 def test_a_crop_depends_on_its_entropy_alone_and_keeps_its_share():
@@ -49,3 +49,17 @@ def test_colours_change_once_for_the_whole_batch():
     assert torch.equal(changed[0], changed[1]) and changed.min() >= 0 and changed.max() <= 1
     assert torch.equal(changed, jittered(images, (0, 5))) and not torch.equal(changed, jittered(images, (0, 6)))
     assert torch.equal(jittered(images, (0, 5), 0.0, 0.0), images)
+
+
+def test_a_hole_depends_on_its_entropy_alone_and_keeps_its_share():
+    holes = [draw_hole((0, 0, index, 3), 100, 0.5) for index in range(400)]
+    assert holes == [draw_hole((0, 0, index, 3), 100, 0.5) for index in range(400)]
+    sides = np.array([[part.stop - part.start for part in hole] for hole in holes if hole[0].stop])
+    assert 160 < len(sides) < 240
+    areas, ratios = sides.prod(1) / 1e4, sides[:, 0] / sides[:, 1]
+    assert areas.min() > 0.015 and areas.max() < 0.34 and ratios.min() > 0.28 and ratios.max() < 3.5
+    assert all(part.start >= 0 and part.stop <= 100 for hole in holes for part in hole)
+
+
+def test_no_hole_without_probability():
+    assert draw_hole((1,), 10, 0.0) == (slice(0, 0), slice(0, 0))
