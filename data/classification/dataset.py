@@ -75,7 +75,7 @@ class ImageFolderDataset(Dataset):
         epoch, index = key[:2] if isinstance(key, tuple) else (0, key)
         img = self.images[index]
         image = read_image(img.file)
-        item = {"cls": img.number, "im_file": str(img.file)}
+        item: dict[str, Any] = {"cls": img.number, "im_file": str(img.file)}
         if self.augmentation is None:
             return {**item, "img": to_tensor(centre(image, self.imgsz)), "seed": index}
         crop = self._crop(image.shape, epoch, index)
