@@ -25,21 +25,39 @@ def convert(
     source: Path, out: Path, *, images: Path | None = None, reference: Path | None = None, difficult: bool = False,
     **writing: Unpack[Writing],
 ) -> Summary:  # fmt: skip
-    """Convert a COCO folder (annotations/instances_*.json and the image folders), or one JSON file.
+    """Convert a COCO folder (annotations/instances_*.json and its images), a JSON file, or an export of Roboflow or CVAT.
 
     images: folder of the images where they are not in the usual place beside the annotations. reference: folder of
-    unlabelled images for images/reference. difficult: keep objects marked `iscrowd`. writing: see writer.write_yolo;
-    ExDark's classes by default. Raises UserError where nothing can be found or written.
+    unlabelled images for images/reference. difficult: keep objects marked `iscrowd`. writing: see writer.write_yolo; all
+    classes by default. Raises UserError where nothing can be found or written.
     """
     summary = Summary()
-    files = [source] if source.is_file() else sorted(source.glob("annotations/instances_*.json"))
+    files = [source] if source.is_file() else annotation_files(source)
     if not files:
-        raise UserError(f"--source {source}: expected annotations/instances_*.json in it, or one such file.")
+        raise UserError(
+            f"--source {source}: expected COCO annotations in it, such as annotations/instances_val.json or "
+            "train/_annotations.coco.json, or one such file."
+        )
     skip_reason = keep_all if difficult else crowd
     items = [item for file in files for item in _items(file, images, skip_reason, summary)]
     if reference is not None:
         items += reference_items(reference, items, "coco", summary)
-    return write_yolo(items, out, summary, "exdark", **writing)
+    return write_yolo(items, out, summary, **writing)
+
+
+def annotation_files(source: Path) -> list[Path]:
+    """COCO's own files of a folder; where it has none, those that are COCO by their content, up to two folders below."""
+    usual = sorted(source.glob("annotations/instances_*.json"))
+    others = sorted(path for depth in ("", "*/", "*/*/") for path in source.glob(f"{depth}*.json"))
+    return usual or [path for path in others if _is_coco(path)]
+
+
+def _is_coco(file: Path) -> bool:
+    try:
+        load(file)
+    except UserError:
+        return False
+    return True
 
 
 def read_items(
@@ -90,10 +108,11 @@ def _boxes_of(content: dict[str, list[Entry]], skip_reason: SkipReason, summary:
 
 def _items(file: Path, images: Path | None, skip_reason: SkipReason, summary: Summary) -> Iterator[Item]:
     """The items of one of COCO's own annotation files."""
-    subset = file.stem.removeprefix("instances_")  # train2017
-    split = next((name for name in ("train", "val", "test") if name in subset), "train")
+    subset = file.stem.removeprefix("instances_").removesuffix(".coco")  # train2017, default, _annotations
+    said = (name for text in (subset, file.parent.name) for name in ("train", "val", "test") if name in text.lower())
+    split = next(said, "train")
     bases = [file.parent.parent, file.parent]  # beside the folder of the annotations, or beside the file
-    usual = [base / name for base in bases for name in (f"images/{subset}", subset, "images")]
+    usual = [base / name for base in bases for name in (f"images/{subset}", subset, "images")] + [file.parent]
     pairs = read_items(file, [images] if images else usual, split, f"coco-{subset}", skip_reason, summary)
     return (item for item, _ in pairs)
 

@@ -1,7 +1,8 @@
 """Pascal VOC annotation files (XML) to the YOLO layout.
 
 Understood: the VOCdevkit as published (VOC2007, VOC2012: Annotations, JPEGImages, ImageSets/Main), one of its years,
-and a plain folder of XML files with the images anywhere in `images`. Format: the development kit's documentation.
+and a plain folder of XML files with the images anywhere in `images`, with lists (train.txt, val.txt, test.txt) at its root or
+without. Format: the development kit's documentation.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from defusedxml.common import DefusedXmlException
 from data.convert.writer import SPLITS, Box, Item, Summary, Writing, write_yolo
 from data.io.images import in_threads
 from utils.errors import UserError
-from utils.files import list_images, read_lines
+from utils.files import IMAGE_SUFFIXES, list_images, read_lines
 
 IMAGES = ("images", "JPEGImages")  # what folders of images are called
 EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -32,7 +33,7 @@ def convert(
 
     images: folder of the images, for a plain folder of XML files. difficult: keep objects marked so. trainval: train on
     the lists `trainval`, validate on `test` (the usual VOC protocol), instead of `train` and `val`. writing: see
-    writer.write_yolo; ExDark's classes by default. Raises UserError where nothing can be found or written.
+    writer.write_yolo; all classes by default. Raises UserError where nothing can be found or written.
     """
     summary = Summary()
     places = [source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))] if source.is_dir() else []
@@ -41,7 +42,7 @@ def convert(
         items = [item for year in years for item in _year_items(year, trainval, difficult, summary)]
     else:
         items = list(_plain_items(source, images, difficult, summary))
-    return write_yolo(items, out, summary, "exdark", **writing)
+    return write_yolo(items, out, summary, **writing)
 
 
 def _year_items(year: Path, trainval: bool, difficult: bool, summary: Summary) -> Iterator[Item]:
@@ -67,7 +68,35 @@ def _plain_items(source: Path, images: Path | None, difficult: bool, summary: Su
     if not xmls:
         raise UserError(f"--source {source}: holds neither a VOC layout (Annotations, ImageSets/Main) nor XML files.")
     imgs = _by_stem(list_images(images or source))
-    yield from _items(xmls, imgs, "voc", None, difficult, summary)
+    lists = root_lists(source)
+    if not lists:
+        yield from _items(xmls, imgs, "voc", None, difficult, summary)
+    for split, stems in lists.items():
+        yield from _items([xml for xml in xmls if xml.stem.lower() in stems], imgs, "voc", split, difficult, summary)
+    listed = {stem for stems in lists.values() for stem in stems}
+    summary.skipped += [(xml, "in none of the lists") for xml in xmls if lists and xml.stem.lower() not in listed]
+
+
+def root_lists(source: Path) -> dict[str, set[str]]:
+    """Split -> lower-case stems, by the lists of images at the root of a set or in a folder of lists; none: no lists.
+
+    Lines are names or paths, with or without a suffix; what follows a blank is no name.
+    """
+    places = [source, *(source / name for name in ("ImageSets", "ImageSets/Main", "main", "Main"))]
+    for place in places:
+        files = {split: place / f"{split}.txt" for split in SPLITS if (place / f"{split}.txt").is_file()}
+        if files:
+            lines = {split: [line for line in read_lines(file) if line.strip()] for split, file in files.items()}
+            return {split: {_stem(line) for line in each} for split, each in lines.items()}
+    return {}
+
+
+def _stem(line: str) -> str:
+    """The name on a line of a list: of several words the first, unless they end as a file does."""
+    name = line.strip().replace("\\", "/").rpartition("/")[2].lower()
+    known = {*IMAGE_SUFFIXES, ".xml"}
+    name = name if Path(name).suffix in known else name.split()[0]
+    return Path(name).stem if Path(name).suffix in known else name
 
 
 def folder_items(

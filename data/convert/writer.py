@@ -8,9 +8,10 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
+from zlib import crc32
 
 from PIL import Image, ImageOps
 
@@ -121,7 +122,10 @@ class Summary:
         if self.backgrounds:
             facts.append(f"{self.backgrounds} images without a wanted object skipped (--backgrounds keeps them)")
         if self.boxed and self.per_split.keys() >= {"train", "test"} and "val" not in self.per_split:
-            facts.append("no validation part: where data.yaml has no other, its val is the test images")
+            facts.append(
+                "no validation part: where data.yaml has no other, its val is the test images (--val-share 0.1 takes a tenth "
+                "of the training images instead)"
+            )
         if self.reference:
             facts.append(f"{self.reference} reference images, without labels")
         facts += self.notes + [f"skipped {file}: {reason}" for file, reason in self.skipped]
@@ -142,21 +146,24 @@ class Writing(TypedDict, total=False):
     classes: str | None
     link: str
     backgrounds: bool
+    val_share: float
 
 
 def write_yolo(
     items: Sequence[Item], out: Path, summary: Summary, own: str | Sequence[str] = "all", *, classes: str | None = None,
-    link: str = "copy", backgrounds: bool = False, about: Mapping[str, object] | None = None,
+    link: str = "copy", backgrounds: bool = False, val_share: float = 0.0, about: Mapping[str, object] | None = None,
 ) -> Summary:  # fmt: skip
     """Write the items in the YOLO layout and fill the summary. Images are copied or linked, never changed.
 
     own: the classes where `classes` does not choose others; see ClassTable. link: copy, hard or symbolic.
-    backgrounds: keep images without a wanted object. about: more keys for data.yaml.
+    backgrounds: keep images without a wanted object. val_share: fraction of the training images that become `val`, where the
+    set has none; which ones follows from their names. about: more keys for data.yaml.
     `out` may hold another converted set of the same classes: groups are added to it. Everything is built in a hidden
     folder beside `out` first. Parts of images are cut out and written anew. Raises UserError where nothing is left to
     write or a group already exists.
     """
     place, choice = placing(link), own if classes is None else classes
+    items = held_out(items, val_share, out)
     found = {box.name for item in items for box in item.boxes}
     if isinstance(choice, str) and choice not in LISTS and not found:
         raise _nothing_found(out, summary)
@@ -183,6 +190,18 @@ def write_yolo(
                 group_folder.rename(target)
     save_yaml(out / "data.yaml", content)
     return summary
+
+
+def held_out(items: Sequence[Item], share: float, out: Path) -> Sequence[Item]:
+    """Items with a fraction of the training ones as `val`. Raises UserError where there is a val already."""
+    if not share:
+        return items
+    if any(item.split == "val" for item in items) or (out / "images/val").exists():
+        raise UserError(f"--val-share {share:g}: the data set has validation images of its own. Leave the option out.")
+    return [
+        replace(item, split="val") if item.split == "train" and crc32(item.file.encode()) / 2**32 < share else item
+        for item in items
+    ]
 
 
 def _nothing_found(out: Path, summary: Summary) -> UserError:

@@ -185,7 +185,7 @@ class ConvertOptions:
     classes: str | None = INPUT.option(
         None,
         "class list; imagenet-lvis: an LVIS JSON (required); docs/data/ lists the others",
-        shown="the data set's own; exdark's for coco and voc",
+        shown="the data set's own",
     )
     images: Path | None = INPUT.option(None, "aitod, arid, coco, lvis, voc: image folder", shown="the usual place")
     link: str | None = INPUT.option(
@@ -196,6 +196,9 @@ class ConvertOptions:
     )
     backgrounds: bool | None = INPUT.option(
         None, "keep images without objects of the class list; exdark and lvis always do"
+    )
+    val_share: float | None = INPUT.fraction(
+        None, "fraction of the training images that become val, where the data set has no val", shown="0"
     )
     trainval: bool | None = INPUT.option(None, "aitod, voc: train on trainval and validate on test, as is usual")
     version: str | None = INPUT.option(

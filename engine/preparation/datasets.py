@@ -11,6 +11,7 @@ from data.convert.writer import Summary
 from data.synthetic.generate import is_complete, make_synthetic, night_clip
 from engine.options.prepare import ClipOptions, ConvertOptions, SyntheticOptions
 from utils.errors import UserError
+from utils.files import load_yaml
 from utils.log import LOGGER
 
 
@@ -48,8 +49,21 @@ def convert(options: ConvertOptions) -> Summary:
         )
     summary = run_converter(**asdict(options))
     LOGGER.info("\n".join(summary.lines()))
-    LOGGER.info(f"{options.out} is ready. Train on it with: python train.py --data {options.out / 'data.yaml'}")
+    LOGGER.info(f"{options.out} is ready. {_next_step(options.out / 'data.yaml')}")
     return summary
+
+
+def _next_step(data: Path) -> str:
+    """The command that trains on a converted set, or what it lacks for that."""
+    splits = load_yaml(data) if data.is_file() else {}
+    if "train" in splits and "val" not in splits:
+        return (
+            "It has no images to choose the best epoch with: convert it again with --val-share 0.1, or add a line "
+            f"'val: FOLDER' to {data}."
+        )
+    if "train" not in splits and "val" in splits:
+        return f"It has nothing to train on. Evaluate on it with: python val.py --data {data} --weights best.pt"
+    return f"Train on it with: python train.py --data {data}"
 
 
 def _pair(size: tuple[int, ...]) -> tuple[int, int]:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from data.convert.coco import convert
+from data.convert.coco import convert as convert_all
+from data.convert.writer import Summary
 from utils.errors import UserError
 from utils.files import load_yaml
+
+
+def convert(source: Path, out: Path, **choices: Any) -> Summary:
+    """ExDark's classes, unless others are asked for."""
+    return convert_all(source, out, **{"classes": "exdark", **choices})
+
 
 CATEGORIES = [
     {"id": 1, "name": "person", "supercategory": "person"},
@@ -195,5 +203,37 @@ def test_files_that_are_not_coco(source, tmp_path, text, message):
 
 
 def test_no_annotations_at_all(tmp_path):
-    with pytest.raises(UserError, match="expected annotations/instances_"):
+    with pytest.raises(UserError, match="expected COCO annotations in it"):
         convert(tmp_path, tmp_path / "out")
+
+
+def write_export(folder: Path, name: str, images: list[dict], annotations: list[dict]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(json.dumps({"images": images, "annotations": annotations, "categories": CATEGORIES}))
+
+
+def test_an_export_of_roboflow(tmp_path, make_image):
+    """Images beside their file, folders train, valid and test; all classes that objects have, sorted."""
+    for split, name in (("train", "a.jpg"), ("valid", "b.jpg"), ("test", "c.jpg")):
+        make_image(tmp_path / "export" / split / name, width=40, height=30)
+        write_export(
+            tmp_path / "export" / split, "_annotations.coco.json", [image(1, name)], [note(1, 90, [1, 1, 5, 5])]
+        )
+    (tmp_path / "export" / "other.json").write_text("{}")
+    summary = convert_all(tmp_path / "export", tmp_path / "out")
+    assert summary.per_split == {"train": 1, "val": 1, "test": 1}
+    assert load_yaml(tmp_path / "out" / "data.yaml")["names"] == {0: "toothbrush"}
+
+
+def test_an_export_of_cvat(tmp_path, make_image):
+    """One file for all images, which lie in images/default; some of them become val."""
+    names = [f"{number}.jpg" for number in range(20)]
+    for name in names:
+        make_image(tmp_path / "cvat" / "images" / "default" / name, width=40, height=30)
+    rows = [image(number, name) for number, name in enumerate(names)]
+    notes = [note(number, 1, [1, 1, 5, 5]) for number in range(20)]
+    write_export(tmp_path / "cvat" / "annotations", "instances_default.json", rows, notes)
+    summary = convert_all(tmp_path / "cvat", tmp_path / "out", val_share=0.3)
+    assert summary.per_split["train"] + summary.per_split["val"] == 20 and 2 <= summary.per_split["val"] <= 10
+    with pytest.raises(UserError, match="--val-share 0.3: the data set has validation images"):
+        convert_all(tmp_path / "cvat", tmp_path / "out", val_share=0.3)

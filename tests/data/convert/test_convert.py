@@ -167,7 +167,7 @@ def test_half_a_character_in_a_name_can_be_printed():
     [
         ("cocoa", {}, "no such converter. Did you mean 'coco'"),
         ("exdark", {"trainval": True}, "--trainval does not apply to this data set"),
-        ("coco", {"trainval": None}, "expected annotations"),
+        ("coco", {"trainval": None}, "expected COCO annotations"),
     ],
 )
 def test_run_says_what_is_wrong(tmp_path, name, choices, message):

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from data.convert import run
-from data.convert.voc import convert
+from data.convert.voc import convert as convert_all
+from data.convert.writer import Summary
 from data.io.labels import label_path, read_label
 from utils.errors import UserError
 from utils.files import list_images, load_yaml
+
+
+def convert(source: Path, out: Path, **choices: Any) -> Summary:
+    """ExDark's classes, unless others are asked for."""
+    return convert_all(source, out, **{"classes": "exdark", **choices})
+
 
 OBJECT = """
   <object><name>{name}</name><difficult>{difficult}</difficult>
@@ -271,3 +279,16 @@ def test_real_voc_files_give_the_known_labels(shared, tmp_path, name, classes, i
         known = read_label(source / "labels" / split / f"{converted.stem}.txt", count)
         order, known_order = np.lexsort(ours.round(4).T), np.lexsort(known.round(4).T)
         np.testing.assert_allclose(ours[order], known[known_order], atol=2e-3)
+
+
+@pytest.mark.parametrize("folder", [".", "ImageSets", "main"])
+def test_lists_at_the_root_decide(tmp_path, make_image, folder):
+    """ExDark in VOC form: published test images stay test images, and what no list names is skipped and listed."""
+    text = annotation("x", [("Bicycle", (1, 1, 9, 9), 0)])
+    source = plain(tmp_path / "set", make_image, a=text, b=text, c=text, d=text, e=text)
+    (source / folder).mkdir(exist_ok=True)
+    (source / folder / "train.txt").write_text("a\nJPEGImages/b.jpg\n")
+    (source / folder / "test.txt").write_text("c.xml 1\nd\n\n")
+    summary = convert_all(source, tmp_path / "out")
+    assert summary.per_split == {"train": 2, "test": 2}
+    assert [(path.name, reason) for path, reason in summary.skipped] == [("e.xml", "in none of the lists")]
