@@ -73,11 +73,21 @@ def train_ours(data: Path, folder: Path, seed: int, options: SideOptions) -> Pat
 SIDES = {"yolo train": train_theirs, "ours": train_ours}
 
 
+def title(data: str) -> str:
+    """What a data set is called: its YAML's name, or of a `data.yaml` its folder's.
+
+    >>> title("sets/raccoon/data.yaml"), title("nightcars.yaml")
+    ('raccoon', 'nightcars')
+    """
+    path = Path(data)
+    return path.stem if path.stem != "data" or not path.parent.name else path.parent.name
+
+
 def plain_yaml(data: str, folder: Path) -> Path:
     """The data YAML with absolute folders and no other keys than Ultralytics' trainer reads."""
     config = load_data(data, make_demo=make_synthetic)
     splits = {split: [str(path) for path in config.sources(split)] for split in ("train", "val")}
-    path = folder / f"{config.file.stem}.yaml"
+    path = folder / f"{title(data)}.yaml"
     save_yaml(path, {"path": str(config.root), **splits, "names": dict(config.names)})
     return path
 
@@ -98,14 +108,14 @@ def run(options: SideOptions) -> list[dict[str, Any]]:
     for data in options.data:
         for seed in range(options.seeds):
             for side, train in SIDES.items():
-                folder = options.out / Path(data).stem / f"{side.replace(' ', '-')}-seed{seed}"
+                folder = options.out / title(data) / f"{side.replace(' ', '-')}-seed{seed}"
                 done = folder / "measured.json"
                 if not done.is_file():
                     folder.mkdir(parents=True, exist_ok=True)
                     best = train(plain_yaml(data, options.out), folder, seed, options)
                     atomic_write(done, json.dumps(measure(data, best, options)).encode())
                 found = json.loads(done.read_text(encoding="utf-8"))
-                rows += [{"data": Path(data).stem, "seed": seed, "side": side, **row} for row in found]
+                rows += [{"data": title(data), "seed": seed, "side": side, **row} for row in found]
     return rows
 
 

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from data.detection.options import AugmentOptions
 from data.detection.transforms import FormatViews, training_transforms
 from data.detection.unpaired import UnpairedImages, refuse_leaks
 from data.detection.views import View, check_views, of_kind
+from data.io.image_cache import Decoded, ImageCache
 from data.io.images import probe, read_image
 from data.io.labels import Label, scan, unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
@@ -86,6 +88,7 @@ class ViewDataset(YOLODataset):
         seed: int = 0,
         keep_in_memory: bool = False,
         native: bool = False,
+        disk: ImageCache | None = None,
         **base: Any,
     ) -> None:
         """paired, unpaired, per_image: what each view by that name holds; first: index of each image's first object."""
@@ -100,7 +103,7 @@ class ViewDataset(YOLODataset):
         self.last_mixed_epoch = epochs - self.options.close_mosaic if epochs else 1 << 30
         self.seed = seed
         self.skipped: list[tuple[Path, str]] = []
-        self.native = native
+        self.native, self.disk = native, disk
         self.batches: list[list[int]] = []  # native: places of images that can go through the network together
         super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **base)
         self.cache = "ram"  # mosaic then draws from the whole set instead of from what happens to be in a buffer
@@ -166,13 +169,19 @@ class ViewDataset(YOLODataset):
         if self.ims[i] is not None:
             return self.ims[i], self.im_hw0[i], self.im_hw[i]
         img = Path(self.im_files[i])
-        members = [read_image(file) for file in (img, *(self.paired[view][img] for view in self.stacked))]
-        original = members[0].shape[:2]
-        members = [self._resized(member) for member in members]
-        image = members[0] if len(members) == 1 else np.concatenate(members, 2)
+        files = (img, *(self.paired[view][img] for view in self.stacked))
+        decode = partial(self._decoded, files)
+        image, original = self.disk(files, decode) if self.disk and not self.native else decode()
         if self.keep_in_memory:
             self.ims[i], self.im_hw0[i], self.im_hw[i] = image, original, image.shape[:2]
         return image, original, image.shape[:2]
+
+    def _decoded(self, files: Sequence[Path]) -> Decoded:
+        """The stacked images of these files at the size of the network, and the size of the first file."""
+        members = [read_image(file) for file in files]
+        height, width = members[0].shape[:2]
+        members = [self._resized(member) for member in members]
+        return (members[0] if len(members) == 1 else np.concatenate(members, 2)), (height, width)
 
     def _resized(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
@@ -242,11 +251,13 @@ def build_dataset(
     seed: int = 0,
     native: bool = False,
     first_index: int = 0,
+    cache_folder: Path = Path("runs/.cache"),
     **base: Any,
 ) -> ViewDataset:
     """A split of a data YAML as a dataset.
 
-    views: what to load beside each image. cache: `ram`, `none`, or `auto` (ram when it fits easily). native: not for
+    views: what to load beside each image. cache: `ram`, `disk` (in cache_folder), `none`, or `auto` (ram when it fits
+    easily). native: not for
     training; every image keeps its own size, centred in grey (114) up to the next multiple of the stride, and imgsz
     does nothing. first_index: of the split's first object.
     base: what `ViewDataset` takes besides: options, epochs, batch_size (16), stride (32 px), single_cls.
@@ -261,6 +272,7 @@ def build_dataset(
     dropped = [entry for files in paired.values() for entry in unreadable(list(files.values()))]
     lost = {path for path, _ in dropped}
     labels = [label for label in result.labels if not any(files[label.image] in lost for files in paired.values())]
+    base |= {"disk": _on_disk(cache_folder, labels, imgsz, 1 + len(paired))} if cache == "disk" and not native else {}
     first = dict(zip(kept, first_indices([len(label.classes) for label in result.labels]) + first_index, strict=False))
     dataset = ViewDataset(
         labels,
@@ -277,6 +289,13 @@ def build_dataset(
     )
     dataset.scanned, dataset.skipped = result.labels, [*result.skipped, *dropped]
     return dataset
+
+
+def _on_disk(folder: Path, labels: Sequence[Label], imgsz: int, members: int) -> ImageCache:
+    """The cache of these images in the folder. Raises UserError where the disk has no room for them."""
+    cache = ImageCache(folder, imgsz)
+    cache.check_room(decoded_bytes(labels, imgsz, members))
+    return cache
 
 
 def _split_images(config: DataConfig, split: str) -> list[Path]:
@@ -320,6 +339,10 @@ def _keeps(cache: str, labels: Sequence[Label], imgsz: int | None, members: int)
         return cache == "ram"
     import psutil
 
+    return decoded_bytes(labels, imgsz, members) < psutil.virtual_memory().available / 8
+
+
+def decoded_bytes(labels: Sequence[Label], imgsz: int | None, members: int) -> float:
+    """Size of all images once decoded, each with its other members. imgsz None: at their own size."""
     sides = [(imgsz or max(label.shape), min(label.shape) / max(label.shape)) for label in labels]
-    needed = sum(side**2 * ratio for side, ratio in sides) * 3 * members
-    return needed < psutil.virtual_memory().available / 8
+    return sum(side**2 * ratio for side, ratio in sides) * 3 * members

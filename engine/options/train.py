@@ -77,7 +77,11 @@ class TrainOptions:
     device: str = RUNTIME.option("", "cpu, a GPU such as 0, or several such as 0,1,2", shown="first GPU, else cpu")
     workers: int = RUNTIME.option(-1, "dataloader workers per rank; -1: auto", low=-1)
     cache: str = RUNTIME.option(
-        "auto", "cache decoded images", choices=("auto", "ram", "none"), bare="ram", tasks=DETECT
+        "auto",
+        "cache decoded images; disk: in --project/.cache",
+        choices=("auto", "ram", "disk", "none"),
+        bare="ram",
+        tasks=DETECT,
     )
     amp: bool = RUNTIME.option(True, "mixed precision on GPUs")
     sync_bn: bool = RUNTIME.option(True, "synchronise batch norm across ranks")

@@ -83,7 +83,7 @@ def build_datasets(plan: TrainPlan) -> dict[str, ViewDataset]:
     """Training set with its views, and the validation sets; the main rank alone validates."""
     train = plan.train
     common: dict[str, Any] = {key: getattr(train, key) for key in ("imgsz", "cache", "seed", "single_cls")}
-    common["stride"] = plan.stride
+    common |= {"stride": plan.stride, "cache_folder": train.project / ".cache"}
     training = {**common, "augment": True, "views": plan.views, "batch_size": train.batch_size}
     sets = {"train": build_dataset(plan.data, "train", options=plan.augment, epochs=train.epochs, **training)}
     if plan.sampling.extra:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.against_ultralytics import main, summary
+from bench.against_ultralytics import main, summary, title
 from tests.engine.tiny import write_dataset
 
 
@@ -33,4 +33,11 @@ def test_both_sides_are_trained_and_measured_once(tmp_path: Path) -> None:
     assert [(row["side"], row["condition"]) for row in rows] == [
         (side, condition) for side in ("yolo train", "ours") for condition in ("night", "day")
     ]
-    assert len(list((tmp_path / "out" / Path(data).stem).iterdir())) == 2
+    assert len(list((tmp_path / "out" / title(data)).iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "name"), [("sets/raccoon/data.yaml", "raccoon"), ("night.yaml", "night"), ("data.yaml", "data")]
+)
+def test_sets_that_are_all_called_data_have_their_own_folders(data: str, name: str) -> None:
+    assert title(data) == name
