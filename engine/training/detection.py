@@ -20,6 +20,7 @@ from engine.checkpoint import load_detector, load_weights, save_checkpoint, save
 from engine.evaluation.class_frequency import lvis_labels
 from engine.evaluation.evaluator import evaluate_detector
 from engine.evaluation.settings import EvalSettings
+from engine.evaluation.writers import SampleSheet
 from engine.options.train import TrainOptions
 from engine.results import Report
 from engine.training.distributed import WORLD
@@ -201,10 +202,15 @@ def evaluator(plan: TrainPlan, datasets: Mapping[str, ViewDataset], device: torc
     def evaluate(detector: Any, split: str, plots: bool, criterion: Any = None) -> Report:
         dataset = datasets[split]
         workers = 0 if dataset.keep_in_memory else plan.workers(device)  # no other process keeps images for long
-        return evaluate_detector(
+        sheets = [SampleSheet(plan.save_dir / "predictions.jpg", plan.data.names)] if plots else []
+        report = evaluate_detector(
             detector, dataset, replace(common, batch_size=dataset.batch_size, workers=workers), device=device,
             split=split, condition=plan.data.conditions[split], plots_to=plan.save_dir if plots else None, criterion=criterion,
+            listeners=sheets,
         )  # fmt: skip
+        for sheet in sheets:
+            sheet.close()
+        return report
 
     return evaluate
 

@@ -73,7 +73,7 @@ def test_a_run_sends_rows_images_and_its_best(kept: type[Kept], tmp_path: Path) 
     engine.train(**options, epochs=1, logger="tensorboard")
     (logger,) = kept.made
     assert logger.told[:2] == ["1: True", "train_batch0.jpg"]
-    assert {"best 2", "results.png"} < set(logger.told) and logger.told[-1] == "closed True"
+    assert {"best 2", "results.png", "predictions.jpg"} < set(logger.told) and logger.told[-1] == "closed True"
 
 
 def test_a_logger_that_fails_stops_nothing(

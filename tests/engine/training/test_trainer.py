@@ -50,7 +50,7 @@ def same_weights(first: Path, second: Path) -> bool:
 
 def test_a_run_leaves_its_files(finished: Any) -> None:
     files = {path.relative_to(finished.save_dir).as_posix() for path in finished.save_dir.rglob("*") if path.is_file()}
-    assert {"args.yaml", "results.csv", "results.png", "weights/best.pt", "weights/last.pt"} <= files
+    assert {"args.yaml", "results.csv", "results.png", "predictions.jpg", "weights/best.pt", "weights/last.pt"} <= files
     assert {"weights/best.safetensors", "weights/resume.pt", "weights/resume.previous.pt"} <= files
     assert not [file for file in files if "tmp" in file]
 
