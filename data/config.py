@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data.dialects import FOREIGN, beside, describe_folder, translated, yaml_in
 from utils.errors import UserError, nearest, suggestion
 from utils.files import REPOSITORY, find_file, load_yaml
 from utils.log import LOGGER
 
-SPLITS = ("train", "extra", "val", "val2", "test", "test2")
+VALS, TESTS = (
+    tuple(f"{split}{number}" for number in ("", *range(2, 10))) for split in ("val", "test")
+)  # val, val2, ...
+SPLITS = ("train", "extra", *VALS, *TESTS)
 TASKS = ("detect", "classify", "action")
 FORMER_FOLDERS = {"reference": "favoured", "unlabeled": "nights"}  # what earlier versions called those they converted
 _OTHER_KEYS = set("path names nc frequency federated method task demo conditions prepare download".split())
@@ -71,16 +75,17 @@ def load_data(
     make_demo: Callable[[str, Path], None] | None = None,
     need: Collection[str] | None = None,
 ) -> DataConfig:
-    """Read and check a data YAML, given as a path or as a name in the project's data/ folder (with or without .yaml).
+    """Read and check a data YAML, given as a path, its folder, or a name in the project's data/ folder (with or without .yaml).
 
-    `path` is relative to the YAML's folder, then to datasets/. `names` may also name a YAML file in that folder, which
+    YAMLs and folders of other tools are understood too (data/dialects.py). `path` is relative to the YAML's folder, then to
+    the current one, then to datasets/. `names` may also name a YAML file in that folder, which
     then says the names and, where it is not said here, the frequency. Where the folder is missing and the file names a
     synthetic data set (`demo`), `make_demo(name, folder)` is called to make it. `need`: the splits that must exist on disk
     (None: all).
     Raises UserError, naming the file and the next step, for anything missing or of the wrong kind.
     """
-    file = _find(source)
-    content = load_yaml(file)
+    file, content = _read(source)
+    content = translated(file, content)
     _check_keys(file, content)
     content = _own_names(file, content)
     root = _root(file, content.get("path"))
@@ -116,36 +121,43 @@ def load_data(
 
 def task_of(source: str | Path) -> str:
     """The task of a data YAML, of which nothing else is looked at. Raises UserError as `load_data`."""
-    file = _find(source)
-    return _task(file, load_yaml(file))
+    return _task(*_read(source))
 
 
 def method_of(source: str | Path) -> str:
     """The methods that a data YAML names, of which nothing else is looked at. Raises UserError as `load_data`."""
-    file = _find(source)
-    return _text(file, load_yaml(file), "method") or "none"
+    return _text(*_read(source), "method") or "none"
 
 
-def _find(source: str | Path) -> Path:
-    """The YAML file of a path, a folder holding data.yaml, or a name."""
+def _read(source: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The YAML of a path, a folder or a name, and its content; a folder without one stands for itself."""
     given = Path(source).expanduser()
-    if given.is_dir() and (given / "data.yaml").is_file():
-        given = given / "data.yaml"
+    if given.is_dir() and not given.with_name(given.name + ".yaml").is_file():
+        folder = Path(os.path.abspath(given))
+        file = yaml_in(folder)
+        return (file, load_yaml(file)) if file is not None else (folder, describe_folder(folder))
+    file = _find(given)
+    return file, load_yaml(file)
+
+
+def _find(given: Path) -> Path:
+    """The YAML file of a path or a name."""
     name = given if given.suffix.lower() in {".yaml", ".yml"} else given.with_name(given.name + ".yaml")
     return Path(os.path.abspath(find_file(name, Path("data"), REPOSITORY / "data")))
 
 
 def _check_keys(file: Path, content: dict[str, Any]) -> None:
     """Say once what is not used; refuse what looks like a misspelt key, as it would change the training in silence."""
-    known = {*SPLITS, *_OTHER_KEYS, *DECLARED, *(alias for key in DECLARED.values() for alias in key.aliases)}
+    known = {*SPLITS, *_OTHER_KEYS, *FOREIGN, *DECLARED, *(alias for key in DECLARED.values() for alias in key.aliases)}
     if content.get("download"):
         LOGGER.warning("%s: 'download' is never executed. Download the data yourself; see its page in docs/data.", file)
-    unknown = [str(key) for key in content if key not in known]
+    unknown = [key for key in content if key not in known]
+    unused = [key for key in content if key in FOREIGN]
     wrong = next((key for key in unknown if nearest(key, known)), None)
     if wrong is not None:
         raise UserError(f"{file}: there is no key {wrong!r}.{suggestion(wrong, known)} Correct or remove that line.")
-    if unknown:
-        LOGGER.debug("%s: not used here: %s", file, ", ".join(unknown))
+    if unknown or unused:
+        LOGGER.info("%s: not used here: %s", file, ", ".join([*unused, *unknown]))
 
 
 def _own_names(file: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -161,13 +173,15 @@ def _own_names(file: Path, content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _root(file: Path, path: Any) -> Path:
-    """The data set's folder: `path` from the YAML's folder, else from datasets/ here or in the project."""
+    """The data set's folder: `path` from the YAML's folder, else from the current one, datasets/ here or in the project."""
     if path is None:
         return file.parent
     if not isinstance(path, str) or not path:
         raise UserError(f"{file}: 'path' must be the data set's folder as text, not {path!r}.")
     home = REPOSITORY / "datasets" if file.parent == REPOSITORY / "data" else file.parent
-    places = [Path(os.path.abspath(base / Path(path).expanduser())) for base in (file.parent, Path("datasets"), home)]
+    places = [
+        Path(os.path.abspath(base / Path(path).expanduser())) for base in (file.parent, Path(), Path("datasets"), home)
+    ]
     return next((place for place in places if place.is_dir()), places[-1])
 
 
@@ -188,7 +202,7 @@ def _place(file: Path, root: Path, key: str, entry: Any) -> Path:
     """One folder or list of a split."""
     if not isinstance(entry, str) or not entry:
         raise UserError(f"{file}: '{key}' must be a folder or a .txt list as text (or several), not {entry!r}.")
-    path = Path(os.path.abspath(root / Path(entry).expanduser()))
+    path = Path(os.path.abspath(beside(root, str(Path(entry).expanduser()))))
     if not Path(entry).expanduser().is_absolute() and not path.is_relative_to(root):
         raise UserError(
             f"{file}: '{key}: {entry}' lies outside the data set's folder {root}. "
@@ -302,10 +316,12 @@ def _conditions(file: Path, content: dict[str, Any], splits: Collection[str]) ->
     odd = next((word for word in words.values() if not word or word.startswith(".") or {"/", "\\"} & set(word)), None)
     if odd is not None:
         raise UserError(f"{file}: 'conditions' has {odd!r}; expected a plain word, as it names folders and columns.")
-    for first in ("val", "test"):
-        if first in words and words[first] == words.get(f"{first}2"):
+    for family in (VALS, TESTS):
+        own = [words[split] for split in family if split in words]
+        twice = next((word for word in own if own.count(word) > 1), None)
+        if twice is not None:
+            both = " and ".join(split for split in family if words.get(split) == twice)
             raise UserError(
-                f"{file}: 'conditions' calls both {first} and {first}2 {words[first]!r}, so that reports could not tell "
-                "them apart. Choose two words."
+                f"{file}: 'conditions' calls both {both} {twice!r}, so that reports could not tell them apart. Choose two words."
             )
     return words

@@ -27,32 +27,42 @@ class Run(NamedTuple):
 def latest_run(runs: Path = RUNS) -> Run | None:
     """The run whose best checkpoint is the newest, or None where no run has one."""
     found = [path for path in runs.glob("*/weights/best.pt") if (path.parents[1] / "args.yaml").is_file()]
-    for weights in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
-        options = load_yaml(weights.parents[1] / "args.yaml")
-        if options.get("data") and isinstance(options.get("imgsz"), int):  # else another tool's folder
-            return Run(weights, str(options["data"]), options["imgsz"], str(options.get("task", DETECT)))
+    newest_first = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    return next((run for weights in newest_first if (run := run_of(weights))), None)
+
+
+def run_of(weights: Path) -> Run | None:
+    """The run that a checkpoint lies in, or None where its folder is another tool's or none."""
+    file = weights.absolute().parent.with_name("args.yaml")
+    options = load_yaml(file) if file.is_file() else {}
+    if options.get("data") and isinstance(options.get("imgsz"), int):
+        return Run(weights, str(options["data"]), options["imgsz"], str(options.get("task", DETECT)))
     return None
 
 
 def to_measure(given: Mapping[str, Any], runs: Path = RUNS) -> dict[str, Any]:
-    """Options of val.py with the newest run's checkpoint where no weights are named, and with its data and image size where
-    these are not given. Logs which. Raises UserError where there is no run, or its data YAML is gone.
+    """Options of val.py with the newest run's checkpoint where no weights are named, and with the data and the image size of
+    a checkpoint's run where these are not given. Logs which. Raises UserError where there is no run, or its data YAML is gone.
     """
-    if given.get("weights"):
+    named = given.get("weights")
+    run = run_of(Path(named)) if named else latest_run(runs)
+    if named and (run is None or given.get("data")):
         return dict(given)
-    run = latest_run(runs)
     if run is None:
         raise UserError(
             f"--weights: there is no finished epoch below {runs} to evaluate. Train first, such as "
             "python train.py --data demo-night, or name a checkpoint: --weights best.pt."
         )
     data = given.get("data") or run.data
+    which = "the run" if named else "the newest run"
     if not given.get("data") and run.data.endswith((".yaml", ".yml")) and not _exists(run.data):
         raise UserError(
-            f"--data: the newest run, {run.weights.parents[1]}, was trained on {run.data}, which no longer exists. "
+            f"--data: {which}, {run.weights.parents[1]}, was trained on {run.data}, which no longer exists. "
             "Name the data YAML: --data FILE."
         )
-    LOGGER.info(f"no --weights: the newest run, {run.weights}, on {data}")
+    LOGGER.info(
+        f"no --data: that of the run, {data}" if named else f"no --weights: the newest run, {run.weights}, on {data}"
+    )
     return {**_size(run), **given, "data": data, "weights": run.weights}
 
 

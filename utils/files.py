@@ -275,13 +275,21 @@ def _read_list(source: Path, root: Path | None) -> list[Path]:
     for number, line in enumerate(read_lines(source), 1):
         if not line.strip():
             continue
-        path = Path(os.path.abspath(source.parent / line.strip()))
+        path = _listed(source.parent, line.strip())
         if root is not None and not any(path.is_relative_to(home) for home in homes):
             raise UserError(
                 f"{source}:{number}: {line.strip()!r} lies outside {root}. List images of this data set only."
             )
         found.append(path)
     return found
+
+
+def _listed(folder: Path, entry: str) -> Path:
+    """The file of an entry; without the `data/` that CVAT and Datumaro put before it, where it is there."""
+    path, rest = folder / entry, entry.removeprefix("data/")
+    return Path(
+        os.path.abspath(folder / rest if rest != entry and not path.exists() and (folder / rest).exists() else path)
+    )
 
 
 def find_file(name: str | Path, *folders: Path) -> Path:

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import Dataset
 
 from data.classification.transforms import Crop, centre, draw_crop, draw_hole
-from data.config import DataConfig
+from data.config import TESTS, DataConfig
 from data.detection.dataset import unpaired_images
 from data.detection.unpaired import UnpairedImages, refuse_leaks
 from data.io.images import read_image
@@ -28,7 +28,6 @@ from utils.files import list_images
 
 Key = int | tuple[int, ...]  # index, or (epoch, index)
 PAIR, UNLABELED = "pair", "unlabeled"
-TESTS = ("test", "test2")
 _PAIRED, _UNLABELED, _ERASED = 1, 2, 3  # what a draw is for, after (seed, epoch, index)
 
 

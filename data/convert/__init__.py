@@ -34,6 +34,7 @@ CONVERTERS = {
     "codan": "data.convert.codan",
     "exdark-cls": "data.convert.exdark_cls",
     "arid": "data.convert.arid",
+    "yolo": "data.convert.yolo",
 }
 _FIXED: dict[str, dict[str, Any]] = {  # choices that a name stands for
     "aitodv2": {"version": "2.0"},

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.config import DataConfig
+from data.config import TESTS, DataConfig
 from data.detection.columns import first_indices, with_indices
 from data.detection.options import AugmentOptions
 from data.detection.transforms import FormatViews, training_transforms
@@ -327,7 +327,7 @@ def _unpaired_views(config: DataConfig, views: Sequence[View], cache: str, **bas
 def unpaired_images(config: DataConfig, view: str, seed: int) -> UnpairedImages:
     """The readable images of a view without labels. Raises UserError where one of them is a test image."""
     files = _split_images(config, view)
-    held_out = [path for split in ("test", "test2") if split in config.splits for path in _split_images(config, split)]
+    held_out = [path for split in TESTS if split in config.splits for path in _split_images(config, split)]
     refuse_leaks(files, held_out, f"{config.file}: '{view}'")
     bad = {path for path, _ in unreadable(files)}
     return UnpairedImages([path for path in files if path not in bad], seed)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from data.config import DataConfig
+from data.config import TESTS, VALS, DataConfig
 from data.detection.unpaired import refuse_leaks
 from data.video.dataset import ClipSet, ClipShape
 from data.video.index import list_videos, load_split
@@ -21,7 +21,7 @@ from engine.training.plan import Notes, TrainPlan
 from models.action import INPUTS, check_clip
 
 PAIR, MOTION = "pair", "motion"
-HELD_OUT = ("val", "val2", "test", "test2")
+HELD_OUT = (*VALS, *TESTS)
 
 
 def resolve(chosen: Mapping[type, Any], data: DataConfig, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from data.config import DataConfig, load_data
+from data.config import TESTS, VALS, DataConfig, load_data
 from data.degradations.corruption_sets import choose_corruptions, choose_severities
 from data.detection.dataset import build_dataset
 from data.io.labels import unlabelled
@@ -28,7 +28,7 @@ from utils.errors import UserError
 from utils.files import find_weights
 from utils.log import LOGGER
 
-SPLITS = {"train": ("train",), "test": ("test", "test2")}  # by task; every other task measures val and val2
+SPLITS = {"train": ("train",), "test": TESTS}  # by task; every other task measures val, val2, ...
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def check_combination(chosen: ValOptions) -> None:
 
 def splits_of(task: str) -> tuple[str, ...]:
     """The splits that a task measures, the first of which is required."""
-    return SPLITS.get(task, ("val", "val2"))
+    return SPLITS.get(task, VALS)
 
 
 def check_names(

@@ -176,8 +176,8 @@ class ConvertOptions:
     name: str | None = INPUT.option(
         None,
         "aitod, aitodv2, arid, cityscapes, coco, codan, dawn, dota, duo, exdark, exdark-cls, foggy-cityscapes, "
-        "imagenet-lvis, kitti, lvis, rainy-cityscapes, rtts, ruod, tinyperson, urpc2020, visdrone or voc; may be the first "
-        "argument",
+        "imagenet-lvis, kitti, lvis, rainy-cityscapes, rtts, ruod, tinyperson, urpc2020, visdrone, voc or yolo; may be the "
+        "first argument",
         shown="required",
     )
     source: Path | None = required("folder of the unpacked original")

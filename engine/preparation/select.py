@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.config import DataConfig, load_data
+from data.config import TESTS, VALS, DataConfig, load_data
 from data.detection.unpaired import refuse_leaks
 from data.synthetic.generate import make_synthetic
 from engine.evaluation.evaluator import label_areas
@@ -27,7 +27,7 @@ from utils.metrics.streaming_ap import ProtocolMeter
 from utils.tables import save_csv
 
 TABLE, LIST, DATA = "select.csv", "select.txt", "select.yaml"
-LABELLED, HELD_OUT = ("train", "extra", "val", "val2"), ("test", "test2")
+LABELLED, HELD_OUT = ("train", "extra", *VALS), TESTS
 TOLERANCE = 1e-9  # a mean of 101 equal numbers may lie this much below them
 
 

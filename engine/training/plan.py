@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from data.config import DataConfig, load_data, task_of
+from data.config import TESTS, VALS, DataConfig, load_data, task_of
 from data.detection.options import AugmentOptions, SamplingOptions
 from data.detection.views import View, check_views
 from data.synthetic.generate import make_synthetic
@@ -154,12 +154,13 @@ class TrainPlan:
 
 
 def splits_to_select(data: DataConfig, first: str) -> list[str]:
-    """A split that chooses the best epoch, and its second part if there is one. Raises UserError where there is none."""
+    """A split that chooses the best epoch, and its other parts if there are some. Raises UserError where there is none."""
     if first not in data.splits:
         raise UserError(
-            f"{data.file}: there is no '{first}' split to choose the best epoch with. Add a line '{first}: FOLDER'."
+            f"{data.file}: there is no '{first}' split to choose the best epoch with. Add a line '{first}: FOLDER', or hold some "
+            f"images out: python prepare.py convert yolo --source {data.file} --out FOLDER --val-share 0.1"
         )
-    return [split for split in (first, f"{first}2") if split in data.splits]
+    return [split for split in (VALS if first == "val" else TESTS) if split in data.splits]
 
 
 def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:

@@ -66,7 +66,7 @@ def test_names_are_sorted_by_number(tmp_path):
         ("val: a\nnames: [cat]\nnc: 2\n", "'nc' says 2 classes but 'names' has 1"),
         (NAMES + "val: a\npairs: a\n", "no key 'pairs'. Did you mean 'pair'"),
         (NAMES + "val: [a, 3]\n", "'val' must be a folder"),
-        (NAMES + "val: ../a\n", r"'val: \.\./a' lies outside the data set's folder"),
+        (NAMES + "val: ../other\n", r"'val: \.\./other' lies outside the data set's folder"),
         (NAMES + "val: a/../../../etc\n", "lies outside the data set's folder"),
         (NAMES + "val: a\npath: 3\n", "'path' must be"),
         (NAMES + "val: a\ntask: detection\n", "expected one of detect, classify, action"),

@@ -197,5 +197,5 @@ def test_converters_need_no_torch(root):
     assert list(CONVERTERS) == [
         "coco", "exdark", "voc", "aitod", "aitodv2", "visdrone", "tinyperson", "dota", "urpc2020", "duo", "ruod",
         "cityscapes", "foggy-cityscapes", "rainy-cityscapes", "rtts", "dawn", "kitti",
-        "lvis", "imagenet-lvis", "codan", "exdark-cls", "arid",
+        "lvis", "imagenet-lvis", "codan", "exdark-cls", "arid", "yolo",
     ]  # fmt: skip

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from data.config import TESTS, VALS
 from engine.evaluation.session import splits_of
 
 
-@pytest.mark.parametrize(("task", "expected"), [("train", ("train",)), ("speed", ("val", "val2"))])
+@pytest.mark.parametrize(("task", "expected"), [("train", ("train",)), ("speed", VALS), ("test", TESTS)])
 def test_splits_of_a_task(task, expected):
     assert splits_of(task) == expected

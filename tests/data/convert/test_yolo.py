@@ -1,0 +1,21 @@
+"""data.convert.yolo: a set with YOLO labels comes through with its boxes, classes and backgrounds, and a val of its own."""
+
+from __future__ import annotations
+
+from data.convert.yolo import convert
+from data.io.labels import label_path
+from utils.files import list_images, load_yaml
+
+
+def test_boxes_classes_and_backgrounds_stay(tiny_set, tmp_path):
+    (tiny_set / "labels" / "train" / "3.txt").unlink()
+    summary = convert(tiny_set, tmp_path / "out")
+    assert (summary.images, summary.boxes, dict(summary.per_split)) == (6, 5, {"train": 4, "val": 2})
+    assert load_yaml(tmp_path / "out" / "data.yaml")["names"] == {0: "cat", 1: "dog"}
+    labels = [label_path(image).read_text() for image in list_images(tmp_path / "out" / "images" / "train")]
+    assert labels == [
+        "0 0.500000 0.500000 0.250000 0.500000\n",
+        "1 0.500000 0.500000 0.250000 0.500000\n",
+        labels[0],
+        "",
+    ]

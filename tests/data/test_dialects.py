@@ -1,0 +1,103 @@
+"""Data YAMLs and folders of other tools: what each comes to, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data.config import load_data
+from utils.errors import UserError
+
+NAMES = "names: [cat, dog]\n"
+
+
+def write(folder: Path, text: str, *folders: str, name: str = "data.yaml") -> Path:
+    for entry in folders:
+        (folder / entry).mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_roboflow(tmp_path):
+    """`../train/images` is the folder beside the YAML, and what Roboflow adds is no mistake."""
+    text = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 2\nnames: ['cat', 'dog']\n"
+    text += "roboflow:\n  workspace: w\n  license: MIT\n"
+    file = write(tmp_path / "export", text, "train/images", "valid/images", "test/images")
+    for source in (file, file.parent):
+        assert load_data(source).splits == {
+            "train": (tmp_path / "export/train/images",),
+            "val": (tmp_path / "export/valid/images",),
+            "test": (tmp_path / "export/test/images",),
+        }
+
+
+def test_ultralytics_keys(tmp_path, capsys):
+    """`validation` is val, `minival` is left where there is a val, and classes that `nc` counts get names."""
+    data = load_data(write(tmp_path, "train: a\nvalidation: b\nnc: 3\nflip_idx: [0]\nchannels: 3\n", "a", "b"))
+    assert data.splits["val"] == (tmp_path / "b",) and data.names == {0: "class0", 1: "class1", 2: "class2"}
+    assert "not used here: flip_idx, channels" in capsys.readouterr().out
+    assert load_data(write(tmp_path, f"val: a\nminival: b\n{NAMES}")).splits["val"] == (tmp_path / "a",)
+    assert load_data(write(tmp_path, f"minival: b\n{NAMES}")).splits["val"] == (tmp_path / "b",)
+    with pytest.raises(UserError, match="'val' and 'valid' are two names of one split"):
+        load_data(write(tmp_path, f"val: a\nvalid: b\n{NAMES}"))
+    with pytest.raises(UserError, match="there is no key 'trian'. Did you mean 'train'"):
+        load_data(write(tmp_path, f"trian: a\n{NAMES}"))
+
+
+def test_a_path_from_the_current_folder(tmp_path, monkeypatch):
+    file = write(tmp_path / "t" / "cvat", f"path: t/cvat\nval: images\n{NAMES}", "images")
+    monkeypatch.chdir(tmp_path)
+    assert load_data(file).root == tmp_path / "t" / "cvat"
+
+
+def test_wiid_with_its_members_the_other_way_round(tmp_path, capsys):
+    load_data(write(tmp_path, f"train: voco_dark\ntrain_night: voco\n{NAMES}", "voco", "voco_dark"))
+    assert "'train' looks like the dark images" in capsys.readouterr().out
+    load_data(write(tmp_path, f"train: voco\ntrain_night: voco_dark\n{NAMES}"))
+    assert "looks like" not in capsys.readouterr().out
+
+
+def test_conditions_of_a_split(tmp_path):
+    text = f"val: {{day: a, night: b, fog: c}}\ntest: {{day: a, night: b}}\n{NAMES}"
+    data = load_data(write(tmp_path, text, "a", "b", "c"))
+    assert data.splits["val3"] == (tmp_path / "c",) and data.splits["test2"] == (tmp_path / "b",)
+    assert [data.conditions[split] for split in ("val", "val2", "val3", "test2")] == ["day", "night", "fog", "night"]
+    with pytest.raises(UserError, match="'val' names 2 conditions; expected one to 9, without 'val2' beside them"):
+        load_data(write(tmp_path, f"val: {{day: a, night: b}}\nval2: c\n{NAMES}"))
+
+
+@pytest.mark.parametrize("place", ["images/{}", "{}/images"])
+def test_a_folder_without_a_yaml(tmp_path, make_image, place):
+    for split in ("train", "valid"):
+        make_image(tmp_path / "set" / place.format(split) / "1.png")
+    (tmp_path / "set" / "classes.txt").write_text("cat\n\ndog\n")
+    data = load_data(tmp_path / "set")
+    assert (data.file, data.names) == (tmp_path / "set", {0: "cat", 1: "dog"})
+    assert data.splits["val"] == (tmp_path / "set" / place.format("valid"),)
+
+
+def test_label_studio(tmp_path, make_image):
+    make_image(tmp_path / "images" / "1.png")
+    (tmp_path / "notes.json").write_text(json.dumps({"categories": [{"id": 1, "name": "b"}, {"id": 0, "name": "a"}]}))
+    data = load_data(tmp_path)
+    assert data.splits == {"train": (tmp_path / "images",)} and data.names == {0: "a", 1: "b"}
+
+
+def test_folders_that_cannot_be_read(tmp_path, make_image):
+    with pytest.raises(UserError, match="no data YAML, and no images in"):
+        load_data(tmp_path)
+    make_image(tmp_path / "images" / "train" / "1.png")
+    with pytest.raises(UserError, match="no file of class names"):
+        load_data(tmp_path)
+    (tmp_path / "notes.json").write_text("[]")
+    with pytest.raises(UserError, match="expected Label Studio's 'categories'"):
+        load_data(tmp_path)
+    make_image(tmp_path / "train" / "images" / "1.png")
+    with pytest.raises(UserError, match="both images/train and train/images hold images for 'train'"):
+        load_data(tmp_path)
+    for name in ("a.yaml", "b.yaml"):
+        write(tmp_path, NAMES, name=name)
+    with pytest.raises(UserError, match=r"several YAML files \(a.yaml, b.yaml\)"):
+        load_data(tmp_path)
