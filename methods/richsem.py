@@ -122,6 +122,10 @@ class RichSem(Method):
         """`semantic`, the KL divergence averaged over the objects that have an anchor and a soft label."""
         features = anchor_features([step.taps[f"semantic{level}"] for level in range(len(self.names))])  # (B, A, c)
         predictions = step.predictions
+        if not isinstance(predictions, dict):
+            raise UserError(
+                "--freeze: the detector's head is frozen, and --method richsem teaches through it. Freeze fewer layers."
+            )
         assigned: AnchorMatches = predictions.get("one2many", predictions)[ASSIGNED]
         rows = padded_rows(step.batch["batch_idx"], step.batch["soft_label_index"], len(features)).to(features.device)
         chosen, ids, objects = labelled_anchors(assigned, rows)
