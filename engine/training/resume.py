@@ -18,6 +18,19 @@ from utils.errors import UserError
 from utils.log import LOGGER
 from utils.options import from_file
 
+NEEDED = {"model", "methods", "optimiser", "scaler", "epoch", "batch", "options", "network", "records"}
+EARLIER = {
+    "learner",
+    "target",
+    "optimiser",
+    "scaler",
+    "epoch",
+    "options",
+    "rows",
+    "best",
+    "task",
+}  # of classifiers, once
+NEVER_FROM_A_FILE = {"trust"}  # only the command line may admit code
 NAME, PREVIOUS = "resume.pt", "resume.previous.pt"
 
 
@@ -59,18 +72,28 @@ def load_resume(path: Path) -> dict[str, Any]:
         if not candidate.exists():
             continue
         try:
-            state = torch.load(candidate, map_location="cpu", weights_only=True)
+            state = upgraded(_checked(torch.load(candidate, map_location="cpu", weights_only=True)))
         except Exception as error:
             problem = error
             continue
         if candidate != path:
             LOGGER.warning("%s cannot be read: resuming from %s", path, candidate.name)
-        return upgraded(state)
+        return state
     reason = f" ({type(problem).__name__})" if problem else ""
     raise UserError(
         f"--resume {path}: there is no readable resume state{reason}. Name a run folder that holds weights/{NAME}, or "
         "start a new run."
     )
+
+
+def _checked(state: Any) -> dict[str, Any]:
+    """A state that has all that resuming needs. Raises ValueError for another: none of it is looked for anywhere else."""
+    needed = EARLIER if isinstance(state, dict) and "learner" in state else NEEDED
+    if not isinstance(state, dict) or not needed <= state.keys() or not isinstance(state["options"], dict):
+        raise ValueError("incomplete")
+    if needed is NEEDED and not state["network"]:
+        raise ValueError("no network")
+    return state
 
 
 def upgraded(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,8 +144,8 @@ def find_resume(wanted: str, project: Path) -> Path:
 def refuse_finished(state: Mapping[str, Any], file: Path) -> None:
     """Raise UserError for a run that is trained to its end and evaluated: the last file of a run is newer than its state."""
     best = file.with_name("best.safetensors")
-    epochs = int(state["options"]["epochs"])
-    if state["epoch"] < epochs or not best.is_file() or best.stat().st_mtime < file.stat().st_mtime:
+    epochs = state["options"].get("epochs")
+    if state["epoch"] != epochs or not best.is_file() or best.stat().st_mtime < file.stat().st_mtime:
         return
     run = file.parent.parent
     raise UserError(
@@ -163,7 +186,7 @@ def resumed(
             f"--resume, only these may: {allowed}."
         )
     kept = from_file(saved, train_schemas())
-    kept = {key: value for key, value in kept.items() if key not in {"save_dir", "task", "hyp"}}
+    kept = {key: value for key, value in kept.items() if key not in {"save_dir", "task", "hyp", *NEVER_FROM_A_FILE}}
     kept |= {key: value for key, value in given.items() if key in may_change}
     folder = run_of(file, Path(saved["save_dir"]))
     return {**kept, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}

@@ -8,6 +8,7 @@ import random
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import engine
 from engine.options.train import TRAIN_SCHEMAS
 from engine.training.module import TrainingModel
 from engine.training.resume import (
+    NEEDED,
     can_resume,
     find_resume,
     forget_resume,
@@ -34,14 +36,27 @@ from methods.options.wiid import WiiDOptions
 from methods.wiid import WiiD
 from models.detector import build
 from tests.engine.classification.tiny_classes import same, use_tiny_network, write_classes
-from tests.engine.tiny import NETWORK
+from tests.engine.tiny import NETWORK, write_dataset
 from utils.errors import UserError
 from utils.files import save_yaml
 from utils.options import canonical
 
 
+@pytest.fixture
+def synthetic_options(tmp_path: Path) -> dict[str, Any]:
+    """Options of a tiny training, as plain values."""
+    return {
+        key: str(value) if isinstance(value, Path) else value for key, value in write_dataset(tmp_path / "set").items()
+    }
+
+
+def state_of(epoch: int, **more: Any) -> dict[str, Any]:
+    """All that a state needs, and nothing in it."""
+    return {**dict.fromkeys(NEEDED), "options": {}, "network": {"nc": 1}, "epoch": epoch, **more}
+
+
 def test_what_goes_in_comes_out(tmp_path: Path) -> None:
-    save_resume(tmp_path, {"epoch": 3, "model": {"w": torch.arange(3.0)}, "names": ["a"]})
+    save_resume(tmp_path, state_of(3, model={"w": torch.arange(3.0)}, names=["a"]))
     state = load_resume(tmp_path / "resume.pt")
     assert state["epoch"] == 3 and state["names"] == ["a"]
     assert torch.equal(state["model"]["w"], torch.arange(3.0))
@@ -49,7 +64,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
 
 def test_the_methods_of_an_earlier_file_find_their_places() -> None:
     """`resume_methods.pt` holds the two entries of a run of wiid+aeris from before; tensor i holds i."""
-    old = load_resume(Path(__file__).with_name("resume_methods.pt"))
+    old = torch.load(Path(__file__).with_name("resume_methods.pt"), weights_only=True)
     methods = [WiiD(WiiDOptions(mask_token="learned")), AERIS()]
     model = TrainingModel(build(NETWORK, {0: "square", 1: "bar"}), methods, SimpleNamespace())
     model.methods.load_state_dict(methods_state(old, model.methods.state_dict()))
@@ -64,7 +79,7 @@ def test_the_methods_of_an_earlier_file_find_their_places() -> None:
 
 def test_the_last_two_are_kept_and_the_older_one_stands_in(tmp_path: Path) -> None:
     for epoch in (1, 2, 3):
-        save_resume(tmp_path, {"epoch": epoch})
+        save_resume(tmp_path, state_of(epoch))
     assert load_resume(tmp_path / "resume.pt")["epoch"] == 3
     (tmp_path / "resume.pt").write_bytes(b"torn")
     assert load_resume(tmp_path / "resume.pt")["epoch"] == 2
@@ -74,6 +89,40 @@ def test_nothing_readable_is_an_error_with_a_next_step(tmp_path: Path) -> None:
     (tmp_path / "resume.pt").write_bytes(b"torn")
     with pytest.raises(UserError, match="no readable resume state.*start a new run"):
         load_resume(tmp_path / "resume.pt")
+
+
+@pytest.mark.parametrize(
+    "content", [[1], torch.ones(2), {}, {"epoch": 3}, state_of(1, options=[]), state_of(1, network=None)]
+)
+def test_what_is_no_state_is_refused(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "resume.pt")
+    with pytest.raises(UserError, match="no readable resume state"):
+        load_resume(tmp_path / "resume.pt")
+
+
+def test_trust_never_comes_from_a_file(tmp_path: Path, synthetic_options: dict[str, Any]) -> None:
+    """A run folder from a stranger: its state says `trust` and names weights that hold code."""
+
+    class Trap:
+        def __reduce__(self) -> tuple:
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    run = tmp_path / "run" / "weights"
+    run.mkdir(parents=True)
+    torch.save({"model": Trap()}, run / "start.pt")
+    options = {
+        **synthetic_options,
+        "weights": str(run / "start.pt"),
+        "trust": True,
+        "method": "none",
+        "save_dir": str(run),
+    }
+    for network in (None, NETWORK):
+        torch.save(state_of(0, options=options, network=network), run / "resume.pt")
+        with pytest.raises((UserError, TypeError)):  # the state itself is empty
+            engine.train(resume=str(tmp_path / "run"))
+        assert not (tmp_path / "ran").exists()
+    assert "trust" not in resumed({"trust": True, **options}, {}, (), run / "resume.pt")
 
 
 def test_code_in_a_resume_file_is_not_run(tmp_path: Path) -> None:
@@ -91,7 +140,7 @@ def test_code_in_a_resume_file_is_not_run(tmp_path: Path) -> None:
 def test_the_newest_run_is_found(tmp_path: Path) -> None:
     for number, run in enumerate(("exp", "exp2")):
         (tmp_path / run / "weights").mkdir(parents=True)
-        path = save_resume(tmp_path / run / "weights", {"epoch": number})
+        path = save_resume(tmp_path / run / "weights", state_of(number))
         os.utime(path, (number, number))
     assert find_resume("newest", tmp_path) == tmp_path / "exp2" / "weights" / "resume.pt"
     assert find_resume(str(tmp_path / "exp"), tmp_path) == tmp_path / "exp" / "weights" / "resume.pt"
@@ -105,7 +154,7 @@ def test_a_missing_run_is_named(tmp_path: Path, wanted: str) -> None:
 
 def test_generators_come_back(tmp_path: Path) -> None:
     random.gauss(0, 1)
-    save_resume(tmp_path, {"random": random_state()})
+    save_resume(tmp_path, state_of(0, random=random_state()))
     expected = (random.random(), random.gauss(0, 1), np.random.rand(), torch.rand(1).item())
     restore_random_state(load_resume(tmp_path / "resume.pt")["random"])
     assert (random.random(), random.gauss(0, 1), np.random.rand(), torch.rand(1).item()) == expected
@@ -114,7 +163,7 @@ def test_generators_come_back(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_on_a_full_disk_both_stay(tmp_path: Path, full_disk) -> None:
     for epoch in (1, 2):
-        save_resume(tmp_path, {"epoch": epoch})
+        save_resume(tmp_path, state_of(epoch))
     full_disk(100_000)
     with pytest.raises(UserError, match="cannot be written"):
         save_resume(tmp_path, {"epoch": 3, "model": torch.zeros(1_000_000)})
@@ -127,7 +176,7 @@ def test_the_older_one_alone_serves_and_both_can_be_forgotten(tmp_path: Path) ->
     run = tmp_path / "exp"
     (run / "weights").mkdir(parents=True)
     for epoch in (1, 2):
-        save_resume(run / "weights", {"epoch": epoch})
+        save_resume(run / "weights", state_of(epoch))
     (run / "weights" / "resume.pt").unlink()  # the power failed between two renamings
     assert can_resume(run)
     for wanted in ("newest", str(run), str(run / "weights")):
@@ -144,7 +193,7 @@ def test_a_checkpoint_stands_for_the_state_beside_it(tmp_path: Path) -> None:
     torch.save({"w": torch.ones(1)}, weights / "last.pt")
     with pytest.raises(UserError, match="neither a resume file nor a run folder"):
         find_resume(str(weights / "last.pt"), tmp_path)
-    save_resume(weights, {"epoch": 1})
+    save_resume(weights, state_of(1))
     assert find_resume(str(weights / "last.pt"), tmp_path) == weights / "resume.pt"
     torch.save({"epoch": 7}, weights / "resume.mine.pt")
     assert find_resume(str(weights / "resume.mine.pt"), tmp_path) == weights / "resume.mine.pt"
