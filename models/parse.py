@@ -26,6 +26,7 @@ contain_ultralytics()
 
 from ultralytics.nn import tasks  # noqa: E402
 
+DOWNLOADS = {"TorchVision"}  # layers that fetch weights when they are built
 LAYER_PACKAGES = ("torch.nn.modules.", "torchvision.ops.", "ultralytics.nn.modules.")
 
 
@@ -66,7 +67,7 @@ def is_layer(name: str) -> bool:
             break
     else:
         found = vars(tasks).get(name)
-    is_module = isinstance(found, type) and issubclass(found, nn.Module)
+    is_module = isinstance(found, type) and issubclass(found, nn.Module) and name not in DOWNLOADS
     return is_module and f"{found.__module__}.".startswith(LAYER_PACKAGES)
 
 
@@ -86,8 +87,11 @@ def is_activation(text: Any) -> bool:
 
 @contextmanager
 def our_layers() -> Iterator[None]:
-    """Let `tasks.DetectionModel` read the layers of LAYERS: it looks `parse_model` up by name when it is built."""
-    original = tasks.parse_model
+    """Let `tasks.DetectionModel` read the layers of LAYERS: it looks `parse_model` up by name when it is built.
+
+    A description's `activation` holds for its own network: Ultralytics' parser sets it for all that are built later.
+    """
+    original, activation = tasks.parse_model, tasks.Conv.default_act
 
     def parse(description: dict[str, Any], ch: int, verbose: bool = True) -> tuple[nn.Sequential, list[int]]:
         plain, ours = with_stand_ins(description)
@@ -100,7 +104,7 @@ def our_layers() -> Iterator[None]:
     try:
         yield
     finally:
-        tasks.parse_model = original
+        tasks.parse_model, tasks.Conv.default_act = original, activation
 
 
 def with_stand_ins(description: dict[str, Any]) -> tuple[dict[str, Any], dict[int, tuple[str, list[Any]]]]:

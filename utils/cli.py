@@ -41,7 +41,8 @@ def script(
             known = schemas(words) if callable(schemas) else schemas
             given = parse_argv(words, known, program, about, examples, shown)
             name_machine(str(given.get("device") or ""))
-            load(place)(**given)
+            if getattr(load(place)(**given), "interrupted", False):
+                raise KeyboardInterrupt
 
         return run_cli(work)
 

@@ -17,6 +17,7 @@ import yaml
 
 from utils.errors import UserError, suggestion
 
+MOST_ALIASES = 50  # of a YAML file
 IMAGE_SUFFIXES: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES: frozenset[str] = frozenset(
     {".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
@@ -28,19 +29,49 @@ _NOT_WRITABLE = _NO_ROOM | {errno.EACCES, errno.EPERM, errno.EROFS} | {
 }  # fmt: skip
 
 
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key that stands twice, and files that unfold to more than they hold."""
+
+    aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Count aliases: nested ones multiply."""
+        if self.check_event(yaml.AliasEvent):
+            self.aliases += 1
+            if self.aliases > MOST_ALIASES:
+                mark = self.peek_event().start_mark
+                raise yaml.composer.ComposerError(None, None, f"more than {MOST_ALIASES} aliases (*name)", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping whose keys are all different."""
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            word = (key.tag, str(key.value))
+            if word in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' stands twice", key.start_mark
+                )
+            seen.add(word)
+        return super().construct_mapping(node, deep)
+
+
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file with the safe loader: no tag builds an object, nothing is executed.
 
-    Raises UserError, naming the file (and line), where it is missing, not YAML, or not a mapping of names to values.
+    Raises UserError, naming the file (and line), where it is missing, not YAML, not a mapping of names to values, or has a
+    key twice.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+        content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506 - a safe one
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file. Check the name and the folder.") from None
     except (OSError, UnicodeDecodeError) as problem:
         raise UserError(f"{path}: cannot be read as text ({problem}). Expected a YAML file.") from None
     except yaml.YAMLError as problem:
         raise UserError(f"{path}{_yaml_place(problem)} Correct that line; nothing was changed.") from None
+    except RecursionError:
+        raise UserError(f"{path}: nests too deeply. Expected lines 'name: value'.") from None
     if not isinstance(content, dict):
         found = "nothing" if content is None else f"a {type(content).__name__}"
         raise UserError(f"{path}: expected a mapping (lines 'name: value') but the file holds {found}.")

@@ -179,6 +179,7 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
     _check_batch(task, known_so_far[TrainOptions].batch_size)
     _check_steps(known_so_far[HyperOptions], known_so_far[TrainOptions].epochs)
     data = shared_value(lambda: load_data(first.data, make_demo=make_synthetic))
+    _check_splits(data)
     chosen = {**task.defaults, **data.options, **merged}
     chosen |= task.resolve(_by_schema(chosen), data, merged)
     options = _by_schema(chosen)
@@ -231,6 +232,20 @@ def _check_batch(task: TrainTask, size: int) -> None:
         raise UserError(
             f"--batch-size {size}: batch norm needs at least {task.least_batch} images per process. Raise it."
         )
+
+
+def _check_splits(data: DataConfig) -> None:
+    """UserError where training would be measured on its own images, or an image would be its own pair."""
+    train = set(data.splits.get("train", ()))
+    for split in (*VALS, *TESTS, "pair"):
+        same = train & set(data.splits.get(split, ()))
+        if same:
+            what = (
+                "every image would be its own pair"
+                if split == "pair"
+                else "scores would be those of images that were learned"
+            )
+            raise UserError(f"{data.file}: 'train' and '{split}' are both {min(same)}, so {what}. Name another folder.")
 
 
 def _check_methods(methods: list[Method], task: str) -> None:

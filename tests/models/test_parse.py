@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 from torch import nn
@@ -122,6 +124,17 @@ def test_the_parser_is_put_back(blocks):
     assert tasks.parse_model is original
 
 
+@pytest.mark.parametrize("head", [[2], [99]])  # a network, and one that is refused
+def test_an_activation_holds_for_its_own_network(head):
+    before = tasks.Conv.default_act
+    with contextlib.suppress(Exception):
+        network = build(rows([], [1]) | {"activation": "nn.ReLU()"}, NAMES)
+        assert any(isinstance(part, torch.nn.ReLU) for part in network.modules())
+    with contextlib.suppress(Exception):
+        build(rows([], head) | {"activation": "nn.ReLU()"}, NAMES)
+    assert tasks.Conv.default_act is before
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -134,6 +147,7 @@ def test_the_parser_is_put_back(blocks):
         ("Path", False),
         ("DetectionModel", False),  # a module, but not a layer
         ("WorldModel", False),  # fetches a text encoder
+        ("TorchVision", False),  # fetches weights
         ("nn.Module.load_state_dict", False),
         ("nn.functional", False),
         ("nn.nosuch", False),

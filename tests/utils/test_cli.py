@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
-from utils.cli import LAUNCHED, asks_version, name_machine, run_cli
+from utils.cli import LAUNCHED, asks_version, name_machine, run_cli, script
 from utils.errors import UserError
 
 
@@ -51,3 +53,15 @@ def test_the_machine_is_named_once(capsys, monkeypatch):
     monkeypatch.delenv(LAUNCHED)
     with pytest.raises(UserError, match="--device 99"):
         name_machine("99")
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A script without options."""
+
+
+def test_work_that_was_interrupted_ends_as_ctrl_c_does(capsys, monkeypatch):
+    monkeypatch.setattr("utils.cli.load", lambda place: lambda *given, **options: SimpleNamespace(interrupted=True))
+    monkeypatch.setenv(LAUNCHED, "1")
+    assert script("x.py", "a:b", [NoOptions], "", [])([]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

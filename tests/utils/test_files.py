@@ -232,3 +232,24 @@ def test_free_places(tmp_path):
         with pytest.raises(UserError, match=message):
             files.free_file(tmp_path / name, ".safetensors", tmp_path / "images")
     files.free_file(tmp_path / "b.safetensors", ".safetensors", tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("train: a\nval: b\ntrain: c\n", ":3: not valid YAML: the key 'train' stands twice."),
+        ("names: {0: a, 0: b}\n", ":1: not valid YAML: the key '0' stands twice."),
+        ("a: &a [x, x]\n" + f"b: [{', '.join(['*a'] * 60)}]\n", "more than 50 aliases"),
+        ("a: " + "[" * 5000 + "]" * 5000, "nests too deeply"),
+    ],
+)
+def test_yaml_that_does_not_mean_what_it_says(tmp_path, text, expected):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(UserError) as problem:
+        files.load_yaml(tmp_path / "x.yaml")
+    assert expected in str(problem.value)
+
+
+def test_aliases_and_merged_keys_are_read(tmp_path):
+    (tmp_path / "x.yaml").write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
+    assert files.load_yaml(tmp_path / "x.yaml")["b"] == {"x": 1, "y": 3}

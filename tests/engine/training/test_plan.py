@@ -165,3 +165,13 @@ def test_a_view_that_nothing_provides_is_found_before_the_run_folder_is_made(tmp
     with pytest.raises(UserError, match=r"the method trains with paired images 'pair'.*has no 'pair' line"):
         make_plan({**given, "data": str(tmp_path / "world.yaml"), "method": "wiid"})
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"), [("val", "that were learned"), ("test2", "learned"), ("pair", "its own pair")]
+)
+def test_splits_that_are_one_folder(synthetic: dict[str, Any], tmp_path: Path, split: str, expected: str) -> None:
+    data = load_yaml(Path(synthetic["data"]))
+    save_yaml(tmp_path / "same.yaml", data | {split: data["train"]})
+    with pytest.raises(UserError, match=f"'train' and '{split}' are both .*{expected}"):
+        make_plan({**synthetic, "data": str(tmp_path / "same.yaml")})
