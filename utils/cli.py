@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from utils.errors import UserError
+from utils.files import find_weights
 from utils.log import LOGGER
 from utils.options import Shown, parse_argv
+from utils.releases.assets import official
 from utils.resource_errors import shortage
 
 LAUNCHED = "HARDSIGHT_LAUNCHED"  # set for the ranks that a script starts
@@ -40,6 +42,7 @@ def script(
                 return
             known = schemas(words) if callable(schemas) else schemas
             given = parse_argv(words, known, program, about, examples, shown)
+            check_official(given)
             name_machine(str(given.get("device") or ""))
             if getattr(load(place)(**given), "interrupted", False):
                 raise KeyboardInterrupt
@@ -55,6 +58,14 @@ def asks_version(words: Sequence[str]) -> bool:
         return False
     print(load("utils.devices:version_text")())
     return True
+
+
+def check_official(given: Mapping[str, Any]) -> None:
+    """Raise UserError at once, before torch is imported, for an official checkpoint that is not there."""
+    checkpoints = (text.partition("=")[2] for text in given.get("checkpoint") or ())
+    for name in (given.get("weights"), *checkpoints):
+        if name and official(name):
+            find_weights(name)
 
 
 def name_machine(device: str) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from utils.errors import UserError, suggestion
+from utils.errors import UserError, nearest, suggestion
+from utils.releases.assets import OFFICIAL, how_to_get, official
 
 MOST_ALIASES = 50  # of a YAML file
 IMAGE_SUFFIXES: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
@@ -339,5 +340,19 @@ def find_file(name: str | Path, *folders: Path) -> Path:
 
 
 def find_weights(name: str | Path) -> Path:
-    """The weights file of a path, or of a name in the project's weights folder. Raises UserError as `find_file` does."""
-    return find_file(name, REPOSITORY, REPOSITORY / "weights")
+    """The weights file of a path, or of a name in the project's weights folder.
+
+    Raises UserError as `find_file` does; for an official checkpoint it says how to get it.
+    """
+    folder = REPOSITORY / "weights"
+    try:
+        return find_file(name, REPOSITORY, folder)
+    except UserError as problem:
+        asset = official(name)
+        if asset is not None:
+            raise UserError(
+                f"{name}: there is no such file here, nor in {folder}. {how_to_get(asset, folder)}"
+            ) from None
+        if (near := nearest(Path(name).stem, OFFICIAL)) and "Did you mean" not in str(problem):
+            raise UserError(f"{problem} The official checkpoint nearest by name is {near}.pt.") from None
+        raise

@@ -221,6 +221,26 @@ class ConvertOptions:
 
 
 @dataclass(frozen=True)
+class WeightsOptions:
+    """Which official checkpoints are fetched, and where they go."""
+
+    names: tuple[str, ...] = INPUT.option(
+        (),
+        "official checkpoints, such as yolov5m or yolo11n yolo11s; may be the first arguments",
+        shown="required",
+    )
+    out: Path | None = INPUT.option(None, "folder for the files", shown="weights/ of the project")
+    url: str | None = INPUT.option(
+        None,
+        "fetch the one file from this address instead, such as a mirror's; http:// too",
+        shown="the official release's",
+    )
+    sha256: str | None = INPUT.option(
+        None, "expected checksum of the one file, hexadecimal", shown="the one in weights/README.md, if it is known"
+    )
+
+
+@dataclass(frozen=True)
 class SliceOptions:
     """Which labelled images are sliced, how, and where the tiles go."""
 

@@ -53,6 +53,10 @@ COMMANDS: dict[str, Command] = {
         "Convert a published data set (VOC, COCO, Cityscapes, URPC2020, ...) to the YOLO layout.",
         f"{_OPTIONS}:ConvertOptions", "engine.preparation.datasets:convert", first="name",
     ),
+    "weights": Command(
+        "Fetch official checkpoints (YOLOv5, v8, 11, 26) from their release: the only command that uses the network.",
+        f"{_OPTIONS}:WeightsOptions", "engine.preparation.weights:weights", first="names",
+    ),
     "slice": Command(
         "Slice a labelled data set of large images into tiles.",
         f"{_OPTIONS}:SliceOptions", "engine.preparation.slice:slice_set", first="data",

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from utils.cli import LAUNCHED, asks_version, name_machine, run_cli, script
+from utils.cli import LAUNCHED, asks_version, check_official, name_machine, run_cli, script
 from utils.errors import UserError
 
 
@@ -65,3 +65,14 @@ def test_work_that_was_interrupted_ends_as_ctrl_c_does(capsys, monkeypatch):
     monkeypatch.setenv(LAUNCHED, "1")
     assert script("x.py", "a:b", [NoOptions], "", [])([]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_official_checkpoints_that_are_missing_are_told_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_official({"weights": None})
+    check_official({"weights": tmp_path / "best.pt"})  # told where it is read
+    for given in ({"weights": "yolov8x.pt"}, {"checkpoint": ("a=x.pt", "b=yolov8x.pt")}):
+        with pytest.raises(UserError, match="prepare.py weights yolov8x"):
+            check_official(given)
+    (tmp_path / "yolov8x.pt").touch()
+    check_official({"weights": "yolov8x.pt"})

@@ -1,0 +1,1 @@
+"""Official checkpoints: which there are, and how one is fetched when that is asked for."""
