@@ -4,7 +4,8 @@ python -m bench.failure_map runs/compare/lcp-sea-easy --out bench/results/lcp-se
 python -m bench.failure_map best.pt --data demo-sea --imgsz 192
 
 Positive are the cells of 8 px that a missed object or a false alarm covers (confidence 0.25, IoU 0.5, methods/lcp_failures.py).
-Beside the crux map of a detector that has one: its own highest class score in each cell, brightness and contrast.
+Only cells that lie wholly inside the image count, not the grey around it. Beside the crux map of a detector that has one:
+its own highest class score in each cell, brightness and contrast.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,19 +64,34 @@ def maps_of(detector: torch.nn.Module, images: Tensor) -> Maps:
     return {**crux, **found}
 
 
+def image_cells(batch: dict[str, Any]) -> Tensor:
+    """Cells (B, h, w), bool, of a letterboxed batch that lie wholly inside the image and not in the grey around it."""
+    rows, columns = (torch.arange(side // CELL) * CELL for side in batch["img"].shape[2:])
+    inside = []
+    for (gains, (left, top)), size in zip(batch["ratio_pad"], batch["ori_shape"], strict=True):
+        height, width = (round(side * gain) for side, gain in zip(size, gains, strict=True))
+        down = (rows >= top) & (rows + CELL <= top + height)
+        across = (columns >= left) & (columns + CELL <= left + width)
+        inside.append(down[:, None] & across)
+    return torch.stack(inside)
+
+
 def areas(weights: Path, data: str, split: str, imgsz: int) -> dict[str, float]:
-    """Name of a map -> its AUROC over all cells of a split; and the fraction of cells that fail."""
+    """Name of a map -> its AUROC over the images' cells in a split; and the fraction of cells that fail."""
     config = load_data(data)
     detector, _ = load_detector(weights)
+    if getattr(detector, "end2end", None) is not None:
+        detector.end2end = False  # the head whose predictions are those of all anchors
     dataset = build_dataset(config, split, imgsz=imgsz, batch_size=16)
     loader: DataLoader = DataLoader(dataset, batch_size=16, collate_fn=ViewDataset.collate_fn)
     found: dict[str, list[Tensor]] = defaultdict(list)
     for batch in loader:
         batch["img"] = batch["img"].float() / 255
-        found["fails"].append(failing_cells(detect(detector, batch["img"]), batch).flatten())
+        inside = image_cells(batch)
+        found["fails"].append(failing_cells(detect(detector, batch["img"]), batch)[inside])
         with evaluating(detector):
             for name, values in maps_of(detector, batch["img"]).items():
-                found[name].append(values.flatten())
+                found[name].append(values[inside])
     joined = {name: torch.cat(parts).numpy() for name, parts in found.items()}
     fails = joined.pop("fails")
     return {**{name: auroc(values, fails) for name, values in joined.items()}, "failing cells": float(fails.mean())}
