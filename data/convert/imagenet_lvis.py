@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from data.convert.coco import load
+from data.convert.coco import Entry, load
 from data.convert.lvis import CATEGORIES, read_classes
-from data.convert.writer import EXTRA, WHOLE, Box, Item, Summary, write_yolo
+from data.convert.writer import EXTRA, WHOLE, Box, Item, Summary, inside, write_yolo
 from utils.errors import UserError
 from utils.files import list_images
 
 WNID = re.compile(r"n\d{8}")
+POSITIVE = "pos_category_ids"
 NOUN = 1  # WordNet's number of the part of speech in a sense key
 
 
@@ -24,16 +27,21 @@ def convert(
 ) -> Summary:
     """Convert a folder of ImageNet's folders (`n02682922/n02682922_1.JPEG`) into the split `extra` of `out`.
 
-    classes: an LVIS json, which names the classes and their synsets. synsets: the table that says which synset a folder
+    classes: an LVIS json, which names the classes and their synsets; or imagenet_lvis_image_info.json of Detic and
+    RichSem, which also lists the images of each class. synsets: for the first, the table that says which synset a folder
     is, see `read_synsets`. `out` may hold the converted LVIS already. link: see writer.write_yolo. Raises UserError for
     a file that is missing or of another form, and where no folder belongs to a class.
     """
+    content = load(Path(classes), {"categories": CATEGORIES}) if classes is not None else {}
+    if classes is not None and synsets is None and _lists_images(content):
+        return _listed_images(source, out, Path(classes), content, link)
     if classes is None or synsets is None:
         raise UserError(
             "convert imagenet-lvis: needs --classes FILE, an LVIS json such as lvis_v1_train.json, and --synsets FILE, "
-            "lines such as 'n02682922 aerosol_can.n.01' or WordNet 3.0's index.sense. See docs/data/lvis.md."
+            "lines such as 'n02682922 aerosol_can.n.01' or WordNet 3.0's index.sense; or imagenet_lvis_image_info.json as "
+            "--classes, alone. See docs/data/lvis.md."
         )
-    listed = read_classes(Path(classes), load(Path(classes), {"categories": CATEGORIES}))
+    listed = read_classes(Path(classes), content)
     folders = sorted(path for path in source.glob("n*") if path.is_dir() and WNID.fullmatch(path.name))
     if not folders:
         raise UserError(f"--source {source}: expected ImageNet's folders in it, such as n02682922.")
@@ -57,6 +65,34 @@ def convert(
         f"{len(chosen)} of {len(folders)} folders belong to a class; {len(set(chosen.values()))} of "
         f"{len(listed.names)} classes have a folder"
     )
+    return summary
+
+
+def _lists_images(content: Mapping[str, Any]) -> bool:
+    """Whether a file says which class each image shows. LVIS's own has lists of verified classes instead."""
+    rows = content.get("images")
+    return isinstance(rows, list) and bool(rows) and isinstance(rows[0], dict) and POSITIVE in rows[0]
+
+
+def _listed_images(source: Path, out: Path, file: Path, content: dict[str, list[Entry]], link: str) -> Summary:
+    """Convert the images that a file lists (`file_name`, `pos_category_ids`); those that are missing are skipped."""
+    listed, summary = read_classes(file, content), Summary()
+    items = []
+    for entry in content["images"]:
+        try:
+            image = inside(source, str(entry["file_name"]))
+            names = [listed.names[listed.numbers[number]] for number in entry[POSITIVE]]
+        except (KeyError, TypeError):
+            raise UserError(
+                f"{file}: expected 'file_name' and '{POSITIVE}', a list of category ids, in each of its images; one has {entry}."
+            ) from None
+        except ValueError as problem:
+            summary.skipped.append((file, str(problem)))
+            continue
+        items.append(Item(image, EXTRA, image.parent.name, tuple(Box(name, *WHOLE) for name in names)))
+    write_yolo(items, out, summary, listed.names, link=link, about=listed.about)
+    shown = len({box.name for item in items for box in item.boxes})
+    summary.notes.append(f"{file.name} lists {len(items)} images of {shown} of {len(listed.names)} classes")
     return summary
 
 

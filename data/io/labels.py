@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,7 @@ from data.io.label_cache import LabelCache
 from utils.errors import UserError
 from utils.log import LOGGER
 
+MANY_MISSING = 0.25  # fraction of a split's images without a label file from which on it is noted
 TOLERANCE = 0.01  # rounding of other tools: a coordinate of 1.003 is meant as 1
 
 
@@ -92,11 +94,25 @@ def _read(image: Path, classes: int, known: LabelCache) -> tuple[tuple[int, int]
 
 
 def unlabelled(labels: Sequence[Label], split: str) -> list[str]:
-    """A line where no image of a split has a box: most likely they are looked for in the wrong place."""
-    if not labels or any(len(label.boxes) for label in labels):
+    """A line where no image of a split has a box, or many have no label file: those may be looked for in the wrong place.
+
+    An empty label file says that an image shows nothing; a missing one may have been forgotten.
+    """
+    without = [label for label in labels if not len(label.boxes)]
+    if not without:
         return []
-    file = label_path(labels[0].image)
-    return [f"note: none of the {len(labels)} images of '{split}' has a label; the first one's is looked for at {file}"]
+    if len(without) == len(labels):
+        file = label_path(labels[0].image)
+        return [
+            f"note: none of the {len(labels)} images of '{split}' has a label; the first one's is looked for at {file}"
+        ]
+    missing = [file for label in without if not os.path.isfile(file := label_path(label.image))]
+    if len(missing) < MANY_MISSING * len(labels):
+        return []
+    return [
+        f"note: {len(missing)} of the {len(labels)} images of '{split}' have no label file and count as background; the first "
+        f"one's is looked for at {missing[0]}"
+    ]
 
 
 def label_path(image: Path) -> Path:

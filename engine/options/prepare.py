@@ -216,7 +216,7 @@ class ConvertOptions:
     synsets: Path | None = INPUT.option(
         None,
         "imagenet-lvis: table of lines such as 'n02682922 aerosol_can.n.01', or WordNet 3.0's index.sense",
-        shown="required by imagenet-lvis",
+        shown="required by imagenet-lvis, unless --classes lists images",
     )
 
 

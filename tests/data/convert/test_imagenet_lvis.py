@@ -95,3 +95,20 @@ def test_a_synset_has_the_names_of_all_its_words(tmp_path):
     table = read_synsets(tmp_path / "index.sense")
     assert table["n02682922"] == {"aerosol.n.02", "aerosol_can.n.01"}
     assert sorted(table) == ["n02403003", "n02437136", "n02682922"]
+
+
+def test_the_list_of_images_that_detic_and_richsem_use(source, tmp_path):
+    """Each image has the classes of its row; one that is missing is skipped, and no table is needed."""
+    rows = [("n02682922/n02682922_1.JPEG", [1]), ("n02437136/n02437136_7.JPEG", [3, 1]), ("n02437136/none.JPEG", [3])]
+    images = [{"id": 1 + number, "file_name": name, "pos_category_ids": ids} for number, (name, ids) in enumerate(rows)]
+    file = tmp_path / "imagenet_lvis_image_info.json"
+    file.write_text(json.dumps({"categories": CATEGORIES, "images": images, "annotations": []}))
+    summary = convert(source, tmp_path / "out", classes=str(file))
+    whole = "0.500000 0.500000 1.000000 1.000000\n"
+    found = {path.stem: path.read_text() for path in (tmp_path / "out/labels/extra").rglob("*.txt")}
+    assert found == {"n02682922_1": f"0 {whole}", "n02437136_7": f"2 {whole}0 {whole}"}
+    assert [path.name for path, _ in summary.skipped] == ["none.JPEG"]
+    assert summary.notes == ["imagenet_lvis_image_info.json lists 3 images of 2 of 3 classes"]
+    file.write_text(json.dumps({"categories": CATEGORIES, "images": [{**images[0], "pos_category_ids": [9]}]}))
+    with pytest.raises(UserError, match="expected 'file_name' and 'pos_category_ids'"):
+        convert(source, tmp_path / "out2", classes=str(file))

@@ -163,4 +163,21 @@ def test_a_split_without_labels_is_mentioned_with_the_place_that_was_looked_at()
 
     (line,) = labels.unlabelled([label(), label()], "val")
     assert "none of the 2 images of 'val'" in line and str(Path("set/labels/val/1.txt")) in line
-    assert labels.unlabelled([label(), label((0.5, 0.5, 0.1, 0.1))], "val") == labels.unlabelled([], "val") == []
+    boxed = [label((0.5, 0.5, 0.1, 0.1))] * 4
+    assert labels.unlabelled([label(), *boxed], "val") == labels.unlabelled([], "val") == []
+
+
+@pytest.mark.parametrize(("files", "noted"), [(4, 0), (3, 1), (2, 2)])
+def test_images_without_a_label_file(tmp_path, files, noted):
+    """Of four images two have boxes; an empty label file is no missing one, and a quarter without one is noted."""
+    (tmp_path / "labels").mkdir()
+    found = []
+    for number in range(4):
+        boxes = np.full((int(number < 2), 4), 0.5, np.float32)
+        found.append(labels.Label(tmp_path / "images" / f"{number}.jpg", (8, 8), boxes[:, :1], boxes))
+        if number < files:
+            (tmp_path / "labels" / f"{number}.txt").touch()
+    lines = labels.unlabelled(found, "train")
+    assert bool(lines) == bool(noted)
+    if noted:
+        assert f"{noted} of the 4 images of 'train' have no label file" in lines[0] and f"{files}.txt" in lines[0]
