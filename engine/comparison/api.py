@@ -1,5 +1,7 @@
 """`engine.compare`, behind compare.py: train runs over seeds with an equal budget, and report whether they differ.
 
+With --checkpoint finished files are compared instead, without training.
+
 Every (run, seed) is trained in its own folder, one after another, and measured on splits that nothing was chosen by.
 Its row is written at once, so that the same command resumes an interrupted comparison. A failing run does not stop the others.
 """
@@ -15,6 +17,7 @@ from typing import Any
 import engine
 from data.config import DataConfig, load_data, task_of
 from data.synthetic.generate import make_synthetic
+from engine.comparison.checkpoints import check_alone, evaluate_checkpoints, facts_of, named_checkpoints
 from engine.comparison.config import make_all, read_config
 from engine.comparison.report import METRICS, Comparison, RunOutcome, save_report
 from engine.comparison.runner import (
@@ -52,7 +55,8 @@ class CompareResult:
 
 
 def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **options: Any) -> CompareResult:
-    """Compare runs: `engine.compare(data="demo-night", run=("none", "wiid"), seeds=3, epochs=30)`.
+    """Compare runs: `engine.compare(data="demo-night", run=("none", "wiid"), seeds=3, epochs=30)`, or finished files:
+    `engine.compare(data="demo-night", checkpoint=("plain=a.pt", "mine=b.pt"))`.
 
     The options are those of compare.py; each one of train.py's goes to all runs. `config=FILE` reads them from a YAML
     file and makes what it lists under `prepare`; options given beside it win. `train` and `evaluate` stand in for
@@ -63,36 +67,53 @@ def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **o
     chosen, *_ = build(COMPARE_SCHEMAS, options)
     own_names = {entry.name for entry in fields(CompareOptions)}
     shared = {key: value for key, value in options.items() if key not in own_names}
-    specs = [parse_run(text) for text in chosen.run]
-    first_seed = shared.get("seed", 0)
-    seeds = range(first_seed, first_seed + chosen.seeds)
-    _check_runs(specs, shared)
+    files = named_checkpoints(chosen.checkpoint)
+    specs = [] if files else [parse_run(text) for text in chosen.run]
+    seeds = range(shared.get("seed", 0), shared.get("seed", 0) + chosen.seeds)
+    if not files:
+        _check_runs(specs, shared)
     logger = build(TRAIN_SCHEMAS[:1], {"logger": shared.get("logger", ())})[0].logger
     create_loggers(logger)
     make_all(steps, seeds)
     data = str(shared.pop("data", TrainOptions().data))
     task = task_of(data)
+    if files:
+        check_alone(options, task, files, data)
     evaluate = evaluate or evaluator_of(task, data, chosen.split)
     standard = TASKS[task].metrics if task in TASKS else METRICS
     metrics = chosen.metric if "metric" in options else standard[:1]
     _check_metrics(metrics, standard, shared.get("protocol"))
     config = load_data(data, make_demo=make_synthetic)
-    splits = present_splits(config, chosen.split)
-    same = {key: value for key, value in shared.items() if key not in RUNTIME_OPTIONS}
-    save_dir = choose_folder(chosen, {"data": str(config.file), "split": chosen.split, "shared": plain_options(same)})
-    runner = ComparisonRunner(config, save_dir, shared, train or engine.train, evaluate)
-    outcomes = runner.run_all(specs, seeds, chosen.restart)
-    if all(outcome.error for outcome in outcomes):
-        raise UserError(f"every run failed; the first error: {outcomes[0].error} The runs are in {save_dir}.")
-    conditions = [config.conditions.get(split, split) for split in splits]
-    groups = class_groups(config, shared.get("protocol"))
-    labels = [spec.label for spec in specs]
-    comparison = Comparison(labels, conditions, outcomes, metrics, chosen.resamples, groups, standard)
-    facts = _facts(chosen, data, shared, specs)
+    conditions = [config.conditions.get(split, split) for split in present_splits(config, chosen.split)]
+    if files:
+        outcomes = evaluate_checkpoints(files, evaluate, shared)
+        save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
+    else:
+        runner = _runner(chosen, config, shared, train, evaluate)
+        save_dir, outcomes = runner.save_dir, runner.run_all(specs, seeds, chosen.restart)
+        _check_outcomes(outcomes, save_dir)
+    labels, groups = list(files) or [spec.label for spec in specs], class_groups(config, shared.get("protocol"))
+    comparison = Comparison(labels, conditions, outcomes, metrics, chosen.resamples, groups, standard, not files)
+    facts = _facts(chosen, data, shared, specs, files)
     summary, differences = save_report(comparison, save_dir, chosen.out, config.file.stem, facts)
     if logger:
         log_tables(logger, save_dir, uuid.uuid4().hex[:12], {"summary": summary, "differences": differences})
     return CompareResult(save_dir, summary, differences, outcomes)
+
+
+def _runner(
+    chosen: CompareOptions, config: DataConfig, shared: dict[str, Any], train: Train | None, evaluate: Evaluate
+) -> ComparisonRunner:
+    """What trains and evaluates the runs, in the folder of this comparison."""
+    same = {key: value for key, value in shared.items() if key not in RUNTIME_OPTIONS}
+    save_dir = choose_folder(chosen, {"data": str(config.file), "split": chosen.split, "shared": plain_options(same)})
+    return ComparisonRunner(config, save_dir, shared, train or engine.train, evaluate)
+
+
+def _check_outcomes(outcomes: Sequence[RunOutcome], save_dir: Path) -> None:
+    """Raise UserError where every run failed."""
+    if all(outcome.error for outcome in outcomes):
+        raise UserError(f"every run failed; the first error: {outcomes[0].error} The runs are in {save_dir}.")
 
 
 def protocol_metrics(protocol: str | None) -> list[str]:
@@ -189,8 +210,14 @@ def _saved_facts(file: Path) -> dict[str, Any]:
     return saved and {**saved, "shared": from_file(saved["shared"], COMPARE_SCHEMAS)}
 
 
-def _facts(chosen: CompareOptions, data: str, shared: Mapping[str, Any], specs: Sequence[RunSpec]) -> dict[str, Any]:
+def _facts(
+    chosen: CompareOptions, data: str, shared: Mapping[str, Any], specs: Sequence[RunSpec], files: Mapping[str, Path]
+) -> dict[str, Any]:
     """What a reader of the table must know. Options that every run sets itself stand in the runs' names."""
+    if files:
+        asked = {key: value for key, value in plain_options(shared).items() if key not in RUNTIME_OPTIONS}
+        said = ", ".join(f"{key}={value}" for key, value in asked.items()) or "the defaults of val.py"
+        return {"data": data, "split": chosen.split, "evaluation": said, **facts_of(files)}
     common = {key: value for key, value in plain_options(shared).items() if not all(key in spec.own for spec in specs)}
     budget = ", ".join(f"{key}={value}" for key, value in common.items()) or "the defaults of train.py"
     named = {f"run {spec.label}": plain_options(spec.own) for spec in specs if spec.named}

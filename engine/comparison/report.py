@@ -38,11 +38,18 @@ class RunOutcome:
         head = f"{self.run}, seed {self.seed}"
         if self.error:
             return f"{head}: failed: {self.error}"
-        scores = ""
+        return f"{head}: {self._numbers()}  ({self.train_seconds:.0f} s of training)"
+
+    def scores(self) -> str:
+        """The same of a checkpoint, which has no seed and was not trained here."""
+        return f"{self.run}: {self._numbers()}"
+
+    def _numbers(self) -> str:
+        scores = []
         for report in self.reports:
             name = METRICS[0] if METRICS[0] in report.metrics else next(iter(report.metrics))
-            scores += f"{report.condition} {name} {report.metrics[name]:.3f}  "
-        return f"{head}: {scores}({self.train_seconds:.0f} s of training)"
+            scores.append(f"{report.condition} {name} {report.metrics[name]:.3f}")
+        return "  ".join(scores)
 
 
 @dataclass
@@ -51,7 +58,7 @@ class Comparison:
 
     metrics: those whose differences are reported. groups: a metric over some classes only -> these classes; a metric that
     is neither in METRICS, in ACCURACIES nor here cannot be computed on resampled images: its interval is over seeds alone.
-    standard: metrics that every summary of the task shows.
+    standard: metrics that every summary of the task shows. trained: False for finished checkpoints, which have no seeds.
     """
 
     runs: list[str]
@@ -61,6 +68,7 @@ class Comparison:
     resamples: int
     groups: Mapping[str, Collection[int] | None] = field(default_factory=dict)
     standard: Sequence[str] = METRICS
+    trained: bool = True
     _resampled: dict[tuple[str, int, str, str], np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,7 +94,10 @@ class Comparison:
 
     def _summary_row(self, run: str, condition: str) -> dict[str, Any]:
         outcomes = [outcome for outcome in self.outcomes if outcome.run == run]
-        row: dict[str, Any] = {"run": run, "condition": condition, "seeds": len(self.reports(run, condition))}
+        row: dict[str, Any] = {"run": run, "condition": condition}
+        if not self.trained:
+            return row | {metric: float(self.values(run, condition, metric).mean()) for metric in self.shown}
+        row["seeds"] = len(self.reports(run, condition))
         for metric in self.shown:
             values = self.values(run, condition, metric)
             row[metric] = float(values.mean()) if len(values) else float("nan")
@@ -115,7 +126,7 @@ class Comparison:
         a, b = ([reports[seed] for seed in seeds] for reports in (ours, theirs))
         interval, resampled = self._interval(a, b, [(run, seed, condition, metric) for seed in seeds], other)
         wins = sum(x.metrics[metric] > y.metrics[metric] for x, y in zip(a, b, strict=True))
-        return {
+        row = {
             "run": run,
             "against": other,
             "condition": condition,
@@ -124,9 +135,9 @@ class Comparison:
             "low": interval.low,
             "high": interval.high,
             "verdict": interval.verdict,
-            "seeds ahead": f"{wins} of {len(seeds)}",
-            "resampled": resampled,
         }
+        ahead = {"seeds ahead": f"{wins} of {len(seeds)}"} if self.trained else {}
+        return {**row, **ahead, "resampled": resampled}
 
     def _interval(
         self, a: list[Report], b: list[Report], keys: list[tuple[str, int, str, str]], other: str
@@ -206,7 +217,9 @@ def raw_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """One row per run, seed and condition, or a run and seed that failed, with the reason."""
     rows: list[dict[str, Any]] = []
     for outcome in comparison.outcomes:
-        head = {"run": outcome.run, "seed": outcome.seed, "train s": round(outcome.train_seconds, 1)}
+        head: dict[str, Any] = {"run": outcome.run}
+        if comparison.trained:
+            head |= {"seed": outcome.seed, "train s": round(outcome.train_seconds, 1)}
         rows += [{**head, "condition": r.condition, "images": r.images, **r.metrics} for r in outcome.reports]
         rows += [{**head, "error": outcome.error}] if outcome.error else []
     return rows
@@ -216,15 +229,21 @@ def notes_of(comparison: Comparison, facts: Mapping[str, Any]) -> list[str]:
     """What a reader must know to read the tables correctly."""
     seeds = max((len(comparison.reports(run, c)) for run in comparison.runs for c in comparison.conditions), default=0)
     notes = [f"{key}: {value}" for key, value in facts.items()]
-    notes += [
-        "budget: the same epochs, batch and size, so every run sees the labelled training images equally often, unless "
-        "its options say otherwise; 'train s' is the training time.",
-        f"interval: 95 %, {comparison.resamples} resamples of what 'resampled' names, the same ones for both runs; spread: "
-        "standard deviation over seeds.",
-    ]
-    if facts.get("split") == "val":
+    resamples = f"interval: 95 %, {comparison.resamples} resamples of what 'resampled' names, the same ones for both"
+    if comparison.trained:
+        notes += [
+            "budget: the same epochs, batch and size, so every run sees the labelled training images equally often, unless "
+            "its options say otherwise; 'train s' is the training time.",
+            f"{resamples} runs; spread: standard deviation over seeds.",
+        ]
+    else:
+        notes.append(
+            f"{resamples} checkpoints. It speaks of these files on these images, not of the methods that made them: another "
+            "seed gives another file."
+        )
+    if comparison.trained and facts.get("split") == "val":
         notes.append("evaluated on val, which also chose the best epoch: good for tuning, not for a claim.")
-    if 1 < seeds < FEW_SEEDS:
+    if comparison.trained and 1 < seeds < FEW_SEEDS:
         notes.append(
             f"{seeds} seeds are few: all of them favour the same run by chance one time in {2 ** (seeds - 1)}, and "
             "resampling cannot see beyond them."

@@ -26,7 +26,12 @@ class CompareOptions:
         (),
         'one run: its methods, then options of its own, such as --run none --run "none lr0=0.02"; repeat it for each '
         "run; the first run is the baseline",
-        shown="required without --config",
+        shown="required without --config or --checkpoint",
+    )
+    checkpoint: tuple[str, ...] = RUNS.option(
+        (),
+        "instead of runs: finished weights under a name, such as --checkpoint plain=a.pt --checkpoint mine=b.pt; nothing is "
+        "trained",
     )
     seeds: int = RUNS.option(3, "seeds of each run, counted up from --seed", low=1)
     restart: bool = RUNS.option(False, "train all runs again instead of reusing finished ones")
@@ -54,11 +59,12 @@ def own_options(given: Mapping[str, Any]) -> list[Option]:
 
 COMPARE_SCHEMAS: tuple[type, ...] = (CompareOptions, *TRAIN_SCHEMAS)
 ABOUT = (
-    "Train several runs over several seeds with the same budget, and test whether they differ, for each condition (day, "
-    "night, ...). Every option of train.py can be given as well and goes to all runs."
+    "Train several runs over several seeds with the same budget, or take finished checkpoints, and test whether they differ, "
+    "for each condition (day, night, ...). Every option of train.py can be given as well and goes to all runs."
 )
 METHOD = next(iter(METHODS))
 EXAMPLES = (
+    "python compare.py --data demo-night --checkpoint plain=a.pt --checkpoint mine=b.pt",
     f"python compare.py --data demo-night --run none --run {METHOD} --seeds 3 --epochs 30",
     f'python compare.py --data demo-night --run {METHOD} --run "{METHOD} lr0=0.02" --split val',
     f"python compare.py --config bench/comparisons/{METHOD}-codan.yaml --seeds 5",

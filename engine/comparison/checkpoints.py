@@ -1,0 +1,84 @@
+"""`compare.py --checkpoint NAME=FILE`: finished detectors or classifiers, evaluated side by side without training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.comparison.report import RunOutcome
+from engine.results import Report
+from engine.tasks import DETECT, check_weights
+from utils.errors import UserError
+from utils.files import file_digest, find_weights
+from utils.log import LOGGER
+
+REPORTED = (
+    "checkpoint",
+    "split",
+    "metric",
+    "resamples",
+    "out",
+    "project",
+    "name",
+    "exist_ok",
+    "data",
+    "device",
+    "logger",
+)
+OF_DETECTORS = ("imgsz", "native", "single_cls", "protocol")  # what a detector's evaluation takes besides
+INSTEAD = {
+    "run": "a run (of --config too) is trained, a checkpoint is not; compare the best.pt that it left, or leave one out",
+    "seeds": "a checkpoint is one seed; name the checkpoints of other seeds too",
+    "seed": "a checkpoint is one seed; name the checkpoints of other seeds too",
+    "restart": "nothing is kept that could be reused",
+    "resume": "nothing is trained that could be resumed",
+}
+
+
+def named_checkpoints(texts: Sequence[str]) -> dict[str, Path]:
+    """`plain=a.pt` -> the file of each name, in their order.
+
+    Raises UserError for what is not NAME=FILE, for a name given twice, for fewer than two, and for missing files.
+    """
+    files: dict[str, Path] = {}
+    for text in texts:
+        name, equals, file = text.partition("=")
+        if not (equals and name.strip() and file.strip()):
+            raise UserError(f"--checkpoint {text}: expected a name and a file, such as --checkpoint plain=best.pt.")
+        if name.strip() in files:
+            raise UserError(f"--checkpoint {text}: the name {name.strip()!r} is given twice. Choose another.")
+        files[name.strip()] = find_weights(file.strip())
+    if len(files) == 1:
+        raise UserError("--checkpoint: name at least two. One alone is measured by val.py.")
+    return files
+
+
+def check_alone(given: Mapping[str, Any], task: str, files: Mapping[str, Path], data: str) -> None:
+    """Raise UserError for options that mean training, and for checkpoints of another task."""
+    allowed = {*REPORTED, *(OF_DETECTORS if task == DETECT else ())}
+    wrong = next((name for name in (*INSTEAD, *given) if name in given and name not in allowed), None)
+    if wrong is not None:
+        reason = INSTEAD.get(
+            wrong, f"with --checkpoint nothing is trained, and evaluation of task '{task}' does not use it"
+        )
+        raise UserError(f"--{wrong.replace('_', '-')}: {reason}.")
+    for file in files.values():
+        check_weights(file, task, data)
+
+
+def evaluate_checkpoints(
+    files: Mapping[str, Path], evaluate: Callable[[Path, Mapping[str, Any]], list[Report]], options: Mapping[str, Any]
+) -> list[RunOutcome]:
+    """Measure each file; options: those of the evaluation. Raises UserError for a file that does not fit the data."""
+    outcomes = []
+    for number, (name, file) in enumerate(files.items(), 1):
+        outcome = RunOutcome(name, 0, evaluate(file, options))
+        outcomes.append(outcome)
+        LOGGER.info(f"[{number}/{len(files)}] {outcome.scores()}")
+    return outcomes
+
+
+def facts_of(files: Mapping[str, Path]) -> dict[str, str]:
+    """File and checksum of each checkpoint, for the report."""
+    return {f"checkpoint {name}": f"{file}, SHA-256 {file_digest(file)[:16]}..." for name, file in files.items()}
