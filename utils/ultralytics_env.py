@@ -1,6 +1,6 @@
-"""Keep Ultralytics quiet and at home: no downloads, no installs, no telemetry, the user's own settings untouched.
+"""Keep Ultralytics and ONNX Runtime quiet and at home: no downloads, installs or telemetry, the user's own settings untouched.
 
-Must run before `ultralytics` is imported; every module of ours that imports it calls this first.
+Must run before `ultralytics` or `onnxruntime` is imported; every module of ours that imports one of them calls this first.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ def contain_ultralytics() -> None:
         "YOLO_AUTOINSTALL": "false",
         "YOLO_OFFLINE": "true",
         "YOLO_VERBOSE": "false",
+        "ORT_DISABLE_TELEMETRY": "1",  # read once, when onnxruntime is imported
         "OMP_NUM_THREADS": str(os.cpu_count() or 1),  # Ultralytics would set 1
     }.items():
         os.environ.setdefault(name, value)

@@ -5,26 +5,23 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-import urllib.request
-from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 
 from data.io.images import decode
+from engine.inference.fetching import PATIENCE, chunks, image_bytes
 from engine.inference.sources import Source
 from utils.log import LOGGER
 
-PATIENCE = 10.0  # seconds that an address may take to answer
 LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
-CHUNK = 2**18  # bytes fetched at a time
 
 
 Capture: TypeAlias = cv2.VideoCapture
@@ -60,9 +57,9 @@ def open_capture(item: Source) -> Capture:
 
 
 def fetch(item: Source) -> bytes:
-    """The bytes of an image, from disk or from an http(s) address. Raises SourceLost."""
+    """The bytes of an image, from disk or, within limits, from an http(s) address. Raises SourceLost."""
     try:
-        return b"".join(_chunks(item)) if "://" in item.where else Path(item.where).read_bytes()
+        return image_bytes(item.where) if "://" in item.where else Path(item.where).read_bytes()
     except (OSError, ValueError, HTTPException) as problem:
         raise SourceLost(f"cannot be read ({problem})") from None
 
@@ -80,27 +77,13 @@ def on_disk(item: Source, over: Callable[[], bool]) -> Iterator[Source]:
         path = Path(folder) / f"fetched{Path(urlsplit(item.where).path).suffix}"
         try:
             with path.open("wb") as file:
-                for chunk in _chunks(item):
+                for chunk in chunks(item.where):
                     file.write(chunk)
                     if over():
                         break
         except (OSError, ValueError, HTTPException) as problem:
             raise SourceLost(f"cannot be fetched ({problem})") from None
         yield replace(item, where=str(path))
-
-
-def _chunks(item: Source) -> Iterator[bytes]:
-    """The content behind an http(s) address, in pieces. An answer shorter than it said is an error."""
-    parts = urlsplit(item.where)
-    user, _, host = parts.netloc.rpartition("@")
-    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)))  # noqa: S310 - only http(s) comes here
-    if user:  # in a header, which no error message and no redirection repeats
-        request.add_unredirected_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
-        while chunk := answer.read(CHUNK):
-            yield chunk
-        if answer.length:
-            raise OSError(f"{answer.length} bytes are missing at the end")
 
 
 def read_image(item: Source) -> Iterator[Frame]:

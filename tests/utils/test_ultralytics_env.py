@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,18 @@ def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     contain_ultralytics()
     assert os.environ["YOLO_CONFIG_DIR"] == str(tmp_path / "mine") and os.environ["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.parametrize("module", ["engine.inference.backends", "engine.exporters.detector"])
+def test_onnx_runtime_tells_nobody(module: str, tmp_path: Path) -> None:
+    """With telemetry on it writes a device id and an event store into the home folder, and looks a host up."""
+    pytest.importorskip("onnxruntime")
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / ".cache")}
+    code = f"import {module}, onnxruntime, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
+    assert [path for path in tmp_path.rglob("*") if "Microsoft" in path.parts or "onnxruntime" in path.name] == []
 
 
 def test_keeping_memory_is_harmless() -> None:
