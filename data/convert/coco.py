@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Unpack
 
+from data.convert.duplicates import joined
 from data.convert.unlabelled import reference_items
 from data.convert.writer import LARGEST_SIDE, Box, Item, Summary, Writing, inside, write_yolo
 from utils.errors import UserError
@@ -39,7 +41,19 @@ def convert(
             "train/_annotations.coco.json, or one such file."
         )
     skip_reason = keep_all if difficult else crowd
-    items = [item for file in files for item in _items(file, images, skip_reason, summary)]
+    rows: list[Item] = []
+    classes: dict[Path, set[str]] = {}
+    for file in files:
+        content = load(file)
+        classes[file] = {str(entry["name"]) for entry in content["categories"]}
+        rows += _items(file, content, images, skip_reason, summary)
+    if rows and not any(os.path.isfile(item.image) for item in rows):
+        raise UserError(
+            f"{files[0]}: none of the {len(rows)} images is there; the first is looked for at {rows[0].image}. "
+            f"{'Check' if images else 'Name their folder:'} --images {images or 'DIR'}."
+        )
+    _note_classes(classes, summary)
+    items = joined(rows, summary)
     if reference is not None:
         items += reference_items(reference, items, "coco", summary)
     return write_yolo(items, out, summary, **writing)
@@ -68,7 +82,7 @@ def read_items(
     skip_reason: SkipReason,
     summary: Summary,
     content: dict[str, list[Entry]] | None = None,
-    names_of: Callable[[Entry], list[str]] = lambda entry: [str(entry["file_name"])],
+    names_of: Callable[[Entry], list[str]] | None = None,
 ) -> Iterator[tuple[Item, Entry]]:
     """Each image of a COCO file as an item, with its own entry of the file, which may hold more than COCO's keys.
 
@@ -78,6 +92,7 @@ def read_items(
     UserError where the file is not in COCO's format.
     """
     content = load(file) if content is None else content
+    names_of = names_of or _file_name
     boxes = _boxes_of(content, skip_reason, summary)
     for entry in content["images"]:
         try:
@@ -106,15 +121,44 @@ def _boxes_of(content: dict[str, list[Entry]], skip_reason: SkipReason, summary:
     return boxes
 
 
-def _items(file: Path, images: Path | None, skip_reason: SkipReason, summary: Summary) -> Iterator[Item]:
-    """The items of one of COCO's own annotation files."""
+def _items(
+    file: Path, content: dict[str, list[Entry]], images: Path | None, skip_reason: SkipReason, summary: Summary
+) -> Iterator[Item]:
+    """The items of one annotation file."""
     subset = file.stem.removeprefix("instances_").removesuffix(".coco")  # train2017, default, _annotations
     said = (name for text in (subset, file.parent.name) for name in ("train", "val", "test") if name in text.lower())
     split = next(said, "train")
     bases = [file.parent.parent, file.parent]  # beside the folder of the annotations, or beside the file
     usual = [base / name for base in bases for name in (f"images/{subset}", subset, "images")] + [file.parent]
-    pairs = read_items(file, [images] if images else usual, split, f"coco-{subset}", skip_reason, summary)
+    folders, names = ([images], _names_in(content)) if images else (usual, _file_name)
+    pairs = read_items(file, folders, split, f"coco-{subset}", skip_reason, summary, content, names)
     return (item for item, _ in pairs)
+
+
+def _file_name(entry: Entry) -> list[str]:
+    return [str(entry["file_name"])]
+
+
+def _names_in(content: dict[str, list[Entry]]) -> Callable[[Entry], list[str]]:
+    """How an image may be called in a folder that the user names: as the file says, or without folders if that is unique."""
+    last = Counter(_last(entry) for entry in content["images"])
+    return lambda entry: [*_file_name(entry), *([_last(entry)] if last[_last(entry)] == 1 and _last(entry) else [])]
+
+
+def _last(entry: Entry) -> str:
+    return PurePosixPath(str(entry["file_name"]).replace("\\", "/")).name
+
+
+def _note_classes(lists: Mapping[Path, set[str]], summary: Summary) -> None:
+    """Say where the files of a set list different classes: numbers follow names, but one side may lack objects."""
+    first, *others = lists
+    for file in others:
+        only = [", ".join(sorted(lists[a] - lists[b])) or "none" for a, b in ((first, file), (file, first))]
+        if only != ["none", "none"]:
+            summary.notes.append(
+                f"{first} and {file} list different classes (only the first: {only[0]}; only the second: {only[1]}); classes are "
+                "matched by name"
+            )
 
 
 def keep_all(_entry: Entry, _box: Box) -> None:

@@ -237,3 +237,37 @@ def test_an_export_of_cvat(tmp_path, make_image):
     assert summary.per_split["train"] + summary.per_split["val"] == 20 and 2 <= summary.per_split["val"] <= 10
     with pytest.raises(UserError, match="--val-share 0.3: the data set has validation images"):
         convert_all(tmp_path / "cvat", tmp_path / "out", val_share=0.3)
+
+
+def test_images_elsewhere(source, tmp_path, make_image):
+    """Where none is in a usual place, --images is asked for; in that folder a unique name counts without its folders."""
+    make_image(tmp_path / "photos" / "x.jpg", width=40, height=30)
+    make_image(tmp_path / "photos" / "same.jpg", width=40, height=30)
+    names = ["cam/x.jpg", "a/same.jpg", "b/same.jpg", "../y.jpg"]
+    rows = [image(number, name) for number, name in enumerate(names)]
+    file = write(tmp_path / "mine", "default", rows, [note(number, 1, [1, 1, 5, 5]) for number in range(4)])
+    with pytest.raises(UserError, match=r"none of the 3 images is there; .*x\.jpg\. Name their folder: --images DIR"):
+        convert(file, tmp_path / "out")
+    summary = convert(file, tmp_path / "out", images=tmp_path / "photos")
+    assert summary.images == 1 and len(summary.skipped) == 3
+    assert [path.name for path in (tmp_path / "out/images").rglob("*.jpg")] == ["x.jpg"]
+
+
+def test_an_image_in_two_rows(source, tmp_path):
+    write(
+        source,
+        "train2017",
+        [image(1, "1.jpg"), image(5, "./1.jpg")],
+        [note(1, 1, [4, 6, 16, 16]), note(5, 18, [1, 1, 5, 5])],
+    )
+    summary = convert(source, tmp_path / "out")
+    assert len((tmp_path / "out/labels/train/coco-train2017/1.txt").read_text().splitlines()) == 2
+    assert summary.notes == ["1 rows name an image that another row names already; their boxes were joined"]
+
+
+def test_files_that_list_different_classes(source, tmp_path):
+    file = source / "annotations/instances_val2017.json"
+    content = json.loads(file.read_bytes())
+    file.write_text(json.dumps({**content, "categories": [*content["categories"][1:], {"id": 99, "name": "owl"}]}))
+    (text,) = convert(source, tmp_path / "out").notes
+    assert "list different classes (only the first: person; only the second: owl)" in text
