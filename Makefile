@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test lint types unit format clean
+.PHONY: help demo quick test fuzz chaos lint types unit format clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -32,6 +32,12 @@ types: $(READY) ## types
 
 unit: $(READY) ## the tests alone; TESTS="-k pairs -x" for some of them
 	$(BIN)/python -m pytest $(TESTS)
+
+fuzz: $(READY) ## damaged files by the thousand; SEED=7 CASES=100000 for hours of others
+	FUZZ_SEED=$(or $(SEED),1) FUZZ_CASES=$(or $(CASES),5000) $(BIN)/python -m pytest $(TESTS:loadfile=load) tests/fuzz
+
+chaos: $(READY) ## runs that are killed at random moments; KILLS=100 SEED=7 for others
+	CHAOS_SEED=$(or $(SEED),1) CHAOS_KILLS=$(or $(KILLS),25) $(BIN)/python -m pytest -m chaos tests/chaos
 
 format: $(READY) ## put the code into the house's style
 	$(BIN)/ruff check --fix .

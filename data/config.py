@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from data.dialects import FOREIGN, beside, describe_folder, translated, yaml_in
 from utils.errors import UserError, nearest, suggestion
-from utils.files import REPOSITORY, find_file, load_yaml
+from utils.files import REPOSITORY, find_file, load_yaml, typed_path
 from utils.log import LOGGER
 
 VALS, TESTS = (
@@ -131,8 +131,8 @@ def method_of(source: str | Path) -> str:
 
 def _read(source: str | Path) -> tuple[Path, dict[str, Any]]:
     """The YAML of a path, a folder or a name, and its content; a folder without one stands for itself."""
-    given = Path(source).expanduser()
-    if given.is_dir() and not given.with_name(given.name + ".yaml").is_file():
+    given = typed_path(source)
+    if given.is_dir() and not (given.parent / f"{given.name}.yaml").is_file():
         folder = Path(os.path.abspath(given))
         file = yaml_in(folder)
         return (file, load_yaml(file)) if file is not None else (folder, describe_folder(folder))
@@ -142,7 +142,7 @@ def _read(source: str | Path) -> tuple[Path, dict[str, Any]]:
 
 def _find(given: Path) -> Path:
     """The YAML file of a path or a name."""
-    name = given if given.suffix.lower() in {".yaml", ".yml"} else given.with_name(given.name + ".yaml")
+    name = given if given.suffix.lower() in {".yaml", ".yml"} else given.parent / f"{given.name}.yaml"
     return Path(os.path.abspath(find_file(name, Path("data"), REPOSITORY / "data")))
 
 
@@ -179,9 +179,7 @@ def _root(file: Path, path: Any) -> Path:
     if not isinstance(path, str) or not path:
         raise UserError(f"{file}: 'path' must be the data set's folder as text, not {path!r}.")
     home = REPOSITORY / "datasets" if file.parent == REPOSITORY / "data" else file.parent
-    places = [
-        Path(os.path.abspath(base / Path(path).expanduser())) for base in (file.parent, Path(), Path("datasets"), home)
-    ]
+    places = [Path(os.path.abspath(base / typed_path(path))) for base in (file.parent, Path(), Path("datasets"), home)]
     return next((place for place in places if place.is_dir()), places[-1])
 
 
@@ -202,13 +200,13 @@ def _place(file: Path, root: Path, key: str, entry: Any) -> Path:
     """One folder or list of a split."""
     if not isinstance(entry, str) or not entry:
         raise UserError(f"{file}: '{key}' must be a folder or a .txt list as text (or several), not {entry!r}.")
-    path = Path(os.path.abspath(beside(root, str(Path(entry).expanduser()))))
-    if not Path(entry).expanduser().is_absolute() and not path.is_relative_to(root):
+    path = Path(os.path.abspath(beside(root, str(typed_path(entry)))))
+    if not typed_path(entry).is_absolute() and not path.is_relative_to(root):
         raise UserError(
             f"{file}: '{key}: {entry}' lies outside the data set's folder {root}. "
             "Correct 'path', or give an absolute path if this is intended."
         )
-    former = path.with_name(FORMER_FOLDERS.get(path.name, path.name))
+    former = path.parent / FORMER_FOLDERS.get(path.name, path.name)
     if former.exists() and not path.exists():
         LOGGER.info("%s: '%s' is read from %s, the folder's former name", file, key, former)
         return former

@@ -52,7 +52,7 @@ def _check_layer(layer: Any, where: str) -> None:
     name = layer[2]
     if isinstance(name, str) and (name in LAYERS) != is_layer(name):
         return
-    if name in LAYERS:
+    if isinstance(name, str) and name in LAYERS:
         raise UserError(f"{where}: both a method and Ultralytics define the layer {name}. Rename the method's.")
     guess = nearest(str(name), [*LAYERS, *(key for key in vars(tasks) if is_layer(key))])
     hint = f"; did you mean {guess}?" if guess else "."

@@ -73,6 +73,10 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}{_yaml_place(problem)} Correct that line; nothing was changed.") from None
     except RecursionError:
         raise UserError(f"{path}: nests too deeply. Expected lines 'name: value'.") from None
+    except Exception as problem:  # of a tag whose value is none, such as !!int '' or a 13th month: of any class
+        raise UserError(
+            f"{path}: holds a value that cannot be read ({problem}). Correct it, or put it in quotes."
+        ) from None
     if not isinstance(content, dict):
         found = "nothing" if content is None else f"a {type(content).__name__}"
         raise UserError(f"{path}: expected a mapping (lines 'name: value') but the file holds {found}.")
@@ -324,12 +328,26 @@ def _listed(folder: Path, entry: str) -> Path:
     )
 
 
+def typed_path(text: str | Path) -> Path:
+    """A path as somebody wrote it, its ~ resolved. Raises UserError where no file system can have it."""
+    try:
+        path = Path(text).expanduser()
+        names = [os.fsencode(part) for part in path.parts]
+    except (RuntimeError, UnicodeError) as problem:
+        raise UserError(f"{str(text)!r}: cannot be a path ({problem}). Correct it.") from None
+    if any(b"\0" in name for name in names):
+        raise UserError(f"{str(text)!r}: cannot be a path (it holds a NUL). Correct it.")
+    if any(len(name) > 255 for name in names) or len(os.fsencode(path)) > 4000:
+        raise UserError(f"{text}: cannot be a path (a name in it is too long). Correct it.")
+    return path
+
+
 def find_file(name: str | Path, *folders: Path) -> Path:
     """Return `name` as given where it is a file, else the file of that path or bare name in the first folder having it.
 
     Raises UserError with the nearest name of these folders.
     """
-    given = Path(name).expanduser()
+    given = typed_path(name)
     places = [given, *(folder / part for folder in folders for part in (given, given.name))]
     found = next((place for place in places if place.is_file()), None)
     if found is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from utils.errors import UserError, suggestion
-from utils.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from utils.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, typed_path
 
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "tcp", "udp")
 LISTS = (".txt", ".streams")
@@ -94,7 +94,7 @@ def _is_list(text: str) -> bool:
 
 def _from_entry(text: str) -> list[Source]:
     """The items of a source that is no list. Raises UserError where it is missing or of no known kind."""
-    if text.isdigit():
+    if text.isdecimal():
         return [Source("camera", text, f"camera {text}")]
     if is_address(text):
         try:
@@ -105,7 +105,7 @@ def _from_entry(text: str) -> list[Source]:
             ) from None
         kind = _kind(parts.path) if parts.scheme.startswith("http") else None
         return [Source(kind or "stream", text, redact(text))]
-    path = Path(text).expanduser()
+    path = typed_path(text)
     if path.is_dir():
         return _from_folder(path)
     if path.is_file():
@@ -152,7 +152,7 @@ def _images_first(paths: Iterable[Path]) -> list[Source]:
 
 def _from_list(path: Path) -> list[Source]:
     """Items of a list: one source a line, blank lines and lines that start with # apart."""
-    path = path.expanduser()
+    path = typed_path(path)
     if not path.is_file():
         raise UserError(f"--source {path}: there is no such list. Expected a text file with one source per line.")
     try:
@@ -174,7 +174,9 @@ def _listed(line: str, folder: Path) -> list[Source]:
     try:
         if _is_list(line):
             raise UserError("a list inside a list is not read")
-        there = not line.isdigit() and not is_address(line) and (Path(beside).exists() or bool(glob.glob(beside)))
+        there = (
+            not line.isdecimal() and not is_address(line) and (typed_path(beside).exists() or bool(glob.glob(beside)))
+        )
         return _from_entry(beside if there else line)
     except UserError as problem:
         return [Source("image", line, redact(line), problem=str(problem).removeprefix(f"--source {line}: "))]

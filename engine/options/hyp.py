@@ -62,7 +62,7 @@ def _number(path: Path, key: str, value: Any) -> float:
     """A finite number; YAML hands 1e-3 (without a point) over as text."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number):
         raise UserError(f"{path}: '{key}' must be a number, not {value!r}.")

@@ -30,3 +30,8 @@ def test_what_a_loader_s_process_says_is_said_without_its_traceback():
         == "a.png: is gone. Restore it."
     )
     assert str(UserError("Caught in the rain.")) == "Caught in the rain."
+
+
+def test_a_word_without_end_is_cut() -> None:
+    assert str(UserError(f"a {300 * 'b'} c")) == f"a {300 * 'b'} c"
+    assert str(UserError(f"a {301 * 'b'} c")) == f"a {150 * 'b'}... c"

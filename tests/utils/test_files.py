@@ -253,3 +253,20 @@ def test_yaml_that_does_not_mean_what_it_says(tmp_path, text, expected):
 def test_aliases_and_merged_keys_are_read(tmp_path):
     (tmp_path / "x.yaml").write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
     assert files.load_yaml(tmp_path / "x.yaml")["b"] == {"x": 1, "y": 3}
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-that-name/x", "a/" + 256 * "b", "/a" * 2500, "a\0b", "\ud800"])
+def test_a_path_that_no_file_system_can_have(text: str) -> None:
+    with pytest.raises(UserError, match="cannot be a path"):
+        files.typed_path(text)
+
+
+def test_a_path_as_typed() -> None:
+    assert files.typed_path("~/a") == Path.home() / "a" and files.typed_path("b/c.txt") == Path("b/c.txt")
+
+
+@pytest.mark.parametrize("value", ["!!int ''", "2001-99-99", "!!float x", "!!bool maybe", 5000 * "9"])
+def test_a_yaml_value_that_is_none(value: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"a: {value}\n")
+    with pytest.raises(UserError, match="cannot be read"):
+        files.load_yaml(tmp_path / "a.yaml")

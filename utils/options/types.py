@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.errors import UserError, suggestion
+from utils.files import typed_path
 
 SWITCH_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
@@ -205,5 +206,5 @@ _READERS: dict[type, typing.Callable[[Any], Any]] = {
     int: _read_int,
     float: _read_float,
     str: _read_text,
-    Path: lambda value: Path(_read_text(value)).expanduser(),
+    Path: lambda value: typed_path(_read_text(value)),
 }
