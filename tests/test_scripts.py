@@ -76,3 +76,14 @@ def test_help_has_three_examples_and_fits(
     page = capsys.readouterr().out
     assert page.count(f"\n  python {script}.py ") == 3
     assert max(map(len, page.splitlines())) <= 100
+
+
+def test_the_first_line_names_torch_and_device(root: Path) -> None:
+    done = run(root, "train.py", "--data", "nowhere.yaml", "--device", "cpu")
+    first = done.stdout.splitlines()[0]
+    assert "torch 2." in first and "CPU (" in first and done.returncode == 2
+
+
+def test_an_absent_device_is_told_before_anything_is_drawn(root: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, str(root / "train.py"), "--data", "demo-night", "--device", "99")
+    assert done.returncode == 2 and done.stderr.startswith("error: --device 99") and not any(tmp_path.iterdir())

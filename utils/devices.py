@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
@@ -14,10 +13,10 @@ from pathlib import Path
 import torch
 
 from utils.errors import UserError
-from utils.files import REPOSITORY
+from utils.files import REPOSITORY, cores
 
 NAME = "Hardsight"
-PACKAGES = ("torch", "torchvision", "ultralytics", "opencv-python", "numpy", "safetensors", "onnxruntime", "openvino")
+PACKAGES = ("torchvision", "ultralytics", "opencv-python", "numpy", "safetensors", "onnxruntime", "openvino")
 DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -62,7 +61,7 @@ def device_name(device: torch.device) -> str:
         return f"CUDA {torch.version.cuda}: {facts.name} ({facts.total_memory / 2**30:.0f} GiB)"
     if device.type == "mps":
         return f"MPS: {platform.processor() or platform.machine()}"
-    return f"CPU ({os.cpu_count()} cores)"
+    return f"CPU ({cores()} cores, {torch.get_num_threads()} threads)"
 
 
 def unused_gpu(device: str = "") -> str:
@@ -87,6 +86,9 @@ def version_text() -> str:
     commit = _commit()
     lines = [f"{NAME} {project_version()}{f' ({commit})' if commit else ''}"]
     lines += [f"Python {platform.python_version()}", platform.platform()]
+    lines.append(
+        f"torch {torch.__version__} (CUDA {torch.version.cuda})" if torch.version.cuda else f"torch {torch.__version__}"
+    )
     lines += [f"{package} {found}" for package in PACKAGES if (found := _installed(package))]
     cuda = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
     lines += [device_name(each) for each in [*cuda, torch.device("cpu")]]

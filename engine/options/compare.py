@@ -66,6 +66,5 @@ METHOD = next(iter(METHODS))
 EXAMPLES = (
     "python compare.py --data demo-night --checkpoint plain=a.pt --checkpoint mine=b.pt",
     f"python compare.py --data demo-night --run none --run {METHOD} --seeds 3 --epochs 30",
-    f'python compare.py --data demo-night --run {METHOD} --run "{METHOD} lr0=0.02" --split val',
     f"python compare.py --config bench/comparisons/{METHOD}-codan.yaml --seeds 5",
 )

@@ -35,7 +35,7 @@ def test_an_absent_mac_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_first_line_names_versions_and_device() -> None:
     line = machine_line("cpu,cpu")
     assert line.startswith(f"Hardsight {project_version()}, Python 3.") and f"torch {torch.__version__}" in line
-    assert line.count("CPU (") == 1
+    assert line.count("CPU (") == 1 and line.endswith(f"{torch.get_num_threads()} threads)")
 
 
 def test_a_gpu_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,5 +67,5 @@ def test_a_gpu_that_is_left_unused_is_told(
 
 def test_versions_for_a_report() -> None:
     text = version_text()
-    for word in ("Hardsight", "Python", "torch", "ultralytics", "opencv-python", "CPU"):
+    for word in ("Hardsight", "Python", f"torch {torch.__version__}", "ultralytics", "opencv-python", "CPU"):
         assert word in text
