@@ -367,6 +367,8 @@ def find_weights(name: str | Path) -> Path:
         return find_file(name, REPOSITORY, folder)
     except UserError as problem:
         asset = official(name)
+        if asset is not None and (folder / asset.file).is_file():
+            return folder / asset.file  # yolov5m, YOLOv5m.pt
         if asset is not None:
             raise UserError(
                 f"{name}: there is no such file here, nor in {folder}. {how_to_get(asset, folder)}"

@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from utils.errors import UserError, suggestion
 from utils.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, typed_path
+from utils.log import redact
 
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "tcp", "udp")
 LISTS = (".txt", ".streams")
@@ -74,17 +75,6 @@ def is_address(text: str) -> bool:
     if scheme.lower() in SCHEMES:
         return True
     raise UserError(f"--source {redact(text)}: addresses of {scheme}:// are not read. Known are {', '.join(SCHEMES)}.")
-
-
-def redact(text: str) -> str:
-    """An address as it may be printed and stored: without user name, password and query, which may hold a token."""
-    if "://" not in text:
-        return text
-    try:
-        parts = urlsplit(text)
-    except ValueError:  # nobody knows which part of it is the password
-        return f"{text.partition('://')[0]}://..."
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def _is_list(text: str) -> bool:

@@ -9,7 +9,7 @@ from engine.checkpoint import load_weights
 from engine.options.prepare import WeightsOptions
 from utils.errors import UserError, suggestion
 from utils.files import REPOSITORY, file_digest
-from utils.log import LOGGER
+from utils.log import LOGGER, redact
 from utils.releases.assets import OFFICIAL, Asset, official
 from utils.releases.download import Wanted, download
 
@@ -44,6 +44,8 @@ def known(name: str) -> Asset:
 def one(asset: Asset, folder: Path, options: WeightsOptions) -> Path:
     """Fetch one checkpoint, or check the file that is there; say its size and checksum."""
     target, expected = folder / asset.file, options.sha256 or asset.sha256
+    if target.is_dir():
+        raise UserError(f"{target}: is a folder; expected a file, or nothing. Move it away, or choose another --out.")
     if target.exists():
         digest, there = file_digest(target), "is there already"
         if expected and digest != expected.lower():
@@ -54,7 +56,7 @@ def one(asset: Asset, folder: Path, options: WeightsOptions) -> Path:
     else:
         url = options.url or asset.url
         size = asset.size if not (options.url or options.sha256) else None
-        LOGGER.info(f"fetching {url}{f' ({asset.size:,} bytes)' if asset.size else ''}")
+        LOGGER.info(f"fetching {redact(url)}{f' ({asset.size:,} bytes)' if asset.size else ''}")
         digest = download(Wanted(url, size, expected, typed=bool(options.url)), target, load_weights)
         there = "is ready"
     word = "as expected" if expected else "not known to this project: keep it, and compare it with other sources"

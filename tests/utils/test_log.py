@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from utils.log import LOGGER
+from utils.log import LOGGER, redact
 
 
 def test_notes_go_to_stdout_and_warnings_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,3 +28,16 @@ def test_a_level_set_before_the_import_stays() -> None:
     code = "import logging; log = logging.getLogger('hardsight'); log.setLevel('ERROR'); import utils.log; print(log.level)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)  # noqa: S603
     assert done.stdout == f"{logging.ERROR}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:secret@mirror/a.pt?token=1#x", "https://mirror/a.pt"),
+        ("https://host/a.pt", "https://host/a.pt"),
+        ("https://me:secret@[x/a.pt", "https://..."),
+        ("a@b/c?d.jpg", "a@b/c?d.jpg"),  # a path
+    ],
+)
+def test_addresses_lose_their_secrets(text: str, shown: str) -> None:
+    assert redact(text) == shown

@@ -85,7 +85,7 @@ def official(name: str | Path) -> Asset | None:
     'https://github.com/ultralytics/yolov5/releases/tag/v7.0'
     """
     path = Path(name)
-    return OFFICIAL.get(path.name.removesuffix(".pt").lower()) if path.suffix in ("", ".pt") else None
+    return OFFICIAL.get(path.name.lower().removesuffix(".pt")) if path.suffix.lower() in ("", ".pt") else None
 
 
 def how_to_get(asset: Asset, folder: Path) -> str:

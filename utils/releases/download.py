@@ -1,6 +1,7 @@
 """Fetch one file over HTTPS: resumed where it broke off, checked before it gets its name, all of it or nothing.
 
-What has arrived is kept in `.NAME.part`; `.NAME.part.json` says of which address, size and version (ETag) it is a part.
+What has arrived is kept in `.NAME.part`; `.NAME.part.json` says of which address, size and version (ETag or date) it is a
+part. Of an address, neither name, password nor query is printed or stored: they may hold a secret.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from urllib.parse import urlsplit
 
 from utils.errors import UserError
 from utils.files import atomic_write, disk_full, file_digest
+from utils.log import redact
 from utils.progress import progress
 
 SMALLEST, LARGEST = 100_000, 1_000_000_000  # bytes of a file whose size is not known
@@ -37,6 +40,15 @@ class Wanted:
     sha256: str | None = None
     typed: bool = False
 
+    @property
+    def shown(self) -> str:
+        """The address as it may be printed and stored."""
+        return redact(self.url)
+
+
+class Interrupted(Exception):
+    """The connection ended before the file did."""
+
 
 class SafeRedirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects to https only, or also to http where the address itself was typed as http."""
@@ -48,8 +60,11 @@ class SafeRedirects(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         """The request for the new address."""
-        if urlsplit(newurl).scheme not in self.schemes:
-            raise UserError(f"{req.full_url}: redirects to {newurl}, which is not https. Nothing was kept.")
+        if scheme_of(newurl) not in self.schemes:
+            raise UserError(
+                f"{redact(req.full_url)}: redirects to {redact(newurl)}, which is not https. Nothing was kept; fetch the file "
+                "with a browser."
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -80,27 +95,41 @@ def download(wanted: Wanted, target: Path, check: Callable[[Path], Any]) -> str:
 
 def check_address(wanted: Wanted) -> None:
     """Raise UserError unless the address is https, or http that the user typed."""
-    parts = urlsplit(wanted.url)
-    if parts.scheme not in (("https", "http") if wanted.typed else ("https",)) or not parts.hostname:
-        raise UserError(f"{wanted.url}: expected an address that begins with https://.")
+    schemes = ("https", "http") if wanted.typed else ("https",)
+    try:
+        parts = urlsplit(wanted.url)
+        good = parts.scheme in schemes and parts.hostname and parts.port != 0 and re.fullmatch(r"[!-~]+", wanted.url)
+    except ValueError:  # an open bracket, a port that is no number
+        good = None
+    if not good:
+        raise UserError(
+            f"{wanted.shown}: expected an address that begins with https://, such as https://host/path/yolov5m.pt, without "
+            "spaces and with letters beyond ASCII as %XX."
+        )
+    if parts.username is not None:
+        raise UserError(
+            f"{wanted.shown}: addresses with a user name or password are not taken. Fetch the file with a program that keeps "
+            "them, and put it into the folder for weights."
+        )
 
 
 def fetch(wanted: Wanted, part: Path, facts: Path) -> None:
     """Bring `part` to its full length. Raises UserError where that fails; what has arrived stays."""
-    start, version = kept(wanted, part, facts)
+    start, whole, version = kept(wanted, part, facts)
     request = urllib.request.Request(wanted.url, headers={"User-Agent": "hardsight", "Accept-Encoding": "identity"})  # noqa: S310
     if start:
         request.add_header("Range", f"bytes={start}-")
         request.add_header("If-Range", version)
     try:
         with opener(wanted).open(request, timeout=TIMEOUT) as response:
-            if response.status == 206 and starts_at(response.headers) != start:
-                raise UserError(
-                    f"{wanted.url}: the server sent another part than was asked for. The same command starts anew."
-                )
-            start = start if response.status == 206 else 0
+            partial = response.status == 206
+            start = start if partial else 0
             total = total_of(wanted, response.headers, start)
-            described = {"url": wanted.url, "size": total, "etag": response.headers.get("ETag", "")}
+            if partial and (starts_at(response.headers), total) != (start, whole):
+                raise UserError(
+                    f"{wanted.shown}: the server sent another part than was asked for. The same command starts anew."
+                )
+            described = {"url": wanted.shown, "size": total, "version": version_of(response.headers)}
             atomic_write(facts, json.dumps(described).encode())
             receive(response, part, start, total or LARGEST)
     except UserError:
@@ -110,20 +139,29 @@ def fetch(wanted: Wanted, part: Path, facts: Path) -> None:
         if problem.code == 416:  # what was kept is no part of what the server has now
             forget(part, facts)
         raise UserError(
-            f"{wanted.url}: the server answered {problem.code} {problem.reason}. Try again, or fetch it by hand."
+            f"{wanted.shown}: the server answered {problem.code} {problem.reason}. Try again, or fetch it by hand."
         ) from None
-    except (URLError, TimeoutError, ConnectionError, HTTPException) as problem:
+    except (Interrupted, URLError, TimeoutError, ConnectionError, HTTPException) as problem:
         reason = getattr(problem, "reason", None) or problem
-        so_far = "What has arrived is kept, and the same command resumes. " if part.exists() else ""
+        so_far = f"What has arrived is kept. {again(facts)} " if part.exists() else ""
         raise UserError(
-            f"{wanted.url}: cannot be fetched ({reason}). {so_far}Without a connection, fetch it elsewhere and put it into "
+            f"{wanted.shown}: cannot be fetched ({reason}). {so_far}Without a connection, fetch it elsewhere and put it into "
             f"{part.parent}."
         ) from None
     arrived = part.stat().st_size
     if total is not None and arrived < total:
         raise UserError(
-            f"{wanted.url}: broke off after {arrived:,} of {total:,} bytes, which are kept. The same command resumes."
+            f"{wanted.shown}: broke off after {arrived:,} of {total:,} bytes, which are kept. {again(facts)}"
         )
+
+
+def again(facts: Path) -> str:
+    """What the same command will do with the bytes that are kept."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        described = json.loads(facts.read_text(encoding="utf-8"))
+        if described["version"] and described["size"]:
+            return "The same command resumes."
+    return "The same command starts anew: this server does not say which version of the file it sends."
 
 
 def opener(wanted: Wanted) -> urllib.request.OpenerDirector:
@@ -138,15 +176,21 @@ def opener(wanted: Wanted) -> urllib.request.OpenerDirector:
     return director
 
 
-def kept(wanted: Wanted, part: Path, facts: Path) -> tuple[int, str]:
-    """(bytes already there, their version) of an earlier download of this address; (0, "") where there is none."""
+def kept(wanted: Wanted, part: Path, facts: Path) -> tuple[int, int, str]:
+    """(bytes already there, bytes of the whole file, version) of an earlier download of this address; (0, 0, "") if none."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         described = json.loads(facts.read_text(encoding="utf-8"))
         size, whole = part.stat().st_size, described["size"]
-        usable = described["url"] == wanted.url and described["etag"] and whole and 0 < size < whole
+        usable = described["url"] == wanted.shown and described["version"] and whole and 0 < size < whole
         if usable and wanted.size in (None, whole):
-            return size, str(described["etag"])
-    return 0, ""
+            return size, whole, str(described["version"])
+    return 0, 0, ""
+
+
+def version_of(headers: HTTPMessage) -> str:
+    """What `If-Range` may name: a strong ETag, else the date of the file; empty where the server sends neither."""
+    etag = headers.get("ETag", "")
+    return etag if etag.startswith('"') else headers.get("Last-Modified", "")
 
 
 def starts_at(headers: HTTPMessage) -> int:
@@ -165,10 +209,11 @@ def total_of(wanted: Wanted, headers: HTTPMessage, start: int) -> int | None:
         return wanted.size
     if wanted.size is not None and total != wanted.size:
         raise UserError(
-            f"{wanted.url}: expected {wanted.size:,} bytes, but the server has {total:,}. Nothing was kept."
+            f"{wanted.shown}: expected {wanted.size:,} bytes, but the server has {total:,}. Nothing was kept. If you know that "
+            f"the release has changed, give --url {wanted.shown}, which then prints the new checksum."
         )
     if wanted.size is None and not SMALLEST <= total <= LARGEST:
-        raise UserError(f"{wanted.url}: {total:,} bytes are no checkpoint of a detector. Nothing was kept.")
+        raise UserError(f"{wanted.shown}: {total:,} bytes are no checkpoint of a detector. Nothing was kept.")
     return total
 
 
@@ -186,7 +231,13 @@ def receive(response: Any, part: Path, start: int, most: int) -> None:
 
 def pieces(response: Any, most: int) -> Iterator[bytes]:
     """The body in chunks, until its end or `most` bytes."""
-    while most > 0 and (chunk := response.read(min(CHUNK, most))):
+    while most > 0:
+        try:
+            chunk = response.read(min(CHUNK, most))
+        except OSError as problem:  # no route, an error of TLS: of the connection, not of the disk
+            raise Interrupted(problem.strerror or problem) from None
+        if not chunk:
+            return
         most -= len(chunk)
         yield chunk
 
@@ -200,12 +251,12 @@ def check_file(wanted: Wanted, part: Path) -> str:
     size = part.stat().st_size
     if not (size == wanted.size if wanted.size is not None else SMALLEST <= size <= LARGEST):
         raise UserError(
-            f"{wanted.url}: {size:,} bytes arrived, expected {wanted.size or SMALLEST:,}. Nothing was kept."
+            f"{wanted.shown}: {size:,} bytes arrived, expected {wanted.size or SMALLEST:,}. Nothing was kept."
         )
     digest = file_digest(part)
     if wanted.sha256 is not None and digest != wanted.sha256.lower():
         raise UserError(
-            f"{wanted.url}: its SHA-256 is {digest}, expected {wanted.sha256.lower()}. Nothing was kept. If you know that the "
+            f"{wanted.shown}: its SHA-256 is {digest}, expected {wanted.sha256.lower()}. Nothing was kept. If you know that the "
             f"release has changed, give --sha256 {digest}."
         )
     return digest
@@ -214,9 +265,17 @@ def check_file(wanted: Wanted, part: Path) -> str:
 def page(wanted: Wanted) -> UserError:
     """The error of a web page in place of the file."""
     return UserError(
-        f"{wanted.url}: the server sent a web page (HTML), not the file. A proxy or a login may stand between; open the "
+        f"{wanted.shown}: the server sent a web page (HTML), not the file. A proxy or a login may stand between; open the "
         "address in a browser. Nothing was kept."
     )
+
+
+def scheme_of(url: str) -> str:
+    """https, http, ...; empty where it is no address."""
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return ""
 
 
 def forget(*files: Path) -> None:

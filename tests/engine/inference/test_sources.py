@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.inference.sources import Source, is_address, plan_sources, redact
+from engine.inference.sources import Source, is_address, plan_sources
 from utils.errors import UserError
 
 
@@ -179,7 +179,3 @@ def test_mistakes(folder: Path, source: str, words: str) -> None:
 )
 def test_is_address(text: str, expected: bool) -> None:
     assert is_address(text) is expected
-
-
-def test_shown_leaves_paths_alone() -> None:
-    assert redact("a@b/c?d.jpg") == "a@b/c?d.jpg"

@@ -53,6 +53,13 @@ def test_a_file_that_is_there_is_checked_and_not_fetched(release, tmp_path):
     assert not release and (tmp_path / "yolov5m.pt").read_bytes() == b"mine"
 
 
+def test_a_folder_of_that_name_is_refused(release, tmp_path):
+    (tmp_path / "yolov5m.pt").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        command.weights(WeightsOptions(names=("yolov5m",), out=tmp_path))
+    assert not release
+
+
 def test_an_address_and_checksum_of_ones_own(release, tmp_path):
     options = WeightsOptions(names=("yolov5m",), out=tmp_path, url="http://mirror/y.pt", sha256="AB" * 32)
     command.weights(options)
@@ -104,3 +111,11 @@ def test_python_callers_are_told_too(monkeypatch, tmp_path):
         find_weights("yolov8x.pt")
     with pytest.raises(UserError, match="nearest by name is yolov8x.pt"):
         find_weights("yolovv8x.pt")
+
+
+@pytest.mark.parametrize("name", ["yolov5m", "yolov5m.pt", "YOLOv5m.PT", "elsewhere/yolov5m"])
+def test_what_was_fetched_is_found_by_every_spelling_of_its_name(monkeypatch, tmp_path, name):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "yolov5m.pt").write_bytes(b"x")
+    monkeypatch.setattr("utils.files.REPOSITORY", tmp_path)
+    assert find_weights(name) == tmp_path / "weights" / "yolov5m.pt"

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[3]
         ("yolov5m.pt", "yolov5m"),
         ("weights/yolov5m.pt", "yolov5m"),
         ("yolo11n", "yolo11n"),
+        ("YOLOv5M.PT", "yolov5m"),
         ("yolov5x6u.pt", "yolov5x6u"),
         ("best.pt", None),
         ("yolov5m.yaml", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from utils.errors import UserError
-from utils.releases.download import SafeRedirects, Wanted, download
+from utils.releases.download import Interrupted, SafeRedirects, Wanted, download, pieces
 
 CONTENT = np.random.default_rng(0).bytes(250_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -33,10 +34,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(302, b"", Location=how.redirect)
         elif how.status:
             self.answer(how.status, b"no")
-        elif self.headers.get("Range") and how.ranges and self.headers.get("If-Range") == how.etag:
+        elif self.headers.get("Range") and how.ranges and self.headers.get("If-Range") in (how.etag, how.date):
             first = int(self.headers["Range"][6:-1]) + how.shift
             part = {"Content-Range": f"bytes {first}-{len(how.body) - 1}/{len(how.body)}"}
-            self.answer(206, how.body[first:], **part)
+            self.answer(206, how.body[first : len(how.body) - how.short], **part)
         else:
             self.answer(200, how.body)
 
@@ -44,13 +45,10 @@ class Handler(BaseHTTPRequestHandler):
         how = self.server.how
         self.send_response(status)
         length = how.length if how.length and status == 200 else len(body)
-        for name, value in {
-            "Content-Length": str(length),
-            "ETag": how.etag,
-            "Content-Type": how.kind,
-            **headers,
-        }.items():
-            self.send_header(name, value)
+        said = {"Content-Length": str(length), "Content-Type": how.kind, "Last-Modified": how.date, "ETag": how.etag}
+        for name, value in {**said, **headers}.items():
+            if value:
+                self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body[: how.breaks_at] if status == 200 and how.breaks_at else body)
 
@@ -66,7 +64,8 @@ def server(monkeypatch) -> Iterator[SimpleNamespace]:
     listening.asked = []
     listening.how = SimpleNamespace(
         body=CONTENT, etag='"one"', kind="application/octet-stream", ranges=True, redirect="", status=0, length=0,
-        breaks_at=0, shift=0,
+        breaks_at=0, shift=0, short=0,
+        date="",
     )  # fmt: skip
     thread = threading.Thread(target=partial(listening.serve_forever, poll_interval=0.01), daemon=True)
     thread.start()
@@ -103,7 +102,7 @@ def test_what_broke_off_is_resumed(server, fetched):
         fetched.get(sha256=DIGEST)
     assert fetched.left() == [".model.pt.part", ".model.pt.part.json"]
     facts = json.loads((fetched.target.parent / ".model.pt.part.json").read_text())
-    assert facts == {"url": server.url, "size": 250_000, "etag": '"one"'}
+    assert facts == {"url": server.url, "size": 250_000, "version": '"one"'}
     server.how.breaks_at = 0
     assert fetched.get(sha256=DIGEST) == DIGEST
     assert server.asked == [None, "bytes=100000-"]
@@ -124,17 +123,37 @@ def test_a_part_of_another_address_is_not_used(server, fetched):
     fetched.target.parent.mkdir()
     (fetched.target.parent / ".model.pt.part").write_bytes(b"x" * 1000)
     (fetched.target.parent / ".model.pt.part.json").write_text(
-        '{"url": "https://elsewhere", "size": 250000, "etag": "e"}'
+        '{"url": "https://elsewhere", "size": 250000, "version": "e"}'
     )
     assert fetched.get() == DIGEST
     assert server.asked == [None]
 
 
-def test_a_server_that_sends_another_part_is_not_believed(server, fetched):
+@pytest.mark.parametrize("etag", ["", 'W/"weak"'])
+def test_the_date_is_a_version_where_there_is_no_strong_etag(server, fetched, etag):
+    vars(server.how).update(breaks_at=100_000, etag=etag, date="Sat, 29 Nov 2025 07:00:00 GMT")
+    with pytest.raises(UserError, match="The same command resumes"):
+        fetched.get()
+    server.how.breaks_at = 0
+    assert fetched.get() == DIGEST
+    assert server.asked == [None, "bytes=100000-"]
+
+
+def test_without_any_version_the_next_call_starts_anew_and_this_one_says_so(server, fetched):
+    vars(server.how).update(breaks_at=100_000, etag="")
+    with pytest.raises(UserError, match="broke off .* starts anew"):
+        fetched.get()
+    server.how.breaks_at = 0
+    assert fetched.get() == DIGEST
+    assert server.asked == [None, None]
+
+
+@pytest.mark.parametrize("change", [{"shift": 7}, {"short": 50_000}])
+def test_a_server_that_sends_another_part_is_not_believed(server, fetched, change):
     server.how.breaks_at = 100_000
     with pytest.raises(UserError, match="broke off"):
         fetched.get()
-    vars(server.how).update(breaks_at=0, shift=7)
+    vars(server.how).update(breaks_at=0, **change)
     with pytest.raises(UserError, match="another part"):
         fetched.get()
     assert fetched.left() == []
@@ -181,7 +200,17 @@ def test_the_check_comes_before_the_name(fetched):
 
 @pytest.mark.parametrize(
     ("url", "typed"),
-    [("http://127.0.0.1/x.pt", False), ("file:///etc/passwd", True), ("ftp://x/y.pt", True), ("x", True)],
+    [
+        ("http://127.0.0.1/x.pt", False),
+        ("file:///etc/passwd", True),
+        ("ftp://x/y.pt", True),
+        ("x", True),
+        ("https://[x/y.pt", True),
+        ("https://host:99999/y.pt", True),
+        ("https://host:abc/y.pt", True),
+        ("https://host/\xe4.pt", True),
+        ("https://host/a b.pt", True),
+    ],
 )
 def test_addresses_are_https_unless_typed(tmp_path, url, typed):
     with pytest.raises(UserError, match="begins with https"):
@@ -189,10 +218,32 @@ def test_addresses_are_https_unless_typed(tmp_path, url, typed):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_redirect_away_from_https_is_refused():
+def test_passwords_are_refused_and_neither_shown_nor_stored(server, fetched):
+    secret = server.url.replace("://", "://me:hunter2@") + "?token=hunter2"
+    with pytest.raises(UserError, match="user name or password") as told:
+        download(Wanted(secret, typed=True), fetched.target, lambda path: None)
+    assert "hunter2" not in str(told.value) and not server.asked
+    server.how.breaks_at = 100_000
+    with pytest.raises(UserError, match="broke off") as told:
+        download(Wanted(f"{server.url}?token=hunter2", typed=True), fetched.target, lambda path: None)
+    assert "hunter2" not in str(told.value) + (fetched.target.parent / ".model.pt.part.json").read_text()
+
+
+@pytest.mark.parametrize("new", ["http://elsewhere/x.pt", "https://[x/y.pt"])
+def test_a_redirect_away_from_https_is_refused(new):
     request = Request("https://github.com/x.pt")
     with pytest.raises(UserError, match="not https"):
-        SafeRedirects(plain_http=False).redirect_request(request, None, 302, "", Message(), "http://elsewhere/x.pt")
+        SafeRedirects(plain_http=False).redirect_request(request, None, 302, "", Message(), new)
+
+
+def test_a_lost_connection_is_not_called_a_full_disk():
+    """No route to the host, an error of TLS: plain OSErrors, as those of a disk are."""
+
+    def read(size: int) -> bytes:
+        raise OSError(errno.EHOSTUNREACH, "No route to host")
+
+    with pytest.raises(Interrupted, match="No route to host"):
+        list(pieces(SimpleNamespace(read=read), 10))
 
 
 def test_without_a_server(tmp_path):
