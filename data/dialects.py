@@ -6,7 +6,7 @@ Nothing is written: a folder without a YAML is described in memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,9 @@ def beside(root: Path, entry: str) -> Path:
 def describe_folder(folder: Path) -> dict[str, Any]:
     """What a data YAML of a folder with images and YOLO labels would say.
 
-    Understood: images/SPLIT, SPLIT/images and SPLIT, a file of class names (classes.txt, obj.names, Label Studio's notes.json),
-    and data.yaml, dataset.yaml or a single YAML by another name. Raises UserError where there are no images, no names, or the
-    parts of a set twice.
+    Understood: images/SPLIT, SPLIT/images, SPLIT, and lists SPLIT.txt (CVAT's YOLO 1.1); a file of class names (classes.txt,
+    obj.names, Label Studio's notes.json) in it or in each split (Roboflow's Darknet). Raises UserError where there are no
+    images, no names, the parts of a set twice, or other names in another split.
     """
     splits: dict[str, str] = {}
     for split, words in SPLIT_FOLDERS.items():
@@ -104,26 +104,54 @@ def describe_folder(folder: Path) -> dict[str, Any]:
         splits |= {split: found[0]} if found else {}
     if not splits and _holds_images(folder / "images"):
         splits = {"train": "images"}
+    splits = splits or _lists_in(folder)
     if not splits:
         raise UserError(
             f"{folder}: no data YAML, and no images in images/train, train/images or images. Name a data YAML "
             "(docs/data/yaml.md)."
         )
-    return {"path": str(folder), **splits, "names": _names_in(folder)}
+    return {"path": str(folder), **splits, "names": _class_names(folder, splits.values())}
+
+
+def _lists_in(folder: Path) -> dict[str, str]:
+    """Split -> its list of images."""
+    names = {split: [f"{word}.txt" for word in words] for split, words in SPLIT_FOLDERS.items()}
+    found = {split: [name for name in each if (folder / name).is_file()] for split, each in names.items()}
+    return {split: each[0] for split, each in found.items() if each}
 
 
 def _holds_images(folder: Path) -> bool:
     return folder.is_dir() and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
 
 
-def _names_in(folder: Path) -> list[str]:
-    """Class names of a folder: a name a line, or Label Studio's categories."""
-    file = next((folder / name for name in NAME_FILES if (folder / name).is_file()), None)
-    if file is None:
+def _class_names(folder: Path, splits: Collection[str]) -> list[str]:
+    """Class names of a folder, or those on which the folders of its splits agree."""
+    file = _name_file(folder)
+    if file is not None:
+        return _names_in(file)
+    places = [place for split in splits for place in (folder / split, (folder / split).parent) if place != folder]
+    files = list(dict.fromkeys(file for place in places if (file := _name_file(place)) is not None))
+    if not files:
         raise UserError(
             f"{folder}: no data YAML, and no file of class names ({', '.join(NAME_FILES)}). Add classes.txt with a name a line, "
             "in the order of their numbers."
         )
+    first, *others = ((file, _names_in(file)) for file in files)
+    for file, names in others:
+        if names != first[1]:
+            raise UserError(
+                f"{file}: lists the classes {', '.join(names)}, but {first[0]} {', '.join(first[1])}, so a number means two "
+                "things. Export the splits with one list, or number the labels of one of them anew."
+            )
+    return first[1]
+
+
+def _name_file(folder: Path) -> Path | None:
+    return next((folder / name for name in NAME_FILES if (folder / name).is_file()), None)
+
+
+def _names_in(file: Path) -> list[str]:
+    """Class names of a file: a name a line, or Label Studio's categories."""
     if file.suffix != ".json":
         return [line.strip() for line in read_lines(file) if line.strip()]
     try:

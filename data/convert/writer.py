@@ -193,13 +193,19 @@ def write_yolo(
 
 
 def held_out(items: Sequence[Item], share: float, out: Path) -> Sequence[Item]:
-    """Items with a fraction of the training ones as `val`. Raises UserError where there is a val already."""
+    """Items with a fraction of the training ones, one at least but not all, as `val`.
+
+    Raises UserError where there is a val already.
+    """
     if not share:
         return items
     if any(item.split == "val" for item in items) or (out / "images/val").exists():
         raise UserError(f"--val-share {share:g}: the data set has validation images of its own. Leave the option out.")
+    numbers = sorted({crc32(item.file.encode()) for item in items if item.split == "train"})
+    count = sum(number / 2**32 < share for number in numbers)
+    chosen = set(numbers[: min(max(count, 1), len(numbers) - 1)])  # an image at least on either side
     return [
-        replace(item, split="val") if item.split == "train" and crc32(item.file.encode()) / 2**32 < share else item
+        replace(item, split="val") if item.split == "train" and crc32(item.file.encode()) in chosen else item
         for item in items
     ]
 

@@ -8,7 +8,7 @@ from typing import Unpack
 
 from data.config import DataConfig, load_data
 from data.convert.writer import SPLITS, Box, Item, Summary, Writing, write_yolo
-from data.io.labels import Label, scan
+from data.io.labels import Label, scan, unlabelled
 from utils.files import list_images
 
 
@@ -29,6 +29,7 @@ def _items(config: DataConfig, split: str, summary: Summary) -> Iterator[Item]:
     images = [image for place in config.sources(split) for image in list_images(place, config.root)]
     found = scan(images, len(config.names), what=split)
     summary.skipped += found.skipped
+    summary.notes += unlabelled(found.labels, split)
     for label in found.labels:
         yield Item(label.image, split, "yolo", tuple(_boxes(label, config.names)), label.shape)
 

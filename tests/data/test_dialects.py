@@ -9,6 +9,7 @@ import pytest
 
 from data.config import load_data
 from utils.errors import UserError
+from utils.files import list_images
 
 NAMES = "names: [cat, dog]\n"
 
@@ -101,3 +102,25 @@ def test_folders_that_cannot_be_read(tmp_path, make_image):
         write(tmp_path, NAMES, name=name)
     with pytest.raises(UserError, match=r"several YAML files \(a.yaml, b.yaml\)"):
         load_data(tmp_path)
+
+
+def test_names_in_each_split(tmp_path, make_image):
+    """Roboflow's Darknet export repeats the class list in each folder; lists that differ are refused."""
+    for split in ("train", "valid"):
+        make_image(tmp_path / split / "1.png")
+        (tmp_path / split / "_darknet.labels").write_text("cat\ndog\n")
+    data = load_data(tmp_path)
+    assert data.names == {0: "cat", 1: "dog"} and data.splits["val"] == (tmp_path / "valid",)
+    (tmp_path / "valid" / "_darknet.labels").write_text("dog\ncat\n")
+    with pytest.raises(UserError, match="lists the classes dog, cat, but .*train/_darknet.labels cat, dog"):
+        load_data(tmp_path)
+
+
+def test_lists_without_a_yaml(tmp_path, make_image):
+    """CVAT's YOLO 1.1: obj.names, and a list whose entries begin with data/."""
+    make_image(tmp_path / "obj_train_data" / "1.png")
+    (tmp_path / "train.txt").write_text("data/obj_train_data/1.png\n")
+    (tmp_path / "obj.names").write_text("cat\n")
+    data = load_data(tmp_path)
+    assert data.splits == {"train": (tmp_path / "train.txt",)}
+    assert list_images(data.splits["train"][0], data.root) == [tmp_path / "obj_train_data" / "1.png"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from data.convert.yolo import convert
 from data.io.labels import label_path
 from utils.files import list_images, load_yaml
@@ -10,6 +12,9 @@ from utils.files import list_images, load_yaml
 def test_boxes_classes_and_backgrounds_stay(tiny_set, tmp_path):
     (tiny_set / "labels" / "train" / "3.txt").unlink()
     summary = convert(tiny_set, tmp_path / "out")
+    assert [note.partition(";")[0] for note in summary.notes] == [
+        "note: 1 of the 4 images of 'train' have no label file and count as background"
+    ]
     assert (summary.images, summary.boxes, dict(summary.per_split)) == (6, 5, {"train": 4, "val": 2})
     assert load_yaml(tmp_path / "out" / "data.yaml")["names"] == {0: "cat", 1: "dog"}
     labels = [label_path(image).read_text() for image in list_images(tmp_path / "out" / "images" / "train")]
@@ -19,3 +24,9 @@ def test_boxes_classes_and_backgrounds_stay(tiny_set, tmp_path):
         labels[0],
         "",
     ]
+
+
+@pytest.mark.parametrize(("share", "val"), [(0.001, 1), (0.999, 3)])
+def test_a_small_set_keeps_an_image_on_either_side(tiny_set, tmp_path, share, val):
+    (tiny_set / "data.yaml").write_text("train: images/train\nnames: [cat, dog]\n")
+    assert convert(tiny_set, tmp_path / "out", val_share=share).per_split == {"val": val, "train": 4 - val}
