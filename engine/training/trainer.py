@@ -95,6 +95,8 @@ class Trainer:
         self.evaluate = self.task.evaluator(self.plan, self.datasets, device) if WORLD.main else None
         self.log = RunLog(self.plan)
         self.start_epoch, self.start_batch = 0, 0
+        self.sums: dict[str, Tensor] = {}  # of each loss item over the batches of the running epoch, on this rank
+        self.seen = 0  # number of these batches
         self.stop_requested = False
         self.over = multiprocessing.RawValue("b", 0)
 
@@ -158,8 +160,6 @@ class Trainer:
     def _batches(self, run: Run) -> dict[str, float]:
         """Train on the batches of an epoch. Returns the mean of each loss item."""
         self.sampler.set_epoch(run.epoch, self.start_batch)
-        sums: dict[str, Tensor] = {}
-        seen = 0
         with self.log.progress(run.epoch, len(self.sampler)) as bar:
             for number, batch in enumerate(self.loader, self.start_batch):
                 run.iteration = run.epoch * len(self.sampler) + number
@@ -168,12 +168,14 @@ class Trainer:
                 if number == 0 and run.epoch in (0, self.start_epoch):
                     self.log.sample(prepared)  # after the step: as the methods changed it
                 for name, value in items.items():
-                    sums[name] = sums.get(name, 0) + value.float()
-                seen += 1
+                    self.sums[name] = self.sums.get(name, 0) + value.float()
+                self.seen += 1
                 self.callbacks.tell("on_batch", run.epoch, number, items)
-                bar(number, batch, sums, seen)
+                bar(number, batch, self.sums, self.seen)
                 self._maybe_stop(run, number)
-        return {f"train/{name}": float(value) / seen for name, value in sums.items()}
+        means = {f"train/{name}": float(value) / self.seen for name, value in self.sums.items()}
+        self.sums, self.seen = {}, 0
+        return means
 
     @functools.cached_property
     def loader(self) -> DataLoader:
@@ -252,6 +254,8 @@ class Trainer:
             "task": self.task.name,
             "epoch": epoch,
             "batch": batch,
+            "sums": self.sums,
+            "seen": self.seen,
             "random": random_state(),
             "records": self.log.state(),
             "options": self.plan.options,
@@ -260,9 +264,11 @@ class Trainer:
         save_resume(self.plan.weights, state)
 
     def load_resume(self, state: dict[str, Any]) -> None:
-        """Take back what `_save_resume` wrote."""
+        """Take back what `_save_resume` wrote. Sums of losses are the main rank's; versions before kept none."""
         self.start_epoch, self.start_batch = state["epoch"], state["batch"]
         self.step.load_state(state, self.start_epoch)
+        self.sums = {name: value.to(self.device) for name, value in state.get("sums", {}).items()}
+        self.seen = state.get("seen", 0)
         self.log.load_state(state["records"])
         if state["random"] is not None:
             restore_random_state(state["random"])

@@ -145,27 +145,33 @@ def test_a_run_that_diverges_is_stopped_and_spoils_nothing(synthetic: dict[str, 
     assert not list((synthetic["project"] / "diverging").rglob("*.pt"))
 
 
+@pytest.mark.parametrize(
+    "batch", [3, 4]
+)  # in the middle of the first of two epochs of four batches; after its last one
 def test_a_stopped_run_goes_on_from_the_same_batch(
-    finished: Any, synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    batch: int, finished: Any, synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stop after three of the eight batches; the second half must end where an unbroken run ends, bit for bit."""
+    """The second half must end where an unbroken run ends, bit for bit, with the same rows in results.csv."""
     original = Trainer._step
 
-    def stopping(self: Trainer, run: Any, batch: Any) -> Any:
-        items = original(self, run, batch)
-        if run.iteration == 2:
+    def stopping(self: Trainer, run: Any, prepared: Any) -> Any:
+        items = original(self, run, prepared)
+        if run.iteration == batch - 1:
             os.kill(os.getpid(), signal.SIGTERM)
         return items
 
     monkeypatch.setattr(Trainer, "_step", stopping)
-    first = engine.train(**synthetic, epochs=2, name="broken")
+    first = engine.train(**synthetic, epochs=2, name=f"broken{batch}")
     assert first.interrupted
     monkeypatch.setattr(Trainer, "_step", original)
     state = torch.load(first.save_dir / "weights/resume.pt", weights_only=True)
-    assert (state["epoch"], state["batch"]) == (0, 3)
+    assert (state["epoch"], state["batch"]) == (0, batch)
     second = engine.train(resume=str(first.save_dir))
     assert second.save_dir == first.save_dir and len(second.rows) == 2
     assert same_weights(second.save_dir / "weights/last.pt", finished.save_dir / "weights/last.pt")
+    rows, unbroken = ([list(row.items()) for row in read_rows(run.save_dir)] for run in (second, finished))
+    timeless = [[cell for cell in row if cell[0] != "seconds"] for row in rows]  # in the order of columns
+    assert timeless == [[cell for cell in row if cell[0] != "seconds"] for row in unbroken]
 
 
 @pytest.mark.slow
