@@ -17,20 +17,28 @@ NAMES = ("Bicycle", "Car", "Motorbike", "Bus", "Boat", "Cat", "Dog", "Bottle", "
 SPLITS = ("train", "val", "test_day", "test_night")
 KEYS = {"train": "train", "val": "val", "test": "test_night", "test2": "test_day"}
 CONDITIONS = {"val": "day", "test": "night", "test2": "day"}
+PAIRED, ENHANCED = "train_day2night", "test_night_zdce"  # WiiD's: darkened by CUT, and brightened by Zero-DCE
+PAIRS = "train_night"  # where this project has darkened images
 
 
 def convert(source: Path, out: Path, *, link: str = "copy") -> Summary:
     """Convert the unpacked archives train, val, test_day and test_night, each with a folder per class, anywhere below `source`.
 
-    link: see class_writer. Raises UserError where the folders are missing or hold other classes.
+    Of the copy that WiiD prepared, train_day2night becomes the paired images and test_night_zdce a test part of its own, the
+    first where the plain one is missing. link: see class_writer.
+    Raises UserError where the folders are missing or hold other classes.
     """
     home = _home(source)
     summary = Summary(boxed=False)
-    images = [image for split in SPLITS for image in _split(home / split, split)]
+    names = {split: split for split in SPLITS} | {PAIRED: PAIRS, ENHANCED: ENHANCED}
+    images = [image for folder, split in names.items() for image in _split(home / folder, split)]
     missing = [split for split in SPLITS if not (home / split).is_dir()]
     if missing:
         summary.notes.append(f"missing, and skipped: {', '.join(missing)}")
-    return write_class_folders(images, out, summary, names=NAMES, keys=KEYS, conditions=CONDITIONS, link=link)
+    enhanced = "test3" if (home / "test_night").is_dir() or (out / "test_night").is_dir() else "test"
+    keys = {**KEYS, "pair": PAIRS, enhanced: ENHANCED}
+    conditions = {**CONDITIONS, enhanced: "night-zdce"}
+    return write_class_folders(images, out, summary, names=NAMES, keys=keys, conditions=conditions, link=link)
 
 
 def _home(source: Path) -> Path:

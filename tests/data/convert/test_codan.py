@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,21 @@ def test_neither_of_the_two(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="expected ExDark with imageclasslist.txt, or COCO"):
         run("exdark-cls", tmp_path / "empty", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("plain", "key"), [(True, "test3"), (False, "test")])
+def test_the_copy_that_wiid_prepared(codan, tmp_path, make_image, plain, key):
+    """Darkened images are paired; enhanced ones are tested on beside the plain ones, or in their place."""
+    for split, name in (
+        ("train_day2night", "train_Cup"),
+        ("train_day2night", "train_Bicycle"),
+        ("test_night_zdce", "1_Cup"),
+    ):
+        make_image(codan / "data" / split / name.rpartition("_")[2] / f"{name}.jpg")
+    if not plain:
+        shutil.rmtree(codan / "data" / "test_night")
+    run("codan", codan, tmp_path / "codan")
+    data = load_data(tmp_path / "codan")
+    assert data.splits["pair"] == (tmp_path / "codan/train_night",)
+    assert data.splits[key] == (tmp_path / "codan/test_night_zdce",) and data.conditions[key] == "night-zdce"
+    assert data.conditions["test"] == ("night" if plain else "night-zdce")
