@@ -130,9 +130,27 @@ def cvat_coco(root: Path, out: Path) -> Path:
     return out
 
 
+def maet(root: Path, out: Path) -> Path:
+    """ExDark in VOC form: one folder of images, train.txt and test.txt beside it."""
+    (out / "Annotations").mkdir(parents=True)
+    (out / "JPEGImages").mkdir()
+    box = "<bndbox><xmin>9</xmin><ymin>9</ymin><xmax>40</xmax><ymax>40</ymax></bndbox>"
+    for split, listed in (("train", "train"), ("val", "test")):
+        names = []
+        for number, image in enumerate(list_images(root / "images" / split)):
+            names.append(f"{listed}{number}")
+            shutil.copy(image, out / "JPEGImages" / f"{names[-1]}{image.suffix}")
+            kind = ("square", "bar")[number % 2]
+            (out / "Annotations" / f"{names[-1]}.xml").write_text(
+                f"<annotation><size><width>64</width><height>64</height></size><object><name>{kind}</name>{box}</object></annotation>"
+            )
+        (out / f"{listed}.txt").write_text("\n".join(names))
+    return out
+
+
 @pytest.mark.parametrize(
     ("make", "converter", "held_out"),
-    [(label_studio, "yolo", True), (roboflow_coco, "coco", False), (cvat_coco, "coco", True)],
+    [(maet, "voc", False), (label_studio, "yolo", True), (roboflow_coco, "coco", False), (cvat_coco, "coco", True)],
 )
 def test_sets_that_are_converted(
     original: tuple[Path, dict[str, Any]], tmp_path: Path, make: Callable[[Path, Path], Path], converter: str,
