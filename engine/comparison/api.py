@@ -17,7 +17,7 @@ from typing import Any
 import engine
 from data.config import DataConfig, load_data, task_of
 from data.synthetic.generate import make_synthetic
-from engine.comparison.checkpoints import check_alone, evaluate_checkpoints, facts_of, named_checkpoints
+from engine.comparison.checkpoints import check_alone, check_task, evaluate_checkpoints, facts_of, named_checkpoints
 from engine.comparison.config import make_all, read_config
 from engine.comparison.report import METRICS, Comparison, RunOutcome, save_report
 from engine.comparison.runner import (
@@ -36,6 +36,7 @@ from engine.options.compare import COMPARE_SCHEMAS, CompareOptions
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
 from engine.tasks import TASKS
 from methods.registry import split_names
+from utils.cli import check_official
 from utils.errors import UserError
 from utils.files import load_yaml, new_run_folder, save_yaml
 from utils.metrics import FREQUENCIES, PROTOCOLS
@@ -70,7 +71,9 @@ def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **o
     files = named_checkpoints(chosen.checkpoint)
     specs = [] if files else [parse_run(text) for text in chosen.run]
     seeds = range(shared.get("seed", 0), shared.get("seed", 0) + chosen.seeds)
-    if not files:
+    if files:
+        check_alone(options)
+    else:
         _check_runs(specs, shared)
     logger = build(TRAIN_SCHEMAS[:1], {"logger": shared.get("logger", ())})[0].logger
     create_loggers(logger)
@@ -78,7 +81,7 @@ def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **o
     data = str(shared.pop("data", TrainOptions().data))
     task = task_of(data)
     if files:
-        check_alone(options, task, files, data)
+        check_task(options, task, files, data)
     evaluate = evaluate or evaluator_of(task, data, chosen.split)
     standard = TASKS[task].metrics if task in TASKS else METRICS
     metrics = chosen.metric if "metric" in options else standard[:1]
@@ -180,7 +183,9 @@ def _check_runs(specs: list[RunSpec], shared: Mapping[str, Any]) -> None:
     if shared.get("resume"):
         raise UserError("--resume: a comparison resumes by itself; give the same command again.")
     for spec in specs:
-        build(TRAIN_SCHEMAS, {**shared, **spec.own})
+        options = {**shared, **spec.own}
+        build(TRAIN_SCHEMAS, options)
+        check_official(options)
 
 
 def _check_metrics(metrics: Sequence[str], standard: Sequence[str], protocol: str | None) -> None:

@@ -54,15 +54,22 @@ def named_checkpoints(texts: Sequence[str]) -> dict[str, Path]:
     return files
 
 
-def check_alone(given: Mapping[str, Any], task: str, files: Mapping[str, Path], data: str) -> None:
-    """Raise UserError for options that mean training, and for checkpoints of another task."""
-    allowed = {*REPORTED, *(OF_DETECTORS if task == DETECT else ())}
+def check_alone(given: Mapping[str, Any]) -> None:
+    """Raise UserError for options that mean training."""
+    allowed = {*REPORTED, *OF_DETECTORS}
     wrong = next((name for name in (*INSTEAD, *given) if name in given and name not in allowed), None)
     if wrong is not None:
-        reason = INSTEAD.get(
-            wrong, f"with --checkpoint nothing is trained, and evaluation of task '{task}' does not use it"
-        )
+        reason = INSTEAD.get(wrong, "with --checkpoint nothing is trained, and the evaluation does not use it")
         raise UserError(f"--{wrong.replace('_', '-')}: {reason}.")
+
+
+def check_task(given: Mapping[str, Any], task: str, files: Mapping[str, Path], data: str) -> None:
+    """Raise UserError for options that the task's evaluation does not use, and for checkpoints of another task."""
+    wrong = next((name for name in OF_DETECTORS if name in given), None) if task != DETECT else None
+    if wrong is not None:
+        raise UserError(
+            f"--{wrong.replace('_', '-')}: is of detectors; the evaluation of task '{task}' does not use it."
+        )
     for file in files.values():
         check_weights(file, task, data)
 

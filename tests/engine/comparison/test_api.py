@@ -255,3 +255,10 @@ def test_what_cannot_be_read_any_more_is_trained_again(given, capsys, harm):
     assert [(call["method"], call["seed"]) for call in again.calls] == [("wiid", 1)]
     assert "trained again" in capsys.readouterr().out
     assert read_csv(result.save_dir / "compare.csv") == before
+
+
+def test_official_weights_that_are_missing_are_told_before_anything_is_made(given, monkeypatch):
+    monkeypatch.setattr("engine.comparison.api.load_data", lambda *given, **named: pytest.fail("too late"))
+    given |= {"data": "demo-night", "run": ("none", "none weights=yolov8x.pt")}
+    with pytest.raises(UserError, match="prepare.py weights yolov8x"):
+        compare(**given, train=PretendedTrainer(), evaluate=evaluate)

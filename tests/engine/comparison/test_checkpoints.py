@@ -13,7 +13,7 @@ import compare as script
 import engine
 from engine.checkpoint import save_checkpoint
 from engine.comparison.api import compare
-from engine.comparison.checkpoints import named_checkpoints
+from engine.comparison.checkpoints import check_task, named_checkpoints
 from engine.results import Report
 from models.detector import build
 from tests.engine.comparison.conftest import DATA, NAMES
@@ -121,6 +121,21 @@ def test_other_classes_are_refused_and_leave_nothing(options, checkpoint, tmp_pa
     with pytest.raises(UserError, match="has 3 classes"):
         compare(**options, checkpoint=(f"a={checkpoint}", f"b={wide}"), imgsz=64, device="cpu")
     assert not options["project"].exists()
+
+
+def test_a_comparison_file_trains_nothing_beside_checkpoints(options, checkpoint, other, tmp_path):
+    """Its steps would take hours before its runs are refused."""
+    file = tmp_path / "comparison.yaml"
+    step = "{train: {data: demo-night, epochs: 30}}"
+    file.write_text(f"runs: [none]\nprepare:\n  {tmp_path}/made/exp/weights/best.pt: {step}\n")
+    with pytest.raises(UserError, match="--run: a run .* is trained"):
+        compare(**options, config=file, checkpoint=(f"a={checkpoint}", f"b={other}"))
+    assert not (tmp_path / "made").exists()
+
+
+def test_options_of_detectors_are_refused_for_classifiers(checkpoint):
+    with pytest.raises(UserError, match="--imgsz: is of detectors; .* task 'classify'"):
+        check_task({"imgsz": 64}, "classify", {"a": checkpoint}, "data.yaml")
 
 
 def test_script(options, checkpoint, capsys):
