@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint.state_dict import as_safetensors, save_pt
+from engine.checkpoint.state_dict import as_safetensors, listed, save_pt
 from engine.checkpoint.weights import Weights, load_weights
 from models.detector import build
 from models.parse import plain_layers
@@ -116,7 +116,8 @@ def load_detector(
     """The detector that a checkpoint describes, in evaluation mode, float32, on `device`; and the file's plain entries.
 
     It is built anew from the description in the file and filled with its tensors. Raises UserError if the file has no
-    description, or not every tensor of the network (YOLOv5's own head has anchors: such weights start a training).
+    description, or not every tensor of the network (YOLOv5's own head has anchors: such weights start a training), or
+    tensors with NaN or Inf, which detect nothing.
     """
     weights = load_weights(path, trust)
     if weights.yaml is None:
@@ -132,6 +133,12 @@ def load_detector(
         raise UserError(
             f"{path}: fills only {copied} of its detector's {total} tensors ({weights.source}), so it cannot detect; "
             "use it as --weights of a training run."
+        )
+    broken = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    if broken:
+        raise UserError(
+            f"{path}: {len(broken)} of its tensors contain NaN or Inf ({listed(broken)}), so it detects nothing. Use another "
+            "checkpoint of that run, such as an earlier one of --save-period."
         )
     return model.float().eval().to(device), weights.meta
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 from ultralytics.nn.tasks import DetectionModel
 
@@ -354,3 +355,15 @@ def test_families_survive_the_round_trip(tmp_path, name, save, suffix):
     loaded, meta = load_detector(tmp_path / f"a.{suffix}")
     assert equal(half(loaded.state_dict()), half(model.state_dict()))
     assert meta.get("metrics", meta.get("hardsight", {}).get("metrics")) == {"mAP50": 0.5}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, trained, value):
+    path = tmp_path / "best.safetensors"
+    save_st(path, trained)
+    with safe_open(path, "pt") as file:
+        metadata, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    state["model.0.conv.weight"][0, 0, 0, 0] = value
+    save_file(state, path, metadata)
+    with pytest.raises(UserError, match=r"1 of its tensors contain NaN or Inf \(.*model\.0\.conv\.weight"):
+        load_detector(path)
