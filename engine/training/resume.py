@@ -31,7 +31,8 @@ EARLIER = {
     "task",
 }  # of classifiers, once
 NEVER_FROM_A_FILE = {"trust"}  # only the command line may admit code
-NAME, PREVIOUS = "resume.pt", "resume.previous.pt"
+NAME, PREVIOUS, NEW = "resume.pt", "resume.previous.pt", "resume.new.pt"
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.[a-z]+")  # of utils.files.atomic_write
 
 
 def save_resume(folder: Path, state: Mapping[str, Any]) -> Path:
@@ -39,7 +40,7 @@ def save_resume(folder: Path, state: Mapping[str, Any]) -> Path:
 
     Where it cannot be written, both stay as they were.
     """
-    path, new = folder / NAME, folder / "resume.new.pt"
+    path, new = folder / NAME, folder / NEW
     save_pt(new, dict(state))
     if path.exists():
         os.replace(path, folder / PREVIOUS)
@@ -57,9 +58,12 @@ def _holds_state(weights: Path) -> bool:
 
 
 def forget_resume(run: Path) -> None:
-    """Remove the states of a run that is over and measured: they are three times the size of its weights."""
-    for name in (NAME, PREVIOUS):
+    """Remove the states of a run that is over and measured, three times the size of its weights, and what kills left over."""
+    for name in (NAME, PREVIOUS, NEW):
         (run / "weights" / name).unlink(missing_ok=True)
+    for file in (*run.iterdir(), *(run / "weights").iterdir()):
+        if TEMPORARY.fullmatch(file.name):
+            file.unlink(missing_ok=True)
 
 
 def load_resume(path: Path) -> dict[str, Any]:

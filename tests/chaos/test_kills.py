@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from tests.engine.tiny import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS, SEED = int(os.environ.get("CHAOS_KILLS", "3")), int(os.environ.get("CHAOS_SEED", "0"))
-LONGEST = 12.0  # s until a kill; a process needs some to begin
+LONGEST = 0.5  # s from the first state that a process saves until it is killed
 UNEQUAL = ("seconds", "memory")  # columns that differ between two runs of one seed
 
 pytestmark = pytest.mark.chaos
@@ -32,12 +34,23 @@ def start(*words: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "train.py", *words], cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
+def wait_for_state(process: subprocess.Popen, run: Path) -> None:
+    """Until a process that trains has saved a state, or is over."""
+    file, since = run / "weights" / "resume.pt", time.time()
+    while process.poll() is None:
+        with contextlib.suppress(FileNotFoundError):
+            if file.stat().st_mtime > since:
+                return
+        time.sleep(0.01)
+
+
 def killed_often(run: Path, words: list[str], draw: random.Random) -> int:
     """Train to the end through KILLS kills at most; how many there were."""
     kills = 0
     resumable = False
     while True:
         process = start("--resume", str(run)) if resumable else start(*words, "exist_ok=true")
+        wait_for_state(process, run)
         try:
             if process.wait(draw.uniform(0, LONGEST) if kills < KILLS else 300) == 0:
                 return kills
@@ -58,12 +71,17 @@ def results(run: Path) -> list[dict[str, str]]:
 
 
 def test_a_run_that_is_killed_often_equals_an_unbroken_one(tmp_path: Path) -> None:
-    options: dict[str, Any] = {**write_dataset(tmp_path / "set"), "epochs": 4, "save_steps": 1, "project": tmp_path}
+    options: dict[str, Any] = {
+        **write_dataset(tmp_path / "set"),
+        "epochs": 4 + KILLS // 2,
+        "save_steps": 1,
+        "project": tmp_path,
+    }
     words = [f"{key}={value}" for key, value in options.items()]
     unbroken = start(*words, "name=unbroken")
     kills = killed_often(tmp_path / "killed", [*words, "name=killed"], random.Random(SEED))
     assert unbroken.wait(300) == 0
-    assert kills
+    assert kills == KILLS
     for name in ("last.pt", "best.pt"):
         one, other = (load_weights(tmp_path / run / "weights" / name).state for run in ("unbroken", "killed"))
         assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one), name

@@ -271,3 +271,14 @@ def test_a_classifier_of_the_earlier_loop_resumes(tmp_path: Path, monkeypatch: p
     continued = engine.train(resume=str(tmp_path / "run"))
     states = [torch.load(run.save_dir / "weights" / "last.pt", weights_only=True) for run in (whole, continued)]
     assert len(continued.rows) == 3 and same(*states)
+
+
+def test_a_finished_run_leaves_no_state_and_no_temporaries(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    gone = ["weights/resume.pt", "weights/resume.new.pt", "weights/.last.0123456789ab.pt", ".args.0123456789ab.yaml"]
+    kept = ["weights/last.pt", "args.yaml", ".mine.pt"]
+    for name in gone + kept:
+        (tmp_path / name).touch()
+    forget_resume(tmp_path)
+    left = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
+    assert left == set(kept)
