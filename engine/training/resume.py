@@ -57,13 +57,18 @@ def _holds_state(weights: Path) -> bool:
     return any((weights / name).is_file() for name in (NAME, PREVIOUS))
 
 
+def _sweep(weights: Path) -> None:
+    """Remove what kills left half-written in a run's folder and in the one of its weights."""
+    for file in (*weights.parent.iterdir(), *weights.iterdir()):
+        if TEMPORARY.fullmatch(file.name):
+            file.unlink(missing_ok=True)
+
+
 def forget_resume(run: Path) -> None:
     """Remove the states of a run that is over and measured, three times the size of its weights, and what kills left over."""
     for name in (NAME, PREVIOUS, NEW):
         (run / "weights" / name).unlink(missing_ok=True)
-    for file in (*run.iterdir(), *(run / "weights").iterdir()):
-        if TEMPORARY.fullmatch(file.name):
-            file.unlink(missing_ok=True)
+    _sweep(run / "weights")
 
 
 def load_resume(path: Path) -> dict[str, Any]:
@@ -71,6 +76,8 @@ def load_resume(path: Path) -> dict[str, Any]:
 
     Raises UserError when neither can be read.
     """
+    if path.parent.name == "weights":
+        _sweep(path.parent)
     problem: Exception | None = None
     for candidate in (path, path.with_name(PREVIOUS)):
         if not candidate.exists():
