@@ -17,6 +17,7 @@ from utils.errors import UserError, nearest
 from utils.files import plain
 from utils.log import LOGGER
 
+EXPORTS = {".onnx", ".xml"}  # of ONNX and OpenVINO
 PLACES = ("ema", "model", "state_dict", "model_state_dict")  # where checkpoints keep their network, the best first
 
 
@@ -46,6 +47,11 @@ def load_weights(path: str | Path, trust: bool = False) -> Weights:
     ):  # length of a JSON header, and it
         return _load_safetensors(path)
     if not head.startswith((ZIP_MAGIC, b"\x80")):
+        if path.suffix.lower() in EXPORTS:
+            raise UserError(
+                f"{path}: this is an export. Training, evaluation and comparison take the .pt or .safetensors weights that it "
+                "was made from."
+            )
         raise UserError(
             f"{path}: this is not a checkpoint (it begins with {head[:16]!r}); expected .pt or .safetensors weights. "
             "If it was downloaded, open it in an editor: it may be an error page."

@@ -124,6 +124,8 @@ def fetch(wanted: Wanted, part: Path, facts: Path) -> None:
         with opener(wanted).open(request, timeout=TIMEOUT) as response:
             partial = response.status == 206
             start = start if partial else 0
+            if not partial and is_page(beginning(response)):
+                raise page(wanted)
             total = total_of(wanted, response.headers, start)
             if partial and (starts_at(response.headers), total) != (start, whole):
                 raise UserError(
@@ -246,7 +248,7 @@ def check_file(wanted: Wanted, part: Path) -> str:
     """The SHA-256 of what arrived. Raises UserError for a web page, a wrong size or a wrong checksum."""
     with part.open("rb") as file:
         head = file.read(512)
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(HTML):
+    if is_page(head):
         raise page(wanted)
     size = part.stat().st_size
     if not (size == wanted.size if wanted.size is not None else SMALLEST <= size <= LARGEST):
@@ -260,6 +262,19 @@ def check_file(wanted: Wanted, part: Path) -> str:
             f"release has changed, give --sha256 {digest}."
         )
     return digest
+
+
+def beginning(response: Any) -> bytes:
+    """The first bytes of the body, which stay to be read."""
+    try:
+        return bytes(response.peek(512))
+    except OSError as problem:
+        raise Interrupted(problem.strerror or problem) from None
+
+
+def is_page(head: bytes) -> bool:
+    """Whether a file that begins like this is a web page."""
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(HTML)
 
 
 def page(wanted: Wanted) -> UserError:

@@ -199,3 +199,10 @@ def test_trust_names_a_missing_module(tmp_path):
     (tmp_path / "w.pt").write_bytes(pickle.dumps({"a": 1}).replace(b".", b"") + b"cno_such_package\nThing\n.")
     with pytest.raises(UserError, match="no_such_package"):
         load_weights(tmp_path / "w.pt", trust=True)
+
+
+@pytest.mark.parametrize("name", ["best.onnx", "best.xml"])
+def test_exports_are_named_as_such(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x08\x08\x12\x07pytorch")
+    with pytest.raises(UserError, match="this is an export. .* weights that it was made from"):
+        load_weights(tmp_path / name)

@@ -170,6 +170,7 @@ def test_a_server_that_sends_another_part_is_not_believed(server, fetched, chang
         ({}, {"sha256": "0" * 64}, f"its SHA-256 is {DIGEST}, expected 0000.*--sha256 {DIGEST}"),
         ({"kind": "text/html"}, {}, "a web page"),
         ({"body": b"\n<!DOCTYPE html>" + b" " * 200_000}, {}, "a web page"),
+        ({"body": b"<html>login</html>"}, {"size": 250_000}, "a web page"),  # not "expected 250,000 bytes"
         ({"status": 404}, {}, "the server answered 404"),
         ({"redirect": "ftp://127.0.0.1/x"}, {}, "not https"),
     ],
