@@ -32,7 +32,7 @@ ENGINE = (
     ("options", "results", "tasks", "latest", "callbacks", "loggers"),
     ("checkpoint",),
     ("enhancement.enhancer",),
-    ("visual",),
+    ("visual", "tracking"),
     ("inference",),
     ("evaluation",),
     ("training",),

@@ -307,3 +307,24 @@ def test_points_come_level_by_level_row_by_row_at_the_middle_of_their_cells():
     places, strides = make_anchors([torch.zeros(1, 1, 2, 3), torch.zeros(1, 1, 1, 2)], torch.tensor([8, 16]), 0.5)
     assert (places * strides)[:4].tolist() == [[4, 4], [12, 4], [20, 4], [4, 12]], "methods/rfla_assigner.py"
     assert strides.flatten().tolist() == [8] * 6 + [16] * 2
+
+
+def test_trackers_take_boxes_and_return_the_number_of_each_detection():
+    pytest.importorskip("lap")
+    from ultralytics.engine.results import Boxes
+    from ultralytics.trackers.track import TRACKER_MAP
+    from ultralytics.utils import YAML, IterableSimpleNamespace
+    from ultralytics.utils.checks import check_yaml
+
+    from engine.options.detect import TRACKERS
+
+    assert set(TRACKERS) - {"none"} == set(TRACKER_MAP), "engine/options/detect.py lists them for --track"
+    rows = np.array([[0, 0, 10, 10, 0.05, 0], [20, 20, 60, 80, 0.9, 1]], np.float32)
+    for name, kind in TRACKER_MAP.items():
+        settings = YAML.load(check_yaml(f"{name}.yaml"))
+        names = {"track_buffer", "track_high_thresh", "track_low_thresh", "new_track_thresh"}
+        assert names <= set(settings), f"engine/tracking/trackers.py sets them for {name}"
+        found = kind(args=IterableSimpleNamespace(**settings)).update(
+            Boxes(rows, (100, 100)), np.zeros((100, 100, 3), "u1")
+        )
+        assert found[:, [4, 7]].tolist() == [[1, 1]], "engine/tracking/trackers.py reads identity and detection there"

@@ -55,19 +55,21 @@ def draw_boxes(
     labels: bool = True,
     conf: bool = True,
     paint: Colour | None = None,
+    ids: Sequence[int] = (),
 ) -> np.ndarray:
     """Return a copy of the image with boxes and labels: labels over boxes, the most confident on top.
 
     image: (H, W, 3) uint8, blue-green-red. boxes: (n, 6) x1 y1 x2 y2 in pixels, confidence, class. paint: of all boxes, in
-    place of their classes' colours.
+    place of their classes' colours. ids: identities of the boxes, 0 for none; they stand in the label.
     """
     drawn = np.ascontiguousarray(image).copy()
     width = line_width(drawn.shape, thickness)
-    rows = sorted(boxes.tolist(), key=lambda row: row[4])
-    for x1, y1, x2, y2, _, number in rows:
+    numbered = zip(boxes.tolist(), ids or [0] * len(boxes), strict=True)
+    rows = sorted(([*box, identity] for box, identity in numbered), key=lambda row: row[4])
+    for x1, y1, x2, y2, _, number, _ in rows:
         cv2.rectangle(drawn, (round(x1), round(y1)), (round(x2), round(y2)), paint or colour(int(number)), width)
-    for x1, y1, _, _, score, number in rows if labels else ():
-        name = names.get(int(number), str(int(number)))
+    for x1, y1, _, _, score, number, identity in rows if labels else ():
+        name = names.get(int(number), str(int(number))) + (f" {identity}" if identity else "")
         _label(
             drawn, f"{name} {score:.2f}" if conf else name, (round(x1), round(y1)), paint or colour(int(number)), width
         )

@@ -3,6 +3,7 @@
     import engine
     for source, number, image, boxes in engine.stream(weights="best.pt", source="rtsp://camera/1"):
         ...   # image (H, W, 3) uint8 blue-green-red; boxes (n, 6) x1 y1 x2 y2 in pixels, confidence, class
+              # with track="bytetrack": boxes (n, 7), the last column an identity, 0: none (yet)
 
 Three things overlap: sources are read ahead in threads, the detector runs here, results are drawn and written in one
 more thread.
@@ -17,10 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 from data.config import task_of
@@ -32,10 +34,12 @@ from engine.inference.frame_reader import FrameReader
 from engine.inference.predictor import Preprocess
 from engine.inference.sources import SourcePlan, plan_sources
 from engine.inference.worker import WorkerThread
-from engine.inference.writers import DrawStyle, Outputs, Writer, class_name
+from engine.inference.writers import DEFAULT_RATE, DrawStyle, Outputs, Writer, class_name, outputs_of
 from engine.latest import to_detect
 from engine.options.detect import DetectOptions
 from engine.tasks import DETECT, resolve, task_of_weights
+from engine.tracking.result import TrackingResult
+from engine.tracking.tracking import Tracking
 from engine.visual.heatmap import view_of
 from utils.devices import pick_device
 from utils.errors import UserError
@@ -67,21 +71,40 @@ class DetectResult:
     dead: list[tuple[str, str]] = field(default_factory=list)
 
 
+class _Streamed(NamedTuple):
+    """What `stream` yields, to unpack."""
+
+    source: str
+    number: int
+    image: np.ndarray
+    boxes: Tensor
+
+
+class StreamedFrame(_Streamed):
+    """A frame of `stream`: unpacks as (source, frame number from 1, image, boxes); `tracking`: see TrackingResult."""
+
+    tracking: TrackingResult = TrackingResult()
+
+
 def stream(
     *, detector: AnyDetector | None = None, preprocess: Preprocess | None = None, **options: Any
-) -> Iterator[tuple[str, int, np.ndarray, Tensor]]:
+) -> Iterator[StreamedFrame]:
     """Yield (source, frame number from 1, image, boxes) of every frame, with the options of detect.py. Saves nothing.
 
+    boxes: (n, 6), with --track (n, 7): the last column is an identity, 0 for none. Counts are in the frame's `tracking`.
     detector: used in place of `weights`. preprocess: an image (H, W, 3) uint8 to another, before detection. Raises
     UserError for wrong options, and at the end if every source failed.
     """
     (chosen,) = build([DetectOptions], options if detector else to_detect(canonical(options, [DetectOptions])))
     sources = plan_sources(chosen.source)
     predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
-    result = DetectResult(None)
+    result, tracking = DetectResult(None), open_tracking(chosen, sources)
     with open_reader(sources, chosen) as reader:
-        for frame, boxes in _detections(reader, predictor, result):
-            yield frame.item.label, frame.number, frame.image, boxes
+        for frame, boxes, seen in _detections(reader, predictor, result, tracking):
+            rows = torch.column_stack((boxes, torch.from_numpy(seen.ids))) if tracking else boxes
+            streamed = StreamedFrame(frame.item.label, frame.number, frame.image, rows)
+            streamed.tracking = seen
+            yield streamed
     finish(result, reader, sources)
 
 
@@ -105,12 +128,13 @@ def detect(
     predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
     paint = view_of(predictor) if chosen.show_map else None
     style = DrawStyle(predictor.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf, paint)
-    outputs = Outputs(not chosen.nosave, chosen.save_txt, chosen.save_conf, chosen.save_csv, chosen.save_crop)
+    outputs = outputs_of(chosen)
+    tracking = open_tracking(chosen, sources)
     result = DetectResult(run_folder(chosen, sources) if outputs.any else None)
     started, spent = time.perf_counter(), dict(predictor.spent)
     try:
         with stopped_by_sigterm(), open_reader(sources, chosen) as reader:
-            _run(reader, predictor, style, outputs, chosen, result)
+            _run(reader, predictor, style, outputs, chosen, result, tracking)
     except KeyboardInterrupt:
         LOGGER.info(
             f"stopped after {result.frames} frames" + (f"; results are in {result.save_dir}" if result.save_dir else "")
@@ -151,32 +175,58 @@ def _run(
     outputs: Outputs,
     options: DetectOptions,
     result: DetectResult,
+    tracking: Tracking | None,
 ) -> None:
-    """Every frame through detector, window and writer."""
+    """Every frame through detector, tracker, window and writer."""
     window = open_window() if options.view_img else None
     writer = Writer(
         result.save_dir or Path(), outputs, style, together=reader.plan.together, rate=1 / options.vid_stride
     )
     with closing(window) if window else nullcontext(), closing(writer), WorkerThread(writer.save) as saver:
-        for frame, boxes in _detections(reader, detector, result, show=True):
+        for frame, boxes, seen in _detections(reader, detector, result, tracking, show=True):
             rows = boxes.numpy()
-            drawn = style(frame.image, rows) if window else None
-            saver.put(frame, rows, drawn)
+            drawn = style(frame.image, rows, seen) if window else None
+            saver.put(frame, rows, drawn, seen)
             if window and drawn is not None and not window.show(frame.item.title, drawn, frame.item.kind == "image"):
                 return
 
 
 def _detections(
-    reader: FrameReader, detector: AnyDetector, result: DetectResult, show: bool = False
-) -> Iterator[tuple[Frame, Tensor]]:
-    """Every frame with its boxes; `result` counts along, `show` prints a line each."""
+    reader: FrameReader,
+    detector: AnyDetector,
+    result: DetectResult,
+    tracking: Tracking | None = None,
+    show: bool = False,
+) -> Iterator[tuple[Frame, Tensor, TrackingResult]]:
+    """Every frame with its boxes and what tracking says; `result` counts along, `show` prints a line each."""
     for frames in reader:
-        for index, (frame, boxes) in enumerate(zip(frames, detector([f.image for f in frames]), strict=True)):
+        for index, (frame, found) in enumerate(zip(frames, detector([f.image for f in frames]), strict=True)):
+            boxes, seen = _tracked(frame, found, tracking)
             result.frames += 1
             result.detections += len(boxes)
             if show:
                 LOGGER.info(frame_line(frame, len(reader.plan.items), boxes, detector, index))
-            yield frame, boxes
+            yield frame, boxes, seen
+
+
+def open_tracking(options: DetectOptions, sources: SourcePlan) -> Tracking | None:
+    """The trackers that the options ask for. Raises UserError where their package is missing."""
+    return Tracking(options, together=sources.together) if options.track != "none" else None
+
+
+def _tracked(frame: Frame, boxes: Tensor, tracking: Tracking | None) -> tuple[Tensor, TrackingResult]:
+    """Detections with identities, and what else is known of the frame."""
+    if tracking is None:
+        return boxes, TrackingResult()
+    return tracking(frame.item.sequence, position(frame), frame.image, boxes, live=frame.live)
+
+
+def position(frame: Frame) -> float:
+    """Seconds since the first frame of its source, by the clock or by the frame rate; images follow at 30 a second."""
+    if frame.live:
+        return frame.seconds
+    number = frame.number if frame.item.kind != "image" else frame.item.order
+    return (number - 1) / (frame.fps or DEFAULT_RATE)
 
 
 @contextmanager

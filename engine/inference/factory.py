@@ -9,6 +9,7 @@ from engine.inference.backends import load_backend
 from engine.inference.predictor import Predictor, Preprocess
 from engine.inference.sliced import SlicedPredictor, tiling_of
 from engine.options.detect import DetectOptions
+from engine.tracking.trackers import weakest
 from utils.errors import UserError
 from utils.files import find_weights
 
@@ -26,7 +27,7 @@ def open_predictor(options: DetectOptions, preprocess: Preprocess | None = None)
     predictor = Predictor(
         network,
         imgsz=padded_size(options.imgsz, network.stride),
-        conf=options.conf_thres,
+        conf=weakest(options),
         iou=options.iou_thres,
         max_det=options.max_det,
         classes=options.classes,

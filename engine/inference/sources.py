@@ -38,6 +38,11 @@ class Source:
         """What it is called where two sources must not share a name: two addresses may differ in their query only."""
         return f"{self.order}: {self.label}"
 
+    @property
+    def sequence(self) -> str:
+        """Whose frames it belongs to: the images of a folder are one sequence, in their order."""
+        return self.title if self.kind != "image" else str(Path(self.where).parent)
+
 
 @dataclass(frozen=True)
 class SourcePlan:

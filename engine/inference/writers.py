@@ -14,6 +14,10 @@ import numpy as np
 from data.io.images import encode
 from engine.inference.capture import Frame
 from engine.inference.video_writer import VideoWriter
+from engine.options.detect import DetectOptions
+from engine.tracking.drawing import draw_trails
+from engine.tracking.mot import MotWriter
+from engine.tracking.result import TrackingResult
 from utils.draw import draw_boxes
 from utils.errors import UserError
 from utils.files import atomic_write
@@ -33,11 +37,21 @@ class Outputs:
     confidences: bool = False
     table: bool = False
     crops: bool = False
+    mot: bool = False
 
     @property
     def any(self) -> bool:
         """Whether anything is written at all."""
-        return self.images or self.labels or self.table or self.crops
+        return self.images or self.labels or self.table or self.crops or self.mot
+
+
+def outputs_of(options: DetectOptions) -> Outputs:
+    """The outputs that options ask for. Raises UserError for identities without a tracker."""
+    if options.save_mot and options.track == "none":
+        raise UserError("--save-mot: writes identities. Add --track bytetrack, or another tracker.")
+    return Outputs(
+        not options.nosave, options.save_txt, options.save_conf, options.save_csv, options.save_crop, options.save_mot
+    )
 
 
 @dataclass(frozen=True)
@@ -50,10 +64,20 @@ class DrawStyle:
     conf: bool = True
     paint: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def __call__(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    def __call__(self, image: np.ndarray, boxes: np.ndarray, seen: TrackingResult | None = None) -> np.ndarray:
         """The annotated image, (H, W, 3) uint8; boxes: (n, 6)."""
-        image = self.paint(image) if self.paint else image
-        return draw_boxes(image, boxes, self.names, thickness=self.thickness, labels=self.labels, conf=self.conf)
+        seen = seen or TrackingResult()
+        drawn = self.paint(image) if self.paint else image
+        drawn = draw_trails(drawn, boxes, seen, self.thickness)
+        return draw_boxes(
+            drawn,
+            boxes,
+            self.names,
+            thickness=self.thickness,
+            labels=self.labels,
+            conf=self.conf,
+            ids=seen.ids.tolist(),
+        )
 
 
 class Writer:
@@ -69,11 +93,18 @@ class Writer:
         self.folder, self.outputs, self.style, self.together, self.rate = folder, outputs, style, together, rate
         self._videos: dict[str, VideoWriter] = {}
         self._table: TextIO | None = None
+        self._mot = MotWriter(folder / "mot")
 
-    def save(self, frame: Frame, boxes: np.ndarray, drawn: np.ndarray | None = None) -> None:
+    def save(
+        self,
+        frame: Frame,
+        boxes: np.ndarray,
+        drawn: np.ndarray | None = None,
+        seen: TrackingResult | None = None,
+    ) -> None:
         """Write what was asked for. boxes: (n, 6) x1 y1 x2 y2 in pixels, confidence, class; drawn: if drawn already."""
         if self.outputs.images:
-            drawn = self.style(frame.image, boxes) if drawn is None else drawn
+            drawn = self.style(frame.image, boxes, seen) if drawn is None else drawn
             if frame.item.kind == "image":  # an image keeps its format where that is one to write
                 suffix = Path(frame.item.label).suffix.lower()
                 write_image(self.folder / f"{frame.item.stem}{suffix if suffix in KEPT_FORMATS else '.jpg'}", drawn)
@@ -86,6 +117,10 @@ class Writer:
             self._save_rows(frame, boxes)
         if self.outputs.crops:
             self._save_crops(frame, boxes)
+        if self.outputs.mot and seen:
+            still = frame.item.kind == "image"
+            stem = Path(frame.item.sequence).name or "images" if still else frame.item.stem
+            self._mot.save(frame.item.sequence, stem, None if still else frame.number, boxes, seen.ids)
 
     def close(self) -> None:
         """Finish what is open."""

@@ -10,7 +10,9 @@ from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT, SLICING
 from utils.options import Group
 
 INPUT, BOXES, OUTPUT = Group("Source and model"), Group("Detections", DETECT), Group("Output")
+TRACKING, EVENTS = Group("Tracking", DETECT), Group("Lines, zones and messages", DETECT)
 DRAWING, RUNTIME = Group("Display and drawing"), Group("Runtime")
+TRACKERS = ("none", "bytetrack", "botsort", "ocsort", "deepocsort", "fasttrack", "tracktrack")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,14 @@ class DetectOptions:
     slice_whole: bool = SLICING.option(
         False, "with --slice: also detect in the whole image, for objects larger than a tile"
     )
+
+    track: str = TRACKING.option("none", "give objects identities with this tracker (package lap)", choices=TRACKERS)
+    track_buffer: int = TRACKING.option(30, "frames for which an object that is lost keeps its identity", low=1)
+    track_reset: float = TRACKING.option(
+        5.0, "seconds without a frame after which a camera or stream starts with new identities", low=0
+    )
+    trail: int = TRACKING.option(30, "length of the trails that are drawn, frames; 0: none", low=0)
+    save_mot: bool = TRACKING.option(False, "save mot/NAME.txt: one row per object and frame in MOTChallenge format")
 
     nosave: bool = OUTPUT.option(False, "save no images or videos")
     save_txt: bool = OUTPUT.option(

@@ -186,3 +186,12 @@ def test_colours_are_the_maps_alone() -> None:
 def test_sizes_must_agree() -> None:
     with pytest.raises(ValueError, match="does not belong"):
         paint_heat(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4)))
+
+
+def test_identities_stand_in_the_labels_of_their_boxes() -> None:
+    image = np.zeros((200, 640, 3), np.uint8)
+    boxes = np.array([[10, 60, 100, 150, 0.9, 0], [300, 60, 400, 150, 0.5, 0]])
+    without = draw_boxes(image, boxes, {0: "car"}, conf=False)
+    drawn = draw_boxes(image, boxes, {0: "car"}, conf=False, ids=[0, 12])
+    assert (drawn[:, :200] == without[:, :200]).all()
+    assert (drawn[:, 280:] != without[:, 280:]).any()

@@ -342,3 +342,45 @@ def test_opencv_speaks_again_afterwards(inputs: Path) -> None:
     before = cv2.utils.logging.getLogLevel()
     detect(detector=FakeDetector(), source=inputs, nosave=True)
     assert cv2.utils.logging.getLogLevel() == before
+
+
+def test_tracked_frames_carry_identities(inputs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lap")
+    frames = list(stream(detector=FakeDetector(), source=inputs / "v.mp4", track="bytetrack"))
+    assert [frame.boxes.shape[1] for frame in frames] == [7] * 5
+    assert [frame.boxes[0, 6].item() for frame in frames] == [1] * 5
+    assert frames[3].tracking.ids.tolist() == frames[3].boxes[:, 6].tolist()
+    (_, number, _, boxes), seen = frames[4], frames[4].tracking
+    assert number == 5 and len(seen.trails[1]) == 5 and len(boxes) == len(seen.ids)
+
+
+def test_without_a_tracker_there_are_no_identities(inputs: Path) -> None:
+    frame = next(stream(detector=FakeDetector(), source=inputs / "v.mp4"))
+    assert frame.boxes.shape[1] == 6 and not len(frame.tracking.ids)
+
+
+def test_tracks_of_videos_and_of_a_folder_of_images(inputs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lap")
+    options = {"project": tmp_path / "runs", "nosave": True, "save_mot": True, "track": "bytetrack"}
+    result = detect(detector=FakeDetector(), source=inputs, **options)
+    folder = result.save_dir / "mot"
+    rows = {path.stem: [row.split(",")[:2] for row in path.read_text().splitlines()] for path in folder.iterdir()}
+    cat = {name: [(number, who) for number, who in found if who == found[0][1]] for name, found in rows.items()}
+    assert [number for number, _ in cat["v"]] == ["1", "2", "3", "4", "5"]
+    assert [number for number, _ in cat[inputs.name]] == ["1", "2"]
+    assert not {who for _, who in rows["v"]} & {who for _, who in rows[inputs.name]}
+
+
+def test_tracks_need_a_tracker(inputs: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--save-mot: writes identities. Add --track bytetrack"):
+        detect(detector=FakeDetector(), source=inputs, project=tmp_path / "runs", save_mot=True)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_identity_stands_in_the_label(inputs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lap")
+    options = {"project": tmp_path / "runs", "hide_conf": True, "exist_ok": True}
+    plain = detect(detector=FakeDetector(), source=inputs / "dark.jpg", **options).save_dir / "dark.jpg"
+    before = cv2.imread(str(plain))
+    detect(detector=FakeDetector(), source=inputs / "dark.jpg", track="bytetrack", **options)
+    assert (cv2.imread(str(plain)) != before).any()

@@ -179,3 +179,11 @@ def test_mistakes(folder: Path, source: str, words: str) -> None:
 )
 def test_is_address(text: str, expected: bool) -> None:
     assert is_address(text) is expected
+
+
+def test_images_of_a_folder_are_one_sequence(tmp_path, make_image):
+    for name in "ab":
+        make_image(tmp_path / f"{name}.jpg")
+    (tmp_path / "c.mp4").touch()
+    items = plan_sources(tmp_path).items
+    assert [item.sequence for item in items] == [str(tmp_path), str(tmp_path), f"3: {tmp_path / 'c.mp4'}"]
