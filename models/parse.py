@@ -49,6 +49,9 @@ def check_layers(yaml: dict[str, Any], source: str) -> None:
 def _check_layer(layer: Any, where: str) -> None:
     if not isinstance(layer, (list, tuple)) or len(layer) != 4 or not isinstance(layer[3], list):
         raise UserError(f"{where} is {layer!r}; expected [from, repeats, module, [arguments]].")
+    for argument in layer[3]:
+        if isinstance(argument, str) and not _is_value(argument):
+            raise UserError(f"{where}: the argument {argument!r} is neither a number nor a name.")
     name = layer[2]
     if isinstance(name, str) and (name in LAYERS) != is_layer(name):
         return
@@ -57,6 +60,17 @@ def _check_layer(layer: Any, where: str) -> None:
     guess = nearest(str(name), [*LAYERS, *(key for key in vars(tasks) if is_layer(key))])
     hint = f"; did you mean {guess}?" if guess else "."
     raise UserError(f"{where} names the module {name!r}, which is not a known layer{hint}")
+
+
+def _is_value(text: str) -> bool:
+    """Whether Ultralytics' parser, which reads each text as a Python literal or else as a word, gets through it."""
+    try:
+        ast.literal_eval(text)
+    except ValueError:
+        return True
+    except (SyntaxError, TypeError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def is_layer(name: str) -> bool:

@@ -212,7 +212,7 @@ def _begun(options: TrainTranslatorOptions) -> tuple[TrainTranslatorOptions, dic
     """The options and the state of the training that --resume names; what is given besides must agree with it."""
     assert options.resume is not None
     file = options.resume / "resume.pt" if options.resume.is_dir() else options.resume
-    state = load_resume(file)
+    state = load_resume(file, needed=set())
     if not {"options", "epoch", "rng", "networks", "day", "night"} <= state.keys():
         raise UserError(
             f"--resume {file}: is not a state of prepare.py train-translator. Name the folder beside its weights."

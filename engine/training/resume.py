@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,7 +59,7 @@ def _holds_state(weights: Path) -> bool:
 
 def _sweep(weights: Path) -> None:
     """Remove what kills left half-written in a run's folder and in the one of its weights."""
-    for file in (*weights.parent.iterdir(), *weights.iterdir()):
+    for file in (*weights.parent.glob("*"), *weights.glob("*")):
         if TEMPORARY.fullmatch(file.name):
             file.unlink(missing_ok=True)
 
@@ -71,10 +71,10 @@ def forget_resume(run: Path) -> None:
     _sweep(run / "weights")
 
 
-def load_resume(path: Path) -> dict[str, Any]:
+def load_resume(path: Path, needed: Set[str] = NEEDED) -> dict[str, Any]:
     """Read a resume file without running code from it; falls back to the previous one, with a warning, when it is damaged.
 
-    Raises UserError when neither can be read.
+    needed: the entries without which it counts as damaged. Raises UserError when neither can be read.
     """
     if path.parent.name == "weights":
         _sweep(path.parent)
@@ -83,7 +83,7 @@ def load_resume(path: Path) -> dict[str, Any]:
         if not candidate.exists():
             continue
         try:
-            state = upgraded(_checked(torch.load(candidate, map_location="cpu", weights_only=True)))
+            state = upgraded(_checked(torch.load(candidate, map_location="cpu", weights_only=True), needed))
         except Exception as error:
             problem = error
             continue
@@ -97,12 +97,12 @@ def load_resume(path: Path) -> dict[str, Any]:
     )
 
 
-def _checked(state: Any) -> dict[str, Any]:
+def _checked(state: Any, needed: Set[str]) -> dict[str, Any]:
     """A state that has all that resuming needs. Raises ValueError for another: none of it is looked for anywhere else."""
-    needed = EARLIER if isinstance(state, dict) and "learner" in state else NEEDED
-    if not isinstance(state, dict) or not needed <= state.keys() or not isinstance(state["options"], dict):
+    needed = EARLIER if isinstance(state, dict) and "learner" in state else needed
+    if not isinstance(state, dict) or not needed <= state.keys() or not isinstance(state.get("options", {}), dict):
         raise ValueError("incomplete")
-    if needed is NEEDED and not state["network"]:
+    if not state.get("network", True):
         raise ValueError("no network")
     return state
 

@@ -187,6 +187,7 @@ def test_is_activation(text, expected):
         ({"backbone": [[-1, 1, "Cnov", [16]]]}, "'Cnov', which is not a known layer; did you mean Conv?"),
         ({"backbone": [[-1, 1, "torch_load", ["x.pt"]]]}, "'torch_load', which is not a known layer"),
         ({"backbone": [[-1, 1, 7, []]]}, "module 7, which is not a known layer"),
+        ({"backbone": [[-1, 1, "Conv", ["6x", 3]]]}, "the argument '6x' is neither a number nor a name"),
         ({"activation": "__import__('os').system('true')"}, "is not a torch.nn layer"),
     ],
 )

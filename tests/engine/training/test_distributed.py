@@ -15,7 +15,7 @@ import torch
 import engine
 from engine.training import distributed
 from engine.training.distributed import World, average, listed_devices, shared_value
-from engine.training.resume import save_resume
+from engine.training.resume import NEEDED, save_resume
 from tests.engine.classification.tiny_classes import write_classes
 from tests.engine.tiny import write_dataset
 from utils.errors import UserError
@@ -126,7 +126,8 @@ def test_several_devices_go_on_in_the_run_that_is_resumed(tmp_path: Path, monkey
     """Each rank is given the state alone: a run that goes on takes no other name, and no second folder is made."""
     run = tmp_path / "exp"
     (run / "weights").mkdir(parents=True)
-    state = save_resume(run / "weights", {"options": {"task": "detect", "save_dir": str(run)}})
+    whole = {**dict.fromkeys(NEEDED), "network": {"nc": 1}, "options": {"task": "detect", "save_dir": str(run)}}
+    state = save_resume(run / "weights", whole)
     started: list[list[str]] = []
     monkeypatch.setattr(distributed, "launch", lambda devices, argv: started.append(argv) or 0)
     result = engine.train(resume=str(run), device="cpu,cpu", project=tmp_path, workers=0)
