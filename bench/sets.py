@@ -46,6 +46,21 @@ def copy_set(
     _write_yaml(out, source, splits, conditions=conditions)
 
 
+def split_set(
+    out: Path, source: str, folders: dict[str, str], splits: dict[str, str], conditions: dict[str, str]
+) -> None:
+    """A copy of a set that has its own splits, beside the data YAML `out`.
+
+    folders: folder of images/ here -> the one of the source. splits: as for `copy_set`.
+    """
+    for folder, origin in folders.items():
+        images = Path(source) / "images" / origin
+        if not images.is_dir():
+            raise UserError(f"{source}: expected a set with images/{origin}; put or link it there.")
+        _copy(list_images(images), Path(source), out.parent, folder)
+    _write_yaml(out, source, splits, conditions=conditions)
+
+
 def easy_set(out: Path, file: str, weights: str, min_ap: float, imgsz: int) -> None:
     """A data set whose reference images are those of train on which a detector does well, in a folder beside the YAML."""
     folder = out.parent / f"{out.stem}-images"

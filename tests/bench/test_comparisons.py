@@ -18,7 +18,12 @@ from utils.options import build
 
 FOLDER = REPOSITORY / "bench" / "comparisons"
 FILES = sorted(FOLDER.glob("*.yaml"))
-FETCHED = {"weights/yolov5n_v6.1_coco.pt", "datasets/raccoon", "datasets/bccd"}  # by the user, as the files say
+FETCHED = {
+    "weights/yolov5n_v6.1_coco.pt",
+    "datasets/raccoon",
+    "datasets/bccd",
+    "datasets/nightcars",
+}  # by the user, as the files say
 
 
 def is_there(option: str, value: str, made: set[str]) -> bool:

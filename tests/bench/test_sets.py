@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.sets import changed_yaml, copy_set, degraded_set
+from bench.sets import changed_yaml, copy_set, degraded_set, split_set
 from utils.errors import UserError
 from utils.files import load_yaml
 
@@ -45,6 +45,15 @@ def test_every_eighth_training_image_selects_the_epoch(source, tmp_path):
         {"val": "night"},
         ["cell"],
     )
+
+
+def test_a_set_with_splits_of_its_own(source, tmp_path):
+    out = tmp_path / "copy" / "cells.yaml"
+    split_set(out, str(source), {"test_day": "val"}, {"test2": "test_day"}, {"test2": "day"})
+    assert names(out.parent / "images/test_day") == ["val0.jpg", "val1.jpg"]
+    assert (out.parent / "labels/test_day/val1.txt").is_file() and load_yaml(out)["test2"] == "images/test_day"
+    with pytest.raises(UserError, match="images/night; put or link it there"):
+        split_set(out, str(source), {"night": "night"}, {}, {})
 
 
 def test_half_size(source, tmp_path):
