@@ -70,13 +70,13 @@ def draw_boxes(
         cv2.rectangle(drawn, (round(x1), round(y1)), (round(x2), round(y2)), paint or colour(int(number)), width)
     for x1, y1, _, _, score, number, identity in rows if labels else ():
         name = names.get(int(number), str(int(number))) + (f" {identity}" if identity else "")
-        _label(
+        draw_tag(
             drawn, f"{name} {score:.2f}" if conf else name, (round(x1), round(y1)), paint or colour(int(number)), width
         )
     return drawn
 
 
-def _label(image: np.ndarray, text: str, corner: tuple[int, int], paint: Colour, width: int) -> None:
+def draw_tag(image: np.ndarray, text: str, corner: tuple[int, int], paint: Colour, width: int) -> None:
     """A filled tag at a box's upper left corner: above it, inside where there is no room, never off the image."""
     x1, y1 = corner
     size = max(10, TEXT_OF_LINE * width)

@@ -39,11 +39,11 @@ from engine.latest import to_detect
 from engine.options.detect import DetectOptions
 from engine.tasks import DETECT, resolve, task_of_weights
 from engine.tracking.result import TrackingResult
-from engine.tracking.tracking import Tracking
+from engine.tracking.tracking import Tracking, check_tracking
 from engine.visual.heatmap import view_of
 from utils.devices import pick_device
 from utils.errors import UserError
-from utils.files import new_run_folder
+from utils.files import empty_goes, new_run_folder
 from utils.log import LOGGER
 from utils.options import build, canonical
 from utils.signals import stopped_by_sigterm
@@ -96,9 +96,10 @@ def stream(
     UserError for wrong options, and at the end if every source failed.
     """
     (chosen,) = build([DetectOptions], options if detector else to_detect(canonical(options, [DetectOptions])))
+    check_tracking(chosen)
     sources = plan_sources(chosen.source)
     predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
-    result, tracking = DetectResult(None), open_tracking(chosen, sources)
+    result, tracking = DetectResult(None), open_tracking(chosen, sources, predictor.names)
     with open_reader(sources, chosen) as reader:
         for frame, boxes, seen in _detections(reader, predictor, result, tracking):
             rows = torch.column_stack((boxes, torch.from_numpy(seen.ids))) if tracking else boxes
@@ -124,16 +125,18 @@ def detect(
     if other is not None:
         found: DetectResult = other(**options)
         return found
+    check_tracking(chosen)
     sources = plan_sources(chosen.source)
     predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
     paint = view_of(predictor) if chosen.show_map else None
     style = DrawStyle(predictor.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf, paint)
     outputs = outputs_of(chosen)
-    tracking = open_tracking(chosen, sources)
+    tracking = open_tracking(chosen, sources, predictor.names)
     result = DetectResult(run_folder(chosen, sources) if outputs.any else None)
+    clean = empty_goes(result.save_dir) if result.save_dir else nullcontext()
     started, spent = time.perf_counter(), dict(predictor.spent)
     try:
-        with stopped_by_sigterm(), open_reader(sources, chosen) as reader:
+        with stopped_by_sigterm(), clean, open_reader(sources, chosen) as reader:
             _run(reader, predictor, style, outputs, chosen, result, tracking)
     except KeyboardInterrupt:
         LOGGER.info(
@@ -209,16 +212,17 @@ def _detections(
             yield frame, boxes, seen
 
 
-def open_tracking(options: DetectOptions, sources: SourcePlan) -> Tracking | None:
-    """The trackers that the options ask for. Raises UserError where their package is missing."""
-    return Tracking(options, together=sources.together) if options.track != "none" else None
+def open_tracking(options: DetectOptions, sources: SourcePlan, names: Mapping[int, str]) -> Tracking | None:
+    """The trackers that the options ask for; None where they ask for none."""
+    return Tracking(options, names, together=sources.together) if options.track != "none" else None
 
 
 def _tracked(frame: Frame, boxes: Tensor, tracking: Tracking | None) -> tuple[Tensor, TrackingResult]:
     """Detections with identities, and what else is known of the frame."""
     if tracking is None:
         return boxes, TrackingResult()
-    return tracking(frame.item.sequence, position(frame), frame.image, boxes, live=frame.live)
+    item = frame.item
+    return tracking(item.sequence, item.order, position(frame), frame.image, boxes, live=frame.live)
 
 
 def position(frame: Frame) -> float:

@@ -15,7 +15,7 @@ from data.io.images import encode
 from engine.inference.capture import Frame
 from engine.inference.video_writer import VideoWriter
 from engine.options.detect import DetectOptions
-from engine.tracking.drawing import draw_trails
+from engine.tracking.drawing import draw_tracking
 from engine.tracking.mot import MotWriter
 from engine.tracking.result import TrackingResult
 from utils.draw import draw_boxes
@@ -46,9 +46,7 @@ class Outputs:
 
 
 def outputs_of(options: DetectOptions) -> Outputs:
-    """The outputs that options ask for. Raises UserError for identities without a tracker."""
-    if options.save_mot and options.track == "none":
-        raise UserError("--save-mot: writes identities. Add --track bytetrack, or another tracker.")
+    """The outputs that options ask for."""
     return Outputs(
         not options.nosave, options.save_txt, options.save_conf, options.save_csv, options.save_crop, options.save_mot
     )
@@ -68,7 +66,7 @@ class DrawStyle:
         """The annotated image, (H, W, 3) uint8; boxes: (n, 6)."""
         seen = seen or TrackingResult()
         drawn = self.paint(image) if self.paint else image
-        drawn = draw_trails(drawn, boxes, seen, self.thickness)
+        drawn = draw_tracking(drawn, boxes, seen, self.thickness)
         return draw_boxes(
             drawn,
             boxes,

@@ -64,6 +64,19 @@ class DetectOptions:
     trail: int = TRACKING.option(30, "length of the trails that are drawn, frames; 0: none", low=0)
     save_mot: bool = TRACKING.option(False, "save mot/NAME.txt: one row per object and frame in MOTChallenge format")
 
+    line: tuple[str, ...] = EVENTS.option(
+        (),
+        "with --track: count objects that cross a line, NAME=x1,y1,x2,y2, px or fractions of the image; NAME@2=... is for "
+        "the second source; can be repeated",
+        shown="none",
+    )
+    zone: tuple[str, ...] = EVENTS.option(
+        (), "with --track: count objects in a polygon and how long they stay, NAME=x1,y1,x2,y2,x3,y3,...", shown="none"
+    )
+    anchor: str = EVENTS.option(
+        "bottom", "point of a box that crosses lines: middle of the lower edge, or center", choices=("bottom", "center")
+    )
+
     nosave: bool = OUTPUT.option(False, "save no images or videos")
     save_txt: bool = OUTPUT.option(
         False, "save labels/NAME.txt in YOLO format (NAME_FRAME.txt for videos)", tasks=DETECT

@@ -36,13 +36,22 @@ class Event(NamedTuple):
     seconds: float = 0.0
 
 
+class PlacedRegion(NamedTuple):
+    """A line or zone (kind) in the image of its source: its points (x, y), px."""
+
+    kind: str
+    name: str
+    points: tuple[tuple[float, float], ...]
+
+
 @dataclass(frozen=True)
 class TrackingResult:
     """Identities and counts of one frame of a source. Counts are those of this source since its start.
 
     ids: (n,) int64, one per detection of the frame, 0: none (yet); empty where nothing is tracked. trails: id -> the last
     places (x, y) of an object that is seen in this frame, px, the newest last. lines: name -> class name -> crossings.
-    zones: name -> class name -> counts. inside: zone -> id -> seconds since it entered. events: of this frame.
+    zones: name -> class name -> counts. inside: zone -> id -> seconds since it entered. events: of this frame. regions: the
+    lines and zones of the source.
     """
 
     ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -51,3 +60,4 @@ class TrackingResult:
     zones: Mapping[str, Mapping[str, ZoneCount]] = field(default_factory=dict)
     inside: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
+    regions: tuple[PlacedRegion, ...] = ()

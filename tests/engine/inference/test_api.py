@@ -384,3 +384,51 @@ def test_an_identity_stands_in_the_label(inputs: Path, tmp_path: Path) -> None:
     before = cv2.imread(str(plain))
     detect(detector=FakeDetector(), source=inputs / "dark.jpg", track="bytetrack", **options)
     assert (cv2.imread(str(plain)) != before).any()
+
+
+class SquareFinder(FakeDetector):
+    """Finds white squares on black (cats) and grey ones (dogs), as they are in the image."""
+
+    @staticmethod
+    def boxes(image: np.ndarray) -> Tensor:
+        found = []
+        for label, level in enumerate((255, 120)):
+            mask = (np.abs(image[..., 0].astype(int) - level) < 40).astype(np.uint8)
+            _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
+            found += [[x, y, x + w, y + h, 0.9, label] for x, y, w, h, size in stats[1:].tolist() if size > 150]
+        return torch.tensor(found, dtype=torch.float32).reshape(-1, 6)
+
+
+def crossings(path: Path) -> Path:
+    """A film in which 12 white squares go down through the middle and 8 grey ones go up, two at a time, trembling."""
+    out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (200, 160))
+    for number in range(12):
+        for step in range(24):
+            image = np.zeros((160, 200, 3), np.uint8)
+            for x, y, level in ((30 + step % 3, 6 * step, 255), (130 - step % 2, 140 - 6 * step, 120))[
+                : 2 if number < 8 else 1
+            ]:
+                cv2.rectangle(image, (x, y), (x + 19, y + 19), (level,) * 3, cv2.FILLED)
+            out.write(image)
+        for _ in range(4):
+            out.write(np.zeros((160, 200, 3), np.uint8))
+    out.release()
+    return path
+
+
+def test_a_film_of_20_crossings_is_counted_exactly(tmp_path: Path) -> None:
+    pytest.importorskip("lap")
+    options = {"track": "bytetrack", "track_buffer": 2, "line": ["middle=0,0.5,1,0.5", "right=100,80,199,80"]}
+    *_, last = stream(detector=SquareFinder(), source=crossings(tmp_path / "c.avi"), **options)
+    assert last.tracking.lines == {
+        "middle": {"cat": {"in": 12, "out": 0}, "dog": {"in": 0, "out": 8}},
+        "right": {"dog": {"in": 0, "out": 8}},
+    }
+
+
+def test_a_region_outside_the_image_leaves_nothing_behind(inputs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lap")
+    options = {"project": tmp_path / "runs", "track": "bytetrack", "zone": ["yard=0,0,500,0,500,10"]}
+    with pytest.raises(UserError, match="--zone yard: the point 500,0 lies outside the image of 64 x 48 px"):
+        detect(detector=FakeDetector(), source=inputs / "v.mp4", **options)
+    assert names(tmp_path / "runs") == [] and not (tmp_path / "runs" / "exp").exists()

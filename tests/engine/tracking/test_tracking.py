@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from engine.options.detect import DetectOptions
-from engine.tracking.tracking import Tracking, centres
+from engine.tracking.tracking import Tracking, anchors, check_tracking
+from utils.errors import UserError
 
 pytest.importorskip("lap")
 IMAGE = np.zeros((200, 400, 3), np.uint8)
@@ -20,45 +21,45 @@ def box(x: float, y: float = 20, conf: float = 0.9, label: int = 0) -> Tensor:
 
 
 def tracking(together: bool = True, **options) -> Tracking:
-    return Tracking(DetectOptions(track="bytetrack", **options), together=together)
+    return Tracking(DetectOptions(track="bytetrack", **options), {0: "cat", 1: "dog"}, together=together)
 
 
 def test_places_are_remembered_as_trails():
     track = tracking(trail=2)
     for frame in range(4):
-        boxes, seen = track("a", frame / 10, IMAGE, box(10.0 * frame))
+        boxes, seen = track("a", 1, frame / 10, IMAGE, box(10.0 * frame))
     assert seen.ids.tolist() == [1]
-    assert seen.trails == {1: ((40.0, 50.0), (50.0, 50.0))}
-    assert tracking(trail=0)("a", 0.0, IMAGE, box(0))[1].trails == {}
+    assert seen.trails == {1: ((40.0, 80.0), (50.0, 80.0))}
+    assert tracking(trail=0)("a", 1, 0.0, IMAGE, box(0))[1].trails == {}
 
 
 def test_sources_are_tracked_apart():
     track = tracking()
     for frame in range(3):
-        _, one = track("a", frame, IMAGE, box(10))
-        _, other = track("b", frame, IMAGE, box(10))
+        _, one = track("a", 1, frame, IMAGE, box(10))
+        _, other = track("b", 2, frame, IMAGE, box(10))
     assert (one.ids.tolist(), other.ids.tolist()) == ([1], [2])
 
 
 def test_a_source_that_comes_after_another_is_new():
     track = tracking(together=False)
-    ids = [track(name, 0.0, IMAGE, box(10))[1].ids.tolist() for name in "aba"]
+    ids = [track(name, 1, 0.0, IMAGE, box(10))[1].ids.tolist() for name in "aba"]
     assert ids == [[1], [2], [3]]
 
 
 @pytest.mark.parametrize(("live", "gap", "expected"), [(True, 4.9, 1), (True, 5.1, 2), (False, 60.0, 1)])
 def test_a_live_source_that_was_silent_begins_anew(live, gap, expected):
     track = tracking(track_reset=5.0)
-    track("a", 0.0, IMAGE, box(10), live=live)
-    _, seen = track("a", gap, IMAGE, box(10), live=live)
+    track("a", 1, 0.0, IMAGE, box(10), live=live)
+    _, seen = track("a", 1, gap, IMAGE, box(10), live=live)
     assert seen.ids.tolist() == [expected]
 
 
 def test_weak_detections_are_dropped_unless_they_continue_a_track():
     track = tracking(conf_thres=0.5)
     for frame in range(2):
-        track("a", frame, IMAGE, box(10))
-    boxes, seen = track("a", 2, IMAGE, torch.cat([box(10, conf=0.3), box(200, conf=0.3), box(300, conf=0.6)]))
+        track("a", 1, frame, IMAGE, box(10))
+    boxes, seen = track("a", 1, 2, IMAGE, torch.cat([box(10, conf=0.3), box(200, conf=0.3), box(300, conf=0.6)]))
     assert boxes[:, 0].tolist() == [10, 300]
     assert seen.ids.tolist() == [1, 0]
 
@@ -68,16 +69,70 @@ def test_trails_of_lost_objects_do_not_grow(monkeypatch):
     track = tracking(track_buffer=1)
     for place in range(6):
         for _ in range(2):
-            track("a", 0.0, IMAGE, box(60 * place))
+            track("a", 1, 0.0, IMAGE, box(60 * place))
     assert len(track._sources["a"].trails) == 2
 
 
 def test_nothing_detected():
-    boxes, seen = tracking()("a", 0.0, IMAGE, torch.zeros(0, 6))
+    boxes, seen = tracking()("a", 1, 0.0, IMAGE, torch.zeros(0, 6))
     assert boxes.shape == (0, 6)
     assert seen.ids.shape == (0,)
     assert seen.trails == {}
 
 
-def test_centres():
-    assert centres(np.array([[0, 0, 4, 8, 1, 1]])).tolist() == [[2, 4]]
+@pytest.mark.parametrize(("anchor", "expected"), [("bottom", [2, 8]), ("center", [2, 4])])
+def test_where_an_object_is(anchor, expected):
+    assert anchors(np.array([[0, 0, 4, 8, 1, 1]]), anchor).tolist() == [expected]
+
+
+def test_lines_and_zones_count_by_the_class_that_was_seen_most():
+    track = tracking(line=("gate=0.5,0,0.5,1",), zone=("left=0,0,0.5,0,0.5,1,0,1",))
+    for frame in range(11):
+        boxes = box(20.0 * frame, label=1 if frame == 9 else 0)
+        _, seen = track("a", 1, frame / 2, IMAGE, boxes)
+        if seen.events and frame:
+            crossed = frame, seen.events
+    assert seen.lines == {"gate": {"cat": {"in": 0, "out": 1}}}  # from top to bottom: `in` is to the left
+    assert seen.zones == {"left": {"cat": {"inside": 0, "entered": 1, "left": 1, "dwell": 5.0}}}
+    frame, events = crossed
+    assert frame == 10 and [(event.kind, event.action, event.id, event.label) for event in events] == [
+        ("line", "out", 1, "cat"),
+        ("zone", "leave", 1, "cat"),
+    ]
+    assert [(region.kind, region.points[1]) for region in seen.regions] == [("line", (200, 200)), ("zone", (200, 0))]
+
+
+def test_regions_of_one_source():
+    track = tracking(line=("gate@2=0,0.5,1,0.5",))
+    assert track("a", 1, 0.0, IMAGE, box(0))[1].lines == {}
+    assert track("b", 2, 0.0, IMAGE, box(0))[1].lines == {"gate": {}}
+
+
+def test_a_region_outside_the_first_image_ends_the_run_and_outside_a_later_one_is_said(capsys):
+    track = tracking(line=("gate=0,50,300,50",))
+    with pytest.raises(UserError, match="--line gate: the point 300,50 lies outside the image of 100 x 100 px"):
+        track("a", 1, 0.0, IMAGE[:100, :100], box(0))
+    track("b", 2, 0.0, IMAGE, box(0))
+    assert track("a", 1, 0.0, IMAGE[:100, :100], box(0))[1].lines == {}
+    assert "warning: source 1: --line gate: the point 300,50" in capsys.readouterr().err
+
+
+def test_visits_end_where_a_live_source_begins_anew():
+    track = tracking(zone=("all=0,0,1,0,1,1,0,1",))
+    track("a", 1, 0.0, IMAGE, box(0), live=True)
+    _, seen = track("a", 1, 60.0, IMAGE, box(0), live=True)
+    assert [(event.action, event.id) for event in seen.events] == [("leave", 1), ("enter", 2)]
+    assert seen.inside == {"all": {2: 0.0}}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"save_mot": True}, "--save-mot: writes identities"),
+        ({"line": ("a=0,0,1,1",)}, "--line a: counts objects with identities"),
+        ({"track": "bytetrack", "zone": ("a=0,0,1,1",)}, "three points"),
+    ],
+)
+def test_what_is_refused_before_anything_is_loaded(options, words):
+    with pytest.raises(UserError, match=words):
+        check_tracking(DetectOptions(**options))
