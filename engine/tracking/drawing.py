@@ -45,9 +45,8 @@ def _draw_region(drawn: np.ndarray, region: PlacedRegion, width: int) -> None:
         along = (end - start) / np.linalg.norm(end - start)
         middle, right = (start + end) / 2, np.array([-along[1], along[0]])  # y points down: right of the way
         tip = middle + right * 8 * width
-        cv2.arrowedLine(
-            drawn, *(tuple(np.round(p).astype(int).tolist()) for p in (middle, tip)), REGION, width, cv2.LINE_AA
-        )
+        foot, head = (tuple(np.round(place).astype(int).tolist()) for place in (middle, tip))
+        cv2.arrowedLine(drawn, foot, head, REGION, width, cv2.LINE_AA)
 
 
 def count_text(region: PlacedRegion, seen: TrackingResult) -> str:
