@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from utils.metrics import bootstrap
 
 
 @dataclass(frozen=True)
@@ -76,3 +79,18 @@ class Report:
         """The first columns of a table's row: condition, split, resolution, and the enhancer if there was one."""
         head = {"condition": self.condition, "split": self.split, "resolution": self.resolution}
         return head | ({"enhanced": self.enhanced} if self.enhanced else {})
+
+
+def matches_of(images: Sequence[DetectionStats], level: int, only: Collection[int] | None = None) -> bootstrap.Matches:
+    """The matches of a report at one IoU level (0: 0.50 ... 9: 0.95), as resampling needs them; of `only` some classes."""
+    classes = 1 + int(max((p.target_cls.max() for p in images if len(p.target_cls)), default=0))
+    counted = np.ones(classes, bool) if only is None else np.isin(np.arange(classes), list(only))
+    counts = [np.bincount(image.target_cls.astype(int), minlength=classes) * counted for image in images]
+    sizes = [len(image.conf) for image in images]
+    return bootstrap.Matches(
+        true_positive=np.concatenate([image.tp[:, level] for image in images]),
+        conf=np.concatenate([image.conf for image in images]),
+        cls=np.concatenate([image.pred_cls for image in images]),
+        image=np.repeat(np.arange(len(images)), sizes),
+        objects=np.stack(counts),
+    )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.results import DetectionStats, Report
+from engine.results import Report, matches_of
 from utils.files import atomic_write
 from utils.log import LOGGER
 from utils.metrics import bootstrap
@@ -172,21 +172,6 @@ class Comparison:
         return np.mean(
             [bootstrap.resampled_map(matches_of(report.detections, level, classes), weights) for level in levels], 0
         )
-
-
-def matches_of(images: Sequence[DetectionStats], level: int, only: Collection[int] | None = None) -> bootstrap.Matches:
-    """The matches of a report at one IoU level (0: 0.50 ... 9: 0.95), as resampling needs them; of `only` some classes."""
-    classes = 1 + int(max((p.target_cls.max() for p in images if len(p.target_cls)), default=0))
-    counted = np.ones(classes, bool) if only is None else np.isin(np.arange(classes), list(only))
-    counts = [np.bincount(image.target_cls.astype(int), minlength=classes) * counted for image in images]
-    sizes = [len(image.conf) for image in images]
-    return bootstrap.Matches(
-        true_positive=np.concatenate([image.tp[:, level] for image in images]),
-        conf=np.concatenate([image.conf for image in images]),
-        cls=np.concatenate([image.pred_cls for image in images]),
-        image=np.repeat(np.arange(len(images)), sizes),
-        objects=np.stack(counts),
-    )
 
 
 def save_report(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import torch
 
 from data.config import task_of
 from data.degradations.corruption_sets import choose_corruptions, choose_severities
+from engine.evaluation.analysis import Analysis, analysis_of
 from engine.evaluation.evaluator import METRICS
 from engine.evaluation.robustness import RobustnessPlan, sweep, write
 from engine.evaluation.session import EvalSession, load_session, present_splits, print_warnings, weights_of
+from engine.evaluation.subsets import SplitResults
 from engine.evaluation.writers import JsonWriter, SampleSheet, TextWriter
 from engine.inference.stopwatch import STAGES
 from engine.latest import to_measure
@@ -59,30 +62,36 @@ def validate(**options: Any) -> ValResult:
         found: ValResult = other(**options)
         return found
     session = load_session(chosen)
+    analysis = analysis_of(session)
     save_dir = new_run_folder(chosen.project, chosen.name, chosen.exist_ok)
-    whole = _corruptions if chosen.corruptions is not None else _accuracy
+    whole = _corruptions if chosen.corruptions is not None else partial(_accuracy, analysis=analysis)
     measurement: Callable[[EvalSession, Path], ValResult] = {"speed": _speed, "study": _study}.get(chosen.task, whole)
     result = measurement(session, save_dir)
     LOGGER.info(f"results in {save_dir}")
     return result
 
 
-def _accuracy(session: EvalSession, save_dir: Path) -> ValResult:
+def _accuracy(session: EvalSession, save_dir: Path, analysis: Analysis | None = None) -> ValResult:
     """Tasks train, val and test: the table of metrics by condition, and the requested files."""
     options, reports, extra = session.options, [], []
     for split in present_splits(session.config, options.task):
         condition = session.config.conditions.get(split, split)
         folder = save_dir / (condition if condition == split else f"{split}-{condition}")
         folder.mkdir(parents=True, exist_ok=True)
-        outputs = _outputs(session, folder)
-        reports.append(session.measure(split, plots_to=folder if options.plots else None, listeners=outputs))
-        extra += [{"condition": condition, **found} for output in outputs if (found := output.close())]
+        outputs, found = _outputs(session, folder), SplitResults()
+        listeners = [*outputs, found] if analysis else outputs
+        reports.append(session.measure(split, plots_to=folder if options.plots else None, listeners=listeners))
+        if analysis:
+            analysis.add(reports[-1], found)
+        extra += [{"condition": condition, **numbers} for output in outputs if (numbers := output.close())]
     rows = table(reports)
     save_csv(save_dir / "metrics.csv", rows)
     print(text_table([_with_dashes(row, options) for row in rows if options.verbose or row["class"] == "all"]))
     if extra and options.protocol != "coco":  # otherwise the table has them
         print("\nby the COCO protocol\n" + text_table(extra))
     print("\n" + text_table([{"condition": report.condition, **_times(report)} for report in reports], digits=1))
+    if analysis:
+        analysis.write(save_dir)
     return ValResult(reports, save_dir, rows)
 
 

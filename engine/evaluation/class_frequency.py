@@ -33,8 +33,13 @@ class LVISLabels:
         return None if self.verified is None else verified_of(self.verified, self.root, file)
 
 
-def lvis_labels(config: DataConfig, labels: Sequence[Label] | None = None, single_cls: bool = False) -> LVISLabels:
-    """The frequencies and federated labels of a data set.
+def lvis_labels(
+    config: DataConfig,
+    labels: Sequence[Label] | None = None,
+    single_cls: bool = False,
+    asked: str = "--protocol lvis",
+) -> LVISLabels:
+    """The frequencies and federated labels of a data set. asked: the option that needs them, for messages.
 
     labels: of the training split, whose images are counted where the data YAML has no `frequency`; they are read from
     the disk where they are not given. Raises UserError for a federated file that cannot be used, where there is nothing
@@ -45,19 +50,19 @@ def lvis_labels(config: DataConfig, labels: Sequence[Label] | None = None, singl
     verified = read_verified(config.federated, len(config.names)) if config.federated else None
     if config.frequency is not None:
         return LVISLabels(config.frequency, config.root, verified)
-    known = _training_labels(config) if labels is None else labels
+    known = _training_labels(config, asked) if labels is None else labels
     counted = letters_of((label.classes.ravel() for label in known), len(config.names))
     return LVISLabels(counted, config.root, verified)
 
 
-def _training_labels(config: DataConfig) -> Sequence[Label]:
+def _training_labels(config: DataConfig, asked: str) -> Sequence[Label]:
     """The labels of the training split, from the disk."""
     places = config.splits.get("train", ())
     missing = next((place for place in places if not place.exists()), None)
     if missing is not None or not places:
         what = f"'train' is {missing}, which is missing" if places else "there is no 'train' split"
         raise UserError(
-            f"{config.file}: --protocol lvis needs the frequency of each class, and {what}, so that nothing can be "
+            f"{config.file}: {asked} needs the frequency of each class, and {what}, so that nothing can be "
             "counted. Add a line such as 'frequency: [f, r]', one letter per class."
         )
     images = [image for place in places for image in list_images(place, config.root)]

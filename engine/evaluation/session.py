@@ -157,11 +157,25 @@ def check_combination(chosen: ValOptions) -> None:
         choose_severities(chosen.severities)
         if chosen.show_map:
             raise UserError("--corruptions: writes a table, no images. Leave out --show-map, or --corruptions.")
+    _check_analysis(chosen)
     if chosen.corruptions is not None or chosen.task in {"speed", "study"}:
         whole = "--corruptions" if chosen.corruptions is not None else f"--task {chosen.task}"
         wanted = {"--save-txt": chosen.save_txt, "--save-json": chosen.save_json}
         for name in (name for name, on in wanted.items() if on):
             raise UserError(f"{whole}: writes a table, no detections. Leave out {name}, or {whole}.")
+
+
+def _check_analysis(chosen: ValOptions) -> None:
+    """Raise UserError where there is nothing that --by and its neighbours could speak of."""
+    asked = {
+        "--by": chosen.by is not None, "--worst": chosen.worst > 0, "--calibrate": chosen.calibrate, "--report": chosen.report,
+    }  # fmt: skip
+    whole = "--corruptions" if chosen.corruptions is not None else f"--task {chosen.task}"
+    for name in (name for name, on in asked.items() if on):
+        if chosen.corruptions is not None or chosen.task in {"speed", "study"}:
+            raise UserError(f"{name}: {whole} writes a table of its own. Leave one of the two out.")
+    if chosen.single_cls and "frequency" in (chosen.by or ""):
+        raise UserError("--by frequency: --single-cls leaves one class. Leave one of the two out.")
 
 
 def splits_of(task: str) -> tuple[str, ...]:

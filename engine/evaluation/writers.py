@@ -139,6 +139,20 @@ def hits_and_misses(result: ImageResult) -> tuple[np.ndarray, np.ndarray, np.nda
     return found[hit], objects[free], found[~hit]
 
 
+def draw_judged(
+    result: ImageResult, names: Mapping[int, str], image: np.ndarray | None = None
+) -> tuple[np.ndarray, str]:
+    """The image (H, W, 3) uint8 blue-green-red, enlarged if it is small, with hits green, misses red and false alarms blue; and
+    their numbers in words. image: the decoded file, where it is at hand.
+    """
+    hits, missed, false = hits_and_misses(result)
+    judged, scale = enlarge_small(read_image(Path(result.file)) if image is None else image)
+    for boxes, paint, conf in ((false, FALSE_ALARM, True), (missed, MISS, False), (hits, HIT, True)):
+        scaled = np.column_stack((scale * boxes[:, :4], boxes[:, 4:]))
+        judged = draw_boxes(judged, scaled, names, conf=conf, paint=paint)
+    return judged, f"{len(hits)} hit (green), {len(missed)} missed (red), {len(false)} false (blue)"
+
+
 class SampleSheet:
     """A contact sheet: the first images with their labels and, beside them, with hits green, misses red, false alarms blue."""
 
@@ -153,12 +167,7 @@ class SampleSheet:
         (image, scale), name = enlarge_small(read_image(Path(result.file))), Path(result.file).name
         labels = np.column_stack((scale * result.targets, np.ones(len(result.targets)), result.target_classes))
         self.cells.append((f"{name}: labels", draw_boxes(image, labels, self.names, conf=False)[..., ::-1]))
-        hits, missed, false = hits_and_misses(result)
-        judged = image
-        for boxes, paint, conf in ((false, FALSE_ALARM, True), (missed, MISS, False), (hits, HIT, True)):
-            scaled = np.column_stack((scale * boxes[:, :4], boxes[:, 4:]))
-            judged = draw_boxes(judged, scaled, self.names, conf=conf, paint=paint)
-        title = f"{len(hits)} hit (green), {len(missed)} missed (red), {len(false)} false (blue)"
+        judged, title = draw_judged(result, self.names)
         self.cells.append((title, judged[..., ::-1]))
 
     def close(self) -> None:

@@ -30,6 +30,16 @@ overlap_option = partial(SLICING.option, 0.2, _OVERLAP, low=0.0, high=0.9)
 merge_option = partial(SLICING.option, "nmm", _MERGE, choices=("nmm", "nms"))
 
 
+def by_option(group: Group) -> Any:
+    """`--by`: the accuracy of parts of a split."""
+    text = (
+        "accuracy by parts of each split: light (brightness), contrast, blur, haze, noise, cast, size, crowding, frequency, "
+        "position, or a column of attributes.csv; several joined by commas, two crossed as 'light x size'; all: no parts, only "
+        "error types and calibration; see docs/evaluation.md"
+    )
+    return group.option(None, text, bare="all", metavar="NAMES", tasks=DETECT)
+
+
 def protocol_option(group: Group, verb: str) -> Any:
     """`--protocol`: another way to compute the AP, beside Ultralytics'."""
     text = (

@@ -11,6 +11,7 @@ from utils.options import Group
 
 INPUT, RUNTIME, OUTPUT = Group("Data and model"), Group("Runtime"), Group("Output")
 BOXES, ROBUSTNESS = Group("Detections", DETECT), Group("Robustness", DETECT)
+FAILURES = Group("Where and why it fails", DETECT)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,16 @@ class ValOptions:
         bare="coco-c",
     )
     severities: str = ROBUSTNESS.option("1-5", "with --corruptions: severities, such as 1-5, 3 or 1,3,5")
+
+    by: str | None = common.by_option(FAILURES)
+    at_precision: float = FAILURES.fraction(0.8, "with --by: precision at which the recall of each part is stated")
+    worst: int = FAILURES.option(
+        0, "save so many images of each split with the most mistakes: hits green, misses red, false alarms blue", low=0
+    )
+    calibrate: bool = FAILURES.option(
+        False, "fit a temperature to the confidences, and save a copy of the checkpoint that has it"
+    )
+    report: bool = FAILURES.option(False, "write report.html: tables, curves and the worst images in one file")
 
     slice: int | None = common.slice_option()
     overlap: float = common.overlap_option()

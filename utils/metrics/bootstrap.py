@@ -75,6 +75,16 @@ def crossed_bootstrap(
     return _interval(mean, np.take_along_axis(differences, drawn, 0).mean(0), len(differences), level)
 
 
+def image_interval(matches: Matches, mean: float, *, samples: int = 1000, level: float = 0.95) -> Interval:
+    """Percentile interval of the mean average precision over test images; everything where there is one image only.
+
+    mean: the value on the images as they are.
+    """
+    images = len(matches.objects)
+    resampled = resampled_map(matches, resample_weights(images, samples)) if images > 1 else np.zeros(0)
+    return _interval(mean, resampled, images, level)
+
+
 def _interval(mean: float, resampled: np.ndarray, units: int, level: float) -> Interval:
     """The middle `level` of the resampled means; everything where there was one unit to draw from."""
     if units < 2:

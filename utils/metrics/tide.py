@@ -19,7 +19,7 @@ FOREGROUND, BACKGROUND = (
     0.5,
     0.1,
 )  # IoU: from where on a detection hits, and up to where it has nothing to do with an object
-HIT, MISSED = "hit", "missed"
+MISSED = "missed"
 KINDS = ("localisation", "classification", "duplicate", "background", "both")  # of detections that hit nothing
 TYPES = (*KINDS, MISSED)
 MOVED = ("localisation", "classification")  # mended by making them hits; the others by removing them
