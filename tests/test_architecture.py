@@ -33,6 +33,7 @@ ENGINE = (
     ("checkpoint",),
     ("enhancement.enhancer",),
     ("visual", "tracking"),
+    ("streams",),
     ("inference",),
     ("evaluation",),
     ("training",),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 
 import detect
 from engine.options.detect import DetectOptions
+from tests.engine.inference.live import plain_image, send_live, send_nothing, serve
 from tests.engine.inference.test_api import real_weights
 from utils.options import build, parse_argv
 
@@ -105,3 +109,26 @@ def test_real_videos(best: Path, tmp_path: Path, shared: Path) -> None:
     assert detect.main([str(word) for word in [*line, "--vid-stride", 100, "--save-txt", "--conf", 0.001]]) == 0
     assert (tmp_path / "runs" / "exp" / "car-detection.mp4").is_file()
     assert (tmp_path / "runs" / "exp" / "labels" / "car-detection_301.txt").is_file()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_at_once_with_seven_of_eight_sources_silent(best: Path, tmp_path: Path, root: Path) -> None:
+    end = threading.Event()
+    answers = {"alive": send_live([plain_image(9), plain_image(90)], 10, end), "silent": send_nothing(end)}
+    with serve(**answers) as address:
+        (tmp_path / "l.streams").write_text("\n".join([f"{address}/alive", *[f"{address}/silent"] * 7]))
+        line = ["--weights", best, "--source", tmp_path / "l.streams", "--imgsz", 64, "--device", "cpu"]
+        program = [sys.executable, root / "detect.py", *line, "--project", tmp_path / "runs"]
+        with subprocess.Popen([*map(str, program)], stdout=-1, stderr=-1, text=True) as run:  # noqa: S603
+            assert run.stdout is not None and run.stderr is not None
+            while not run.stdout.readline().startswith("stream 1/8"):
+                assert run.poll() is None, run.stderr.read()
+            asked = time.monotonic()
+            run.send_signal(signal.SIGINT)
+            said = run.stderr.read()
+            code = run.wait(30)
+            took = time.monotonic() - asked
+        end.set()
+    assert (code, said) == (130, "interrupted\n")
+    assert took < 2.0
+    assert (tmp_path / "runs" / "exp" / f"{address.split('//')[1].replace(':', '_')}_alive.mp4").is_file()

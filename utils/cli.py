@@ -14,6 +14,7 @@ from utils.log import LOGGER
 from utils.options import Shown, parse_argv
 from utils.releases.assets import official
 from utils.resource_errors import shortage
+from utils.signals import leave
 
 LAUNCHED = "HARDSIGHT_LAUNCHED"  # set for the ranks that a script starts
 Schemas = Sequence[type] | Callable[[Sequence[str]], Sequence[type]]  # or those that a command line asks for
@@ -47,7 +48,8 @@ def script(
             if getattr(load(place)(**given), "interrupted", False):
                 raise KeyboardInterrupt
 
-        return run_cli(work)
+        code = run_cli(work)
+        return leave(code) if argv is None else code
 
     return main
 

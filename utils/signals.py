@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+_ABANDONED: list[threading.Thread] = []
 
 
 @contextmanager
@@ -24,3 +29,22 @@ def stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def abandon(thread: threading.Thread) -> None:
+    """Note a daemon thread that hangs in foreign code, such as FFmpeg waiting for a silent camera."""
+    _ABANDONED.append(thread)
+
+
+def leave(code: int) -> int:
+    """The exit code of a script, on its way out. Ends the process here where an abandoned thread still hangs.
+
+    The interpreter would wait for it, or abort (exit code 134) when it wakes up in the middle of the shutdown.
+    """
+    if not any(thread.is_alive() for thread in _ABANDONED):
+        return code
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

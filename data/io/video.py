@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -131,8 +133,40 @@ def finalize_video(partial: Path, path: Path) -> None:
 
 def frames_in(path: Path) -> int:
     """Frames that a video's header counts; 0 where it is no video that can be read."""
+    if path.suffix.lower() == ".mp4" and path.is_file():
+        return _frames_in_mp4(path)
     capture = cv2.VideoCapture(str(path))
     try:
         return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
     finally:
         capture.release()
+
+
+def _frames_in_mp4(path: Path) -> int:
+    """Samples that the header (moov/trak/mdia/minf/stbl/stsz) of a whole .mp4 counts, else 0. Source: ISO/IEC 14496-12.
+
+    Read here because OpenCV opens one video at a time, and would wait for a silent camera that is being opened.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        place, end, wanted = 0, size, ["moov", "trak", "mdia", "minf", "stbl", "stsz"]
+        while wanted and place + 8 <= end:
+            length, name = _box(file, place)
+            if length < 8 or place + length > end:
+                return 0
+            if name == wanted[0]:
+                wanted.pop(0)
+                place, end = place + 8, place + length
+            else:
+                place += length
+        file.seek(place + 8)  # after version, flags and the common size
+        return int.from_bytes(file.read(4), "big") if not wanted and place + 12 <= size else 0
+
+
+def _box(file: BinaryIO, place: int) -> tuple[int, str]:
+    """(bytes, name) of the box at a place of an .mp4 file."""
+    file.seek(place)
+    length, name = struct.unpack(">I4s", file.read(8))
+    if length == 1:
+        length = int.from_bytes(file.read(8), "big")
+    return length, name.decode("latin-1")

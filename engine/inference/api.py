@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from data.config import task_of
 from engine.enhancement.enhancer import chained, enhancer_of
-from engine.inference.capture import Frame
+from engine.inference.capture import Frame, open_capture
 from engine.inference.display import open_window
 from engine.inference.factory import open_predictor
 from engine.inference.frame_reader import FrameReader
@@ -37,6 +38,7 @@ from engine.inference.worker import WorkerThread
 from engine.inference.writers import DEFAULT_RATE, DrawStyle, Outputs, Writer, class_name, outputs_of
 from engine.latest import to_detect
 from engine.options.detect import DetectOptions
+from engine.streams.av_capture import has_av
 from engine.tasks import DETECT, resolve, task_of_weights
 from engine.tracking.result import TrackingResult
 from engine.tracking.tracking import Tracking, check_tracking
@@ -47,6 +49,11 @@ from utils.files import empty_goes, new_run_folder
 from utils.log import LOGGER
 from utils.options import build, canonical
 from utils.signals import stopped_by_sigterm
+
+SLOW_OPENING = (
+    "warning: --source: OpenCV opens one stream after another, so that a silent one delays the others by 10 s. "
+    "Run pip install av to open each by itself."
+)
 
 
 class AnyDetector(Protocol):
@@ -237,9 +244,12 @@ def position(frame: Frame) -> float:
 def open_reader(sources: SourcePlan, options: DetectOptions) -> Iterator[FrameReader]:
     """The frames of the sources. Messages of OpenCV and FFmpeg are suppressed."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if not has_av() and sum("://" in item.where and item.kind == "stream" for item in sources.items) > 1:
+        LOGGER.warning(SLOW_OPENING)
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    opener = partial(open_capture, transport=options.rtsp_transport)
     try:
-        with FrameReader(sources, stride=options.vid_stride, retries=options.retries) as reader:
+        with FrameReader(sources, stride=options.vid_stride, opener=opener, retries=options.retries) as reader:
             yield reader
     finally:
         cv2.utils.logging.setLogLevel(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
@@ -17,14 +18,15 @@ import cv2
 import numpy as np
 
 from data.io.images import decode
-from engine.inference.fetching import PATIENCE, chunks, image_bytes
+from engine.inference.fetching import PATIENCE, chunks, image_bytes, reason
 from engine.inference.sources import Source
-from utils.log import LOGGER
+from engine.streams.av_capture import AvCapture, has_av
+from utils.log import LOGGER, unescaped_password
 
 LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
+UNESCAPED = "in a password, write / as %2F, ? as %3F, # as %23 and @ as %40"
 
-
-Capture: TypeAlias = cv2.VideoCapture
+Capture: TypeAlias = cv2.VideoCapture | AvCapture
 """Of its methods: isOpened, grab, retrieve, get and release."""
 
 
@@ -45,12 +47,18 @@ class SourceLost(Exception):
     """A source failed. The message says why."""
 
 
-def open_capture(item: Source) -> Capture:
-    """Open a camera, video or stream with OpenCV; addresses get a time limit for connecting and for each frame."""
+def open_capture(item: Source, transport: str = "tcp") -> Capture:
+    """Open a camera or video with OpenCV, an address with PyAV where that is installed.
+
+    Addresses get a time limit for connecting and for each frame. transport: of RTSP, tcp or udp.
+    """
     if item.kind == "camera":
         return cv2.VideoCapture(int(item.where))
     if "://" not in item.where:
         return cv2.VideoCapture(item.where)
+    if has_av():
+        return AvCapture(item.where, PATIENCE, transport)
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"rtsp_transport;{transport}")
     limit = int(PATIENCE * 1000)
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
     return cv2.VideoCapture(item.where, cv2.CAP_FFMPEG, limits)
@@ -58,10 +66,11 @@ def open_capture(item: Source) -> Capture:
 
 def fetch(item: Source) -> bytes:
     """The bytes of an image, from disk or, within limits, from an http(s) address. Raises SourceLost."""
+    address = "://" in item.where
     try:
-        return image_bytes(item.where) if "://" in item.where else Path(item.where).read_bytes()
+        return image_bytes(item.where) if address else Path(item.where).read_bytes()
     except (OSError, ValueError, HTTPException) as problem:
-        raise SourceLost(f"cannot be read ({problem})") from None
+        raise SourceLost(f"cannot be read ({reason(problem) if address else problem})") from None
 
 
 @contextmanager
@@ -82,7 +91,7 @@ def on_disk(item: Source, over: Callable[[], bool]) -> Iterator[Source]:
                     if over():
                         break
         except (OSError, ValueError, HTTPException) as problem:
-            raise SourceLost(f"cannot be fetched ({problem})") from None
+            raise SourceLost(f"cannot be fetched ({reason(problem)})") from None
         yield replace(item, where=str(path))
 
 
@@ -141,7 +150,7 @@ class LiveReader:
             if (yield from self._connection()):
                 return
             failures = 1 if self.number > before else failures + 1
-            what = "broke off" if self.number > before else "cannot be opened"
+            what = "broke off" if self.number > before else f"cannot be opened{self._hint}"
             missing_camera = self.item.kind == "camera" and not self.number
             if self.retries > 0 and (failures > self.retries or missing_camera):
                 raise SourceLost(f"{what}, and {failures - 1} further tries did not help" if failures > 1 else what)
@@ -150,6 +159,11 @@ class LiveReader:
             self.log(f"{self.item.label}: {what}; {tries} to reconnect in {delay:.0f} s")
             if self.wait(delay):
                 return
+
+    @property
+    def _hint(self) -> str:
+        """What is probably wrong with an address that cannot be opened."""
+        return f" ({UNESCAPED})" if unescaped_password(self.item.where) else ""
 
     def _connection(self) -> Generator[Frame, None, bool]:
         """Frames of one connection; returns whether the source came to its end (and did not break off)."""

@@ -9,7 +9,7 @@ import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from http.client import HTTPMessage
+from http.client import HTTPMessage, InvalidURL
 from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -54,6 +54,13 @@ def chunks(where: str) -> Iterator[bytes]:
             yield chunk
         if answer.length:
             raise OSError(f"{answer.length} bytes are missing at the end")
+
+
+def reason(problem: Exception) -> str:
+    """Why an address gave nothing. What the library says of an address that it cannot read repeats parts of it: never shown."""
+    if isinstance(problem, InvalidURL | ValueError):
+        return "it is not a valid address: escape what is special in a password, as in %2F for /"
+    return str(problem)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -7,6 +7,7 @@ thread that holds the latest frame only. A source that ends or fails never ends 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -15,8 +16,10 @@ from typing import Any
 from engine.inference.capture import Capture, Frame, SourceLost, frames_of, open_capture
 from engine.inference.sources import Source, SourcePlan
 from utils.log import LOGGER
+from utils.signals import abandon
 
 AHEAD = 4  # frames decoded ahead
+GRACE = 0.5  # seconds that the threads have to end
 POLL = 0.5  # seconds between looks at the keyboard: some systems let no Ctrl-C through a wait without a limit
 
 
@@ -70,15 +73,17 @@ class FrameReader:
         return self
 
     def __exit__(self, *problem: object) -> None:
-        """Stop the threads. One that hangs in a silent stream ends by itself."""
+        """Stop the threads, within GRACE seconds all together. One that hangs in a silent stream is left to itself."""
         self._over.set()
         with self._news:
             for channel in self._channels:
                 channel.frames.clear()
             self._news.notify_all()
+        deadline = time.monotonic() + GRACE
         for thread in self._threads:
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
-                thread.join(timeout=2.0)
+                abandon(thread)
 
     def __iter__(self) -> Iterator[list[Frame]]:
         while frames := self._take():

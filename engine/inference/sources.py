@@ -108,10 +108,12 @@ def _from_entry(text: str) -> list[Source]:
     if glob.has_magic(text):
         if items := _images_first(Path(name) for name in glob.glob(str(path), recursive=True)):
             return items
-        raise UserError(f"--source {path}: no image and no video matches this pattern. Is it in quotation marks?")
+        raise UserError(
+            f"--source {redact(text)}: no image and no video matches this pattern. Is it in quotation marks?"
+        )
     here = (entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else ()
     near = suggestion(path.name, here)
-    raise UserError(f"--source {text}: there is no such file or folder.{near} It may be {EXAMPLES}.")
+    raise UserError(f"--source {redact(text)}: there is no such file or folder.{near} It may be {EXAMPLES}.")
 
 
 def _file(path: Path) -> Source:
@@ -149,7 +151,8 @@ def _from_list(path: Path) -> list[Source]:
     """Items of a list: one source a line, blank lines and lines that start with # apart."""
     path = typed_path(path)
     if not path.is_file():
-        raise UserError(f"--source {path}: there is no such list. Expected a text file with one source per line.")
+        shown = redact(str(path))
+        raise UserError(f"--source {shown}: there is no such list. Expected a text file with one source per line.")
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as problem:
@@ -174,7 +177,8 @@ def _listed(line: str, folder: Path) -> list[Source]:
         )
         return _from_entry(beside if there else line)
     except UserError as problem:
-        return [Source("image", line, redact(line), problem=str(problem).removeprefix(f"--source {line}: "))]
+        shown = redact(line)
+        return [Source("image", line, shown, problem=str(problem).removeprefix(f"--source {shown}: "))]
 
 
 def _named(items: Iterable[Source]) -> list[Source]:

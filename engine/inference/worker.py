@@ -5,19 +5,26 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+
+from utils.signals import abandon
+
+GRACE = 0.7  # seconds
 
 
 class WorkerThread:
     """Calls `work` with what `put` hands over, in order, in a thread of its own; leaving the `with` block waits for it.
 
-    An error in `work` is raised from the next `put`, or on leaving; nothing is worked on after it.
+    An error in `work` is raised from the next `put`, or on leaving; nothing is worked on after it. Who leaves by an error
+    or Ctrl-C waits as long as the work gets on, and GRACE seconds for a piece of it that hangs.
     """
 
     def __init__(self, work: Callable[..., None], ahead: int = 8) -> None:
         self.work = work
         self._queue: queue.Queue[tuple[Any, ...] | None] = queue.Queue(ahead)
         self._failure: BaseException | None = None
+        self._done = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> WorkerThread:
@@ -25,15 +32,32 @@ class WorkerThread:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: object) -> None:
-        self._queue.put(None)
-        self._thread.join()
         if kind is None:
+            self._queue.put(None)
+            self._thread.join()
             self._check()
+        elif not self._finished():
+            abandon(self._thread)
 
     def put(self, *arguments: Any) -> None:
         """Hand over one piece of work; waits when too much is under way."""
         self._check()
         self._queue.put(arguments)
+
+    def _finished(self) -> bool:
+        """Wait for the rest of the work; whether it came to its end, and does not hang."""
+        told = False
+        while True:
+            before = self._done
+            if not told:
+                with suppress(queue.Full):
+                    self._queue.put(None, timeout=GRACE)
+                    told = True
+            self._thread.join(GRACE if told else 0.0)
+            if not self._thread.is_alive():
+                return True
+            if self._done == before:
+                return False
 
     def _check(self) -> None:
         """Raise what went wrong in the thread."""
@@ -48,3 +72,4 @@ class WorkerThread:
                     self.work(*arguments)
                 except BaseException as problem:  # noqa: B036 - raised again where the work was handed over
                     self._failure = problem
+            self._done += 1

@@ -32,6 +32,7 @@ class DetectOptions:
     retries: int = INPUT.option(
         5, "reconnection attempts to a stream, with a back-off of 1, 2, 4 ... 30 s; 0: unlimited", low=0
     )
+    rtsp_transport: str = INPUT.option("tcp", "transport of rtsp:// streams; udp loses packets", choices=("tcp", "udp"))
 
     imgsz: tuple[int, ...] = BOXES.option(
         (640,), "input size, px: one number, or height and width", low=32, aliases=("img", "img-size")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from utils.log import LOGGER, redact
+from utils.log import LOGGER, redact, unescaped_password
 
 
 def test_notes_go_to_stdout_and_warnings_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,7 +37,34 @@ def test_a_level_set_before_the_import_stays() -> None:
         ("https://host/a.pt", "https://host/a.pt"),
         ("https://me:secret@[x/a.pt", "https://..."),
         ("a@b/c?d.jpg", "a@b/c?d.jpg"),  # a path
+        ("rtsp://u:secret#pw@h/x", "rtsp://h/x"),
+        ("rtsp://u:sec/retpw@h/x", "rtsp://h/x"),
+        ("rtsp://u:sec?retpw@h/x", "rtsp://..."),
+        ("http://u:pw@h/x?mail=a@token", "http://..."),  # the token is not shown as a host
+        ("rtsp://u:p@ss@h:554/x", "rtsp://h:554/x"),
+        ("rtsp:/u:secretpw@h/x", "...@h/x"),
+        ("rtsp;//u:secretpw@h/x?a=1", "...@h/x"),
+        ("rtsp//u:secretpw@h/x", "...@h/x"),
+        ("rtsp //u:sec?ret@h/x", "..."),
+        ("u:secretpw@h/x", "...@h/x"),
+        ("u:pw://x@h/y", "...@h/y"),
+        ("rtsp:/h/x?token=secret", "rtsp:/h/x"),
+        ("photos/im?.jpg", "photos/im?.jpg"),
     ],
 )
 def test_addresses_lose_their_secrets(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("rtsp://u:se#cret@h/x", True),
+        ("rtsp://u:se/cret@h/x", True),
+        ("rtsp://u:se%2Fcret@h/x", False),
+        ("http://h/x@2", False),
+        ("rtsp://h:554/x", False),
+    ],
+)
+def test_passwords_that_must_be_escaped(address: str, expected: bool) -> None:
+    assert unescaped_password(address) is expected

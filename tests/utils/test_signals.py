@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from utils.signals import stopped_by_sigterm
+from utils.signals import leave, stopped_by_sigterm
 
 
 def test_sigterm_is_a_ctrl_c_inside_and_what_it_was_outside() -> None:
@@ -29,3 +31,17 @@ def test_other_threads_leave_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_leaving_is_nothing_where_nobody_hangs() -> None:
+    assert leave(3) == 3
+
+
+def test_a_thread_that_hangs_does_not_hold_the_process() -> None:
+    program = (
+        "import threading, time, sys; from utils.signals import abandon, leave\n"
+        "thread = threading.Thread(target=time.sleep, args=(60,), daemon=False); thread.start(); abandon(thread)\n"
+        "print('said'); sys.exit(leave(130))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)  # noqa: S603
+    assert (done.returncode, done.stdout) == (130, "said\n")

@@ -38,3 +38,11 @@ def test_on_a_full_disk_no_video_is_left(tmp_path: Path, full_disk) -> None:
 def test_what_is_no_video_has_no_frames(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"nothing of the kind")
     assert frames_in(tmp_path / "a.mp4") == frames_in(tmp_path / "missing.mp4") == 0
+
+
+def test_an_mp4_that_is_cut_off_has_no_frames(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4", 9)
+    whole = (tmp_path / "a.mp4").read_bytes()
+    for keep in (1, 7, 8, 20, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "b.mp4").write_bytes(whole[:keep])
+        assert frames_in(tmp_path / "b.mp4") == 0

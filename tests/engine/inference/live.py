@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -127,6 +128,37 @@ def send_mjpeg(images: Sequence[np.ndarray]) -> Answer:
             data = cv2.imencode(".jpg", image)[1].tobytes()
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
             handler.wfile.write(head.encode() + data + b"\r\n")
+
+    return answer
+
+
+def send_nothing(until: threading.Event) -> Answer:
+    """An answer that begins like that of a network camera, and then stays silent on an open line."""
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        handler.end_headers()
+        handler.wfile.write(b"--frame\r\n")
+        handler.wfile.flush()
+        until.wait(120)
+
+    return answer
+
+
+def send_live(images: Sequence[np.ndarray], rate: float, until: threading.Event) -> Answer:
+    """An answer like that of a network camera that shows these images for ever, `rate` a second."""
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        handler.end_headers()
+        coded = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
+        for data in itertools.cycle(coded):
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            handler.wfile.write(head.encode() + data + b"\r\n")
+            if until.wait(1 / rate):
+                return
 
     return answer
 

@@ -19,11 +19,13 @@ import engine.inference.frame_reader
 from engine.checkpoint import save_checkpoint
 from engine.inference.api import DetectResult, detect, frame_line, stream
 from engine.inference.capture import Frame
-from engine.inference.sources import Source
+from engine.inference.sources import Source, SourcePlan
+from engine.options.detect import DetectOptions
 from models.detector import build
 from tests.engine.inference.live import FakeCapture, Script, plain_image, read_back, send_mjpeg, serve, write_video
 from tests.engine.tiny import NETWORK
 from utils.errors import UserError
+from utils.options import build as build_options
 
 
 class FakeDetector:
@@ -267,7 +269,8 @@ def use_captures(monkeypatch: pytest.MonkeyPatch, **captures: list[FakeCapture])
     real, script = engine.inference.frame_reader.FrameReader, Script(**captures)
 
     def reader(sources: object, **settings: object) -> engine.inference.frame_reader.FrameReader:
-        return real(sources, opener=script, wait=lambda _: False, log=lambda _: None, **settings)  # type: ignore
+        settings |= {"opener": script, "wait": lambda _: False, "log": lambda _: None}
+        return real(sources, **settings)  # type: ignore
 
     monkeypatch.setattr(engine.inference.api, "FrameReader", reader)
 
@@ -432,3 +435,16 @@ def test_a_region_outside_the_image_leaves_nothing_behind(inputs: Path, tmp_path
     with pytest.raises(UserError, match="--zone yard: the point 500,0 lies outside the image of 64 x 48 px"):
         detect(detector=FakeDetector(), source=inputs / "v.mp4", **options)
     assert names(tmp_path / "runs") == [] and not (tmp_path / "runs" / "exp").exists()
+
+
+def test_opencv_alone_is_told_to_open_streams_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = tuple(Source("stream", f"rtsp://c/{n}", f"rtsp://c/{n}", n, f"c_{n}") for n in (1, 2))
+    monkeypatch.setattr(engine.inference.api, "open_capture", lambda item, transport: FakeCapture(opened=False))
+    (options,) = build_options([DetectOptions], {"source": "x"})
+    for there, words in ((False, "pip install av"), (True, "")):
+        monkeypatch.setattr(engine.inference.api, "has_av", lambda there=there: there)
+        with engine.inference.api.open_reader(SourcePlan(items, True), options):
+            pass
+        assert words in capsys.readouterr().err

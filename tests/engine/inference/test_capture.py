@@ -246,3 +246,17 @@ def test_user_name_and_password_go_into_the_header_and_nowhere_else() -> None:
     with pytest.raises(SourceLost) as lost:
         fetch(Source("image", where, address))
     assert "p%40s" not in str(lost.value) and "p@s" not in str(lost.value)
+
+
+@pytest.mark.parametrize("address", ["http://u:hun/ter2@127.0.0.1/a.jpg", "http://u:pw@127.0.0.1:1/hun ter2.jpg"])
+def test_an_address_that_cannot_be_read_is_not_repeated(address: str) -> None:
+    with pytest.raises(SourceLost, match="not a valid address") as problem:
+        fetch(Source("image", address, "http://127.0.0.1"))
+    assert "hun" not in str(problem.value)
+
+
+def test_a_password_that_was_not_escaped_is_hinted_at() -> None:
+    said: list[str] = []
+    reader = LiveReader(Source("stream", "rtsp://u:a#b@h/x", "rtsp://h/x"), Script(), wait=Waits(1), log=said.append)
+    assert list(reader.frames()) == []
+    assert "# as %23" in said[0] and "a#b" not in said[0]

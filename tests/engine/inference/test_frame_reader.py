@@ -11,7 +11,7 @@ import pytest
 
 import engine.inference.capture
 from engine.inference.capture import Frame
-from engine.inference.frame_reader import AHEAD, FrameReader
+from engine.inference.frame_reader import AHEAD, GRACE, FrameReader
 from engine.inference.sources import Source, SourcePlan, plan_sources
 from tests.engine.inference.live import FakeCapture, Script, Waits, plain_image, write_video
 
@@ -148,3 +148,19 @@ def test_retries_and_stride_reach_the_reader() -> None:
         frames = [frame for batch in reader for frame in batch]
     assert [frame.number for frame in frames] == [1, 5, 9]
     assert waits.seconds == [1.0]
+
+
+def test_sources_that_hang_hold_the_end_for_a_moment_only() -> None:
+    wake = threading.Event()
+
+    def hang(_: Source) -> FakeCapture:
+        wake.wait(20)
+        return FakeCapture(opened=False)
+
+    with FrameReader(streams(*"abcdefgh"), opener=hang, log=quiet) as reader:
+        left = time.monotonic()
+    took = time.monotonic() - left
+    assert took < GRACE + 1.0  # and not eight times as much
+    wake.set()
+    for thread in reader._threads:
+        thread.join(5)

@@ -187,3 +187,31 @@ def test_images_of_a_folder_are_one_sequence(tmp_path, make_image):
     (tmp_path / "c.mp4").touch()
     items = plan_sources(tmp_path).items
     assert [item.sequence for item in items] == [str(tmp_path), str(tmp_path), f"3: {tmp_path / 'c.mp4'}"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "rtsp:/u:hunter2@h/x",
+        "rtsp;//u:hunter2@h/x",
+        "u:hunter2@h/x",
+        "u:hunter2@h/x.streams",
+        "u:hunter2*@h/x",
+        "rstp://u:hunter2@h/x",
+        "http://u:hunter2@[::1/a.jpg",
+    ],
+)
+def test_a_mistyped_address_is_not_repeated_with_its_password(typed: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as problem:
+        plan_sources(typed)
+    (tmp_path / "l.txt").write_text(typed)
+    (item,) = plan_sources(tmp_path / "l.txt").items
+    assert "hunter2" not in f"{problem.value} {item.problem} {item.label} {item.stem}"
+
+
+@pytest.mark.parametrize("sign", "#/?")
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_password_that_was_not_escaped_names_no_file(sign: str, scheme: str) -> None:
+    (item,) = plan_sources(f"{scheme}://u:hun{sign}ter2@h/x").items
+    assert not any(part in f"{item.label} {item.stem} {item.title}" for part in ("hun", "ter2"))
+    assert item.where == f"{scheme}://u:hun{sign}ter2@h/x"

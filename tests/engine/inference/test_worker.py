@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
-from engine.inference.worker import WorkerThread
+from engine.inference.worker import GRACE, WorkerThread
 
 
 def test_work_is_done_in_order_and_completely_before_leaving() -> None:
@@ -69,3 +70,29 @@ def test_leaving_by_an_error_keeps_that_error_and_finishes_the_work() -> None:
         worker.put(1)
         raise KeyboardInterrupt
     assert done == [1]
+
+
+def test_leaving_by_ctrl_c_does_not_wait_for_work_that_hangs() -> None:
+    gate, left = threading.Event(), time.monotonic()
+    with pytest.raises(KeyboardInterrupt), WorkerThread(lambda: gate.wait(20), ahead=1) as worker:
+        worker.put()
+        worker.put()
+        raise KeyboardInterrupt
+    assert time.monotonic() - left < 5
+    gate.set()
+    worker._queue.put(None)
+    worker._thread.join(5)
+
+
+def test_leaving_by_ctrl_c_waits_for_work_that_gets_on() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        time.sleep(GRACE / 3)
+        done.append(number)
+
+    with pytest.raises(KeyboardInterrupt), WorkerThread(work, ahead=8) as worker:
+        for number in range(6):
+            worker.put(number)
+        raise KeyboardInterrupt
+    assert done == list(range(6))

@@ -1,0 +1,62 @@
+"""Streams that do not wait for each other."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.inference.capture import open_capture
+from engine.inference.sources import Source
+from engine.streams.av_capture import AvCapture
+from tests.engine.inference.live import plain_image, send, send_live, send_mjpeg, send_nothing, serve
+
+pytest.importorskip("av", reason="PyAV is not installed")
+
+
+def test_frames_of_a_network_camera() -> None:
+    images = [plain_image(value) for value in (0, 100, 200)]
+    with serve(cam=send_mjpeg(images)) as address:
+        capture = AvCapture(f"{address}/cam", 5.0)
+        assert capture.isOpened() and capture.get(cv2.CAP_PROP_FRAME_COUNT) == 0
+        values = []
+        while capture.grab():
+            good, image = capture.retrieve()
+            assert good and image is not None and image.shape == (24, 32, 3) and image.dtype == np.uint8
+            values.append(round(float(image.mean())))
+        capture.release()
+    assert values == pytest.approx([0, 100, 200], abs=2)
+    assert not capture.isOpened() and not capture.grab() and capture.retrieve() == (False, None)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/x", "file:///etc/passwd", "rtsp://127.0.0.1:1/x"])
+def test_what_cannot_be_opened(address: str) -> None:
+    assert not AvCapture(address, 1.0).isOpened()
+
+
+def test_what_is_no_video() -> None:
+    with serve(cam=send(b"nothing of the kind" * 99)) as address:
+        assert not AvCapture(f"{address}/cam", 2.0).isOpened()
+
+
+def test_a_playlist_cannot_name_a_file() -> None:
+    text = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
+    with serve(list=send(text, "application/vnd.apple.mpegurl")) as address:
+        assert not AvCapture(f"{address}/list.m3u8", 2.0).isOpened()
+
+
+def test_a_silent_source_holds_up_nobody() -> None:
+    end = threading.Event()
+    with serve(silent=send_nothing(end), alive=send_live([plain_image(0), plain_image(99)], 20, end)) as address:
+        silent = threading.Thread(target=AvCapture, args=(f"{address}/silent", 2.0))
+        silent.start()
+        time.sleep(0.1)
+        capture = open_capture(Source("stream", f"{address}/alive", "alive"))
+        assert capture.isOpened() and capture.grab()
+        assert silent.is_alive()  # still waiting for its answer
+        capture.release()
+        end.set()
+        silent.join()
