@@ -13,7 +13,8 @@ import numpy as np
 
 import engine
 from data.config import load_data
-from data.synthetic.generate import make_synthetic, night_clip
+from data.synthetic.clips import street_clip
+from data.synthetic.generate import make_synthetic
 from engine.inference.api import stream
 from utils.cli import run_cli
 from utils.draw import draw_boxes
@@ -47,7 +48,7 @@ def make_data() -> None:
     """Draw the synthetic data set and the clip, unless they exist."""
     load_data("demo-night", make_demo=make_synthetic)
     if not CLIP.exists():
-        night_clip(CLIP, seed=7)
+        street_clip(CLIP, seed=7)
 
 
 def draw_detections(weights: Path, split: str) -> dict[str, np.ndarray]:

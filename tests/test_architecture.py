@@ -33,7 +33,7 @@ ENGINE = (
     ("checkpoint",),
     ("enhancement.enhancer",),
     ("visual", "tracking"),
-    ("streams",),
+    ("streams", "messages"),
     ("inference",),
     ("evaluation",),
     ("training",),

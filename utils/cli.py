@@ -10,7 +10,7 @@ from typing import Any
 
 from utils.errors import UserError
 from utils.files import find_weights
-from utils.log import LOGGER
+from utils.log import LOGGER, results_on_stdout
 from utils.options import Shown, parse_argv
 from utils.releases.assets import official
 from utils.resource_errors import shortage
@@ -43,10 +43,11 @@ def script(
                 return
             known = schemas(words) if callable(schemas) else schemas
             given = parse_argv(words, known, program, about, examples, shown)
-            check_official(given)
-            name_machine(str(given.get("device") or ""))
-            if getattr(load(place)(**given), "interrupted", False):
-                raise KeyboardInterrupt
+            with results_on_stdout("-" in given.values()):
+                check_official(given)
+                name_machine(str(given.get("device") or ""))
+                if getattr(load(place)(**given), "interrupted", False):
+                    raise KeyboardInterrupt
 
         code = run_cli(work)
         return leave(code) if argv is None else code

@@ -5,26 +5,45 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 
 class Console(logging.Handler):
-    """Writes bare messages: warnings to stderr, others to stdout, whatever these are at the time."""
+    """Writes bare messages: warnings to stderr, others to stdout, whatever these are at the time.
+
+    lowest: level from which messages go to stderr.
+    """
+
+    lowest = logging.WARNING
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
-        stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
+        stream = sys.stderr if record.levelno >= self.lowest else sys.stdout
         print(self.format(record), file=stream, flush=True)
 
 
 LOGGER = logging.getLogger("hardsight")
-LOGGER.addHandler(Console())
+CONSOLE = Console()
+LOGGER.addHandler(CONSOLE)
 if LOGGER.level == logging.NOTSET:  # a level that the caller chose stays
     LOGGER.setLevel(logging.INFO)
 
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _MISTYPED = re.compile(r"\s*(https?|rtsps?|rtmps?|tcp|udp)\s*[:;/]", re.IGNORECASE)  # `rtsp:/host`, `rtsp;//host`
+
+
+@contextmanager
+def results_on_stdout(wanted: bool = True) -> Iterator[None]:
+    """All messages go to stderr while this lasts, since results go to stdout. wanted: False changes nothing."""
+    before = CONSOLE.lowest
+    CONSOLE.lowest = logging.NOTSET if wanted else before
+    try:
+        yield
+    finally:
+        CONSOLE.lowest = before
 
 
 def redact(text: str) -> str:

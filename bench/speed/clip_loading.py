@@ -16,7 +16,7 @@ import cv2
 from bench.speed.timing import measure, options_of, publish, report, table
 from data.detection.options import AugmentOptions
 from data.io.video import VideoInfo, probe_video, read_frames
-from data.synthetic.generate import night_clip
+from data.synthetic.clips import street_clip
 from data.video.dataset import ClipSet, ClipShape
 from data.video.index import Video, VideoSplit
 
@@ -52,7 +52,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "street.mp4"
-        night_clip(video, seconds=4, size=(320, 240), progress=False)
+        street_clip(video, seconds=4, size=(320, 240), progress=False)
         timings = measure(options, candidates(video))
     rows = [{**row, "fraction of the raw rate": 1 / row[f"ratio to {RAW}"]} for row in table(timings, RAW)]
     publish(options, report("Clip loading relative to OpenCV's raw decoding", rows))

@@ -1,4 +1,4 @@
-"""Generate a synthetic data set: its images, labels and films, drawn from a seed in several processes.
+"""Generate a synthetic data set: its images and labels, drawn from a seed in several processes.
 
 Scenes of different splits have different seeds; the same seed gives the same bytes on one version of numpy and OpenCV.
 """
@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,11 +20,8 @@ import cv2
 import numpy as np
 
 from data.io.images import read_rgb, write_image
-from data.io.video import finalize_video
 from data.synthetic.actions.scene import save_film
 from data.synthetic.registry import DARK, LOWRES, SYNTHETIC, Image, SyntheticSet, find_synthetic
-from data.synthetic.render.lighting import night, night_exposure, night_light
-from data.synthetic.street.scene import draw, make_street
 from utils.errors import UserError
 from utils.files import cores, hidden_folder
 from utils.progress import progress as shown
@@ -135,7 +131,7 @@ def _build(folder: Path, synthetic: SyntheticSet, plan: Mapping[str, Any], worke
         for kind in (folder,) if synthetic.by_class else (folder / "images", folder / "labels"):
             (kind / name).mkdir(parents=True)
     chunks = [jobs[i : i + 6] for i in range(0, len(jobs), 6)]
-    stems = _in_processes(_draw_scenes, [(folder, chunk) for chunk in chunks], workers)
+    stems = in_processes(_draw_scenes, [(folder, chunk) for chunk in chunks], workers)
     for _ in shown(stems, len(jobs), f"rendering {synthetic.name}") if progress else stems:
         pass
     _darken(folder, jobs, progress)
@@ -154,7 +150,7 @@ def _commit(partial: Path, root: Path) -> None:
             raise
 
 
-def _in_processes(work: Any, tasks: Sequence[Any], workers: int | None) -> Iterator[Any]:
+def in_processes(work: Any, tasks: Sequence[Any], workers: int | None) -> Iterator[Any]:
     """All items of the lists that work(task) returns, in order, from `workers` fresh processes (none for 1).
 
     Fresh ones, as a fork of a process that holds torch's threads may hang. Where no process can start (a script
@@ -253,50 +249,3 @@ def _pairs(jobs: Sequence[_Job], wanted: str) -> list[tuple[_Job, str, str]]:
     return [(job, made, light) for job in jobs if not SYNTHETIC[job.synthetic].by_class
             for made, look in job.folders.items() if look == wanted
             for light, other in job.folders.items() if other == "day"]  # fmt: skip
-
-
-def night_clip(
-    path: Path,
-    *,
-    seconds: float = 10.0,
-    fps: int = 15,
-    size: tuple[int, int] = (400, 300),
-    seed: int = 0,
-    workers: int | None = None,
-    progress: bool = True,
-) -> None:
-    """Film a synthetic street at night as .mp4: traffic drives, people and dogs walk; only the noise differs by frame.
-
-    size: (width, height), multiples of 4. The file appears whole or not at all. Raises UserError where it cannot be
-    written.
-    """
-    path, total = Path(path), max(1, round(seconds * fps))
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise UserError(f"{path}: cannot be written ({problem.strerror}). Choose a writable location.") from None
-    tasks = [(seed, size, fps, list(range(i, min(i + 5, total)))) for i in range(0, total, 5)]
-    writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)  # type: ignore[attr-defined]
-    try:
-        if not writer.isOpened():
-            raise UserError(
-                f"{path}: no video can be written there. Expected a writable location and a name ending in .mp4."
-            )
-        frames = _in_processes(_film, tasks, workers)
-        for frame in shown(frames, total, f"filming {path.name}") if progress else frames:
-            writer.write(np.ascontiguousarray(frame[..., ::-1]))
-        writer.release()
-        finalize_video(partial, path)
-    finally:
-        writer.release()
-        partial.unlink(missing_ok=True)
-
-
-def _film(task: tuple[int, tuple[int, int], int, Sequence[int]]) -> list[Image]:
-    """Some frames of a clip, all exposed as its first one would be."""
-    seed, size, fps, numbers = task
-    cv2.setNumThreads(1)
-    street = make_street(seed, size, moving=True)
-    exposure = night_exposure(night_light(draw(street), seed), seed, mean=34)
-    return [night(draw(street, i / fps), seed, exposure=exposure, shot=i) for i in numbers]

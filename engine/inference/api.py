@@ -37,6 +37,8 @@ from engine.inference.sources import SourcePlan, plan_sources
 from engine.inference.worker import WorkerThread
 from engine.inference.writers import DEFAULT_RATE, DrawStyle, Outputs, Writer, class_name, outputs_of
 from engine.latest import to_detect
+from engine.messages.frame import FrameInfo
+from engine.messages.outbox import Outbox, check_messages
 from engine.options.detect import DetectOptions
 from engine.streams.av_capture import has_av
 from engine.tasks import DETECT, resolve, task_of_weights
@@ -133,6 +135,7 @@ def detect(
         found: DetectResult = other(**options)
         return found
     check_tracking(chosen)
+    check_messages(chosen)
     sources = plan_sources(chosen.source)
     predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
     paint = view_of(predictor) if chosen.show_map else None
@@ -143,8 +146,13 @@ def detect(
     clean = empty_goes(result.save_dir) if result.save_dir else nullcontext()
     started, spent = time.perf_counter(), dict(predictor.spent)
     try:
-        with stopped_by_sigterm(), clean, open_reader(sources, chosen) as reader:
-            _run(reader, predictor, style, outputs, chosen, result, tracking)
+        with (
+            stopped_by_sigterm(),
+            clean,
+            Outbox(chosen, predictor.names) as outbox,
+            open_reader(sources, chosen) as reader,
+        ):
+            _run(reader, predictor, style, outputs, chosen, result, tracking, outbox)
     except KeyboardInterrupt:
         LOGGER.info(
             f"stopped after {result.frames} frames" + (f"; results are in {result.save_dir}" if result.save_dir else "")
@@ -186,17 +194,24 @@ def _run(
     options: DetectOptions,
     result: DetectResult,
     tracking: Tracking | None,
+    outbox: Outbox,
 ) -> None:
     """Every frame through detector, tracker, window and writer."""
     window = open_window() if options.view_img else None
     writer = Writer(
         result.save_dir or Path(), outputs, style, together=reader.plan.together, rate=1 / options.vid_stride
     )
-    with closing(window) if window else nullcontext(), closing(writer), WorkerThread(writer.save) as saver:
+
+    def save(frame: Frame, rows: np.ndarray, drawn: np.ndarray | None, seen: TrackingResult, when: float) -> None:
+        """Work of the writing thread."""
+        writer.save(frame, rows, drawn, seen)
+        outbox.send(frame_info(frame, when), rows, seen)
+
+    with closing(window) if window else nullcontext(), closing(writer), WorkerThread(save) as saver:
         for frame, boxes, seen in _detections(reader, detector, result, tracking, show=True):
             rows = boxes.numpy()
             drawn = style(frame.image, rows, seen) if window else None
-            saver.put(frame, rows, drawn, seen)
+            saver.put(frame, rows, drawn, seen, time.time())
             if window and drawn is not None and not window.show(frame.item.title, drawn, frame.item.kind == "image"):
                 return
 
@@ -230,6 +245,12 @@ def _tracked(frame: Frame, boxes: Tensor, tracking: Tracking | None) -> tuple[Te
         return boxes, TrackingResult()
     item = frame.item
     return tracking(item.sequence, item.order, position(frame), frame.image, boxes, live=frame.live)
+
+
+def frame_info(frame: Frame, when: float) -> FrameInfo:
+    """Which frame it is, for messages. when: seconds since 1970."""
+    item = frame.item
+    return FrameInfo(item.label, item.order, frame.number, position(frame), frame.image.shape, when)
 
 
 def position(frame: Frame) -> float:

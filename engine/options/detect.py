@@ -77,6 +77,12 @@ class DetectOptions:
     anchor: str = EVENTS.option(
         "bottom", "point of a box that crosses lines: middle of the lower edge, or center", choices=("bottom", "center")
     )
+    save_jsonl: str = EVENTS.option(
+        "", "write one JSON object per frame to this file, or to standard output for -", shown="none"
+    )
+    publish: str = EVENTS.option(
+        "", "send frames and events to this MQTT broker, mqtt://HOST/TOPIC (package paho-mqtt)", shown="none"
+    )
 
     nosave: bool = OUTPUT.option(False, "save no images or videos")
     save_txt: bool = OUTPUT.option(

@@ -159,9 +159,13 @@ class SyntheticOptions:
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """A synthetic night video of a street."""
+    """A synthetic video of a street."""
 
     out: Path = INPUT.option(Path("datasets/night.mp4"), "output file")
+    look: str = INPUT.option("night", "time of day", choices=("night", "day"))
+    labels: Path | None = INPUT.option(
+        None, "file for the identities and boxes of the objects, in MOTChallenge's format", shown="none"
+    )
     seconds: float = INPUT.option(10.0, "duration", low=0.1, high=3600.0)
     fps: int = INPUT.option(15, "frames per second", low=1, high=120)
     size: tuple[int, ...] = INPUT.option((400, 300), "frame width and height, px, multiples of 4", low=64)

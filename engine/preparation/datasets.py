@@ -8,7 +8,8 @@ from pathlib import Path
 from data.convert import check_name
 from data.convert import run as run_converter
 from data.convert.writer import Summary
-from data.synthetic.generate import is_complete, make_synthetic, night_clip
+from data.synthetic.clips import street_clip
+from data.synthetic.generate import is_complete, make_synthetic
 from engine.options.prepare import ClipOptions, ConvertOptions, SyntheticOptions
 from utils.errors import UserError
 from utils.files import load_yaml
@@ -31,9 +32,12 @@ def synthetic(options: SyntheticOptions) -> Path:
 
 
 def clip(options: ClipOptions) -> Path:
-    """Render a video of a synthetic street at night; returns the file. Raises UserError where it cannot be written."""
-    size, out = _pair(options.size), options.out
-    night_clip(out, seconds=options.seconds, fps=options.fps, size=size, seed=options.seed, workers=options.workers)
+    """Render a video of a synthetic street; returns the file. Raises UserError where it cannot be written."""
+    out = options.out
+    street_clip(
+        out, look=options.look, seconds=options.seconds, fps=options.fps, size=_pair(options.size), seed=options.seed,
+        labels=options.labels, workers=options.workers,
+    )  # fmt: skip
     LOGGER.info(f"{out} is ready. Run a detector on it with: python detect.py --weights best.pt --source {out}")
     return out
 

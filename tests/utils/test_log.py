@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from utils.log import LOGGER, redact, unescaped_password
+from utils.log import LOGGER, redact, results_on_stdout, unescaped_password
 
 
 def test_notes_go_to_stdout_and_warnings_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,3 +68,12 @@ def test_addresses_lose_their_secrets(text: str, shown: str) -> None:
 )
 def test_passwords_that_must_be_escaped(address: str, expected: bool) -> None:
     assert unescaped_password(address) is expected
+
+
+def test_messages_leave_stdout_to_results(capsys):
+    with results_on_stdout():
+        LOGGER.info("a note")
+    with results_on_stdout(False):
+        LOGGER.info("another")
+    said = capsys.readouterr()
+    assert (said.err, said.out) == ("a note\n", "another\n")

@@ -350,13 +350,21 @@ def label_rows(
 
     classes: of object 0, 1, ...; is_labelled(number, pixels, width, height) decides by what is seen of it.
     """
-    rows, (height, width) = [], owners.shape
+    return numbered_label_rows(owners, classes, is_labelled)[0]
+
+
+def numbered_label_rows(
+    owners: Array, classes: Sequence[int], is_labelled: Callable[[int, int, int, int], bool]
+) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+    """The labels of `label_rows`, and the number of the object of each."""
+    rows, numbers, (height, width) = [], [], owners.shape
     for number, label in enumerate(classes):
         mask = (owners == number).astype(np.uint8)
         x, y, w, h = cv2.boundingRect(mask)
         if is_labelled(number, cv2.countNonZero(mask), w, h):
             rows.append((label, (x + w / 2) / width, (y + h / 2) / height, w / width, h / height))
-    return np.array(rows, np.float32).reshape(-1, 5)
+            numbers.append(number)
+    return np.array(rows, np.float32).reshape(-1, 5), tuple(numbers)
 
 
 @lru_cache(maxsize=1)

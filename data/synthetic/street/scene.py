@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data.synthetic.render.camera import SUPERSAMPLE, Array, Camera, Pose, floats, triple
 from data.synthetic.render.primitives import Lamp, Model, srgb, times
-from data.synthetic.render.rasterizer import Buffers, Canvas, Caster, Material, label_rows
+from data.synthetic.render.rasterizer import Buffers, Canvas, Caster, Material, numbered_label_rows
 from data.synthetic.street.buildings import building, furnishings, lamp_post
 from data.synthetic.street.people import dog, person
 from data.synthetic.street.vehicles import BUILDERS, WHITE_BEAM
@@ -62,6 +62,11 @@ class Actor:
         wrapped = LOOP[0] + (z - LOOP[0]) % (LOOP[1] - LOOP[0]) if time > 0 else z
         return replace(self.pose, x=x, z=wrapped)
 
+    def round(self, time: float) -> int:
+        """How often it has left the street's end until then; whoever comes in again is somebody else for a tracker."""
+        z = self.pose.z + self.speed * time * math.cos(self.pose.heading)
+        return math.floor((z - LOOP[0]) / (LOOP[1] - LOOP[0])) if time > 0 else 0
+
 
 @dataclass(frozen=True)
 class Street:
@@ -85,6 +90,7 @@ class Frame:
     lamps: tuple[Lamp, ...]  # places and aims as (x, y, z) of the camera's frame
     casters: tuple[Caster, ...]
     labels: NDArray[np.float32]  # (n, 5) class, centre x, centre y, width, height as fractions of the image
+    actors: tuple[int, ...]  # number of each label's actor in the street
 
 
 def make_street(seed: int, size: tuple[int, int] = (320, 240), moving: bool = False) -> Street:
@@ -272,8 +278,8 @@ def draw(street: Street, time: float = 0.0) -> Frame:
         return pixels / max(own[number], 1) * fractions[number] >= 0.25 and max(width, height) >= 8 * SUPERSAMPLE
 
     classes = [NAMES.index(actor.name) for actor in street.actors]
-    labels = label_rows(np.take(buffers.owner, buffers.faces), classes, is_labelled)
-    return Frame(street.camera, buffers, tuple(lamps), tuple(canvas.casters), labels)
+    labels, shown = numbered_label_rows(np.take(buffers.owner, buffers.faces), classes, is_labelled)
+    return Frame(street.camera, buffers, tuple(lamps), tuple(canvas.casters), labels, shown)
 
 
 def _distance(camera: Camera, pose: Pose) -> float:

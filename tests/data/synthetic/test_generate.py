@@ -9,13 +9,12 @@ import time
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
 from data.config import load_data
 from data.io.labels import label_path
 from data.synthetic import generate as scenes
-from data.synthetic.generate import MARKER, VERSION, is_complete, make_synthetic, night_clip
+from data.synthetic.generate import MARKER, VERSION, is_complete, make_synthetic
 from data.synthetic.registry import SYNTHETIC
 from data.synthetic.street.scene import NAMES
 from utils.errors import UserError
@@ -241,23 +240,4 @@ def test_work_is_done_here_where_no_process_can_start(monkeypatch):
             raise scenes.BrokenProcessPool
 
     monkeypatch.setattr(scenes, "ProcessPoolExecutor", Broken)
-    assert list(scenes._in_processes(lambda n: [n, n * n], [1, 2, 3], 2)) == [1, 1, 2, 4, 3, 9]
-
-
-def test_night_clip(tmp_path):
-    path = tmp_path / "clips" / "night.mp4"
-    night_clip(path, seconds=0.6, fps=5, size=(96, 72), workers=1, progress=False)
-    clip = cv2.VideoCapture(str(path))
-    assert clip.get(cv2.CAP_PROP_FPS) == pytest.approx(5)
-    frames = []
-    while (read := clip.read())[0]:
-        frames.append(read[1])
-    assert np.shape(frames) == (3, 72, 96, 3)
-    assert 5 < np.mean(frames) < 60
-    assert [p.name for p in path.parent.iterdir()] == ["night.mp4"]
-
-
-def test_a_clip_that_cannot_be_written_leaves_nothing(tmp_path):
-    with pytest.raises(UserError, match="no video can be written"):
-        night_clip(tmp_path / "night.nonsense", seconds=0.2, fps=5, size=(96, 72), workers=1, progress=False)
-    assert list(tmp_path.iterdir()) == []
+    assert list(scenes.in_processes(lambda n: [n, n * n], [1, 2, 3], 2)) == [1, 1, 2, 4, 3, 9]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Sequence
@@ -406,14 +407,14 @@ def crossings(path: Path) -> Path:
     """A film in which 12 white squares go down through the middle and 8 grey ones go up, two at a time, trembling."""
     out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (200, 160))
     for number in range(12):
-        for step in range(24):
+        for step in range(18):
             image = np.zeros((160, 200, 3), np.uint8)
-            for x, y, level in ((30 + step % 3, 6 * step, 255), (130 - step % 2, 140 - 6 * step, 120))[
+            for x, y, level in ((30 + step % 3, 8 * step, 255), (130 - step % 2, 140 - 8 * step, 120))[
                 : 2 if number < 8 else 1
             ]:
                 cv2.rectangle(image, (x, y), (x + 19, y + 19), (level,) * 3, cv2.FILLED)
             out.write(image)
-        for _ in range(4):
+        for _ in range(3):
             out.write(np.zeros((160, 200, 3), np.uint8))
     out.release()
     return path
@@ -448,3 +449,18 @@ def test_opencv_alone_is_told_to_open_streams_one_by_one(
         with engine.inference.api.open_reader(SourcePlan(items, True), options):
             pass
         assert words in capsys.readouterr().err
+
+
+def test_a_json_object_a_frame(inputs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lap")
+    options = {"project": tmp_path / "runs", "nosave": True, "track": "bytetrack", "line": ["middle=0,0.5,1,0.5"]}
+    detect(detector=FakeDetector(), source=inputs, save_jsonl=str(tmp_path / "x.jsonl"), **options)
+    found = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert [(Path(one["source"]).name, one["frame"]) for one in found[:3]] == [
+        ("bright.png", 1),
+        ("dark.jpg", 1),
+        ("v.mp4", 1),
+    ]
+    assert len(found) == 7 and found[6]["seconds"] == 0.4 and found[6]["lines"] == {"middle": {}}
+    assert found[2]["objects"][0]["id"] and found[2]["objects"][0]["name"] == "cat"
+    assert not (tmp_path / "runs").exists()

@@ -160,7 +160,7 @@ def test_a_seed_is_an_image_and_a_shot_is_its_noise(frames):
 
 def test_lamps_are_what_lights_the_night(frames):
     frame = frames[2]
-    without = night_light(Frame(frame.camera, frame.buffers, (), frame.casters, frame.labels), 2)
+    without = night_light(Frame(frame.camera, frame.buffers, (), frame.casters, frame.labels, frame.actors), 2)
     assert night_light(frame, 2).sum() > without.sum()
     assert (night_light(frame, 2) >= without - 1e-5).all()
 

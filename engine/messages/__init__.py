@@ -1,0 +1,1 @@
+"""Results as messages for other programs: JSON Lines and MQTT."""
