@@ -66,7 +66,9 @@ class AERIS(Method):
             batch["scenes"].append("again")
         for name in views:
             batch[name] = degrade_batch(batch[name], draws)
-        batch["clean"] = clean
+        batch.setdefault(
+            "clean", clean
+        )  # a method before this one may have kept what was there before its own degradation
 
     def _draws(self, batch: Batch, size: tuple[int, int], stream: int) -> list[AERISParameters]:
         """The draw of each image; one kind of interpolation or blur follows from its own seed alone."""

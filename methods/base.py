@@ -144,6 +144,7 @@ class Method(nn.Module):
     layers: ClassVar[Mapping[str, LayerSpec]] = {}
     keys: ClassVar[tuple[DataKey, ...]] = ()
     views: tuple[View, ...] = ()
+    freezes: ClassVar[bool | None] = None
 
     def __init__(self, options: Any = None) -> None:
         super().__init__()
@@ -197,7 +198,8 @@ class Method(nn.Module):
     def on_epoch(self, run: Run) -> None:
         """Called before each epoch: what is frozen, which losses count, whether to validate, numbers to log.
 
-        With several ranks, a method that overrides it costs a search for unused parameters in each step.
+        With several ranks, a method that overrides it costs a search for unused parameters in each step, unless its
+        `freezes` is False: it then never freezes, and never claims an epoch.
         """
 
     def on_step(self, run: Run) -> None:

@@ -13,6 +13,7 @@ from methods.options.lcp import LCP_COMMANDS, LCP_KEYS, LCP_LAYERS, LCPOptions
 from methods.options.longtail import LongTailOptions
 from methods.options.rfla import RFLAOptions
 from methods.options.richsem import RICHSEM_COMMANDS, RICHSEM_KEYS, RichSemOptions
+from methods.options.weather import WeatherOptions
 from methods.options.wiid import WIID_KEYS, WiiDOptions
 from methods.spec import Command, MethodSpec
 from utils.cli import load
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 METHODS: dict[str, MethodSpec] = {
     "wiid": MethodSpec("methods.wiid:WiiD", WiiDOptions, keys=WIID_KEYS),
     "lcp": MethodSpec("methods.lcp:LCP", LCPOptions, commands=LCP_COMMANDS, layers=LCP_LAYERS, keys=LCP_KEYS),
+    "weather": MethodSpec("methods.weather.method:Weather", WeatherOptions, implied_by=("weather",)),
     "aeris": MethodSpec("methods.aeris:AERIS", AERISOptions),
     "rfla": MethodSpec("methods.rfla:RFLA", RFLAOptions, suits=("tiny objects",)),
     "richsem": MethodSpec("methods.richsem:RichSem", RichSemOptions, commands=RICHSEM_COMMANDS, keys=RICHSEM_KEYS),

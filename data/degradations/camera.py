@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from data.degradations.common import (
     BatchParameters,
@@ -39,19 +40,19 @@ READ_RANGES = {
 }
 IMPULSE_RANGES = {"share": Range((0.002, 0.004), (0.12, 0.25), "of the values that are stuck at black or white", True)}
 JPEG_RANGES = {"quality": Range((75.0, 95.0), (5.0, 10.0), "of libjpeg's scale, 1 to 100", geometric=True)}
+RESOLUTION_RANGES = {"factor": Range((1.0, 1.25), (3.0, 4.0), "by which both sides were reduced", geometric=True)}
 CONTRAST_RANGES = {"factor": Range((0.8, 0.95), (0.06, 0.15), "that is left of each difference to the mean grey", True)}
 
 
 def motion_blur(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """A straight, even movement of the whole image while the shutter is open, in linear light."""
-    lengths = p["length"].flatten() * max(image.shape[2:])
-    strokes = line_kernels(lengths, p["angle"].flatten(), 0.4)
+    strokes = line_kernels(p.host("length") * max(image.shape[2:]), p.host("angle"), 0.4)
     return linear_to_srgb(correlate(srgb_to_linear(image), strokes))
 
 
 def defocus_blur(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """Every point becomes an even disc, in linear light: bright points show it, as with a real lens."""
-    return linear_to_srgb(correlate(srgb_to_linear(image), disc_kernels(p["radius"].flatten() * max(image.shape[2:]))))
+    return linear_to_srgb(correlate(srgb_to_linear(image), disc_kernels(p.host("radius") * max(image.shape[2:]))))
 
 
 def shot_noise(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
@@ -74,13 +75,29 @@ def impulse_noise(image: Tensor, p: BatchParameters, fields: RandomFields) -> Te
 
 def jpeg(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """Written as JPEG and read again, image by image, on the CPU; colours at half the resolution (4:2:0)."""
-    return compressed(image, p["quality"].flatten().round().clamp(1, 100).int().tolist())
+    return compressed(image, p.host("quality").round().clamp(1, 100).int().tolist())
 
 
 def contrast(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     """m + factor (x - m) on display values, m the image's mean grey, as behind a dirty or wet pane."""
     mean = grey(image).mean((2, 3), keepdim=True)
     return mean + p["factor"] * (image - mean)
+
+
+def low_resolution(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
+    """Taken with fewer pixels and enlarged again: antialiased on the way down, bicubic on the way up, at least 2 px."""
+    size = (image.shape[2], image.shape[3])
+    return torch.cat(
+        [_enlarged(one, size, factor) for one, factor in zip(image.split(1), p.host("factor").tolist(), strict=True)]
+    )
+
+
+def _enlarged(image: Tensor, size: tuple[int, int], factor: float) -> Tensor:
+    small = [max(min(side, 2), round(side / factor)) for side in size]
+    if tuple(small) == size:
+        return image
+    few = F.interpolate(image, small, mode="bilinear", antialias=True)
+    return F.interpolate(few, size, mode="bicubic", align_corners=False)
 
 
 def compressed(image: Tensor, qualities: list[int]) -> Tensor:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 Parameters = dict[str, Any]
+Severity = float | Sequence[float | None] | None
+"""Of all images, of each, or None: each draws its own."""
 _FIELD = 0x5DEECE66D  # sets the seeds of fields apart from those of parameters
 
 
@@ -64,11 +66,15 @@ class BatchParameters:
 
     def __init__(self, rows: Sequence[Parameters], device: torch.device) -> None:
         self._columns = {name: i for i, name in enumerate(rows[0])} if rows else {}
-        table = torch.tensor([list(row.values()) for row in rows], dtype=torch.float32)  # (B, names)
-        self._table = table.to(device)  # one transfer for all of them
+        self._drawn = torch.tensor([list(row.values()) for row in rows], dtype=torch.float32)  # (B, names)
+        self._table = self._drawn.to(device)  # one transfer for all of them
 
     def __getitem__(self, name: str) -> Tensor:
         return self._table[:, self._columns[name]].view(-1, 1, 1, 1)
+
+    def host(self, name: str) -> Tensor:
+        """The same as (B,) on the CPU: sizes of kernels follow from it without waiting for the device."""
+        return self._drawn[:, self._columns[name]]
 
 
 class RandomFields:
@@ -114,16 +120,21 @@ def as_images(image: Tensor) -> Tensor:
 
 
 def check_request(
-    image: Tensor, seeds: Sequence[int], severity: float | None, fixed: Mapping[str, float] | None, ranges: Ranges
-) -> None:
-    """Raises ValueError for a number of seeds, a severity or a parameter name that does not fit."""
+    image: Tensor, seeds: Sequence[int], severity: Severity, fixed: Mapping[str, float] | None, ranges: Ranges
+) -> list[float | None]:
+    """The severity of each image. Raises ValueError for a number of seeds, a severity or a name that does not fit."""
     if len(seeds) != len(image):
         raise ValueError(f"expected {len(image)} seeds, one per image, got {len(seeds)}")
-    if severity is not None and not 0 <= severity <= 1:
-        raise ValueError(f"severity {severity} is outside [0, 1]")
+    each = [*severity] if isinstance(severity, Sequence) else [severity] * len(image)
+    if len(each) != len(image):
+        raise ValueError(f"expected one severity, or {len(image)}, one per image, got {len(each)}")
+    wrong = next((level for level in each if level is not None and not 0 <= level <= 1), None)
+    if wrong is not None:
+        raise ValueError(f"severity {wrong} is outside [0, 1]")
     unknown = set(fixed or {}) - set(ranges)
     if unknown:
         raise ValueError(f"unknown parameters {sorted(unknown)}; known are {sorted(ranges)}")
+    return each
 
 
 def srgb_to_linear(image: Tensor) -> Tensor:

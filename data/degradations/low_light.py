@@ -14,6 +14,7 @@ from data.degradations.common import (
     Parameters,
     RandomFields,
     Range,
+    Severity,
     as_images,
     check_request,
     draw,
@@ -39,7 +40,7 @@ LEAST = 0.65  # the mildest severity that is drawn where none is given
 def low_light(
     image: Tensor,
     seeds: Sequence[int],
-    severity: float | None = None,
+    severity: Severity = None,
     parameters: Mapping[str, float] | None = None,
     noise_on_device: bool = False,
 ) -> tuple[Tensor, list[Parameters]]:
@@ -49,15 +50,18 @@ def low_light(
     a sensor: shot noise grows with the signal, read noise does not, a converter of few bits rounds; then comes a tone
     curve. The noise is the usual one of raw sensors (Foi et al., IEEE TIP 2008: variance = a * signal + b).
 
-    image: (B, 3, H, W), float in [0, 1] or uint8. seeds: one per image. severity: in [0, 1]; None draws one per image
-    from [0.65, 1]. parameters: fixes any of LOW_LIGHT_RANGES for all images. noise_on_device draws the noise where the
-    images lie: fast on a GPU, but not the noise that a CPU draws. Returns the dark images, same shape and type
+    image: (B, 3, H, W), float in [0, 1] or uint8. seeds: one per image. severity: in [0, 1], one for all or one per image;
+    None draws it from [0.65, 1]. parameters: fixes any of LOW_LIGHT_RANGES for all images. noise_on_device draws the noise
+    where the images lie: fast on a GPU, but not the noise that a CPU draws. Returns the dark images, same shape and type
     (float32 for uint8), and what each drew. Raises ValueError for another shape, number of seeds, severity or name.
     """
     image = as_images(image)
-    check_request(image, seeds, severity, parameters, LOW_LIGHT_RANGES)
+    levels = check_request(image, seeds, severity, parameters, LOW_LIGHT_RANGES)
     generators = [torch.Generator().manual_seed(int(seed) % 2**63) for seed in seeds]
-    drawn = [draw(generator, LOW_LIGHT_RANGES, severity, parameters, least=LEAST) for generator in generators]
+    drawn = [
+        draw(generator, LOW_LIGHT_RANGES, level, parameters, least=LEAST)
+        for generator, level in zip(generators, levels, strict=True)
+    ]
     for one in drawn:
         one["bits"] = float(math.floor(one["bits"] + 0.5))  # a converter has whole bits
     fields = torch.stack([_pools(g, p["pool"]) for g, p in zip(generators, drawn, strict=True)])  # (B, 1, 9, 12)

@@ -49,12 +49,12 @@ _BLUE = ((3.2, 1.0, 0.85), (0.025, 0.13, 0.23))
 _FAR, _EYE = 70.0, 1.6  # metres: where the pseudo-depth ends, and height of the camera
 
 
-def pseudo_depth(size: tuple[int, int], horizon: Tensor, far: float = _FAR) -> Tensor:
+def pseudo_depth(size: tuple[int, int], horizon: Tensor, far: float | Tensor = _FAR) -> Tensor:
     """Metres along each line of sight over flat ground, (B, 1, H, W), where nobody measured any.
 
-    horizon: (B, 1, 1, 1), as a fraction of the height. The camera stands 1.6 m high and sees some 53 degrees across. What
-    lies above the horizon is `far` away, and what lies below it gently nears that: 1 / d = 1 / ground + 1 / far. Things
-    that stand on the ground are taken for the ground behind them.
+    horizon: (B, 1, 1, 1), as a fraction of the height; far: metres, likewise or one number. The camera stands 1.6 m high
+    and sees some 53 degrees across. What lies above the horizon is `far` away, and what lies below it gently nears that:
+    1 / d = 1 / ground + 1 / far. Things that stand on the ground are taken for the ground behind them.
     """
     height, width = size
     rows = (torch.arange(height, device=horizon.device) + 0.5).view(1, 1, -1, 1) / height
@@ -87,10 +87,10 @@ def rain(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     light = srgb_to_linear(image) * torch.exp2(-p["dimming"])
     sky = _bright(light)  # (B, 1, 1, 1)
     light = _veiled(light, 0.75 * sky, p["veil"])
-    lean = math.pi / 2 + p["angle"].flatten()
+    lean = math.pi / 2 + p.host("angle")
     density = 1e-3 * p["drops"] * (320 / side) ** 2
     for fraction, scale, width in ((0.8, 0.4, 0.6), (0.2, 1.0, 0.9)):  # far ones first
-        lengths = (scale * p["length"] * side).flatten()
+        lengths = scale * p.host("length") * side
         stroke = line_kernels(lengths, lean, max(0.35, 0.5 * width * side / 320))
         drops = _points(fields, image, fraction * density)
         cover = correlate(drops, stroke / stroke.amax((1, 2), keepdim=True)).clamp(0, 1) * p["opacity"] * width
@@ -110,7 +110,7 @@ def snow(image: Tensor, p: BatchParameters, fields: RandomFields) -> Tensor:
     density = 1e-3 * p["flakes"] * (320 / side) ** 2
     for fraction, scale, opacity in ((0.8, 0.35, 0.9), (0.18, 0.75, 1.0), (0.02, 1.6, 0.75)):  # the nearest last
         flakes = _points(fields, image, fraction * density)
-        shape = _flake(scale * p["flake"] * side, scale * p["speed"] * side, p["angle"])
+        shape = _flake(scale * p.host("flake") * side, scale * p.host("speed") * side, p.host("angle"))
         cover = correlate(flakes, shape).clamp(0, 1) * opacity
         light = light + cover * (sky - light)
     return linear_to_srgb(light)
@@ -126,7 +126,7 @@ def underwater(image: Tensor, p: BatchParameters, fields: RandomFields, depth: T
     size = (image.shape[2], image.shape[3])
     lengths = p["reach"] * (_slope(fields, size) if depth is None else depth / depth.mean((2, 3), keepdim=True))
     attenuation, colour = (_between(green, blue, p["hue"]) for green, blue in zip(_GREEN, _BLUE, strict=True))
-    light = _scattered(srgb_to_linear(image), lengths, p["aside"] * max(size))
+    light = _scattered(srgb_to_linear(image), lengths, p.host("aside") * max(size))
     through = torch.exp(-attenuation * lengths)  # (B, 3, H, W)
     return linear_to_srgb(through * light + (1 - through) * p["veil"] * colour)
 
@@ -155,12 +155,12 @@ def _points(fields: RandomFields, image: Tensor, density: Tensor) -> Tensor:
 
 
 def _flake(radius: Tensor, way: Tensor, angle: Tensor) -> Tensor:
-    """(B, K, K) of height 1: a soft dot drawn out along its fall."""
-    radius, way = radius.flatten().clamp_min(0.45), way.flatten()
+    """(B, K, K) of height 1: a soft dot drawn out along its fall. radius, way (px), angle: (B,) on the CPU."""
+    radius = radius.clamp_min(0.45)
     along, across = (radius**2 / 2 + way**2 / 12).tolist(), (radius**2 / 2).tolist()
     size = 2 * math.ceil(2.5 * math.sqrt(max(along))) + 1
-    turns = (math.pi / 2 + angle.flatten()).tolist()
-    kernels = gaussian_kernels([size] * len(along), list(zip(along, across, strict=True)), turns).to(radius.device)
+    turns = (math.pi / 2 + angle).tolist()
+    kernels = gaussian_kernels([size] * len(along), list(zip(along, across, strict=True)), turns)
     return kernels / kernels.amax((1, 2), keepdim=True)
 
 
@@ -177,8 +177,8 @@ def _between(green: tuple[float, ...], blue: tuple[float, ...], hue: Tensor) -> 
 
 
 def _scattered(light: Tensor, lengths: Tensor, spread: Tensor) -> Tensor:
-    """Blur that grows with the attenuation lengths: the image and a blurred one, mixed pixel by pixel."""
-    variances = (2 * spread.flatten()).clamp_min(0.3) ** 2
+    """Blur that grows with the attenuation lengths: the image and a blurred one, mixed pixel by pixel. spread: (B,) px."""
+    variances = (2 * spread).clamp_min(0.3) ** 2
     size = 2 * math.ceil(3 * float(variances.max()) ** 0.5) + 1
     pairs = [(v, v) for v in variances.tolist()]
     soft = correlate(light, gaussian_kernels([size] * len(pairs), pairs, [0.0] * len(pairs)))

@@ -24,6 +24,11 @@ from ultralytics.utils.torch_utils import ModelEMA  # noqa: E402
 CLIP_NORM = 10.0
 
 
+def may_freeze(method: Method) -> bool:
+    """Whether parts of the detector may go without gradient in some epochs: as the method says, or where it looks at epochs."""
+    return type(method).on_epoch is not Method.on_epoch if method.freezes is None else method.freezes
+
+
 class TrainStep:
     """A network, its methods, the optimiser and the EMA of a run, and what one step does with them.
 
@@ -58,7 +63,7 @@ class TrainStep:
         if WORLD.size > 1:
             if train.sync_bn:
                 synchronise_batch_norms(self.model)
-            freezes = any(type(method).on_epoch is not Method.on_epoch for method in methods)
+            freezes = any(may_freeze(method) for method in methods)
             self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=freezes)
         self.model.build_criterion()
         rates = dict.fromkeys(class_branches(detector), CLASS_RATE) if hyper.optimizer == "MuSGD" else {}

@@ -92,3 +92,16 @@ def test_jpeg_keeps_the_order_of_channels():
     result, drawn = DEGRADATIONS["jpeg"](image, [1], 0.0, {"quality": 95.0})
     assert result.mean((0, 2, 3)).tolist() == pytest.approx([0.8, 0.4, 0.2], abs=0.02)
     assert drawn[0]["quality"] == 95
+
+
+def test_low_resolution_averages_and_enlarges():
+    """At a factor of 4, a board of single pixels is grey, and edges of large parts stay where they are."""
+    rows, columns = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    board = ((rows + columns) % 2).float().expand(1, 3, 32, 32)
+    result, _ = DEGRADATIONS["low_resolution"](board, [1], 1.0, {"factor": 4.0})
+    assert (result[..., 8:24, 8:24] - 0.5).abs().max() < 0.1
+    halves = (columns >= 16).float().expand(1, 3, 32, 32)
+    result, _ = DEGRADATIONS["low_resolution"](halves, [1], 1.0, {"factor": 4.0})
+    assert result[..., :12].max() < 0.1 and result[..., 20:].min() > 0.9
+    same, _ = DEGRADATIONS["low_resolution"](halves, [1], 1.0, {"factor": 1.0})
+    assert torch.equal(same, halves)

@@ -39,10 +39,28 @@ def test_more_severe_is_further_away(name):
     assert distances[0] < distances[1] < distances[2]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "low_light"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("low_light", "infrared")])
 def test_severity_nought_hardly_shows(name):
     image = torch.nn.functional.interpolate(images(4, 6, 8), (48, 64), mode="bicubic").clamp(0, 1)
     assert (DEGRADATIONS[name](image, range(4), 0.0)[0] - image).abs().mean() < 0.06
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_severity_for_each_image(name):
+    """Two images with severities of their own are what each is alone."""
+    image, model = images(2), DEGRADATIONS[name]
+    both, drawn = model(image, [7, 8], [0.2, 0.9])
+    for place, level in enumerate((0.2, 0.9)):
+        alone, (parameters,) = model(image[place : place + 1], [7 + place], level)
+        assert torch.allclose(both[place : place + 1], alone, atol=1e-5) and drawn[place] == parameters
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_severity_is_drawn_below_the_mildest(name):
+    model = DEGRADATIONS[name]
+    _, drawn = model(torch.rand(1, 3, 4, 4).expand(40, -1, -1, -1), range(40))
+    levels = [one["severity"] for one in drawn]
+    assert model.least <= min(levels) < model.least + 0.2 and max(levels) > 0.8
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,6 +103,7 @@ def test_any_image_stays_an_image(name, seed, severity, size):
         ("rain", {"image": torch.zeros(1, 4, 8, 8)}, "RGBA"),
         ("rain", {"seeds": [1, 2]}, "expected 1 seeds"),
         ("rain", {"severity": 2.0}, "outside"),
+        ("rain", {"severity": [0.5, 0.5]}, "one severity, or 1"),
         ("rain", {"parameters": {"flakes": 1.0}}, "unknown parameters"),
         ("rain", {"depth": torch.ones(1, 1, 8, 8)}, "does not depend on depth"),
         ("low_light", {"depth": torch.ones(1, 1, 8, 8)}, "does not depend on depth"),
