@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 OLD_NAMES = (
+    "bench/data/demo-*.yaml",
     "data/config.py",
     "data/convert/*writer.py",
     "data/demo-*.yaml",
