@@ -34,6 +34,7 @@ ENGINE = (
     ("enhancement.enhancer",),
     ("visual", "tracking"),
     ("streams", "messages"),
+    ("recording", "serving"),
     ("inference",),
     ("evaluation",),
     ("training",),
@@ -64,7 +65,7 @@ UNMIRRORED = {
     "tests/data/detection/test_native_size.py",
     "tests/engine/training/test_ultralytics_recipe.py",
     "tests/engine/enhancement/test_scripts.py", "tests/engine/preparation/test_prepare.py", "tests/methods/test_compositions.py",
-    "tests/engine/training/test_usual_datasets.py",
+    "tests/engine/training/test_usual_datasets.py", "tests/engine/serving/test_browser.py",
     "tests/bench/test_comparisons.py", "tests/methods/test_lcp_training.py", "tests/methods/test_longtail_training.py",
 }  # fmt: skip
 

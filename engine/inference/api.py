@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -40,7 +40,10 @@ from engine.latest import to_detect
 from engine.messages.frame import FrameInfo
 from engine.messages.outbox import Outbox, check_messages
 from engine.options.detect import DetectOptions
+from engine.serving.access import reserve
+from engine.serving.page import Page
 from engine.streams.av_capture import has_av
+from engine.streams.watchdog import Alarm
 from engine.tasks import DETECT, resolve, task_of_weights
 from engine.tracking.result import TrackingResult
 from engine.tracking.tracking import Tracking, check_tracking
@@ -52,6 +55,7 @@ from utils.log import LOGGER
 from utils.options import build, canonical
 from utils.signals import stopped_by_sigterm
 
+FASTEST = 60.0  # frames per second of a camera or stream that are converted at most
 SLOW_OPENING = (
     "warning: --source: OpenCV opens one stream after another, so that a silent one delays the others by 10 s. "
     "Run pip install av to open each by itself."
@@ -90,9 +94,13 @@ class _Streamed(NamedTuple):
 
 
 class StreamedFrame(_Streamed):
-    """A frame of `stream`: unpacks as (source, frame number from 1, image, boxes); `tracking`: see TrackingResult."""
+    """A frame of `stream`: unpacks as (source, frame number from 1, image, boxes).
+
+    `tracking`: see TrackingResult; `alarms`: see Alarm.
+    """
 
     tracking: TrackingResult = TrackingResult()
+    alarms: tuple[Alarm, ...] = ()
 
 
 def stream(
@@ -113,7 +121,7 @@ def stream(
         for frame, boxes, seen in _detections(reader, predictor, result, tracking):
             rows = torch.column_stack((boxes, torch.from_numpy(seen.ids))) if tracking else boxes
             streamed = StreamedFrame(frame.item.label, frame.number, frame.image, rows)
-            streamed.tracking = seen
+            streamed.tracking, streamed.alarms = seen, frame.alarms
             yield streamed
     finish(result, reader, sources)
 
@@ -137,6 +145,7 @@ def detect(
     check_tracking(chosen)
     check_messages(chosen)
     sources = plan_sources(chosen.source)
+    place = reserve(chosen.serve, chosen.serve_token) if chosen.serve else None
     predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
     paint = view_of(predictor) if chosen.show_map else None
     style = DrawStyle(predictor.names, chosen.line_thickness, not chosen.hide_labels, not chosen.hide_conf, paint)
@@ -152,7 +161,8 @@ def detect(
             Outbox(chosen, predictor.names) as outbox,
             open_reader(sources, chosen) as reader,
         ):
-            _run(reader, predictor, style, outputs, chosen, result, tracking, outbox)
+            page = Page(place, predictor.names, list(reader.monitors.values())) if place else None
+            _run(reader, predictor, style, outputs, chosen, result, tracking, outbox, page)
     except KeyboardInterrupt:
         LOGGER.info(
             f"stopped after {result.frames} frames" + (f"; results are in {result.save_dir}" if result.save_dir else "")
@@ -183,7 +193,8 @@ def frame_line(frame: Frame, items: int, boxes: Tensor, detector: AnyDetector, i
     counts = Counter(class_name(detector.names, number) for number in sorted(boxes[:, 5].tolist()))
     found = [f"{count} {name}{'s' * (count > 1)}" for name, count in counts.items()] or ["(no detections)"]
     height, width = detector.shapes[index]
-    return f"{place} {frame.item.label}: {height}x{width} {', '.join(found)}, {detector.milliseconds:.1f}ms"
+    wrong = f" [{', '.join(alarm.text for alarm in frame.alarms)}]" if frame.alarms else ""
+    return f"{place} {frame.item.label}: {height}x{width} {', '.join(found)}, {detector.milliseconds:.1f}ms{wrong}"
 
 
 def _run(
@@ -195,8 +206,9 @@ def _run(
     result: DetectResult,
     tracking: Tracking | None,
     outbox: Outbox,
+    page: Page | None,
 ) -> None:
-    """Every frame through detector, tracker, window and writer."""
+    """Every frame through detector, tracker, window, page and writer."""
     window = open_window() if options.view_img else None
     writer = Writer(
         result.save_dir or Path(), outputs, style, together=reader.plan.together, rate=1 / options.vid_stride
@@ -207,11 +219,18 @@ def _run(
         writer.save(frame, rows, drawn, seen)
         outbox.send(frame_info(frame, when), rows, seen)
 
-    with closing(window) if window else nullcontext(), closing(writer), WorkerThread(save) as saver:
+    with (
+        page or nullcontext(),
+        closing(window) if window else nullcontext(),
+        closing(writer),
+        WorkerThread(save) as saver,
+    ):
         for frame, boxes, seen in _detections(reader, detector, result, tracking, show=True):
             rows = boxes.numpy()
             drawn = style(frame.image, rows, seen) if window else None
             saver.put(frame, rows, drawn, seen, time.time())
+            if page:
+                page.show(frame.item.order, frame.number, frame.image, rows, seen)
             if window and drawn is not None and not window.show(frame.item.title, drawn, frame.item.kind == "image"):
                 return
 
@@ -226,6 +245,9 @@ def _detections(
     """Every frame with its boxes and what tracking says; `result` counts along, `show` prints a line each."""
     for frames in reader:
         for index, (frame, found) in enumerate(zip(frames, detector([f.image for f in frames]), strict=True)):
+            frame = replace(
+                frame, alarms=reader.monitors[frame.item.order].detected(frame.read if frame.live else None)
+            )
             boxes, seen = _tracked(frame, found, tracking)
             result.frames += 1
             result.detections += len(boxes)
@@ -250,7 +272,7 @@ def _tracked(frame: Frame, boxes: Tensor, tracking: Tracking | None) -> tuple[Te
 def frame_info(frame: Frame, when: float) -> FrameInfo:
     """Which frame it is, for messages. when: seconds since 1970."""
     item = frame.item
-    return FrameInfo(item.label, item.order, frame.number, position(frame), frame.image.shape, when)
+    return FrameInfo(item.label, item.order, frame.number, position(frame), frame.image.shape, when, frame.alarms)
 
 
 def position(frame: Frame) -> float:
@@ -270,7 +292,10 @@ def open_reader(sources: SourcePlan, options: DetectOptions) -> Iterator[FrameRe
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     opener = partial(open_capture, transport=options.rtsp_transport)
     try:
-        with FrameReader(sources, stride=options.vid_stride, opener=opener, retries=options.retries) as reader:
+        with FrameReader(
+            sources, stride=options.vid_stride, opener=opener, retries=options.retries, fastest=FASTEST,
+            watchdog=options.watchdog,
+        ) as reader:  # fmt: skip
             yield reader
     finally:
         cv2.utils.logging.setLogLevel(before)

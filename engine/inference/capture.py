@@ -21,6 +21,8 @@ from data.io.images import decode
 from engine.inference.fetching import PATIENCE, chunks, image_bytes, reason
 from engine.inference.sources import Source
 from engine.streams.av_capture import AvCapture, has_av
+from engine.streams.status import RECONNECTING, SourceMonitor
+from engine.streams.watchdog import Alarm
 from utils.log import LOGGER, unescaped_password
 
 LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
@@ -41,6 +43,9 @@ class Frame:
     fps: float = 0.0  # frames per second of the source; 0 = unknown
     live: bool = False  # never waits: frames may be missing before it
     seconds: float = 0.0  # of a live source: when it was read, counted from the first frame
+    read: float = 0.0  # of a live source: when it was read, by the clock of the reader
+    stream_time: float = 0.0  # seconds, by the source's own clock; 0 = unknown
+    alarms: tuple[Alarm, ...] = ()  # what the watchdog says of the source, once the frame was detected
 
 
 class SourceLost(Exception):
@@ -139,8 +144,11 @@ class LiveReader:
     wait: Callable[[float], bool] = threading.Event().wait  # seconds -> whether the run is over
     log: Callable[[str], None] = LOGGER.info
     clock: Callable[[], float] = time.monotonic
+    monitor: SourceMonitor | None = None  # told when the source is opened and breaks off
+    fastest: float = 0.0  # frames per second that are converted at most, whatever the camera sends; 0: all
     number: int = 0  # frames seen so far, over all connections
     started: float | None = None
+    _converted: float = field(default=float("-inf"), init=False, repr=False)
 
     def frames(self) -> Iterator[Frame]:
         """Frames until the end. Raises SourceLost when it gives up."""
@@ -154,6 +162,8 @@ class LiveReader:
             missing_camera = self.item.kind == "camera" and not self.number
             if self.retries > 0 and (failures > self.retries or missing_camera):
                 raise SourceLost(f"{what}, and {failures - 1} further tries did not help" if failures > 1 else what)
+            if self.monitor is not None:
+                self.monitor.ended(RECONNECTING, what)
             delay = min(2.0 ** (failures - 1), LONGEST_WAIT)
             tries = f"try {failures} of {self.retries}" if self.retries else f"try {failures}"
             self.log(f"{self.item.label}: {what}; {tries} to reconnect in {delay:.0f} s")
@@ -171,15 +181,29 @@ class LiveReader:
         try:
             if not capture.isOpened():
                 return False
+            if self.monitor is not None:
+                self.monitor.connected()
             total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) if self.item.kind == "stream" else 0
-            for number, image in _grab(capture, self.stride, start=0 if total else self.number):
+            wanted = self._wanted if self.fastest and not total else None
+            for number, image in _grab(capture, self.stride, 0 if total else self.number, wanted):
                 if number > self.number:  # a video that is read again goes on where it broke off
                     now = self.clock()
                     self.number, self.started = number, now if self.started is None else self.started
-                    yield Frame(self.item, image, number, total, _rate(capture), not total, now - self.started)
+                    own = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                    yield Frame(
+                        self.item, image, number, total, _rate(capture), not total, now - self.started, now, own
+                    )
             return bool(total) and self.number + self.stride + total // 10 >= total
         finally:
             capture.release()
+
+    def _wanted(self) -> bool:
+        """Whether enough time has passed since the last frame to convert another one."""
+        now = self.clock()
+        if now - self._converted < 1 / self.fastest:
+            return False
+        self._converted = now
+        return True
 
 
 def frames_of(
@@ -197,13 +221,18 @@ def frames_of(
         yield from LiveReader(item, opener, stride, **live).frames()
 
 
-def _grab(capture: Capture, stride: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
-    """(number from `start` + 1, image) of every `stride`-th frame, the first one included; others are not decoded."""
+def _grab(
+    capture: Capture, stride: int, start: int = 0, wanted: Callable[[], bool] | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(number from `start` + 1, image) of every `stride`-th frame, the first one included; others are not converted.
+
+    wanted: asked before a frame is converted.
+    """
     number = start
     with suppress(cv2.error):  # some drivers say so when a camera is pulled out
         while capture.grab():
             number += 1
-            if (number - start - 1) % stride:
+            if (number - start - 1) % stride or (wanted is not None and not wanted()):
                 continue
             good, image = capture.retrieve()
             if not good or image is None:

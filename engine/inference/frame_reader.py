@@ -15,6 +15,7 @@ from typing import Any
 
 from engine.inference.capture import Capture, Frame, SourceLost, frames_of, open_capture
 from engine.inference.sources import Source, SourcePlan
+from engine.streams.status import LOST, SourceMonitor
 from utils.log import LOGGER
 from utils.signals import abandon
 
@@ -38,6 +39,7 @@ class FrameReader:
     with FrameReader(plan_sources("0")) as reader:
         for frames in reader: ...
     reader.dead   # what could not be read, and why
+    reader.monitors[1].status()   # of the first source, at any moment and from any thread
 
     `opener`, `wait` and `clock` are seams for tests; `wait(seconds)` returns True when the run is over.
     """
@@ -49,10 +51,13 @@ class FrameReader:
         stride: int = 1,
         opener: Callable[[Source], Capture] = open_capture,
         log: Callable[[str], None] = LOGGER.info,
+        watchdog: float = 0.0,
         **live: Any,
     ) -> None:
-        """live: what a `LiveReader` takes besides: retries, wait, clock."""
+        """watchdog: see `Watchdog.after`. live: what a `LiveReader` takes besides: retries, wait, clock, fastest."""
         self.plan, self.stride, self.opener, self.log = plan, stride, opener, log
+        clock = live.get("clock", time.monotonic)
+        self.monitors = {item.order: monitor_of(item, watchdog, clock, log) for item in plan.items}
         self._news = threading.Condition()
         self._over = threading.Event()
         self._live = {"wait": self._over.wait, "log": log, **live}
@@ -122,12 +127,17 @@ class FrameReader:
 
     def _read(self, item: Source, channel: _Channel) -> None:
         """Read one source to its end, or record why that failed."""
+        monitor = self.monitors[item.order]
+        live = self._live | {"monitor": monitor}
         try:
-            with closing(frames_of(item, self.opener, self.stride, self._over.is_set, **self._live)) as frames:
+            with closing(frames_of(item, self.opener, self.stride, self._over.is_set, **live)) as frames:
                 for frame in frames:
+                    monitor.frame(frame.image, frame.number, frame.stream_time)
                     if not self._put(channel, frame):
                         return
+            monitor.ended()
         except SourceLost as problem:
+            monitor.ended(LOST, str(problem))
             self._dead.append((item.order, item.label, str(problem)))
             if self.plan.together and any(other.open for other in self._channels if other is not channel):
                 self.log(f"{item.label}: {problem}; the other sources go on")
@@ -143,3 +153,9 @@ class FrameReader:
                 channel.frames.append(frame)
                 self._news.notify_all()
             return not self._over.is_set()
+
+
+def monitor_of(item: Source, after: float, clock: Callable[[], float], log: Callable[[str], None]) -> SourceMonitor:
+    """The monitor of a source; MJPEG over HTTP carries no times, and a camera's are those of this machine."""
+    live, has_clock = item.kind in {"camera", "stream"}, item.kind == "stream" and not item.where.startswith("http")
+    return SourceMonitor(item.order, item.label, live=live, after=after, has_clock=has_clock, clock=clock, log=log)

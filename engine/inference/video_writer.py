@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
-import cv2
 import numpy as np
 
 from data.io.video import finalize_video
+from engine.recording.encoders import Encoder, open_encoder
 from utils.errors import UserError
+from utils.files import disk_full
 
 LONGEST_GAP = 2.0  # seconds of a still image that stand for a live source's silence, at most
 
@@ -16,17 +18,17 @@ LONGEST_GAP = 2.0  # seconds of a still image that stand for a live source's sil
 class VideoWriter:
     """An .mp4 that appears under its name when it is complete, `NAME.part.mp4` until then.
 
-    A change of image size begins another file, NAME_2.mp4: one file can hold one size only.
+    A change of image size begins another file, NAME_2.mp4: one file can hold one size only. codec: see `open_encoder`.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
-        self.path, self.fps = path, fps
+    def __init__(self, path: Path, fps: float, codec: str = "auto") -> None:
+        self.path, self.fps, self.codec = path, fps, codec
         self.written = 0
         self._before = 0  # of `written`, those in earlier files
         self._left_out = 0
         self._files = 0
         self._size = (0, 0)
-        self._out: cv2.VideoWriter | None = None
+        self._out: Encoder | None = None
 
     def write(self, image: np.ndarray, seconds: float | None = None) -> None:
         """Add an image (H, W, 3) uint8.
@@ -37,20 +39,36 @@ class VideoWriter:
         size = (image.shape[1], image.shape[0])
         if size != self._size:
             self._begin(size)
-        assert self._out is not None
         for _ in range(1 if seconds is None else self._due(seconds)):
-            self._out.write(image)
+            assert self._out is not None
+            try:
+                self._out.write(image)
+            except OSError as problem:
+                if disk_full(problem) is None:
+                    raise
+                self._give_up()
             self.written += 1
 
     def close(self) -> None:
         """Complete the file and give it its name. Raises UserError where the disk could not take all of it."""
-        if self._out is not None:
-            self._out.release()
-            self._out = None
+        out, self._out = self._out, None
+        if out is not None:
+            try:
+                out.close()
+            except OSError:
+                self._give_up()
             if self.written > self._before:
                 finalize_video(self._partial, self._complete)
             else:
                 self._partial.unlink()
+
+    def _give_up(self) -> NoReturn:
+        """Remove the file that does not fit on the disk, and say so."""
+        self._out = None
+        self._partial.unlink(missing_ok=True)
+        raise UserError(
+            f"{self._complete}: the video could not be written completely. Free space on that disk, or choose another."
+        )
 
     @property
     def _complete(self) -> Path:
@@ -67,11 +85,12 @@ class VideoWriter:
         """Start a file for images of (width, height)."""
         self.close()
         self._files, self._size, self._before = self._files + 1, size, self.written
-        code = cv2.VideoWriter.fourcc(*"mp4v")  # the one .mp4 encoder that every build of OpenCV carries
-        self._out = cv2.VideoWriter(str(self._partial), code, self.fps, size)
-        if not self._out.isOpened():
-            self._out = None
-            raise UserError(f"{self._partial}: no video can be written there. Choose another --project, or --nosave.")
+        try:
+            self._out = open_encoder(self._partial, size, self.fps, self.codec)
+        except OSError:
+            raise UserError(
+                f"{self._partial}: no video can be written there. Choose another --project, or --nosave."
+            ) from None
 
     def _due(self, seconds: float) -> int:
         """How many frames to write now so that the video keeps real time; a long silence is shortened."""

@@ -15,6 +15,8 @@ from data.io.images import encode
 from engine.inference.capture import Frame
 from engine.inference.video_writer import VideoWriter
 from engine.options.detect import DetectOptions
+from engine.recording.encoders import chosen
+from engine.recording.recorder import GIB, Moment, Recorder, RecordingOptions, events_of
 from engine.tracking.drawing import draw_tracking
 from engine.tracking.mot import MotWriter
 from engine.tracking.result import TrackingResult
@@ -38,18 +40,32 @@ class Outputs:
     table: bool = False
     crops: bool = False
     mot: bool = False
+    recording: RecordingOptions | None = None
+    codec: str = "auto"
 
     @property
     def any(self) -> bool:
         """Whether anything is written at all."""
-        return self.images or self.labels or self.table or self.crops or self.mot
+        return self.images or self.labels or self.table or self.crops or self.mot or self.recording is not None
 
 
 def outputs_of(options: DetectOptions) -> Outputs:
     """The outputs that options ask for."""
     return Outputs(
-        not options.nosave, options.save_txt, options.save_conf, options.save_csv, options.save_crop, options.save_mot
-    )
+        not options.nosave, options.save_txt, options.save_conf, options.save_csv, options.save_crop, options.save_mot,
+        recording_of(options), options.codec,
+    )  # fmt: skip
+
+
+def recording_of(options: DetectOptions) -> RecordingOptions | None:
+    """How to record, or None. Raises UserError for a codec that is not there."""
+    chosen(options.codec) if options.record != "none" or options.codec != "auto" else None
+    if options.record == "none":
+        return None
+    return RecordingOptions(
+        options.record, options.record_segment, options.record_before, options.record_after,
+        round(options.record_limit * GIB), options.codec, bool(options.line or options.zone),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,6 +108,7 @@ class Writer:
         self._videos: dict[str, VideoWriter] = {}
         self._table: TextIO | None = None
         self._mot = MotWriter(folder / "mot")
+        self._recorder = Recorder(folder / "recordings", outputs.recording) if outputs.recording else None
 
     def save(
         self,
@@ -101,9 +118,12 @@ class Writer:
         seen: TrackingResult | None = None,
     ) -> None:
         """Write what was asked for. boxes: (n, 6) x1 y1 x2 y2 in pixels, confidence, class; drawn: if drawn already."""
-        if self.outputs.images:
+        recorded = self._recorder is not None and frame.item.kind != "image"
+        if self.outputs.images or recorded:
             drawn = self.style(frame.image, boxes, seen) if drawn is None else drawn
-            if frame.item.kind == "image":  # an image keeps its format where that is one to write
+            if recorded:  # in place of one video that grows without end
+                self._record(frame, drawn, boxes, seen or TrackingResult())
+            elif frame.item.kind == "image":  # an image keeps its format where that is one to write
                 suffix = Path(frame.item.label).suffix.lower()
                 write_image(self.folder / f"{frame.item.stem}{suffix if suffix in KEPT_FORMATS else '.jpg'}", drawn)
             else:
@@ -123,8 +143,18 @@ class Writer:
     def close(self) -> None:
         """Finish what is open."""
         self._close_videos()
+        if self._recorder is not None:
+            self._recorder.close()
         if self._table is not None:
             self._table.close()
+
+    def _record(self, frame: Frame, drawn: np.ndarray, boxes: np.ndarray, seen: TrackingResult) -> None:
+        """Hand an annotated frame to the recorder, with what happened in it."""
+        assert self._recorder is not None and self.outputs.recording is not None
+        rate = (frame.fps or DEFAULT_RATE) * self.rate
+        seconds = frame.seconds if frame.live else (frame.number - 1) / (frame.fps or DEFAULT_RATE)
+        events = events_of(boxes, seen, self.style.names, self.outputs.recording.regions)
+        self._recorder.save(frame.item.stem, frame.item.label, rate, Moment(drawn, seconds, events))
 
     def _close_videos(self) -> None:
         """Finish the videos so far."""
@@ -137,7 +167,9 @@ class Writer:
         if stem not in self._videos:
             if not self.together:
                 self._close_videos()
-            self._videos[stem] = VideoWriter(self.folder / f"{stem}.mp4", (frame.fps or DEFAULT_RATE) * self.rate)
+            self._videos[stem] = VideoWriter(
+                self.folder / f"{stem}.mp4", (frame.fps or DEFAULT_RATE) * self.rate, self.outputs.codec
+            )
         self._videos[stem].write(drawn, frame.seconds if frame.live else None)
 
     def _save_rows(self, frame: Frame, boxes: np.ndarray) -> None:

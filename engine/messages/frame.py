@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.streams.watchdog import Alarm
 from engine.tracking.result import Event, TrackingResult
 
 VERSION = 1  # counts up when a field changes its meaning or goes; new fields do not
@@ -17,7 +18,7 @@ class FrameInfo(NamedTuple):
     """Which frame it is. source: name, without passwords; order: number of the source in the plan, from 1.
 
     frame: number in the source, from 1; seconds: since the source's first frame; shape: (height, width, ...) px; when: time
-    of detection, seconds since 1970.
+    of detection, seconds since 1970; alarms: what is wrong with the stream.
     """
 
     source: str
@@ -26,6 +27,7 @@ class FrameInfo(NamedTuple):
     seconds: float
     shape: tuple[int, ...]
     when: float
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def head(self) -> dict[str, Any]:
@@ -46,6 +48,7 @@ def frame_message(info: FrameInfo, boxes: np.ndarray, seen: TrackingResult, name
         "width": info.shape[1], "height": info.shape[0], "objects": objects, "lines": dict(seen.lines),
         "zones": {name: _rounded(counts) for name, counts in seen.zones.items()}, "inside": inside,
         "events": [event_fields(event) for event in seen.events],
+        "alarms": [alarm._asdict() for alarm in info.alarms],
     }  # fmt: skip
 
 

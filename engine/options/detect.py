@@ -11,6 +11,7 @@ from utils.options import Group
 
 INPUT, BOXES, OUTPUT = Group("Source and model"), Group("Detections", DETECT), Group("Output")
 TRACKING, EVENTS = Group("Tracking", DETECT), Group("Lines, zones and messages", DETECT)
+RECORDING, PAGE = Group("Recording", DETECT), Group("Page", DETECT)
 DRAWING, RUNTIME = Group("Display and drawing"), Group("Runtime")
 TRACKERS = ("none", "bytetrack", "botsort", "ocsort", "deepocsort", "fasttrack", "tracktrack")
 
@@ -33,6 +34,10 @@ class DetectOptions:
         5, "reconnection attempts to a stream, with a back-off of 1, 2, 4 ... 30 s; 0: unlimited", low=0
     )
     rtsp_transport: str = INPUT.option("tcp", "transport of rtsp:// streams; udp loses packets", choices=("tcp", "udp"))
+    watchdog: float = INPUT.option(
+        10.0, "seconds after which a frozen or black image of a stream is reported, as are a falling rate and a stale "
+        "clock; 0: never", low=0.0,
+    )  # fmt: skip
 
     imgsz: tuple[int, ...] = BOXES.option(
         (640,), "input size, px: one number, or height and width", low=32, aliases=("img", "img-size")
@@ -95,6 +100,28 @@ class DetectOptions:
     name: str = OUTPUT.option("exp", NAME)
     exist_ok: bool = OUTPUT.option(False, EXIST_OK)
 
+    codec: str = RECORDING.option(
+        "auto", "of videos and recordings; auto: h264, or mpeg4 where the package av is missing; browsers play h264 and av1",
+        choices=("auto", "h264", "av1", "mpeg4"),
+    )  # fmt: skip
+    record: str = RECORDING.option(
+        "none", "record streams and videos in segments: everything, or what surrounds events (detections; with --line or "
+        "--zone, crossings)", choices=("none", "all", "events"),
+    )  # fmt: skip
+    record_segment: float = RECORDING.option(60.0, "length of a segment at most, s", low=1.0)
+    record_before: float = RECORDING.option(
+        5.0, "with --record events: seconds kept before an event", low=0.0, high=60.0
+    )
+    record_after: float = RECORDING.option(10.0, "with --record events: seconds after the last event", low=0.0)
+    record_limit: float = RECORDING.option(10.0, "GiB that recordings take at most; the oldest are deleted", low=0.001)
+
+    serve: str = PAGE.option(
+        "", "show all sources on a page in the browser at [HOST:]PORT; HOST is 127.0.0.1 unless given", shown="no page"
+    )
+    serve_token: str = PAGE.option(
+        "", "secret that a browser must show, or @FILE with it; needed for a HOST that others reach", shown="none"
+    )
+
     view_img: bool = DRAWING.option(False, "show images in a window (press q to stop)")
     line_thickness: int = DRAWING.option(
         3, "line width, px, for images of 640 to 1920 px; scaled for others", low=1, high=100
@@ -115,5 +142,6 @@ ABOUT = "Detect objects in images, videos and streams; with the weights of an ac
 EXAMPLES = (
     "python detect.py --weights runs/train/exp/weights/best.pt --source photos/",
     "python detect.py --weights best.pt --source night.mp4 --enhance zero-dce --view-img",
+    "python detect.py --weights best.pt --source cameras.streams --nosave --serve 8000",
     "python detect.py --weights best.onnx --source rtsp://camera/stream --nosave --save-csv",
 )

@@ -22,6 +22,8 @@ from engine.inference.api import DetectResult, detect, frame_line, stream
 from engine.inference.capture import Frame
 from engine.inference.sources import Source, SourcePlan
 from engine.options.detect import DetectOptions
+from engine.streams.status import SourceMonitor
+from engine.streams.watchdog import Alarm
 from models.detector import build
 from tests.engine.inference.live import FakeCapture, Script, plain_image, read_back, send_mjpeg, serve, write_video
 from tests.engine.tiny import NETWORK
@@ -464,3 +466,13 @@ def test_a_json_object_a_frame(inputs: Path, tmp_path: Path) -> None:
     assert len(found) == 7 and found[6]["seconds"] == 0.4 and found[6]["lines"] == {"middle": {}}
     assert found[2]["objects"][0]["id"] and found[2]["objects"][0]["name"] == "cat"
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_frozen_stream_is_told_in_its_line_and_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = Frame(Source("stream", "x", "x", 1, "x"), plain_image(), alarms=(Alarm("frozen", "frozen image for 12 s"),))
+    detector = FakeDetector()
+    boxes = detector([frame.image])
+    assert frame_line(frame, 1, boxes[0], detector, 0).endswith("1 cat, 12.3ms [frozen image for 12 s]")
+    use_captures(monkeypatch, **{"0": [FakeCapture([plain_image()] * 3)]})
+    monkeypatch.setattr(SourceMonitor, "detected", lambda *_: frame.alarms)
+    assert next(stream(detector=FakeDetector(), source=0)).alarms == frame.alarms

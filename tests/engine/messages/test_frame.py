@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from engine.messages.frame import VERSION, FrameInfo, event_message, frame_message
+from engine.streams.watchdog import Alarm
 from engine.tracking.result import Event, TrackingResult
 
-INFO = FrameInfo("rtsp://camera/1", 2, 12, 1.23456, (48, 64, 3), 1_700_000_000.5)
+FROZEN = (Alarm("frozen", "frozen image for 12 s"),)
+INFO = FrameInfo("rtsp://camera/1", 2, 12, 1.23456, (48, 64, 3), 1_700_000_000.5, FROZEN)
 BOXES = np.array([[1.26, 2, 30, 40, 0.98761, 0], [5, 5, 9, 9, 0.3, 7]], np.float32)
 LEFT = Event("zone", "yard", "leave", 3, "cat", 4.5)
 SEEN = TrackingResult(
@@ -51,6 +53,7 @@ def test_a_frame_by_hand():
             {"kind": "line", "name": "gate", "action": "in", "id": 3, "class": "cat"},
             {"kind": "zone", "name": "yard", "action": "leave", "id": 3, "class": "cat", "seconds": 4.5},
         ],
+        "alarms": [{"kind": "frozen", "text": "frozen image for 12 s"}],
     }  # fmt: skip
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -60,3 +63,41 @@ def test_a_silent_source_holds_up_nobody() -> None:
         capture.release()
         end.set()
         silent.join()
+
+
+def rtsp_setup(open_stream: Callable[[str], object]) -> str:
+    """The first SETUP request that a reader sends to an RTSP server, which then hangs up."""
+    sdp = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:t\r\n"
+    asked: list[str] = []
+
+    def answer(server: socket.socket) -> None:
+        link, _ = server.accept()
+        with link, suppress(OSError):
+            while request := link.recv(4096).decode():
+                asked.append(request)
+                number = request.split("CSeq:")[1].split()[0]
+                body = sdp if request.startswith("DESCRIBE") else ""
+                if request.startswith("SETUP"):
+                    return
+                head = f"RTSP/1.0 200 OK\r\nCSeq: {number}\r\nPublic: DESCRIBE, SETUP, PLAY\r\n"
+                kind = "Content-Type: application/sdp\r\n" if body else ""
+                link.sendall(f"{head}{kind}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server,))
+        thread.start()
+        open_stream(f"rtsp://127.0.0.1:{server.getsockname()[1]}/x")
+        thread.join(10)
+    return next(request for request in asked if request.startswith("SETUP"))
+
+
+@pytest.mark.parametrize(("transport", "words"), [("tcp", "RTP/AVP/TCP"), ("udp", "RTP/AVP/UDP")])
+def test_rtsp_goes_over_tcp_unless_udp_is_asked_for(transport: str, words: str) -> None:
+    assert words in rtsp_setup(lambda address: AvCapture(address, 3.0, transport))
+
+
+def test_rtsp_goes_over_tcp_with_opencv_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", raising=False)
+    monkeypatch.setattr("engine.inference.capture.has_av", lambda: False)
+    assert "RTP/AVP/TCP" in rtsp_setup(lambda address: open_capture(Source("stream", address, "x")))
+    monkeypatch.delenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", raising=False)

@@ -1,0 +1,1 @@
+"""A page to watch a run in a browser: `detect.py --serve`."""
