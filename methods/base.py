@@ -69,14 +69,15 @@ class Step:
 
     batch["img"] and each extra view are (B, 3, H, W) RGB in [0, 1]; batch["seed"] holds one integer per image;
     batch["scenes"] names the views that show the labelled scene.
-    `forward` passes another view through the detector, with the same labels. `images` is the batch size of all ranks
+    `forward` passes another view through the detector, with the same labels, or with others: a dict of `bboxes`, `cls` and
+    `batch_idx` beside it. `images` is the batch size of all ranks
     together, by which detection losses are multiplied. A term is logged by its value unless the
-    method puts another number under its name into `log`.
+    method puts another number under its name into `log`; other names there are columns of their own, means over the epoch.
     """
 
     batch: Batch
     detector: Detector
-    forward: Callable[[Tensor], Forward]
+    forward: Callable[..., Forward]
     images: int = 1
     log: dict[str, Tensor] = field(default_factory=dict)
 
@@ -100,7 +101,8 @@ class Step:
 class Run:
     """What a method sees of a training run outside the loss.
 
-    iteration counts batches from 0 over the whole run; log collects what goes into the row of the epoch.
+    iteration counts batches from 0 over the whole run; averaged is the network that is evaluated and saved, the EMA or, without
+    one, the detector; log collects what goes into the row of the epoch.
     The rest holds for one epoch and is reset before `on_epoch`: `frozen` are the parts of the detector that do not train
     (parameters as they are, batch norms in evaluation), `bn_eval` those that train with fixed batch statistics;
     `only` names the one method whose terms the step takes, without the task loss and other methods; `skip_validation`:
@@ -111,6 +113,7 @@ class Run:
     epoch: int = 0
     epochs: int = 1
     iteration: int = 0
+    averaged: Any = None
     log: dict[str, Any] = field(default_factory=dict)
     frozen: list[nn.Module] = field(default_factory=list)
     bn_eval: list[nn.Module] = field(default_factory=list)

@@ -11,6 +11,7 @@ from data.config import declare_keys
 from methods.options.aeris import AERISOptions
 from methods.options.lcp import LCP_COMMANDS, LCP_KEYS, LCP_LAYERS, LCPOptions
 from methods.options.longtail import LongTailOptions
+from methods.options.mean_teacher import MEAN_TEACHER_COMMANDS, MEAN_TEACHER_KEYS, MeanTeacherOptions
 from methods.options.rfla import RFLAOptions
 from methods.options.richsem import RICHSEM_COMMANDS, RICHSEM_KEYS, RichSemOptions
 from methods.options.weather import WeatherOptions
@@ -33,6 +34,12 @@ METHODS: dict[str, MethodSpec] = {
     "richsem": MethodSpec("methods.richsem:RichSem", RichSemOptions, commands=RICHSEM_COMMANDS, keys=RICHSEM_KEYS),
     "longtail": MethodSpec(
         "methods.longtail:LongTail", LongTailOptions, implied_by=("federated", "extra_ratio", "extra_alternate")
+    ),
+    "mean-teacher": MethodSpec(
+        "methods.mean_teacher.method:MeanTeacher",
+        MeanTeacherOptions,
+        commands=MEAN_TEACHER_COMMANDS,
+        keys=MEAN_TEACHER_KEYS,
     ),
 }
 

@@ -84,7 +84,9 @@ class TrainingModel(nn.Module):
         for method in methods:
             method.prepare(batch)
         images = len(batch["img"]) * WORLD.size
-        step = Step(batch, self.detector, lambda image: self._pass(image, batch), images)
+        step = Step(
+            batch, self.detector, lambda image, labels=None: self._pass(image, {**batch, **(labels or {})}), images
+        )
         task, items = ([], {}) if only else ([step.first.loss], dict(step.first.items))
         terms: dict[str, Tensor] = {}
         for method in methods:
@@ -94,6 +96,7 @@ class TrainingModel(nn.Module):
                 else:
                     terms[name] = term
                 items[name] = step.log.get(name, term).detach()
+        items |= {name: value.detach() for name, value in step.log.items() if name not in items}
         if measure and task:
             self.gauge.measure(sum(task[1:], task[0]), terms)
         parts = [*task, *(term * self.gauge.factor(name) for name, term in terms.items())]

@@ -89,6 +89,7 @@ class TrainStep:
     def begin_epoch(self, run: Run, epoch: int) -> None:
         """Let methods decide what trains in this epoch."""
         run.begin(epoch)
+        run.averaged = self.averaged
         for method in self.methods:
             method.on_epoch(run)
         set_modes(self.model, self.training, [*self.frozen, *run.bn_eval], run.frozen)

@@ -27,10 +27,17 @@ pytestmark = pytest.mark.slow
 OWN = {
     "lcp": {"lcp_schedule": "UC"},
     "longtail": {"federated": 2},
+    "weather": {"weather": "low_light=0.3 fog=0.3", "weather_consistency": 1.0},
+    "mean-teacher": {"target_burn_in": 0.0, "target_threshold": "0.01-0.5"},
 }  # options that a method needs to do anything in an epoch
-TERMS = {"wiid": "byol", "aeris": "restore", "richsem": "semantic"}  # column of results.csv that shows it at work
+TERMS = {
+    "weather": "agreement",
+    "wiid": "byol",
+    "aeris": "restore",
+    "richsem": "semantic",
+}  # column of results.csv that shows it at work
 PAIRS = ["+".join(pair) for pair in combinations(METHODS, 2)]
-TRIPLES = ["+".join(triple) for triple in combinations(METHODS, 3)][::2] + ["+".join(METHODS)]
+TRIPLES = ["+".join(triple) for triple in combinations(METHODS, 3)][::4] + ["+".join(METHODS)]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +51,11 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     clear.mkdir()
     for image in list_images(root / "images" / "val_day", root):
         cv2.imwrite(str(clear / f"clear{image.stem}.png"), 255 - cv2.imread(str(image)))
-    save_yaml(root / "world.yaml", data | {"reference": "images/reference"})
+    target = root / "images" / "target"
+    target.mkdir()
+    for image in list_images(root / "images" / "val_day", root):
+        cv2.imwrite(str(target / image.name), cv2.flip(cv2.imread(str(image)), 1) // 4)
+    save_yaml(root / "world.yaml", data | {"reference": "images/reference", "target": "images/target"})
     labels = scan(list_images(root / "images" / "train", root), 2, what="train").labels
     cache = write_cache(root / "cache", labels, ["square", "bar"], dimensions=8)
     return {**options, "teacher": cache, "epochs": 2, "noval": True, "plots": False}

@@ -1,0 +1,80 @@
+"""The quality of the teacher's labels where there are others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from methods.mean_teacher.checking import LabelCheck, hits
+from methods.mean_teacher.thresholds import ClassThresholds
+from utils.errors import UserError
+
+BOX = [[0.0, 0.0, 10.0, 10.0]]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "classes", "expected"),
+    [
+        (BOX, [0], 1),
+        (BOX, [1], 0),  # another class
+        ([[0.0, 0.0, 10.0, 4.0]], [0], 0),  # overlaps by 0.4
+        (BOX * 2, [0, 0], 1),  # an object counts once
+        ([], [], 0),
+    ],
+)
+def test_hits(boxes, classes, expected):
+    found = torch.tensor(boxes).view(-1, 4), torch.tensor(classes, dtype=torch.long)
+    assert hits(*found, torch.tensor(BOX), torch.tensor([0])) == expected
+
+
+class Teacher(nn.Module):
+    """Says of every image: class 0 at (16, 16), 16 px, and class 1 at (48, 48), 8 px."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        boxes = [[16.0, 48.0], [16.0, 48.0], [16.0, 8.0], [16.0, 8.0]]
+        return torch.tensor([[*boxes, [0.9, 0.0], [0.0, 0.9]]])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Any:
+    """Three target images of 64 px; two have labels: the first object of the teacher's, and none."""
+    for number in range(3):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / "images" / f"{number}.png"), np.full((64, 64, 3), 90 + number, np.uint8))
+    (tmp_path / "labels" / "0.txt").write_text("0 0.25 0.25 0.25 0.25\n")
+    (tmp_path / "labels" / "1.txt").write_text("")
+    return SimpleNamespace(
+        splits={"target": (tmp_path / "images",)}, root=tmp_path, file=tmp_path / "data.yaml", names={0: "a", 1: "b"}
+    )
+
+
+def test_precision_and_recall(data):
+    """Four labels in two images, of which one is right; one object, which is found."""
+    check = LabelCheck(data)
+    assert "2 of 3 target images have labels" in check.notes()[0]
+    assert check(Teacher(), ClassThresholds(2, 0.5, 0.6)) == {"target/precision": 0.25, "target/recall": 1.0}
+
+
+def test_without_labels_nothing_is_said(data):
+    for file in (data.root / "labels").iterdir():
+        file.unlink()
+    check = LabelCheck(data)
+    assert check.notes() == [] and check(Teacher(), ClassThresholds(2, 0.5, 0.6)) == {}
+
+
+def test_labelled_training_images_are_refused(data):
+    with pytest.raises(UserError, match=r"1\.png is a labelled training image"):
+        LabelCheck(data).refuse({(data.root / "images" / "1.png").resolve()})
+    LabelCheck(data).refuse(set())

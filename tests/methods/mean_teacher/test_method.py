@@ -1,0 +1,210 @@
+"""The mean teacher in a training: schedules, labels, what stops it, and that nothing is left."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import pytest
+import torch
+from torch import nn
+
+import engine
+from engine.checkpoint import load_detector
+from engine.training.module import TrainingModel
+from methods.base import Run
+from methods.mean_teacher.method import ConfidentAssigner, MeanTeacher, threshold_range
+from methods.options.mean_teacher import MeanTeacherOptions
+from models.detector import build, parameters
+from tests.engine.tiny import NETWORK, write_dataset
+from utils.errors import UserError
+from utils.files import list_images, load_yaml, save_yaml
+from utils.tables import read_csv
+
+NAMES = {0: "square", 1: "bar"}
+GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=1)
+
+
+class Teacher(nn.Module):
+    """Says of every image: one object of class 1, a quarter of the side, in the middle, with this score."""
+
+    def __init__(self, score: float) -> None:
+        super().__init__()
+        self.score = score
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        side = float(images.shape[-1])
+        one = torch.tensor(
+            [[side / 2, 0.0], [side / 2, 0.0], [side / 4, 0.0], [side / 4, 0.0], [0.0, 0.0], [self.score, 0.0]]
+        )
+        return one.expand(len(images), -1, -1)
+
+
+def batch_of(images: int = 2, side: int = 64) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "img": torch.rand(images, 3, side, side, generator=generator),
+        "target": torch.rand(images, 3, side, side, generator=generator),
+        "bboxes": torch.tensor([[0.5, 0.5, 0.4, 0.4]] * images),
+        "cls": torch.ones(images, 1),
+        "batch_idx": torch.arange(images).float(),
+        "seed": list(range(images)),
+        "scenes": ["img"],
+    }
+
+
+def training(score: float = 0.9, epoch: int = 1, **options: Any) -> tuple[Any, MeanTeacher]:
+    """A model with the method in an epoch of two, the first of which is the burn-in, and a teacher that says one thing."""
+    torch.manual_seed(0)
+    detector = build(NETWORK, NAMES)
+    method = MeanTeacher(MeanTeacherOptions(target_burn_in=0.5, target_ramp=0.0, night_light=0.0, **options))
+    model = TrainingModel(detector, [method], GAINS)
+    model.build_criterion()
+    model.train()
+    run = Run(detector, epochs=2, averaged=Teacher(score))
+    run.begin(epoch)
+    method.on_epoch(run)
+    return model, method
+
+
+def test_no_target_loss_in_the_burn_in():
+    model, _ = training(epoch=0)
+    _, items = model(batch_of())
+    assert "target" not in items and "pseudo_labels" not in items
+
+
+def test_the_teachers_labels_are_learnt():
+    """One label per image, of class 1; the loss of the strong view is added with its weight."""
+    model, method = training(target_weight=0.5)
+    loss, items = model(batch_of())
+    assert items["pseudo_labels"] == 1 and items["pseudo_labels/bar"] == 1 and items["pseudo_labels/square"] == 0
+    plain = sum(float(items[name]) for name in ("box_loss", "cls_loss", "dfl_loss"))
+    assert loss.item() == pytest.approx(2 * (plain + 0.5 * items["target"].item()), rel=1e-5)
+    loss.backward()
+    assert model.detector.model[0].conv.weight.grad.abs().sum() > 0
+    assert method.confidence is None and method.counts.tolist() == [0, 2] and method.seen == 2
+
+
+def test_the_target_loss_is_that_of_these_labels():
+    """Without strong view or smaller scale it is the loss of the target images with the label that the teacher gives."""
+    options = {"target_scale": 1.0, "target_weather": "none"}
+    model, method = training(**options)
+    method._strong = lambda weak, seeds: weak  # type: ignore[method-assign]
+    batch = batch_of()
+    _, items = model(dict(batch))
+    labels = {
+        "bboxes": torch.tensor([[0.5, 0.5, 0.25, 0.25]] * 2),
+        "cls": torch.ones(2, 1),
+        "batch_idx": torch.arange(2.0),
+    }
+    model, _ = training(**options)
+    model(dict(batch))  # the same statistics of the batch norms
+    model, _ = training(epoch=0)
+    _, expected = model({**batch, **labels, "img": batch["target"]})
+    assert items["target"].item() == pytest.approx(sum(float(v) for v in expected.values()), rel=1e-3)
+
+
+def test_uncertain_labels_count_by_their_score():
+    """A base assigner that gives both points to objects 1 and 0: targets times 0.4 and 1."""
+
+    def base(*args: Any) -> Any:
+        return None, None, torch.ones(1, 2, 3), None, torch.tensor([[1, 0]])
+
+    method = SimpleNamespace(confidence=torch.tensor([[1.0, 0.4]]))
+    assigner = ConfidentAssigner(method, base)  # type: ignore[arg-type]
+    assert assigner()[2].tolist() == [[pytest.approx([0.4] * 3), [1.0] * 3]]
+    method.confidence = None
+    assert assigner()[2].min() == 1
+
+
+def test_the_student_sees_smaller_images_at_first():
+    model, method = training(target_scale=0.5)
+    assert method.scale == 0.5
+    seen = []
+    model.detector.model[0].register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape[-1]))
+    model(batch_of())
+    assert seen == [64, 32]
+
+
+def test_a_teacher_that_labels_nothing_is_mentioned_once(caplog: pytest.LogCaptureFixture):
+    model, method = training(score=0.01)
+    run = Run(model.detector, epochs=4, averaged=Teacher(0.01))
+    for epoch in (1, 2, 3):
+        model(batch_of())
+        run.begin(epoch)
+        method.on_epoch(run)
+    assert [record.message for record in caplog.records if "labelled nothing" in record.message] == [
+        "note: the teacher labelled nothing in 2 target images: none of its detections reaches 0.25. Lower "
+        "--target-threshold, or train longer before it labels (--target-burn-in)."
+    ]
+
+
+def test_a_teacher_that_sees_one_class_alone_stops_the_run():
+    """60 labels of class 1, where half of the labelled objects are of class 0."""
+    model, method = training()
+    run = Run(model.detector, epochs=2, averaged=Teacher(0.9))
+    for _ in range(30):
+        method._label(torch.zeros(2, 3, 64, 64), torch.tensor([0.0, 1.0]))
+    with pytest.raises(UserError, match=r"100% of the 60 pseudo-labels.*'bar', which is 50% of the labelled"):
+        method.on_epoch(run)
+
+
+def test_the_run_must_average():
+    method = MeanTeacher()
+    detector = build(NETWORK, NAMES)
+    method.attach(detector)
+    with pytest.raises(UserError, match="--ema false"):
+        method.on_epoch(Run(detector, averaged=detector))
+
+
+@pytest.mark.parametrize("text", ["", "much", "0.6-0.3", "0-0.5", "0.5-1", "0.1-0.2-0.3"])
+def test_thresholds_that_are_none(text):
+    with pytest.raises(UserError, match="--target-threshold"):
+        threshold_range(text)
+
+
+def with_target(root: Path, **changes: Any) -> dict[str, Any]:
+    """The tiny set with target images, inverted ones of val_day, and their labels."""
+    options = write_dataset(root, images=8)
+    folder = root / "images" / "target"
+    folder.mkdir()
+    shutil.copytree(root / "labels" / "val_day", root / "labels" / "target")
+    for image in list_images(root / "images" / "val_day", root):
+        cv2.imwrite(str(folder / image.name), 255 - cv2.imread(str(image)))
+    save_yaml(root / "world.yaml", load_yaml(root / "world.yaml") | {"target": "images/target"} | changes)
+    return options | {"method": "mean-teacher", "epochs": 2, "target_burn_in": 0.5}
+
+
+def test_training_leaves_a_plain_detector(tmp_path: Path):
+    result = engine.train(**with_target(tmp_path), target_threshold="0.001-0.6")
+    first, last = read_csv(result.save_dir / "results.csv")
+    assert not first["train/target"] and float(last["train/target"]) > 0
+    assert 0 <= float(last["target/precision"]) <= 1 and float(last["train/pseudo_labels"]) >= 0
+    detector, _ = load_detector(result.best)
+    plain = build(NETWORK, NAMES)
+    assert parameters(detector) == parameters(plain) and detector.state_dict().keys() == plain.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"target": "images/val"}, "also an image of the test split"),
+        ({"target": "images/train"}, "is a labelled training image"),
+        ({"target": "images/nowhere"}, "missing"),
+        ({"target": []}, "has no 'target' line"),
+    ],
+)
+def test_target_splits_that_are_refused(tmp_path: Path, changes: dict[str, Any], match: str):
+    with pytest.raises(UserError, match=match):
+        engine.train(**with_target(tmp_path, **changes))
+
+
+def test_an_empty_target_folder_is_refused(tmp_path: Path):
+    options = with_target(tmp_path)
+    for image in (tmp_path / "images" / "target").iterdir():
+        image.unlink()
+    with pytest.raises(UserError, match="holds no image"):
+        engine.train(**options)
