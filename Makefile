@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test fuzz chaos lint types unit format clean
+.PHONY: help demo quick test fuzz chaos lint types unit docs format clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -22,10 +22,11 @@ quick: lint ## after each edit: style, and the tests that neither train for long
 
 test: lint types unit ## everything that must hold before a change goes in
 
-lint: $(READY) ## style, likely mistakes, and words that have a plainer one
+lint: $(READY) ## style, likely mistakes, words that have a plainer one, and links of the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m tests.words
+	$(BIN)/python -m pytest tests/test_docs.py
 
 types: $(READY) ## types
 	$(BIN)/mypy
@@ -38,6 +39,11 @@ fuzz: $(READY) ## damaged files by the thousand; SEED=7 CASES=100000 for hours o
 
 chaos: $(READY) ## runs that are killed at random moments; KILLS=100 SEED=7 for others
 	CHAOS_SEED=$(or $(SEED),1) CHAOS_KILLS=$(or $(KILLS),25) $(BIN)/python -m pytest -m chaos tests/chaos
+
+docs: $(READY) ## the documentation as a site: runs/site/index.html
+	@$(BIN)/python -c 'import furo, myst_parser' 2>/dev/null || $(BIN)/python -m pip install --disable-pip-version-check --quiet -r docs/site/requirements.txt
+	$(BIN)/python -m sphinx -W -q -c docs/site -b html . runs/site
+	@cp runs/site/README.html runs/site/index.html
 
 format: $(READY) ## put the code into the house's style
 	$(BIN)/ruff check --fix .

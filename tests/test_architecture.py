@@ -59,7 +59,8 @@ METHODS = re.compile(r"(?<![a-z])(wiid|lcp|aeris|richsem|rfla)(?![a-z])", re.IGN
 # Tests of something wider than one module.
 UNMIRRORED = {
     "tests/external_method/test_sketch.py", "tests/fuzz/test_readers.py", "tests/chaos/test_kills.py",
-    "tests/test_architecture.py", "tests/test_contract.py", "tests/test_docs.py", "tests/test_earlier_files.py",
+    "tests/test_architecture.py", "tests/test_contract.py", "tests/test_docs.py", "tests/test_docs_commands.py",
+    "tests/test_earlier_files.py",
     "tests/test_golden.py",
     "tests/test_detect_script.py", "tests/test_scripts.py", "tests/test_ultralytics_seams.py",
     "tests/data/detection/test_native_size.py",
