@@ -12,10 +12,10 @@ import ast
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from importlib import import_module
 from typing import Any
 
 import torch
-import torchvision.ops
 from torch import Tensor, nn
 
 from models.graph import LAYERS, PROBE, evaluating, layer_input
@@ -27,6 +27,7 @@ contain_ultralytics()
 from ultralytics.nn import tasks  # noqa: E402
 
 DOWNLOADS = {"TorchVision"}  # layers that fetch weights when they are built
+PACKAGES = {"nn.": "torch.nn", "torchvision.ops.": "torchvision.ops"}  # prefix of a layer's name -> where it is
 LAYER_PACKAGES = ("torch.nn.modules.", "torchvision.ops.", "ultralytics.nn.modules.")
 
 
@@ -75,12 +76,11 @@ def _is_value(text: str) -> bool:
 
 def is_layer(name: str) -> bool:
     """Whether a YAML layer may name this module: a layer of torch.nn, torchvision.ops or Ultralytics."""
-    for prefix, package in (("nn.", nn), ("torchvision.ops.", torchvision.ops)):
-        if name.startswith(prefix):
-            found = vars(package).get(name[len(prefix) :])
-            break
-    else:
+    prefix = next((prefix for prefix in PACKAGES if name.startswith(prefix)), None)
+    if prefix is None:
         found = vars(tasks).get(name)
+    else:  # torchvision takes seconds to import: only for a network that names a layer of it
+        found = vars(import_module(PACKAGES[prefix])).get(name[len(prefix) :])
     is_module = isinstance(found, type) and issubclass(found, nn.Module) and name not in DOWNLOADS
     return is_module and f"{found.__module__}.".startswith(LAYER_PACKAGES)
 

@@ -31,6 +31,7 @@ ARROWS = {
 ENGINE = (
     ("options", "results", "tasks", "latest", "callbacks", "loggers"),
     ("checkpoint",),
+    ("conversion",),
     ("enhancement.enhancer",),
     ("visual", "tracking"),
     ("streams", "messages"),

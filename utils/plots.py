@@ -8,17 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import seaborn
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from utils.files import atomic_write
 from utils.tables import cell, number, read_csv
+
+if TYPE_CHECKING:  # seaborn and matplotlib take seconds to import: only a run that draws waits for them
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PALETTE = "colorblind"
 MOST_NAMED = 20  # classes that a legend can name
@@ -31,6 +30,10 @@ NO_CURVE = {"epoch", "seconds"}  # columns that are no result
 @contextmanager
 def _figure(target: Path, size: tuple[float, float]) -> Iterator[Figure]:
     """A figure of `size` inches in the house style to fill; it is then written whole or not at all."""
+    import seaborn
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     with seaborn.axes_style("whitegrid"), seaborn.plotting_context("notebook", font_scale=0.85):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
@@ -89,6 +92,8 @@ def _numbers(rows: Sequence[Mapping[str, str]], column: str) -> np.ndarray:
 
 def _colours(count: int) -> list[tuple[float, float, float]]:
     """Colours that people with a colour vision deficiency can tell apart too."""
+    import seaborn
+
     return list(seaborn.color_palette(PALETTE, max(count, 1)))[:count]
 
 
@@ -119,6 +124,8 @@ def _strip(axis: Axes, place: int, values: np.ndarray, colour: tuple[float, floa
     """One run: its seeds as dots beside each other, its mean as a line with the spread around it."""
     if not len(values):
         return
+    from matplotlib.patches import Rectangle
+
     mean, spread = values.mean(), values.std(ddof=1) if len(values) > 1 else 0.0
     axis.add_patch(Rectangle((place - 0.3, mean - spread), 0.6, 2 * spread, color=colour, alpha=0.2, linewidth=0))
     axis.plot((place - 0.3, place + 0.3), (mean, mean), color=colour, linewidth=2)
@@ -189,6 +196,8 @@ def plot_heat_map(
 
     top: the value of the brightest colour, what nothing should exceed; 0 is the darkest.
     """
+    import seaborn
+
     with _figure(target, (3.2 + 0.75 * len(columns), 1.6 + 0.34 * len(rows))) as figure:
         axis = figure.subplots()
         scale: dict[str, Any] = {"vmin": 0.0, "vmax": max(top, 1e-3), "cmap": "mako", "annot": True, "fmt": ".3f"}

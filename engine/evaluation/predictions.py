@@ -21,6 +21,7 @@ from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
 
+import torchvision  # noqa: E402, F401 - only where it is imported does Ultralytics' NMS use its compiled loop
 from ultralytics.nn.tasks import DetectionModel  # noqa: E402
 from ultralytics.utils import ops  # noqa: E402
 from ultralytics.utils.nms import non_max_suppression  # noqa: E402

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -12,11 +11,7 @@ from torch import Tensor
 from data.io.letterbox import Letterbox
 from engine.inference.backends import Backend
 from engine.inference.stopwatch import Stopwatch
-from utils.ultralytics_env import contain_ultralytics
-
-contain_ultralytics()
-
-from ultralytics.utils.nms import non_max_suppression  # noqa: E402
+from engine.inference.suppression import Suppression
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 
@@ -47,10 +42,7 @@ class Predictor:
         self.network, self.preprocess = network, preprocess
         self.names = network.names
         self.letterbox = Letterbox(network.size or imgsz, network.stride, rectangular=network.size is None)
-        self.suppress = partial(
-            non_max_suppression, conf_thres=conf, iou_thres=iou, classes=list(classes) or None, agnostic=agnostic,
-            max_det=max_det, end2end=not network.overlaps, max_time_img=float("inf"),  # not by the machine's speed
-        )  # fmt: skip
+        self.suppress = Suppression(conf, iou, max_det, tuple(classes), agnostic, network.overlaps)
         self.shapes: list[tuple[int, int]] = []
         self.milliseconds = 0.0
         self.watch = Stopwatch()
@@ -82,5 +74,5 @@ class Predictor:
                     torch.cuda.synchronize(predictions.device)
             with self.watch("postprocess"):
                 for index, boxes in zip(group, self.suppress(predictions), strict=True):
-                    found[index] = boxes.cpu()
+                    found[index] = boxes
         return found

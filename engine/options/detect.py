@@ -21,7 +21,9 @@ class DetectOptions:
     """What is read, how predictions become detections, and what is shown and written."""
 
     weights: Path | None = INPUT.option(
-        None, ".pt, .safetensors or .onnx file, such as best.pt", shown="the newest run's, else a demo detector"
+        None,
+        ".pt, .safetensors, .onnx or .torchscript file or OpenVINO folder, such as best.pt",
+        shown="the newest run's, else a demo detector",
     )
     source: str = INPUT.option(
         "",
@@ -133,7 +135,15 @@ class DetectOptions:
     hide_conf: bool = DRAWING.option(False, "hide confidences")
 
     device: str = common.device_option(RUNTIME)
-    half: bool = RUNTIME.option(False, "float16 inference (GPU only)")
+    half: bool = RUNTIME.option(False, "float16 inference on a GPU; with OpenVINO the CPU's own half precision")
+    backend: str | None = RUNTIME.option(
+        None,
+        "runtime: onnx and openvino convert a checkpoint once and keep it in runs/.cache/onnx; auto: the fastest installed "
+        "one on a CPU",
+        choices=("auto", "torch", "onnx", "openvino"),
+        shown="the file's own",
+        tasks=DETECT,
+    )
     dnn: bool = RUNTIME.option(False, "run .onnx files with OpenCV DNN", tasks=DETECT)
     trust: bool = common.trust_option(RUNTIME)
 

@@ -1,7 +1,9 @@
-"""One call, three engines: PyTorch, ONNX Runtime, OpenCV."""
+"""One call, many engines: PyTorch, TorchScript, ONNX Runtime, OpenVINO, OpenCV."""
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,20 @@ import pytest
 import torch
 
 from engine.checkpoint import save_checkpoint
-from engine.inference.backends import OnnxBackend, OpenCVBackend, TorchBackend, load_backend
+from engine.inference.backends import (
+    OnnxBackend,
+    OpenCVBackend,
+    OpenVINOBackend,
+    TorchBackend,
+    TorchScriptBackend,
+    load_backend,
+)
+from engine.inference.backends.load import choose
 from engine.options.detect import DetectOptions
 from models.detector import build
 from tests.engine.tiny import NETWORK
 from utils.errors import UserError
+from utils.files import save_yaml
 from utils.options import build as build_options
 
 NAMES = {0: "square", 1: "bar"}
@@ -83,6 +94,80 @@ def test_network_files_give_what_pytorch_gives(files: Path, name: str, engine: t
     torch.testing.assert_close(network(noise(3)), expected, atol=2e-3, rtol=1e-3)
 
 
+def test_torchscript_gives_what_pytorch_gives_and_is_a_program(tmp_path: Path) -> None:
+    model = detector()
+    model.model[-1].export = True
+    traced = torch.jit.trace(model, torch.zeros(1, 3, 64, 96), strict=False, check_trace=False)
+    facts = {"names": NAMES, "stride": 32, "imgsz": [64, 96], "batch": 1}
+    file = tmp_path / "best.torchscript"
+    traced.save(file, _extra_files={"config.txt": json.dumps(facts)})
+    with pytest.raises(UserError, match="a TorchScript file is a program. Add --trust"):
+        load_backend(file, options())
+    network = load_backend(file, options(trust=True))
+    assert isinstance(network, TorchScriptBackend)
+    assert (dict(network.names), network.stride, network.size) == (NAMES, 32, (64, 96))
+    torch.testing.assert_close(network(noise(2)), TorchBackend(detector())(noise(2)), atol=2e-3, rtol=1e-3)
+    file.write_bytes(b"no program")
+    with pytest.raises(UserError, match="is not a TorchScript network"):
+        load_backend(file, options(trust=True))
+
+
+@pytest.mark.parametrize("name", ["fixed.onnx", "any.onnx"])
+def test_openvino_gives_what_pytorch_gives(files: Path, name: str) -> None:
+    pytest.importorskip("openvino")
+    network = load_backend(files / name, options(backend="openvino"))
+    assert isinstance(network, OpenVINOBackend)
+    half = load_backend(files / name, options(backend="openvino", half=True))
+    assert half(noise()).shape == network(noise()).shape
+    assert (dict(network.names), network.stride, network.overlaps) == (NAMES, 32, True)
+    assert network.size == ((64, 96) if name == "fixed.onnx" else None)
+    torch.testing.assert_close(network(noise(3)), TorchBackend(detector())(noise(3)), atol=2e-3, rtol=1e-3)
+
+
+def test_openvinos_own_format(files: Path, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    folder = tmp_path / "best_openvino_model"
+    folder.mkdir()
+    with pytest.raises(UserError, match="the folder holds no .xml file"):
+        load_backend(folder, options())
+    openvino.save_model(openvino.Core().read_model(files / "any.onnx"), folder / "best.xml", compress_to_fp16=False)
+    save_yaml(folder / "metadata.yaml", {"names": NAMES, "stride": 32})
+    for place in (folder, folder / "best.xml"):
+        network = load_backend(place, options())
+        assert (dict(network.names), network.stride, network.size) == (NAMES, 32, None)
+    torch.testing.assert_close(network(noise(2)), TorchBackend(detector())(noise(2)), atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind", "device", "installed", "expected"),
+    [
+        (None, "torch", "cpu", {"openvino", "onnx"}, "torch"),
+        ("auto", "torch", "cpu", {"onnx"}, "onnx"),
+        ("auto", "torch", "cpu", set(), "torch"),
+        ("auto", "onnx", "cpu", {"openvino"}, "openvino"),
+        ("auto", "onnx", "cuda", {"openvino"}, "onnx"),
+        ("auto", "torchscript", "cpu", {"openvino"}, "torchscript"),
+        ("onnx", "torch", "cpu", {"onnx"}, "onnx"),
+        ("torch", "onnx", "cpu", set(), "--backend torch: runs a checkpoint, and --weights names an .onnx file"),
+        (
+            "onnx",
+            "openvino",
+            "cpu",
+            {"onnx"},
+            "runs a checkpoint or an .onnx file, and --weights names an OpenVINO network",
+        ),
+        ("openvino", "torch", "cpu", set(), "run `pip install onnx openvino`"),
+        ("openvino", "torch", "cuda", {"openvino"}, "Add --device cpu"),
+    ],
+)
+def test_what_runs_a_file(wanted: str | None, kind: str, device: str, installed: set[str], expected: str) -> None:
+    if " " not in expected:
+        assert choose(wanted, kind, device, installed) == expected
+    else:
+        with pytest.raises(UserError, match=re.escape(expected)):
+            choose(wanted, kind, device, installed)
+
+
 def test_a_file_of_any_size_takes_another(files: Path) -> None:
     pytest.importorskip("onnxruntime")
     images = noise(1, 96, 64)
@@ -119,6 +204,8 @@ def test_load_network_chooses_by_suffix_and_flag(files: Path) -> None:
         ("best.pt", {"dnn": True}, "--dnn: OpenCV runs .onnx files only, not best.pt"),
         ("any.onnx", {"augment": True}, "--augment: needs the detector's PyTorch checkpoint"),
         ("any.onnx", {"augment": True, "dnn": True}, "--augment"),
+        ("any.onnx", {"end2end": True}, "--end2end: needs the detector's PyTorch checkpoint in PyTorch"),
+        ("best.pt", {"augment": True, "backend": "onnx"}, "does not go with --backend onnx"),
         ("broken.onnx", {}, "is not an ONNX network"),
         ("broken.onnx", {"dnn": True}, "is not an ONNX network"),
     ],
@@ -133,7 +220,7 @@ def test_what_does_not_go_together(files: Path, name: str, given: dict, words: s
 @pytest.mark.parametrize(
     ("shape", "facts", "words"),
     [
-        ((1, 3, 32, 32), {"task": "classify"}, "is of task 'classify', and of .onnx files only detectors"),
+        ((1, 3, 32, 32), {"task": "classify"}, "is of task 'classify', and of exported networks only detectors"),
         ((1, 3, 2, 32, 32), {}, "takes no images: its input has 5 dimensions, not 4"),  # a clip classifier
     ],
 )
