@@ -11,7 +11,7 @@ from torch import Tensor
 from data.io.letterbox import Letterbox
 from engine.inference.backends import Backend
 from engine.inference.stopwatch import Stopwatch
-from engine.inference.suppression import Suppression
+from engine.inference.nms import DetectionFilter
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 
@@ -42,7 +42,7 @@ class Predictor:
         self.network, self.preprocess = network, preprocess
         self.names = network.names
         self.letterbox = Letterbox(network.size or imgsz, network.stride, rectangular=network.size is None)
-        self.suppress = Suppression(conf, iou, max_det, tuple(classes), agnostic, network.overlaps)
+        self.select = DetectionFilter(conf, iou, max_det, tuple(classes), agnostic, network.overlaps)
         self.shapes: list[tuple[int, int]] = []
         self.milliseconds = 0.0
         self.watch = Stopwatch()
@@ -73,6 +73,6 @@ class Predictor:
                 if predictions.is_cuda:
                     torch.cuda.synchronize(predictions.device)
             with self.watch("postprocess"):
-                for index, boxes in zip(group, self.suppress(predictions), strict=True):
+                for index, boxes in zip(group, self.select(predictions), strict=True):
                     found[index] = boxes
         return found

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from engine.inference.suppression import CROWDED, Suppression, nms
+from engine.inference.nms import CROWDED, DetectionFilter, nms
 
 
 def output(anchors: int, classes: int = 3, images: int = 2, seed: int = 0) -> torch.Tensor:
@@ -34,7 +34,7 @@ def test_equal_to_ultralytics(given: dict) -> None:
     from ultralytics.utils.nms import non_max_suppression
 
     raw = output(400)
-    mine = Suppression(**{"conf": 0.6, **given})
+    mine = DetectionFilter(**{"conf": 0.6, **given})
     theirs = non_max_suppression(
         raw.clone(), mine.conf, mine.iou, classes=list(mine.classes) or None, agnostic=mine.agnostic, max_det=mine.max_det,
         max_time_img=float("inf"),
@@ -67,14 +67,14 @@ def test_by_hand() -> None:
 
 def test_what_has_no_overlaps_is_only_cut() -> None:
     rows = torch.tensor([[[0.0, 0, 9, 9, 0.9, 1], [0, 0, 9, 9, 0.8, 1], [0, 0, 9, 9, 0.7, 0], [0, 0, 9, 9, 0.1, 1]]])
-    (found,) = Suppression(0.25, max_det=3, classes=(1,), overlaps=False)(rows)
+    (found,) = DetectionFilter(0.25, max_det=3, classes=(1,), overlaps=False)(rows)
     assert torch.equal(found, rows[0, :2])
 
 
 def test_torchvision_is_not_imported() -> None:
     code = (
-        "import sys, torch, engine.inference.api; from engine.inference.suppression import Suppression;"
-        "Suppression()(torch.rand(1, 6, 50)); heavy = {'torchvision', 'seaborn', 'matplotlib', 'scipy', 'sympy', 'pandas'};"
+        "import sys, torch, engine.inference.api; from engine.inference.nms import DetectionFilter;"
+        "DetectionFilter()(torch.rand(1, 6, 50)); heavy = {'torchvision', 'seaborn', 'matplotlib', 'scipy', 'sympy', 'pandas'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
         "assert 'engine.evaluation' not in sys.modules"
     )

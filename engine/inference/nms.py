@@ -20,7 +20,7 @@ MOST_BOXES = 30_000  # of an image before NMS; Ultralytics' value
 
 
 @dataclass(frozen=True)
-class Suppression:
+class DetectionFilter:
     """How raw output becomes detections.
 
     conf, iou: thresholds in [0, 1]. classes: numbers to keep, () = all. agnostic: boxes of different classes may be one object.
