@@ -10,8 +10,8 @@ from torch import Tensor
 
 from data.io.letterbox import Letterbox
 from engine.inference.backends import Backend
-from engine.inference.stopwatch import Stopwatch
 from engine.inference.nms import DetectionFilter
+from engine.inference.stopwatch import Stopwatch
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 
