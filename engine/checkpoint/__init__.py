@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.checkpoint.state_dict import as_safetensors, listed, save_pt
+from engine.checkpoint.temperature import KEY as TEMPERATURE
+from engine.checkpoint.temperature import apply_temperature, temperature_of
 from engine.checkpoint.weights import Weights, load_weights
 from models.detector import build
 from models.parse import plain_layers
@@ -111,11 +113,12 @@ def _copy_rows(target: Tensor, source: Tensor, rows: list[tuple[int, int]]) -> b
 
 
 def load_detector(
-    path: str | Path, device: torch.device | str = "cpu", trust: bool = False
+    path: str | Path, device: torch.device | str = "cpu", trust: bool = False, *, calibrated: bool = True
 ) -> tuple[DetectionModel, dict[str, Any]]:
     """The detector that a checkpoint describes, in evaluation mode, float32, on `device`; and the file's plain entries.
 
-    It is built anew from the description in the file and filled with its tensors. Raises UserError if the file has no
+    It is built anew from the description in the file and filled with its tensors; a temperature in the file's header is
+    applied (`calibrated`). Raises UserError if the file has no
     description, or not every tensor of the network (YOLOv5's own head has anchors: such weights start a training), or
     tensors with NaN or Inf, which detect nothing.
     """
@@ -140,6 +143,7 @@ def load_detector(
             f"{path}: {len(broken)} of its tensors contain NaN or Inf ({listed(broken)}), so it detects nothing. Use another "
             "checkpoint of that run, such as an earlier one of --save-period."
         )
+    apply_temperature(model, temperature_of(weights.meta, path) if calibrated else 1.0)
     return model.float().eval().to(device), weights.meta
 
 
@@ -163,12 +167,13 @@ def _widen_class_branches(model: DetectionModel, weights: Weights) -> None:
 
 def save_checkpoint(
     path: str | Path, detector: DetectionModel, *, epoch: int, options: dict[str, Any], metrics: dict[str, Any],
-    results: str = "",
+    results: str = "", temperature: float | None = None,
 ) -> None:  # fmt: skip
     """Write a checkpoint in Ultralytics' layout, whole or not at all: `ultralytics.YOLO(path)` opens it anywhere.
 
     detector: the live model, left as it is. options, metrics: kept under `hardsight`, and where Ultralytics looks for
-    them. results: the text of results.csv so far. Raises TypeError unless the class is exactly DetectionModel.
+    them. results: the text of results.csv so far. temperature: of a calibrated one, whose tensors stay as they are. Raises
+    TypeError unless the class is exactly DetectionModel.
     """
     network = plain_detector(detector)
     options = plain(options)
@@ -180,15 +185,16 @@ def save_checkpoint(
         "train_args": network.args,
         "train_metrics": {key: value for key, value in plain(metrics).items() if isinstance(value, int | float)},
         "train_results": _columns(results),
-        "hardsight": {"options": options, "metrics": plain(metrics)},
+        "hardsight": {"options": options, "metrics": plain(metrics), **_calibration(temperature)},
     }
     network.args |= {theirs: options[ours] for ours, theirs in TRAIN_ARGS.items() if options.get(ours) is not None}
     save_pt(Path(path), content)
 
 
 def save_safetensors(
-    path: str | Path, detector: DetectionModel, *, options: dict[str, Any], metrics: dict[str, Any], method: str
-) -> None:
+    path: str | Path, detector: DetectionModel, *, options: dict[str, Any], metrics: dict[str, Any], method: str,
+    temperature: float | None = None,
+) -> None:  # fmt: skip
     """Write the weights that `save_checkpoint` writes, with a JSON header, whole or not at all."""
     network = plain_detector(detector)
     facts = {
@@ -198,9 +204,15 @@ def save_safetensors(
         "options": plain(options),
         "metrics": plain(metrics),
         "versions": {"torch": torch.__version__, "ultralytics": ultralytics.__version__},
+        **_calibration(temperature),
     }
     texts = {"method": method, "date": _stamp()["date"]}
     atomic_write(Path(path), as_safetensors(network.state_dict(), texts, facts))
+
+
+def _calibration(temperature: float | None) -> dict[str, float]:
+    """The header's entry of a calibrated checkpoint."""
+    return {} if temperature is None else {TEMPERATURE: temperature}
 
 
 def plain_detector(detector: DetectionModel) -> DetectionModel:

@@ -15,6 +15,7 @@ import torch
 from data.config import task_of
 from data.degradations.corruption_sets import choose_corruptions, choose_severities
 from engine.evaluation.analysis import Analysis, analysis_of
+from engine.evaluation.calibrate import calibrate
 from engine.evaluation.evaluator import METRICS
 from engine.evaluation.robustness import RobustnessPlan, sweep, write
 from engine.evaluation.session import EvalSession, load_session, present_splits, print_warnings, weights_of
@@ -92,6 +93,8 @@ def _accuracy(session: EvalSession, save_dir: Path, analysis: Analysis | None = 
     print("\n" + text_table([{"condition": report.condition, **_times(report)} for report in reports], digits=1))
     if analysis:
         analysis.write(save_dir)
+        if options.calibrate:
+            calibrate(analysis, save_dir)
     return ValResult(reports, save_dir, rows)
 
 
