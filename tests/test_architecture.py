@@ -30,6 +30,7 @@ ARROWS = {
 # The rooms of the engine, from the ground up: each may import those above it in this list and those of its own line.
 ENGINE = (
     ("options", "results", "tasks", "latest", "callbacks", "loggers"),
+    ("reporting",),
     ("checkpoint",),
     ("conversion",),
     ("enhancement.enhancer",),

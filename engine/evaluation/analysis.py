@@ -24,6 +24,7 @@ from utils.tables import save_csv, text_table
 
 RESAMPLES = 300  # of the images, for the interval of a part's mAP50
 MEAN_AP = METRICS[2]
+IN_REPORT = 24  # worst images of a split in report.html, where --worst does not say
 MOST_NAMED = 8  # parts without objects that are named on the screen
 SHOWN = ("by", "subset", "images", "instances", "mAP50", "low", "high", "mAP50-95")
 
@@ -120,7 +121,7 @@ class Analysis:
     errors: list[dict[str, Any]] = field(default_factory=list)
     reliability: list[dict[str, Any]] = field(default_factory=list)
     images: list[dict[str, Any]] = field(default_factory=list)
-    worst: list[list[Judged]] = field(default_factory=list)  # of each split, where asked for
+    worst: list[list[Judged]] = field(default_factory=list)  # of each split
 
     def add(self, report: Report, split: SplitResults) -> None:
         """Analyse one split."""
@@ -143,15 +144,15 @@ class Analysis:
         for image in judged:
             known = dict(zip(names, map(float, values[image.place]), strict=True)) if values is not None else {}
             self.images.append({**report.head, **image.row(), **known})
-        if self.session.options.worst:
-            self.worst.append(worst(judged, self.session.options.worst))
+        options = self.session.options
+        self.worst.append(worst(judged, options.worst or (IN_REPORT if options.report else 0)))
 
     def write(self, folder: Path) -> None:
         """Write subsets.csv, errors.csv, reliability.csv and images.csv, and print what is most telling."""
         for name in ("subsets", "errors", "reliability", "images"):
             save_csv(folder / f"{name}.csv", getattr(self, name))
         names = dict(self.session.model.names)
-        for (report, split), images in zip(self.splits, self.worst, strict=False):
+        for (report, split), images in zip(self.splits, self.worst, strict=True):
             save_worst(folder / "worst" / report.split, split, images, names)
         columns = (*SHOWN, recall_name(self.session.options.at_precision), "D-ECE")
         there = [row for row in self.subsets if row["instances"] or row["by"] == WHOLE]

@@ -17,6 +17,7 @@ from data.degradations.corruption_sets import choose_corruptions, choose_severit
 from engine.evaluation.analysis import Analysis, analysis_of
 from engine.evaluation.calibrate import calibrate
 from engine.evaluation.evaluator import METRICS
+from engine.evaluation.report_page import save_report
 from engine.evaluation.robustness import RobustnessPlan, sweep, write
 from engine.evaluation.session import EvalSession, load_session, present_splits, print_warnings, weights_of
 from engine.evaluation.subsets import SplitResults
@@ -95,6 +96,8 @@ def _accuracy(session: EvalSession, save_dir: Path, analysis: Analysis | None = 
         analysis.write(save_dir)
         if options.calibrate:
             calibrate(analysis, save_dir)
+        if options.report:
+            save_report(analysis, rows, save_dir)
     return ValResult(reports, save_dir, rows)
 
 
