@@ -68,6 +68,7 @@ class Report:
     resolution: str = "upsampled"  # longer side resized to --imgsz; "native": own size; "sliced": in tiles
     losses: dict[str, float] = field(default_factory=dict)  # of the epoch's validation while training: mean per batch
     enhanced: str = ""  # the enhancer's name
+    part: str = ""  # of a split, where it is not all of it
 
     @property
     def detections(self) -> tuple[DetectionStats, ...]:

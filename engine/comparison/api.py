@@ -19,14 +19,14 @@ from data.config import DataConfig, load_data, task_of
 from data.synthetic.generate import make_synthetic
 from engine.comparison.checkpoints import check_alone, check_task, evaluate_checkpoints, facts_of, named_checkpoints
 from engine.comparison.config import make_all, read_config
+from engine.comparison.evaluating import DetectorEvaluation, Evaluate, evaluator_of
 from engine.comparison.report import METRICS, Comparison, RunOutcome, save_report
+from engine.comparison.report_page import Pair, save_page
 from engine.comparison.runner import (
     RUNTIME_OPTIONS,
     ComparisonRunner,
-    Evaluate,
     RunSpec,
     Train,
-    evaluator_of,
     plain_options,
 )
 from engine.evaluation.class_frequency import lvis_labels
@@ -71,18 +71,14 @@ def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **o
     files = named_checkpoints(chosen.checkpoint)
     specs = [] if files else [parse_run(text) for text in chosen.run]
     seeds = range(shared.get("seed", 0), shared.get("seed", 0) + chosen.seeds)
-    if files:
-        check_alone(options)
-    else:
-        _check_runs(specs, shared)
-    logger = build(TRAIN_SCHEMAS[:1], {"logger": shared.get("logger", ())})[0].logger
-    create_loggers(logger)
+    check_alone(options) if files else _check_runs(specs, shared)
+    logger = _loggers(shared)
     make_all(steps, seeds)
     data = str(shared.pop("data", TrainOptions().data))
     task = task_of(data)
     if files:
         check_task(options, task, files, data)
-    evaluate = evaluate or evaluator_of(task, data, chosen.split)
+    evaluate = evaluate or evaluator_of(task, data, chosen.split, chosen.by, chosen.report and bool(files))
     standard = TASKS[task].metrics if task in TASKS else METRICS
     metrics = chosen.metric if "metric" in options else standard[:1]
     _check_metrics(metrics, standard, shared.get("protocol"))
@@ -96,12 +92,31 @@ def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **o
         save_dir, outcomes = runner.save_dir, runner.run_all(specs, seeds, chosen.restart)
         _check_outcomes(outcomes, save_dir)
     labels, groups = list(files) or [spec.label for spec in specs], class_groups(config, shared.get("protocol"))
-    comparison = Comparison(labels, conditions, outcomes, metrics, chosen.resamples, groups, standard, not files)
+    comparison = Comparison(
+        labels, conditions, outcomes, metrics, chosen.resamples, groups, standard, trained=not files
+    )
     facts = _facts(chosen, data, shared, specs, files)
     summary, differences = save_report(comparison, save_dir, chosen.out, config.file.stem, facts)
+    if chosen.report:
+        save_page(comparison, facts, _kept(evaluate, files), save_dir)
     if logger:
         log_tables(logger, save_dir, uuid.uuid4().hex[:12], {"summary": summary, "differences": differences})
     return CompareResult(save_dir, summary, differences, outcomes)
+
+
+def _loggers(shared: Mapping[str, Any]) -> Sequence[str]:
+    """The names of --logger, checked."""
+    logger: Sequence[str] = build(TRAIN_SCHEMAS[:1], {"logger": shared.get("logger", ())})[0].logger
+    create_loggers(logger)
+    return logger
+
+
+def _kept(evaluate: Evaluate, files: Mapping[str, Path]) -> Pair | None:
+    """The detections of the first two checkpoints, for the images of the report."""
+    if not isinstance(evaluate, DetectorEvaluation) or len(files) < 2:
+        return None
+    first, second = list(files)[:2]
+    return Pair((first, second), (evaluate.kept[files[first]], evaluate.kept[files[second]]), evaluate.names)
 
 
 def _runner(
@@ -110,7 +125,7 @@ def _runner(
     """What trains and evaluates the runs, in the folder of this comparison."""
     same = {key: value for key, value in shared.items() if key not in RUNTIME_OPTIONS}
     save_dir = choose_folder(chosen, {"data": str(config.file), "split": chosen.split, "shared": plain_options(same)})
-    return ComparisonRunner(config, save_dir, shared, train or engine.train, evaluate)
+    return ComparisonRunner(config, save_dir, shared, train or engine.train, evaluate, chosen.by)
 
 
 def _check_outcomes(outcomes: Sequence[RunOutcome], save_dir: Path) -> None:

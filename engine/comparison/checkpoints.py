@@ -18,6 +18,8 @@ REPORTED = (
     "split",
     "metric",
     "resamples",
+    "by",
+    "report",
     "out",
     "project",
     "name",

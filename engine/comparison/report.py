@@ -46,7 +46,7 @@ class RunOutcome:
 
     def _numbers(self) -> str:
         scores = []
-        for report in self.reports:
+        for report in (report for report in self.reports if not report.part):
             name = METRICS[0] if METRICS[0] in report.metrics else next(iter(report.metrics))
             scores.append(f"{report.condition} {name} {report.metrics[name]:.3f}")
         return "  ".join(scores)
@@ -59,6 +59,7 @@ class Comparison:
     metrics: those whose differences are reported. groups: a metric over some classes only -> these classes; a metric that
     is neither in METRICS, in ACCURACIES nor here cannot be computed on resampled images: its interval is over seeds alone.
     standard: metrics that every summary of the task shows. trained: False for finished checkpoints, which have no seeds.
+    whole: the conditions as given; `conditions` then holds those that outcomes have besides, the parts of --by, too.
     """
 
     runs: list[str]
@@ -69,9 +70,13 @@ class Comparison:
     groups: Mapping[str, Collection[int] | None] = field(default_factory=dict)
     standard: Sequence[str] = METRICS
     trained: bool = True
+    whole: Sequence[str] = field(init=False)
     _resampled: dict[tuple[str, int, str, str], np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.whole = list(self.conditions)
+        found = (report.condition for outcome in self.outcomes for report in outcome.reports if report.part)
+        self.conditions = list(dict.fromkeys((*self.conditions, *found)))
         self.groups = {**dict.fromkeys((*METRICS, *ACCURACIES)), **self.groups}
 
     @property
@@ -179,7 +184,7 @@ def save_report(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Print the tables, and write them with an image into the run folder and, if given, into `out`."""
     summary, differences = comparison.summary(), comparison.differences()
-    notes = notes_of(comparison, facts)
+    notes = [*verdicts(comparison, differences), *notes_of(comparison, facts)]
     for rows in (summary, differences):
         print("\n" + text_table(rows))
     print("\n" + "\n".join(notes))
@@ -190,12 +195,28 @@ def save_report(
         save_csv(folder / f"{stem}-differences.csv", differences)
         atomic_write(folder / f"{stem}.md", page.replace("{stem}", stem).encode())
         metric = comparison.metrics[0]
-        values = {
-            c: {r: comparison.values(r, c, metric).tolist() for r in comparison.runs} for c in comparison.conditions
-        }
+        values = {c: {r: comparison.values(r, c, metric).tolist() for r in comparison.runs} for c in comparison.whole}
         plot_comparison(values, folder / f"{stem}.png", metric)
         LOGGER.info(f"tables and image: {folder / stem}.md .csv .png")
     return summary, differences
+
+
+def verdicts(comparison: Comparison, differences: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where a run is better or worse, in a sentence per pair and metric; none where there are no parts of conditions."""
+    if len(comparison.conditions) == len(comparison.whole):
+        return []
+    pairs = dict.fromkeys((row["run"], row["against"], row["metric"]) for row in differences)
+    lines = []
+    for run, against, metric in pairs:
+        mine = [row for row in differences if (row["run"], row["against"], row["metric"]) == (run, against, metric)]
+        said = {word: [row["condition"] for row in mine if row["verdict"] == word] for word in ("better", "worse")}
+        open_ = len(mine) - sum(map(len, said.values()))
+        parts = [f"{word} in {'; '.join(where)}" for word, where in said.items() if where]
+        lines.append(
+            f"{run} against {against}, {metric}: {'. '.join([*parts, f'no difference shown in {open_} of {len(mine)}'])}"
+        )
+    chance = "the more parts, the more of them differ by chance alone: one in twenty where nothing differs"
+    return [*lines, chance] if lines else []
 
 
 def raw_rows(comparison: Comparison) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import time
@@ -16,12 +15,10 @@ import numpy as np
 
 from data.config import DataConfig
 from engine.comparison.config import fill
+from engine.comparison.evaluating import Evaluate
 from engine.comparison.report import ACCURACIES, RunOutcome
-from engine.evaluation.session import load_session, present_splits
-from engine.options.train import TRAIN_SCHEMAS, TrainOptions
-from engine.options.val import ValOptions
+from engine.options.train import TRAIN_SCHEMAS
 from engine.results import ClassificationStats, DetectionStats, ImageStats, Report
-from engine.tasks import resolve
 from engine.training.resume import can_resume, forget_resume
 from utils.errors import UserError
 from utils.files import atomic_write, plain
@@ -29,10 +26,18 @@ from utils.log import LOGGER
 from utils.options import schema_fields
 from utils.resource_errors import shortage
 
-RUNTIME_OPTIONS = ("device", "workers", "cache", "plots", "save_period", "save_steps", "logger")  # change no result
+RUNTIME_OPTIONS = (
+    "device",
+    "workers",
+    "cache",
+    "plots",
+    "save_period",
+    "save_steps",
+    "logger",
+    "report",
+)  # change no result
 
 Train = Callable[..., Any]
-Evaluate = Callable[[Path, Mapping[str, Any]], list[Report]]
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,6 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: plain(value) for key, value in sorted(options.items())}
 
 
-def evaluator_of(task: str, data: str, split: str) -> Evaluate:
-    """What evaluates the checkpoints of a task. Raises UserError for a task that cannot be compared."""
-    evaluate = resolve("evaluate", task)
-    if evaluate is None:
-        return functools.partial(evaluate_detector, data, split)
-    return lambda best, options: evaluate(best, data, split, str(options.get("device", "")))
-
-
 @dataclass(frozen=True)
 class ComparisonRunner:
     """Trains and evaluates each (run, seed), and skips those that are done."""
@@ -72,6 +69,7 @@ class ComparisonRunner:
     shared: dict[str, Any]
     train: Train
     evaluate: Evaluate
+    by: str | None = None
 
     def run_all(self, specs: list[RunSpec], seeds: range, restart: bool = False) -> list[RunOutcome]:
         """All runs of the first seed, then of the next, so that early results can already be compared."""
@@ -117,11 +115,22 @@ class ComparisonRunner:
             row = json.loads(path.read_text(encoding="utf-8"))
             if not self._is_of(row["fingerprint"], spec, seed):
                 return None
+            if row.get("by") != self.by:
+                return self._again(spec, seed, row["train_seconds"])
             reports = [Report(**facts, per_image=_load_images(path, facts)) for facts in row["reports"]]
             return RunOutcome(spec.label, seed, reports, row["train_seconds"])
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as problem:
             LOGGER.info(f"note: {path} or what belongs to it cannot be read ({problem}); trained again")
             return None
+
+    def _again(self, spec: RunSpec, seed: int, seconds: float) -> RunOutcome | None:
+        """A finished pair evaluated by other parts; None where its checkpoint is gone."""
+        best = self._folder(spec, seed) / "weights" / "best.pt"
+        if not best.is_file():
+            return None
+        outcome = RunOutcome(spec.label, seed, self.evaluate(best, self.options_of(spec, seed)), seconds)
+        self._save_row(spec, outcome)
+        return outcome
 
     def _attempt(self, spec: RunSpec, seed: int) -> RunOutcome:
         """Train and evaluate; a failure becomes the outcome's error."""
@@ -161,6 +170,7 @@ class ComparisonRunner:
             "run": spec.label,
             "seed": outcome.seed,
             "fingerprint": self._fingerprint(spec, outcome.seed),
+            "by": self.by,
             "train_seconds": outcome.train_seconds,
             "reports": [{key: value for key, value in vars(r).items() if key != "per_image"} for r in outcome.reports],
         }
@@ -197,12 +207,3 @@ def _load_images(row: Path, facts: Mapping[str, Any]) -> tuple[ImageStats, ...]:
         cuts, ends = np.cumsum(saved["detections"])[:-1], np.cumsum(saved["objects"])[:-1]
         columns = [np.split(saved[key], cuts) for key in ("tp", "conf", "pred_cls")]
         return tuple(map(DetectionStats, map(str, saved["files"]), *columns, np.split(saved["target_cls"], ends)))
-
-
-def evaluate_detector(data: str, task: str, best: Path, options: Mapping[str, Any]) -> list[Report]:
-    """One report per split of `task` (test chose nothing, val the best epoch). options: the train options of the run."""
-    names = ("imgsz", "device", "single_cls", "native", "protocol")
-    same = {name: options.get(name, getattr(TrainOptions, name)) for name in names}
-    same["device"] = same["device"].split(",")[0]  # several GPUs train, one measures
-    session = load_session(ValOptions(data=data, weights=best, task=task, **same))
-    return [session.measure(split, progress=False) for split in present_splits(session.config, task)]

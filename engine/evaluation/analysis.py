@@ -74,12 +74,18 @@ def report_of(report: Report, by: str, subset: Subset) -> Report:
     averages = average(subset.stats, names) if instances else None
     values = averages.mean_results() if averages else [float("nan")] * len(METRICS)
     metrics = dict(zip(METRICS, map(float, values), strict=True))
-    condition = f"{report.condition}, {by} {subset.name}"
+    part = f"{by} {subset.name}"
     rows = per_class(averages, names) if averages else []
     return replace(
-        report, condition=condition, images=subset.images, instances=instances, metrics=metrics, per_class=rows,
+        report,
+        condition=f"{report.condition}, {part}",
+        part=part,
+        images=subset.images,
+        instances=instances,
+        metrics=metrics,
+        per_class=rows,
         per_image=tuple(subset.stats),
-    )  # fmt: skip
+    )
 
 
 def row_of(split: SplitResults, report: Report, by: str, subset: Subset, precision: float) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from engine.evaluation.session import EvalSession, weights_of
 from engine.evaluation.subsets import SplitResults
 from engine.evaluation.writers import draw_judged
 from engine.reporting import charts
-from engine.reporting.page import Chart, Page, Picture, Section, Table, run_facts, save
-from engine.reporting.pictures import allowance, data_address
+from engine.reporting.images import allowance, data_address
+from engine.reporting.page import Chart, Figure, Page, Section, Table, run_facts, save
 from engine.results import Report
 from utils.draw import FALSE_ALARM, draw_boxes, enlarge_small
 from utils.files import file_digest, plain
@@ -152,24 +152,24 @@ def images(analysis: Analysis) -> Iterator[Section]:
     mistakes = [most_confident(split, CONFIDENT) for _, split in analysis.splits]
     allowed = allowance(sum(map(len, analysis.worst)) + sum(map(len, mistakes)))
     for (report, split), worst, wrong in zip(analysis.splits, analysis.worst, mistakes, strict=True):
-        pictures = [judged_picture(split, image, names, allowed) for image in worst]
-        text = ["Hits are green, misses red, false alarms blue (confidence 0.25, IoU 0.5)."] if pictures else []
-        yield Section(f"Worst images: {report.condition}", text, pictures=pictures)
-        pictures = [mistake_picture(split, mistake, names, allowed) for mistake in wrong]
-        yield Section(f"Most confident mistakes: {report.condition}", pictures=pictures)
+        figures = [judged_figure(split, image, names, allowed) for image in worst]
+        text = ["Hits are green, misses red, false alarms blue (confidence 0.25, IoU 0.5)."] if figures else []
+        yield Section(f"Worst images: {report.condition}", text, figures=figures)
+        figures = [mistake_figure(split, mistake, names, allowed) for mistake in wrong]
+        yield Section(f"Most confident mistakes: {report.condition}", figures=figures)
 
 
-def judged_picture(split: SplitResults, image: Judged, names: Mapping[int, str], allowed: int) -> Picture:
+def judged_figure(split: SplitResults, image: Judged, names: Mapping[int, str], allowed: int) -> Figure:
     """An image with its hits, misses and false alarms."""
     drawn, words = draw_judged(split.results[image.place], names)
-    return Picture(Path(image.file).name, words, (("", data_address(drawn, allowed)),))
+    return Figure(Path(image.file).name, words, (("", data_address(drawn, allowed)),))
 
 
-def mistake_picture(split: SplitResults, mistake: Mistake, names: Mapping[int, str], allowed: int) -> Picture:
+def mistake_figure(split: SplitResults, mistake: Mistake, names: Mapping[int, str], allowed: int) -> Figure:
     """An image with one wrong detection."""
     result = split.results[mistake.place]
     image, scale = enlarge_small(read_image(Path(result.file)))
     row = np.array([[*(scale * mistake.box), mistake.confidence, mistake.number]])
     drawn = draw_boxes(image, row, names, paint=FALSE_ALARM)
     words = f"{names[mistake.number]}, confidence {mistake.confidence:.2f}: {mistake.error}"
-    return Picture(Path(result.file).name, words, (("", data_address(drawn, allowed)),))
+    return Figure(Path(result.file).name, words, (("", data_address(drawn, allowed)),))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.options.common import EXIST_OK, PROJECT
+from engine.options.common import EXIST_OK, PROJECT, by_option
 from engine.options.train import TRAIN_SCHEMAS
 from methods.registry import METHODS
 from utils.options import Group, Option, schema_fields
@@ -41,8 +41,12 @@ class CompareOptions:
         "metrics to compare: mAP50, mAP50-95, those of --protocol such as AP or APr; of a classifier top1 or top5",
         shown="mAP50; top1 of a classifier",
     )
+    by: str | None = by_option(STATISTICS)
     resamples: int = STATISTICS.option(
         1000, "bootstrap resamples (seeds and images) of the confidence intervals", low=100
+    )
+    report: bool = OUTPUT.option(
+        False, "write report.html: tables, intervals, and with --checkpoint the images on which the first two differ"
     )
     out: Path | None = OUTPUT.option(None, "also write the tables and the plot to this folder")
     project: Path = OUTPUT.option(Path("runs/compare"), PROJECT)

@@ -92,6 +92,7 @@ class TrainOptions:
     save_period: int = OUTPUT.option(-1, "also keep a checkpoint every N epochs; -1: off", low=-1)
     save_steps: int = OUTPUT.option(0, "save resume.pt every N batches; 0: once per epoch", low=0)
     plots: bool = OUTPUT.option(True, "save sample batches and curves")
+    report: bool = OUTPUT.option(False, "write report.html at the end: accuracy, curves and terms in one file")
     foreign: ClassVar = YOLOV5
     logger: tuple[str, ...] = OUTPUT.option(
         (), "also log rows, images and tables to these (optional packages)", choices=tuple(LOGGERS)

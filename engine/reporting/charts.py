@@ -27,6 +27,7 @@ STYLE: dict[Any, Any] = {
 }  # fmt: skip
 WIDTH = 5.0  # inches: letters are readable where the chart is as wide as a phone
 LONGEST = 28  # letters of a label on one line
+LONGEST_LABEL = 60
 MOST_ROWS = 40  # of a chart of parts
 Numbers = Sequence[float] | NDArray[np.float64]
 Series = Mapping[str, tuple[Numbers, Numbers]]  # name -> x, y
@@ -53,9 +54,14 @@ def _inline(text: str) -> str:
     return svg.replace(INK, "currentColor").replace(GRID, "var(--grid)")
 
 
+def cut(text: str) -> str:
+    """A label that leaves room for the chart."""
+    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
+
+
 def _deep(names: Sequence[str]) -> float:
     """Lines that the labels take, on average."""
-    return sum(len(textwrap.wrap(text, LONGEST) or [""]) for text in names) / max(len(names), 1)
+    return sum(len(textwrap.wrap(cut(text), LONGEST) or [""]) for text in names) / max(len(names), 1)
 
 
 def colour(number: int) -> str:
@@ -73,10 +79,10 @@ def lines(series: Series, x: str, y: str, *, unit: bool = False, diagonal: bool 
             known = np.isfinite(np.asarray(ys, float))
             few = known.sum() < 30
             axis.plot(
-                np.asarray(xs, float)[known], np.asarray(ys, float)[known], color=colour(number), label=name,
+                np.asarray(xs, float)[known], np.asarray(ys, float)[known], color=colour(number), label=cut(name),
                 marker=MARKERS[number % len(MARKERS)] if few else "", markersize=4, linewidth=1.8,
             )  # fmt: skip
-        axis.set(xlabel=x, ylabel=y)
+        axis.set(xlabel=cut(x), ylabel=cut(y))
         if unit:
             axis.set(xlim=(0, 1), ylim=(0, 1.02))
         if len(series) + diagonal > 1:
@@ -85,8 +91,8 @@ def lines(series: Series, x: str, y: str, *, unit: bool = False, diagonal: bool 
     return chart(draw)
 
 
-def intervals(rows: Sequence[Mapping[str, Any]], series: str, name: str, value: str) -> Markup:
-    """Points with intervals (`low`, `high`), a line per `name` and a colour per `series`."""
+def intervals(rows: Sequence[Mapping[str, Any]], series: str, name: str, value: str, *, zero: bool = False) -> Markup:
+    """Points with intervals (`low`, `high`), a line per `name` and a colour per `series`; zero: a line at 0."""
     names = list(dict.fromkeys(str(row[name]) for row in rows))[:MOST_ROWS]
     kinds = list(dict.fromkeys(str(row[series]) for row in rows))
 
@@ -97,14 +103,17 @@ def intervals(rows: Sequence[Mapping[str, Any]], series: str, name: str, value: 
             places = [names.index(str(row[name])) + (number - (len(kinds) - 1) / 2) * step for row in mine]
             values = np.array([row[value] for row in mine], float)
             ends = np.array([[row.get("low", np.nan), row.get("high", np.nan)] for row in mine], float).reshape(-1, 2)
-            spans = np.nan_to_num(np.abs(ends.T - values))
+            spans = np.nan_to_num(np.abs(ends.T - values), posinf=0.0)  # one seed has no interval
             axis.errorbar(
-                values, places, xerr=spans, fmt=MARKERS[number % len(MARKERS)], color=colour(number), label=kind,
+                values, places, xerr=spans, fmt=MARKERS[number % len(MARKERS)], color=colour(number), label=cut(kind),
                 markersize=5, linewidth=1.6, capsize=2,
             )  # fmt: skip
-        axis.set_yticks(range(len(names)), [textwrap.fill(text, LONGEST) for text in names], fontsize="small")
+        axis.set_yticks(range(len(names)), [textwrap.fill(cut(text), LONGEST) for text in names], fontsize="small")
         axis.set(xlabel=value, ylim=(len(names) - 0.5, -0.5))
-        axis.set_xlim(left=0)
+        if zero:
+            axis.axvline(0, color=INK, linewidth=1)
+        else:
+            axis.set_xlim(left=0)
         if len(kinds) > 1:
             axis.legend(fontsize="small", loc="best")
 
@@ -121,8 +130,8 @@ def bars(rows: Sequence[Mapping[str, Any]], series: str, name: str, value: str) 
         for number, kind in enumerate(kinds):
             mine = [row for row in rows if str(row[series]) == kind]
             places = [names.index(str(row[name])) + (number - (len(kinds) - 1) / 2) * height for row in mine]
-            axis.barh(places, [row[value] for row in mine], height=0.9 * height, color=colour(number), label=kind)
-        axis.set_yticks(range(len(names)), [textwrap.fill(text, LONGEST) for text in names], fontsize="small")
+            axis.barh(places, [row[value] for row in mine], height=0.9 * height, color=colour(number), label=cut(kind))
+        axis.set_yticks(range(len(names)), [textwrap.fill(cut(text), LONGEST) for text in names], fontsize="small")
         axis.set(xlabel=value)
         axis.invert_yaxis()
         axis.yaxis.grid(visible=False)

@@ -56,7 +56,7 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     """One image, or two of the same scene under a slider: (label, data: address) each. words: what is on it."""
 
     title: str
@@ -72,7 +72,7 @@ class Section:
     paragraphs: Sequence[str] = ()
     tables: Sequence[Table] = ()
     charts: Sequence[Chart] = ()
-    pictures: Sequence[Picture] = ()
+    figures: Sequence[Figure] = ()
 
     @property
     def anchor(self) -> str:
@@ -80,7 +80,7 @@ class Section:
         return "s-" + re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
     def __bool__(self) -> bool:
-        return bool(self.paragraphs or self.tables or self.charts or self.pictures)
+        return bool(self.paragraphs or self.tables or self.charts or self.figures)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from engine.options.train import TRAIN_SCHEMAS, train_schemas
 from engine.tasks import check_weights, task_of_run, train_task
 from engine.training import distributed
 from engine.training.plan import TrainTask, make_plan
+from engine.training.report_page import ReportPage
 from engine.training.resume import find_resume, load_resume, refuse_finished, resumed, run_of
 from engine.training.trainer import Interrupted, Trainer, TrainResult
 from utils.errors import UserError
@@ -50,7 +51,8 @@ def train(*, callbacks: Sequence[Callback] = (), **options: Any) -> TrainResult:
         loggers = create_loggers(_loggers(options))
         plan = make_plan(options, state and state["network"])
         with empty_goes(plan.save_dir):
-            trainer = Trainer(plan, device, [*callbacks, *loggers])
+            pages = [ReportPage()] if plan.train.report else []
+            trainer = Trainer(plan, device, [*callbacks, *loggers, *pages])
         if state:
             trainer.load_resume(state)
             trainer.log.log(f"resumed at epoch {state['epoch'] + 1}, batch {state['batch'] + 1}")

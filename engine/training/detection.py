@@ -257,5 +257,16 @@ DETECTION = TrainTask(
     measures_loss=True,
     auto_batch=auto_batch,
     digits=6,
-    may_change=("device", "workers", "cache", "patience", "save_steps", "save_period", "noval", "plots", "logger"),
+    may_change=(
+        "device",
+        "workers",
+        "cache",
+        "patience",
+        "save_steps",
+        "save_period",
+        "noval",
+        "plots",
+        "report",
+        "logger",
+    ),
 )

@@ -91,6 +91,7 @@ class TrainTask:
         "save_period",
         "noval",
         "plots",
+        "report",
         "logger",
     )
     """Options that may accompany --resume."""
