@@ -73,7 +73,7 @@ def accuracy(reports: Sequence[Report]) -> Section:
 
 
 def curves(rows: Sequence[Mapping[str, str]]) -> Iterator[Section]:
-    """Curves over the epochs: metrics, losses, shares of the gradient, learning rate."""
+    """Curves over the epochs: metrics, losses, fractions of the gradient, learning rate."""
     columns = [
         name for name in (rows[0] if rows else ()) if name not in SKIPPED and np.isfinite(_values(rows, name)).any()
     ]
