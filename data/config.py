@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import reprlib
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,7 @@ VALS, TESTS = (
     tuple(f"{split}{number}" for number in ("", *range(2, 10))) for split in ("val", "test")
 )  # val, val2, ...
 SPLITS = ("train", "extra", *VALS, *TESTS)
+MOST_DIGITS, LONGEST_NAME = 9, 200  # of a class
 TASKS = ("detect", "classify", "action")
 FORMER_FOLDERS = {"reference": "favoured", "unlabeled": "nights"}  # what earlier versions called those they converted
 _OTHER_KEYS = set("path names nc frequency federated method task demo conditions prepare download".split())
@@ -262,24 +265,46 @@ def _names(file: Path, content: dict[str, Any]) -> dict[int, str]:
     names = content.get("names")
     if not names or not isinstance(names, (list, dict)):
         raise UserError(f"{file}: 'names' is missing. Add the classes, such as 'names: {{0: bicycle, 1: boat}}'.")
-    result = {}
-    for number, name in names.items() if isinstance(names, dict) else enumerate(names):
-        if isinstance(name, bool) or not isinstance(name, (str, int, float)) or name == "":  # YAML: no, yes, on, off
-            raise UserError(f"{file}: 'names' has {name!r} where a text was expected. Put the name in quotes.")
-        try:
-            result[int(number)] = str(name)
-        except (TypeError, ValueError):
-            raise UserError(f"{file}: 'names' has the number {number!r}; expected 0, 1, 2, ...") from None
+    result: dict[int, str] = {}
+    for key, name in names.items() if isinstance(names, dict) else enumerate(names):
+        number = _class_number(file, key)
+        if number in result:
+            raise UserError(f"{file}: 'names' has the number {number} twice. Remove one of the two.")
+        result[number] = _class_name(file, name)
     if sorted(result) != list(range(len(names))):
         raise UserError(
-            f"{file}: 'names' must number the classes 0 to {len(names) - 1} without a gap; it has {sorted(result)}."
+            f"{file}: 'names' must number the classes 0 to {len(names) - 1} without a gap; it has "
+            f"{reprlib.repr(sorted(result))}."
+        )
+    if twice := next((name for name, count in Counter(result.values()).items() if count > 1), None):
+        raise UserError(
+            f"{file}: 'names' calls two classes {twice!r}, so that reports could not tell them apart. Rename one."
         )
     count = content.get("nc", len(result))
-    if count != len(result):
+    if isinstance(count, bool) or count != len(result):
         raise UserError(
             f"{file}: 'nc' says {count} classes but 'names' has {len(result)}. Remove 'nc' or correct 'names'."
         )
     return dict(sorted(result.items()))
+
+
+def _class_number(file: Path, key: Any) -> int:
+    """The number of a class: a whole one, which JSON writes as text. 1.5 and yes number no class."""
+    if type(key) is int or (isinstance(key, str) and key.isascii() and key.isdecimal() and len(key) < MOST_DIGITS):
+        return int(key)
+    raise UserError(f"{file}: 'names' has the number {reprlib.repr(key)}; expected 0, 1, 2, ...")
+
+
+def _class_name(file: Path, name: Any) -> str:
+    """The name of a class, as text that any console and file can hold."""
+    if isinstance(name, bool) or not isinstance(name, (str, int, float)) or name == "":  # YAML: no, yes, on, off
+        raise UserError(f"{file}: 'names' has {reprlib.repr(name)} where a text was expected. Put the name in quotes.")
+    text = str(name)
+    if len(text) > LONGEST_NAME or not text.isprintable():
+        raise UserError(
+            f"{file}: 'names' has {reprlib.repr(text)}; expected at most {LONGEST_NAME} letters that can be printed."
+        )
+    return text
 
 
 def _text(file: Path, content: dict[str, Any], key: str) -> str | None:

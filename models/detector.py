@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from copy import copy, deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from models.description.cost import MOST_CLASSES
 from models.parse import check_layers, our_layers
 from utils.errors import UserError, nearest
 from utils.files import load_yaml
@@ -25,11 +27,16 @@ from ultralytics.utils.tal import TaskAlignedAssigner  # noqa: E402, F401 - for 
 from ultralytics.utils.torch_utils import get_flops  # noqa: E402
 
 LAYER_ERRORS = (
-    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, SyntaxError, TypeError, ValueError,
 )  # fmt: skip
 """What building a malformed layer raises."""
 FOLDER = Path(__file__).resolve().parent
 ULTRALYTICS_MODELS = Path(ultralytics.__file__).parent / "cfg" / "models"
+OF_THE_RUN = frozenset({"nc", "scale", "yaml_file", "ch", "channels", "names"})
+"""Entries of a description that do not come from its file."""
+MOST_LETTERS = 200  # of a file name
+REHEARSED: set[str] = set()
+"""Descriptions, as text, from which this process has built a network."""
 SCALE = re.compile(r"(?<=\d)([nsmlx])(?=$|-)")  # the scale letter in yolov8n, yolo11s, yolov8n-p2
 
 
@@ -43,14 +50,18 @@ def build(cfg: str | Path | dict[str, Any], names: dict[int, str]) -> DetectionM
     """
     if not names or sorted(names) != list(range(len(names))):
         raise UserError(f"class numbers {sorted(names)} must run 0, 1, 2, ...; correct `names` in the data YAML.")
+    if len(names) > MOST_CLASSES:
+        raise UserError(f"{len(names)} classes: a detector has at most {MOST_CLASSES}. Check `names`.")
     description = describe(cfg)
     description["nc"] = len(names)
     try:
-        with our_layers():
+        key = repr(description)
+        with our_layers(known=key in REHEARSED or _is_installed(description)):
             model = DetectionModel(description, verbose=False)
     except LAYER_ERRORS as problem:
         name = description.get("yaml_file", "the network description")
         raise UserError(f"{name}: cannot be built ({problem}); correct that layer.") from problem
+    REHEARSED.add(key)
     model.names = dict(names)
     model.args = copy(DEFAULT_CFG)
     model.task = "detect"
@@ -67,6 +78,24 @@ def describe(cfg: str | Path | dict[str, Any]) -> dict[str, Any]:
         description |= {"yaml_file": Path(cfg).with_suffix(".yaml").name, "scale": _scale(Path(cfg), description)}
     check_layers(description, source)
     return _anchor_free(description, source)
+
+
+def _is_installed(description: dict[str, Any]) -> bool:
+    """Whether a description is, but for names and scale, that of a file of `models/` or of Ultralytics."""
+    name = Path(str(description.get("yaml_file"))[:MOST_LETTERS]).name
+    places = [folder / stem for stem in (name, SCALE.sub("", name, count=1)) for folder in (FOLDER, *_model_folders())]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        return False
+    installed = _anchor_free(load_yaml(file), str(file))
+    own = {key: value for key, value in description.items() if key not in OF_THE_RUN}
+    return own == {key: value for key, value in installed.items() if key not in OF_THE_RUN}
+
+
+@cache
+def _model_folders() -> tuple[Path, ...]:
+    """Ultralytics' folders of model YAMLs."""
+    return tuple(sorted(path for path in ULTRALYTICS_MODELS.iterdir() if path.is_dir()))
 
 
 def find(cfg: str | Path) -> Path:

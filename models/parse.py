@@ -1,14 +1,16 @@
 """YAML layers: which modules they may name, and layers of our own.
 
 Ultralytics' parser knows its own modules only, evaluates `activation` as Python, and looks every module name up among
-all globals of its file. Here each name is checked to be a layer first, so that a network description from a
-stranger's checkpoint cannot call anything. Layers of ours (models/graph.py) are parsed as a stand-in with the same
-channels and then replaced by the block.
+all globals of its file. Here each name is checked against a list first (models/description/layer_names.py), and the
+network is built once without memory (models/description/cost.py), so that a description from a stranger's checkpoint
+can neither call anything nor exhaust the machine. Layers of ours (models/graph.py) are parsed as a stand-in with the
+same channels and then replaced by the block.
 """
 
 from __future__ import annotations
 
 import ast
+import reprlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -18,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.description.cost import check_arguments, rehearse
+from models.description.layer_names import ACTIVATIONS, NETWORK_LAYERS
 from models.graph import LAYERS, PROBE, evaluating, layer_input
 from utils.errors import UserError, nearest
 from utils.ultralytics_env import contain_ultralytics
@@ -26,7 +30,7 @@ contain_ultralytics()
 
 from ultralytics.nn import tasks  # noqa: E402
 
-DOWNLOADS = {"TorchVision"}  # layers that fetch weights when they are built
+LONGEST_ACTIVATION = 100  # letters
 PACKAGES = {"nn.": "torch.nn", "torchvision.ops.": "torchvision.ops"}  # prefix of a layer's name -> where it is
 LAYER_PACKAGES = ("torch.nn.modules.", "torchvision.ops.", "ultralytics.nn.modules.")
 
@@ -42,17 +46,18 @@ def check_layers(yaml: dict[str, Any], source: str) -> None:
     activation = yaml.get("activation")
     if activation is not None and not is_activation(activation):
         raise UserError(
-            f"{source}: `activation: {activation}` is not a torch.nn layer with plain arguments; "
+            f"{source}: `activation: {activation!s:.100}` is not an activation of torch.nn with plain arguments; "
             "write it as nn.SiLU() or nn.LeakyReLU(0.1)."
         )
+    check_arguments(yaml, source)
 
 
 def _check_layer(layer: Any, where: str) -> None:
     if not isinstance(layer, (list, tuple)) or len(layer) != 4 or not isinstance(layer[3], list):
-        raise UserError(f"{where} is {layer!r}; expected [from, repeats, module, [arguments]].")
+        raise UserError(f"{where} is {reprlib.repr(layer)}; expected [from, repeats, module, [arguments]].")
     for argument in layer[3]:
         if isinstance(argument, str) and not _is_value(argument):
-            raise UserError(f"{where}: the argument {argument!r} is neither a number nor a name.")
+            raise UserError(f"{where}: the argument {reprlib.repr(argument)} is neither a number nor a name.")
     name = layer[2]
     if isinstance(name, str) and (name in LAYERS) != is_layer(name):
         return
@@ -60,7 +65,7 @@ def _check_layer(layer: Any, where: str) -> None:
         raise UserError(f"{where}: both a method and Ultralytics define the layer {name}. Rename the method's.")
     guess = nearest(str(name), [*LAYERS, *(key for key in vars(tasks) if is_layer(key))])
     hint = f"; did you mean {guess}?" if guess else "."
-    raise UserError(f"{where} names the module {name!r}, which is not a known layer{hint}")
+    raise UserError(f"{where} names the module {reprlib.repr(name)}, which is not a known layer{hint}")
 
 
 def _is_value(text: str) -> bool:
@@ -75,18 +80,22 @@ def _is_value(text: str) -> bool:
 
 
 def is_layer(name: str) -> bool:
-    """Whether a YAML layer may name this module: a layer of torch.nn, torchvision.ops or Ultralytics."""
+    """Whether a YAML layer may name this module: one of NETWORK_LAYERS, that the installed packages have."""
+    if name not in NETWORK_LAYERS:
+        return False
     prefix = next((prefix for prefix in PACKAGES if name.startswith(prefix)), None)
     if prefix is None:
         found = vars(tasks).get(name)
     else:  # torchvision takes seconds to import: only for a network that names a layer of it
         found = vars(import_module(PACKAGES[prefix])).get(name[len(prefix) :])
-    is_module = isinstance(found, type) and issubclass(found, nn.Module) and name not in DOWNLOADS
+    is_module = isinstance(found, type) and issubclass(found, nn.Module)
     return is_module and f"{found.__module__}.".startswith(LAYER_PACKAGES)
 
 
 def is_activation(text: Any) -> bool:
     """Whether `text` reads nn.Name(literals): Ultralytics evaluates it as Python, so nothing else may pass."""
+    if len(str(text)) > LONGEST_ACTIVATION:
+        return False
     try:
         call = ast.parse(str(text).strip(), mode="eval").body
         if not isinstance(call, ast.Call):
@@ -95,24 +104,29 @@ def is_activation(text: Any) -> bool:
             ast.literal_eval(value)
     except (SyntaxError, ValueError):
         return False
-    name = ast.unparse(call.func).removeprefix("torch.")
-    return name.startswith("nn.") and is_layer(name)
+    return ast.unparse(call.func).removeprefix("torch.") in ACTIVATIONS
 
 
 @contextmanager
-def our_layers() -> Iterator[None]:
+def our_layers(known: bool = False) -> Iterator[None]:
     """Let `tasks.DetectionModel` read the layers of LAYERS: it looks `parse_model` up by name when it is built.
 
+    known: whether the description is one of the installed files; any other is rehearsed first (models/description/cost.py).
     A description's `activation` holds for its own network: Ultralytics' parser sets it for all that are built later.
     """
     original, activation = tasks.parse_model, tasks.Conv.default_act
 
-    def parse(description: dict[str, Any], ch: int, verbose: bool = True) -> tuple[nn.Sequential, list[int]]:
+    def parsed(description: dict[str, Any], ch: int) -> tuple[nn.Sequential, list[int]]:
         plain, ours = with_stand_ins(description)
-        network, save = original(plain, ch=ch, verbose=verbose)
+        network, save = original(plain, ch=ch, verbose=False)
         if ours:
             put_blocks(network, ours, ch)
         return network, save
+
+    def parse(description: dict[str, Any], ch: int, verbose: bool = True) -> tuple[nn.Sequential, list[int]]:
+        if not known:
+            rehearse(lambda: parsed(description, ch)[0], ch)
+        return parsed(description, ch)
 
     tasks.parse_model = parse
     try:

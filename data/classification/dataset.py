@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from data.classification.transforms import Crop, centre, draw_crop, draw_hole
 from data.config import TESTS, DataConfig
 from data.detection.dataset import unpaired_images
 from data.detection.unpaired import UnpairedImages, refuse_leaks
+from data.io.damaged import Damaged
 from data.io.images import read_image
 from data.io.labels import unreadable
 from data.io.letterbox import to_tensor
@@ -65,13 +67,25 @@ class ImageFolderDataset(Dataset):
         self.images, self.imgsz, self.seed, self.skipped = list(images), imgsz, seed, list(skipped)
         self.augmentation, self.paired = augmentation, paired or {}
         self.pool, self.unlabeled = unlabeled_images, unlabeled
+        self.damaged = Damaged(len(self.images))
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, key: Key) -> dict[str, Any]:
-        """The item of an index, as drawn in an epoch (0 when only an index is given)."""
+    def __getitem__(self, key: Key) -> dict[str, Any] | None:
+        """The item of an index, as drawn in an epoch (0 when only an index is given).
+
+        For a damaged image that of the next one, or without an augmentation None.
+        """
         epoch, index = key[:2] if isinstance(key, tuple) else (0, key)
+        load = partial(self._item, epoch)
+        return self.damaged.or_none(index, load) if self.augmentation is None else self.damaged.or_next(index, load)
+
+    def left_out(self) -> list[tuple[Path, str]]:
+        """Images that are not used, and why: those that were skipped, and those found damaged so far."""
+        return [*self.skipped, *self.damaged.among([image.file for image in self.images])]
+
+    def _item(self, epoch: int, index: int) -> dict[str, Any]:
         img = self.images[index]
         image = read_image(img.file)
         item: dict[str, Any] = {"cls": img.number, "im_file": str(img.file)}
@@ -98,16 +112,19 @@ class ImageFolderDataset(Dataset):
         least = self.augmentation.least if self.augmentation else 1.0
         return draw_crop((self.seed, epoch, index, purpose), shape[0], shape[1], least)
 
-    def collate_fn(self, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Items to a batch: images (B, 3, S, S), `cls` (B,) int64, `im_file` and `seed` lists.
+    def collate_fn(self, batch: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+        """Items to a batch: images (B, 3, S, S), `cls` (B,) int64, `im_file` and `seed` lists. It is empty without items.
 
         Unlabelled images are a fraction of the labelled ones, and two at least: a spread needs two.
         """
-        batch: dict[str, Any] = {key: [item[key] for item in items] for key in items[0]}
-        if UNLABELED in batch:
-            batch[UNLABELED] = batch[UNLABELED][: max(2, round(self.unlabeled * len(items)))]
-        views = {key: torch.stack(batch[key]) for key in ("img", PAIR, UNLABELED) if key in batch}
-        return {**batch, **views, "cls": torch.tensor(batch["cls"])}
+        items = [item for item in batch if item is not None]
+        if not items:
+            return {}
+        whole: dict[str, Any] = {key: [item[key] for item in items] for key in items[0]}
+        if UNLABELED in whole:
+            whole[UNLABELED] = whole[UNLABELED][: max(2, round(self.unlabeled * len(items)))]
+        views = {key: torch.stack(whole[key]) for key in ("img", PAIR, UNLABELED) if key in whole}
+        return {**whole, **views, "cls": torch.tensor(whole["cls"])}
 
 
 def build_image_folders(

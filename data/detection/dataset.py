@@ -26,8 +26,9 @@ from data.detection.options import AugmentOptions
 from data.detection.transforms import FormatViews, training_transforms
 from data.detection.unpaired import UnpairedImages, refuse_leaks
 from data.detection.views import View, check_views, of_kind
+from data.io.damaged import Damaged
 from data.io.image_cache import Decoded, ImageCache
-from data.io.images import probe, read_image
+from data.io.images import DamagedImage, probe, read_image
 from data.io.labels import Label, scan, unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
 from utils.errors import UserError
@@ -103,6 +104,7 @@ class ViewDataset(YOLODataset):
         self.last_mixed_epoch = epochs - self.options.close_mosaic if epochs else 1 << 30
         self.seed = seed
         self.skipped: list[tuple[Path, str]] = []
+        self.damaged = Damaged(len(self.source))
         self.native, self.disk = native, disk
         self.batches: list[list[int]] = []  # native: places of images that can go through the network together
         super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **base)
@@ -179,6 +181,8 @@ class ViewDataset(YOLODataset):
     def _decoded(self, files: Sequence[Path]) -> Decoded:
         """The stacked images of these files at the size of the network, and the size of the first file."""
         members = [read_image(file) for file in files]
+        if any(member.shape != members[0].shape for member in members):
+            raise DamagedImage(f"{files[0]}: its header states another size than is decoded. Replace it.")
         height, width = members[0].shape[:2]
         members = [self._resized(member) for member in members]
         return (members[0] if len(members) == 1 else np.concatenate(members, 2)), (height, width)
@@ -191,11 +195,24 @@ class ViewDataset(YOLODataset):
         size = (min(int(np.ceil(width * ratio)), self.imgsz), min(int(np.ceil(height * ratio)), self.imgsz))
         return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
-    def __getitem__(self, key: Key) -> dict[str, Any]:
-        """The item of an index, as drawn in an epoch (0 when only an index is given), each copy another way."""
+    def get_image_and_label(self, index: int) -> dict[str, Any]:
+        """An image with its labels, for the transforms; while training, mosaics included, never a damaged one."""
+        load = super().get_image_and_label
+        return self.damaged.or_next(index, load) if self.augment else load(index)
+
+    def left_out(self) -> list[tuple[Path, str]]:
+        """Images that are not used, and why: those that were skipped, and those found damaged so far."""
+        others = [entry for views in self.unpaired.values() for entry in views.images.left_out()]
+        return [*self.skipped, *self.damaged.among(self.im_files), *others]
+
+    def __getitem__(self, key: Key) -> Any:
+        """The item of an index, as drawn in an epoch (0 when only an index is given), each copy another way.
+
+        None for a damaged image, unless augmented: training then takes the next one in its place.
+        """
         epoch, index, *copy = key if isinstance(key, tuple) else (0, key)
         if not self.augment:
-            return self.transforms(self.get_image_and_label(index))
+            return self.damaged.or_none(index, lambda place: self.transforms(self.get_image_and_label(place)))
         item = self.augmented(index, epoch, index, *copy)
         others = {view: images(epoch, index, *copy) for view, images in self.unpaired.items()}
         return {**item, **others}
@@ -207,8 +224,14 @@ class ViewDataset(YOLODataset):
             return {**transforms(self.get_image_and_label(place)), "seed": number}
 
     @staticmethod
-    def collate_fn(batch: list[dict[str, Any]]) -> dict[str, Any]:
-        """Items to a batch: images of every view stacked, labels concatenated, `seed` and the like one after another."""
+    def collate_fn(batch: Sequence[Any]) -> dict[str, Any]:
+        """Items to a batch: images of every view stacked, labels concatenated, `seed` and the like one after another.
+
+        Damaged images are left out; a batch of them alone is empty.
+        """
+        batch = [item for item in batch if item is not None]
+        if not batch:
+            return {}
         tensors = [name for name, value in batch[0].items() if isinstance(value, Tensor) and name not in LABEL_TENSORS]
         join = {3: torch.stack, 1: torch.cat}  # of images (B, 3, H, W), of objects (objects,)
         views = {name: join[batch[0][name].ndim]([item.pop(name) for item in batch]) for name in tensors}

@@ -34,6 +34,10 @@ class Unreadable(Exception):
     """An image that cannot be used; the message is the reason."""
 
 
+class DamagedImage(UserError):
+    """An image whose header and end are whole, so that a scan takes it, but which cannot be decoded."""
+
+
 def decode(content: bytes) -> Pixels | None:
     """A file's bytes as an image (H, W, 3) uint8 BGR, turned as its EXIF mark says; None where they are no image."""
     try:
@@ -54,15 +58,16 @@ def encode(image: Pixels, suffix: str, quality: int | None = None) -> bytes | No
 
 
 def read_image(path: Path) -> Pixels:
-    """Read an image as (H, W, 3) uint8 BGR. Raises UserError when it cannot be decoded."""
+    """Read an image as (H, W, 3) uint8 BGR. Raises UserError where it cannot be read now, DamagedImage where decoded."""
     try:
         image = decode(path.read_bytes())
-    except OSError:
-        image = None
-    if image is None:
+    except OSError as problem:
         raise UserError(
-            f"{path}: the image could be read when the data were scanned, but not now. Restore it and resume."
-        )
+            f"{path}: was there when the data were scanned, but cannot be read now ({problem.strerror}). Restore it and "
+            "resume."
+        ) from None
+    if image is None:
+        raise DamagedImage(f"{path}: cannot be decoded, it is damaged. Replace it or remove it from the data set.")
     return image
 
 

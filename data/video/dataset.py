@@ -90,6 +90,10 @@ class ClipSet(torch.utils.data.Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.videos)
 
+    def left_out(self) -> list[tuple[Path, str]]:
+        """Videos that are not used, and why."""
+        return list(self.skipped)
+
     def __getitem__(self, key: int | tuple[int, ...]) -> dict[str, Any]:
         epoch, index, *_ = key if isinstance(key, tuple) else (0, key)
         video = self.videos[index]

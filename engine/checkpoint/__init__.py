@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint.state_dict import as_safetensors, listed, save_pt
+from engine.checkpoint.state_dict import as_safetensors, listed, refuse_broken, save_pt
 from engine.checkpoint.temperature import KEY as TEMPERATURE
 from engine.checkpoint.temperature import apply_temperature, temperature_of
 from engine.checkpoint.weights import Weights, load_weights
@@ -40,6 +40,7 @@ ROW_KEY = re.compile(r"^model\.(\d+)\.")
 ULTRALYTICS_ATTRIBUTES = frozenset(vars(nn.Module())) | {
     *("yaml", "save", "names", "inplace", "stride", "args", "task", "nc", "pt_path")
 }
+LARGEST_HALF = torch.finfo(torch.float16).max
 TRAIN_ARGS = {"imgsz": "imgsz", "data": "data", "epochs": "epochs", "batch_size": "batch", "seed": "seed"}
 HOOKS = [name for name in vars(nn.Module()) if name.endswith(("_hooks", "_hooks_with_kwargs", "_hooks_always_called"))]
 
@@ -218,7 +219,8 @@ def _calibration(temperature: float | None) -> dict[str, float]:
 def plain_detector(detector: DetectionModel) -> DetectionModel:
     """A copy that is Ultralytics' detector and no more: half precision, on the CPU, no hooks, criterion, method parts.
 
-    Values beyond the range of float16 are clamped to it. Raises TypeError unless the class is exactly DetectionModel.
+    Values beyond the range of float16 are clamped to it. Raises TypeError unless the class is exactly DetectionModel, and
+    UserError, which names tensors, where one contains NaN or Inf.
     """
     if type(detector) is not DetectionModel:
         raise TypeError(f"expected an ultralytics DetectionModel, got {type(detector).__name__}")
@@ -229,9 +231,10 @@ def plain_detector(detector: DetectionModel) -> DetectionModel:
     for module in twin.modules():
         for name in HOOKS:
             getattr(module, name).clear()
+    refuse_broken(twin.state_dict())
     for tensor in twin.half().to("cpu", memory_format=torch.contiguous_format).state_dict().values():
         if tensor.is_floating_point():
-            torch.nan_to_num_(tensor)
+            tensor.clamp_(-LARGEST_HALF, LARGEST_HALF)
     for parameter in twin.parameters():
         parameter.requires_grad = False
         parameter.grad = None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from data.video.dataset import ClipShape
-from engine.checkpoint.state_dict import as_safetensors, differences, listed, load_strict, save_pt
+from engine.checkpoint.state_dict import as_safetensors, differences, listed, load_strict, refuse_broken, save_pt
 from engine.checkpoint.weights import Weights, load_weights
 from engine.tasks import task_of_weights
 from models import action, classifier
@@ -64,6 +64,7 @@ def save_classifier(
     Returns the latter's path. Each file is whole or not there.
     """
     state = {key: value.detach().cpu().clone().contiguous() for key, value in network.state_dict().items()}
+    refuse_broken(state)
     facts = {"versions": {"torch": torch.__version__}, **facts}
     save_pt(folder / f"{stem}.pt", state)
     atomic_write(folder / f"{stem}.safetensors", as_safetensors(state, {"task": task, "network": name}, facts))

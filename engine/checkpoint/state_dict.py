@@ -67,7 +67,21 @@ def save_pt(path: Path, content: Mapping[str, Any]) -> None:
     atomic_write(path, write)
 
 
+def refuse_broken(state: Mapping[str, Tensor]) -> None:
+    """Raise UserError, which names tensors, where one contains NaN or Inf: a file of them is of no use."""
+    broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    if broken:
+        raise UserError(
+            f"not saved: {len(broken)} of the network's tensors contain NaN or Inf ({listed(broken)}), so training has "
+            "diverged. Resume from an earlier checkpoint, or start again with a lower --lr0 or --amp False."
+        )
+
+
 def as_safetensors(state: Mapping[str, Tensor], texts: Mapping[str, str], facts: Mapping[str, Any]) -> bytes:
-    """A safetensors file of these tensors. Its header has `texts` as they are and `facts` as JSON."""
+    """A safetensors file of these tensors. Its header has `texts` as they are and `facts` as JSON.
+
+    Raises UserError as `refuse_broken` does.
+    """
+    refuse_broken(state)
     header = {"format": "pt", **texts, **{key: json.dumps(value) for key, value in facts.items()}}
     return save({name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}, metadata=header)

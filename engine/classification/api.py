@@ -90,13 +90,13 @@ class ClassifierTask:
         for split in splits:
             condition = config.conditions.get(split, split)
             dataset = self.dataset(config, split, classifier)
-            for path, reason in dataset.skipped:
-                LOGGER.info(f"note: skipped {path}: {reason}")
             folder = plots_to / (condition if condition == split else f"{split}-{condition}") if plots_to else None
             reports.append(evaluate_classifier(
                 classifier.model, dataset, config.names, batch_size=batch_size, device=device, split=split,
                 condition=condition, confusion_to=folder, shown=True, **how,
             ))  # fmt: skip
+            for path, reason in dataset.left_out():
+                LOGGER.info(f"note: skipped {path}: {reason}")
         return reports
 
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from engine.results import ClassificationStats, Report
 from utils.dataloader import workers_that_fit
+from utils.errors import UserError
 from utils.progress import progress
 from utils.ultralytics_env import contain_ultralytics
 
@@ -44,6 +45,8 @@ def evaluate_classifier(
     training, files, scores, truth, seconds = model.training, [], [], [], 0.0
     model.eval()
     for batch in progress(loader, len(loader), f"{condition} batches") if shown else loader:
+        if not batch:  # all of its images are damaged
+            continue
         start = time.perf_counter()
         with torch.autocast(device.type, torch.float16, enabled=half and device.type == "cuda"):
             scores.append(probabilities(model, batch["img"].to(device), enhance).cpu())  # (B, classes)
@@ -51,6 +54,8 @@ def evaluate_classifier(
         truth.append(batch["cls"])
         files += batch["im_file"]
     model.train(training)
+    if not files:
+        raise UserError(f"none of the {len(dataset)} items of '{split}' can be decoded. Replace them.")
     probability, target = torch.cat(scores), torch.cat(truth)
     if confusion_to is not None:
         plot_confusion(probability, target, names, confusion_to)

@@ -30,6 +30,7 @@ from engine.evaluation.settings import EvalSettings
 from engine.evaluation.sliced import sliced_images
 from engine.inference.stopwatch import Stopwatch
 from engine.results import DetectionStats, ImageResult, Report
+from utils.errors import UserError
 from utils.metrics import PROTOCOLS
 from utils.metrics.streaming_ap import ProtocolMeter
 from utils.plots import plot_precision_recall
@@ -74,6 +75,8 @@ def evaluate_detector(
     with inference_state(model, settings):
         for image in images:
             metrics.add(image)
+    if not metrics.images:
+        raise UserError(f"none of the {len(dataset)} images of '{split}' can be decoded. Replace them.")
     report = metrics.report(condition, split, watch, plots_to)
     report = replace(report, losses=losses.means()) if losses else report
     return replace(report, resolution="sliced" if slicing else resolution(dataset))

@@ -134,7 +134,8 @@ def whole_images(detector: TimedDetector, dataset: Any, progress: str = "") -> I
     """
     loader = load(dataset, detector.settings, detector.device)
     for batch in show_progress(loader, len(loader), progress) if progress else loader:
-        yield from images_of(detector, batch)
+        if batch:  # else all of its images are damaged
+            yield from images_of(detector, batch)
 
 
 def load(dataset: Any, settings: EvalSettings, device: torch.device) -> DataLoader[Any]:

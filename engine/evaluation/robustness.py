@@ -99,7 +99,7 @@ class Images:
             yield from self.kept
             return
         size = 0
-        for batch in self.loader:
+        for batch in filter(None, self.loader):  # one whose images are all damaged is empty
             size += batch["img"].numel()
             if self.kept is not None and size <= self.most:
                 self.kept.append(batch)

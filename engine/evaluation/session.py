@@ -209,7 +209,7 @@ def present_splits(config: DataConfig, task: str) -> list[str]:
 
 def print_warnings(dataset: Any, report: Report, options: ValOptions) -> None:
     """What the metrics do not show: skipped images, images with more objects than detections, empty groups."""
-    for path, reason in dataset.skipped:
+    for path, reason in dataset.left_out():
         LOGGER.info(f"note: skipped {path}: {reason}")
     for line in unlabelled(dataset.source, report.split):
         LOGGER.info(line)

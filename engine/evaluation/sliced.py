@@ -38,7 +38,7 @@ class Tiles:
     ratio_pad: Any
 
 
-class TiledImages(Dataset[Tiles]):
+class TiledImages(Dataset[Tiles | None]):
     """The images of a data set as tiles; one that is no larger than a tile is the data set's own item."""
 
     def __init__(self, dataset: Any, slicing: Slicing) -> None:
@@ -49,12 +49,17 @@ class TiledImages(Dataset[Tiles]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> Tiles:
+    def __getitem__(self, index: int) -> Tiles | None:
+        """The tiles of an image; None where it is damaged."""
+        found: Tiles | None = self.dataset.damaged.or_none(index, self._tiles)
+        return found
+
+    def _tiles(self, index: int) -> Tiles | None:
         label = self.labels[index]
         windows = tile_windows(*label.shape, self.slicing.size, self.slicing.overlap)
         if len(windows) == 1:
             item = self.dataset[index]
-            return Tiles(item["img"][None], windows, item["ratio_pad"])
+            return item and Tiles(item["img"][None], windows, item["ratio_pad"])
         image = read_image(label.image)
         tiles = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows]  # (h, w, 3) BGR, of one shape
         fit = LetterBox(self.slicing.imgsz, auto=True, stride=self.slicing.stride)
@@ -76,6 +81,8 @@ def sliced_images(
     loader: DataLoader[Any] = DataLoader(tiled, batch_size=None, num_workers=workers_that_fit(settings.workers, tiled))
     images = show_progress(loader, len(tiled), progress) if progress else loader
     for label, tiles in zip(tiled.labels, images, strict=True):
+        if tiles is None:
+            continue
         found = [boxes for part in tiles.images.split(settings.batch_size) for boxes in detector(part)]
         with detector.watch("postprocess"):
             merged = joined(found, tiles, label.shape, slicing, settings)

@@ -44,7 +44,7 @@ class TrainTask:
     """A task, as training sees it.
 
     A model is an nn.Module that takes views in [0, 1], and its `init_criterion()` returns a callable (predictions, batch) ->
-    (loss, detached items), as in Ultralytics. A data set has `collate_fn` and `skipped`; its batches hold `img`, `im_file`
+    (loss, detached items), as in Ultralytics. A data set has `collate_fn` and `left_out()`; its batches hold `img`, `im_file`
     and `seed`.
     """
 

@@ -36,7 +36,8 @@ class RunLog:
     def __init__(self, plan: TrainPlan) -> None:
         self.plan = plan
         self.rows: list[dict[str, Any]] = []
-        self.skipped: list[tuple[Path, str]] = []
+        self.datasets: dict[str, Any] = {}
+        self.told = 0  # images left out that a line has told of
         self.best, self.best_epoch = -1.0, -1
         self.seconds_before, self.started = 0.0, time.perf_counter()
         self.pauses: list[float] = []  # seconds of each epoch that are not training
@@ -60,9 +61,19 @@ class RunLog:
         sizes = ", ".join(f"{len(dataset)} {split}" for split, dataset in datasets.items())
         self.log(f"{plan.data.file.name}: method {plan.composition}, {plan.task.describe(plan, model)}; {sizes} images")
         self.log(f"results in {plan.save_dir}")
-        self.skipped = [entry for dataset in datasets.values() for entry in dataset.skipped]
-        if self.skipped:
-            self.log(f"{len(self.skipped)} images cannot be read and are skipped; they are listed at the end")
+        self.datasets = datasets
+        self.tell_left_out()
+
+    def left_out(self) -> list[tuple[Path, str]]:
+        """Images that are not used, and why: some turn out damaged only when they are decoded."""
+        return list(dict.fromkeys(entry for dataset in self.datasets.values() for entry in dataset.left_out()))
+
+    def tell_left_out(self) -> None:
+        """A line where more images are left out than the last one said."""
+        found = len(self.left_out())
+        if found > self.told:
+            self.log(f"{found} images cannot be read and are skipped; they are listed at the end")
+            self.told = found
 
     @contextlib.contextmanager
     def progress(self, epoch: int, batches: int) -> Iterator[Callable[..., None]]:
@@ -106,6 +117,7 @@ class RunLog:
         if better:
             self.best, self.best_epoch = score, epoch
         self.log(self._line(row, reports, better and bool(reports)))
+        self.tell_left_out()
         files = task.save(self.plan, model, {"epoch": epoch, "metrics": metrics, "results": text})
         period = self.plan.train.save_period
         for stem in ["best"] * better + [f"epoch{epoch + 1}"] * (period > 0 and (epoch + 1) % period == 0):
@@ -166,7 +178,7 @@ class RunLog:
         for report in reports:
             scores = "  ".join(f"{name} {cell(value)}" for name, value in report.metrics.items())
             self.log(f"best epoch {self.best_epoch + 1}, {report.condition:>8}: {scores}")
-        for path, reason in self.skipped:
+        for path, reason in self.left_out():
             self.log(f"skipped: {path} ({reason})")
         epochs = f"{len(self.rows)} epoch{'s' if len(self.rows) != 1 else ''}"
         self.log(f"{epochs} in {self._seconds() / 60:.1f} min. {plan.task.noun}: {plan.best}")

@@ -150,6 +150,10 @@ def test_an_activation_holds_for_its_own_network(head):
         ("TorchVision", False),  # fetches weights
         ("nn.Module.load_state_dict", False),
         ("nn.functional", False),
+        ("nn.Linear", False),  # a module, but none that a network of image maps has
+        ("nn.Sequential", False),
+        ("nn.ModuleDict", False),
+        ("torchvision.ops.FeaturePyramidNetwork", False),
         ("nn.nosuch", False),
         ("nosuch", False),
     ],
@@ -164,6 +168,8 @@ def test_is_layer(name, expected):
         ("nn.SiLU()", True),
         ("torch.nn.LeakyReLU(0.1, inplace=True)", True),
         ("nn.SiLU", False),
+        ("nn.Conv2d(100000, 100000, 1)", False),  # a layer, but no activation
+        (f"nn.ReLU({'(' * 5000})", False),
         ("__import__('os').system('true')", False),
         ("nn.Identity(__import__('os').system('true'))", False),
         ("nn.Identity(**__import__('os').environ)", False),
@@ -188,7 +194,7 @@ def test_is_activation(text, expected):
         ({"backbone": [[-1, 1, "torch_load", ["x.pt"]]]}, "'torch_load', which is not a known layer"),
         ({"backbone": [[-1, 1, 7, []]]}, "module 7, which is not a known layer"),
         ({"backbone": [[-1, 1, "Conv", ["6x", 3]]]}, "the argument '6x' is neither a number nor a name"),
-        ({"activation": "__import__('os').system('true')"}, "is not a torch.nn layer"),
+        ({"activation": "__import__('os').system('true')"}, "is not an activation of torch.nn"),
     ],
 )
 def test_bad_rows_are_named(change, message):

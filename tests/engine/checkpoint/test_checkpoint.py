@@ -223,10 +223,21 @@ def test_results_become_columns(tmp_path, trained):
 def test_values_beyond_float16_are_clamped(tmp_path, trained):
     model = deepcopy(trained)
     model.model[0].conv.weight.data[0, 0, 0, 0] = 1e6
-    model.model[0].conv.weight.data[0, 0, 0, 1] = float("nan")
+    model.model[0].conv.weight.data[0, 0, 0, 1] = -1e6
     save_pt(tmp_path / "a.pt", model)
     weight = load_weights(tmp_path / "a.pt").state["model.0.conv.weight"]
-    assert weight[0, 0, 0, :2].tolist() == [65504, 0]
+    assert weight[0, 0, 0, :2].tolist() == [65504, -65504]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_not_saved(tmp_path, trained, value):
+    """It would detect nothing; and written as 0 it would hide that the training has diverged."""
+    model = deepcopy(trained)
+    model.model[0].conv.weight.data[0, 0, 0, 1] = value
+    for save in (save_pt, save_st):
+        with pytest.raises(UserError, match=r"not saved: 1 of .*\(model\.0\.conv\.weight\)"):
+            save(tmp_path / "a.pt", model)
+    assert not list(tmp_path.iterdir())
 
 
 def test_only_plain_detectors_are_saved(tmp_path):
@@ -324,7 +335,7 @@ def test_a_description_that_calls_is_refused(tmp_path, trained):
     model, marker = deepcopy(trained), tmp_path / "ran"
     model.yaml["activation"] = f"open({str(marker)!r}, 'w')"
     torch.save({"model": model}, tmp_path / "a.pt")
-    with pytest.raises(UserError, match="not a torch.nn layer"):
+    with pytest.raises(UserError, match="not an activation of torch.nn"):
         load_detector(tmp_path / "a.pt")
     assert not marker.exists()
 

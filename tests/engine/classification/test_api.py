@@ -254,7 +254,9 @@ def test_one_report_per_split(capsys, monkeypatch):
     seen: list[dict[str, Any]] = []
     what = replace(
         CLASSIFY,
-        dataset=lambda config, split, network: SimpleNamespace(split=split, skipped=[(f"{split}.png", "is empty")]),
+        dataset=lambda config, split, network: SimpleNamespace(
+            split=split, left_out=lambda: [(f"{split}.png", "is empty")]
+        ),
     )
     monkeypatch.setattr(
         classification_api, "evaluate_classifier", lambda model, data, names, **how: seen.append(how) or data.split

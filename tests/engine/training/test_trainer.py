@@ -24,6 +24,7 @@ from engine.training.plan import make_plan
 from engine.training.step import CLIP_NORM
 from engine.training.trainer import Trainer
 from methods.base import Method, Run
+from tests.data.io.test_damaged import damage
 from tests.engine.tiny import write_dataset
 from utils.errors import UserError
 
@@ -384,3 +385,17 @@ def test_what_rested_trains_again(synthetic: dict[str, Any]) -> None:
         if not torch.equal(value, before[name])
     }
     assert len(moved) > 5
+
+
+@pytest.mark.slow
+def test_damaged_images_are_left_out_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of each set, whole at its header and end."""
+    options = write_dataset(tmp_path / "set", images=4)
+    images = [tmp_path / "set" / "images" / split / "001.png" for split in ("train", "train_night", "val")]
+    for image in images[1:]:
+        damage(image)
+    result = engine.train(**options, epochs=1, name="damaged")
+    assert [report.images for report in result.reports] == [3, 4]
+    printed = capsys.readouterr().out
+    assert printed.count("skipped: ") == 2
+    assert all(f"skipped: {image} (cannot be decoded: it is damaged)" in printed for image in (images[0], images[2]))
