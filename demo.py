@@ -20,7 +20,7 @@ from utils.cli import run_cli
 from utils.draw import draw_boxes
 from utils.tables import text_table
 
-RECIPE: dict[str, Any] = {  # small enough for two CPU cores; the same as bench/comparisons/wiid-demo-night.yaml
+RECIPE: dict[str, Any] = {  # small enough for two CPU cores; as in bench/comparisons/wiid-demo-night.yaml
     "data": "demo-night",
     "weights": "weights/yolov5n-demo-days.safetensors",  # see weights/make.py
     "cfg": "models/yolov5n.yaml",
@@ -29,6 +29,7 @@ RECIPE: dict[str, Any] = {  # small enough for two CPU cores; the same as bench/
     "imgsz": 192,
     "epochs": 8,
     "batch_size": 16,
+    "byol_weight": 0.0,  # masks do as well alone: docs/methods/wiid.md
 }
 CLIP = Path("datasets/demo-night.mp4")
 SCENES = 3  # in the sample image

@@ -19,6 +19,7 @@ from models.graph import backbone_taps
 from utils.errors import UserError
 
 BATCHES = 4  # at the start of a run, from which the factors follow
+MOST_TRIES = 20  # batches in which a term is waited for: one that never reaches the backbone must not cost every step
 WEAK = 0.005  # a term with a smaller share hardly acts
 NOTHING = (0.0, 0.0, 0)
 KEPT = ("sums", "shares", "told", "weak")  # in resume.pt
@@ -63,12 +64,14 @@ class Gauge:
             str, tuple[float, float, int]
         ] = {}  # norms of the term and of the task losses, over so many batches
         self.shares: dict[str, float] = {}
+        self.tries = 0
         self.told: list[str] = []  # whose factor was printed
         self.weak: list[str] = []  # that were said to hardly act
 
     def due(self, first: bool) -> bool:
         """Whether to measure this batch. first: of its epoch."""
-        return self.acts and (first or any(self._waits(name) for name in self.published))
+        waiting = self.tries < MOST_TRIES and any(self._waits(name) for name in self.published)
+        return self.acts and (first or waiting)
 
     def factor(self, name: str) -> float:
         """What a term is multiplied by: 1 where no share is published, or nothing is measured yet."""
@@ -85,11 +88,12 @@ class Gauge:
         Raises UserError for a term whose value or gradient is no number; in mixed precision that step is left out anyway.
         """
         self.shares = {}
+        self.tries += 1
         weights = next((found for layer in self.layers if (found := trainable(layer))), [])
         if not weights or not terms:
             return
         gradients = torch.stack([gradient(value, weights, self.scale) for value in (task, *terms.values())])
-        whole, *parts = distributed.mean(gradients).norm(dim=1).tolist()
+        whole, *parts = norms(distributed.mean(gradients)).tolist()
         for name, norm in zip(terms, parts, strict=True):
             if not math.isfinite(norm) and math.isfinite(whole) and self.scale == 1:
                 raise UserError(
@@ -145,15 +149,22 @@ class Gauge:
 
     def state(self) -> dict[str, Any]:
         """For `resume.pt`."""
-        return {key: getattr(self, key).copy() for key in KEPT}
+        return {"tries": self.tries, **{key: getattr(self, key).copy() for key in KEPT}}
 
     def load_state(self, state: Mapping[str, Any] | None) -> None:
         """Take back what `state` gave. None, of earlier versions: terms keep the strength with which the run began."""
         if state is None:
             self.published = {}
             return
+        self.tries = state.get("tries", 0)
         for key in KEPT:
             setattr(self, key, state[key])
+
+
+def norms(rows: Tensor) -> Tensor:
+    """(N, D) -> (N,): Euclidean norms, also of rows whose squares would overflow or vanish."""
+    largest = rows.abs().amax(1, keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)  # (N, 1)
+    return (rows / largest).norm(dim=1) * largest[:, 0]
 
 
 def trainable(layer: nn.Module) -> list[nn.Parameter]:

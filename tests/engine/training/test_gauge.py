@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.training.gauge import BATCHES, Gauge, gradient, shared_layers
+from engine.training.gauge import BATCHES, MOST_TRIES, Gauge, gradient, norms, shared_layers
 from engine.training.module import TrainingModel
 from methods.aeris import PUBLISHED_SHARE as RESTORE
 from methods.base import Method, Term
@@ -98,6 +98,23 @@ def test_frozen_layers_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     layers[1].requires_grad_(False)
     gauge.measure(torch.ones(()), {"mine": torch.ones(())})
     assert gauge.row() == {}
+
+
+def test_a_term_that_never_comes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    gauge, weight = make_gauge(monkeypatch)
+    for _ in range(MOST_TRIES):
+        assert gauge.due(first=False)
+        gauge.measure(weight[0, 0] * 10, {"free": weight[0, 0]})
+    assert not gauge.due(first=False) and gauge.due(first=True)
+    again = make_gauge(monkeypatch)[0]
+    again.load_state(gauge.state())
+    assert not again.due(first=False)
+
+
+def test_norms_of_any_scale() -> None:
+    rows = torch.tensor([[3.0, 4.0], [3e25, 4e25], [3e-25, 4e-25], [0.0, 0.0]])
+    assert norms(rows).tolist() == pytest.approx([5, 5e25, 5e-25, 0])
+    assert norms(torch.tensor([[float("nan"), 1.0]])).isnan().all()
 
 
 def test_layers_of_a_detector_and_of_a_classifier() -> None:
