@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
@@ -66,7 +67,10 @@ def convert(
             summary.skipped += [(file, "its image is missing") for file in alone]
         unknown = [file for scene, files in found.items() if scene not in truth for file in files]
         summary.skipped += [(file, "its annotation file is missing") for file in unknown]
-        items += _items(truth, found, split, f"{name}-{split}", summary)
+        items += [
+            replace(item, attributes=attributes_of(name, beta, item.image))
+            for item in _items(truth, found, split, f"{name}-{split}", summary)
+        ]
     if not items:
         words = ending.replace("\\", "").replace(".+", "...")  # of the pattern
         raise UserError(
@@ -76,6 +80,17 @@ def convert(
     if weather is not CLEAR:
         items += _reference(source, scenes, summary)
     return write_yolo(items, out, summary, "cityscapes", **writing)
+
+
+def attributes_of(name: str, beta: str, image: Path) -> tuple[tuple[str, str], ...]:
+    """Weather, density of the fog (beta, 1/m) and city of an image.
+
+    >>> attributes_of("foggy-cityscapes", "0.02", Path("ulm_000000_000019_leftImg8bit_foggy_beta_0.02.png"))
+    (('weather', 'fog'), ('fog', '0.02'), ('city', 'ulm'))
+    """
+    weather = {"foggy-cityscapes": "fog", "rainy-cityscapes": "rain"}.get(name, "clear")
+    density = beta if weather == "fog" else "0"
+    return ("weather", weather), ("fog", density), ("city", image.name.partition("_")[0])
 
 
 def _folder(source: Path, name: str) -> Path:

@@ -17,6 +17,8 @@ from utils.files import list_images, read_lines
 LIST = "imageclasslist.txt"
 FORM = "Class left top width height ..."
 SPLITS = {"1": "train", "2": "val", "3": "test"}
+LIGHTS = ("Low", "Ambient", "Object", "Single", "Weak", "Strong", "Screen", "Window", "Shadow", "Twilight")  # from 1
+PLACES = ("Indoor", "Outdoor")  # from 1
 
 
 def convert(source: Path, out: Path, *, classes: str | None = None, link: str = "copy") -> Summary:
@@ -44,7 +46,7 @@ def find_listing(source: Path) -> Path | None:
 def _items(source: Path, listing: Path, summary: Summary) -> Iterator[Item]:
     """One item per line of the list whose image and annotation file are there."""
     annotations = {path.name.lower(): path for path in source.rglob("*.txt") if path != listing}
-    for image, name, _, split in listed_images(source, listing, summary):
+    for image, name, _, split, attributes in listed_images(source, listing, summary):
         annotation = annotations.get(f"{name.lower()}.txt") or annotations.get(f"{Path(name).stem.lower()}.txt")
         if annotation is None:
             summary.skipped.append((image, "its annotation file is missing"))
@@ -53,13 +55,13 @@ def _items(source: Path, listing: Path, summary: Summary) -> Iterator[Item]:
         if isinstance(found, str):
             summary.skipped.append((annotation, found))
         else:
-            yield Item(image, SPLITS[split], image.parent.name, tuple(found[0]))
+            yield Item(image, SPLITS[split], image.parent.name, tuple(found[0]), attributes=attributes)
 
 
 def listed_images(
     source: Path, listing: Path, summary: Summary, classes: int | None = None
-) -> Iterator[tuple[Path, str, str, str]]:
-    """(image, its name, class, split) of each line `name class light in/out split`, as the list says them.
+) -> Iterator[tuple[Path, str, str, str, tuple[tuple[str, str], ...]]]:
+    """(image, its name, class, split, attributes) of each line `name class light in/out split`, as the list says them.
 
     Images are found by name without case: lists and folders disagree about .JPG and .jpg. classes: how many there are,
     where it matters. Raises UserError for a line of another form.
@@ -79,7 +81,20 @@ def listed_images(
         if image is None:
             summary.skipped.append((source / words[0], "listed, but the image is missing"))
         else:
-            yield image, words[0], words[1], words[4]
+            yield image, words[0], words[1], words[4], attributes_of(words[2], words[3])
+
+
+def attributes_of(light: str, place: str) -> tuple[tuple[str, str], ...]:
+    """What ExDark's numbers for the kind of light (1 to 10) and the place (1, 2) mean; nothing for any other.
+
+    Source: Loh and Chan, Getting to Know Low-light Images with The Exclusively Dark Dataset (CVIU 2019).
+
+    >>> attributes_of("10", "1")
+    (('light', 'Twilight'), ('place', 'Indoor'))
+    """
+    named = {"light": dict(zip("1 2 3 4 5 6 7 8 9 10".split(), LIGHTS, strict=True)).get(light)}
+    named["place"] = dict(zip("12", PLACES, strict=True)).get(place)
+    return tuple((name, value) for name, value in named.items() if value)
 
 
 def read_row(row: str) -> Box | None:

@@ -37,7 +37,7 @@ def convert(source: Path, out: Path, *, link: str = "copy") -> Summary:
         listed = listed_images(source, listing, summary, len(EXDARK))
         images = [
             ClassImage(image, NIGHT_SPLITS[split], "" if NIGHT_SPLITS[split] == UNLABELED else EXDARK[int(number) - 1])
-            for image, _, number, split in listed
+            for image, _, number, split, _ in listed
         ]
     elif files:
         images = [image for file in files for image in _day_images(file, summary)]

@@ -6,6 +6,7 @@ Hassaballah, DAWN: Vehicle Detection in Adverse Weather Nature Dataset (2020), a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -30,7 +31,9 @@ def convert(
     summary = Summary()
     items: list[Item] = []
     for group, (xmls, images) in (_rtts(source) if name == "rtts" else _dawn(source)).items():
-        items += folder_items(xmls, images, group, "test", difficult, summary)
+        weather = (("weather", "haze" if name == "rtts" else group.removeprefix("dawn-")),)
+        found = folder_items(xmls, images, group, "test", difficult, summary)
+        items += [replace(item, attributes=weather) for item in found]
     return write_yolo(items, out, summary, name, **writing)
 
 

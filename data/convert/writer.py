@@ -16,6 +16,7 @@ from zlib import crc32
 from PIL import Image, ImageOps
 
 from data.convert.class_lists import LISTS, ClassTable
+from data.io.attributes import write_attributes
 from data.io.images import Unreadable, in_threads, probe
 from utils.errors import UserError
 from utils.files import hidden_folder, load_yaml, save_yaml
@@ -63,6 +64,7 @@ class Item:
     """One image, or the part `crop` (left, top, right, bottom px) of it, which the boxes are then relative to.
 
     size: (height, width) px as annotated, None where the original does not say; of a part it is the part's own.
+    attributes: what the original says of the image besides, (name, value) each, such as its weather; see attributes.csv.
     """
 
     image: Path
@@ -71,6 +73,7 @@ class Item:
     boxes: tuple[Box, ...]
     size: tuple[int, int] | None = None
     crop: tuple[int, int, int, int] | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
 
     @property
     def file(self) -> str:
@@ -112,6 +115,7 @@ class Summary:
     notes: list[str] = field(default_factory=list)  # what else there is to know, a sentence each
     things: str = "images"
     boxed: bool = True  # False for a set to classify
+    attributes: dict[str, dict[str, str]] = field(default_factory=dict)  # of written images, by their path in the set
 
     def lines(self) -> list[str]:
         """The summary in words, one fact a line."""
@@ -188,6 +192,7 @@ def write_yolo(
                 target = out / group_folder.relative_to(work)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 group_folder.rename(target)
+    write_attributes(out, summary.attributes)
     save_yaml(out / "data.yaml", content)
     return summary
 
@@ -352,3 +357,5 @@ def _count(total: Summary, item: Item, result: Summary | str) -> None:
     total.dropped.update(result.dropped)
     if result.images:
         total.per_split[item.split] += 1
+        if item.attributes:
+            total.attributes[f"images/{item.split}/{item.group}/{item.file}"] = dict(item.attributes)

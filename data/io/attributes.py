@@ -1,7 +1,7 @@
 """attributes.csv beside a data set: what is known of its images besides objects, such as weather or kind of light.
 
 One row per image: a column `image`, its path below the data set's folder (or its name, where no other image has it), and
-any other columns.
+any other columns. Where there is none, the manifest.csv of a set that prepare.py made serves: what was drawn for each image.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from utils.errors import UserError
 from utils.tables import save_csv
 
 FILE, KEY = "attributes.csv", "image"
+MANIFEST, MANIFEST_KEY = "manifest.csv", "file"
 FEW = 10  # different numbers up to which each is a value of its own
 MOSTLY = 0.8  # fraction of a column's values that are numbers, from which on it is a column of numbers
 SHOWN = 3  # names in a note
@@ -50,8 +51,9 @@ class Attributes:
 
 
 def find_attributes(root: Path, data: Path) -> Path | None:
-    """attributes.csv in a data set's folder, or beside its data YAML; None where there is none."""
-    return next((place / FILE for place in (root, data.parent) if (place / FILE).is_file()), None)
+    """attributes.csv in a data set's folder, or beside its data YAML, else the folder's manifest; None where there is none."""
+    places = (root / FILE, data.parent / FILE, root / MANIFEST)
+    return next((place for place in places if place.is_file()), None)
 
 
 def read_attributes(file: Path, root: Path, images: Sequence[Path]) -> Attributes:
@@ -76,6 +78,7 @@ def _read(file: Path) -> tuple[list[dict[str, str]], list[str]]:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             table = csv.DictReader(stream)
             header = [(name or "").strip() for name in table.fieldnames or ()]
+            header = [KEY if file.name == MANIFEST and name == MANIFEST_KEY else name for name in header]
             table.fieldnames = header
             rows = [
                 {name: (row.get(name) or "").strip() for name in header if name}

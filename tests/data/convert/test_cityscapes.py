@@ -13,6 +13,7 @@ from data.convert.cityscapes import convert
 from data.convert.class_lists import CITYSCAPES
 from utils.errors import UserError
 from utils.files import list_images
+from utils.tables import read_csv
 
 SCENES = {"train": ("aachen_000000_000019", "aachen_000001_000019"), "val": ("lindau_000000_000019",)}
 RAIN = "rain_alpha_0.01_beta_0.005_dropsize_0.01_pattern_{}"
@@ -85,6 +86,8 @@ def test_clear_versions_of_validation_scenes_are_never_reference_images(source, 
 
 def test_the_density_of_the_fog(source, tmp_path):
     run("foggy-cityscapes", source, tmp_path / "out", beta="0.01")
+    rows = read_csv(tmp_path / "out/attributes.csv")
+    assert {(row["weather"], row["fog"]) for row in rows} == {("fog", "0.01")}
     assert {path.stem[-4:] for path in list_images(tmp_path / "out/images/val")} == {"0.01"}
     with pytest.raises(UserError, match="no image there has an annotation.*_leftImg8bit_foggy_beta_0.005.png"):
         run("foggy-cityscapes", source, tmp_path / "again", beta="0.005")

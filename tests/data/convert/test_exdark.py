@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from data.config import load_data
-from data.convert.exdark import FORM, convert, read_row
+from data.convert.exdark import FORM, attributes_of, convert, read_row
 from data.convert.text_annotations import read_rows
 from data.io.labels import scan
 from utils.errors import UserError
 from utils.files import list_images, load_yaml
+from utils.tables import read_csv
 
 HEADING = "Name | Class | Light | In/Out | Train/Val/Test\n"
 ROWS = "2015_00001.png 1 2 1 1\n2015_00002.JPG 10 6 2 2\n2015_00003.jpg 12 5 2 3\n"
@@ -134,3 +135,21 @@ def test_names_of_the_yaml(source, tmp_path):
     assert list(load_yaml(tmp_path / "out/data.yaml")["names"].values()) == [
         *("Bicycle", "Dog", "Motorbike", "People", "Table", "Zebra")
     ]
+
+
+def test_light_and_place_are_kept(source, tmp_path):
+    """2 1 is ambient, indoors; 6 2 strong, outdoors; 5 2 weak, outdoors."""
+    convert(source, tmp_path / "exdark")
+    assert read_csv(tmp_path / "exdark/attributes.csv") == [
+        {"image": "images/test/Table/2015_00003.jpg", "light": "Weak", "place": "Outdoor"},
+        {"image": "images/train/Bicycle/2015_00001.png", "light": "Ambient", "place": "Indoor"},
+        {"image": "images/val/Motorbike/2015_00002.JPG", "light": "Strong", "place": "Outdoor"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("light", "place", "expected"),
+    [("1", "1", {"light": "Low", "place": "Indoor"}), ("11", "0", {}), ("x", "2", {"place": "Outdoor"})],
+)
+def test_attributes(light, place, expected):
+    assert dict(attributes_of(light, place)) == expected

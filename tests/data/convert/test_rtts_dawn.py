@@ -12,6 +12,7 @@ from data.convert.class_lists import LISTS
 from data.convert.rtts_dawn import convert
 from utils.errors import UserError
 from utils.files import load_yaml
+from utils.tables import read_csv
 
 OBJECT = (
     "<object><name>{}</name><difficult>{}</difficult><bndbox><xmin>8</xmin><ymin>12</ymin><xmax>24</xmax>"
@@ -72,6 +73,8 @@ def test_dawn(dawn, tmp_path):
     summary = run("dawn", dawn, tmp_path / "out")
     groups = sorted(path.name for path in (tmp_path / "out/images/test").iterdir())
     assert groups == ["dawn-fog", "dawn-rain", "dawn-sand", "dawn-snow"]
+    weathers = {row["image"].split("/")[2]: row["weather"] for row in read_csv(tmp_path / "out/attributes.csv")}
+    assert weathers == {f"dawn-{word}": word for word in ("fog", "rain", "sand", "snow")}
     assert (tmp_path / "out/labels/test/dawn-fog/foggy-001.txt").read_text().startswith("2 0.4")
     assert (summary.per_split, summary.skipped) == ({"test": 4}, [])
     assert load_data(tmp_path / "out").names == load_data("dawn", need=()).names == dict(enumerate(LISTS["dawn"]))

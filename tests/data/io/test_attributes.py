@@ -94,6 +94,15 @@ def test_where_the_file_is_looked_for(tmp_path):
     assert find_attributes(root, beside / "data.yaml") == first
 
 
+def test_a_manifest_serves_where_there_is_nothing_else(tmp_path):
+    """What prepare.py degrade drew for each image."""
+    (tmp_path / "manifest.csv").write_text("file,source,downscaled\nimages/0.jpg,a.jpg,2\nimages/1.jpg,b.jpg,4\n")
+    file = find_attributes(tmp_path, tmp_path / "data.yaml")
+    assert file == tmp_path / "manifest.csv"
+    found = read_attributes(file, tmp_path, images(tmp_path, 2))
+    assert found.columns == {"source": ["a.jpg", "b.jpg"], "downscaled": ["2", "4"]}
+
+
 def test_written_rows_are_read_again_and_added_to(tmp_path):
     write_attributes(tmp_path, {"images/1.jpg": {"light": "Low, warm"}})
     write_attributes(tmp_path, {"images/0.jpg": {"weather": "fog"}})
