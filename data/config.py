@@ -29,12 +29,14 @@ class DataKey(NamedTuple):
     """A line of a data YAML that a method reads: images beside the splits, or the default of one of its options.
 
     option: whether it is a path for the option of the same name. aliases: other names of it, in data YAMLs of these tasks.
+    paired: whether its images belong to those of train, one to one.
     """
 
     name: str
     option: bool = False
     aliases: tuple[str, ...] = ()
     tasks: tuple[str, ...] = TASKS
+    paired: bool = False
 
 
 DECLARED: dict[str, DataKey] = {}

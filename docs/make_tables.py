@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.checks.findings import KINDS
+from engine.diagnosis.answers import general_answer
 from engine.options.action import ActionOptions
 from engine.options.classify import ClassifyOptions
 from engine.options.compare import CompareOptions
@@ -18,6 +20,7 @@ from engine.options.val import ValOptions
 from engine.preparation import all_commands
 from utils.cli import load
 from utils.options import markdown_table
+from utils.tables import markdown_table as rows_table
 
 PAGES: dict[str, tuple[type, ...]] = {
     "scripts/train.md": COMMON_SCHEMAS,
@@ -35,8 +38,18 @@ def tables() -> Iterator[tuple[str, str, str]]:
     """(page below docs/, the line above the table, the table) of each one."""
     for page, schemas in PAGES.items():
         yield page, START.format(""), markdown_table(*schemas)
+    yield "data/check.md", "<!-- findings -->\n", findings_table()
     for name, command in all_commands().items():
         yield "scripts/prepare.md", START.format(f"{name} "), markdown_table(load(command.options))
+
+
+def findings_table() -> str:
+    """Every finding of prepare.py check: severity, meaning, answer."""
+    rows = [
+        {"id": f"`{kind}`", "severity": severity, "what": about, "answer": general_answer(kind)}
+        for kind, (severity, about) in KINDS.items()
+    ]
+    return f"{rows_table(rows)}\n"
 
 
 def with_table(text: str, start: str, table: str) -> str:

@@ -25,12 +25,19 @@ if TYPE_CHECKING:
     from methods.base import Method
 
 
+_ON_DEGRADED = dict.fromkeys(("shift-blur", "shift-noise", "shift-low-resolution"), "--restore-weight 0")
 METHODS: dict[str, MethodSpec] = {
-    "wiid": MethodSpec("methods.wiid:WiiD", WiiDOptions, keys=WIID_KEYS),
-    "lcp": MethodSpec("methods.lcp:LCP", LCPOptions, commands=LCP_COMMANDS, layers=LCP_LAYERS, keys=LCP_KEYS),
-    "weather": MethodSpec("methods.weather.method:Weather", WeatherOptions, implied_by=("weather",)),
-    "aeris": MethodSpec("methods.aeris:AERIS", AERISOptions),
-    "rfla": MethodSpec("methods.rfla:RFLA", RFLAOptions, suits=("tiny objects",)),
+    "wiid": MethodSpec("methods.wiid:WiiD", WiiDOptions, keys=WIID_KEYS, suits={"shift-dark": ""}, cost=2.5),
+    "lcp": MethodSpec(
+        "methods.lcp:LCP", LCPOptions, commands=LCP_COMMANDS, layers=LCP_LAYERS, keys=LCP_KEYS,
+        suits={"shift-clear": "--cfg models/yolov5n-crux.yaml"}, cost=1.4,
+    ),
+    "weather": MethodSpec(
+        "methods.weather.method:Weather", WeatherOptions, implied_by=("weather",),
+        suits={"shift-haze": "--weather fog=0.5", "shift-dark": "--weather low_light=0.5"},
+    ),
+    "aeris": MethodSpec("methods.aeris:AERIS", AERISOptions, suits=_ON_DEGRADED),
+    "rfla": MethodSpec("methods.rfla:RFLA", RFLAOptions, suits={"tiny-objects": ""}),
     "richsem": MethodSpec("methods.richsem:RichSem", RichSemOptions, commands=RICHSEM_COMMANDS, keys=RICHSEM_KEYS),
     "longtail": MethodSpec(
         "methods.longtail:LongTail", LongTailOptions, implied_by=("federated", "extra_ratio", "extra_alternate")
@@ -41,7 +48,7 @@ METHODS: dict[str, MethodSpec] = {
         commands=MEAN_TEACHER_COMMANDS,
         keys=MEAN_TEACHER_KEYS,
     ),
-}
+}  # fmt: skip
 
 
 declare_keys(*(key for spec in METHODS.values() for key in spec.keys))
@@ -65,9 +72,14 @@ def unused_layers(composition: str, layers: Collection[str]) -> list[str]:
     return [name for name, spec in METHODS.items() if name not in used and not {*spec.layers}.isdisjoint(layers)]
 
 
-def suitable_methods(problem: str, composition: str) -> list[str]:
-    """Methods out of the composition that suit a problem, such as `tiny objects`."""
-    return [name for name, spec in METHODS.items() if problem in spec.suits and name not in composition.split("+")]
+def suitable_methods(finding: str, composition: str = "none") -> dict[str, str]:
+    """Methods out of the composition that answer a finding, such as `tiny-objects`, with the options beside --method.
+
+    >>> suitable_methods("tiny-objects")
+    {'rfla': ''}
+    """
+    named = composition.split("+")
+    return {name: spec.suits[finding] for name, spec in METHODS.items() if finding in spec.suits and name not in named}
 
 
 def split_names(composition: str) -> list[str]:

@@ -41,7 +41,7 @@ ENGINE = (
     ("evaluation",),
     ("training",),
     ("classification", "action"),
-    ("darkening", "enhancement", "clip", "exporters", "preparation"),
+    ("darkening", "enhancement", "clip", "exporters", "preparation", "diagnosis"),
     ("comparison",),
 )
 # Arrows between rooms that still point the wrong way. This set only shrinks.

@@ -84,10 +84,11 @@ def name_machine(device: str) -> None:
 def run_cli(main: Callable[[], Any]) -> int:
     """Run a script's work and return its exit code: 0, 130 for Ctrl-C, 2 for what is said on one line of stderr.
 
-    That is a UserError, or that the machine ran out of disk or memory. 141 where nobody reads stdout any more (`| head`).
+    A result with an `exit_code` of its own decides instead of the 0. Said on stderr is a UserError, or that the machine ran
+    out of disk or memory. 141 where nobody reads stdout any more (`| head`).
     """
     try:
-        main()
+        return int(getattr(main(), "exit_code", 0))
     except UserError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
@@ -103,4 +104,3 @@ def run_cli(main: Callable[[], Any]) -> int:
             raise
         print(f"error: {ran_out}", file=sys.stderr)
         return 2
-    return 0

@@ -49,6 +49,10 @@ COMMANDS: dict[str, Command] = {
         "Render a synthetic night video of a street.",
         f"{_OPTIONS}:ClipOptions", "engine.preparation.datasets:clip",
     ),
+    "check": Command(
+        "Check a data set: damaged files, wrong labels, leaks, splits unlike train; and what would help.",
+        "engine.options.check:CheckOptions", "engine.diagnosis.api:check", first="data", quiet=True,
+    ),
     "convert": Command(
         "Convert a published data set (VOC, COCO, Cityscapes, URPC2020, ...) to the YOLO layout.",
         f"{_OPTIONS}:ConvertOptions", "engine.preparation.datasets:convert", first="name",
@@ -64,6 +68,7 @@ COMMANDS: dict[str, Command] = {
 }  # fmt: skip
 
 EXAMPLES = (
+    "python prepare.py check --data my.yaml",
     "python prepare.py synthetic demo-fog",
     "python prepare.py convert voc --source VOCdevkit --out datasets/voc",
     "python prepare.py darken --source datasets/voc/images/train --out datasets/voc/images/train_night",
@@ -112,7 +117,7 @@ def prepare_argv(argv: Sequence[str] | None = None) -> Any:
         rest.insert(0, f"--{chosen.first}")
     schema = load(chosen.options)
     given = parse_argv(rest, [schema], f"prepare.py {name}", chosen.about)
-    if "device" in schema_fields([schema]):
+    if "device" in schema_fields([schema]) and not chosen.quiet:
         name_machine(str(given.get("device") or schema().device))
     return prepare(name, **given)
 

@@ -179,7 +179,7 @@ def size_hints(labels: Sequence[Label], detector: Detector, train: TrainOptions,
     if fraction <= MANY_TINY or finest <= 4:
         return []
     helps = ["a model with a stride-4 level (--cfg models/yolov8n-p2.yaml and others)"]
-    helps += [f"--method {name}" for name in registry.suitable_methods("tiny objects", composition)]
+    helps += [f"--method {name}" for name in registry.suitable_methods("tiny-objects", composition)]
     return [
         f"hint: {fraction:.0%} of the objects are under {TINY_SIDE} px at --imgsz {train.imgsz}, and the finest level of this "
         f"model has stride {finest}. What helps: {', '.join(helps)}, or slicing (docs/slicing.md)"

@@ -61,6 +61,6 @@ class WiiDOptions:
 
 
 WIID_KEYS = (
-    DataKey("pair", aliases=("train_night",)),
+    DataKey("pair", aliases=("train_night",), paired=True),
     DataKey("unlabeled", aliases=("favoured", "favored"), tasks=("classify",)),
 )

@@ -1,0 +1,112 @@
+"""What the checks know of one image file, from a single reading of it."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from data.io.image_measures import SIDE, measure
+from data.io.images import Pixels, Unreadable, probe
+
+THUMB = 32  # px: side of the grey thumbnail that near-duplicates are told by
+ORIENTATION = 274  # the EXIF tag; 1: as stored
+FORMATS = {
+    ".jpg": ("JPEG", "MPO"), ".jpeg": ("JPEG", "MPO"), ".mpo": ("JPEG", "MPO"), ".png": ("PNG",), ".bmp": ("BMP",),
+    ".tif": ("TIFF",), ".tiff": ("TIFF",), ".webp": ("WEBP",),
+}  # fmt: skip
+_REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+Stamp = tuple[int, int]  # bytes, time of change in ns; (-1, -1) where there is no file
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """One image. kind: the finding of an unusable one, with the reason; else empty.
+
+    shape: (height, width) px, turned as EXIF says; format: of the content; digest: of the file's bytes; thumb: grey,
+    (THUMB, THUMB) uint8; measures: those of data.io.image_measures.
+    """
+
+    path: Path
+    stamp: Stamp
+    kind: str = ""
+    reason: str = ""
+    format: str = ""
+    orientation: int = 1
+    shape: tuple[int, int] = (0, 0)
+    digest: bytes = b""
+    thumb: NDArray[np.uint8] | None = field(default=None, repr=False)
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be trained on."""
+        return not self.kind
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Size and time of change of a file."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return -1, -1
+    return facts.st_size, facts.st_mtime_ns
+
+
+def read_image_facts(path: Path, pixels: bool = True) -> ImageFacts:
+    """Read one image. Raises nothing: what is wrong with it stands in the facts. pixels: decode and measure it too."""
+    stamp = stamp_of(path)
+    try:
+        shape = probe(path)
+        content = path.read_bytes() if pixels else b""
+        kind, orientation = _header(path)
+        image = _decoded(content, max(shape), kind) if pixels else None
+    except (Unreadable, OSError) as problem:
+        return ImageFacts(path, stamp, *_problem(stamp, str(problem)))
+    if pixels and image is None:
+        return ImageFacts(path, stamp, "image-unreadable", "cannot be decoded")
+    digest = hashlib.blake2b(content, digest_size=16).digest() if pixels else b""
+    facts = ImageFacts(path, stamp, "", "", kind, orientation, shape, digest)
+    return facts if image is None else _with_pixels(facts, image)
+
+
+def _with_pixels(facts: ImageFacts, image: Pixels) -> ImageFacts:
+    """The facts with thumbnail and measures."""
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    thumb = np.asarray(cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA), np.uint8)
+    known = {name: value for name, value in vars(facts).items() if name not in ("thumb", "measures")}
+    return ImageFacts(**known, thumb=thumb, measures=measure(image))
+
+
+def _problem(stamp: Stamp, reason: str) -> tuple[str, str]:
+    """The kind of finding behind a reason."""
+    if stamp == (-1, -1):
+        return "image-missing", "there is no such file"
+    return "image-truncated" if "truncated" in reason else "image-unreadable", reason
+
+
+def _header(path: Path) -> tuple[str, int]:
+    """Format and EXIF orientation of an image that `probe` found whole."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged EXIF blocks
+        with path.open("rb") as file, Image.open(file) as image:
+            turned = "exif" in image.info
+            orientation = image.getexif().get(ORIENTATION, 1) if turned else 1
+            return str(image.format), orientation if isinstance(orientation, int) else 1
+
+
+def _decoded(content: bytes, longer: int, kind: str) -> Pixels | None:
+    """The image, of a large JPEG at a fraction of its size, which is far faster; None where it is none."""
+    fits = [flag for factor, flag in _REDUCED.items() if longer // factor >= SIDE] if kind in ("JPEG", "MPO") else []
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), fits[0] if fits else cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    return None if image is None else np.asarray(image, np.uint8)

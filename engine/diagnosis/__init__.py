@@ -1,0 +1,1 @@
+"""`prepare.py check`: what is wrong with a data set, and what would help."""
