@@ -55,18 +55,22 @@ def names(findings: Sequence[Finding], fault: Fault, file: Path | None) -> bool:
     return bool(places) if file is None else any(str(file) in str(place) for listed in places for place in listed)
 
 
-def plant_files(source: Path, work: Path) -> Iterator[dict[str, Any]]:
-    """All faults of single files in one copy, those of pairs in another: a row per fault, and one of what was found besides."""
-    yield from _plant_together(source, work, [*FILES, *DUPLICATES], pair=None)
+def plant_files(source: Path, place: Path, clean: Named) -> Iterator[dict[str, Any]]:
+    """All faults of single files in one copy, those of pairs in another: a row per fault, and one of what was found besides.
+
+    place: of the copies; clean: what is named of a copy there without planted faults.
+    """
+    yield from _plant_together(source, place, clean, [*FILES, *DUPLICATES], pair=None)
     if (source / "images" / "train_night").is_dir():
-        yield from _plant_together(source, work, PAIRS)
+        yield from _plant_together(source, place, clean, PAIRS)
 
 
-def _plant_together(source: Path, work: Path, faults: Sequence[Fault], **entries: Any) -> Iterator[dict[str, Any]]:
+def _plant_together(
+    source: Path, place: Path, clean: Named, faults: Sequence[Fault], **entries: Any
+) -> Iterator[dict[str, Any]]:
     """Faults in one copy. entries: of the data YAML to replace."""
-    copy = copy_of(source, work / f"{source.name}-files")
+    copy = copy_of(source, place)
     copy.configure(**entries)
-    clean = named_by(diagnose(str(copy.yaml))[0])
     planted = [(fault, fault.plant(copy)) for fault in faults]
     diagnosis, _ = diagnose(str(copy.yaml))
     head = {"set": source.name, "images": diagnosis.images}
@@ -83,18 +87,16 @@ def _plant_together(source: Path, work: Path, faults: Sequence[Fault], **entries
     shutil.rmtree(copy.root)
 
 
-def plant_sets(source: Path, work: Path) -> Iterator[dict[str, Any]]:
+def plant_sets(source: Path, place: Path, clean: Named) -> Iterator[dict[str, Any]]:
     """Each fault of a whole split in a copy of its own, unless the clean set has the finding already."""
-    for number, fault in enumerate(SETS):
-        copy = copy_of(source, work / f"{source.name}-{number}")
-        before = {finding.kind for finding in diagnose(str(copy.yaml))[0].findings}
-        if fault.finding not in before:
-            file = fault.plant(copy)
-            diagnosis, _ = diagnose(str(copy.yaml))
-            found = names(diagnosis.findings, fault, file)
-            others = {finding.kind for finding in diagnosis.findings} - before - {fault.finding}
-            head = {"set": source.name, "fault": fault.name, "finding": fault.finding, "found": found}
-            yield {**head, "also": ", ".join(sorted(others))}
+    before = {kind for kind, _ in clean}
+    for fault in (fault for fault in SETS if fault.finding not in before):
+        copy = copy_of(source, place)
+        file = fault.plant(copy)
+        diagnosis, _ = diagnose(str(copy.yaml))
+        others = {finding.kind for finding in diagnosis.findings} - before - {fault.finding}
+        head = {"set": source.name, "fault": fault.name, "finding": fault.finding}
+        yield {**head, "found": names(diagnosis.findings, fault, file), "also": ", ".join(sorted(others))}
         shutil.rmtree(copy.root)
 
 
@@ -105,14 +107,15 @@ def tables(sets: Sequence[Path], split_faults: Sequence[Path]) -> str:
     whole: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for source in sets:
-            copy = copy_of(source, Path(folder) / "clean")
+            place = Path(folder) / "set"
+            copy = copy_of(source, place)
             diagnosis, _ = diagnose(str(copy.yaml))
-            found = "; ".join(f"{f.kind} ({f.split})" if f.split else f.kind for f in diagnosis.findings)
-            clean.append({"set": source.name, "images": diagnosis.images, "s": diagnosis.seconds, "findings": found})
-            clean[-1]["advice"] = diagnosis.advice
             shutil.rmtree(copy.root)
-            rows += plant_files(source, Path(folder))
-            whole += plant_sets(source, Path(folder)) if source in split_faults else []
+            found = "; ".join(f"{f.kind} ({f.split})" if f.split else f.kind for f in diagnosis.findings)
+            facts = {"set": source.name, "images": diagnosis.images, "seconds": diagnosis.seconds}
+            clean.append({**facts, "findings": found or "none", "advice": diagnosis.advice})
+            rows += plant_files(source, place, named_by(diagnosis))
+            whole += plant_sets(source, place, named_by(diagnosis)) if source in split_faults else []
     return page(clean, rows, whole)
 
 

@@ -17,8 +17,10 @@ from typing import Any
 import engine
 from data.config import DataConfig, load_data, task_of
 from data.synthetic.generate import make_synthetic
+from engine.comparison.auto import lines_of, plan_runs, words_of
 from engine.comparison.checkpoints import check_alone, check_task, evaluate_checkpoints, facts_of, named_checkpoints
-from engine.comparison.config import make_all, read_config
+from engine.comparison.config import Step, make_all, read_config
+from engine.comparison.estimate import estimate, in_words
 from engine.comparison.evaluating import DetectorEvaluation, Evaluate, evaluator_of
 from engine.comparison.report import METRICS, Comparison, RunOutcome, save_report
 from engine.comparison.report_page import Pair, save_page
@@ -29,6 +31,7 @@ from engine.comparison.runner import (
     Train,
     plain_options,
 )
+from engine.diagnosis.report import printable
 from engine.evaluation.class_frequency import lvis_labels
 from engine.evaluation.session import present_splits
 from engine.loggers import create_loggers, log_tables
@@ -61,10 +64,56 @@ def compare(*, train: Train | None = None, evaluate: Evaluate | None = None, **o
 
     The options are those of compare.py; each one of train.py's goes to all runs. `config=FILE` reads them from a YAML
     file and makes what it lists under `prepare`; options given beside it win. `train` and `evaluate` stand in for
-    `engine.train` and the evaluation of a checkpoint. Raises UserError for mistakes in the options, and where every run
-    failed.
+    `engine.train` and the evaluation of a checkpoint. With `auto` the runs follow from what is found in the data set; with
+    `dry_run` they are printed only, and the result is empty. Raises UserError for mistakes in the options, and where every
+    run failed.
     """
     options, steps = _with_config(options)
+    (chosen, *_) = build(COMPARE_SCHEMAS, options)
+    if chosen.auto or chosen.dry_run:
+        options, steps, goes_on = announced(options, steps)
+        if not goes_on:
+            return CompareResult(chosen.project, [], [])
+    return _compare(options, steps, train, evaluate)
+
+
+def announced(options: dict[str, Any], steps: dict[str, Step]) -> tuple[dict[str, Any], dict[str, Step], bool]:
+    """Print the runs and how long they take; with --auto find them first.
+
+    Returns the options and steps with these runs, and whether to train them. Raises UserError for runs beside --auto, and
+    as `compare`.
+    """
+    chosen, train, *_ = build(COMPARE_SCHEMAS, options)
+    if chosen.checkpoint:
+        check_alone(options)
+    if chosen.auto and chosen.run:
+        raise UserError("--auto: finds the runs itself. Leave out --run and the runs of --config, or leave out --auto.")
+    shared = {
+        key: value for key, value in options.items() if key not in {entry.name for entry in fields(CompareOptions)}
+    }
+    given = {key: value for key, value in options.items() if key not in ("auto", "dry_run", "data", "imgsz", "run")}
+    config = load_data(train.data, make_demo=make_synthetic, need=("train",))
+    plan = plan_runs(str(train.data), chosen.project, shared) if chosen.auto else None
+    if plan is not None:
+        found = {"run": tuple(candidate.run for candidate in plan.runs), "imgsz": plan.imgsz}
+        options, steps = {**options, **found, "data": plan.data}, {**steps, **plan.steps}
+        shared["imgsz"] = plan.imgsz
+    specs = [parse_run(text) for text in options.get("run", ())]
+    _check_runs(specs, shared)
+    goes_on = len(specs) > 1 or plan is None
+    seconds = estimate(config, specs, shared, chosen.seeds, chosen.split) if goes_on else 0.0
+    duration = (
+        f"about {in_words(seconds)} here for {chosen.seeds} seeds, by steps on random images, loading not counted"
+    )
+    lines = lines_of(plan, words_of(given), duration) if plan else [*(f"  {spec.label}" for spec in specs), duration]
+    print("\n".join(map(printable, lines)))
+    return options, steps, goes_on and not chosen.dry_run
+
+
+def _compare(
+    options: dict[str, Any], steps: dict[str, Step], train: Train | None, evaluate: Evaluate | None
+) -> CompareResult:
+    """Make what must be there, train or take the checkpoints, and report."""
     chosen, *_ = build(COMPARE_SCHEMAS, options)
     own_names = {entry.name for entry in fields(CompareOptions)}
     shared = {key: value for key, value in options.items() if key not in own_names}
@@ -156,7 +205,7 @@ def class_groups(config: DataConfig, protocol: str | None) -> dict[str, Collecti
     return {"AP": None, "AP50": None, **by_letter}
 
 
-def _with_config(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _with_config(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Step]]:
     """The options under their own names with those of the `config` file below them, and the file's steps."""
     options = canonical(options, COMPARE_SCHEMAS)
     file = options.pop("config", None)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.comparison.advice import advise
 from engine.results import Report, matches_of
 from utils.files import atomic_write
 from utils.log import LOGGER
@@ -188,7 +189,10 @@ def save_report(
     for rows in (summary, differences):
         print("\n" + text_table(rows))
     print("\n" + "\n".join(notes))
-    page = markdown(comparison, summary, differences, notes)
+    advice = advise(comparison.runs, differences)
+    if advice:
+        print(f"\n{advice}")
+    page = markdown(comparison, summary, differences, notes, advice)
     for folder, stem in ((save_dir, "compare"), *([(out, f"compare-{data}")] if out else [])):
         save_csv(folder / f"{stem}.csv", raw_rows(comparison))
         save_csv(folder / f"{stem}-summary.csv", summary)
@@ -258,9 +262,13 @@ def notes_of(comparison: Comparison, facts: Mapping[str, Any]) -> list[str]:
 
 
 def markdown(
-    comparison: Comparison, summary: list[dict[str, Any]], differences: list[dict[str, Any]], notes: Sequence[str]
+    comparison: Comparison,
+    summary: list[dict[str, Any]],
+    differences: list[dict[str, Any]],
+    notes: Sequence[str],
+    advice: str = "",
 ) -> str:
-    """The page of a comparison."""
+    """The page of a comparison; the advice, one sentence, stands last."""
     parts = [
         "# " + " / ".join(comparison.runs),
         f"![{comparison.metrics[0]} of each run]({{stem}}.png)",
@@ -268,5 +276,6 @@ def markdown(
         "Differences (run minus the other):" if differences else "",
         markdown_table(differences),
         "\n".join(f"- {note}" for note in notes),
+        advice,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

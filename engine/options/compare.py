@@ -26,13 +26,17 @@ class CompareOptions:
         (),
         'one run: its methods, then options of its own, such as --run none --run "none lr0=0.02"; repeat it for each '
         "run; the first run is the baseline",
-        shown="required without --config or --checkpoint",
+        shown="required without --config, --auto or --checkpoint",
     )
     checkpoint: tuple[str, ...] = RUNS.option(
         (),
         "instead of runs: finished weights under a name, such as --checkpoint plain=a.pt --checkpoint mine=b.pt; nothing is "
         "trained",
     )
+    auto: bool = RUNS.option(
+        False, "instead of runs: plain training and up to three runs that answer what prepare.py check finds in --data"
+    )
+    dry_run: bool = RUNS.option(False, "print the runs and how long they will take here, and train nothing")
     seeds: int = RUNS.option(3, "seeds of each run, counted up from --seed", low=1)
     restart: bool = RUNS.option(False, "train all runs again instead of reusing finished ones")
     split: str = STATISTICS.option("test", "evaluate on test and test2, or on val and val2", choices=("test", "val"))
@@ -68,6 +72,7 @@ ABOUT = (
 )
 METHOD = next(iter(METHODS))
 EXAMPLES = (
+    "python compare.py --data my.yaml --auto --dry-run",
     "python compare.py --data demo-night --checkpoint plain=a.pt --checkpoint mine=b.pt",
     f"python compare.py --data demo-night --run none --run {METHOD} --seeds 3 --epochs 30",
     f"python compare.py --config bench/comparisons/{METHOD}-codan.yaml --seeds 5",
