@@ -101,10 +101,10 @@ def in_words(seconds: float) -> str:
     """A duration that claims no more precision than it has.
 
     >>> in_words(42), in_words(1500), in_words(9000), in_words(200_000)
-    ('1 minute', '25 minutes', '2.5 hours', '2.3 days')
+    ('1 minute', '25 minutes', '2.5 hours', '56 hours')
     """
     if seconds < 5400:
         minutes = max(1, round(seconds / 60))
         return f"{minutes} minute{'s' * (minutes > 1)}"
     hours = seconds / 3600
-    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
+    return f"{hours:.1f} hours" if hours < 10 else f"{hours:,.0f} hours"
