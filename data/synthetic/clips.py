@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +15,12 @@ from data.io.video import finalize_video
 from data.synthetic.generate import in_processes
 from data.synthetic.registry import Image
 from data.synthetic.render.lighting import day, night, night_exposure, night_light
-from data.synthetic.street.scene import draw, make_street
+from data.synthetic.street.infrared import draw_lamp, infrared, infrared_exposure, infrared_light
+from data.synthetic.street.scene import Frame, draw, make_street
 from utils.errors import UserError
 from utils.progress import progress as shown
 
-LOOKS = ("night", "day")
+LOOKS = ("night", "day", "infrared")
 
 
 class ClipFrame(NamedTuple):
@@ -43,7 +44,7 @@ def street_clip(
 ) -> None:
     """Film a synthetic street as .mp4: traffic drives, people and dogs walk; only the noise differs by frame.
 
-    look: night or day. size: (width, height), multiples of 4. labels: a file for the ground truth in MOTChallenge's format,
+    look: one of LOOKS. size: (width, height), multiples of 4. labels: a file for the ground truth in MOTChallenge's format,
     rows `frame,id,left,top,width,height,1,class,1`, classes from 1. Files appear whole or not at all. Raises UserError
     where they cannot be written.
     """
@@ -93,11 +94,11 @@ def clip_frames(
     An actor that has left the street's end and comes in again has another identity.
     """
     street = make_street(seed, size, moving=True)
-    exposure = night_exposure(night_light(draw(street), seed), seed, mean=34) if look == "night" else None
+    take = _camera(look, draw(street), seed)
     found = []
     for time, shot in zip(times, shots, strict=True):
         frame = draw(street, time)
-        image = night(frame, seed, exposure=exposure, shot=shot) if exposure is not None else day(frame, seed)
+        image = take(frame, shot)
         rounds = [street.actors[number].round(time) for number in frame.actors]
         count = len(street.actors)
         identities = np.array(
@@ -107,6 +108,18 @@ def clip_frames(
         corners = np.concatenate((centres - sides / 2, centres + sides / 2), 1)  # (n, 4)
         found.append(ClipFrame(image, np.column_stack((identities, frame.labels[:, 0], corners)).astype(np.float32)))
     return found
+
+
+def _camera(look: str, first: Frame, seed: int) -> Callable[[Frame, int], Image]:
+    """How a frame of the street is taken, with the exposure of its first frame: frame, number of the shot -> image."""
+    if look == "day":
+        return lambda frame, shot: day(frame, seed)
+    if look == "night":
+        exposure = night_exposure(night_light(first, seed), seed, mean=34)
+        return lambda frame, shot: night(frame, seed, exposure=exposure, shot=shot)
+    lamp = draw_lamp(np.random.default_rng([seed, 51]))
+    exposure = infrared_exposure(infrared_light(first, lamp, seed), lamp, seed)
+    return lambda frame, shot: infrared(frame, seed, lamp=lamp, exposure=exposure, shot=shot)
 
 
 def _natural(number: int) -> int:

@@ -19,6 +19,7 @@ from data.synthetic.render.lighting import day, night
 from data.synthetic.shelf import scene as shelf
 from data.synthetic.street import classification
 from data.synthetic.street.fog import foggy
+from data.synthetic.street.infrared import infrared
 from data.synthetic.street.scene import NAMES, draw, make_street
 from data.synthetic.underwater import scene as sea
 from data.synthetic.underwater import water
@@ -34,8 +35,9 @@ Scene = Callable[[int, tuple[int, int], Collection[str]], tuple[dict[str, Image]
 
 
 def _street_scene(seed: int, size: tuple[int, int], looks: Collection[str]) -> tuple[dict[str, Image], Labels]:
-    """A street by day, by night, in fog, or several of them."""
-    frame, lights = draw(make_street(seed, size)), {"day": day, "night": night, "fog": foggy}
+    """A street by day, by night, in infrared, in fog, or several of them."""
+    lights = {"day": day, "night": night, "infrared": infrared, "fog": foggy}
+    frame = draw(make_street(seed, size))
     return {look: lights[look](frame, seed) for look in looks}, frame.labels
 
 
@@ -123,6 +125,7 @@ _CLASSES = _day_and_night(600, 150, 300, unlabeled=300)
 _ROWS = (
     SyntheticSet("demo-night", NAMES, (320, 240), _day_and_night(360, 60, 120), _street_scene),
     SyntheticSet("demo-fog", NAMES, (320, 240), _degraded("fog", "day"), _street_scene),
+    SyntheticSet("demo-infrared", NAMES, (320, 240), _degraded("infrared", "day"), _street_scene),
     SyntheticSet("demo-sea", sea.NAMES, (320, 240), _degraded("murky", "clear"), _sea_scene),
     SyntheticSet("demo-lowres", NAMES, (320, 240), _LOWRES_SPLITS, _street_scene),
     SyntheticSet("demo-tiny", aerial.NAMES, (160, 160), _day_only(), _one_look(aerial.image_from_above)),

@@ -162,7 +162,11 @@ class ClipOptions:
     """A synthetic video of a street."""
 
     out: Path = INPUT.option(Path("datasets/night.mp4"), "output file")
-    look: str = INPUT.option("night", "time of day", choices=("night", "day"))
+    look: str = INPUT.option(
+        "night",
+        "night, day, or infrared: a night camera with a lamp beside its lens",
+        choices=("night", "day", "infrared"),
+    )
     labels: Path | None = INPUT.option(
         None, "file for the identities and boxes of the objects, in MOTChallenge's format", shown="none"
     )

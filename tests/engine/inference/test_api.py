@@ -16,10 +16,11 @@ from torch import Tensor
 
 import engine
 import engine.inference.api
+import engine.inference.backends
 import engine.inference.frame_reader
 from engine.checkpoint import save_checkpoint
 from engine.inference.api import DetectResult, detect, frame_line, stream
-from engine.inference.capture import Frame
+from engine.inference.capture import Frame, LiveReader
 from engine.inference.sources import Source, SourcePlan
 from engine.options.detect import DetectOptions
 from engine.streams.status import SourceMonitor
@@ -476,3 +477,36 @@ def test_a_frozen_stream_is_told_in_its_line_and_its_frames(monkeypatch: pytest.
     use_captures(monkeypatch, **{"0": [FakeCapture([plain_image()] * 3)]})
     monkeypatch.setattr(SourceMonitor, "detected", lambda *_: frame.alarms)
     assert next(stream(detector=FakeDetector(), source=0)).alarms == frame.alarms
+
+
+def test_cameras_of_odd_sizes_and_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 x 1 px, 8,000 px wide, odd sizes, with rates that cannot be: everything is detected and written."""
+    images = [plain_image(0, 1, 1), plain_image(120, 30, 8000), plain_image(120, 24, 32), plain_image(0, 47, 33)]
+    rates = (0.0, 1000.0, 25.0, float("nan"))
+    use_captures(monkeypatch, **{str(n): [FakeCapture([images[n]], fps=rates[n])] for n in range(4)})
+    (tmp_path / "l.streams").write_text("0\n1\n2\n3\n")
+    with pytest.raises(UserError, match="The 4 frames until then"):
+        detect(detector=FakeDetector(), source=tmp_path / "l.streams", project=tmp_path, save_crop=True, retries=1)
+    sizes = {path.stem: read_back(path)[2] for path in (tmp_path / "exp").glob("*.mp4")}
+    assert len(sizes) == 4 and sizes["camera_1"] == (30, 8000)
+
+
+def test_a_real_detector_takes_any_size(best: Path) -> None:
+    predictor = engine.Predictor(
+        engine.inference.backends.load_backend(best, DetectOptions()), imgsz=(64, 64), conf=0.0
+    )
+    images = [plain_image(9, 1, 1), plain_image(9, 2, 8000), plain_image(9, 8000, 2), plain_image(9, 24, 32)]
+    for image, boxes in zip(images, predictor(images), strict=True):
+        height, width = image.shape[:2]
+        assert (boxes[:, 2] <= width).all() and (boxes[:, 3] <= height).all() and boxes.isfinite().all()
+
+
+def test_a_thousand_frames_a_second_are_seen_and_not_all_converted() -> None:
+    clock = iter(number / 1000 for number in range(10**6))
+    capture = FakeCapture([plain_image()] * 1000, fps=1000.0)
+    reader = LiveReader(
+        Source("stream", "x", "x", 1, "x"), Script(x=[capture]), fastest=60.0, wait=lambda _: True,
+        clock=lambda: next(clock), log=lambda _: None,
+    )  # fmt: skip
+    frames = list(reader.frames())
+    assert 50 <= len(frames) == capture.retrieved <= 64 and frames[-1].number > 950
