@@ -121,6 +121,10 @@ class Comparison:
         rows = (self._difference(*pair, condition, metric) for metric, pair, condition in every)
         return [row for row in rows if row is not None]
 
+    def advice(self, differences: Sequence[Mapping[str, Any]]) -> str:
+        """One sentence that the intervals of whole conditions allow; see `advise`."""
+        return advise(self.runs, [row for row in differences if row["condition"] in self.whole])
+
     def _difference(self, run: str, other: str, condition: str, metric: str) -> dict[str, Any] | None:
         """The row of one pair of runs, over the seeds that both have finished."""
         ours, theirs = self.reports(run, condition), self.reports(other, condition)
@@ -189,7 +193,7 @@ def save_report(
     for rows in (summary, differences):
         print("\n" + text_table(rows))
     print("\n" + "\n".join(notes))
-    advice = advise(comparison.runs, differences)
+    advice = comparison.advice(differences)
     if advice:
         print(f"\n{advice}")
     page = markdown(comparison, summary, differences, notes, advice)

@@ -40,6 +40,7 @@ def save_page(comparison: Comparison, facts: Mapping[str, Any], pair: Pair | Non
     known = [*run_facts(), *((name, str(value)) for name, value in facts.items())]
     conditions = ", ".join(comparison.whole)
     summary = f"{len(comparison.runs)} {'runs' if comparison.trained else 'checkpoints'}, on: {conditions}."
+    summary = f"{summary} {comparison.advice(comparison.differences())}".strip()
     return save(Page(" / ".join(comparison.runs), summary, known, sections), folder)
 
 

@@ -72,8 +72,7 @@ ABOUT = (
 )
 METHOD = next(iter(METHODS))
 EXAMPLES = (
+    f"python compare.py --data demo-night --run none --run {METHOD} --seeds 3 --epochs 30",
     "python compare.py --data my.yaml --auto --dry-run",
     "python compare.py --data demo-night --checkpoint plain=a.pt --checkpoint mine=b.pt",
-    f"python compare.py --data demo-night --run none --run {METHOD} --seeds 3 --epochs 30",
-    f"python compare.py --config bench/comparisons/{METHOD}-codan.yaml --seeds 5",
 )
