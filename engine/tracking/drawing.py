@@ -44,9 +44,9 @@ def _draw_region(drawn: np.ndarray, region: PlacedRegion, width: int) -> None:
         start, end = (np.array(point) for point in region.points)
         along = (end - start) / np.linalg.norm(end - start)
         middle, right = (start + end) / 2, np.array([-along[1], along[0]])  # y points down: right of the way
-        tip = middle + right * 8 * width
+        tip = middle + right * 12 * width
         foot, head = (tuple(np.round(place).astype(int).tolist()) for place in (middle, tip))
-        cv2.arrowedLine(drawn, foot, head, REGION, width, cv2.LINE_AA)
+        cv2.arrowedLine(drawn, foot, head, REGION, width, cv2.LINE_AA, tipLength=0.4)
 
 
 def count_text(region: PlacedRegion, seen: TrackingResult) -> str:

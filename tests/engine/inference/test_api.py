@@ -510,3 +510,28 @@ def test_a_thousand_frames_a_second_are_seen_and_not_all_converted() -> None:
     )  # fmt: skip
     frames = list(reader.frames())
     assert 50 <= len(frames) == capture.retrieved <= 64 and frames[-1].number > 950
+
+
+def test_tracking_goes_with_tiles_stride_classes_and_enhancement(best: Path, inputs: Path) -> None:
+    pytest.importorskip("lap")
+    options = {"slice": 32, "vid_stride": 2, "classes": [0], "enhance": "gamma", "imgsz": 32, "conf_thres": 0.0}
+    frames = list(stream(weights=best, source=inputs / "v.mp4", track="bytetrack", **options))
+    assert [frame.number for frame in frames] == [1, 3, 5]
+    assert all(frame.boxes.shape[1] == 7 and set(frame.boxes[:, 5].tolist()) <= {0.0} for frame in frames)
+
+
+def test_a_stream_that_breaks_off_leaves_the_identities_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lap")
+    frames = [plain_image(0, 48, 64)] * 4
+    use_captures(
+        monkeypatch,
+        **{"rtsp://a/1": [FakeCapture(frames), FakeCapture(frames)], "rtsp://b/1": [FakeCapture(frames * 3)]},
+    )
+    (tmp_path / "l.streams").write_text("rtsp://a/1\nrtsp://b/1\n")
+    seen: dict[str, set[int]] = {}
+    with pytest.raises(UserError, match="all sources failed"):  # in the end
+        for frame in stream(detector=FakeDetector(), source=tmp_path / "l.streams", retries=1, track="bytetrack"):
+            seen.setdefault(frame.source, set()).update(frame.tracking.ids.tolist())
+    assert sorted(sorted(ids) for ids in seen.values()) == [[1], [2]]

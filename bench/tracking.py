@@ -1,0 +1,189 @@
+"""IDF1 and HOTA of detect.py's trackers on synthetic videos whose actors are known, by day and at night.
+
+python -m bench.tracking films                            # the videos and their ground truth, datasets/films
+python -m bench.tracking train                            # the detector, from stills and frames of other streets
+python -m bench.tracking measure --weights best.pt --out bench/results/tracking.md
+
+Scores are those of TrackEval, over all classes and films of a look. Objects whose longer side is below LEAST px are
+not asked for: whoever finds them or not, neither counts. `labels` takes the ground truth as detections: what is lost
+there, the tracker loses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from ultralytics.utils.ops import linear_sum_assignment
+
+import engine
+from data.io.images import write_image
+from data.synthetic.clips import clip_frames, street_clip
+from data.synthetic.generate import make_synthetic
+from data.synthetic.street.scene import NAMES
+from engine.inference.factory import open_predictor
+from engine.options.detect import TRACKERS, DetectOptions
+from engine.tracking.trackers import weakest
+from engine.tracking.tracking import Tracking
+from utils.cli import run_cli
+from utils.files import REPOSITORY, save_yaml
+from utils.metrics.tracking import TrackedFrame, join, tracking_scores, without_small
+from utils.tables import markdown_table
+
+FILMS, SEEDS, LOOKS = Path("datasets/films"), (900, 901, 902), ("day", "night")
+SIZE, RATE, SECONDS = (320, 240), 10, 8
+TRAIN, TRAIN_SEEDS = (
+    Path("datasets/films-train"),
+    (800, 801),
+)  # 16 moments of each street, 1.3 s apart, by day and at night
+LEAST = 24  # px of the longer side: what is smaller is not asked for
+
+
+def make_films() -> None:
+    """Render the videos that do not exist yet."""
+    for look in LOOKS:
+        for seed in SEEDS:
+            video = FILMS / f"{look}-{seed}.mp4"
+            if not video.is_file():
+                street_clip(
+                    video, look=look, seconds=SECONDS, fps=RATE, size=SIZE, seed=seed, labels=video.with_suffix(".txt")
+                )
+
+
+def train() -> Path:
+    """Train the detector: the bundled one, on stills by day and at night and on frames of other streets' videos."""
+    stills = Path("datasets/demo-night")
+    make_synthetic("demo-night", stills)
+    if not TRAIN.is_dir():
+        _render_frames(TRAIN)
+    lists = [*sorted(stills.glob("images/train/*.jpg")), *sorted(stills.glob("images/train_night/*.jpg"))[::2]]
+    lists += sorted(TRAIN.glob("images/train/*.jpg"))
+    (TRAIN / "train.txt").write_text("".join(f"{path.resolve()}\n" for path in lists))
+    val = [*sorted(stills.glob("images/val_day/*.jpg"))[:20], *sorted(stills.glob("images/val/*.jpg"))[:10]]
+    (TRAIN / "val.txt").write_text("".join(f"{path.resolve()}\n" for path in val))
+    data = TRAIN / "films.yaml"
+    save_yaml(
+        data, {"path": str(TRAIN.resolve()), "train": "train.txt", "val": "val.txt", "names": dict(enumerate(NAMES))}
+    )
+    result = engine.train(
+        data=str(data), method="none", cfg="models/yolov5n.yaml", weights=REPOSITORY / "weights/yolov5n-demo-days.safetensors",
+        hyp="data/hyps/hyp.demo.yaml", optimizer="AdamW", imgsz=320, epochs=7, batch_size=16, name="films", plots=False,
+    )  # fmt: skip
+    return Path(result.best)
+
+
+def _render_frames(root: Path) -> None:
+    """Labelled frames of the training streets, three copies of each, so that they count beside the stills."""
+    for seed in TRAIN_SEEDS:
+        for look in LOOKS:
+            frames = clip_frames(look, seed, SIZE, [1.3 * number for number in range(16)], range(16))
+            for number, frame in enumerate(frames):
+                rows = ""
+                for _, label, x1, y1, x2, y2 in frame.labels.tolist():
+                    values = (x1 + x2) / 2 / SIZE[0], (y1 + y2) / 2 / SIZE[1], (x2 - x1) / SIZE[0], (y2 - y1) / SIZE[1]
+                    rows += f"{int(label)} " + " ".join(f"{value:.6f}" for value in values) + "\n"
+                for copy in "abc":
+                    name = f"{look}{seed}_{number}{copy}"
+                    for kind in ("images", "labels"):
+                        (root / kind / "train").mkdir(parents=True, exist_ok=True)
+                    write_image(root / "images/train" / f"{name}.jpg", frame.image)
+                    (root / "labels/train" / f"{name}.txt").write_text(rows)
+
+
+def truth_of(video: Path) -> dict[int, np.ndarray]:
+    """Frame number -> (n, 6) identity, class, x1, y1, x2, y2 px."""
+    rows = np.loadtxt(video.with_suffix(".txt"), delimiter=",", ndmin=2)
+    found = np.column_stack(
+        (rows[:, 1], rows[:, 7] - 1, rows[:, 2] - 1, rows[:, 3] - 1, rows[:, 2:4] + rows[:, 4:6] - 1)
+    )
+    return {number: found[rows[:, 0] == number] for number in range(1, round(SECONDS * RATE) + 1)}
+
+
+def images_of(video: Path) -> Iterator[np.ndarray]:
+    """The frames of a video, (H, W, 3) uint8."""
+    capture = cv2.VideoCapture(str(video))
+    while (read := capture.read())[0]:
+        yield read[1]
+
+
+Detect = Callable[[np.ndarray, int], Tensor]  # image and its number -> (n, 6) boxes
+
+
+def labels_as_detections(video: Path) -> Detect:
+    """A detector that sees what the ground truth says, with confidence 0.9."""
+    truth = truth_of(video)
+
+    def detect(image: np.ndarray, number: int) -> Tensor:
+        rows = truth[number]
+        return torch.from_numpy(np.column_stack((rows[:, 2:], np.full(len(rows), 0.9), rows[:, 1]))).float()
+
+    return detect
+
+
+def tracked(video: Path, options: DetectOptions, detect: Detect) -> list[TrackedFrame]:
+    """Every frame of a video with its ground truth and its tracks, without what is not asked for."""
+    tracking, truth, frames = Tracking(options, dict(enumerate(NAMES))), truth_of(video), []
+    for number, image in enumerate(images_of(video), 1):
+        boxes, seen = tracking("film", 1, (number - 1) / RATE, image, detect(image, number))
+        rows = np.column_stack((seen.ids, boxes[:, 5].numpy(), boxes[:, :4].numpy()))[seen.ids > 0]
+        frames.append(without_small(TrackedFrame(truth[number], rows), LEAST, linear_sum_assignment))
+    return frames
+
+
+def cached(weights: Path, imgsz: int, video: Path) -> Detect:
+    """A detector whose boxes of each frame are computed once, for all trackers: those that tracking needs."""
+    options = DetectOptions(weights=weights, imgsz=(imgsz,), track="bytetrack")
+    predictor = open_predictor(options)
+    assert weakest(options) < options.conf_thres
+    found = [predictor([image])[0] for image in images_of(video)]
+    return lambda image, number: found[number - 1]
+
+
+def measure(weights: Path, imgsz: int) -> str:
+    """The table of all trackers."""
+    rows = []
+    for look in LOOKS:
+        videos = [FILMS / f"{look}-{seed}.mp4" for seed in SEEDS]
+        made = {"labels": [labels_as_detections(video) for video in videos]} if look == LOOKS[0] else {}
+        made["detector"] = [cached(weights, imgsz, video) for video in videos]
+        for kind, detectors in made.items():
+            for name in TRACKERS[1:]:
+                options = DetectOptions(track=name)
+                start = time.process_time()
+                films = [tracked(*pair) for pair in zip(videos, [options] * len(videos), detectors, strict=True)]
+                spent = time.process_time() - start
+                scores = tracking_scores(join(films), linear_sum_assignment)
+                print(look, kind, name, scores, f"{spent:.1f} s", flush=True)
+                rows.append({"look": look, "detections": kind, "tracker": name, **scores})
+    return markdown_table(rows)
+
+
+def main() -> None:
+    """One of the three steps."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=("films", "train", "measure"))
+    parser.add_argument("--weights", type=Path, help="of measure")
+    parser.add_argument("--imgsz", type=int, default=320)
+    parser.add_argument("--out", type=Path, help="of measure: also write the table here")
+    options = parser.parse_args()
+    if options.step == "films":
+        make_films()
+    elif options.step == "train":
+        print(shutil.copyfile(train(), TRAIN / "best.pt"))
+    else:
+        table = measure(options.weights, options.imgsz)
+        print(table)
+        if options.out:
+            options.out.write_text(table + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(run_cli(main))
