@@ -38,13 +38,25 @@ from utils.files import REPOSITORY, save_yaml
 from utils.metrics.tracking import TrackedFrame, join, tracking_scores, without_small
 from utils.tables import markdown_table
 
-FILMS, SEEDS, LOOKS = Path("datasets/films"), (900, 901, 902), ("day", "night")
+FILMS, SEEDS, LOOKS = Path("datasets/films"), (900, 901), ("day", "night")
 SIZE, RATE, SECONDS = (320, 240), 10, 8
 TRAIN, TRAIN_SEEDS = (
     Path("datasets/films-train"),
     (800, 801),
 )  # 16 moments of each street, 1.3 s apart, by day and at night
 LEAST = 24  # px of the longer side: what is smaller is not asked for
+PAGE = f"""# Trackers on synthetic videos whose actors are known
+
+{len(SEEDS)} streets of {SECONDS} s at {RATE} frames a second, {SIZE[0]} x {SIZE[1]} px, each by day and at night.
+Detector: {{weights}} at {{imgsz}} px, --conf-thres 0.25. Objects whose longer side is below {LEAST} px are not asked for.
+Fractions of 1, as TrackEval defines them, all classes together; an object matches detections of its own class only.
+`labels`: the ground truth as detections.
+
+{{table}}
+
+python -m bench.tracking films
+python -m bench.tracking measure --weights {{weights}} --imgsz {{imgsz}}
+"""
 
 
 def make_films() -> None:
@@ -179,10 +191,10 @@ def main() -> None:
     elif options.step == "train":
         print(shutil.copyfile(train(), TRAIN / "best.pt"))
     else:
-        table = measure(options.weights, options.imgsz)
-        print(table)
+        page = PAGE.format(weights=options.weights, imgsz=options.imgsz, table=measure(options.weights, options.imgsz))
+        print(page)
         if options.out:
-            options.out.write_text(table + "\n")
+            options.out.write_text(page)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,9 @@ def tracker(name: str, objects: int) -> Callable[[], object]:
     options = DetectOptions(track=name, line=("gate=0,0.5,1,0.5",), zone=("half=0,0,0.5,0,0.5,1,0,1",))
     tracking, boxes, numbers = Tracking(options, {}), wander(objects), count()
     scene = np.random.default_rng(0).integers(0, 255, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8)
-    image = np.asarray(cv2.resize(scene, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC))  # corners for camera motion
+    image = cv2.resize(scene, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC).astype(
+        np.uint8
+    )  # corners for camera motion
 
     def track() -> object:
         return [tracking("a", 1, next(numbers) / 10, image, next(boxes)) for _ in range(FRAMES)]

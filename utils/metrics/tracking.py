@@ -45,16 +45,16 @@ def tracking_scores(frames: Sequence[TrackedFrame], assign: Assign) -> dict[str,
     """
     truth, found = _numbered([frame.truth for frame in frames]), _numbered([frame.found for frame in frames])
     overlaps = [similarity(frame.truth, frame.found) for frame in frames]
-    if not truth.count.size and not found.count.size:
+    if not truth.frames.size and not found.frames.size:
         return dict.fromkeys(("IDF1", "IDP", "IDR", "HOTA", "DetA", "AssA"), float("nan"))
     return {**_identity(truth, found, overlaps, assign), **_hota(truth, found, overlaps, assign)}
 
 
 class _Tracks(NamedTuple):
-    """Track numbers of each frame's rows, 0, 1, ... over all frames; count: (tracks,) frames that each is in."""
+    """Track numbers of each frame's rows, 0, 1, ... over all frames; frames: (tracks,) in how many each is."""
 
     rows: list[NDArray[np.intp]]
-    count: NDArray[np.intp]
+    frames: NDArray[np.intp]
 
 
 def _numbered(frames: Sequence[Floats]) -> _Tracks:
@@ -81,12 +81,12 @@ def similarity(truth: Floats, found: Floats) -> NDArray[np.float64]:
 
 def _identity(truth: _Tracks, found: _Tracks, overlaps: Sequence[Floats], assign: Assign) -> dict[str, float]:
     """One track per object at most, such that they agree in as many detections as possible (IDTP)."""
-    agree = np.zeros((len(truth.count), len(found.count)))
+    agree = np.zeros((len(truth.frames), len(found.frames)))
     for mine, theirs, overlap in zip(truth.rows, found.rows, overlaps, strict=True):
         rows, columns = np.nonzero(overlap >= MATCH)
         agree[mine[rows], theirs[columns]] += 1
     rows, columns = assign(-agree)
-    right, objects, detections = (float(part.sum()) for part in (agree[rows, columns], truth.count, found.count))
+    right, objects, detections = (float(part.sum()) for part in (agree[rows, columns], truth.frames, found.frames))
     return {
         "IDF1": 2 * right / (objects + detections),
         "IDP": right / max(1, detections),
@@ -97,14 +97,14 @@ def _identity(truth: _Tracks, found: _Tracks, overlaps: Sequence[Floats], assign
 def _hota(truth: _Tracks, found: _Tracks, overlaps: Sequence[Floats], assign: Assign) -> dict[str, float]:
     """Per IoU: detections that match (DetA), and how well their tracks and objects agree over time (AssA); HOTA: both."""
     alignment = _alignment(truth, found, overlaps)
-    matches = np.zeros((len(ALPHAS), len(truth.count), len(found.count)))
+    matches = np.zeros((len(ALPHAS), len(truth.frames), len(found.frames)))
     for mine, theirs, overlap in zip(truth.rows, found.rows, overlaps, strict=True):
         rows, columns = assign(-alignment[np.ix_(mine, theirs)] * overlap)
         hit = overlap[rows, columns] >= ALPHAS[:, None] - EPS  # (alphas, pairs)
-        np.add.at(matches, (slice(None), mine[rows], theirs[columns]), hit)
+        matches[:, mine[rows], theirs[columns]] += hit  # no pair stands twice in a frame
     right = matches.sum((1, 2))  # (alphas,) true positives
-    union = truth.count.sum() + found.count.sum() - right
-    together = truth.count[:, None] + found.count[None] - matches  # (alphas, objects, tracks)
+    union = truth.frames.sum() + found.frames.sum() - right
+    together = truth.frames[:, None] + found.frames[None] - matches  # (alphas, objects, tracks)
     association = (matches * (matches / np.maximum(1, together))).sum((1, 2)) / np.maximum(1, right)
     detection = right / np.maximum(1, union)
     scores = {"HOTA": np.sqrt(detection * association), "DetA": detection, "AssA": association}
@@ -113,11 +113,11 @@ def _hota(truth: _Tracks, found: _Tracks, overlaps: Sequence[Floats], assign: As
 
 def _alignment(truth: _Tracks, found: _Tracks, overlaps: Sequence[Floats]) -> NDArray[np.float64]:
     """(objects, tracks) how well two tracks agree over all frames; it decides who matches whom where boxes crowd."""
-    shared = np.zeros((len(truth.count), len(found.count)))
+    shared = np.zeros((len(truth.frames), len(found.frames)))
     for mine, theirs, overlap in zip(truth.rows, found.rows, overlaps, strict=True):
         total = overlap.sum(0, keepdims=True) + overlap.sum(1, keepdims=True) - overlap
         shared[np.ix_(mine, theirs)] += np.where(total > EPS, overlap / np.maximum(total, EPS), 0.0)
-    return shared / np.maximum(truth.count[:, None] + found.count[None] - shared, EPS)
+    return shared / np.maximum(truth.frames[:, None] + found.frames[None] - shared, EPS)
 
 
 def without_small(frame: TrackedFrame, least: float, assign: Assign) -> TrackedFrame:
