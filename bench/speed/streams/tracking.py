@@ -1,6 +1,6 @@
 """The cost of tracking 50 moving objects relative to detecting them in one frame.
 
-OMP_NUM_THREADS=1 python -m bench.speed.tracking --rounds 15 --out bench/results/track-cost.md
+OMP_NUM_THREADS=1 python -m bench.speed.streams.tracking --rounds 15 --out bench/results/track-cost.md
 
 Objects of 30 to 90 px wander over 640 x 480 px; their boxes tremble by a pixel and one in twenty is missed. A round tracks the
 next 10 frames, with a line and a zone as well; the detector's time is that of one frame through letterbox, network and NMS.

@@ -1,0 +1,1 @@
+"""Timings of what is done with streams."""
