@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from data.config import TESTS, VALS, DataConfig, load_data
@@ -15,6 +16,7 @@ from data.detection.dataset import build_dataset
 from data.io.labels import unlabelled
 from data.synthetic.generate import make_synthetic
 from engine.checkpoint import load_detector
+from engine.checkpoint.temperature import temperature_of
 from engine.enhancement.enhancer import Enhancer, enhancer_of
 from engine.evaluation.class_frequency import LVISLabels, absent_groups, lvis_labels
 from engine.evaluation.evaluator import evaluate_detector
@@ -27,6 +29,7 @@ from utils.devices import pick_device
 from utils.errors import UserError
 from utils.files import find_weights
 from utils.log import LOGGER
+from utils.metrics.calibration import scaled
 
 SPLITS = {"train": ("train",), "test": TESTS}  # by task; every other task measures val, val2, ...
 
@@ -41,6 +44,7 @@ class EvalSession:
     device: torch.device
     lvis: LVISLabels | None = None  # for --protocol lvis
     enhancer: Enhancer | None = None
+    temperature: float = 1.0  # of a calibrated checkpoint
 
     @property
     def stride(self) -> int:
@@ -58,12 +62,17 @@ class EvalSession:
         return EvalSettings(
             **{name: getattr(chosen, name) for name in alike},
             workers=chosen.workers if chosen.workers is not None else 8 * (self.device.type == "cuda"),
-            conf=chosen.conf_thres,
+            conf=self._threshold(),
             iou=chosen.iou_thres,
             lvis=self.lvis,
             slicing=slicing,
             enhance=(lambda images, batch: enhancer.within(images, areas(batch))) if enhancer else None,
         )
+
+    def _threshold(self) -> float:
+        """--conf-thres as a calibrated confidence: it keeps the same detections, so calibration changes no AP."""
+        plain = self.options.conf_thres
+        return plain if self.temperature == 1 else float(scaled(np.array([plain]), self.temperature)[0])
 
     def dataset(self, split: str, rect: bool = True) -> Any:
         """A split as the options ask: fitted into --imgsz, in rectangles or squares, or with --native at its own size."""
@@ -96,7 +105,7 @@ def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
     """Load the detector for a loaded data set. Raises UserError if they do not match."""
     weights = weights_of(chosen)
     device = pick_device(chosen.device)
-    model, _ = load_detector(weights, device, chosen.trust)
+    model, meta = load_detector(weights, device, chosen.trust)
     if not chosen.single_cls:
         check_names(model.names, len(model.names), config, weights, ", or --single-cls to compare boxes only")
     if chosen.show_map:
@@ -118,7 +127,9 @@ def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
     enhancer = enhancer_of(chosen, device)
     if enhancer is not None:
         LOGGER.info(f"every image is enhanced by {enhancer.name} before detection")
-    return EvalSession(model, config, replace(chosen, imgsz=size), device, lvis, enhancer)
+    return EvalSession(
+        model, config, replace(chosen, imgsz=size), device, lvis, enhancer, temperature_of(meta, weights)
+    )
 
 
 def weights_of(chosen: ValOptions) -> Path:

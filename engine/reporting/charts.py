@@ -15,6 +15,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 INK, GRID = "#0a0b0c", "#d0d1d2"  # stand for the page's colours in the SVG
@@ -85,8 +86,10 @@ def lines(series: Series, x: str, y: str, *, unit: bool = False, diagonal: bool 
         axis.set(xlabel=cut(x), ylabel=cut(y))
         if unit:
             axis.set(xlim=(0, 1), ylim=(0, 1.02))
-        if len(series) + diagonal > 1:
+        if series:
             axis.legend(fontsize="small")
+        if x == "epoch":
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     return chart(draw)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ from utils.files import file_digest
 from utils.tables import number, read_csv
 
 MOST_CLASSES = 40  # in the table by class
-PANELS = {  # title -> beginnings of the columns of results.csv, and the label of the axis
-    "Training losses": ("train/", "loss"),
-    "Validation losses": ("val/", "loss"),
-    "Fraction of the gradient in the shared backbone, by term": ("share/", "fraction"),
-    "Learning rate": ("lr/", "learning rate"),
+PANELS = {  # title -> which columns of results.csv, and the label of the axis
+    "Training losses": (r"train/.*", "loss"),
+    "Validation losses": (r"val\d*/.*loss", "loss"),
+    "Fraction of the gradient in the shared backbone, by term": (r"share/.*", "fraction"),
+    "Learning rate": (r"lr/.*", "learning rate"),
 }
 SKIPPED = ("epoch", "seconds")
 
@@ -53,7 +54,7 @@ def page_of(run: RunInfo, rows: Sequence[Mapping[str, str]], reports: Sequence[R
     known.append(
         ("options", ", ".join(f"{key}={value}" for key, value in options.items()) or "the defaults of train.py")
     )
-    return Page(f"Training of {run.save_dir.name}", summary, known, [accuracy(reports), *curves(rows)])
+    return Page(f"Training of {run.save_dir.name}", summary, known, [accuracy(reports), curves(rows)])
 
 
 def weights_facts(folder: Path) -> Iterator[tuple[str, str]]:
@@ -72,25 +73,19 @@ def accuracy(reports: Sequence[Report]) -> Section:
     return Section("Accuracy by condition", tables=[one for one in tables if one.rows])
 
 
-def curves(rows: Sequence[Mapping[str, str]]) -> Iterator[Section]:
+def curves(rows: Sequence[Mapping[str, str]]) -> Section:
     """Curves over the epochs: metrics, losses, fractions of the gradient, learning rate."""
-    columns = [
+    known = [
         name for name in (rows[0] if rows else ()) if name not in SKIPPED and np.isfinite(_values(rows, name)).any()
     ]
-    special = tuple(beginning for beginning, _ in PANELS.values())
-    accuracies = [name for name in columns if not name.startswith(special)]
+    special = {title: [name for name in known if re.fullmatch(form, name)] for title, (form, _) in PANELS.items()}
+    accuracies = [name for name in known if not any(name in names for names in special.values())]
     metrics = dict.fromkeys(name.rpartition("/")[2] for name in accuracies)
     panels = {
-        f"{metric} on the validation images": [c for c in accuracies if c.rpartition("/")[2] == metric]
-        for metric in metrics
-    }
-    yield Section(
-        "Accuracy over the epochs", charts=[_chart(title, names, rows, "") for title, names in panels.items()]
-    )
-    for title, (beginning, label) in PANELS.items():
-        names = [name for name in columns if name.startswith(beginning)]
-        if names:
-            yield Section(title, charts=[_chart(title, names, rows, label)])
+        metric: ([name for name in accuracies if name.rpartition("/")[2] == metric], metric) for metric in metrics
+    } | {title: (special[title], label) for title, (_, label) in PANELS.items()}
+    drawn = [_chart(title, names, rows, label) for title, (names, label) in panels.items() if names]
+    return Section("Training curves", charts=drawn)
 
 
 def _chart(title: str, names: Sequence[str], rows: Sequence[Mapping[str, str]], label: str) -> Chart:
@@ -100,7 +95,7 @@ def _chart(title: str, names: Sequence[str], rows: Sequence[Mapping[str, str]], 
     return Chart(
         title,
         f"Curves over {len(rows)} epochs. {words}.",
-        charts.lines(series, "epoch", label or names[0].rpartition("/")[2]),
+        charts.lines(series, "epoch", label),
     )
 
 

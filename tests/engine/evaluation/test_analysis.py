@@ -91,6 +91,28 @@ def test_one_image_has_no_interval():
     assert np.isnan(row["low"]) and np.isnan(row["high"])
 
 
+def test_confidences_that_are_nan_come_last():
+    """They lower nothing that stands before them, and no calibration counts them."""
+    split, report = random_split()
+    before = row_of(split, report, "x", whole_of(split), 0.8)
+    first, *rest = split.stats
+    odd = DetectionStats(
+        first.file, np.vstack((first.tp, first.tp[:1] * False)), np.append(first.conf, np.nan),
+        np.append(first.pred_cls, 0), first.target_cls,
+    )  # fmt: skip
+    with_nan = SplitResults()
+    for result in split.results:
+        with_nan(result)
+    with_nan.results[0] = ImageResult(
+        first.file, (200, 200), np.vstack((split.results[0].boxes, [[0, 0, 9, 9]])), odd.conf, odd.pred_cls,
+        split.results[0].targets, split.results[0].target_classes,
+    )  # fmt: skip
+    with_nan.stats = (odd, *rest)
+    after = row_of(with_nan, report, "x", whole_of(with_nan), 0.8)
+    for name in ("mAP50", "mAP50-95", "D-ECE", "recall at precision 0.8", "cost missed"):
+        assert after[name] == pytest.approx(before[name], abs=1e-9), name
+
+
 @pytest.fixture
 def given(tiny_set: Path, checkpoint: Path, tmp_path: Path) -> dict[str, object]:
     """Options that work, on the four images of one split: two of them rainy."""
