@@ -10,7 +10,7 @@ from typing import Any
 
 from utils.signals import abandon
 
-GRACE = 0.7  # seconds
+GRACE = 1.0  # seconds
 
 
 class WorkerThread:

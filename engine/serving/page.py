@@ -72,7 +72,7 @@ class Page:
 
     def __exit__(self, *problem: object) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(1.0)
+        self._thread.join(0.5)
         self._coder.shutdown(wait=False, cancel_futures=True)
 
     def show(self, order: int, number: int, image: np.ndarray, boxes: np.ndarray, seen: TrackingResult) -> None:
