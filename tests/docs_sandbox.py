@@ -17,6 +17,7 @@ from tests.engine.tiny import NETWORK, write_dataset
 from utils.files import REPOSITORY, load_yaml, save_yaml
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHELL = re.compile(r" [|>] ")  # what follows is the shell's
 SETS = (
     "demo-night",
     "demo-lowres",
@@ -30,7 +31,7 @@ SETS = (
     "my-set",
 )
 FOLDERS = ("images", "night", "day", "photos", "night-photos")  # of plain images
-SPLITS = {"train": "train", "pair": "train_night", "val2": "val_day", "test2": "val_day", "val": "val", "test": "val"}
+SPLITS = {"train": "train", "pair": "train_night", "val2": "val_day", "test2": "test_day", "val": "val", "test": "test"}
 TINY = ["--device", "cpu", "--imgsz", "64"]
 TRAIN = [*TINY, "--epochs", "1", "--batch-size", "2", "--workers", "0", "--plots", "false"]
 SMALL = {  # what makes a command tiny
@@ -65,7 +66,7 @@ def commands(page: Path) -> list[list[str]]:
     for language, body in FENCE.findall(page.read_text(encoding="utf-8")):
         if language in ("", "bash"):
             lines = body.replace("\\\n", " ").splitlines()
-            found += [shlex.split(line, comments=True) for line in lines if line.startswith("python ")]
+            found += [shlex.split(SHELL.split(line)[0], comments=True) for line in lines if line.startswith("python ")]
     return found
 
 
@@ -81,6 +82,8 @@ def make_sandbox(root: Path) -> None:
     """Fill a folder with what the pages name: data sets, images, checkpoints, a finished run, a clip."""
     tiny = root / "tiny"
     given = write_dataset(tiny, images=4)
+    for folder in ("val", "val_day"):
+        mirrored(tiny, folder, folder.replace("val", "test"))
     (root / "data").mkdir()
     for name in SETS:
         save_yaml(root / "data" / f"{name}.yaml", data_yaml(name, tiny))
@@ -96,8 +99,19 @@ def make_sandbox(root: Path) -> None:
     for name in ("night.jpg", "images/photo.jpg", "aerial.png"):
         cv2.imwrite(str(root / name), image)
     (root / "list.txt").write_text("night.jpg\n")
-    clip(root / "clip.mp4", image)
+    (root / "films").mkdir()
+    for name in ("clip.mp4", "night.mp4", "films/street.mp4"):
+        clip(root / name, image)
     checkpoints(root, given["data"])
+
+
+def mirrored(tiny: Path, source: str, target: str) -> None:
+    """A folder of the same images upside down: a test set must not be val again."""
+    for folder in ("images", "labels"):
+        (tiny / folder / target).mkdir()
+    for file in (tiny / "images" / source).iterdir():
+        cv2.imwrite(str(tiny / "images" / target / file.name), np.ascontiguousarray(cv2.imread(str(file))[::-1]))
+        shutil.copyfile(tiny / "labels" / source / f"{file.stem}.txt", tiny / "labels" / target / f"{file.stem}.txt")
 
 
 def data_yaml(name: str, tiny: Path) -> dict[str, Any]:

@@ -73,4 +73,5 @@ def test_commands_run(page: str, sandbox: Path, capsys: pytest.CaptureFixture[st
     for command in ours(page):
         script, *words = command
         if not needs(command):
-            assert main(script, smaller(script, words)) == 0, (script, words, capsys.readouterr().err)
+            found = words[0] == "check"  # a data set of four images has findings
+            assert main(script, smaller(script, words)) <= found, (script, words, capsys.readouterr().err)
