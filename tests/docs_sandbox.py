@@ -83,7 +83,7 @@ def make_sandbox(root: Path) -> None:
     tiny = root / "tiny"
     given = write_dataset(tiny, images=4)
     for folder in ("val", "val_day"):
-        mirrored(tiny, folder, folder.replace("val", "test"))
+        flipped(tiny, folder, folder.replace("val", "test"))
     (root / "data").mkdir()
     for name in SETS:
         save_yaml(root / "data" / f"{name}.yaml", data_yaml(name, tiny))
@@ -105,8 +105,8 @@ def make_sandbox(root: Path) -> None:
     checkpoints(root, given["data"])
 
 
-def mirrored(tiny: Path, source: str, target: str) -> None:
-    """A folder of the same images upside down: a test set must not be val again."""
+def flipped(tiny: Path, source: str, target: str) -> None:
+    """The same images, flipped vertically: a test set must not be val again."""
     for folder in ("images", "labels"):
         (tiny / folder / target).mkdir()
     for file in (tiny / "images" / source).iterdir():
