@@ -5,11 +5,11 @@ Nothing is written: a folder without a YAML is described in memory.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from utils.disk.reading import read_json
 from utils.errors import UserError
 from utils.files import IMAGE_SUFFIXES, read_lines
 from utils.log import LOGGER
@@ -155,7 +155,7 @@ def _names_in(file: Path) -> list[str]:
     if file.suffix != ".json":
         return [line.strip() for line in read_lines(file) if line.strip()]
     try:
-        rows = json.loads(file.read_bytes())["categories"]
+        rows = read_json(file)["categories"]
         return [str(row["name"]) for row in sorted(rows, key=lambda row: int(row["id"]))]
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise UserError(f"{file}: expected Label Studio's 'categories' ({problem}). Add classes.txt instead.") from None

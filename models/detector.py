@@ -6,6 +6,7 @@ The result of `build` is exactly `ultralytics.nn.tasks.DetectionModel`: its chec
 from __future__ import annotations
 
 import re
+import reprlib
 from copy import copy, deepcopy
 from functools import cache
 from pathlib import Path
@@ -49,7 +50,9 @@ def build(cfg: str | Path | dict[str, Any], names: dict[int, str]) -> DetectionM
     Raises UserError for an unknown file, a malformed layer or one that names anything but a module.
     """
     if not names or sorted(names) != list(range(len(names))):
-        raise UserError(f"class numbers {sorted(names)} must run 0, 1, 2, ...; correct `names` in the data YAML.")
+        raise UserError(
+            f"class numbers {reprlib.repr(sorted(names))} must run 0, 1, 2, ...; correct `names` in the data YAML."
+        )
     if len(names) > MOST_CLASSES:
         raise UserError(f"{len(names)} classes: a detector has at most {MOST_CLASSES}. Check `names`.")
     description = describe(cfg)

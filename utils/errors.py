@@ -6,19 +6,23 @@ import difflib
 import re
 from collections.abc import Iterable
 
+MOST = 1500  # letters of a message
 LONGEST = 300  # letters of a word that a message repeats whole
 
 
 class UserError(Exception):
     """Something only the user can put right. One paragraph: the file or option, what was expected, the next step.
 
-    Words of more than 300 letters, as a damaged file may hold, are cut.
+    Words of more than 300 letters, as a damaged file may hold, are cut, and so is the middle of what is longer than MOST.
     """
 
     def __init__(self, message: str) -> None:
         if message.startswith("Caught UserError in "):  # torch put a loader process' traceback around it
             message = message.rpartition("UserError: ")[2].strip()
-        super().__init__(re.sub(rf"\S{{{LONGEST + 1},}}", lambda word: f"{word[0][: LONGEST // 2]}...", message))
+        message = re.sub(rf"\S{{{LONGEST + 1},}}", lambda word: f"{word[0][: LONGEST // 2]}...", message)
+        if len(message) > MOST:  # the beginning names the file, the end the next step
+            message = f"{message[: MOST - LONGEST]} ... {message[-LONGEST:]}"
+        super().__init__(message)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import itertools
 import os
@@ -15,10 +16,13 @@ from typing import Any
 
 import yaml
 
+from utils.disk.locks import locked
+from utils.disk.reading import read_text
 from utils.errors import UserError, nearest, suggestion
 from utils.releases.assets import OFFICIAL, how_to_get, official
 
 MOST_ALIASES = 50  # of a YAML file
+MOST_YAML = 1 << 24  # bytes
 IMAGE_SUFFIXES: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES: frozenset[str] = frozenset(
     {".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
@@ -64,18 +68,20 @@ def load_yaml(path: Path) -> dict[str, Any]:
     key twice.
     """
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506 - a safe one
+        content = yaml.load(read_text(Path(path), MOST_YAML), _Loader)  # noqa: S506 - a safe one
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file. Check the name and the folder.") from None
     except (OSError, UnicodeDecodeError) as problem:
         raise UserError(f"{path}: cannot be read as text ({problem}). Expected a YAML file.") from None
+    except UserError:
+        raise
     except yaml.YAMLError as problem:
         raise UserError(f"{path}{_yaml_place(problem)} Correct that line; nothing was changed.") from None
     except RecursionError:
         raise UserError(f"{path}: nests too deeply. Expected lines 'name: value'.") from None
     except Exception as problem:  # of a tag whose value is none, such as !!int '' or a 13th month: of any class
         raise UserError(
-            f"{path}: holds a value that cannot be read ({problem}). Correct it, or put it in quotes."
+            f"{path}: holds a value that cannot be read ({problem!s:.200}). Correct it, or put it in quotes."
         ) from None
     if not isinstance(content, dict):
         found = "nothing" if content is None else f"a {type(content).__name__}"
@@ -127,8 +133,16 @@ def atomic_write(path: Path, write: Callable[[Path], None] | bytes) -> None:
 def hidden_folder(out: Path) -> Iterator[Path]:
     """The path of a hidden folder beside `out` to build in; whatever is left of it at the end is removed.
 
-    Raises UserError, naming `out`, for an OSError that happens here: a place that is read-only, full or taken.
+    So are those of processes that were killed. Raises UserError, naming `out`, for an OSError that happens here: a place
+    that is read-only, full or taken; and where another process builds there, as `locked` does.
     """
+    with locked(out, "writes", beside=True):
+        for left in out.parent.glob(f".{glob.escape(out.name)}.{'[0-9a-f]' * 12}.partial"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield from _hidden_folder(out)
+
+
+def _hidden_folder(out: Path) -> Iterator[Path]:
     work = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}.partial"
     try:
         yield work
@@ -299,7 +313,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file, without a byte order mark. Raises UserError where it is not UTF-8."""
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return read_text(path).splitlines()
     except UnicodeDecodeError:
         raise UserError(f"{path}: expected UTF-8 text. Save it in that encoding.") from None
 

@@ -7,13 +7,13 @@ Source: Gupta et al., LVIS (2019), section 2.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data.config import DataConfig
+from utils.disk.reading import read_json
 from utils.errors import UserError
 
 _FORM = '{"images/train/a.jpg": {"absent": [3, 7], "partial": [2]}, ...}'
@@ -49,7 +49,7 @@ def read_verified(path: Path, classes: int) -> dict[str, FederatedLabels]:
     {"images/train/a.jpg": {"absent": [3, 7], "partial": [2]}, ...}, or names a class that there is not.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path)
     except (OSError, ValueError, RecursionError) as problem:
         raise UserError(f"{path}: cannot be read as JSON ({problem}). Expected {_FORM}.") from None
     if not isinstance(content, dict):

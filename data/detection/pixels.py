@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from utils.disk.reading import read_text
 from utils.errors import UserError, suggestion
 
 EXAMPLE = "- Blur: {p: 0.1}"
@@ -51,7 +52,7 @@ def load_library() -> Any:
 def read(file: Path) -> list[tuple[str, dict[str, Any]]]:
     """(name, arguments) of each transform in the file."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_text(file))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
         raise UserError(f"--albumentations {file}: cannot be read ({' '.join(str(problem).split())}).") from None
     if not isinstance(content, list) or not content:

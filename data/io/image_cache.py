@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from utils.disk.archives import stored_arrays
+from utils.disk.locks import sweep
 from utils.errors import UserError
 from utils.files import atomic_write
 
+LEFT_OVER = 3600.0  # s: a half-written file of this age is that of a process that was killed
 Decoded = tuple[np.ndarray, tuple[int, int]]
 """An image as the network's loader takes it, (H, W, channels) uint8, and (height, width) of the file."""
 
@@ -32,9 +34,9 @@ class ImageCache:
         """The cached image that these files make together, else `decode()`, which is then kept."""
         path = self.folder / f"{self._key(files)}.npz"
         try:
-            with np.load(path) as stored:
+            with stored_arrays(path) as stored:
                 return stored["image"], (int(stored["shape"][0]), int(stored["shape"][1]))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # not there, or cut off by a crash
+        except (OSError, ValueError):  # not there, or cut off by a crash
             image, shape = decode()
         atomic_write(path, partial(np.savez, image=image, shape=np.array(shape)))
         return image, shape
@@ -46,6 +48,7 @@ class ImageCache:
     def check_room(self, needed: float) -> None:
         """Raise UserError where the disk has less room than `needed` bytes."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        sweep([self.folder], older=LEFT_OVER)
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise UserError(

@@ -6,7 +6,6 @@ detector sees: images of any resolution can be compared. Pixel values are fracti
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data.io.images import Pixels
+from utils.disk.archives import stored_arrays
 from utils.errors import UserError
 from utils.files import atomic_write, cores
 from utils.log import LOGGER
@@ -221,12 +221,12 @@ def _load(cache: Path | None) -> dict[Key, Sequence[float]]:
     if cache is None or not cache.is_file():
         return {}
     try:
-        with np.load(cache, allow_pickle=False) as content:
+        with stored_arrays(cache) as content:
             if content["version"].tolist() != [VERSION]:
                 return {}
             rows = zip(content["files"].tolist(), content["stamps"].tolist(), content["values"], strict=True)
             return {(file, *stamp): list(map(float, row)) for file, stamp, row in rows if len(row) == len(MEASURES)}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError):
         LOGGER.warning("%s: not a cache of image measures, or damaged; measuring again", cache)
         return {}
 

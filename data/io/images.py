@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from utils.disk.reading import is_regular
 from utils.errors import UserError
 from utils.progress import progress
 
@@ -22,6 +23,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 
+MOST_PIXELS = 1 << 27  # of one image of a data set: 384 MiB once it is decoded
 _FORMATS = {"BMP", "JPEG", "MPO", "PNG", "TIFF", "WEBP"}
 _ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _ORIENTATION = 274  # the EXIF tag; 5 to 8 lie on their side
@@ -98,17 +100,21 @@ def write_image(path: Path, image: Pixels, quality: int = 95) -> None:
     path.write_bytes(coded)
 
 
-def probe(path: Path) -> tuple[int, int]:
+def probe(path: Path, most: int = MOST_PIXELS) -> tuple[int, int]:
     """Return (height, width) in px of the image as it will be decoded, EXIF rotation included.
 
     Truncation is told by the format's end marker; only files without it in its place are decoded to be sure.
-    Raises Unreadable with the reason. The file is opened for reading only.
+    Raises Unreadable with the reason, also for more than `most` pixels. The file is opened for reading only.
     """
     try:
+        if not is_regular(path):
+            raise Unreadable("a pipe or a device, not a file")
         with path.open("rb") as file, Image.open(file) as image:
             if image.format not in _FORMATS:
                 raise Unreadable(f"a {image.format} file named {path.suffix}")
             width, height = image.size
+            if width * height > most:
+                raise Unreadable(f"{width} x {height} px, more than {most:,} in all; cut it with prepare.py slice")
             turned = "exif" in image.info and image.format != "TIFF"  # which is turned by the library already
             if turned and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
                 width, height = height, width
@@ -142,10 +148,10 @@ def _check_end(file: BinaryIO, kind: str) -> None:
         image.load()  # OSError where data are missing
 
 
-def try_probe(path: Path) -> tuple[int, int] | str:
+def try_probe(path: Path, most: int = MOST_PIXELS) -> tuple[int, int] | str:
     """(height, width), or the reason why the image cannot be used."""
     try:
-        return probe(path)
+        return probe(path, most)
     except Unreadable as problem:
         return str(problem)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from data.io.images import Unreadable
+from utils.disk.archives import stored_arrays
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.log import LOGGER
@@ -70,14 +70,14 @@ class LabelCache:
     def _load(self, file: Path) -> None:
         """Fill `known` from a file. Arrays of objects, which could run code, are never read."""
         try:
-            with np.load(file, allow_pickle=False) as content:
+            with stored_arrays(file) as content:
                 if content["version"].tolist() != [VERSION, self.classes]:
                     return
                 rows = np.split(content["rows"].astype(np.float32), np.cumsum(content["counts"])[:-1])
                 columns = (content["images"].tolist(), content["stamps"].tolist(), content["shapes"].tolist(), rows)
                 for image, stamp, shape, boxes in zip(*columns, strict=True):
                     self.known[image] = (tuple(stamp), (tuple(shape), boxes))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError):
             LOGGER.warning("%s: not a cache of labels, or damaged; reading the labels again", file)
             self.known = {}
 

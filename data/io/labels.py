@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from data.io.images import in_threads, try_probe
+from data.io.images import MOST_PIXELS, in_threads, try_probe
 from data.io.label_cache import LabelCache
+from utils.disk.reading import read_text
 from utils.errors import UserError
 from utils.log import LOGGER
 
 MANY_MISSING = 0.25  # fraction of a split's images without a label file from which on it is noted
+MOST_BYTES = 1 << 25  # of a label file: about a million boxes
 TOLERANCE = 0.01  # rounding of other tools: a coordinate of 1.003 is meant as 1
 
 
@@ -51,17 +53,25 @@ def fraction_below(labels: Sequence[Label], side: float, imgsz: int) -> float:
     return float((every < side).mean()) if len(every) else 0.0
 
 
-def scan(images: Sequence[Path], classes: int, *, cache: Path | None = None, what: str = "train") -> Scan:
+def scan(
+    images: Sequence[Path],
+    classes: int,
+    *,
+    cache: Path | None = None,
+    what: str = "train",
+    most_pixels: int = MOST_PIXELS,
+) -> Scan:
     """Read the headers and labels of a split's images.
 
     `classes`: how many there are. `cache`: a file that spares the next scan unchanged images (never put there by
-    itself). An unreadable or truncated image is listed in `skipped`; an image without a label file is background.
+    itself). An unreadable or truncated image, or one of more than `most_pixels`, is listed in `skipped`; an image without a
+    label file is background.
     Raises UserError for an empty split, no usable image, or a label that makes no sense, naming file and line.
     """
     if not images:
         raise UserError(f"the '{what}' split is empty. Put images in its folder or correct the data YAML.")
     known = LabelCache(cache, classes)
-    work = partial(_read, classes=classes, known=known)
+    work = partial(_read, classes=classes, known=known, most_pixels=most_pixels)
     result = Scan()
     for image, found in zip(images, in_threads(work, images, f"reading labels of '{what}'"), strict=True):
         if isinstance(found, str):
@@ -83,13 +93,13 @@ def unreadable(images: Sequence[Path]) -> list[tuple[Path, str]]:
     return [(image, result) for image, result in zip(images, found, strict=True) if isinstance(result, str)]
 
 
-def _read(image: Path, classes: int, known: LabelCache) -> tuple[tuple[int, int], np.ndarray] | str:
+def _read(image: Path, classes: int, known: LabelCache, most_pixels: int) -> tuple[tuple[int, int], np.ndarray] | str:
     """(shape, rows of class and box) of one image, or the reason why it is unusable."""
     label = label_path(image)
     cached = known.get(image, label)
     if cached is not None:
         return cached
-    shape = try_probe(image)
+    shape = try_probe(image, most_pixels)
     return shape if isinstance(shape, str) else (shape, read_label(label, classes))
 
 
@@ -136,7 +146,7 @@ def read_label(path: Path, classes: int) -> np.ndarray:
     Raises UserError with file and line where a value is not a number or out of range.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, MOST_BYTES).splitlines()
     except FileNotFoundError:
         return np.zeros((0, 5), np.float32)
     except (OSError, UnicodeDecodeError) as problem:

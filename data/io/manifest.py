@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from utils.disk.locks import LOCK
 from utils.errors import UserError
 from utils.files import atomic_write, load_yaml, save_yaml
 
@@ -35,7 +36,7 @@ class Manifest:
     def _begin(self, out: Path, note: str, recipe: Mapping[str, Any]) -> None:
         """Keep the recipe, or compare it with that of the run being resumed."""
         if not (out / note).is_file():
-            if out.is_dir() and any(out.iterdir()):
+            if out.is_dir() and any(path.name != LOCK for path in out.iterdir()):
                 raise UserError(f"--out {out}: already holds something else. Choose another folder.")
             save_yaml(out / note, recipe)
             return

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from data.detection.columns import first_indices
 from data.io.labels import Label
 from data.soft_labels.prompts import prompt_hash
+from utils.disk.reading import read_json
 from utils.errors import UserError
 from utils.files import atomic_write
 
@@ -207,7 +208,7 @@ def _entries(path: Path) -> int:
 
 def _read_meta(folder: Path) -> Meta:
     try:
-        content = json.loads((folder / META).read_text(encoding="utf-8"))
+        content = read_json(folder / META)
     except (OSError, UnicodeDecodeError, ValueError):
         raise UserError(
             f"{folder}: is not a teacher cache (no readable {META}). Make one with 'python prepare.py teacher'."

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -66,18 +64,10 @@ def make_synthetic(
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UserError(f"{root}: exists and is not a synthetic data set. Choose another folder, or move it away.")
-    _sweep(root)
     with hidden_folder(root) as partial:
-        _build(partial, synthetic, plan, workers, progress)
-        _commit(partial, root)
-
-
-def _sweep(root: Path) -> None:
-    """Remove what runs that were killed left beside `root`: hidden folders in which nothing was written for an hour."""
-    for left in root.parent.glob(f".{root.name}.*.partial"):
-        newest = max(place.stat().st_mtime for place in (left, *left.glob("*/*")))
-        if time.time() - newest > 3600:
-            shutil.rmtree(left, ignore_errors=True)
+        if not is_complete(root):  # another process may have been faster
+            _build(partial, synthetic, plan, workers, progress)
+            _commit(partial, root)
 
 
 def is_complete(root: Path) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from data.config import DataConfig
 from data.io.pairs import match_pairs
 from data.io.video import VideoInfo, probe_videos
+from utils.disk.reading import read_text
 from utils.errors import UserError, suggestion
 from utils.files import VIDEO_SUFFIXES
 
@@ -103,7 +104,7 @@ def video_files(folder: Path) -> list[Path]:
 def _in_list(config: DataConfig, listing: Path) -> list[Video]:
     """Videos of a list file."""
     try:
-        lines = listing.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(listing).splitlines()
     except UnicodeDecodeError:
         raise UserError(f"{listing}: is not text. Expected lines 'index<TAB>class number<TAB>path'.") from None
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]

@@ -17,10 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint.state_dict import as_safetensors, listed, refuse_broken, save_pt
+from engine.checkpoint.state_dict import as_safetensors, broken_tensors, listed, refuse_broken, save_pt
 from engine.checkpoint.temperature import KEY as TEMPERATURE
 from engine.checkpoint.temperature import apply_temperature, temperature_of
 from engine.checkpoint.weights import Weights, load_weights
+from models.description.cost import MOST_CLASSES
 from models.detector import build
 from models.parse import plain_layers
 from utils.errors import UserError
@@ -129,8 +130,7 @@ def load_detector(
             f"{path}: holds tensors but no network description, so no detector can be built from it; "
             "name one of a training run (best.pt, best.safetensors), or train with --weights and --cfg."
         )
-    names = weights.names or {number: str(number) for number in range(int(weights.yaml.get("nc", 80)))}
-    model = build(weights.yaml, names)
+    model = build(weights.yaml, weights.names or _numbered(weights.yaml.get("nc", 80), path))
     _widen_class_branches(model, weights)
     copied, total = transfer(model, weights)
     if copied < total:
@@ -138,7 +138,7 @@ def load_detector(
             f"{path}: fills only {copied} of its detector's {total} tensors ({weights.source}), so it cannot detect; "
             "use it as --weights of a training run."
         )
-    broken = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    broken = broken_tensors(model.state_dict())
     if broken:
         raise UserError(
             f"{path}: {len(broken)} of its tensors contain NaN or Inf ({listed(broken)}), so it detects nothing. Use another "
@@ -146,6 +146,15 @@ def load_detector(
         )
     apply_temperature(model, temperature_of(weights.meta, path) if calibrated else 1.0)
     return model.float().eval().to(device), weights.meta
+
+
+def _numbered(classes: Any, path: str | Path) -> dict[int, str]:
+    """Names of classes that are known by number only. Raises UserError for a number of classes that no detector has."""
+    if type(classes) is not int or not 1 <= classes <= MOST_CLASSES:
+        raise UserError(
+            f"{path}: states {classes!s:.40} classes; expected 1 to {MOST_CLASSES}. Download or save it again."
+        )
+    return {number: str(number) for number in range(classes)}
 
 
 def _widen_class_branches(model: DetectionModel, weights: Weights) -> None:
@@ -157,7 +166,7 @@ def _widen_class_branches(model: DetectionModel, weights: Weights) -> None:
     for branch in ("cv3", "one2one_cv3"):
         layers = getattr(head, branch, None)
         source = weights.state.get(f"model.{len(model.model) - 1}.{branch}.0.2.weight")  # (classes, width, 1, 1)
-        if layers is None or source is None or source.shape[1] == layers[0][2].in_channels:
+        if layers is None or source is None or source.ndim != 4 or source.shape[1] == layers[0][2].in_channels:
             continue
         twin = build(weights.yaml or {}, {number: str(number) for number in range(source.shape[1])})
         wide = getattr(twin.model[-1], branch)

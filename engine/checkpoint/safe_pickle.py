@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
+from engine.checkpoint.declared import ZIP_MAGIC, check_declared
 from utils.errors import UserError
 
-ZIP_MAGIC = b"PK\x03\x04"
 CONTAINERS = {kind.__name__: kind for kind in (set, frozenset, list, dict, tuple, int, float, bool, str)}
 BUILT: dict[str, Any] = {f"builtins.{name}": kind for name, kind in CONTAINERS.items()}
 BUILT["collections.defaultdict"] = lambda *factory: OrderedDict()  # whose entries torch may fill in
@@ -84,6 +84,7 @@ def read(path: Path) -> Any:
         asked = sorted(name for name in map(today, names) if can_act(*name.rsplit(".", 1)))
         stand_ins: list[Any] = [(stand_in(today(name)), key) for name in names for key in {name, today(name)}]
         if not asked:
+            check_declared(path)
             with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
                 warnings.simplefilter("ignore")  # of pickle protocols that it then refuses
                 return torch.load(path, map_location="cpu", weights_only=True)

@@ -51,7 +51,7 @@ def load_strict(network: nn.Module, state: Mapping[str, Tensor], path: Path, who
     Raises UserError, which names the file, the tensors by which it differs from `whose`, and the remedy.
     """
     wrong = differences(state, network.state_dict())
-    wrong += [f"{name} contains NaN or Inf" for name, tensor in state.items() if not tensor.isfinite().all()]
+    wrong = wrong or [f"{name} contains NaN or Inf" for name in broken_tensors(state)]
     if wrong:
         raise UserError(f"{path}: these are not the tensors of {whose}: {listed(wrong)}. {remedy}")
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=False)  # but for counters
@@ -67,9 +67,14 @@ def save_pt(path: Path, content: Mapping[str, Any]) -> None:
     atomic_write(path, write)
 
 
+def broken_tensors(state: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that contain NaN or Inf."""
+    return [name for name, tensor in state.items() if not tensor.float().isfinite().all()]  # float8 knows no isfinite
+
+
 def refuse_broken(state: Mapping[str, Tensor]) -> None:
     """Raise UserError, which names tensors, where one contains NaN or Inf: a file of them is of no use."""
-    broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    broken = broken_tensors(state)
     if broken:
         raise UserError(
             f"not saved: {len(broken)} of the network's tensors contain NaN or Inf ({listed(broken)}), so training has "

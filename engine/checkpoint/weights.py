@@ -12,12 +12,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from engine.checkpoint.safe_pickle import ZIP_MAGIC, Placeholder, read
+from engine.checkpoint.declared import ZIP_MAGIC
+from engine.checkpoint.safe_pickle import Placeholder, read
+from utils.disk.reading import is_regular
 from utils.errors import UserError, nearest
 from utils.files import plain
 from utils.log import LOGGER
 
 EXPORTS = {".onnx", ".xml"}  # of ONNX and OpenVINO
+MOST_VALUES = 1_000_000  # of an entry that is kept
 PLACES = ("ema", "model", "state_dict", "model_state_dict")  # where checkpoints keep their network, the best first
 
 
@@ -64,6 +67,10 @@ def _head(path: Path) -> bytes:
     if path.is_dir():
         raise UserError(f"{path}: this is a folder; name the weights file in it, such as {path / 'best.pt'}.")
     try:
+        if not is_regular(path):
+            raise UserError(
+                f"{path}: is a pipe or a device, not a weights file. Save its content in a file and name that."
+            )
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as problem:
@@ -90,7 +97,7 @@ def _parse(text: str) -> Any:
     """A header entry: JSON where it is, else the text."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -162,21 +169,40 @@ def _source(network: Any) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is text, numbers, and lists and mappings of them."""
-    if isinstance(value, Mapping):
-        return all(isinstance(key, str | int) and _is_plain(entry) for key, entry in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or type(value) in (str, int, float, bool)
+    """Whether a value is text, numbers, and lists and mappings of them, MOST_VALUES at most.
+
+    Lists that hold one another twice unfold to more than any memory holds.
+    """
+    waiting, seen = [value], 0
+    while waiting:
+        entry = waiting.pop()
+        seen += 1
+        if seen + len(waiting) > MOST_VALUES:
+            return False
+        if isinstance(entry, Mapping):
+            if not all(isinstance(key, str | int) for key in entry):
+                return False
+            waiting += entry.values()
+        elif isinstance(entry, list | tuple):
+            waiting += entry
+        elif not (entry is None or type(entry) in (str, int, float, bool)):
+            return False
+    return True
 
 
 def _names(found: Any) -> dict[int, str] | None:
     """Class names as a mapping from 0..n-1, from the list or mapping that checkpoints hold."""
     if isinstance(found, list | tuple):
         found = dict(enumerate(found))
-    if not isinstance(found, Mapping) or not found or not all(str(key).isdigit() for key in found):
+    if not isinstance(found, Mapping) or not found or not all(map(_is_number, found)):
         return None
     return {int(key): str(name) for key, name in sorted(found.items(), key=lambda item: int(item[0]))}
+
+
+def _is_number(key: Any) -> bool:
+    """Whether a key is a class number, as a number or as JSON's text."""
+    text = str(key)
+    return text.isascii() and text.isdecimal() and len(text) < 10
 
 
 def _mapping(found: Any) -> dict[str, Any] | None:

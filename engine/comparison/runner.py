@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,9 @@ from engine.comparison.report import ACCURACIES, RunOutcome
 from engine.options.train import TRAIN_SCHEMAS
 from engine.results import ClassificationStats, DetectionStats, ImageStats, Report
 from engine.training.resume import can_resume, forget_resume
+from utils.disk.archives import stored_arrays
+from utils.disk.locks import locked, sweep
+from utils.disk.reading import read_json
 from utils.errors import UserError
 from utils.files import atomic_write, plain
 from utils.log import LOGGER
@@ -36,6 +38,8 @@ RUNTIME_OPTIONS = (
     "logger",
     "report",
 )  # change no result
+
+MOST_MATCHES = 1 << 31  # bytes, of the matches of a run, which are kept compressed
 
 Train = Callable[..., Any]
 
@@ -72,14 +76,19 @@ class ComparisonRunner:
     by: str | None = None
 
     def run_all(self, specs: list[RunSpec], seeds: range, restart: bool = False) -> list[RunOutcome]:
-        """All runs of the first seed, then of the next, so that early results can already be compared."""
+        """All runs of the first seed, then of the next, so that early results can already be compared.
+
+        Raises UserError where another process runs this comparison.
+        """
         pairs = [(spec, seed) for seed in seeds for spec in specs]
         outcomes = []
-        for number, (spec, seed) in enumerate(pairs, 1):
-            finished = None if restart else self._load_row(spec, seed)
-            outcome = finished or self._attempt(spec, seed)
-            outcomes.append(outcome)
-            LOGGER.info(f"[{number}/{len(pairs)}] {outcome.line()}{' (already done)' if finished else ''}")
+        with locked(self.save_dir, "runs the comparison in"):
+            sweep((self.save_dir, self.save_dir / "rows"))
+            for number, (spec, seed) in enumerate(pairs, 1):
+                finished = None if restart else self._load_row(spec, seed)
+                outcome = finished or self._attempt(spec, seed)
+                outcomes.append(outcome)
+                LOGGER.info(f"[{number}/{len(pairs)}] {outcome.line()}{' (already done)' if finished else ''}")
         return outcomes
 
     def options_of(self, spec: RunSpec, seed: int) -> dict[str, Any]:
@@ -112,15 +121,15 @@ class ComparisonRunner:
         if not path.is_file():
             return None
         try:
-            row = json.loads(path.read_text(encoding="utf-8"))
+            row = read_json(path)
             if not self._is_of(row["fingerprint"], spec, seed):
                 return None
             if row.get("by") != self.by:
                 return self._again(spec, seed, row["train_seconds"])
             reports = [Report(**facts, per_image=_load_images(path, facts)) for facts in row["reports"]]
-            return RunOutcome(spec.label, seed, reports, row["train_seconds"])
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as problem:
-            LOGGER.info(f"note: {path} or what belongs to it cannot be read ({problem}); trained again")
+            return RunOutcome(spec.label, seed, reports, float(row["train_seconds"]))
+        except (OSError, UserError, ValueError, LookupError, TypeError, AttributeError) as problem:
+            LOGGER.info(f"note: {path} or what belongs to it cannot be read ({problem!s:.200}); trained again")
             return None
 
     def _again(self, spec: RunSpec, seed: int, seconds: float) -> RunOutcome | None:
@@ -149,7 +158,7 @@ class ComparisonRunner:
         folder = self._folder(spec, seed)
         mark = folder / "compare.json"
         started_before = can_resume(folder) and mark.is_file()
-        if started_before and self._is_of(json.loads(mark.read_text())["fingerprint"], spec, seed):
+        if started_before and self._is_of(read_json(mark)["fingerprint"], spec, seed):
             runtime = {key: options[key] for key in ("device", "workers", "cache", "logger") if key in options}
             result = self.train(resume=str(folder), **runtime)
         else:
@@ -198,7 +207,7 @@ def _save_images(row: Path, report: Report) -> None:
 
 def _load_images(row: Path, facts: Mapping[str, Any]) -> tuple[ImageStats, ...]:
     """What `_save_images` wrote of a report with these facts. Classifiers' files of earlier versions have it in `tp`."""
-    with np.load(_matches_file(row, facts["split"]), allow_pickle=False) as saved:
+    with stored_arrays(_matches_file(row, facts["split"]), MOST_MATCHES) as saved:
         if ACCURACIES[0] in facts["metrics"]:
             columns = (
                 [saved[key] for key in ACCURACIES] if ACCURACIES[0] in saved else [saved["tp"][:, i] for i in (0, 1)]

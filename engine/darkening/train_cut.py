@@ -19,6 +19,7 @@ from engine.options.prepare import TrainTranslatorOptions
 from engine.training.resume import load_resume, save_resume
 from models.cut import MULTIPLE, Discriminator, Generator, PatchSampler, discriminator_loss, generator_terms
 from utils.devices import pick_device
+from utils.disk.locks import locked, sweep
 from utils.errors import UserError
 from utils.files import atomic_write, free_file, list_images
 from utils.log import LOGGER
@@ -157,14 +158,23 @@ def train_translator(options: TrainTranslatorOptions) -> TrainedNetwork:
 
     Beside them, in a folder of their name, lie sample sheets and resume.pt. Ctrl-C loses the running epoch only; a resumed
     training ends, on one machine, at the weights of one that was never stopped. Raises UserError for folders without
-    readable images, an --out that is taken, sizes that do not fit, and an unfit resume file.
+    readable images, an --out that is taken or that another process trains, sizes that do not fit, and an unfit resume file.
     """
     options, state = _begun(options) if options.resume is not None else (options, None)
     day, night = _images(options)
     training = CUTRun(options, day, night)
     if state is not None:
         training.load(state)
-    result = TrainedNetwork(options.out, skipped=day.skipped + night.skipped)
+    with locked(options.out, "trains", beside=True):
+        sweep([training.folder])
+        result = _train(training)
+    _report(result, training)
+    return result
+
+
+def _train(training: CUTRun) -> TrainedNetwork:
+    """Epoch after epoch, to the last one or until Ctrl-C."""
+    result = TrainedNetwork(training.options.out, skipped=training.day.skipped + training.night.skipped)
     try:
         while training.epoch < training.last:
             terms = training.next_epoch()
@@ -173,7 +183,6 @@ def train_translator(options: TrainTranslatorOptions) -> TrainedNetwork:
             LOGGER.info(f"epoch {training.epoch}/{training.last}: {listed}")
     except KeyboardInterrupt:
         result.interrupted = True
-    _report(result, training)
     return result
 
 

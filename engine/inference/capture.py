@@ -23,8 +23,11 @@ from engine.inference.sources import Source
 from engine.streams.av_capture import AvCapture, has_av
 from engine.streams.status import RECONNECTING, SourceMonitor
 from engine.streams.watchdog import Alarm
+from utils.disk.reading import read_whole
+from utils.errors import UserError
 from utils.log import LOGGER, unescaped_password
 
+IMAGE_FILE = 1 << 31  # bytes
 LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
 UNESCAPED = "in a password, write / as %2F, ? as %3F, # as %23 and @ as %40"
 
@@ -73,8 +76,8 @@ def fetch(item: Source) -> bytes:
     """The bytes of an image, from disk or, within limits, from an http(s) address. Raises SourceLost."""
     address = "://" in item.where
     try:
-        return image_bytes(item.where) if address else Path(item.where).read_bytes()
-    except (OSError, ValueError, HTTPException) as problem:
+        return image_bytes(item.where) if address else read_whole(Path(item.where), IMAGE_FILE)
+    except (OSError, ValueError, HTTPException, UserError) as problem:
         raise SourceLost(f"cannot be read ({reason(problem) if address else problem})") from None
 
 

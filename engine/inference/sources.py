@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterable
@@ -10,11 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from utils.disk.reading import read_text
 from utils.errors import UserError, suggestion
 from utils.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, typed_path
 from utils.log import redact
 
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "tcp", "udp")
+MOST_MATCHES = 1_000_000  # of a pattern
 LISTS = (".txt", ".streams")
 EXAMPLES = (
     "a camera number such as 0, an image, a video, a folder, 'a/pattern*.jpg', a .txt or .streams list, "
@@ -106,7 +109,7 @@ def _from_entry(text: str) -> list[Source]:
     if path.is_file():
         return [_file(path)]
     if glob.has_magic(text):
-        if items := _images_first(Path(name) for name in glob.glob(str(path), recursive=True)):
+        if items := _images_first(Path(name) for name in _matches(str(path))):
             return items
         raise UserError(
             f"--source {redact(text)}: no image and no video matches this pattern. Is it in quotation marks?"
@@ -114,6 +117,14 @@ def _from_entry(text: str) -> list[Source]:
     here = (entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else ()
     near = suggestion(path.name, here)
     raise UserError(f"--source {redact(text)}: there is no such file or folder.{near} It may be {EXAMPLES}.")
+
+
+def _matches(pattern: str) -> list[str]:
+    """Files of a pattern. Raises UserError for one that matches without end, such as **/* of a whole disk."""
+    found = list(itertools.islice(glob.iglob(pattern, recursive=True), MOST_MATCHES + 1))
+    if len(found) > MOST_MATCHES:
+        raise UserError(f"--source {pattern}: matches more than {MOST_MATCHES:,} files. Name a folder further down.")
+    return found
 
 
 def _file(path: Path) -> Source:
@@ -143,7 +154,7 @@ def _from_folder(folder: Path) -> list[Source]:
 
 def _images_first(paths: Iterable[Path]) -> list[Source]:
     """Items of the paths that are images or videos, in YOLOv5's order: images by name, then videos by name."""
-    found = [_file(path) for path in sorted(paths) if _kind(path.name) and not path.is_dir()]
+    found = [_file(path) for path in sorted(paths) if _kind(path.name) and path.is_file()]
     return sorted(found, key=lambda item: item.kind)  # stable, and "image" < "video"
 
 
@@ -154,7 +165,7 @@ def _from_list(path: Path) -> list[Source]:
         shown = redact(str(path))
         raise UserError(f"--source {shown}: there is no such list. Expected a text file with one source per line.")
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        lines = [line.strip() for line in read_text(path).splitlines()]
     except (OSError, UnicodeDecodeError) as problem:
         raise UserError(f"--source {path}: cannot be read as text ({problem}). Expected one source per line.") from None
     items = [item for line in lines if line and not line.startswith("#") for item in _listed(line, path.parent)]
@@ -172,13 +183,16 @@ def _listed(line: str, folder: Path) -> list[Source]:
     try:
         if _is_list(line):
             raise UserError("a list inside a list is not read")
-        there = (
-            not line.isdecimal() and not is_address(line) and (typed_path(beside).exists() or bool(glob.glob(beside)))
-        )
+        there = not line.isdecimal() and not is_address(line) and _is_there(beside)
         return _from_entry(beside if there else line)
     except UserError as problem:
         shown = redact(line)
         return [Source("image", line, shown, problem=str(problem).removeprefix(f"--source {shown}: "))]
+
+
+def _is_there(text: str) -> bool:
+    """Whether a path exists, or a pattern matches anything."""
+    return typed_path(text).exists() or next(glob.iglob(text), None) is not None
 
 
 def _named(items: Iterable[Source]) -> list[Source]:

@@ -14,6 +14,7 @@ from data.degradations.camera import JPEG_SIDE
 from data.io.images import Pixels, Unreadable, encode
 from data.io.labels import label_path
 from data.io.manifest import MANIFEST, SOURCE, Manifest
+from utils.disk.locks import locked, sweep
 from utils.errors import UserError
 from utils.files import atomic_write, list_images
 from utils.log import LOGGER
@@ -77,8 +78,18 @@ def copy_images(
 
     note: file that keeps the recipe. images: name of the copy -> its image. work: writes the copies of those that are
     left, and, if `labels`, their labels. Raises UserError as `Manifest` does, where a label already exists in the place
-    of a new copy's, and saying how far it came where a copy cannot be written.
+    of a new copy's, where another process writes there, and saying how far it came where a copy cannot be written.
     """
+    with locked(out, "writes into"):
+        places = {place.parent for name in images for place in (out / name, label_path(out / name))}
+        sweep([out, *places])
+        return _copy_images(source, out, note, recipe, images, work, doing, labels)
+
+
+def _copy_images(
+    source: Path, out: Path, note: str, recipe: Mapping[str, Any], images: Mapping[str, Path],
+    work: Callable[[Mapping[str, Path]], CopyOutcomes], doing: str, labels: bool,
+) -> CopyResult:  # fmt: skip
     if not (out / note).is_file():
         taken = next((place for name in images if labels and (place := label_path(out / name)).exists()), None)
         if taken is not None:

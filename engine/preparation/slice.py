@@ -26,6 +26,7 @@ from utils.tiles import tile_windows
 
 THINNED = {"train": 0.1, "extra": 0.1}  # split -> fraction of its tiles without an object that is kept by default
 _ANY_CLASS = 1_000_000  # --source comes without class names
+MOST_PIXELS = 1 << 30  # which OpenCV reads; Pillow stops before
 _SUFFIXES, _FORMATS = {"MPO": ".jpg"}, {"MPO": "JPEG"}  # of several images in a file the first is cut
 
 
@@ -120,7 +121,9 @@ def _yaml_content(config: DataConfig) -> dict[str, Any]:
 def _slice_split(config: DataConfig, split: str, work: Path, options: SliceOptions) -> SliceResult:
     """Cut a split, `train` together with its paired images."""
     targets = _targets(config, split)
-    found = scan(list(targets), len(config.names) or _ANY_CLASS, what=split or str(config.file))
+    found = scan(
+        list(targets), len(config.names) or _ANY_CLASS, what=split or str(config.file), most_pixels=MOST_PIXELS
+    )
     result = SliceResult(split or config.root.name, skipped=list(found.skipped))
     paired = _paired(config, found.labels) if split == "train" else {}
     jobs = [_Job(label, targets[label.image], paired.get(label.image)) for label in found.labels]

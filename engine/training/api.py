@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from engine.tasks import check_weights, task_of_run, train_task
 from engine.training import distributed
 from engine.training.plan import TrainTask, make_plan
 from engine.training.report_page import ReportPage
-from engine.training.resume import find_resume, load_resume, refuse_finished, resumed, run_of
+from engine.training.resume import find_resume, load_resume, refuse_finished, resumed, run_around, run_lock, run_of
 from engine.training.trainer import Interrupted, Trainer, TrainResult
 from utils.errors import UserError
 from utils.files import REPOSITORY, empty_goes, find_weights, new_run_folder
@@ -44,25 +45,36 @@ def train(*, callbacks: Sequence[Callback] = (), **options: Any) -> TrainResult:
         return _launch(devices, options, file, task)
     device = distributed.start(given.device)
     try:
-        state = load_resume(file) if file else None
-        if state and file:
-            options = resumed(state["options"], canonical(options, schemas), task.may_change, file)
-            refuse_finished(state, file)
-        loggers = create_loggers(_loggers(options))
-        plan = make_plan(options, state and state["network"])
-        with empty_goes(plan.save_dir):
+        with ExitStack() as held:
+            if file and (run := run_around(file)):
+                held.enter_context(run_lock(run))
+            state = load_resume(file) if file else None
+            if state and file:
+                options = resumed(state["options"], canonical(options, schemas), task.may_change, file)
+                refuse_finished(state, file)
+            loggers = create_loggers(_loggers(options))
+            plan = make_plan(options, state and state["network"])
+            held.enter_context(empty_goes(plan.save_dir))
+            if not (file and run_around(file)):
+                held.enter_context(run_lock(plan.save_dir))
             pages = [ReportPage()] if plan.train.report else []
             trainer = Trainer(plan, device, [*callbacks, *loggers, *pages])
-        if state:
-            trainer.load_resume(state)
-            trainer.log.log(f"resumed at epoch {state['epoch'] + 1}, batch {state['batch'] + 1}")
-        try:
-            return trainer.run()
-        except Interrupted:
-            trainer.log.log(f"stopped; resume: python train.py --resume {plan.save_dir}")
-            return TrainResult(plan.save_dir, plan.best, rows=trainer.log.rows, interrupted=True)
+            return _run(trainer, state)
     finally:
         distributed.stop()
+
+
+def _run(trainer: Trainer, state: Mapping[str, Any] | None) -> TrainResult:
+    """Train to the end, or until the user stops it. state: to resume from."""
+    plan = trainer.plan
+    if state:
+        trainer.load_resume(dict(state))
+        trainer.log.log(f"resumed at epoch {state['epoch'] + 1}, batch {state['batch'] + 1}")
+    try:
+        return trainer.run()
+    except Interrupted:
+        trainer.log.log(f"stopped; resume: python train.py --resume {plan.save_dir}")
+        return TrainResult(plan.save_dir, plan.best, rows=trainer.log.rows, interrupted=True)
 
 
 def _loggers(options: Mapping[str, Any]) -> Sequence[str]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 
+from engine.checkpoint.declared import check_declared
 from engine.checkpoint.state_dict import save_pt
 from engine.options.train import train_schemas
+from engine.training.distributed import WORLD
+from utils.disk.locks import locked, sweep
 from utils.errors import UserError
 from utils.log import LOGGER
 from utils.options import from_file
@@ -32,7 +36,6 @@ EARLIER = {
 }  # of classifiers, once
 NEVER_FROM_A_FILE = {"trust"}  # only the command line may admit code
 NAME, PREVIOUS, NEW = "resume.pt", "resume.previous.pt", "resume.new.pt"
-TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.[a-z]+")  # of utils.files.atomic_write
 
 
 def save_resume(folder: Path, state: Mapping[str, Any]) -> Path:
@@ -57,18 +60,25 @@ def _holds_state(weights: Path) -> bool:
     return any((weights / name).is_file() for name in (NAME, PREVIOUS))
 
 
-def _sweep(weights: Path) -> None:
-    """Remove what kills left half-written in a run's folder and in the one of its weights."""
-    for file in (*weights.parent.glob("*"), *weights.glob("*")):
-        if TEMPORARY.fullmatch(file.name):
-            file.unlink(missing_ok=True)
+@contextlib.contextmanager
+def run_lock(run: Path) -> Iterator[None]:
+    """Hold a run's folder and remove what kills left half-written in it. Raises UserError where another process trains there.
+
+    The main rank holds it for all.
+    """
+    if not WORLD.main:
+        yield
+        return
+    with locked(run, "trains in"):
+        sweep((run, run / "weights"))
+        yield
 
 
 def forget_resume(run: Path) -> None:
     """Remove the states of a run that is over and measured, three times the size of its weights, and what kills left over."""
     for name in (NAME, PREVIOUS, NEW):
         (run / "weights" / name).unlink(missing_ok=True)
-    _sweep(run / "weights")
+    sweep((run, run / "weights"))
 
 
 def load_resume(path: Path, needed: Set[str] = NEEDED) -> dict[str, Any]:
@@ -76,13 +86,12 @@ def load_resume(path: Path, needed: Set[str] = NEEDED) -> dict[str, Any]:
 
     needed: the entries without which it counts as damaged. Raises UserError when neither can be read.
     """
-    if path.parent.name == "weights":
-        _sweep(path.parent)
     problem: Exception | None = None
     for candidate in (path, path.with_name(PREVIOUS)):
         if not candidate.exists():
             continue
         try:
+            check_declared(candidate)
             state = upgraded(_checked(torch.load(candidate, map_location="cpu", weights_only=True), needed))
         except Exception as error:
             problem = error
@@ -165,12 +174,17 @@ def refuse_finished(state: Mapping[str, Any], file: Path) -> None:
     )
 
 
+def run_around(file: Path) -> Path | None:
+    """The run folder that a resume file lies in, if it still does."""
+    weights = Path(os.path.abspath(file)).parent
+    return weights.parent if weights.name == "weights" else None
+
+
 def run_of(file: Path, began: Path) -> Path:
     """The run folder that a resume file lies in, wherever that was moved; of a file taken out of it, where the run began."""
-    weights = Path(os.path.abspath(file)).parent
-    if weights.name != "weights":
+    run = run_around(file)
+    if run is None:
         return began
-    run = weights.parent
     return run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) and run != Path.cwd() else run
 
 

@@ -19,7 +19,7 @@ def reads(monkeypatch) -> list[str]:
     """Names of the images whose header was read."""
     names: list[str] = []
     real = labels.try_probe
-    monkeypatch.setattr(labels, "try_probe", lambda path: (names.append(path.name), real(path))[1])
+    monkeypatch.setattr(labels, "try_probe", lambda path, *most: (names.append(path.name), real(path, *most))[1])
     return names
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import time
 from pathlib import Path
 
 import cv2
@@ -17,6 +15,7 @@ from data.synthetic import generate as scenes
 from data.synthetic.generate import MARKER, VERSION, is_complete, make_synthetic
 from data.synthetic.registry import SYNTHETIC
 from data.synthetic.street.scene import NAMES
+from utils.disk.locks import locked
 from utils.errors import UserError
 
 COUNTS = {"train": 2, "val": 1, "test": 1}
@@ -192,15 +191,18 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, interruption):
 
 
 def test_what_a_killed_run_left_is_swept_away(tmp_path):
-    old, fresh = tmp_path / ".world.aa.partial", tmp_path / ".world.bb.partial"
-    for folder in (old, fresh):
+    left, other = tmp_path / ".world.0123456789ab.partial", tmp_path / ".worlds.0123456789ab.partial"
+    for folder in (left, other):
         (folder / "images").mkdir(parents=True)
-    long_ago = time.time() - 7200
-    for place in (old / "images", old):
-        os.utime(place, (long_ago, long_ago))
     tiny(tmp_path / "world", counts={"train": 1, "val": 0, "test": 0})
-    assert not old.exists()
-    assert fresh.exists()
+    assert not left.exists()
+    assert other.exists()
+
+
+def test_two_at_once_are_told(tmp_path):
+    with locked(tmp_path / "world", "writes", beside=True), pytest.raises(UserError, match="writes it, since"):
+        tiny(tmp_path / "world", counts={"train": 1, "val": 0, "test": 0})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_faster_process_wins(tmp_path):
