@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.config import DataConfig
+from data.config import TESTS, DataConfig
 from data.io.images import read_image
 from data.io.labels import label_path, scan
+from methods.mean_teacher.lookalikes import copies
 from methods.mean_teacher.pseudo_labels import Detections, box_ious, decode, suppress
 from methods.mean_teacher.thresholds import ClassThresholds
 from utils.errors import UserError
@@ -32,15 +33,26 @@ class LabelCheck:
         places = data.splits.get("target", ())
         self.file, self.classes = data.file, len(data.names)
         self.images = [image for place in places for image in list_images(place, data.root)]
+        tests = [place for split in TESTS for place in data.splits.get(split, ()) if place.exists()]
+        self.held_out = [image for place in tests for image in list_images(place, data.root)]
         self.labelled = [image for image in self.images if label_path(image).is_file()]
 
     def refuse(self, training: Collection[Path]) -> None:
-        """Raise UserError where a target image is a labelled training image. training: resolved paths."""
+        """Raise UserError where a target image is a labelled training image, or a test image coded or sized anew.
+
+        training: resolved paths. The loader refuses test images themselves and copies of their bytes.
+        """
         both = next((image for image in self.images if image.resolve() in training), None)
         if both is not None:
             raise UserError(
                 f"{self.file}: 'target': {both} is a labelled training image. Target images are learnt from the teacher's "
                 "labels; name a folder of other images."
+            )
+        copied = next(copies(self.images, self.held_out), None)
+        if copied is not None:
+            raise UserError(
+                f"{self.file}: 'target': {copied[0]} shows the same as {copied[1]} of the test split, coded or sized anew, and "
+                "training must not see it. Take it out of the folder, and whatever else comes from the same recording."
             )
 
     def notes(self) -> list[str]:

@@ -78,3 +78,14 @@ def test_labelled_training_images_are_refused(data):
     with pytest.raises(UserError, match=r"1\.png is a labelled training image"):
         LabelCheck(data).refuse({(data.root / "images" / "1.png").resolve()})
     LabelCheck(data).refuse(set())
+
+
+def test_test_images_sized_anew_are_refused(data):
+    """A test image of noise, which a target image shows at half the size."""
+    noise = cv2.resize(np.random.default_rng(1).integers(0, 255, (6, 8, 3), dtype=np.uint8), (128, 96))
+    (data.root / "tests").mkdir()
+    cv2.imwrite(str(data.root / "tests" / "t.png"), noise)
+    cv2.imwrite(str(data.root / "images" / "3.png"), cv2.resize(noise, (64, 48), interpolation=cv2.INTER_AREA))
+    data.splits["test2"] = (data.root / "tests",)
+    with pytest.raises(UserError, match=r"3\.png shows the same as .*t\.png of the test split"):
+        LabelCheck(data).refuse(set())
