@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from data.io.images import in_threads
 
 CELLS = 16  # cells of a thumbnail, across and down
-ALIKE = 1.0  # grey levels: mean difference of two thumbnails up to which images are copies
+ALIKE, MOST = 0.5, 3.0  # grey levels: mean and largest difference of two thumbnails up to which images are copies
 FLAT = 1.0  # grey levels: standard deviation of a thumbnail with too little in it to tell
 BLOCK = 256  # images compared with all others at a time
 Thumbnails = NDArray[np.float32]  # (n, CELLS * CELLS) mean brightness of each cell, 0 to 255
@@ -22,7 +22,7 @@ def copies(pool: Sequence[Path], held_out: Sequence[Path]) -> Iterator[tuple[Pat
     """(image, the held-out image that it copies) of the pool, one for each image that has such; unreadable ones have none.
 
     Coding anew at another quality or size passes this; another frame of the same camera does not, as soon as something in it
-    differs by more than noise.
+    moved.
     """
     ours, others = _thumbnails(pool), _thumbnails(held_out)
     if not len(others):
@@ -39,9 +39,13 @@ def _nearest(images: Thumbnails, others: Thumbnails) -> tuple[NDArray[np.float32
     nearest = np.full(len(images), np.inf, np.float32)
     which = np.zeros(len(images), np.intp)
     for number, other in enumerate(others):
-        difference = np.abs(images - other).mean(1)  # (n,)
-        closer = difference < nearest
-        nearest[closer], which[closer] = difference[closer], number
+        difference = images - other  # (n, cells)
+        difference = np.abs(
+            difference - difference.mean(1, keepdims=True)
+        )  # decoders differ by half a level throughout
+        mean = np.where(difference.max(1) <= MOST, difference.mean(1), np.inf)  # (n,)
+        closer = mean < nearest
+        nearest[closer], which[closer] = mean[closer], number
     return nearest, which
 
 
