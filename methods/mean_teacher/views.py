@@ -129,7 +129,7 @@ def _night_row(rng: random.Random, fraction: float) -> NightRow | None:
     noise = draws[4] * 50 / 255 if draws[9] > 0.5 else 0.0
     kept = _rectangles(rng, 2, 0.6, (0.1, 0.6))
     glares = [
-        [rng.random(), rng.random(), rng.uniform(0.003, 0.25), float(rng.random() > 0.5 + 0.1 * n)]
+        [rng.random(), rng.random(), rng.uniform(0.001, 0.14), float(rng.random() > 0.5 + 0.1 * n)]
         for n in range(GLARES)
     ]
     return ([blur, gamma, brightness, contrast, noise], kept, sum(glares, [])) if chosen else None
