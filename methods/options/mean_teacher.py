@@ -25,7 +25,7 @@ class MeanTeacherOptions:
         0.25, "fraction of the epochs after these in which the weight grows to its full value"
     )
     target_threshold: str = GROUP.option(
-        "0.25-0.6", "range in which each class's confidence threshold adapts, or one number for all classes"
+        "0.4-0.7", "range in which each class's confidence threshold adapts, or one number for all classes"
     )
     target_reliable: float = GROUP.fraction(
         0.6, "thresholds aim at this fraction of the objects per image that the labelled images have of a class"

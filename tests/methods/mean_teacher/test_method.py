@@ -137,7 +137,7 @@ def test_a_teacher_that_labels_nothing_is_mentioned_once(caplog: pytest.LogCaptu
         run.begin(epoch)
         method.on_epoch(run)
     assert [record.message for record in caplog.records if "labelled nothing" in record.message] == [
-        "note: the teacher labelled nothing in 2 target images: none of its detections reaches 0.25. Lower "
+        "note: the teacher labelled nothing in 2 target images: none of its detections reaches 0.4. Lower "
         "--target-threshold, or train longer before it labels (--target-burn-in)."
     ]
 
