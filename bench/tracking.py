@@ -1,7 +1,6 @@
 """IDF1 and HOTA of detect.py's trackers on synthetic videos whose actors are known, by day and at night.
 
 python -m bench.tracking films                            # the videos and their ground truth, datasets/films
-python -m bench.tracking train                            # the detector, from stills and frames of other streets
 python -m bench.tracking measure --weights best.pt --out bench/results/tracking.md
 
 Scores are those of TrackEval, over all classes and films of a look. Objects whose longer side is below LEAST px are
@@ -12,7 +11,6 @@ there, the tracker loses.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,26 +22,18 @@ import torch
 from torch import Tensor
 from ultralytics.utils.ops import linear_sum_assignment
 
-import engine
-from data.io.images import write_image
-from data.synthetic.clips import clip_frames, street_clip
-from data.synthetic.generate import make_synthetic
+from data.synthetic.clips import street_clip
 from data.synthetic.street.scene import NAMES
 from engine.inference.factory import open_predictor
 from engine.options.detect import TRACKERS, DetectOptions
 from engine.tracking.trackers import weakest
 from engine.tracking.tracking import Tracking
 from utils.cli import run_cli
-from utils.files import REPOSITORY, save_yaml
 from utils.metrics.tracking import TrackedFrame, join, tracking_scores, without_small
 from utils.tables import markdown_table
 
 FILMS, SEEDS, LOOKS = Path("datasets/films"), (900, 901), ("day", "night")
 SIZE, RATE, SECONDS = (320, 240), 10, 8
-TRAIN, TRAIN_SEEDS = (
-    Path("datasets/films-train"),
-    (800, 801),
-)  # 16 moments of each street, 1.3 s apart, by day and at night
 LEAST = 24  # px of the longer side: what is smaller is not asked for
 PAGE = f"""# Trackers on synthetic videos whose actors are known
 
@@ -68,46 +58,6 @@ def make_films() -> None:
                 street_clip(
                     video, look=look, seconds=SECONDS, fps=RATE, size=SIZE, seed=seed, labels=video.with_suffix(".txt")
                 )
-
-
-def train() -> Path:
-    """Train the detector: the bundled one, on stills by day and at night and on frames of other streets' videos."""
-    stills = Path("datasets/demo-night")
-    make_synthetic("demo-night", stills)
-    if not TRAIN.is_dir():
-        _render_frames(TRAIN)
-    lists = [*sorted(stills.glob("images/train/*.jpg")), *sorted(stills.glob("images/train_night/*.jpg"))[::2]]
-    lists += sorted(TRAIN.glob("images/train/*.jpg"))
-    (TRAIN / "train.txt").write_text("".join(f"{path.resolve()}\n" for path in lists))
-    val = [*sorted(stills.glob("images/val_day/*.jpg"))[:20], *sorted(stills.glob("images/val/*.jpg"))[:10]]
-    (TRAIN / "val.txt").write_text("".join(f"{path.resolve()}\n" for path in val))
-    data = TRAIN / "films.yaml"
-    save_yaml(
-        data, {"path": str(TRAIN.resolve()), "train": "train.txt", "val": "val.txt", "names": dict(enumerate(NAMES))}
-    )
-    result = engine.train(
-        data=str(data), method="none", cfg="models/yolov5n.yaml", weights=REPOSITORY / "weights/yolov5n-demo-days.safetensors",
-        hyp="data/hyps/hyp.demo.yaml", optimizer="AdamW", imgsz=320, epochs=7, batch_size=16, name="films", plots=False,
-    )  # fmt: skip
-    return Path(result.best)
-
-
-def _render_frames(root: Path) -> None:
-    """Labelled frames of the training streets, three copies of each, so that they count beside the stills."""
-    for seed in TRAIN_SEEDS:
-        for look in LOOKS:
-            frames = clip_frames(look, seed, SIZE, [1.3 * number for number in range(16)], range(16))
-            for number, frame in enumerate(frames):
-                rows = ""
-                for _, label, x1, y1, x2, y2 in frame.labels.tolist():
-                    values = (x1 + x2) / 2 / SIZE[0], (y1 + y2) / 2 / SIZE[1], (x2 - x1) / SIZE[0], (y2 - y1) / SIZE[1]
-                    rows += f"{int(label)} " + " ".join(f"{value:.6f}" for value in values) + "\n"
-                for copy in "abc":
-                    name = f"{look}{seed}_{number}{copy}"
-                    for kind in ("images", "labels"):
-                        (root / kind / "train").mkdir(parents=True, exist_ok=True)
-                    write_image(root / "images/train" / f"{name}.jpg", frame.image)
-                    (root / "labels/train" / f"{name}.txt").write_text(rows)
 
 
 def truth_of(video: Path) -> dict[int, np.ndarray]:
@@ -179,17 +129,15 @@ def measure(weights: Path, imgsz: int) -> str:
 
 
 def main() -> None:
-    """One of the three steps."""
+    """One of the two steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("films", "train", "measure"))
+    parser.add_argument("step", choices=("films", "measure"))
     parser.add_argument("--weights", type=Path, help="of measure")
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--out", type=Path, help="of measure: also write the table here")
     options = parser.parse_args()
     if options.step == "films":
         make_films()
-    elif options.step == "train":
-        print(shutil.copyfile(train(), TRAIN / "best.pt"))
     else:
         page = PAGE.format(weights=options.weights, imgsz=options.imgsz, table=measure(options.weights, options.imgsz))
         print(page)
