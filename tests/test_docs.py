@@ -65,3 +65,16 @@ def test_commands_exist(page):
 
 def test_pages_are_balanced():
     assert not [page for page in PAGES if len(re.findall(r"^ *```", text_of(page), re.MULTILINE)) % 2]
+
+
+def test_the_lock_holds_a_hashed_release_of_every_requirement(root: Path) -> None:
+    """Of those in range, from no particular registry."""
+    from packaging.requirements import Requirement
+
+    text = (root / "requirements.lock").read_text()
+    locked = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^ ]+)", text, re.MULTILINE))
+    lines = [line.partition("#")[0].strip() for line in (root / "requirements.txt").read_text().splitlines()]
+    for wanted in map(Requirement, filter(None, lines)):
+        assert wanted.specifier.contains(locked[wanted.name.lower()]), wanted
+    assert "://" not in text and "--index" not in text
+    assert all("--hash=sha256:" in entry for entry in re.split(r"^(?=[A-Za-z0-9_.-]+==)", text, flags=re.MULTILINE)[1:])
