@@ -14,7 +14,7 @@ from data.checks.findings import SEVERITIES, Finding, Place, counted
 from data.checks.pairs import pair_findings
 from data.checks.shift import shift_findings
 from data.checks.survey import Survey, changed, survey
-from data.config import DECLARED, SPLITS, DataConfig, load_data
+from data.config import DECLARED, SPLITS, DataConfig, load_data, task_of
 from data.synthetic.generate import make_synthetic
 from engine.diagnosis.answers import answers_to, in_short
 from engine.tasks import DETECT
@@ -86,9 +86,9 @@ def load_set(data: str) -> tuple[DataConfig, list[Finding]]:
     """
     if not data:
         raise UserError("--data: name the data YAML to check, such as --data my-set/data.yaml.")
+    if (task := task_of(data)) != DETECT:  # before a synthetic set is rendered
+        raise UserError(f"{data}: 'task: {task}' is not checked yet; expected a data set of task detect.")
     config = load_data(data, make_demo=make_synthetic, need=("train", "val"))
-    if config.task != DETECT:
-        raise UserError(f"{config.file}: 'task: {config.task}' is not checked yet; expected a data set of task detect.")
     there = {split: places for split, places in config.splits.items() if all(place.exists() for place in places)}
     lost = [
         Finding(
