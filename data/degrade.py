@@ -14,6 +14,8 @@ from data.degradations.aeris import (
     MODES,
     SCOPES,
     AERISParameters,
+    BatchDraw,
+    batch_draw,
     blur_resize_noise,
     degrade,
     degrade_batch,
@@ -28,8 +30,9 @@ from data.degradations.low_light import LOW_LIGHT_RANGES, low_light, low_light_b
 from data.degradations.physical import DEGRADATIONS, Degradation
 
 __all__ = [
-    "BLURS", "COCO_C", "DEGRADATIONS", "LAWS", "LOW_LIGHT_RANGES", "MODES", "SCOPES", "Corruption", "Degradation",
-    "AERISParameters", "Parameters", "Range", "blur_resize_noise", "degrade", "degrade_batch", "draw_parameters", "draw_size",
+    "BLURS", "BatchDraw", "COCO_C", "DEGRADATIONS", "LAWS", "LOW_LIGHT_RANGES", "MODES", "SCOPES", "Corruption", "Degradation",
+    "AERISParameters", "Parameters", "Range", "batch_draw", "blur_resize_noise", "degrade", "degrade_batch", "draw_parameters",
+    "draw_size",
     "gaussian_kernel", "gaussian_kernels", "linear_to_srgb", "low_light", "low_light_bytes", "image_random", "sense",
     "srgb_to_linear", "to_bytes",
 ]  # fmt: skip

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.degrade import AERISParameters, degrade_batch, draw_parameters, draw_size, image_random
-from methods.base import Batch, Detector, Method, Step, Term
+from data.degrade import AERISParameters, batch_draw, degrade_batch, draw_parameters, draw_size, image_random
+from methods.base import Batch, Detector, Method, Step, Term, image_size
 from methods.options.aeris import AERISOptions
 from models.graph import first_concat
 from models.restore import RestorationBranch
@@ -21,6 +21,7 @@ PUBLISHED_SHARE = (
     0.03  # of CenterNet's gradient in the early backbone at that weight: 0.019 at the start, 0.030 soon after
 )
 VIEW, AGAIN = 0, 1  # streams of random numbers: of the view, and of a second one
+DRAWS = ("aeris_view", "aeris_again")  # entries of a batch with the draws of each
 
 
 def restoration_loss(restored: Tensor, clean: Tensor) -> Tensor:
@@ -56,23 +57,26 @@ class AERIS(Method):
         share = PUBLISHED_SHARE * self.options.restore_weight / PUBLISHED_WEIGHT
         return {"restore": Term("restore_weight", share=share), "consistency": Term("consistency_weight")}
 
+    def draw(self, batch: Batch) -> None:
+        """Draw how the images of a batch are degraded, to one size; a second time for consistency."""
+        shape = image_size(batch)
+        size = draw_size(image_random(batch["seed"][0], VIEW), shape, self.options.degrade_sizes)
+        for stream in (VIEW, AGAIN)[: 1 + bool(self.options.consistency_weight)]:
+            batch[DRAWS[stream]] = batch_draw(self._draws(batch, shape, size, stream))
+        batch["size"] = batch[DRAWS[VIEW]].draws[0].size
+
     def degrade(self, batch: Batch) -> None:
         """Put degraded views in place of the images, of one size per batch; the clean ones stay as `clean`."""
         clean, views = batch["img"], [*batch["scenes"]]
-        size = draw_size(image_random(batch["seed"][0], VIEW), clean.shape[2:], self.options.degrade_sizes)
-        draws = self._draws(batch, size, VIEW)
         if self.options.consistency_weight:
-            batch["again"] = degrade_batch(clean, self._draws(batch, size, AGAIN))
+            batch["again"] = degrade_batch(clean, batch[DRAWS[AGAIN]])
             batch["scenes"].append("again")
         for name in views:
-            batch[name] = degrade_batch(batch[name], draws)
-        batch.setdefault(
-            "clean", clean
-        )  # a method before this one may have kept what was there before its own degradation
+            batch[name] = degrade_batch(batch[name], batch[DRAWS[VIEW]])
+        batch.setdefault("clean", clean)  # a method before this one may have kept what was there before its own degradation
 
-    def _draws(self, batch: Batch, size: tuple[int, int], stream: int) -> list[AERISParameters]:
+    def _draws(self, batch: Batch, shape: tuple[int, int], size: tuple[int, int], stream: int) -> list[AERISParameters]:
         """The draw of each image; one kind of interpolation or blur follows from its own seed alone."""
-        shape = tuple(batch["img"].shape[2:])
         scope = self.options.degrade_scope
         return [draw_parameters(image_random(seed, 1 + stream), shape, size, scope) for seed in batch["seed"]]
 

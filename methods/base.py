@@ -16,6 +16,7 @@ from models.graph import LayerSpec
 
 __all__ = [
     "Batch", "Command", "DataKey", "Detector", "Forward", "LayerSpec", "Method", "NoOptions", "Run", "Step", "Term", "View",
+    "image_size",
 ]  # fmt: skip
 
 Batch = dict[str, Any]
@@ -31,6 +32,12 @@ class Detector(Protocol):
 
     def __call__(self, x: Tensor) -> Any:
         """x: (B, 3, H, W). Returns what the head does."""
+
+
+def image_size(batch: Batch) -> tuple[int, int]:
+    """Height and width, px, that the views of a batch have before the first forward, known on the host."""
+    height, width = batch.get("size") or batch["img"].shape[-2:]
+    return int(height), int(width)
 
 
 @dataclass
@@ -180,6 +187,13 @@ class Method(nn.Module):
     def notes(self, detector: Detector) -> list[str]:
         """Lines to print before the first epoch: what the method found in this detector."""
         return []
+
+    def draw(self, batch: Batch) -> None:
+        """Draw what this batch needs, and look up what lies on the host, while the batch lies on the CPU; without gradients.
+
+        Tensors that it puts into the batch, also in a NamedTuple or dict, move to the device with it. `image_size(batch)` is
+        the size that images will have; a method that degrades them to another one sets `batch["size"]`, and draws first.
+        """
 
     def degrade(self, batch: Batch) -> None:
         """Degrade the views that show the labelled scene (`batch["scenes"]`), on the device; may add such views.

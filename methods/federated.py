@@ -9,7 +9,7 @@ Source: Gupta et al., LVIS (2019), for the labels; Zhou et al., Probabilistic tw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,8 +45,7 @@ def federated_classes(
     return present.to(frequency.device)
 
 
-@dataclass(frozen=True)
-class FederatedSet:
+class FederatedSet(NamedTuple):
     """The classes that count in each of B images: K columns, of which some images use fewer.
 
     ids: (B, K) int64, class numbers, 0 where a column is not used; used: (B, K) bool; negative: (B, K) bool, whether
@@ -56,10 +55,6 @@ class FederatedSet:
     ids: Tensor
     used: Tensor
     negative: Tensor
-
-    def to(self, device: torch.device) -> FederatedSet:
-        """The same on another device."""
-        return FederatedSet(self.ids.to(device), self.used.to(device), self.negative.to(device))
 
 
 def federated_set(

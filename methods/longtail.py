@@ -18,6 +18,7 @@ from methods.base import Batch, Method, View
 from methods.federated import FederatedSet, federated_bce, federated_set
 from methods.options.longtail import LongTailOptions
 
+CHOSEN = "federated_set"  # entry of a batch: the classes that count
 COARSE_CLASSES = 50  # of a coarse image where --federated does not say
 
 
@@ -47,25 +48,27 @@ class LongTail(Method):
         lines += [f"longtail: {absent} of {len(self.frequency)} classes are in no training image"] * (absent > 0)
         return lines
 
-    def prepare(self, batch: Batch) -> None:
+    def draw(self, batch: Batch) -> None:
         """Choose the classes of every image, from the seed of the first one."""
-        images, device = len(batch["img"]), batch["img"].device
-        self.coarse = batch.get("coarse")
-        if not self.options.federated and self.coarse is None:
-            self.chosen = None
+        images, coarse = len(batch["img"]), batch.get("coarse")
+        if not self.options.federated and coarse is None:
             return
         owner, classes = batch["batch_idx"].cpu(), batch["cls"].view(-1).long().cpu()
         labels = [classes[owner == number] for number in range(images)]
-        whole = torch.zeros(images, dtype=torch.bool) if self.options.federated else ~self.coarse.cpu()  # type: ignore[union-attr]
+        whole = torch.zeros(images, dtype=torch.bool) if self.options.federated else ~coarse.cpu()  # type: ignore[union-attr]
         everything = torch.arange(len(self.frequency))
-        self.chosen = federated_set(
+        batch[CHOSEN] = federated_set(
             [everything if all_of_them else own for own, all_of_them in zip(labels, whole.tolist(), strict=True)],
             self.frequency,
             self.options.federated or COARSE_CLASSES,
             torch.Generator().manual_seed(int(batch["seed"][0])),
             batch.get("verified"),
             self.options.federated_batch,
-        ).to(device)
+        )
+
+    def prepare(self, batch: Batch) -> None:
+        """Note what the loss of this batch looks at."""
+        self.coarse, self.chosen = batch.get("coarse"), batch.get(CHOSEN)
 
     def criterion(self, branch: Any) -> None:
         """Put the three parts of the detection loss behind ones that know coarse images and chosen classes."""
@@ -116,8 +119,7 @@ class CoarseAssigner(LossPart):
         """scores: (B, A, C); boxes: (B, A, 4); points: (A, 2); labels, objects, real: (B, n, 1), (B, n, 4), (B, n, 1)."""
         coarse = self.method.coarse
         if coarse is not None and objects.shape[1]:
-            which = coarse.nonzero().flatten()
-            boxes = boxes.index_copy(0, which, objects_at(points, objects[which], real[which], boxes[which]))
+            boxes = torch.where(coarse[:, None, None], objects_at(points, objects, real, boxes), boxes)
         return self.base(scores, boxes, points, labels, objects, real, **more)
 
     def __getattr__(self, name: str) -> Any:

@@ -7,7 +7,7 @@ predicted box is far larger than an object of a few pixels, so that its points a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from methods.rfla_math import SMALLEST_SIDE, Grid, divergence, grids, nearby_points
 
+SIZES = 64  # of images whose points are kept
 PUBLISHED_FIELDS = {4: 17.5, 8: 45.5, 16: 133.5, 32: 213.5, 64: 277.5, 128: 405.5}  # px, half of ResNet-50's
 
 
@@ -83,6 +84,12 @@ class Points(NamedTuple):
         place, half = self.places[which], self.sides[which][..., None] * (scale / 2)
         return torch.cat([place - half, place + half], -1)
 
+    @property
+    def fields(self) -> Tensor:
+        """Fields (A, 4) xyxy of all points."""
+        half = self.sides[:, None] / 2
+        return torch.cat([self.places - half, self.places + half], -1)
+
 
 class RFLAssigner(nn.Module):
     """Drop-in for Ultralytics' `TaskAlignedAssigner`: the same `forward`, with RFLA's care for tiny objects.
@@ -112,6 +119,7 @@ class RFLAssigner(nn.Module):
         self.rules = make_rules(mode, rules or {})
         self.strides = [int(stride) for stride in tal.stride]
         self.fields = dict(fields or PUBLISHED_FIELDS)
+        self.known: dict[int, Points] = {}  # by the address of their places
         if missing := [stride for stride in self.strides if stride not in self.fields]:
             raise ValueError(f"no receptive field for stride {missing}; give `fields` one for each of {self.strides}")
 
@@ -135,11 +143,11 @@ class RFLAssigner(nn.Module):
         tiny = mask_gt[..., 0].bool() & (area > 0) & (area < self.rules.tiny**2)  # (b, n)
         by_hierarchy = self.rules.selection == "hierarchy"
         mask = mask_gt * ~tiny[..., None] if by_hierarchy else mask_gt
-        if by_hierarchy and tiny.any() and not mask.any():
+        if by_hierarchy and _may_hold(tiny) and not _may_hold(mask):
             assigned = _no_assignment(pd_scores, pd_bboxes)
         else:
             assigned = Assignment(*self.tal(pd_scores, pd_bboxes, anc_points, gt_labels, gt_bboxes, mask, **extra))
-        if not tiny.any():
+        if not gt_bboxes.shape[1] or not _may_hold(tiny):
             return assigned
         points = self._points(anc_points)
         if self.rules.selection != "tal":
@@ -153,7 +161,16 @@ class RFLAssigner(nn.Module):
         return self._with_targets(assigned, gt_bboxes, tiny, points)
 
     def _points(self, places: Tensor) -> Points:
-        """The levels of the points, told from the last one: it lies half a coarsest stride inside the far corner."""
+        """The levels of the points (A, 2), which the loss keeps for each image size: looked at once."""
+        known = self.known.get(id(places))
+        if known is None or known.places is not places:
+            if len(self.known) >= SIZES:
+                self.known.clear()
+            known = self.known[id(places)] = self._levels(places)
+        return known
+
+    def _levels(self, places: Tensor) -> Points:
+        """Told from the last point: it lies half a coarsest stride inside the far corner."""
         width, height = (places[-1] + self.strides[-1] / 2).round().long().tolist()
         levels = grids((height, width), self.strides)
         sides = [places.new_full((level.rows * level.columns,), self.fields[level.stride]) for level in levels]
@@ -180,25 +197,25 @@ class RFLAssigner(nn.Module):
 
     def _with_targets(self, assigned: Assignment, boxes: Tensor, tiny: Tensor, points: Points) -> Assignment:
         """The class targets of all positive points of tiny objects, by the rules."""
-        rules = self.rules
-        image, point = (assigned.positive & tiny.gather(1, assigned.owners.long())).nonzero(as_tuple=True)  # (m,)
-        key = image * boxes.shape[1] + assigned.owners[image, point].long()  # (m,) one number per object
-        box = _at_least_a_pixel(boxes.flatten(0, 1)[key])  # (m, 4)
-        label = assigned.labels[image, point]
-        aligned = assigned.scores[image, point, label].float()
-        best = _per_object(aligned, key, boxes, "amax")
+        rules, owners = self.rules, assigned.owners.long()
+        at = assigned.positive & tiny.gather(1, owners)  # (b, A)
+        label = assigned.labels.long()[..., None]  # (b, A, 1)
+        was = assigned.scores.gather(2, label)[..., 0]  # (b, A)
+        aligned = was.float()
+        best = _per_object(aligned, at, owners, tiny.shape, "amax")
         share = aligned / best.clamp_min(torch.finfo(aligned.dtype).tiny)
         if rules.ranking == "gaussian":
-            far = divergence(box, points.boxes(point), rules.metric)
-            share = torch.exp(_per_object(far, key, boxes, "amin") - far)
+            box = _at_least_a_pixel(boxes).gather(1, owners[..., None].expand(-1, -1, 4))  # (b, A, 4)
+            far = divergence(box, points.fields, rules.metric)
+            share = torch.exp(_per_object(far, at, owners, tiny.shape, "amin") - far)
         share = torch.where((best == 0) & (rules.ranking == "aligned"), torch.ones_like(share), share)
         lifted = {
             "tal": aligned,
             "floor": torch.maximum(aligned, rules.floor * (1 - best / rules.yields).clamp_min(0) * share),
             "one": torch.ones_like(aligned),
         }[rules.target]
-        assigned.scores[image, point, label] = lifted.to(assigned.scores.dtype)
-        return assigned
+        scores = assigned.scores.scatter(2, label, torch.where(at, lifted.to(was.dtype), was)[..., None])
+        return assigned._replace(scores=scores)
 
 
 def make_rules(mode: str, changes: Mapping[str, Any]) -> Rules:
@@ -244,10 +261,16 @@ def _reassigned(assigned: Assignment, owners: Tensor, labels: Tensor, boxes: Ten
     )
 
 
-def _per_object(values: Tensor, key: Tensor, boxes: Tensor, reduce: str) -> Tensor:
-    """(m,) the least or largest of `values` (m,) among the rows of the same object."""
-    start = values.new_full((boxes.shape[0] * boxes.shape[1],), inf if reduce == "amin" else -inf)
-    return start.scatter_reduce(0, key, values, reduce)[key]
+def _may_hold(mask: Tensor) -> bool:
+    """Whether some entry is set, where the host can tell without waiting for a device; else True."""
+    return mask.device.type != "cpu" or bool(mask.any())
+
+
+def _per_object(values: Tensor, at: Tensor, owners: Tensor, shape: Sequence[int], reduce: str) -> Tensor:
+    """(b, A) the least or largest of `values` (b, A) among the points `at` (b, A) of the same object; shape: (b, n)."""
+    nothing = inf if reduce == "amin" else -inf
+    start = values.new_full(tuple(shape), nothing)
+    return start.scatter_reduce(1, owners, values.masked_fill(~at, nothing), reduce).gather(1, owners)
 
 
 def _at_least_a_pixel(boxes: Tensor) -> Tensor:

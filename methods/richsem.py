@@ -19,11 +19,13 @@ from data.soft_labels.cache import TeacherCache
 from methods.base import Batch, Detector, Method, Step, Term, View
 from methods.federated import federated_classes
 from methods.options.richsem import RICHSEM_COMMANDS, RICHSEM_KEYS, RichSemOptions
+from models.loss.rows import Rows, rows_of
 from models.semantic import SemanticBranch, anchor_features, penultimate_channels, penultimate_names
 from utils.errors import UserError
 
 __all__ = ["RichSem", "federated_classes", "object_weights", "semantic_loss"]
 
+LABELS = "soft_labels"  # entry of a batch
 ASSIGNED = "assigned"  # entry of a branch's predictions
 
 
@@ -37,6 +39,13 @@ class AnchorMatches(NamedTuple):
     objects: Tensor
     foreground: Tensor
     quality: Tensor
+
+
+class SoftLabels(NamedTuple):
+    """Of a batch: rows (B, most) int64, the place of each object's embedding among `embeddings` (m, D), or IGNORE."""
+
+    rows: Tensor
+    embeddings: Tensor
 
 
 class RichSem(Method):
@@ -118,6 +127,14 @@ class RichSem(Method):
         """What sets the weight of `semantic`."""
         return {"semantic": Term("semantic_weight")}
 
+    def draw(self, batch: Batch) -> None:
+        """Read the soft labels of a batch, each once."""
+        rows = padded_rows(batch["batch_idx"], batch["soft_label_index"], len(batch["img"]))
+        once, places = rows.cpu().unique(return_inverse=True)
+        known = once[once != IGNORE]
+        embeddings = torch.from_numpy(np.ascontiguousarray(self.cache.rows(known.numpy())))  # (m, D)
+        batch[LABELS] = SoftLabels(places - (len(once) - len(known)), embeddings)  # IGNORE, the least, becomes -1
+
     def loss(self, step: Step) -> dict[str, Tensor]:
         """`semantic`, the KL divergence averaged over the objects that have an anchor and a soft label."""
         features = anchor_features([step.taps[f"semantic{level}"] for level in range(len(self.names))])  # (B, A, c)
@@ -127,13 +144,12 @@ class RichSem(Method):
                 "--freeze: the detector's head is frozen, and --method richsem teaches through it. Freeze fewer layers."
             )
         assigned: AnchorMatches = predictions.get("one2many", predictions)[ASSIGNED]
-        rows = padded_rows(step.batch["batch_idx"], step.batch["soft_label_index"], len(features)).to(features.device)
-        chosen, ids, objects = labelled_anchors(assigned, rows)
-        once, places = ids.unique(return_inverse=True)  # each row is read from the disk once
-        embeddings = torch.from_numpy(np.ascontiguousarray(self.cache.rows(once.cpu().numpy())))  # (m, D)
-        teacher = self.branch.logits(embeddings.to(ids.device)[places])
-        weight = object_weights(assigned.quality[chosen], objects)
-        value = self.options.semantic_weight * semantic_loss(self.branch(features[chosen]), teacher, weight)
+        labels: SoftLabels = step.batch[LABELS]
+        anchors, rows, objects = labelled_anchors(assigned, labels.rows, len(step.batch["cls"]))
+        image, point, real = anchors
+        teacher = self.branch.logits(labels.embeddings[rows])  # (M, C)
+        weight = object_weights(assigned.quality[image, point], objects, labels.rows.numel(), real)
+        value = self.options.semantic_weight * semantic_loss(self.branch(features[image, point]), teacher, weight)
         step.log["semantic"] = value.detach()
         return {"semantic": value * step.images}
 
@@ -156,16 +172,18 @@ def padded_rows(batch_idx: Tensor, soft_label_index: Tensor, images: int) -> Ten
     return rows
 
 
-def labelled_anchors(assigned: AnchorMatches, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Which anchors (B, A) bool have an object with a soft label; the row (M,) of each of these in the cache, and a number
-    (M,) of the object in this batch: an image may be in it twice.
+def labelled_anchors(assigned: AnchorMatches, rows: Tensor, objects: int) -> tuple[Rows, Tensor, Tensor]:
+    """Which anchors have an object with a soft label, (M,); `rows` (M,) of each of these, and a number (M,) of the object
+    in this batch: an image may be in it twice. rows: (B, most). objects: of the batch.
     """
     images, most = rows.shape
     place = assigned.objects.clamp(max=most - 1)  # (B, A)
     row = rows.gather(1, place)  # (B, A)
     chosen = assigned.foreground & (row != IGNORE)
     number = place + most * torch.arange(images, device=rows.device)[:, None]  # (B, A)
-    return chosen, row[chosen], number[chosen]
+    anchors = rows_of(chosen, objects)
+    image, point, real = anchors
+    return anchors, row[image, point] * real, number[image, point]
 
 
 def semantic_loss(student: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -191,16 +209,16 @@ def semantic_loss(student: Tensor, teacher: Tensor, weight: Tensor | None = None
     return (w * divergence).sum() / w.sum().clamp(min=torch.finfo(wide).tiny)
 
 
-def object_weights(quality: Tensor, objects: Tensor) -> Tensor:
+def object_weights(quality: Tensor, objects: Tensor, most: int, real: Tensor | None = None) -> Tensor:
     """Weights (M,) of anchors, such that those of one object sum to 1, in proportion to their quality.
 
-    quality: (M,), not negative, the assigner's target scores; objects: (M,) integers, the object of each anchor. Anchors of
-    an object whose qualities are all 0 share evenly.
+    quality: (M,), not negative, the assigner's target scores; objects: (M,) integers in 0 ... most - 1, the object of each
+    anchor. Anchors of an object whose qualities are all 0 share evenly. real: (M,) bool, False in rows that weigh nothing.
 
-    >>> object_weights(torch.tensor([0.6, 0.2, 0.5]), torch.tensor([4, 4, 9]))
+    >>> object_weights(torch.tensor([0.6, 0.2, 0.5]), torch.tensor([4, 4, 9]), 10)
     tensor([0.7500, 0.2500, 1.0000])
     """
     share = quality.detach().float().clamp(min=1e-9)
-    _, places = objects.unique(return_inverse=True)
-    sums = share.new_zeros(len(share)).index_add_(0, places, share)  # at most one object an anchor
-    return share / sums[places]
+    share = share if real is None else share * real
+    sums = share.new_zeros(most).index_add_(0, objects, share)
+    return share / sums[objects].clamp(min=1e-12)

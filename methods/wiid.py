@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Forward, Method, Run, Step, Term, View
+from methods.base import Batch, Forward, Method, Run, Step, Term, View, image_size
 from methods.options.wiid import WIID_KEYS, WiiDOptions
-from methods.wiid_masks import cells_beside, inside_boxes, salient, spread, squares_or_saliency
+from methods.wiid_masks import SALIENCY, cells_beside, inside, salient, spread, squares_or_saliency, whole_boxes
 from methods.wiid_masks import occlusion_cells as occlusion_cells  # noqa: F401 - a public name of this module
 from models.byol import Predictor, Projector, VectorProjector, momentum_update
 from models.graph import backbone_taps, run_layers, tap_channels
@@ -36,6 +36,7 @@ PUBLISHED_SHARE = (
 LEARNED = "learned"  # a mask token that trains
 POOLED = "pooled"  # the tap of a classifier
 UNLABELED = "unlabeled"  # the view of unlabelled night images, of classifiers
+KEEP, CELLS = "wiid_keep", "wiid_cells"  # entries of a batch: what its masks keep, the cells that are filled
 MASK_DRAW = 3  # which draw of a batch decides its mask; a task's colours take those before
 
 
@@ -194,36 +195,44 @@ class WiiD(Method):
             "mmd": Term("mmd_weight"),
         }
 
+    def draw(self, batch: Batch) -> None:
+        """Choose what is masked."""
+        options = self.options
+        if self.task == "classify":
+            odds = (options.mask_squares, options.mask_saliency)
+            batch[KEEP] = squares_or_saliency(image_size(batch)[1], batch["seed"], (*batch["draw"], MASK_DRAW), odds)
+        elif options.highlight == "boxes":
+            batch[KEEP] = whole_boxes(batch)
+        if self.occludes:
+            batch[CELLS] = cells_beside(batch, options.num_blocks, options.front_ratio, options.back_ratio)
+
     def prepare(self, batch: Batch) -> None:
         """Mask the same pixels in all views of the scene."""
         keep, fill = self._kept(batch)
         for view in batch["scenes"]:
             if keep is not None:
-                batch[view] = batch[view] * keep if fill is None else torch.where(keep > 0, batch[view], fill)
+                batch[view] = torch.where(keep, batch[view], fill)
         if self.occludes:
             self._occlude(batch)
 
-    def _kept(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
-        """Pixels to keep, (B, 1, H, W) of zeros and ones, or None; and the colour of the others, None for black."""
-        options, image = self.options, batch["img"]
-        if self.task == "classify":
-            odds = (options.mask_squares, options.mask_saliency)
-            draw = (*batch["draw"], MASK_DRAW)
-            keep = squares_or_saliency(image, batch["seed"], draw, odds, options.highlight_quantile)
-            return keep, image.new_tensor(IMAGENET.mean).view(3, 1, 1)
-        if options.highlight == "none":
-            return None, None
-        return inside_boxes(batch) if options.highlight == "boxes" else salient(image, options.highlight_quantile), None
+    def _kept(self, batch: Batch) -> tuple[Tensor | None, Tensor | float]:
+        """Pixels to keep, (B, 1, H, W) bool, or None; and the colour of the others."""
+        options, image, keep = self.options, batch["img"], batch.get(KEEP)
+        fill = IMAGENET.mean_like(image) if self.task == "classify" else 0.0
+        if keep == SALIENCY if isinstance(keep, str) else options.highlight == "saliency":
+            return salient(image, options.highlight_quantile), fill
+        if options.highlight == "boxes" and keep is not None:
+            return inside(keep, *image.shape[2:]), fill
+        return keep, fill
 
     def _occlude(self, batch: Batch) -> None:
         """Fill some cells of all views, or clips in every frame."""
-        options = self.options
-        mask = cells_beside(batch, options.num_blocks, options.front_ratio, options.back_ratio)  # (B, 1, H, W)
-        learned = options.mask_token == LEARNED
-        token = spread(self.token["rgb"], *mask.shape[2:]) if learned else torch.zeros(1, 1, 1, 1)  # or (1, 3, H, W)
+        size = batch["img"].shape[-2:]
+        mask = spread(batch[CELLS], *size)  # (B, 1, H, W)
+        token: Any = spread(self.token["rgb"], *size) if self.options.mask_token == LEARNED else 0.0  # (1, 3, H, W)
         mask = mask[:, :, None] if batch["img"].ndim == 5 else mask
         for view in batch["scenes"]:
-            batch[view] = torch.where(mask, token.to(mask.device, batch[view].dtype), batch[view])
+            batch[view] = torch.where(mask, token, batch[view])
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """Task loss of the dark image, symmetric BYOL, and MMD when asked for."""

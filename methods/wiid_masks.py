@@ -1,6 +1,6 @@
 """What WiiD masks in both images of a pair: cells on or beside the target, squares, what does not stand out.
 
-All masks are (B, 1, H, W). What is drawn depends on the seeds alone.
+What is drawn depends on the seeds alone, and is drawn on the CPU; `spread` and `inside` make pixels of it on the device.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from methods.base import Batch
+from methods.base import Batch, image_size
 
 SIDES = (32, 63)  # px of a square in an image of SIDE_OF px
 SIDE_OF = 224
 COVERED = (0.5, 0.6)  # what the squares would cover if none overlapped
+SALIENCY = "saliency"  # in place of a mask: it follows from the image, on its device
 MOVING = 0.02  # fraction of a cell that must move for the cell to count as foreground
 
 
@@ -66,7 +68,7 @@ def spectral_saliency(image: Tensor, size: int = 64) -> Tensor:
 
 def pixel_boxes(batch: Batch) -> list[np.ndarray]:
     """Boxes of a batch as one (n, 4) xyxy array in pixels per image."""
-    height, width = batch["img"].shape[2:]
+    height, width = image_size(batch)
     centre, size = batch["bboxes"].cpu().float().split(2, 1)  # (n, 2) each, normalised
     scale = torch.tensor([width, height, width, height])
     corners = (torch.cat([centre - size / 2, centre + size / 2], 1) * scale).numpy()
@@ -74,13 +76,13 @@ def pixel_boxes(batch: Batch) -> list[np.ndarray]:
     return [corners[owner == i] for i in range(len(batch["img"]))]
 
 
-def cell_mask(cells: Sequence[Sequence[tuple[int, int]]], grid: int, height: int, width: int) -> Tensor:
-    """Chosen cells of each image as a (B, 1, H, W) boolean mask on the CPU."""
+def cell_grid(cells: Sequence[Sequence[tuple[int, int]]], grid: int) -> Tensor:
+    """Chosen cells of each image as a (B, 1, grid, grid) boolean mask on the CPU."""
     chosen = torch.zeros(len(cells), grid, grid, dtype=torch.bool)
     for image, pairs in enumerate(cells):
         for column, row in pairs:
             chosen[image, row, column] = True
-    return spread(chosen[:, None], height, width)
+    return chosen[:, None]
 
 
 def spread(cells: Tensor, height: int, width: int) -> Tensor:
@@ -111,54 +113,59 @@ def squares(seeds: Sequence[int], size: int, side: int, covered: float) -> Tenso
     """Zeros in squares at random places, which may overlap, ones elsewhere: (B, 1, size, size). seeds: one per image."""
     keep = torch.ones(len(seeds), 1, size, size)
     for image, seed in enumerate(seeds):
-        corners = np.random.default_rng(seed).integers(0, size - side, (square_count(size, side, covered), 2))
+        corners = np.random.default_rng(int(seed)).integers(0, size - side, (square_count(size, side, covered), 2))
         for top, left in corners.tolist():
             keep[image, :, top : top + side, left : left + side] = 0
     return keep
 
 
 def salient(image: Tensor, quantile: float) -> Tensor:
-    """Ones where an image's spectral-residual saliency is at or above that quantile of itself: (B, 1, H, W).
+    """Where an image's spectral-residual saliency is at or above that quantile of itself: (B, 1, H, W) bool.
 
     image: (B, 3, H, W) in [0, 1]; quantile: the fraction of pixels that go, in [0, 1].
     """
     saliency = spectral_saliency(image)
     threshold = saliency.flatten(1).quantile(quantile, dim=1)  # (B,)
-    return (saliency >= threshold[:, None, None, None]).to(image.dtype)
+    return saliency >= threshold[:, None, None, None]
 
 
 def squares_or_saliency(
-    image: Tensor, seeds: Sequence[int], draw: Sequence[int], odds: tuple[float, float], quantile: float
-) -> Tensor | None:
-    """Pixels to keep, of zeros and ones; one kind of mask per batch, None for none.
+    size: int, seeds: Sequence[int], draw: Sequence[int], odds: tuple[float, float]
+) -> Tensor | str | None:
+    """What a batch of images of `size` px is masked with: squares, as pixels to keep (B, 1, size, size) bool; SALIENCY; None.
 
     odds: of squares and of saliency, which decide by `draw` alone: whole numbers that belong to the batch.
     """
     rng = np.random.default_rng(list(draw))
-    kind, size = rng.random(), image.shape[-1]
+    kind = rng.random()
     if kind < odds[0]:
         side = max(1, round(int(rng.integers(SIDES[0], SIDES[1] + 1)) * size / SIDE_OF))
-        return squares(seeds, size, side, float(rng.choice(COVERED))).to(image)
-    return salient(image, quantile) if kind < sum(odds) else None
+        return squares(seeds, size, side, float(rng.choice(COVERED))).bool()
+    return SALIENCY if kind < sum(odds) else None
 
 
-def inside_boxes(batch: Batch) -> Tensor:
-    """Ones inside an image's boxes, zeros elsewhere; an image without objects keeps everything."""
-    image = batch["img"]
-    keep = torch.zeros(len(image), 1, *image.shape[2:], dtype=image.dtype)
-    for i, boxes in enumerate(pixel_boxes(batch)):
-        for x1, y1, x2, y2 in boxes.round().astype(int).clip(0):
-            keep[i, :, y1:y2, x1:x2] = 1
-        keep[i] += float(len(boxes) == 0)
-    return keep.to(image.device)
+def whole_boxes(batch: Batch) -> Tensor:
+    """Boxes of a batch in whole pixels, (B, most, 4) int64, empty ones where there are fewer; all of an image without objects."""
+    height, width = image_size(batch)
+    everything = np.array([[0, 0, width, height]])
+    boxes = [found.round().astype(int).clip(0) if len(found) else everything for found in pixel_boxes(batch)]
+    return pad_sequence([torch.from_numpy(found) for found in boxes], batch_first=True)
+
+
+def inside(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Pixels inside some box of an image, (B, 1, height, width) bool. boxes: (B, n, 4) px, as `whole_boxes` gives them."""
+    across, down = (torch.arange(side, device=boxes.device) for side in (width, height))
+    x1, y1, x2, y2 = boxes[..., None].unbind(2)  # (B, n, 1) each
+    columns, rows = (across >= x1) & (across < x2), (down >= y1) & (down < y2)  # (B, n, W), (B, n, H)
+    return (rows.float().transpose(1, 2) @ columns.float() > 0)[:, None]
 
 
 def cells_beside(batch: Batch, grid: int, front_ratio: float, back_ratio: float) -> Tensor:
-    """The cells to mask, bool: some of those on the target, some of the others.
+    """The cells to mask, (B, 1, grid, grid) bool on the CPU: some of those on the target, some of the others.
 
     The target is what the boxes hold; of clips, what moves (`motion`: (B, H, W) bool).
     """
-    height, width = batch["img"].shape[-2:]
+    height, width = image_size(batch)
     if "motion" in batch:
         targets = [moving_cells(moving, grid) for moving in batch["motion"].cpu().numpy()]
     else:
@@ -167,4 +174,4 @@ def cells_beside(batch: Batch, grid: int, front_ratio: float, back_ratio: float)
         occlusion_cells(height, width, boxes, grid, front_ratio, back_ratio, random.Random(int(seed)))
         for boxes, seed in zip(targets, batch["seed"], strict=True)
     ]
-    return cell_mask(cells, grid, height, width).to(batch["img"].device)
+    return cell_grid(cells, grid)

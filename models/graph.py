@@ -159,20 +159,30 @@ def first_concat(model: Layer, stride: int) -> LayerShape:
     raise ValueError(f"no layer of the neck joins features at stride {stride}")
 
 
+@dataclass(frozen=True)
+class Keep:
+    """A hook that puts a module's output under a name."""
+
+    name: str
+    outputs: dict[str, Tensor]
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        """Called after each forward."""
+        self.outputs[self.name] = output
+
+
 @contextmanager
-def tapped(model: Layer, layers: Mapping[str, int | str]) -> Iterator[dict[str, Tensor]]:
+def tapped(
+    model: Layer, layers: Mapping[str, int | str], outputs: dict[str, Tensor] | None = None
+) -> Iterator[dict[str, Tensor]]:
     """Collect the outputs of some layers: {name: (B, C, H, W)} of the latest forward pass made inside.
 
-    layers: name -> index, or the dotted name of a module inside one (`model.22.cv3.0.1`).
+    layers: name -> index, or the dotted name of a module inside one (`model.22.cv3.0.1`). outputs: where they are put.
     The hooks live only inside the context; nothing is left on the model.
     """
-    outputs: dict[str, Tensor] = {}
-
-    def keep(name: str) -> Any:
-        return lambda module, inputs, output: outputs.__setitem__(name, output)
-
+    outputs = {} if outputs is None else outputs
     parts = {name: model.get_submodule(at) if isinstance(at, str) else model.model[at] for name, at in layers.items()}
-    handles = [part.register_forward_hook(keep(name)) for name, part in parts.items()]
+    handles = [part.register_forward_hook(Keep(name, outputs)) for name, part in parts.items()]
     try:
         yield outputs
     finally:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 Triple = tuple[float, float, float]
@@ -22,8 +24,19 @@ class Normalize(NamedTuple):
 
     def __call__(self, x: Tensor) -> Tensor:
         """x: images (B, 3, H, W) or clips (B, 3, T, H, W) in [0, 1]. Returns the same shape."""
-        shape = (3, *[1] * (x.ndim - 2))
-        return (x - x.new_tensor(self.mean).view(shape)) / x.new_tensor(self.std).view(shape)
+        mean, std = (_constant(values, x.ndim, x.dtype, x.device) for values in self)
+        return (x - mean) / std
+
+    def mean_like(self, x: Tensor) -> Tensor:
+        """The mean as a colour (3, 1, 1, ...) of the type and on the device of x."""
+        return _constant(self.mean, x.ndim, x.dtype, x.device)
+
+
+@lru_cache(maxsize=64)
+def _constant(values: Triple, dimensions: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(3, 1, 1, ...), made once per device: each making is a copy for which the host waits."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device).view(3, *[1] * (dimensions - 2))
 
 
 IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -219,6 +219,15 @@ def test_the_assigner_returns_target_scores_third(model):
     ), "engine/training/distributed.py rescales a loss that was divided by this sum"
 
 
+def test_the_loss_is_what_one_method_returns(model):
+    """models/loss/detection.py takes its place; tests/models/loss/test_detection.py compares the bits."""
+    model.args = DEFAULT_CFG
+    criterion = model.init_criterion()
+    criterion.get_assigned_targets_and_loss = lambda preds, batch: (None, torch.ones(3), {"a": 1})
+    loss, items = criterion.loss({"boxes": torch.zeros(2, 1, 1)}, {})
+    assert loss.tolist() == [2, 2, 2] and items == {"a": 1}
+
+
 def test_yolo26_has_two_branches_and_a_schedule():
     network = tasks.DetectionModel("yolo26n.yaml", nc=3, verbose=False)
     network.args = DEFAULT_CFG

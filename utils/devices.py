@@ -18,6 +18,12 @@ from utils.files import REPOSITORY, cores
 NAME = "Hardsight"
 PACKAGES = ("torchvision", "ultralytics", "opencv-python", "numpy", "safetensors", "onnxruntime", "openvino")
 DRIVER = Path("/proc/driver/nvidia/version")
+GPUS = ("cuda",)  # kinds of devices that run beside the host, from pinned memory, in half precision too
+
+
+def on_gpu(device: torch.device) -> bool:
+    """Whether a device runs beside the host, so that the host should never wait for it."""
+    return device.type in GPUS
 
 
 def pick_device(device: str) -> torch.device:

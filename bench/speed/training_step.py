@@ -25,6 +25,7 @@ from data.io.labels import Label
 from data.synthetic.generate import make_synthetic
 from engine.comparison.api import parse_run
 from engine.options.train import TRAIN_SCHEMAS, HyperOptions, TrainOptions
+from engine.training.batch import draw, in_order, moved
 from engine.training.distributed import start
 from engine.training.optim import Schedule
 from engine.training.step import TrainStep
@@ -106,18 +107,30 @@ def repeat_step(
     epoch: int = 0,
     change: Callable[[dict[str, Any]], dict[str, Any]] = lambda batch: batch,
 ) -> Callable[[], None]:
-    """A call of the trainer's own step, on a batch that is changed each time; random draws differ from step to step."""
+    """A call of the trainer's own step, on a batch that is changed each time; random draws differ from step to step.
+
+    As in a run, images lie on the device, in order, and labels on the host, where the methods draw.
+    """
     train = TrainOptions(batch_size=hyper.nbs)
     step = TrainStep(network, methods, train, hyper, Schedule(hyper, 2, 1 << 30, hyper.nbs), device)
     state, numbers, size = Run(network, epochs=2), itertools.count(), len(batch["seed"])
     step.begin_epoch(state, epoch)
+    views = {key: in_order(value.to(device)) for key, value in batch.items() if is_image(value)}
+    labels = {key: value.cpu() if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
 
     def work() -> None:
         state.iteration = next(numbers)
         seeds = [state.iteration * size + index for index in range(size)]
-        step(state, change({**batch, "seed": seeds, "draw": (0, state.iteration)}))
+        given = labels | views | {"seed": seeds, "draw": (0, state.iteration)}
+        draw(given, methods)
+        step(state, change(moved(given, device)))
 
     return work
+
+
+def is_image(value: Any) -> bool:
+    """Whether an entry of a batch is a view, (B, 3, H, W)."""
+    return isinstance(value, torch.Tensor) and value.ndim == 4
 
 
 def make_methods(run: str) -> list[Method]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -93,21 +93,49 @@ def blur_resize_noise(
     return result.clone() if result.data_ptr() == image.data_ptr() else result
 
 
-def degrade_batch(images: Tensor, draws: Sequence[AERISParameters]) -> Tensor:
+class BatchDraw(NamedTuple):
+    """The draws of a batch, with what an accelerator needs of them as tensors, so that they can be made on the host.
+
+    blurred: (n,) int64, which images are blurred, by kernels (n, K, K), framed to one size; modes: interpolation -> which
+    images (m,) int64 are resized by it.
+    """
+
+    draws: list[AERISParameters]
+    blurred: Tensor
+    kernels: Tensor
+    modes: dict[str, Tensor]
+
+
+def batch_draw(draws: Sequence[AERISParameters]) -> BatchDraw:
+    """The draws of a batch as tensors on the CPU. Raises ValueError for draws of several sizes."""
+    if len({draw.size for draw in draws}) != 1:
+        raise ValueError(f"expected draws of one size, got sizes {[draw.size for draw in draws]}")
+    rows = [i for i, draw in enumerate(draws) if draw.blur != "none"]
+    some = [draws[i] for i in rows]
+    sizes, variances = [draw.kernel_size for draw in some], [draw.variances for draw in some]
+    kernels = gaussian_kernels(sizes, variances, [draw.angle for draw in some]) if rows else torch.zeros(0, 1, 1)
+    modes = dict.fromkeys(draw.mode for draw in draws)
+    places = {mode: torch.tensor([i for i, draw in enumerate(draws) if draw.mode == mode]) for mode in modes}
+    return BatchDraw(list(draws), torch.tensor(rows, dtype=torch.int64), kernels, places)
+
+
+def degrade_batch(images: Tensor, drawn: Sequence[AERISParameters] | BatchDraw) -> Tensor:
     """Each image of a batch with its own draw, (B, 3, *size); all draws are of one size, as in a training batch.
 
-    The noise comes from a generator on the images' device. Raises ValueError for draws of several sizes or another
-    number of them.
+    drawn: a draw an image, or these as `batch_draw` packs them, its tensors on the images' device already. The noise comes
+    from a generator on the images' device. Raises ValueError for draws of several sizes or another number of them.
     """
-    if len(draws) != len(images) or len({draw.size for draw in draws}) != 1:
-        raise ValueError(f"expected {len(images)} draws of one size, got sizes {[draw.size for draw in draws]}")
+    packed = drawn if isinstance(drawn, BatchDraw) else batch_draw(drawn)
+    draws = packed.draws
+    if len(draws) != len(images):
+        raise ValueError(f"expected {len(images)} draws of one size, got {len(draws)}")
     clean = as_images(images)
     if images.device.type == "cpu":  # image by image, which stays in the cache
         result = clean.new_empty(len(clean), 3, *draws[0].size)
         for i, draw in enumerate(draws):
             result[i] = degrade(clean[i : i + 1], draw)[0]
         return result
-    result = _resize_each(_blur_each(clean, draws), draws)
+    result = _resize_each(_blur_each(clean, packed), packed)
     for part, draw in zip(result, draws, strict=True):
         if draw.sigma > 0:
             part += draw.sigma * torch.randn(part.shape, generator=_noise(draw, part), device=part.device)
@@ -191,21 +219,19 @@ def _noise(draw: AERISParameters, image: Tensor) -> torch.Generator:
     return torch.Generator(image.device).manual_seed(draw.seed)
 
 
-def _blur_each(images: Tensor, draws: Sequence[AERISParameters]) -> Tensor:
+def _blur_each(images: Tensor, packed: BatchDraw) -> Tensor:
     """All blurred images in one correlation, kernels framed to one size; new images."""
-    rows = [i for i, draw in enumerate(draws) if draw.blur != "none"]
-    if not rows:
+    if not len(packed.blurred):
         return images.clone()
-    some = [draws[i] for i in rows]
-    kernels = gaussian_kernels([d.kernel_size for d in some], [d.variances for d in some], [d.angle for d in some])
-    places = torch.tensor(rows, device=images.device)
-    return images.index_copy(0, places, correlate(images[places], kernels))
+    places = packed.blurred.to(images.device)
+    return images.index_copy(0, places, correlate(images[places], packed.kernels))
 
 
-def _resize_each(images: Tensor, draws: Sequence[AERISParameters]) -> Tensor:
+def _resize_each(images: Tensor, packed: BatchDraw) -> Tensor:
     """Resized in one call a mode, back in order."""
-    result = images.new_empty(len(images), 3, *draws[0].size)
-    for mode in {draw.mode for draw in draws}:
-        places = torch.tensor([i for i, draw in enumerate(draws) if draw.mode == mode], device=images.device)
-        result[places] = _resize(images[places], draws[0].size, mode)
+    size = packed.draws[0].size
+    result = images.new_empty(len(images), 3, *size)
+    for mode, places in packed.modes.items():
+        rows = places.to(images.device)
+        result[rows] = _resize(images[rows], size, mode)
     return result

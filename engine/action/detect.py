@@ -28,7 +28,7 @@ from engine.inference.worker import WorkerThread
 from engine.inference.writers import DEFAULT_RATE, DrawStyle, Outputs, Writer, class_name
 from engine.options.detect import DetectOptions
 from engine.tasks import check_meaning
-from utils.devices import pick_device
+from utils.devices import on_gpu, pick_device
 from utils.errors import UserError
 from utils.files import find_weights
 from utils.log import LOGGER
@@ -102,7 +102,7 @@ class ClipRunner:
         window = centre_window(frames[0].shape[:2])
         clip = assemble([cut(frame, window, self.shape.size) for frame in frames], self.shape.frames)
         device = next(self.model.parameters()).device
-        with torch.autocast(device.type, torch.float16, enabled=self.half and device.type == "cuda"):
+        with torch.autocast(device.type, torch.float16, enabled=self.half and on_gpu(device)):
             batch = as_tensor(clip)[None, None].to(device)  # (1, 1, 3, T, S, S)
             scores = probabilities(self.model, batch, self.enhance)[0].cpu().numpy()
         self.milliseconds = 1000 * (time.perf_counter() - start)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from engine.results import ClassificationStats, Report
 from utils.dataloader import workers_that_fit
+from utils.devices import on_gpu
 from utils.errors import UserError
 from utils.progress import progress
 from utils.ultralytics_env import contain_ultralytics
@@ -30,13 +31,13 @@ Enhance = Callable[[Tensor], Tensor]
 @torch.no_grad()
 def evaluate_classifier(
     model: nn.Module, dataset: Any, names: Mapping[int, str], *, batch_size: int, device: torch.device,
-    split: str = "val", condition: str = "val", half: bool = False, workers: int = 0, confusion_to: Path | None = None,
-    enhance: Enhance | None = None, shown: bool = False,
+    split: str = "val", condition: str = "val", half: bool = False, half_type: torch.dtype = torch.float16,
+    workers: int = 0, confusion_to: Path | None = None, enhance: Enhance | None = None, shown: bool = False,
 ) -> Report:  # fmt: skip
     """Evaluate `model`, which takes views in [0, 1], lies on `device` and stays as it was. See `report_of` for the report.
 
     batch_size: images or clips that go through it together, at least the clips of one video. confusion_to: a folder for the
-    confusion matrix, as counts and as fractions. half: float16 on CUDA. enhance: brightens images, or the frames of clips,
+    confusion matrix, as counts and as fractions. half: `half_type` on CUDA. enhance: brightens images, or the frames of clips,
     (B, 3, S, S) in [0, 1] before the model sees them. Speed is ms per image or video.
     """
     items = max(1, batch_size // getattr(dataset, "tests", 1))
@@ -48,7 +49,7 @@ def evaluate_classifier(
         if not batch:  # all of its images are damaged
             continue
         start = time.perf_counter()
-        with torch.autocast(device.type, torch.float16, enabled=half and device.type == "cuda"):
+        with torch.autocast(device.type, half_type, enabled=half and on_gpu(device)):
             scores.append(probabilities(model, batch["img"].to(device), enhance).cpu())  # (B, classes)
         seconds += time.perf_counter() - start
         truth.append(batch["cls"])

@@ -28,6 +28,7 @@ from engine.options.classify import DEFAULTS, ClassifyOptions
 from engine.options.train import TrainOptions
 from engine.results import Report
 from engine.training.distributed import WORLD
+from engine.training.optim import HALF
 from engine.training.plan import Evaluate, Notes, TrainPlan, TrainTask, splits_to_select
 from utils.files import find_weights
 
@@ -109,7 +110,8 @@ def evaluator(plan: TrainPlan, datasets: Mapping[str, Any], device: torch.device
     def evaluate(model: nn.Module, split: str, plots: bool) -> Report:
         return evaluate_classifier(
             model, datasets[split], plan.data.names, batch_size=plan.train.batch_size, device=device, split=split,
-            condition=plan.data.conditions[split], half=plan.train.amp, workers=plan.workers(device),
+            condition=plan.data.conditions[split], half=plan.train.amp in HALF,
+            half_type=HALF.get(plan.train.amp, torch.float16), workers=plan.workers(device),
             confusion_to=plan.save_dir if plots else None,
         )  # fmt: skip
 

@@ -67,7 +67,7 @@ def evaluate_detector(
     device = torch.device(device)
     settings = settings.resolve(dataset, device)
     metrics = DetectionMetrics(model.names, settings, confusion=plots_to is not None, listeners=listeners)
-    watch, slicing = Stopwatch(device), settings.slicing
+    watch, slicing = Stopwatch(device if settings.timed else None), settings.slicing
     losses = LossMeter(criterion) if criterion else None
     detector = TimedDetector(model, device, settings, watch, losses)
     title = f"{condition} {'images' if slicing else 'batches'}" if settings.progress else ""
@@ -146,8 +146,9 @@ class DetectionMetrics:
             rows = [{**row, **by_class[int(number)]} for row, number in zip(rows, averages.ap_class_index, strict=True)]
         if plots_to is not None:
             self._draw(averages, means, plots_to)
+        speed = watch.per_image(len(self.images)) if self.settings.timed else {}
         images, instances = len(self.images), sum(len(image.target_cls) for image in self.images)
-        return Report(condition, split, images, instances, means, rows, watch.per_image(images), tuple(self.images))
+        return Report(condition, split, images, instances, means, rows, speed, tuple(self.images))
 
     def _draw(self, metrics: DetMetrics, means: Mapping[str, float], folder: Path) -> None:
         """Confusion matrices, and the precision-recall curve again with a protocol's numbers on it."""

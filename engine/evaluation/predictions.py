@@ -16,6 +16,7 @@ from engine.evaluation.settings import EvalSettings
 from engine.inference.stopwatch import Stopwatch
 from models.graph import evaluating
 from utils.dataloader import workers_that_fit
+from utils.devices import on_gpu
 from utils.progress import progress as show_progress
 from utils.ultralytics_env import contain_ultralytics
 
@@ -90,7 +91,10 @@ class TimedDetector:
             images = images.to(self.device, non_blocking=True).float() / 255  # (B, 3, H, W) in [0, 1]
             if settings.enhance is not None and batch is not None:
                 images = settings.enhance(images, batch)
-        with self.watch("inference"), torch.autocast("cuda") if settings.half else nullcontext():
+        with (
+            self.watch("inference"),
+            torch.autocast(self.device.type, settings.half_type) if settings.half else nullcontext(),
+        ):
             predictions = self.model(images, augment=settings.augment)
         if self.losses is not None and batch is not None:
             self.losses.add(predictions, batch, self.device)
@@ -142,7 +146,7 @@ def load(dataset: Any, settings: EvalSettings, device: torch.device) -> DataLoad
     """Batches in the data set's order: its own (`batches`) if it has any, else of `batch_size`."""
     planned = getattr(dataset, "batches", None)
     size: dict[str, Any] = {"batch_sampler": planned} if planned else {"batch_size": settings.batch_size}
-    pinned = device.type == "cuda"
+    pinned = on_gpu(device)
     workers = workers_that_fit(settings.workers, dataset, settings.batch_size)
     return DataLoader(dataset, **size, num_workers=workers, collate_fn=dataset.collate_fn, pin_memory=pinned)
 

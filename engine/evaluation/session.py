@@ -25,7 +25,7 @@ from engine.evaluation.settings import EvalSettings, Slicing
 from engine.options.val import ValOptions
 from engine.results import Report
 from engine.visual.heatmap import view_at
-from utils.devices import pick_device
+from utils.devices import on_gpu, pick_device
 from utils.errors import UserError
 from utils.files import find_weights
 from utils.log import LOGGER
@@ -61,7 +61,7 @@ class EvalSession:
         alike = ("batch_size", "max_det", "half", "augment", "single_cls", "end2end", "protocol")
         return EvalSettings(
             **{name: getattr(chosen, name) for name in alike},
-            workers=chosen.workers if chosen.workers is not None else 8 * (self.device.type == "cuda"),
+            workers=chosen.workers if chosen.workers is not None else 8 * on_gpu(self.device),
             conf=self._threshold(),
             iou=chosen.iou_thres,
             lvis=self.lvis,
@@ -119,7 +119,7 @@ def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
         LOGGER.info(f"native: every image at its own size, padded to a multiple of {stride} px; --imgsz is ignored")
     elif size != chosen.imgsz:
         LOGGER.info(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
-    if chosen.half and device.type != "cuda":
+    if chosen.half and not on_gpu(device):
         LOGGER.info("note: --half acts on GPUs only; float32 is used")
     lvis = lvis_labels(config, single_cls=chosen.single_cls) if chosen.protocol == "lvis" else None
     if lvis and (unseen := lvis.frequency.count("")):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.evaluation.class_frequency import LVISLabels
+from utils.devices import on_gpu
 from utils.metrics import PROTOCOLS
 
 MIN_MAX_DET, MAX_DET_STEP = 300, 100  # the smallest default of max_det, and what it is rounded up to
@@ -39,7 +40,8 @@ class EvalSettings:
     conf: float = 0.001  # in [0, 1]
     iou: float = 0.6  # of NMS, in [0, 1]
     max_det: int | None = None  # detections per image; None: see `default_max_det`
-    half: bool = False  # autocast to float16, on CUDA only; the weights stay as they are
+    half: bool = False  # autocast, on CUDA only; the weights stay as they are
+    half_type: torch.dtype = torch.float16
     augment: bool = False
     single_cls: bool = False
     end2end: bool = False  # the NMS-free head where the model has one; otherwise every model goes through NMS
@@ -48,12 +50,13 @@ class EvalSettings:
     slicing: Slicing | None = None  # images larger than a slice go through the network in tiles
     enhance: Enhance | None = None  # applied just before the network; not with slicing
     progress: bool = True
+    timed: bool = True  # take times by stage, for which a device is waited for between stages
 
     def resolve(self, dataset: Any, device: torch.device) -> EvalSettings:
         """The same with `max_det` for a data set and `half` for a device."""
         objects = max((len(label.classes) for label in dataset.source), default=0)
         most = self.max_det if self.max_det is not None else default_max_det(objects, self.protocol)
-        return replace(self, max_det=most, half=self.half and device.type == "cuda")
+        return replace(self, max_det=most, half=self.half and on_gpu(device))
 
 
 def default_max_det(objects: int, protocol: str | None = None) -> int:

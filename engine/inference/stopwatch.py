@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
+from utils.devices import on_gpu
+
 STAGES = ("preprocess", "inference", "postprocess")
 
 
@@ -16,7 +18,7 @@ class Stopwatch:
 
     def __init__(self, device: torch.device | None = None) -> None:
         self.seconds = dict.fromkeys(STAGES, 0.0)
-        cuda = device is not None and device.type == "cuda"
+        cuda = device is not None and on_gpu(device)
         self._wait: Callable[[], None] = torch.cuda.synchronize if cuda else lambda: None
 
     @contextmanager

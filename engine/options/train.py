@@ -18,6 +18,7 @@ from utils.options import Group, schema_fields
 
 MODEL, RECIPE, VALIDATION = Group("Data and model"), Group("Training"), Group("Validation")
 RUNTIME, OUTPUT = Group("Runtime"), Group("Run folder and checkpoints")
+AMP = ("fp16", "bf16", "off")
 OPTIMISERS = ("SGD", "Adam", "AdamW", "MuSGD", "auto")
 OPTIMISER, LOSS = Group("Optimiser and schedule"), Group("Detection loss", DETECT)
 
@@ -83,7 +84,13 @@ class TrainOptions:
         bare="ram",
         tasks=DETECT,
     )
-    amp: bool = RUNTIME.option(True, "mixed precision on GPUs")
+    amp: str = RUNTIME.option(
+        "fp16", "mixed precision on GPUs: float16 with a scaled loss, or bfloat16 without", choices=AMP, bare="fp16",
+        switch=("fp16", "off"),
+    )  # fmt: skip
+    compile: bool = RUNTIME.option(
+        False, "compile the network with torch.compile; slow at first, and for every image size anew"
+    )
     sync_bn: bool = RUNTIME.option(True, "synchronise batch norm across ranks")
     project: Path = OUTPUT.option(Path("runs/train"), PROJECT)
     name: str = OUTPUT.option("exp", NAME)

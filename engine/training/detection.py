@@ -14,7 +14,7 @@ from torch import nn
 
 from data.detection.coarse import check_coarse, coarse_augmentation
 from data.detection.dataset import ViewDataset, build_dataset
-from data.detection.views import of_kind
+from data.detection.views import IMAGES, of_kind
 from data.io.labels import Label, fraction_below, unlabelled
 from engine.checkpoint import load_detector, load_weights, save_checkpoint, save_safetensors, transfer
 from engine.evaluation.class_frequency import lvis_labels
@@ -24,6 +24,7 @@ from engine.evaluation.writers import SampleSheet
 from engine.options.train import TrainOptions
 from engine.results import Report
 from engine.training.distributed import WORLD
+from engine.training.optim import HALF
 from engine.training.plan import Evaluate, Notes, TrainPlan, TrainTask, splits_to_select
 from engine.visual.heatmap import save_mosaic
 from methods import registry
@@ -112,14 +113,19 @@ def build_extra(plan: TrainPlan, training: Mapping[str, Any], scanned: Sequence[
     return extra
 
 
+def batch_size_px(plan: TrainPlan, iteration: int) -> tuple[int, int] | None:
+    """With --multi-scale, the size of the images of this iteration."""
+    if not plan.train.multi_scale:
+        return None
+    return (multi_scale_size(plan.train.imgsz, plan.stride, plan.train.seed, iteration),) * 2
+
+
 def resize_batch(plan: TrainPlan, batch: dict[str, Any], iteration: int) -> None:
     """With --multi-scale, every view at the size of this iteration."""
-    if not plan.train.multi_scale:
-        return
-    size = multi_scale_size(plan.train.imgsz, plan.stride, plan.train.seed, iteration)
-    for name, value in batch.items():
-        if isinstance(value, torch.Tensor) and value.ndim == 4:  # a view, (B, 3, H, W)
-            batch[name] = nn.functional.interpolate(value, (size, size), mode="bilinear")
+    size = batch_size_px(plan, iteration)
+    for name in ("img", *of_kind(plan.views, *IMAGES)):
+        if size and name in batch:
+            batch[name] = nn.functional.interpolate(batch[name], size, mode="bilinear")
 
 
 def multi_scale_size(imgsz: int, stride: int, seed: int, iteration: int) -> int:
@@ -138,7 +144,12 @@ def auto_batch(plan: TrainPlan, detector: Any, device: torch.device) -> int:
     objects = 4 * max(len(label.classes) for label in labels)  # of a mosaic
     detector.args = DEFAULT_CFG
     size = check_train_batch_size(
-        detector.to(device), plan.train.imgsz, plan.train.amp, -1, max_num_obj=objects, dataset_size=len(labels)
+        detector.to(device),
+        plan.train.imgsz,
+        plan.train.amp != "off",
+        -1,
+        max_num_obj=objects,
+        dataset_size=len(labels),
     )
     return int(size)
 
@@ -192,7 +203,9 @@ def evaluator(plan: TrainPlan, datasets: Mapping[str, ViewDataset], device: torc
     lvis = lvis_labels(plan.data, datasets["train"].scanned, train.single_cls) if train.protocol == "lvis" else None
     common = EvalSettings(
         iou=plan.hyper.iou_thres,
-        half=train.amp,
+        half=train.amp in HALF,
+        half_type=HALF.get(train.amp, torch.float16),
+        timed=False,
         single_cls=train.single_cls,
         protocol=train.protocol,
         lvis=lvis,
@@ -243,6 +256,7 @@ DETECTION = TrainTask(
     network=lambda plan, detector: detector.yaml,
     build_datasets=build_datasets,
     prepare=resize_batch,
+    size=batch_size_px,
     describe=describe,
     notes=notes_on,
     class_weights=class_weights,

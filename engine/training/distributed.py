@@ -32,6 +32,7 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    hosts: Any = None  # process group that never touches a GPU; None: the default one
 
     @property
     def main(self) -> bool:
@@ -65,6 +66,7 @@ def start(device: str) -> torch.device:
         torch.cuda.set_device(chosen)
     if not dist.is_initialized():
         dist.init_process_group("gloo" if on_cpu else "nccl", timeout=timedelta(hours=2))
+    WORLD.hosts = None if on_cpu else dist.new_group(backend="gloo")
     return chosen
 
 
@@ -72,7 +74,7 @@ def stop() -> None:
     """Leave the process group."""
     if dist.is_initialized():
         dist.destroy_process_group()
-    WORLD.rank, WORLD.size, WORLD.local_rank = 0, 1, 0
+    WORLD.rank, WORLD.size, WORLD.local_rank, WORLD.hosts = 0, 1, 0, None
 
 
 def listed_devices(device: str) -> list[str]:
@@ -125,9 +127,13 @@ def mean(values: Tensor) -> Tensor:
     return values / WORLD.size
 
 
-def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is set on some rank, so that all act on it together."""
-    return average({"flag": float(flag)}, device)["flag"] > 0
+def any_rank(flag: bool) -> bool:
+    """Whether the flag is set on some rank, so that all act on it together. Asks the hosts, while their GPUs work on."""
+    if WORLD.size == 1:
+        return flag
+    sums = torch.tensor(float(flag))
+    dist.all_reduce(sums, group=WORLD.hosts)
+    return bool(sums > 0)
 
 
 def shared_value(make: Callable[[], Any]) -> Any:
@@ -208,14 +214,20 @@ class _SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         return scaled * self.weight.view(shape) + self.bias.view(shape)
 
 
-SYNCHRONISED: dict[type[nn.Module], type[nn.Module]] = {
-    kind: type(f"Synchronised{kind.__name__}", (_SyncBatchNorm, kind), {})
+class _OnGPU(nn.SyncBatchNorm):
+    """torch's own, which takes one kernel and one exchange where ours takes many; in place of a norm that exists."""
+
+    process_group = None
+
+
+SYNCHRONISED: dict[tuple[str, type[nn.Module]], type[nn.Module]] = {
+    (where, kind): type(f"Synchronised{kind.__name__}", (base, kind), {})
+    for where, base in (("cpu", _SyncBatchNorm), ("cuda", _OnGPU))
     for kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 }
 
 
-def synchronise_batch_norms(root: nn.Module) -> None:
+def synchronise_batch_norms(root: nn.Module, device: torch.device) -> None:
     """Give every batch norm below `root` the statistics of all ranks. Module tree, parameters and buffers stay as they are."""
     for module in root.modules() if WORLD.size > 1 else ():
-        if type(module) in SYNCHRONISED:
-            module.__class__ = SYNCHRONISED[type(module)]
+        module.__class__ = SYNCHRONISED.get((device.type, type(module)), type(module))

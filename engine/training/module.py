@@ -6,13 +6,17 @@ from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from data.detection.views import of_kind
+from engine.training.batch import DRAWN, draw, in_order, moved
+from engine.training.compiled import CompiledNetwork
 from engine.training.distributed import WORLD, synchronise_loss
 from engine.training.gauge import Gauge
 from methods.base import Batch, Forward, Method, Step
 from models.graph import tapped
+from models.loss.detection import without_waits
 
 
 class Criterion:
@@ -58,6 +62,7 @@ class TrainingModel(nn.Module):
         self.paired = of_kind([view for method in methods for view in method.views], "paired")
         self.gauge = Gauge(detector, methods)
         self.gains = gains
+        self.compiled: CompiledNetwork | None = None
         self.criterion: Criterion  # made on the device, see `build_criterion`
 
     def build_criterion(self) -> None:
@@ -67,6 +72,9 @@ class TrainingModel(nn.Module):
         self.plain_criterion = self.detector.init_criterion()  # of one process and no method, for validation
         self.criterion = Criterion(self.detector.init_criterion())
         del self.detector.class_weights
+        device = next(self.detector.parameters()).device
+        for branch in (*self.criterion.branches, *Criterion(self.plain_criterion).branches):
+            without_waits(branch, device)
         for branch in self.criterion.branches:
             for method in self.methods.values():
                 method.criterion(branch)
@@ -78,11 +86,7 @@ class TrainingModel(nn.Module):
         measure: let the gauge measure how strongly the terms act. The network runs only where a loss asks for it.
         """
         methods: list[Method] = list(self.methods.values())
-        batch["scenes"] = ["img", *(name for name in self.paired if name in batch)]
-        for method in methods:
-            method.degrade(batch)
-        for method in methods:
-            method.prepare(batch)
+        self._prepare(batch, methods)
         images = len(batch["img"]) * WORLD.size
         step = Step(
             batch, self.detector, lambda image, labels=None: self._pass(image, {**batch, **(labels or {})}), images
@@ -102,9 +106,27 @@ class TrainingModel(nn.Module):
         parts = [*task, *(term * self.gauge.factor(name) for name, term in terms.items())]
         return sum(parts, batch["img"].new_zeros(())), items
 
+    def _prepare(self, batch: Batch, methods: Sequence[Method]) -> None:
+        """Degrade and mask, in the precision of the images: a blur in half precision would show."""
+        device = batch["img"].device
+        if not batch.get(DRAWN):  # a batch that comes past the trainer
+            draw(batch, methods)
+            batch.update(moved(batch, device))
+        batch["scenes"] = ["img", *(name for name in self.paired if name in batch)]
+        with torch.autocast(device.type, enabled=False):
+            for method in methods:
+                method.degrade(batch)
+            for method in methods:
+                method.prepare(batch)
+        for view in batch["scenes"]:
+            batch[view] = in_order(batch[view])
+
     def _pass(self, image: Tensor, batch: Batch) -> Forward:
-        with tapped(self.detector, self.layers) as taps:
-            predictions = self.detector(image)
+        if self.compiled is not None:
+            predictions, taps = self.compiled(image)
+        else:
+            with tapped(self.detector, self.layers) as taps:
+                predictions = self.detector(image)
         loss, items = self.criterion(predictions, batch)
         return Forward(loss, items, dict(taps), predictions)
 

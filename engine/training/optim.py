@@ -18,6 +18,7 @@ contain_ultralytics()
 
 from ultralytics.optim import MuSGD  # noqa: E402
 
+HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}  # of --amp
 NORMS = tuple(kind for name, kind in vars(nn).items() if "Norm" in name and isinstance(kind, type))
 Rates = Mapping[nn.Module, float]
 """Part of a model -> its multiple of the learning rate."""
@@ -76,22 +77,26 @@ def check_numbers(network: nn.Module, epoch: int, suspect: str = "") -> None:
     epoch: the one that made it so, from 0 on; suspect: a sentence on what made it so. A loss that was no number once does no
     harm where the scaler of mixed precision left that step out.
     """
-    for name, tensor in network.state_dict().items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise UserError(
-                f"--lr0: training has diverged in epoch {epoch + 1}: {name} contains NaN or Inf.{suspect} Start again "
-                "with a lower --lr0, a longer --warmup-epochs, or --amp False if it ran in mixed precision. What "
-                "earlier epochs wrote is kept."
-            )
+    state = {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
+    if not state:
+        return
+    finite = torch.stack([tensor.isfinite().all() for tensor in state.values()]).tolist()  # one wait for all
+    bad = next((name for name, right in zip(state, finite, strict=True) if not right), None)
+    if bad is not None:
+        raise UserError(
+            f"--lr0: training has diverged in epoch {epoch + 1}: {bad} contains NaN or Inf.{suspect} Start again "
+            "with a lower --lr0, a longer --warmup-epochs, or --amp off if it ran in mixed precision. What "
+            "earlier epochs wrote is kept."
+        )
 
 
 def build_optimiser(
-    model: nn.Module, hyper: HyperOptions, batch_size: int, rates: Rates | None = None
+    model: nn.Module, hyper: HyperOptions, batch_size: int, rates: Rates | None = None, fused: bool = False
 ) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum, Adam or AdamW over three groups, and three more for each multiple in `rates`.
 
     MuSGD has a fourth group, `muon`: matrices and filters, whose updates it makes orthogonal. Weight decay is scaled to
-    the batch it acts on.
+    the batch it acts on. fused: one kernel for all parameters, which also takes the scaler's verdict on the device.
     """
     effective = batch_size * accumulation(hyper, batch_size)
     decay = {"bias": 0.0, "norm": 0.0, "weight": hyper.weight_decay * effective / hyper.nbs}
@@ -108,9 +113,10 @@ def build_optimiser(
         )
         return chosen
     if hyper.optimizer == "SGD":
-        return torch.optim.SGD(settings, lr=hyper.lr0, momentum=hyper.momentum, nesterov=hyper.momentum > 0)
+        nesterov = hyper.momentum > 0
+        return torch.optim.SGD(settings, lr=hyper.lr0, momentum=hyper.momentum, nesterov=nesterov, fused=fused or None)
     kind = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[hyper.optimizer]
-    return kind(settings, lr=hyper.lr0, betas=(hyper.momentum, 0.999))
+    return kind(settings, lr=hyper.lr0, betas=(hyper.momentum, 0.999), fused=fused or None)
 
 
 def accumulation(hyper: HyperOptions, batch_size: int) -> int:

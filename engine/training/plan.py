@@ -60,6 +60,8 @@ class TrainTask:
     splits: Callable[[TrainPlan], list[str]]  # evaluated at the end; the first chooses the best epoch
     fitness: Mapping[str, float]  # metric -> its weight
     prepare: Callable[[TrainPlan, dict[str, Any], int], None] = _nothing  # colours or sizes of a batch, on the device
+    size: Callable[[TrainPlan, int], tuple[int, int] | None] = lambda plan, iteration: None
+    """Height and width that `prepare` brings the images of an iteration to; None: they stay as they are."""
     resolve: Callable[[Mapping[type, Any], Any, Mapping[str, Any]], dict[str, Any]] = _nothing
     """(options by schema, data, what was given) -> options that follow from these. Raises UserError."""
     network: Callable[[TrainPlan, nn.Module], Any] = lambda plan, model: plan.train.cfg

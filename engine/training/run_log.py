@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from data.detection.views import IMAGES, of_kind
 from engine.results import Report
+from engine.training.batch import read
 from engine.training.distributed import WORLD
 from engine.training.plan import TrainPlan
 from utils.draw import draw_boxes
@@ -27,6 +28,7 @@ from utils.log import LOGGER
 from utils.plots import plot_results
 from utils.tables import cell, csv_text
 
+EVERY = 0.5  # seconds between two looks at the losses, for which a GPU must finish what it was given
 IN_LINE = ("mAP50", "mAP50-95", "AP", "APvt", "APt", "APr", "top1", "top5")  # of those that an epoch has
 
 
@@ -80,14 +82,18 @@ class RunLog:
         """A live line during an epoch, on a terminal only."""
         live = WORLD.main and sys.stderr.isatty()
         began = time.perf_counter()
+        shown = -EVERY
 
         def show(number: int, batch: dict[str, Any], sums: dict[str, Tensor], seen: int) -> None:
-            if live:
-                rate = seen * len(batch["im_file"]) * WORLD.size / (time.perf_counter() - began)
-                parts = "  ".join(f"{name} {float(value) / seen:.3f}" for name, value in sums.items())
+            nonlocal shown
+            now = time.perf_counter()
+            if live and (now - shown >= EVERY or number + 1 == batches):
+                shown = now
+                rate = seen * len(batch["im_file"]) * WORLD.size / (now - began)
+                parts = "  ".join(f"{name} {value / seen:.3f}" for name, value in read(sums).items())
                 head = f"epoch {epoch + 1}/{self.plan.train.epochs}  {number + 1}/{batches}"
                 left = batches - number - 1 + (self.plan.train.epochs - epoch - 1) * batches
-                eta = duration(left * (time.perf_counter() - began) / seen + self._validations(epoch))
+                eta = duration(left * (now - began) / seen + self._validations(epoch))
                 tail = f"{rate:.0f} img/s{memory(batch)}  ETA {eta}"
                 print(f"\r{head}  {parts}  {tail}\x1b[K", end="", file=sys.stderr, flush=True)
 

@@ -14,6 +14,7 @@ from data.sampling import EpochSampler, MixedSampler, repeat_factors
 from engine.training.distributed import WORLD
 from engine.training.plan import Notes, TrainPlan
 from utils.dataloader import ignore_signals, workers_that_fit
+from utils.devices import on_gpu
 from utils.errors import UserError
 
 
@@ -53,5 +54,5 @@ def build_loader(plan: TrainPlan, images: Any, sampler: Any, device: torch.devic
     workers = workers_that_fit(plan.workers(device), images, plan.train.batch_size // WORLD.size)
     return DataLoader(
         images, batch_sampler=sampler, num_workers=workers, collate_fn=images.collate_fn,
-        pin_memory=device.type == "cuda", persistent_workers=workers > 0, worker_init_fn=partial(ignore_signals, over),
+        pin_memory=on_gpu(device), persistent_workers=workers > 0, worker_init_fn=partial(ignore_signals, over),
     )  # fmt: skip

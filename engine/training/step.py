@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from engine.options.train import HyperOptions, TrainOptions
+from engine.training.compiled import CompiledNetwork
 from engine.training.distributed import WORLD, synchronise_batch_norms
 from engine.training.module import TrainingModel, set_modes
-from engine.training.optim import CLASS_RATE, Schedule, build_optimiser, class_branches
+from engine.training.optim import CLASS_RATE, HALF, Schedule, build_optimiser, class_branches
 from engine.training.resume import methods_state
 from methods.base import Method, Run
+from utils.devices import on_gpu
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
@@ -62,15 +65,19 @@ class TrainStep:
         self.parallel: nn.Module = self.model
         if WORLD.size > 1:
             if train.sync_bn:
-                synchronise_batch_norms(self.model)
+                synchronise_batch_norms(self.model, device)
             freezes = any(may_freeze(method) for method in methods)
             self.parallel = nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=freezes)
         self.model.build_criterion()
+        if train.compile:
+            self.model.compiled = CompiledNetwork(detector, self.model.layers)
         rates = dict.fromkeys(class_branches(detector), CLASS_RATE) if hyper.optimizer == "MuSGD" else {}
         rates |= {part: rate for method in methods for part, rate in method.rates(detector).items()}
-        self.optimiser = build_optimiser(self.model, hyper, train.batch_size, rates)
-        self.amp = train.amp and device.type == "cuda"
-        self.scaler = torch.amp.GradScaler(device.type, enabled=self.amp)
+        self.optimiser = build_optimiser(self.model, hyper, train.batch_size, rates, fused=on_gpu(device))
+        self.half = HALF.get(train.amp) if on_gpu(device) else None
+        self.scaler = torch.amp.GradScaler(
+            device.type, enabled=self.half is torch.float16
+        )  # bfloat16 has float32's range
         self.last_step = -1
 
     @property
@@ -98,12 +105,14 @@ class TrainStep:
         """Forward, backward and, when enough batches are gathered, one step of the optimiser. Returns the loss items."""
         accumulate = self.schedule.apply(self.optimiser, run.epoch, run.iteration)
         measure = not run.only and self.model.gauge.due(run.iteration % self.schedule.batches == 0)
-        if measure and self.amp:
+        if measure and self.scaler.is_enabled():
             self.model.gauge.scale = self.scaler.get_scale()
-        with torch.autocast(self.device.type, enabled=self.amp):
-            loss, items = self.parallel(batch, run.only, measure)
-        self.scaler.scale(loss).backward()
-        if run.iteration - self.last_step >= accumulate:
+        due = run.iteration - self.last_step >= accumulate
+        with self._gathering(due):
+            with torch.autocast(self.device.type, dtype=self.half, enabled=self.half is not None):
+                loss, items = self.parallel(batch, run.only, measure)
+            self.scaler.scale(loss).backward()
+        if due:
             self.scaler.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
             self.scaler.step(self.optimiser)
@@ -116,6 +125,12 @@ class TrainStep:
             if run.only in ("", method.name):
                 method.on_step(run)
         return items
+
+    def _gathering(self, due: bool) -> contextlib.AbstractContextManager[Any]:
+        """While batches are gathered for one step, ranks keep their gradients to themselves until the last of them."""
+        if due or not isinstance(self.parallel, nn.parallel.DistributedDataParallel):
+            return contextlib.nullcontext()
+        return self.parallel.no_sync()
 
     def state(self) -> dict[str, Any]:
         """All of it, for `resume.pt`."""

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from engine.callbacks import Callback, Callbacks, RunInfo
 from engine.results import Report
 from engine.training import distributed
+from engine.training.batch import as_views, draw, moved, read
 from engine.training.distributed import WORLD
 from engine.training.optim import Schedule, check_numbers, learning_rates, resolve_auto
 from engine.training.plan import TrainPlan
@@ -120,11 +121,11 @@ class Trainer:
         """Train to the end, and evaluate the best checkpoint."""
         with self._signals():
             for epoch in range(self.start_epoch, self.options.epochs):
-                if distributed.any_rank(self.log.out_of_patience(), self.device):
+                if distributed.any_rank(self.log.out_of_patience()):
                     self.log.log(f"no improvement for {self.options.patience} epochs: stopped after epoch {epoch}")
                     break
                 self._epoch(run, epoch)
-                if distributed.any_rank(self.log.out_of_time(), self.device):
+                if distributed.any_rank(self.log.out_of_time()):
                     self.log.log(f"--time {self.options.time:g} h is over: stopped after epoch {epoch + 1}")
                     break
         return self._finish() if WORLD.main else []
@@ -167,13 +168,15 @@ class Trainer:
                 items = self._step(run, prepared)
                 if number == 0 and run.epoch in (0, self.start_epoch):
                     self.log.sample(prepared)  # after the step: as the methods changed it
+                    for note in self.step.model.compiled.notes() if self.step.model.compiled else ():
+                        self.log.log(note)
                 for name, value in items.items():
                     self.sums[name] = self.sums.get(name, 0) + value.float()
                 self.seen += 1
                 self.callbacks.tell("on_batch", run.epoch, number, items)
                 bar(number, batch, self.sums, self.seen)
                 self._maybe_stop(run, number)
-        means = {f"train/{name}": float(value) / self.seen for name, value in self.sums.items()}
+        means = {f"train/{name}": value / self.seen for name, value in read(self.sums).items()}
         self.sums, self.seen = {}, 0
         return means
 
@@ -183,13 +186,17 @@ class Trainer:
         return build_loader(self.plan, self.images, self.sampler, self.device, self.over)
 
     def _prepare(self, batch: dict[str, Any], iteration: int) -> dict[str, Any]:
-        """Batch to the device, views (uint8) to [0, 1], and what the task does with them; `draw` seeds draws per batch."""
-        ready: dict[str, Any] = {"draw": (self.options.seed, iteration)}
-        for name, value in batch.items():
-            if isinstance(value, Tensor):
-                value = value.to(self.device, non_blocking=True)
-                value = value.float() / 255 if value.dtype == torch.uint8 and value.ndim > 3 else value
-            ready[name] = value
+        """Batch to the device, views (uint8) to [0, 1], and what the task does with them; `draw` seeds draws per batch.
+
+        `size` is the height and width that its images will have.
+        """
+        size = self.task.size(self.plan, iteration) or tuple(batch["img"].shape[-2:])
+        batch = {**batch, "draw": (self.options.seed, iteration), "size": size}
+        draw(batch, self.plan.methods)
+        ready: dict[str, Any] = moved(batch, self.device)
+        for name, value in ready.items():
+            if isinstance(value, Tensor) and value.dtype == torch.uint8 and value.ndim > 3:
+                ready[name] = as_views(value)
         self.task.prepare(self.plan, ready, iteration)
         return ready
 
@@ -200,7 +207,7 @@ class Trainer:
         """Between two steps of the optimiser: write `resume.pt` when it is due, and stop when asked to."""
         if self.step.last_step != run.iteration:
             return
-        stop = distributed.any_rank(self.stop_requested, self.device)
+        stop = distributed.any_rank(self.stop_requested)
         due = self.options.save_steps and (number + 1) % self.options.save_steps == 0
         if WORLD.main and (stop or due):
             self._save_resume(run.epoch, number + 1)

@@ -61,12 +61,18 @@ def test_a_network_that_joins_nothing() -> None:
         first_concat(build(NETWORK, NAMES), 4)
 
 
+def degrade(method: AERIS, batch: dict[str, Any]) -> None:
+    """What happens to a batch before the network sees it."""
+    method.draw(batch)
+    method.degrade(batch)
+
+
 def test_the_detector_sees_a_degraded_view_and_the_clean_one_is_kept() -> None:
     """Sizes are multiples of 32 from a quarter of the side to the side; the same seeds give the same view."""
     batch, again = batch_of(), batch_of()
     original = batch["img"].clone()
     for each in (batch, again):
-        AERIS().degrade(each)
+        degrade(AERIS(), each)
     assert torch.equal(batch["clean"], original) and torch.equal(batch["img"], again["img"])
     side = batch["img"].shape[-1]
     assert side % 32 == 0 and 32 <= side <= 128 and not torch.equal(batch["img"], original)
@@ -75,17 +81,17 @@ def test_the_detector_sees_a_degraded_view_and_the_clean_one_is_kept() -> None:
 def test_scope_of_the_degradation() -> None:
     """Resolution alone: at full size nothing is left to do. Blur and noise: the size stays."""
     batch = batch_of()
-    AERIS(AERISOptions(degrade_scope="blur-noise")).degrade(batch)
+    degrade(AERIS(AERISOptions(degrade_scope="blur-noise")), batch)
     assert batch["img"].shape == batch["clean"].shape and not torch.equal(batch["img"], batch["clean"])
     batch = batch_of(side=32)
-    AERIS(AERISOptions(degrade_scope="resolution")).degrade(batch)
+    degrade(AERIS(AERISOptions(degrade_scope="resolution")), batch)
     assert torch.equal(batch["img"], batch["clean"])
 
 
 def test_other_views_are_degraded_alike() -> None:
     batch = batch_of()
     batch |= {"pair": batch["img"].clone(), "scenes": ["img", "pair"]}
-    AERIS().degrade(batch)
+    degrade(AERIS(), batch)
     assert torch.equal(batch["pair"], batch["img"])
 
 

@@ -53,6 +53,7 @@ def loss_of(method: LongTail | None, given: dict[str, Any], cfg: str = "yolov8n"
             criterion
         ]:
             method.criterion(branch)
+        method.draw(given)
         method.prepare(given)
     predictions = detector(given["img"])
     scores = predictions.get("one2many", predictions)["scores"]
@@ -127,7 +128,9 @@ def test_what_is_known_to_be_absent_counts_and_what_is_labelled_in_part_does_not
 
     known = [FederatedLabels(absent=(0, 5)), FederatedLabels(partial=(4,))]
     method = counted(3)
-    method.prepare(batch(verified=known))
+    given = batch(verified=known)
+    method.draw(given)
+    method.prepare(given)
     chosen = method.chosen
     assert chosen is not None
     assert sorted(chosen.ids[0].tolist()) == [0, 1, 5]
@@ -139,7 +142,9 @@ def test_the_draw_follows_the_seed_of_the_batch() -> None:
     method = counted(3)
     draws = []
     for seed in (5, 5, 99):
-        method.prepare(batch(seed=[seed, 0]))
+        given = batch(seed=[seed, 0])
+        method.draw(given)
+        method.prepare(given)
         assert method.chosen is not None
         draws.append(method.chosen.ids.tolist())
     assert draws[0] == draws[1] != draws[2]

@@ -88,6 +88,7 @@ def one_step(model: str, cache: Path, given: dict[str, Any]) -> tuple[RichSem, S
         loss, items = criterion(predictions, given)
         return Forward(loss.sum(), items, taps, predictions)
 
+    method.draw(given)
     return method, Step(given, detector, forward, images=2), detector
 
 
@@ -173,10 +174,11 @@ def test_anchors_by_hand() -> None:
     assigned = AnchorMatches(
         torch.tensor([[0, 1, 0], [0, 0, 0]]), foreground, torch.tensor([[0.4, 0.9, 0.0], [0.1, 0.3, 0.0]])
     )
-    chosen, ids, objects = labelled_anchors(assigned, rows)
-    assert chosen.tolist() == [[True, False, False], [True, True, False]]
+    (image, point, real), ids, objects = labelled_anchors(assigned, rows, 4)
+    assert list(zip(image.tolist(), point.tolist(), strict=True)) == [(0, 0), (1, 0), (1, 1)] and real.all()
     assert ids.tolist() == [5, 5, 5] and objects.tolist() == [0, 2, 2]
-    torch.testing.assert_close(object_weights(assigned.quality[chosen], objects), torch.tensor([1.0, 0.25, 0.75]))
+    weights = object_weights(assigned.quality[image, point], objects, 4)
+    torch.testing.assert_close(weights, torch.tensor([1.0, 0.25, 0.75]))
 
 
 def test_rows_are_packed_as_the_loss_packs() -> None:
@@ -271,6 +273,8 @@ def test_unequal_shapes(teacher: tuple[int, int], weight: tuple[int] | None) -> 
 
 def test_each_object_counts_once() -> None:
     """Objects 7 (qualities 0.3, 0.1) and 2 (0.8), and 5 with no quality at all on two anchors."""
-    weights = object_weights(torch.tensor([0.3, 0.8, 0.1, 0.0, 0.0]), torch.tensor([7, 2, 7, 5, 5]))
+    weights = object_weights(torch.tensor([0.3, 0.8, 0.1, 0.0, 0.0]), torch.tensor([7, 2, 7, 5, 5]), 8)
     torch.testing.assert_close(weights, torch.tensor([0.75, 1.0, 0.25, 0.5, 0.5]))
-    assert object_weights(torch.zeros(0), torch.zeros(0, dtype=torch.long)).shape == (0,)
+    assert object_weights(torch.zeros(0), torch.zeros(0, dtype=torch.long), 1).shape == (0,)
+    some = object_weights(torch.tensor([0.3, 0.1, 0.9]), torch.tensor([0, 0, 0]), 1, torch.tensor([True, True, False]))
+    torch.testing.assert_close(some, torch.tensor([0.75, 0.25, 0.0]))

@@ -88,10 +88,16 @@ def make_batch(size: int = 64, images: int = 2) -> dict:
     }
 
 
+def mask(method: Any, batch: dict) -> None:
+    """What happens to a batch before the network sees it."""
+    method.draw(batch)
+    method.prepare(batch)
+
+
 def test_both_members_lose_the_same_cells() -> None:
     batch = make_batch()
     before = batch["img"].clone()
-    WiiD(WiiDOptions(back_ratio=0.5)).prepare(batch)
+    mask(WiiD(WiiDOptions(back_ratio=0.5)), batch)
     gone = (batch["img"] == 0).all(1)
     assert gone.any() and torch.equal(gone, (batch["pair"] == 0).all(1))
     assert torch.equal(batch["img"][:, :, 24:40, 24:40], before[:, :, 24:40, 24:40])  # cells on the object stay
@@ -101,20 +107,20 @@ def test_masks_depend_on_the_images_own_seed() -> None:
     first, second = make_batch(), make_batch()
     second["seed"] = [0, 7]
     for batch in (first, second):
-        WiiD(WiiDOptions(back_ratio=0.3)).prepare(batch)
+        mask(WiiD(WiiDOptions(back_ratio=0.3)), batch)
     assert torch.equal(first["img"][0], second["img"][0])
     assert not torch.equal(first["img"][1], second["img"][1])
 
 
 def test_highlighting_boxes_keeps_nothing_else() -> None:
     batch = make_batch()
-    WiiD(WiiDOptions(back_ratio=0.0, highlight="boxes")).prepare(batch)
+    mask(WiiD(WiiDOptions(back_ratio=0.0, highlight="boxes")), batch)
     assert batch["pair"].abs().sum() == batch["pair"][:, :, 24:40, 24:40].abs().sum() > 0
 
 
 def test_highlighting_by_saliency_removes_the_asked_share() -> None:
     batch = make_batch()
-    WiiD(WiiDOptions(back_ratio=0.0, highlight="saliency", highlight_quantile=0.75)).prepare(batch)
+    mask(WiiD(WiiDOptions(back_ratio=0.0, highlight="saliency", highlight_quantile=0.75)), batch)
     kept = (batch["img"] != 0).any(1).float().mean().item()
     assert kept == pytest.approx(0.25, abs=0.01)
 
@@ -211,7 +217,7 @@ def test_mmd_term_pulls_on_the_network(detector: torch.nn.Module) -> None:
 def test_learned_token_takes_a_gradient_through_the_image(detector: torch.nn.Module) -> None:
     method = attached(detector, byol_weight=0.0, mask_token="learned", back_ratio=0.5)
     batch = make_batch()
-    method.prepare(batch)
+    mask(method, batch)
     (batch["img"] - 1).square().sum().backward()
     gradient = method.token["rgb"].grad
     assert (
@@ -312,7 +318,7 @@ def test_terms_of_a_classifier_and_their_weights() -> None:
 def test_a_classifiers_masks_are_equal_for_both_members_and_mean_colour(odds: tuple[float, float]) -> None:
     """The network sees zeros there; what is not masked stays, and so do unlabelled images."""
     batch, plain = images(), images()
-    classifier(mask_squares=odds[0], mask_saliency=odds[1]).methods["wiid"].prepare(batch)
+    mask(classifier(mask_squares=odds[0], mask_saliency=odds[1]).methods["wiid"], batch)
     gone = [(IMAGENET(batch[view]) == 0).all(1) for view in ("img", "pair")]
     assert torch.equal(*gone) and 0.2 < gone[0].float().mean() < 0.9
     for view, lost in zip(("img", "pair"), gone, strict=True):
@@ -367,7 +373,7 @@ def test_views_follow_from_task_and_data(
 def test_both_clips_and_all_frames_lose_the_same_pixels() -> None:
     """Half of 4 moving cells of 4 px, 2, and 0.4 of 21 others, 8; where nothing moves 0.4 of 25, 10."""
     model, batch = classifier("action", front_ratio=0.5, back_ratio=0.4), clips()
-    model.methods["wiid"].prepare(batch)
+    mask(model.methods["wiid"], batch)
     gone = [(batch[view] == 0).all(1) for view in ("img", "pair")]  # (B, T, S, S)
     assert torch.equal(gone[0], gone[1]) and torch.equal(gone[0][:, 0], gone[0][:, 1])
     assert [int(lost[0].sum()) for lost in gone[0]] == [16 * 10, 16 * 10]

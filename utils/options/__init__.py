@@ -182,7 +182,7 @@ def _take(words: list[str], schemas: Sequence[type]) -> tuple[str, Any]:
         raise UserError(f"{word!r} on the command line belongs to no option; write --name value or name=value.{hint}")
     if spelt(key) not in names and spelt(key).startswith("no_") and not equals:
         switch = names.get(spelt(key)[3:])
-        if switch is not None and options[switch].kind is bool:
+        if switch is not None and (options[switch].kind is bool or options[switch].switch):
             return switch, False
     name = _own_name(key, schemas)
     return name, value if equals else _following(options[name], key, words, names)

@@ -46,6 +46,7 @@ def option(
     metavar: str | None = None,
     bare: str | None = None,
     shown: str | None = None,
+    switch: tuple[str, str] | None = None,
 ) -> Any:
     """Declare one option as a dataclass field. The annotation gives its type:
 
@@ -53,11 +54,12 @@ def option(
     `low` and `high` are inclusive. `aliases` are other spellings, with or without dashes in front; `formerly` are names
     that it had, which work with a note. `bare` is the value of a flag written without one (`--resume`, `--cache`).
     `tasks` are those that the option serves; none given: those of its group, or all. `shown` is what --help says of a
-    default that stands for something else ("auto").
+    default that stands for something else ("auto"). `switch`: what true and false mean where texts are expected, and
+    --no-x with them.
     """
     heading = group if isinstance(group, Group) else Group(group)
     facts: dict[str, Any] = {"help": help, "group": heading.title, "low": low, "high": high, "metavar": metavar}
-    facts |= {"bare": bare, "shown": shown, "tasks": tuple(tasks) or heading.tasks}
+    facts |= {"bare": bare, "shown": shown, "switch": switch, "tasks": tuple(tasks) or heading.tasks}
     facts |= {"choices": tuple(choices) if choices is not None else None}
     facts |= {"aliases": tuple(map(spelt, aliases)), "formerly": tuple(map(spelt, formerly))}
     return dataclasses.field(default=default, metadata=facts)
@@ -95,6 +97,7 @@ class Option:
     tasks: tuple[str, ...] = ()
     formerly: tuple[str, ...] = ()
     shown: str | None = None
+    switch: tuple[str, str] | None = None
 
     @property
     def flag(self) -> str:
@@ -164,6 +167,8 @@ def _items(option: Option, value: Any) -> Iterable[Any]:
 
 def _one(option: Option, value: Any) -> Any:
     """One value, typed, in range and among the choices; ValueError or TypeError where it is not."""
+    if option.switch is not None and str(value).lower() in SWITCH_WORDS:
+        value = option.switch[0] if SWITCH_WORDS[str(value).lower()] else option.switch[1]
     result = _READERS[option.kind](value)
     if option.choices is not None and result not in option.choices:
         raise ValueError

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.inference.backends.base import rgb
 from engine.inference.backends.fused import fuse_activations
+from utils.devices import on_gpu
 
 
 class TorchBackend:
@@ -41,7 +42,7 @@ class TorchBackend:
         self.overlaps = not getattr(model, "end2end", False)
         head.max_det, head.agnostic_nms = max_det, agnostic
         self.augment = {"augment": True} if augment else {}
-        self.half = half and self.device.type == "cuda"
+        self.half = half and on_gpu(self.device)
         model = model.eval().fuse(verbose=False).to(self.device).requires_grad_(False)
         model = model.half() if self.half else model.float()
         if self.device.type == "cpu":

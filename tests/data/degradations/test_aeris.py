@@ -205,7 +205,8 @@ def test_grouped_work_gives_what_image_by_image_does():
     images = torch.rand(9, 3, 40, 56, generator=torch.Generator().manual_seed(0))
     each = [replace(draw_parameters(image_random(2, i), (40, 56), (32, 32)), sigma=0.0) for i in range(9)]
     assert {one.mode for one in each} == set(aeris.MODES) and {one.blur for one in each} == set(aeris.BLURS)
-    grouped = aeris._resize_each(aeris._blur_each(images, each), each)
+    packed = aeris.batch_draw(each)
+    grouped = aeris._resize_each(aeris._blur_each(images, packed), packed)
     assert torch.allclose(grouped, degrade_batch(images, each), atol=2e-6)
 
 

@@ -72,14 +72,16 @@ def test_time_counts_what_came_before_a_resume(hours: float, seconds: float, ove
 
 def test_the_progress_line_tells_rate_and_rest(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """Two epochs of four batches, a second each: after the first batch 3 + 4 are left, and two validations of 5 s."""
-    clock = iter([0.0, 1.0, 1.0, 1.0, 1.0])
+    clock = iter([0.0, 1.0, 1.4, 2.0])
     log = make_log(epochs=2)
     log.pauses = [5.0]
     monkeypatch.setattr(run_log.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(run_log.sys.stderr, "isatty", lambda: True)
     with log.progress(0, 4) as show:
         show(0, {"im_file": ["a", "b"], "img": torch.zeros(2)}, {"box_loss": torch.tensor(1.5)}, 1)
-    assert "epoch 1/2  1/4  box_loss 1.500  2 img/s  ETA 0:17" in capsys.readouterr().err
+        assert "epoch 1/2  1/4  box_loss 1.500  2 img/s  ETA 0:17" in capsys.readouterr().err
+        show(1, {"im_file": ["a", "b"]}, {}, 2)  # half a second is not over: the device is left alone
+        assert not capsys.readouterr().err
 
 
 def test_durations() -> None:

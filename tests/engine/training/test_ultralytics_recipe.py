@@ -95,7 +95,7 @@ def replay(recorder: Recorder, hyper: HyperOptions) -> tuple[Any, list[dict[str,
     """Our steps over their batches, from their first weights."""
     detector = build("yolov8n.yaml", {0: "square", 1: "bar"})
     detector.load_state_dict(recorder.first)
-    train = TrainOptions(epochs=EPOCHS, batch_size=BATCH, imgsz=64, amp=False)
+    train = TrainOptions(epochs=EPOCHS, batch_size=BATCH, imgsz=64, amp="off")
     batches = len(recorder.steps) // EPOCHS
     step = TrainStep(detector, [], train, hyper, Schedule(hyper, EPOCHS, batches, BATCH), torch.device("cpu"))
     run, made = Run(detector, epochs=EPOCHS), []

@@ -1,0 +1,1 @@
+"""The detection loss, and rows of matched points."""
