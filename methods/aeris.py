@@ -73,7 +73,9 @@ class AERIS(Method):
             batch["scenes"].append("again")
         for name in views:
             batch[name] = degrade_batch(batch[name], batch[DRAWS[VIEW]])
-        batch.setdefault("clean", clean)  # a method before this one may have kept what was there before its own degradation
+        batch.setdefault(
+            "clean", clean
+        )  # a method before this one may have kept what was there before its own degradation
 
     def _draws(self, batch: Batch, shape: tuple[int, int], size: tuple[int, int], stream: int) -> list[AERISParameters]:
         """The draw of each image; one kind of interpolation or blur follows from its own seed alone."""

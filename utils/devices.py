@@ -26,6 +26,13 @@ def on_gpu(device: torch.device) -> bool:
     return device.type in GPUS
 
 
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor on a device; to a GPU out of pinned memory, so that the host goes on at once."""
+    if on_gpu(device) and tensor.device.type == "cpu" and not tensor.is_pinned():
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 def pick_device(device: str) -> torch.device:
     """`` (best there is), `cpu`, `0`, `cuda:0`, `mps`. Raises UserError if this machine has no such device."""
     text = device.strip().lower().removeprefix("cuda:")

@@ -81,8 +81,12 @@ def make_step(
     device: torch.device,
     epoch: int = 0,
     classes: int = CLASSES,
+    gauged: bool = True,
 ) -> Callable[[], None]:
-    """A call of one training step of a run such as "aeris restore_weight=0", in that epoch of two."""
+    """A call of one training step of a run such as "aeris restore_weight=0", in that epoch of two.
+
+    gauged: measure in the first steps how strongly terms act, as a run does.
+    """
     torch.manual_seed(0)
     names = {number: str(number) for number in range(classes)}
     labels = make_labels(batch, classes)
@@ -95,7 +99,7 @@ def make_step(
             method.resolve_options(2)
             method.check(labels, names)
     hyper = HyperOptions(lr0=1e-4, warmup_epochs=0)
-    return repeat_step(build(cfg, names), methods, with_views(batch, methods), hyper, device, epoch)
+    return repeat_step(build(cfg, names), methods, with_views(batch, methods), hyper, device, epoch, gauged=gauged)
 
 
 def repeat_step(
@@ -106,6 +110,7 @@ def repeat_step(
     device: torch.device,
     epoch: int = 0,
     change: Callable[[dict[str, Any]], dict[str, Any]] = lambda batch: batch,
+    gauged: bool = True,
 ) -> Callable[[], None]:
     """A call of the trainer's own step, on a batch that is changed each time; random draws differ from step to step.
 
@@ -115,6 +120,7 @@ def repeat_step(
     step = TrainStep(network, methods, train, hyper, Schedule(hyper, 2, 1 << 30, hyper.nbs), device)
     state, numbers, size = Run(network, epochs=2), itertools.count(), len(batch["seed"])
     step.begin_epoch(state, epoch)
+    step.model.gauge.acts &= gauged
     views = {key: in_order(value.to(device)) for key, value in batch.items() if is_image(value)}
     labels = {key: value.cpu() if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
 

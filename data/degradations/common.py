@@ -8,10 +8,13 @@ equal on equal devices, different between a CPU and a GPU.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from utils.devices import sent
 
 Parameters = dict[str, Any]
 Severity = float | Sequence[float | None] | None
@@ -67,7 +70,7 @@ class BatchParameters:
     def __init__(self, rows: Sequence[Parameters], device: torch.device) -> None:
         self._columns = {name: i for i, name in enumerate(rows[0])} if rows else {}
         self._drawn = torch.tensor([list(row.values()) for row in rows], dtype=torch.float32)  # (B, names)
-        self._table = self._drawn.to(device)  # one transfer for all of them
+        self._table = sent(self._drawn, device)  # one transfer for all of them
 
     def __getitem__(self, name: str) -> Tensor:
         return self._table[:, self._columns[name]].view(-1, 1, 1, 1)
@@ -148,9 +151,16 @@ def linear_to_srgb(light: Tensor) -> Tensor:
     return torch.where(x <= 0.0031308, 12.92 * x, 1.055 * x.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
 
 
+@lru_cache(maxsize=64)
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers (n,) that lie on the device already: each making is a copy for which the host waits."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
 def grey(image: Tensor) -> Tensor:
     """Luminance (B, 1, H, W) of RGB images (B, 3, H, W): ITU-R BT.601 on display values, as OpenCV has it."""
-    return (image * image.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (image * constant((0.299, 0.587, 0.114), image.dtype, image.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def to_bytes(image: Tensor) -> Tensor:

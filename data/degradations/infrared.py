@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from data.degradations.common import BatchParameters, RandomFields, Range, linear_to_srgb, srgb_to_linear
 from data.degradations.kernels import gaussian_kernels
 from data.degradations.weather import pseudo_depth
+from utils.devices import sent
 
 INFRARED_LEAST = 0.5  # the mildest severity that is drawn where none is given: below it daylight is still stronger
 INFRARED_RANGES = {
@@ -77,6 +78,7 @@ def _spread(excess: Tensor) -> Tensor:
     cells = F.interpolate(excess, [max(1, side // _CELL) for side in size], mode="area")
     deviation = max(cells.shape[2:]) / 30 + 0.5
     kernel_side = 2 * math.ceil(2.5 * deviation) + 1
-    kernel = gaussian_kernels([kernel_side], [(deviation**2, deviation**2)], [0.0]).to(excess.device, cells.dtype)
+    kernel = gaussian_kernels([kernel_side], [(deviation**2, deviation**2)], [0.0])
+    kernel = sent(kernel, excess.device).to(cells.dtype)
     soft = F.conv2d(cells, kernel[None], padding=kernel_side // 2)
     return F.interpolate(soft, size, mode="bilinear", align_corners=False)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from utils.devices import sent
+
 _DIRECT = 9  # px; wider kernels are faster by Fourier transform, on CPUs and GPUs alike (bench/speed/degradations.py)
 
 
@@ -76,7 +78,7 @@ def pad(image: Tensor, amount: int, border: str = "reflect") -> Tensor:
         return F.pad(image, (amount,) * 4, mode="reflect")
     if border == "replicate":
         return F.pad(image, (amount,) * 4, mode="replicate")
-    rows, columns = (_mirrored(side, amount, border).to(image.device) for side in image.shape[2:])
+    rows, columns = (sent(_mirrored(side, amount, border), image.device) for side in image.shape[2:])
     return image[:, :, rows][..., columns]
 
 
@@ -96,7 +98,7 @@ def correlate(image: Tensor, kernels: Tensor, border: str = "reflect") -> Tensor
     image: (B, C, H, W) float. kernels: (B, K, K), or (B, C, K, K) for one per channel; K odd. On a CPU image by
     image, which stays in its cache.
     """
-    kernels = kernels.to(image.device, torch.promote_types(image.dtype, torch.float32))
+    kernels = sent(kernels, image.device).to(torch.promote_types(image.dtype, torch.float32))
     kernels = kernels.unsqueeze(1) if kernels.ndim == 3 else kernels  # (B, 1 or C, K, K)
     work = _direct if kernels.shape[-1] <= _DIRECT else _by_fourier
     if image.device.type != "cpu" or len(image) == 1:

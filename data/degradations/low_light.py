@@ -21,6 +21,7 @@ from data.degradations.common import (
     linear_to_srgb,
     srgb_to_linear,
 )
+from utils.devices import sent
 
 # What low_light draws, with the ends of the range at severity 0 and at severity 1. docs/night-data.md explains each.
 LOW_LIGHT_RANGES: dict[str, Range] = {
@@ -68,7 +69,7 @@ def low_light(
     noise = _noise(generators, seeds, image, noise_on_device)
     p = BatchParameters(drawn, image.device)
     light = srgb_to_linear(image.float()) * _tint(p["warmth"], p["tint"])
-    pools = F.interpolate(fields.to(image.device), image.shape[2:], mode="bicubic", align_corners=False)
+    pools = F.interpolate(sent(fields, image.device), image.shape[2:], mode="bicubic", align_corners=False)
     exposed = light * pools.clamp_min(0) * torch.exp2(p["lift"] - p["stops"])  # relative to the sensor's white
     read = sense(exposed, p["electrons"], p["read"], p["bits"], noise)
     return linear_to_srgb(_toe(read, p["toe"])).to(image.dtype), drawn

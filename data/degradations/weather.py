@@ -11,7 +11,15 @@ import math
 import torch
 from torch import Tensor
 
-from data.degradations.common import BatchParameters, RandomFields, Range, grey, linear_to_srgb, srgb_to_linear
+from data.degradations.common import (
+    BatchParameters,
+    RandomFields,
+    Range,
+    constant,
+    grey,
+    linear_to_srgb,
+    srgb_to_linear,
+)
 from data.degradations.kernels import correlate, gaussian_kernels, line_kernels
 
 FOG_RANGES = {
@@ -172,7 +180,7 @@ def _slope(fields: RandomFields, size: tuple[int, int]) -> Tensor:
 
 def _between(green: tuple[float, ...], blue: tuple[float, ...], hue: Tensor) -> Tensor:
     """(B, 3, 1, 1) values of the water's kind, geometrically between the two."""
-    first, second = (hue.new_tensor(values).view(1, 3, 1, 1) for values in (green, blue))
+    first, second = (constant(tuple(values), hue.dtype, hue.device).view(1, 3, 1, 1) for values in (green, blue))
     return first * (second / first) ** hue
 
 

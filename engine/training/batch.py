@@ -10,7 +10,7 @@ from torch import Tensor
 
 from methods.base import Batch, Method
 from models.loss.detection import MOST, most_objects
-from utils.devices import on_gpu
+from utils.devices import on_gpu, sent
 
 DRAWN = "drawn"  # of a batch whose methods have drawn
 
@@ -26,11 +26,9 @@ def draw(batch: Batch, methods: Iterable[Method]) -> None:
 
 
 def moved(value: Any, device: torch.device) -> Any:
-    """A tensor, or all tensors of a dict or a NamedTuple, on a device: out of pinned memory, so that the host goes on."""
+    """A tensor, or all tensors of a dict or a NamedTuple, on a device: sent so that the host goes on."""
     if isinstance(value, Tensor):
-        if on_gpu(device) and value.device.type == "cpu" and not value.is_pinned():
-            value = value.pin_memory()
-        return value.to(device, non_blocking=True)
+        return sent(value, device)
     if isinstance(value, dict):
         return {name: moved(part, device) for name, part in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):

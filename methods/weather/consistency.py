@@ -24,7 +24,8 @@ def prediction_distance(degraded: Mapping[str, Tensor], clean: Mapping[str, Tens
     target = clean["scores"].detach().float().sigmoid()  # (B, C, A)
     weight = target.amax(1)  # (B, A)
     classes = F.binary_cross_entropy_with_logits(degraded["scores"].float(), target, reduction="none")
-    entropy = F.binary_cross_entropy(target, target, reduction="none")
+    with torch.autocast(target.device.type, enabled=False):  # which refuses this on CUDA, whatever the precision
+        entropy = F.binary_cross_entropy(target, target, reduction="none")
     boxes = _box_distance(degraded["boxes"].float(), clean["boxes"].detach().float())  # (B, A)
     distance = ((classes - entropy).sum(1) + boxes) * weight
     return distance.sum() / weight.sum().clamp_min(1e-6)

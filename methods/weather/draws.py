@@ -11,6 +11,7 @@ from torch import Tensor
 
 from data.degrade import DEGRADATIONS, image_random
 from methods.weather.mix import Mix, Part
+from utils.devices import sent
 from utils.errors import UserError
 
 STREAM = 7  # of random numbers: apart from those that other methods draw from an image's seed
@@ -83,7 +84,7 @@ def apply(images: Tensor, draws: Sequence[Draw]) -> Tensor:
             result[at], _ = DEGRADATIONS[model](result[at], seeds, severities)
             _check(model, result[at])
         else:
-            index = torch.tensor(places, device=images.device)
+            index = sent(torch.tensor(places), images.device)
             result[index] = DEGRADATIONS[model](result[index], seeds, severities)[0]
     return result
 

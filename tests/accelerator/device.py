@@ -94,6 +94,7 @@ def here() -> str:
 
 
 TRACE = Trace()
+PARAMETERS: dict[int, tuple[Tensor, Tensor]] = {}  # by address: a parameter, and what autocast made of it
 GENERATORS: set[int] = set()  # addresses of those that belong to the device
 
 
@@ -112,7 +113,9 @@ class DeviceTensor(torch.Tensor):
         return made
 
     @classmethod
-    def __torch_dispatch__(cls, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, op: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         """Called where no mode is, as in the threads of autograd."""
         return run(op, args, kwargs or {})
 
@@ -122,7 +125,7 @@ class DeviceTensor(torch.Tensor):
         return torch._C.TensorBase.data.__get__(self)  # type: ignore[attr-defined]
 
     @data.setter
-    def data(self, other: DeviceTensor) -> None:
+    def data(self, other: Any) -> None:
         torch._C.TensorBase.data.__set__(self, other)  # type: ignore[attr-defined]
         self.host = other.host
 
@@ -140,7 +143,7 @@ class DeviceTensor(torch.Tensor):
         """Saved as a tensor of the CPU."""
         return self.detach().cpu().__reduce_ex__(protocol)
 
-    def __repr__(self, **_: Any) -> str:
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"{KIND}({self.host!r})"
 
 
@@ -211,6 +214,11 @@ def count(op: Any, name: str, args: Any) -> None:
         TRACE.note("launch", name)
 
 
+def address(generator: Any) -> int:
+    """Of the generator behind its Python objects."""
+    return int(generator._cdata)
+
+
 @functools.cache
 def runs_on_cuda(op: Any) -> bool:
     """Whether CUDA has the operator."""
@@ -222,7 +230,7 @@ def check(op: Any, name: str, args: Any, kwargs: Any, given: list[Tensor], makes
     if not runs_on_cuda(op):
         refuse(f"{name}: has no kernel for CUDA")
     for leaf in tree_leaves((args, kwargs)):
-        if isinstance(leaf, torch._C.Generator) and (leaf._cdata in GENERATORS) != makes:
+        if isinstance(leaf, torch._C.Generator) and (address(leaf) in GENERATORS) != makes:
             refuse(f"{name}: the generator belongs to another device")
     strangers = [tensor for tensor in given if not on_device(tensor)]
     if name in INDEXING and on_device(args[0]):  # indices may come from the host
@@ -246,7 +254,7 @@ def compute(op: Any, name: str, args: Any, kwargs: Any) -> Any:
 
 def as_given(schema: Any, args: Any, kwargs: Any, result: Any) -> Any:
     """What an operator returns that writes to its arguments: these arguments, not copies of them."""
-    owner = {}
+    owner: dict[str, Any] = {}
     for place, argument in enumerate(schema.arguments):
         value = args[place] if place < len(args) else kwargs.get(argument.name)
         owner |= dict.fromkeys(argument.alias_info.before_set if argument.alias_info else (), value)
@@ -271,8 +279,8 @@ class DeviceGenerator(torch.Generator):
 
     def __new__(cls, device: Any = "cpu") -> DeviceGenerator:
         own = torch.device(device).type == KIND
-        made: DeviceGenerator = super().__new__(cls, "cpu" if own else device)
-        (GENERATORS.add if own else GENERATORS.discard)(made._cdata)
+        made: DeviceGenerator = super().__new__(cls, "cpu" if own else device)  # type: ignore[call-arg]
+        (GENERATORS.add if own else GENERATORS.discard)(address(made))
         return made
 
 
@@ -284,9 +292,21 @@ class Backend(backend_registration._DummyBackendModule):  # type: ignore[misc]
         return [*LOW]
 
 
+def as_dtype(value: Any, dtype: torch.dtype) -> Any:
+    """A floating tensor of the device in another precision; parameters are brought to half precision once per autocast."""
+    if not on_device(value) or not value.is_floating_point() or value.dtype == dtype:
+        return value
+    if dtype in LOW and value.requires_grad and value.is_leaf and value.dtype == torch.float32:
+        if id(value) not in PARAMETERS:
+            PARAMETERS[id(value)] = value, value.to(dtype)
+        return PARAMETERS[id(value)][1]
+    return value.to(dtype)
+
+
 def cast(operator: Callable[..., Any], name: str) -> Callable[..., Any]:
     """An operator under CUDA's autocast: products in half precision, what needs range or precision in float32."""
-    keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)
+    kinds: Any = torch._C.DispatchKey
+    keys = torch._C.DispatchKeySet(kinds.AutocastPrivateUse1)
 
     def under_autocast(*args: Any, **kwargs: Any) -> Any:
         with torch._C._ExcludeDispatchKeyGuard(keys):
@@ -297,7 +317,7 @@ def cast(operator: Callable[..., Any], name: str) -> Callable[..., Any]:
                 tensor.dtype in LOW for tensor in tensors_in(args) if tensor.is_floating_point()
             ):
                 return operator(*args, **kwargs)
-            change = lambda value: value.to(dtype) if on_device(value) and value.is_floating_point() else value  # noqa: E731
+            change = functools.partial(as_dtype, dtype=dtype)
             return operator(*tree_map(change, args), **tree_map(change, kwargs))
 
     return under_autocast
@@ -331,6 +351,12 @@ def copy(goal: Tensor, source: Tensor, quick: bool = False) -> Any:
     return run(torch.ops.aten.copy_.default, (goal, source, quick), {})
 
 
+def forget(clear: Callable[[], None]) -> None:
+    """At the end of autocast."""
+    PARAMETERS.clear()
+    clear()
+
+
 def pinned(tensor: Tensor, device: Any = None) -> Tensor:
     """A copy that counts as lying in pinned memory."""
     copy = tensor.clone()
@@ -344,12 +370,14 @@ def simulated() -> Iterator[Trace]:
     global TRACE
     install()
     TRACE = Trace()
-    lists = [_foreach_utils._foreach_supported_types, optimizer._foreach_supported_types]
+    lists: list[Any] = [_foreach_utils._foreach_supported_types, optimizer._foreach_supported_types]
+    clear = torch.clear_autocast_cache
     with contextlib.ExitStack() as stack:
         for known in lists:
             known.append(DeviceTensor)
             stack.callback(known.remove, DeviceTensor)
         stack.enter_context(mock.patch("torch.Generator", DeviceGenerator))
+        stack.enter_context(mock.patch("torch.clear_autocast_cache", functools.partial(forget, clear)))
         stack.enter_context(mock.patch("torch.Tensor.pin_memory", pinned))
         stack.enter_context(
             mock.patch("torch.Tensor.is_pinned", lambda tensor, device=None: hasattr(tensor, "lies_pinned"))

@@ -69,6 +69,7 @@ def test_aeris_restores_what_was_there_before_the_weather():
     batch = batch_of()
     before = batch["img"].clone()
     for method in (Weather(WeatherOptions(weather="fog=1")), AERIS()):
+        method.draw(batch)
         method.degrade(batch)
     assert torch.equal(batch["clean"], before)
 
