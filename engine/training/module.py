@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from data.detection.views import of_kind
 from engine.training.batch import DRAWN, draw, in_order, moved
-from engine.training.compiled import CompiledNetwork
 from engine.training.distributed import WORLD, synchronise_loss
 from engine.training.gauge import Gauge
 from methods.base import Batch, Forward, Method, Step
-from models.graph import tapped
+from models.graph import CompiledNetwork, tapped
 from models.loss.detection import without_waits
 
 

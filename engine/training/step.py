@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from engine.options.train import HyperOptions, TrainOptions
-from engine.training.compiled import CompiledNetwork
 from engine.training.distributed import WORLD, synchronise_batch_norms
 from engine.training.module import TrainingModel, set_modes
 from engine.training.optim import CLASS_RATE, HALF, Schedule, build_optimiser, class_branches
 from engine.training.resume import methods_state
 from methods.base import Method, Run
+from models.graph import CompiledNetwork
 from utils.devices import on_gpu
 from utils.ultralytics_env import contain_ultralytics
 

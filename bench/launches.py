@@ -1,6 +1,6 @@
 """What a training step asks of a GPU, per method: kernels launched, stops of the host, copies, memory format.
 
-python -m bench.speed.launches --out bench/results/launches.md --waits bench/results/waits.md
+python -m bench.launches --out bench/results/launches.md --waits bench/results/waits.md
 
 Counted on the simulated accelerator of the tests, so that no GPU is needed: counts are exact, times do not exist. A launch is
 an operator of PyTorch that computes; a foreach or fused one counts once. Counted is a step after those that make what is
