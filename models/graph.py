@@ -191,7 +191,7 @@ def tapped(
 
 
 class CompiledNetwork:
-    """A network as a function from images to (predictions, taps), compiled at its first call, and for every size anew (`--compile`).
+    """A network as a function from images to (predictions, taps), compiled at first and for every size anew (`--compile`).
 
     Weights, batch norms and hooks stay those of the network; what is not its forward pass (losses, targets, masks) runs
     as written. layers: as in `tapped`.
