@@ -129,6 +129,6 @@ def test_ctrl_c_ends_at_once_with_seven_of_eight_sources_silent(best: Path, tmp_
             code = run.wait(30)
             took = time.monotonic() - asked
         end.set()
-    assert (code, said) == (130, "interrupted\n")
+    assert code == 130 and said.endswith("interrupted\n")
     assert took < 2.0
     assert (tmp_path / "runs" / "exp" / f"{address.split('//')[1].replace(':', '_')}_alive.mp4").is_file()

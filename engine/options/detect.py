@@ -153,5 +153,4 @@ EXAMPLES = (
     "python detect.py --weights runs/train/exp/weights/best.pt --source photos/",
     "python detect.py --weights best.pt --source night.mp4 --enhance zero-dce --view-img",
     "python detect.py --weights best.pt --source cameras.streams --nosave --serve 8000",
-    "python detect.py --weights best.onnx --source rtsp://camera/stream --nosave --save-csv",
 )

@@ -25,7 +25,7 @@ def test_names_of_the_contract(name, parameters):
 
 def test_all_that_is_promised_is_there():
     assert all(hasattr(degrade, name) for name in degrade.__all__)
-    assert len(DEGRADATIONS) == 12
+    assert len(DEGRADATIONS) == 14
     assert len(COCO_C) == 15
 
 
