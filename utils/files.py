@@ -239,7 +239,7 @@ def new_run_folder(project: Path, name: str, exist_ok: bool = False) -> Path:
     Two runs that start together get two folders. Raises UserError where `project` is a file or cannot be written to.
     """
     project = Path(project)
-    if not name or name in {".", ".."}:
+    if not name or name == "." or not Path(os.path.abspath(project / name)).is_relative_to(os.path.abspath(project)):
         raise UserError(f"--name {name!r}: expected the name of a folder to make inside {project}, such as 'exp'.")
     for number in itertools.count(1):
         folder = project / (name if number == 1 else f"{name}{number}")

@@ -24,7 +24,12 @@ def contain_ultralytics() -> None:
         "OMP_NUM_THREADS": str(os.cpu_count() or 1),  # Ultralytics would set 1
     }.items():
         os.environ.setdefault(name, value)
-    Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
+    place = Path(os.environ["YOLO_CONFIG_DIR"])
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (
+        place == folder and hasattr(os, "getuid") and place.lstat().st_uid != os.getuid()
+    ):  # another user was there first
+        os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="hardsight-ultralytics-")
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h

@@ -270,3 +270,10 @@ def test_a_yaml_value_that_is_none(value: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(f"a: {value}\n")
     with pytest.raises(UserError, match="cannot be read"):
         files.load_yaml(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "/tmp/x", "a/../../x"])
+def test_a_run_stays_in_its_project(tmp_path, name):
+    with pytest.raises(UserError, match="expected the name of a folder"):
+        files.new_run_folder(tmp_path / "project", name)
+    assert files.new_run_folder(tmp_path / "project", "a/b") == tmp_path / "project" / "a" / "b"

@@ -29,6 +29,18 @@ def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert os.environ["YOLO_CONFIG_DIR"] == str(tmp_path / "mine") and os.environ["OMP_NUM_THREADS"] == "3"
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system knows no owners")
+def test_a_folder_of_another_user_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever makes it first on a shared machine could put settings and fonts there."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "hardsight-ultralytics-54321").mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    monkeypatch.delenv("YOLO_CONFIG_DIR", raising=False)
+    contain_ultralytics()
+    assert Path(os.environ["YOLO_CONFIG_DIR"]).parent == tmp_path
+    assert Path(os.environ["YOLO_CONFIG_DIR"]).name != "hardsight-ultralytics-54321"
+
+
 @pytest.mark.parametrize("module", ["engine.inference.backends", "engine.exporters.detector"])
 def test_onnx_runtime_tells_nobody(module: str, tmp_path: Path) -> None:
     """With telemetry on it writes a device id and an event store into the home folder, and looks a host up."""
