@@ -157,16 +157,17 @@ def test_the_exporter_takes_a_model():
     )
 
 
-def test_transforms_take_six_channels():
-    """data/detection/dataset.py sends a pair through the geometry as one image with six channels."""
-    from ultralytics.data.augment import RandomPerspective
-    from ultralytics.utils.instance import Instances
+def test_geometry_has_an_image_part_of_its_own():
+    """data/detection/transforms.py applies it to the other images of a pair, with the parameters drawn for the first."""
+    from ultralytics.data import augment
 
-    image = np.full((32, 32, 6), 50, np.uint8)
-    boxes = Instances(np.zeros((0, 4), np.float32), np.zeros((0, 1000, 2), np.float32), bbox_format="xyxy")
-    labels = {"img": image, "cls": np.zeros((0, 1), np.float32), "instances": boxes, "resized_shape": (32, 32)}
-    out = RandomPerspective(translate=0.5, scale=0.5, size=(32, 32))(labels)["img"]
-    assert out.shape == (32, 32, 6) and set(np.unique(out[..., 3])) <= set(range(50, 115)), "borders are 114 in all six"
+    for name in ("Mosaic", "MixUp", "CutMix", "RandomPerspective", "RandomFlip"):
+        kind = getattr(augment, name)
+        assert list(inspect.signature(kind.apply_image).parameters) == ["self", "labels", "params"], name
+    source = inspect.getsource(augment.Mosaic.apply_image)
+    assert 'params["layout"]' in source and 'item["labels_patch"]' in source, "tiles are found there"
+    for kind in (augment.MixUp, augment.CutMix):
+        assert 'labels["mix_labels"][0]' in inspect.getsource(kind.apply_image), "the other image is found there"
 
 
 def test_mosaic_draws_from_the_whole_set_when_cached():

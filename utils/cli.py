@@ -15,6 +15,7 @@ from utils.options import Shown, parse_argv
 from utils.releases.assets import official
 from utils.resource_errors import shortage
 from utils.signals import leave
+from utils.ultralytics_env import spin_briefly
 
 LAUNCHED = "HARDSIGHT_LAUNCHED"  # set for the ranks that a script starts
 Schemas = Sequence[type] | Callable[[Sequence[str]], Sequence[type]]  # or those that a command line asks for
@@ -37,6 +38,8 @@ def script(
     """
 
     def main(argv: Sequence[str] | None = None) -> int:
+        spin_briefly()
+
         def work() -> None:
             words = sys.argv[1:] if argv is None else argv
             if asks_version(words):

@@ -372,11 +372,13 @@ def find_file(name: str | Path, *folders: Path) -> Path:
 
 
 def find_weights(name: str | Path) -> Path:
-    """The weights file of a path, or of a name in the project's weights folder.
+    """The weights file (of OpenVINO: folder) of a path, or of a name in the project's weights folder.
 
     Raises UserError as `find_file` does; for an official checkpoint it says how to get it.
     """
     folder = REPOSITORY / "weights"
+    if (exported := typed_path(name)).is_dir() and exported.name.endswith("_openvino_model"):
+        return exported
     try:
         return find_file(name, REPOSITORY, folder)
     except UserError as problem:

@@ -12,6 +12,16 @@ import tempfile
 from pathlib import Path
 
 
+def spin_briefly() -> None:
+    """Let threads of torch that wait for each other give up their core at once, unless the user has said otherwise.
+
+    GNU's OpenMP lets them spin 300,000 times first. Where other programs use the cores too, the thread that is waited for is
+    not running, and both lose their time. It is read once, when torch is imported: call it before.
+    """
+    if not os.environ.get("OMP_WAIT_POLICY"):
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
 def contain_ultralytics() -> None:
     """Point Ultralytics at a settings folder of our own and switch its network habits off, unless the user has said otherwise."""
     folder = Path(tempfile.gettempdir()) / f"hardsight-ultralytics-{os.getuid() if hasattr(os, 'getuid') else 0}"
@@ -24,6 +34,9 @@ def contain_ultralytics() -> None:
         "OMP_NUM_THREADS": str(os.cpu_count() or 1),  # Ultralytics would set 1
     }.items():
         os.environ.setdefault(name, value)
+    spin_briefly()
+    # OpenVINO's converter and nncf report each use to their makers where this package can be imported, else to nobody.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     place = Path(os.environ["YOLO_CONFIG_DIR"])
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (

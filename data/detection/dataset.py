@@ -1,7 +1,7 @@
 """Loading training images together with their other views.
 
-A pair travels through mosaic, mixup, affine, flips and letterbox as ONE image with six channels, so its members cannot
-drift apart; colour is changed after the split. What is drawn for an image depends on (seed, epoch, index) alone, so the
+A pair travels through mosaic, mixup, affine and flips with one draw for all its images, so that they cannot drift apart; colour
+is changed after that. What is drawn for an image depends on (seed, epoch, index) alone, so the
 same batch comes back on any rank, with any number of workers, and after a resume.
 """
 
@@ -28,7 +28,7 @@ from data.detection.unpaired import UnpairedImages, refuse_leaks
 from data.detection.views import View, check_views, of_kind
 from data.io.damaged import Damaged
 from data.io.image_cache import Decoded, ImageCache
-from data.io.images import DamagedImage, probe, read_image
+from data.io.images import DamagedImage, probe, read_image, reduction
 from data.io.labels import Label, scan, unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
 from utils.errors import UserError
@@ -136,8 +136,11 @@ class ViewDataset(YOLODataset):
         ]
 
     def update_labels_info(self, label: dict[str, Any]) -> dict[str, Any]:
-        """Ultralytics' form for transforms; `cls` (n, 3) with the index of each object, where a view asks for it."""
-        first = label.pop("first")
+        """Ultralytics' form, each paired image by itself; `cls` (n, 3) with the index of each object, if a view asks for it."""
+        first, image = label.pop("first"), label["img"]
+        if self.stacked:  # (members, H, W, 3)
+            label["img"], others = image[0], dict(zip(self.stacked, image[1:], strict=True))
+            label |= others
         label = super().update_labels_info(label)
         if self.first is not None and self.augment:
             label["cls"] = with_indices(label["cls"], first)
@@ -167,37 +170,57 @@ class ViewDataset(YOLODataset):
     def load_image(
         self, i: int, rect_mode: bool = True, resize_short: bool = False
     ) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
-        """Image `i` with its stacked views, (H, W, 3 * members) uint8, long side scaled to imgsz unless native; both sizes."""
+        """Image `i` (H, W, 3) uint8, or before its paired ones (members, H, W, 3), fitted to imgsz unless native; both sizes."""
         if self.ims[i] is not None:
             return self.ims[i], self.im_hw0[i], self.im_hw[i]
         img = Path(self.im_files[i])
         files = (img, *(self.paired[view][img] for view in self.stacked))
-        decode = partial(self._decoded, files)
+        decode = partial(self._decoded, files, self.source[i].shape if self.augment else None)
         image, original = self.disk(files, decode) if self.disk and not self.native else decode()
         if self.keep_in_memory:
-            self.ims[i], self.im_hw0[i], self.im_hw[i] = image, original, image.shape[:2]
-        return image, original, image.shape[:2]
+            self.ims[i], self.im_hw0[i], self.im_hw[i] = image, original, image.shape[-3:-1]
+        return image, original, image.shape[-3:-1]
 
-    def _decoded(self, files: Sequence[Path]) -> Decoded:
-        """The stacked images of these files at the size of the network, and the size of the first file."""
-        members = [read_image(file) for file in files]
+    def _decoded(self, files: Sequence[Path], shape: tuple[int, int] | None = None) -> Decoded:
+        """The images of these files, stacked if there are several, at the size of the network, and the size of the first file.
+
+        shape: (height, width) px of the files. Where it is known, files that are at least twice too large are decoded at a
+        fraction of it (docs/decisions/0014-reduced-decoding.md).
+        """
+        fraction = reduction(max(shape) / self.imgsz) if shape and not self.native else 1
+        members = [read_image(file, fraction) for file in files]
         if any(member.shape != members[0].shape for member in members):
             raise DamagedImage(f"{files[0]}: its header states another size than is decoded. Replace it.")
-        height, width = members[0].shape[:2]
-        members = [self._resized(member) for member in members]
-        return (members[0] if len(members) == 1 else np.concatenate(members, 2)), (height, width)
+        height, width = shape if shape and fraction > 1 else members[0].shape[:2]
+        members = [self._resized(member, (height, width)) for member in members]
+        return (members[0] if len(members) == 1 else np.stack(members)), (height, width)
 
-    def _resized(self, image: np.ndarray) -> np.ndarray:
-        height, width = image.shape[:2]
+    def _resized(self, image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """The image of a file of this (height, width) at the size of the network."""
+        height, width = shape
         ratio = self.imgsz / max(height, width)
         if ratio == 1 or self.native:
             return image
         size = (min(int(np.ceil(width * ratio)), self.imgsz), min(int(np.ceil(height * ratio)), self.imgsz))
+        if image.shape[1::-1] == size:
+            return image
         return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+    def _image_and_label(self, index: int) -> dict[str, Any]:
+        """The image of an index with its labels, which transforms may change, in Ultralytics' form."""
+        kept = self.labels[index]
+        label = {**kept, "cls": kept["cls"].copy(), "bboxes": kept["bboxes"].copy(), "segments": []}
+        label.pop("shape", None)
+        label["img"], label["ori_shape"], label["resized_shape"] = self.load_image(index)
+        height, width = label["ori_shape"]
+        label["ratio_pad"] = label["resized_shape"][0] / height, label["resized_shape"][1] / width
+        if self.rect:
+            label["rect_shape"] = self.batch_shapes[self.batch[index]]
+        return self.update_labels_info(label)
 
     def get_image_and_label(self, index: int) -> dict[str, Any]:
         """An image with its labels, for the transforms; while training, mosaics included, never a damaged one."""
-        load = super().get_image_and_label
+        load = self._image_and_label
         return self.damaged.or_next(index, load) if self.augment else load(index)
 
     def left_out(self) -> list[tuple[Path, str]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from data.detection.columns import cut_fractions, take_indices
@@ -35,23 +36,66 @@ class MixSource(Protocol):
         """One of them, as the transforms take it."""
 
 
-class SplitViews:
-    """Six channels back to images, then colour: `img` and one entry a view, each (H, W, 3) BGR."""
+class EveryView:
+    """A transform of Ultralytics whose geometry is applied to the other views as to `img`: one draw, so that they cannot drift.
+
+    Each view is an image (H, W, 3) of its own: OpenCV warps and copies three channels far faster than six.
+    """
+
+    views: Sequence[str] = ()
+
+    def apply_image(self, labels: dict[str, Any], params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """labels: an item of the transforms, the images that it is mixed with in `mix_labels`; params: what was drawn."""
+        transform: Any = super()
+        for name in self.views:
+            labels[name] = transform.apply_image(image_of(labels, name), params_of(params, name))["img"]
+        found: dict[str, Any] = transform.apply_image(labels, params)
+        return found
+
+
+def image_of(labels: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The part of an item that geometry needs, with the view `name` as its image."""
+    return {"img": labels[name], "mix_labels": [{"img": other[name]} for other in labels.get("mix_labels", ())]}
+
+
+def params_of(params: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
+    """What was drawn, with the view `name` as the image of each tile of a mosaic."""
+    if not params or "layout" not in params:
+        return params
+    tiles = [{**tile, "labels_patch": {"img": tile["labels_patch"][name]}} for tile in params["layout"]]
+    return {**params, "layout": tiles}
+
+
+class ViewFlip(augment.RandomFlip):
+    """Ultralytics' flip of all views, as images of their own: everything after it is several times slower on a mirrored view."""
+
+    def __init__(self, views: Sequence[str], **base: Any) -> None:
+        super().__init__(**base)
+        self.names = ("img", *views)
+
+    def apply_image(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+        """labels: an item; params: `flip`, and `direction`."""
+        if params["flip"]:
+            axis = 0 if params["direction"] == "vertical" else 1
+            labels.update({name: cv2.flip(labels[name], axis) for name in self.names})
+        return labels
+
+
+class ColourViews:
+    """Pixel and colour changes of each image: `img` and one entry a view, each (H, W, 3) BGR."""
 
     def __init__(self, views: Sequence[View], colour: augment.RandomHSV, pixels: PixelTransforms | None = None) -> None:
         self.views, self.colour, self.pixels = views, colour, pixels
 
     def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
-        """labels: one item of the transforms, `img` with all its channels."""
-        stack = labels["img"]  # (H, W, 3 * members)
+        """labels: one item of the transforms."""
         draw = int(np.random.randint(2**31)) if self.pixels else 0  # the same for every member
         state = np.random.get_state()
-        for position, (name, same_colour) in enumerate([("img", True), *((v.name, v.same_colour) for v in self.views)]):
+        for name, same_colour in [("img", True), *((view.name, view.same_colour) for view in self.views)]:
             if same_colour:
                 np.random.set_state(state)  # draws the same colour change
-            image = np.ascontiguousarray(stack[..., 3 * position : 3 * position + 3])
-            image = self.pixels(image, draw) if self.pixels else image
-            labels[name] = self.colour({"img": image})["img"]
+            image = self.pixels(labels[name], draw) if self.pixels else labels[name]
+            labels[name] = self.colour({"img": np.ascontiguousarray(image)})["img"]
         return labels
 
 
@@ -69,12 +113,12 @@ class FormatViews(augment.Format):
         return super().__call__(labels)
 
 
-class ViewMosaic(augment.Mosaic):
+class ViewMosaic(EveryView, augment.Mosaic):
     """Ultralytics' mosaic, which notes how much of each object it keeps and joins what belongs to its tiles."""
 
-    def __init__(self, source: MixSource, merges: Merges, **base: Any) -> None:
+    def __init__(self, source: MixSource, merges: Merges, views: Sequence[str] = (), **base: Any) -> None:
         super().__init__(source, **base)
-        self.merges = merges
+        self.merges, self.views = merges, views
 
     def _cat_labels(self, mosaic_labels: list[dict[str, Any]]) -> dict[str, Any]:
         """mosaic_labels: tiles at their places on the canvas of 2 x 2 sizes, boxes in pixels, not yet cut."""
@@ -85,12 +129,12 @@ class ViewMosaic(augment.Mosaic):
         return {**super()._cat_labels(mosaic_labels), **joined}
 
 
-class ViewMixUp(augment.MixUp):
+class ViewMixUp(EveryView, augment.MixUp):
     """Ultralytics' mixup, which joins what belongs to both images."""
 
-    def __init__(self, source: MixSource, merges: Merges, **base: Any) -> None:
+    def __init__(self, source: MixSource, merges: Merges, views: Sequence[str] = (), **base: Any) -> None:
         super().__init__(source, **base)
-        self.merges = merges
+        self.merges, self.views = merges, views
 
     def apply_instances(self, labels: dict[str, Any], params: dict[str, Any] | None = None) -> dict[str, Any]:
         """labels: an item, with the one that it is blended with in `mix_labels`."""
@@ -100,12 +144,12 @@ class ViewMixUp(augment.MixUp):
         return result
 
 
-class ViewCutMix(augment.CutMix):
+class ViewCutMix(EveryView, augment.CutMix):
     """Ultralytics' cutmix, which notes how much of each object it keeps and joins what belongs to both images."""
 
-    def __init__(self, source: MixSource, merges: Merges, **base: Any) -> None:
+    def __init__(self, source: MixSource, merges: Merges, views: Sequence[str] = (), **base: Any) -> None:
         super().__init__(source, **base)
-        self.merges = merges
+        self.merges, self.views = merges, views
 
     def apply_instances(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         """labels: an item, with the one that it takes a rectangle of in `mix_labels`; params: `area` of it, or `skip`."""
@@ -120,8 +164,12 @@ class ViewCutMix(augment.CutMix):
         return result
 
 
-class ViewPerspective(augment.RandomPerspective):
+class ViewPerspective(EveryView, augment.RandomPerspective):
     """Ultralytics' affine, which notes how much of each object it keeps."""
+
+    def __init__(self, views: Sequence[str] = (), **base: Any) -> None:
+        super().__init__(**base)
+        self.views = views
 
     def apply_instances(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         """labels: an item before its boxes move; params: those of the transform, `M` and `size` among them."""
@@ -152,30 +200,35 @@ class TakeIndices:
 def training_transforms(
     source: MixSource, imgsz: int, views: Sequence[View], merges: Merges, options: AugmentOptions, mixing: bool
 ) -> augment.Compose:
-    """Geometry on the stacked image, then split, colour and format. Without `mixing`: no mosaic, mixup or cutmix.
+    """Geometry on all views alike, then colour and format of each. Without `mixing`: no mosaic, mixup or cutmix.
 
     source: where mosaic and mixup take more images from; imgsz: side of the result, px.
     """
     paired = sorted((view for view in views if view.kind == "paired"), key=lambda view: view.name)
+    names = [view.name for view in paired]
     affine = {name: getattr(options, name) for name in ("degrees", "translate", "scale", "shear", "perspective")}
     geometry = augment.Compose(
         [
-            ViewMosaic(source, merges, imgsz=imgsz, p=options.mosaic if mixing else 0.0),
-            ViewPerspective(**affine, size=(imgsz, imgsz)),
+            ViewMosaic(source, merges, names, imgsz=imgsz, p=options.mosaic if mixing else 0.0),
+            ViewPerspective(names, **affine, size=(imgsz, imgsz)),
         ]
     )
     pixels = PixelTransforms(Path(options.albumentations)) if options.albumentations else None
     # Left out where it is off: even then it would draw, and change what is drawn after it.
-    cutmix = [ViewCutMix(source, merges, pre_transform=geometry, p=options.cutmix)] if mixing and options.cutmix else []
+    cutmix = (
+        [ViewCutMix(source, merges, names, pre_transform=geometry, p=options.cutmix)]
+        if mixing and options.cutmix
+        else []
+    )
     return augment.Compose(
         [
             geometry,
-            ViewMixUp(source, merges, pre_transform=geometry, p=options.mixup if mixing else 0.0),
+            ViewMixUp(source, merges, names, pre_transform=geometry, p=options.mixup if mixing else 0.0),
             *cutmix,
-            augment.RandomFlip(direction="vertical", p=options.flipud),
-            augment.RandomFlip(direction="horizontal", p=options.fliplr),
+            ViewFlip(names, direction="vertical", p=options.flipud),
+            ViewFlip(names, direction="horizontal", p=options.fliplr),
             TakeIndices(of_kind(views, "per_object")),
-            SplitViews(paired, augment.RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v), pixels),
-            FormatViews([view.name for view in paired]),
+            ColourViews(paired, augment.RandomHSV(options.hsv_h, options.hsv_s, options.hsv_v), pixels),
+            FormatViews(names),
         ]
     )

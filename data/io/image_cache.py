@@ -17,7 +17,9 @@ from utils.files import atomic_write
 
 LEFT_OVER = 3600.0  # s: a half-written file of this age is that of a process that was killed
 Decoded = tuple[np.ndarray, tuple[int, int]]
-"""An image as the network's loader takes it, (H, W, channels) uint8, and (height, width) of the file."""
+"""An image as the network's loader takes it, (H, W, 3) or (members, H, W, 3) uint8, and (height, width) of the file."""
+
+FORM = 2  # of what is stored
 
 
 class ImageCache:
@@ -43,7 +45,7 @@ class ImageCache:
 
     def _key(self, files: Sequence[Path]) -> str:
         facts = [(str(file.resolve()), stat.st_size, stat.st_mtime_ns) for file in files for stat in [file.stat()]]
-        return hashlib.sha256(repr((self.imgsz, facts)).encode()).hexdigest()[:32]
+        return hashlib.sha256(repr((FORM, self.imgsz, facts)).encode()).hexdigest()[:32]
 
     def check_room(self, needed: float) -> None:
         """Raise UserError where the disk has less room than `needed` bytes."""

@@ -90,4 +90,10 @@ def evaluate_checkpoints(
 
 def facts_of(files: Mapping[str, Path]) -> dict[str, str]:
     """File and checksum of each checkpoint, for the report."""
-    return {f"checkpoint {name}": f"{file}, SHA-256 {file_digest(file)[:16]}..." for name, file in files.items()}
+    return {f"checkpoint {name}": f"{file}, SHA-256 {_digest(file)[:16]}..." for name, file in files.items()}
+
+
+def _digest(path: Path) -> str:
+    """Of a file; of an exported folder, that of its largest file, which holds the weights."""
+    files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
+    return file_digest(max(files, key=lambda file: file.stat().st_size))

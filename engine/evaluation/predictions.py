@@ -88,7 +88,7 @@ class TimedDetector:
         """
         settings = self.settings
         with self.watch("preprocess"):
-            images = images.to(self.device, non_blocking=True).float() / 255  # (B, 3, H, W) in [0, 1]
+            images = images.to(self.device, non_blocking=True).float().div_(255)  # (B, 3, H, W) in [0, 1]
             if settings.enhance is not None and batch is not None:
                 images = settings.enhance(images, batch)
         with (

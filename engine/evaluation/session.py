@@ -22,6 +22,8 @@ from engine.evaluation.class_frequency import LVISLabels, absent_groups, lvis_la
 from engine.evaluation.evaluator import evaluate_detector
 from engine.evaluation.robustness import areas
 from engine.evaluation.settings import EvalSettings, Slicing
+from engine.inference.backends.exported import is_exported, load_exported
+from engine.inference.backends.fused import fuse_activations
 from engine.options.val import ValOptions
 from engine.results import Report
 from engine.visual.heatmap import view_at
@@ -77,7 +79,8 @@ class EvalSession:
     def dataset(self, split: str, rect: bool = True) -> Any:
         """A split as the options ask: fitted into --imgsz, in rectangles or squares, or with --native at its own size."""
         asked = {name: getattr(self.options, name) for name in ("imgsz", "batch_size", "single_cls", "native")}
-        return build_dataset(self.config, split, stride=self.stride, rect=rect, cache="none", **asked)
+        free = getattr(self.model, "size", None) is None  # else an exported network for squares of one size
+        return build_dataset(self.config, split, stride=self.stride, rect=rect and free, cache="none", **asked)
 
     def measure(self, split: str, *, rect: bool = True, progress: bool = True, **more: Any) -> Report:
         """Measure one split as the options ask. more: `plots_to` and `listeners` of `evaluate_detector`."""
@@ -104,21 +107,29 @@ def load_session(chosen: ValOptions) -> EvalSession:
 def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
     """Load the detector for a loaded data set. Raises UserError if they do not match."""
     weights = weights_of(chosen)
-    device = pick_device(chosen.device)
-    model, meta = load_detector(weights, device, chosen.trust)
+    exported = is_exported(weights)
+    device = pick_device("cpu" if exported else chosen.device)
+    loaded: tuple[Any, Any] = (
+        (load_exported(weights, chosen), {}) if exported else load_detector(weights, device, chosen.trust)
+    )
+    model, meta = loaded
+    if exported:
+        model.names = model.names or config.names
     if not chosen.single_cls:
         check_names(model.names, len(model.names), config, weights, ", or --single-cls to compare boxes only")
     if chosen.show_map:
         view_at(model, chosen.imgsz)  # raises UserError if there is no map
-    if getattr(model, "end2end", None) is not None:
+    if not exported and getattr(model, "end2end", None) is not None:
         model.end2end = chosen.end2end  # fusing keeps the chosen head
-    model = model.float().eval().fuse(verbose=False)
+    model = model.eval() if exported else _ready(model, device)
     stride = int(max(model.stride))
-    size = -(-chosen.imgsz // stride) * stride
+    size = model.size[0] if exported and model.size else -(-chosen.imgsz // stride) * stride
     if chosen.native:
         LOGGER.info(f"native: every image at its own size, padded to a multiple of {stride} px; --imgsz is ignored")
     elif size != chosen.imgsz:
-        LOGGER.info(f"note: --imgsz {chosen.imgsz} becomes {size}, a multiple of the stride")
+        LOGGER.info(
+            f"note: --imgsz {chosen.imgsz} becomes {size}, {'the size of the file' if exported else 'a multiple of the stride'}"
+        )
     if chosen.half and not on_gpu(device):
         LOGGER.info("note: --half acts on GPUs only; float32 is used")
     lvis = lvis_labels(config, single_cls=chosen.single_cls) if chosen.protocol == "lvis" else None
@@ -130,6 +141,15 @@ def open_session(chosen: ValOptions, config: DataConfig) -> EvalSession:
     return EvalSession(
         model, config, replace(chosen, imgsz=size), device, lvis, enhancer, temperature_of(meta, weights)
     )
+
+
+def _ready(model: Any, device: torch.device) -> Any:
+    """A detector for evaluation: fused, and on a CPU with the channels last in memory, as its convolutions work."""
+    model = model.float().eval().fuse(verbose=False)
+    if device.type == "cpu":
+        model = model.requires_grad_(False).to(memory_format=torch.channels_last)
+        fuse_activations(model)
+    return model
 
 
 def weights_of(chosen: ValOptions) -> Path:

@@ -10,6 +10,11 @@ from utils.options import Group
 
 INPUT, NETWORK, BOXES = Group("Model and formats"), Group("Network"), Group("Detections", DETECT)
 
+FORMATS = (
+    "onnx", "torchscript", "openvino", "engine", "coreml", "ncnn", "litert", "saved_model", "pb", "edgetpu", "paddle", "mnn",
+    "executorch", "imx", "rknn",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -19,7 +24,10 @@ class ExportOptions:
         None, ".pt or .safetensors file; the exported files are written beside it", shown="required"
     )
     include: tuple[str, ...] = INPUT.option(
-        ("onnx",), "formats", choices=("onnx", "torchscript", "openvino"), aliases=("format",)
+        ("onnx",),
+        "formats: of Ultralytics' exporter; onnx, torchscript and openvino are compared with the detector",
+        choices=FORMATS,
+        aliases=("format",),
     )
     trust: bool = trust_option(INPUT)
 
@@ -29,6 +37,13 @@ class ExportOptions:
     batch_size: int = NETWORK.option(1, "batch size", low=1, aliases=("batch",))
     dynamic: bool = NETWORK.option(False, "dynamic batch size, height and width (ONNX, OpenVINO)")
     half: bool = NETWORK.option(False, "float16 weights and inference", tasks=DETECT)
+    int8: bool = NETWORK.option(False, "8-bit weights and activations; needs --calibrate", tasks=DETECT)
+    calibrate: str = NETWORK.option(
+        "",
+        "with --int8: DATA or DATA:SPLIT whose images set the ranges, in equal parts of all conditions",
+        tasks=DETECT,
+    )
+    calibrate_images: int = NETWORK.option(128, "with --int8: images to calibrate with", low=1, tasks=DETECT)
     opset: int | None = NETWORK.option(None, "ONNX opset", low=9, shown="newest that runs everywhere")
     simplify: bool = NETWORK.option(False, "simplify the ONNX graph (needs onnxslim)", tasks=DETECT)
     device: str = device_option(NETWORK, "cpu")
@@ -40,9 +55,10 @@ class ExportOptions:
     max_det: int = BOXES.option(300, "with --nms or --end2end: maximum detections per image", low=1)
 
 
-ABOUT = "Export a detector or classifier to ONNX, TorchScript or OpenVINO."
+ABOUT = "Export a detector or classifier to ONNX, TorchScript, OpenVINO or the format of a device."
 EXAMPLES = (
     "python export.py --weights runs/train/exp/weights/best.pt",
     "python export.py --weights best.pt --include onnx openvino --dynamic",
     "python export.py --weights best.pt --nms --conf-thres 0.25",
+    "python export.py --weights best.pt --include openvino --int8 --calibrate night.yaml:val",
 )

@@ -20,7 +20,9 @@ class ValOptions:
 
     data: str = INPUT.option("demo-night", "data YAML, or the name of one in data/")
     weights: Path | None = INPUT.option(
-        None, "checkpoint, such as runs/train/exp/weights/best.pt", shown="the newest run's, with its data"
+        None,
+        "checkpoint, such as runs/train/exp/weights/best.pt, or an exported .onnx, .torchscript or OpenVINO network",
+        shown="the newest run's, with its data",
     )
     task: str = INPUT.option(
         "val",

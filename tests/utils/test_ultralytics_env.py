@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.ultralytics_env import contain_ultralytics, keep_freed_memory
+from utils.ultralytics_env import contain_ultralytics, keep_freed_memory, spin_briefly
 
 
 def test_settings_live_in_a_folder_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +39,21 @@ def test_a_folder_of_another_user_is_not_used(monkeypatch: pytest.MonkeyPatch, t
     contain_ultralytics()
     assert Path(os.environ["YOLO_CONFIG_DIR"]).parent == tmp_path
     assert Path(os.environ["YOLO_CONFIG_DIR"]).name != "hardsight-ultralytics-54321"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_waiting_threads_spin_briefly(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: str | None
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    spin_briefly()
+    assert os.environ.get("GOMP_SPINCOUNT") == expected
 
 
 @pytest.mark.parametrize("module", ["engine.inference.backends", "engine.exporters.detector"])

@@ -12,6 +12,7 @@ import pytest
 import torch
 from ultralytics.utils.instance import Instances
 
+import methods.registry  # noqa: F401 - declares the lines of data YAMLs that methods read
 from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
 from data.detection.federated import FederatedLabels, federated_labels, merged
@@ -93,3 +94,21 @@ def test_without_the_file_nothing_is_said(data: Path) -> None:
     save_yaml(data, {key: value for key, value in load_yaml(data).items() if key != "federated"})
     dataset = build_dataset(load_data(data), "train", imgsz=64, augment=True, views=VIEWS)
     assert "verified" not in ViewDataset.collate_fn([dataset[0]])
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"mosaic": 0.0}, {"mixup": 1.0}, {"cutmix": 1.0, "degrees": 20.0, "flipud": 0.5}]
+)
+def test_a_pair_is_augmented_as_a_single_image_is(tmp_path: Path, options: dict[str, float]) -> None:
+    """The image is equal bit for bit with and without a paired image, and a paired image that is the same stays so."""
+    write_dataset(tmp_path, images=4)
+    content = load_yaml(tmp_path / "world.yaml")
+    save_yaml(tmp_path / "same.yaml", content | {"pair": content["train"]})
+    chosen = AugmentOptions(**options)  # type: ignore[arg-type]
+    common: dict[str, Any] = {"imgsz": 64, "augment": True, "options": chosen}
+    alone = build_dataset(load_data(tmp_path / "world.yaml"), "train", **common)
+    pairs = build_dataset(load_data(tmp_path / "same.yaml"), "train", views=(View("pair", "paired"),), **common)
+    for key in ((epoch, index) for epoch in range(3) for index in range(4)):
+        single, both = alone[key], pairs[key]
+        assert torch.equal(single["img"], both["img"]) and torch.equal(both["img"], both["pair"])
+        assert torch.equal(single["bboxes"], both["bboxes"])

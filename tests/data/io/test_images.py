@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from data.io import images as module
-from data.io.images import Unreadable, in_threads, probe
+from data.io.images import Unreadable, decode, encode, in_threads, probe
 
 FORMATS = [".jpg", ".png", ".bmp", ".webp", ".tif"]
 
@@ -113,3 +113,17 @@ def test_the_first_problem_is_raised(slow):
 
     with pytest.raises(ValueError, match="100"):
         list(in_threads(work, [Path(f"{number}.jpg") for number in range(200)], "work"))
+
+
+def test_a_jpeg_is_decoded_at_a_fraction_of_its_size() -> None:
+    """Each pixel is the mean of a block, rounded up at the borders; other formats come whole."""
+    image = np.full((30, 45, 3), 80, np.uint8)
+    image[:, 24:] = 160
+    jpeg, png = (encode(image, suffix) for suffix in (".jpg", ".png"))
+    assert jpeg and png
+    for fraction, shape in ((1, (30, 45)), (2, (15, 23)), (4, (8, 12)), (8, (4, 6))):
+        small = decode(jpeg, fraction)
+        assert small is not None and small.shape[:2] == shape
+        assert abs(int(small[2, 0, 0]) - 80) < 3 and abs(int(small[2, -1, 0]) - 160) < 3
+    whole = decode(png, 4)
+    assert whole is not None and np.array_equal(whole, image)

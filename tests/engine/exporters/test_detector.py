@@ -131,7 +131,7 @@ def test_differences_are_measured(exported):
     for layers in detector.model[-1].cv3:
         layers[-1].bias.data += 1
     assert compare(detector, file, "onnx", (64, 64)) > LIMIT
-    assert compare(detector, file, "openvino", (64, 64)) is None
+    assert compare(detector, file, "coreml", (64, 64)) is None
 
 
 def test_what_disagrees_is_not_kept(best, tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """Detection on a film next to Ultralytics': time per frame, and from the start of a process to its first detection.
 
-python -m bench.speed.detect --film film.mp4 --busy --out bench/results/detect.md
+python -m bench.speed.peers.detect --film film.mp4 --busy --out bench/results/detect.md
 
 Per frame: `YOLO(weights).predict(film, stream=True)` and `engine.stream(...)` with each installed backend, in one process,
 alternating; models are loaded before, nothing is saved. Start-up: whole processes that find the objects of one image, `yolo

@@ -1,0 +1,1 @@
+"""Speed next to other tools, on the same input."""
