@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.io.image_measures import MEASURES
-from engine.evaluation.evaluator import METRICS, average, per_class
+from engine.evaluation.evaluator import METRICS, average, label_areas, per_class
 from engine.evaluation.mistakes import Judged, confident, judge, save_worst, worst
 from engine.evaluation.session import EvalSession
 from engine.evaluation.subsets import WHOLE, Partition, Partitioner, SplitResults, asked_for
 from engine.results import DetectionStats, Report, matches_of
 from utils.metrics.bootstrap import image_interval
 from utils.metrics.calibration import LOWEST, detection_ece, reliability
+from utils.metrics.streaming_ap import ProtocolMeter
 from utils.metrics.subsets import recall_at_precision
 from utils.metrics.tide import TYPES, costs
 from utils.tables import save_csv, text_table
@@ -30,19 +32,23 @@ SHOWN = ("by", "subset", "images", "instances", "mAP50", "low", "high", "mAP50-9
 
 
 class Subset(NamedTuple):
-    """One part of a split: its images with what counts in it, and how many of them have an object; found (N,), objects (M,)."""
+    """One part of a split: its images with what counts in it, and how many of them have an object; found (N,), objects (M,).
+
+    places: of its images in the split, where it is a part of images.
+    """
 
     name: str
     stats: list[DetectionStats]
     images: int
     found: NDArray[np.bool_]
     objects: NDArray[np.bool_]
+    places: NDArray[np.int64] | None = None
 
 
 def whole_of(split: SplitResults) -> Subset:
     """The split as one part."""
-    sizes = len(split.image_of_found), len(split.image_of_objects)
-    return Subset(WHOLE, list(split.stats), len(split.stats), *(np.ones(size, bool) for size in sizes))
+    found, objects = (np.ones(len(each), bool) for each in (split.image_of_found, split.image_of_objects))
+    return Subset(WHOLE, list(split.stats), len(split.stats), found, objects, np.arange(len(split.stats)))
 
 
 def subsets_of(split: SplitResults, partition: Partition) -> Iterator[Subset]:
@@ -51,7 +57,7 @@ def subsets_of(split: SplitResults, partition: Partition) -> Iterator[Subset]:
         found, objects = partition.found.of == number, partition.objects.of == number
         if partition.images is not None:
             places = np.flatnonzero(partition.images.of == number)
-            yield Subset(name, [split.stats[place] for place in places], len(places), found, objects)
+            yield Subset(name, [split.stats[place] for place in places], len(places), found, objects, places)
         else:
             images = len(np.unique(split.image_of_objects[objects]))
             yield Subset(name, _filtered(split, found, objects), images, found, objects)
@@ -103,6 +109,28 @@ def row_of(split: SplitResults, report: Report, by: str, subset: Subset, precisi
     return row | {f"cost {name}": spent.get(name, float("nan")) for name in TYPES}
 
 
+def protocol_row(meter: ProtocolMeter, subset: Subset) -> dict[str, float]:
+    """The numbers of a protocol on a part of images; NaN on a part of objects, of which the protocol has its own idea."""
+    part = copy(meter)
+    part.images = [meter.images[place] for place in (subset.places if subset.places is not None else ())]
+    found = part.result()[0]
+    return found if part.images else dict.fromkeys(found, float("nan"))
+
+
+def meter_of(split: SplitResults, session: EvalSession) -> ProtocolMeter | None:
+    """The images of a split matched by the session's protocol; None without one."""
+    protocol, lvis = session.options.protocol, session.lvis
+    if protocol is None:
+        return None
+    meter = ProtocolMeter(protocol, lvis.frequency if lvis else ())
+    for result in split.results:
+        known = lvis.of(result.file) if lvis else None
+        absent, partial = (known.absent, known.partial) if known else (None, ())
+        truth = (result.targets, label_areas(result.targets), result.target_classes)
+        meter.add(result.boxes, result.scores, result.classes, *truth, absent=absent, partial=partial)
+    return meter
+
+
 def recall_name(precision: float) -> str:
     """The column of the recall at a precision."""
     return f"recall at precision {precision:g}"
@@ -136,7 +164,10 @@ class Analysis:
         precision = self.session.options.at_precision
         parts = [(WHOLE, whole_of(split))]
         parts += [(part.by, subset) for part in self.partitioner.of(split) for subset in subsets_of(split, part)]
-        self.subsets += [row_of(split, report, by, subset, precision) for by, subset in parts]
+        meter = meter_of(split, self.session)
+        for by, subset in parts:
+            row = row_of(split, report, by, subset, precision)
+            self.subsets.append(row | (protocol_row(meter, subset) if meter else {}))
         self.errors += error_rows(report, split)
         conf, hit = split.errors.scores, split.errors.kind == -1
         self.reliability += [{**report.head, **row} for row in reliability(conf, hit)]

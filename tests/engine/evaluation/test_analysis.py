@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import engine
-from engine.evaluation.analysis import row_of, subsets_of, whole_of
+from engine.evaluation.analysis import meter_of, protocol_row, row_of, subsets_of, whole_of
 from engine.evaluation.evaluator import METRICS, average
 from engine.evaluation.subsets import SplitResults, by_crowding, by_position, by_size
 from engine.results import DetectionStats, ImageResult, Report
@@ -83,6 +84,21 @@ def test_perfect_detections_lose_nothing_in_any_part():
             else:
                 assert np.isnan(row["mAP50"]) and np.isnan(row["cost missed"])
     assert seen > 12
+
+
+def test_perfect_detections_have_an_ap_of_one_by_the_coco_protocol():
+    """In every part of images with objects; parts of objects have none."""
+    split, _ = random_split(perfect=True)
+    session = SimpleNamespace(options=SimpleNamespace(protocol="coco"), lvis=None)
+    meter = meter_of(split, session)  # type: ignore[arg-type]
+    assert meter is not None
+    for partition in partitions(split):
+        for part in subsets_of(split, partition):
+            row = protocol_row(meter, part)
+            if partition.images is not None and part.objects.any():
+                assert (row["AP"], row["AP50"]) == (1.0, 1.0)
+            elif partition.images is None:
+                assert np.isnan(row["AP"])
 
 
 def test_one_image_has_no_interval():
