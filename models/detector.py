@@ -138,6 +138,8 @@ def _scaled(family: str, scale: str) -> str:
 def _scale(path: Path, description: dict[str, Any]) -> str:
     """The scale letter in the file's name, checked against the family's scales; the first scale if it names none."""
     letter, scales = SCALE.search(path.stem), description.get("scales") or {}
+    if not isinstance(scales, dict) or not all(isinstance(name, str) for name in scales):
+        raise UserError(f"{path}: `scales` must map letters to numbers, such as 'n: [0.33, 0.25, 1024]'.")
     if letter is None:
         return next(iter(scales), "")
     if scales and letter[1] not in scales:

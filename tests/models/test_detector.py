@@ -257,3 +257,11 @@ def test_yolov5s_own_description_loses_its_anchors():
 def test_every_model_file_parses():
     for path in module.FOLDER.glob("*.yaml"):
         assert describe(path)["head"][-1][2] == "Detect"
+
+
+@pytest.mark.parametrize("scales", ["&a [*a]", "[n, s]", "{1: [1, 1, 64]}", "true", "n"])
+def test_scales_that_are_no_mapping_of_letters(tmp_path, scales):
+    file = tmp_path / "tiny8n.yaml"
+    file.write_text(f"scales: {scales}\nbackbone: [[-1, 1, Conv, [8]]]\nhead: [[[0], 1, Detect, [nc]]]\n")
+    with pytest.raises(UserError, match="`scales` must map letters"):
+        build(file, {0: "cat"})
