@@ -82,6 +82,26 @@ def test_a_step_waits_for_nothing(name: str, options: Options) -> None:
     assert [line for line in found if "yolo26" not in name or ATTENTION not in line] == []
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", RUNS)
+def test_a_step_on_a_gpu_does_not_wait(name: str, options: Options) -> None:
+    """CUDA itself raises where the host would wait, in the second batch of an epoch."""
+    run, epoch = (name[:-3], "UC".index(name[-1])) if name.startswith("lcp") else (name, 0)
+    trainer = Trainer(make_plan(options[run] | ONE_SIZE.get(run, {})), torch.device("cuda", 0))
+    state = Run(trainer.detector, epochs=2)
+    trainer.step.model.gauge.acts = False
+    trainer.step.begin_epoch(state, epoch)
+    for number, batch in zip(range(2), trainer.loader, strict=False):
+        state.iteration = number + epoch * len(trainer.sampler)
+        torch.cuda.set_sync_debug_mode("error" if number else "default")
+        try:
+            items = trainer._step(state, trainer._prepare(batch, state.iteration))
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert items and all(value.isfinite() for value in items.values())
+
+
 def wait(mask: Tensor) -> bool:
     return bool(mask.any())
 
