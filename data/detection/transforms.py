@@ -39,7 +39,7 @@ class MixSource(Protocol):
 class EveryView:
     """A transform of Ultralytics whose geometry is applied to the other views as to `img`: one draw, so that they cannot drift.
 
-    Each view is an image (H, W, 3) of its own: OpenCV warps and copies three channels far faster than six.
+    Each view is an image (H, W, 3) of its own: three channels are copied far faster than six.
     """
 
     views: Sequence[str] = ()
@@ -170,6 +170,16 @@ class ViewPerspective(EveryView, augment.RandomPerspective):
     def __init__(self, views: Sequence[str] = (), **base: Any) -> None:
         super().__init__(**base)
         self.views = views
+
+    def apply_image(self, labels: dict[str, Any], params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """All views as one image: OpenCV's path for more than four channels rounds differently, and runs must stay repeatable."""
+        names = ("img", *self.views)
+        stack = np.concatenate([labels[name] for name in names], axis=2)  # (H, W, 3 * members)
+        done = augment.RandomPerspective.apply_image(self, {"img": stack}, params)
+        for number, name in enumerate(names):
+            labels[name] = np.ascontiguousarray(done["img"][..., 3 * number : 3 * number + 3])
+        labels["resized_shape"] = done["resized_shape"]
+        return labels
 
     def apply_instances(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         """labels: an item before its boxes move; params: those of the transform, `M` and `size` among them."""

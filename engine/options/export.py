@@ -59,6 +59,5 @@ ABOUT = "Export a detector or classifier to ONNX, TorchScript, OpenVINO or the f
 EXAMPLES = (
     "python export.py --weights runs/train/exp/weights/best.pt",
     "python export.py --weights best.pt --include onnx openvino --dynamic",
-    "python export.py --weights best.pt --nms --conf-thres 0.25",
     "python export.py --weights best.pt --include openvino --int8 --calibrate night.yaml:val",
 )

@@ -92,6 +92,13 @@ def test_damaged_files(name: str, tmp_path: Path) -> None:
     assert not wrong, f"{len(wrong)} of {CASES} cases of {name}:\n" + "\n".join(wrong[:10])
 
 
+class Wordy(UserError):
+    """Says more than a UserError cuts."""
+
+    def __str__(self) -> str:
+        return "x" + " " * LETTERS
+
+
 def test_the_guard_bites(tmp_path: Path) -> None:
     """A reader that starts a program, and one that raises anything but a UserError."""
     program = Reader("x", b"x", lambda file: os.system("true"))
@@ -99,7 +106,7 @@ def test_the_guard_bites(tmp_path: Path) -> None:
     assert problem(Reader("x", b"x", lambda file: {}["x"]), b"x", tmp_path / "case") == "KeyError: 'x'"
 
     def wordy(file: Path) -> None:
-        raise UserError("x" + " " * LETTERS)
+        raise Wordy("x")
 
     assert problem(Reader("x", b"x", wordy), b"x", tmp_path / "case").startswith("a message of 2001 letters")
 

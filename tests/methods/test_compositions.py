@@ -110,7 +110,7 @@ def test_every_view_arrives_as_its_owner_made_it() -> None:
     }
     batch["pair"] = batch["img"].clone()
     loaded = {name: batch[name].clone() for name in ("img", "reference")}
-    for hook in ("degrade", "prepare"):
+    for hook in ("draw", "degrade", "prepare"):
         for method in methods:
             getattr(method, hook)(batch)
     assert torch.equal(batch["clean"], loaded["img"]) and torch.equal(batch["reference"], loaded["reference"])

@@ -96,7 +96,7 @@ def test_a_pair_whose_header_lies_about_its_size(tiny_set, monkeypatch):
     night = tiny_set / "images" / "night" / "0.png"
     monkeypatch.setattr(
         "data.detection.dataset.read_image",
-        lambda path: np.zeros((9, 9, 3) if path == night else (24, 32, 3), np.uint8),
+        lambda path, fraction=1: np.zeros((9, 9, 3) if path == night else (24, 32, 3), np.uint8),
     )
     dataset[(0, 0)]
     assert [path.name for path, _ in dataset.left_out()] == ["0.png"]
