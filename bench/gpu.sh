@@ -30,7 +30,7 @@ part() { # part SECONDS NAME COMMAND...: one that fails or takes too long does n
   echo "| $name | $([ $code = 0 ] && echo done || echo "failed ($code)") | $((SECONDS - began)) |" >>"$out/parts.md"
 }
 
-part 150 tests "$python" -m pytest -q -m gpu -p no:cacheprovider tests/accelerator tests/data/test_degrade.py
+part 150 tests "$python" -m pytest -q -m gpu -p no:cacheprovider tests/accelerator/case_methods.py tests/data/test_degrade.py
 part 120 step "$python" -m bench.speed.training_step "${model[@]}" --device "$device" --rounds "$rounds" --parts step --runs "${methods[@]}" --out "$out/step.md"
 part 90 memory "$python" -m bench.speed.training_step "${model[@]}" --device "$device" --parts memory --runs none wiid aeris --out "$out/memory.md"
 part 50 degradations "$python" -m bench.speed.degradations "${degraded[@]}" --device "$device" --rounds "$rounds" --out "$out/degradations.md"

@@ -121,7 +121,7 @@ def test_ctrl_c_ends_at_once_with_seven_of_eight_sources_silent(best: Path, tmp_
         program = [sys.executable, root / "detect.py", *line, "--project", tmp_path / "runs"]
         with subprocess.Popen([*map(str, program)], stdout=-1, stderr=-1, text=True) as run:  # noqa: S603
             assert run.stdout is not None and run.stderr is not None
-            while not run.stdout.readline().startswith("stream 1/8"):
+            while not run.stdout.readline().startswith("stream 1/8 (5)"):  # its video has begun
                 assert run.poll() is None, run.stderr.read()
             asked = time.monotonic()
             run.send_signal(signal.SIGINT)

@@ -20,6 +20,7 @@ NEEDS = {  # part of a command -> why it cannot run here
     "prepare.py convert": "the original data set",
     "--device 0,1": "two GPUs",
     "--model cut": "a trained translator",
+    "--int8": "nncf, or another optional package",
     "--resume": "a training that was stopped",
     "prepare.py select": "a detector that finds something",
     "--train-demo": "minutes",

@@ -21,6 +21,7 @@ from utils.errors import UserError
 
 LOCK = ".lock"
 SAME_START = 1.0  # s by which two readings of a process' start may differ
+TRIES = 100
 YOUNG = 10.0  # s in which a lock without content may still be written, where there are no links
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}(\.[A-Za-z0-9]+|\.partial)?")
 """Names of what `utils.files` writes in: hidden, with 12 digits at random."""
@@ -69,7 +70,7 @@ def sweep(folders: Iterable[Path], older: float = 0.0) -> None:
 
 def _take(lock: Path, content: bytes, path: Path) -> None:
     """Make the lock, or take it over from an owner that is gone."""
-    for _ in range(3):
+    for _ in range(TRIES):
         if _made(lock, content):
             return
         found = _read(lock)
@@ -77,15 +78,26 @@ def _take(lock: Path, content: bytes, path: Path) -> None:
             continue  # released just now
         if not _is_gone(found, lock):
             raise UserError(_held(found, lock, path))
-        apart = lock.with_name(f"{lock.name}.{uuid.uuid4().hex[:12]}")
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(lock, apart)
-            stolen = _read(apart)
-            if stolen != found:  # another one took it over in between
-                with contextlib.suppress(OSError):
-                    os.link(apart, lock)
-            apart.unlink(missing_ok=True)
+        _remove_dead(lock, found)
     raise UserError(f"{path}: several processes ask for it at once. Try again.")
+
+
+def _remove_dead(lock: Path, found: bytes) -> None:
+    """Remove the lock of an owner that is gone: one process at a time, so that nobody removes the next owner's."""
+    takeover = lock.with_name(f"{lock.name}.takeover")
+    try:
+        os.close(os.open(takeover, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        time.sleep(0.02)
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - takeover.stat().st_mtime > YOUNG:  # of a process that was killed here
+                takeover.unlink()
+        return
+    try:
+        if _read(lock) == found:
+            lock.unlink(missing_ok=True)
+    finally:
+        takeover.unlink(missing_ok=True)
 
 
 def _made(lock: Path, content: bytes) -> bool:
