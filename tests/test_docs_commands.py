@@ -18,7 +18,7 @@ NEEDS = {  # part of a command -> why it cannot run here
     "https://": "the network",
     "prepare.py weights": "the network",
     "prepare.py convert": "the original data set",
-    "--device 0,1": "two GPUs",
+    "--device 0": "a GPU",
     "--model cut": "a trained translator",
     "--int8": "nncf, or another optional package",
     "--resume": "a training that was stopped",
