@@ -164,7 +164,7 @@ class ViewCutMix(EveryView, augment.CutMix):
         return result
 
 
-class ViewPerspective(EveryView, augment.RandomPerspective):
+class ViewPerspective(augment.RandomPerspective):
     """Ultralytics' affine, which notes how much of each object it keeps."""
 
     def __init__(self, views: Sequence[str] = (), **base: Any) -> None:

@@ -25,7 +25,7 @@ from engine.options.train import TrainOptions
 from engine.results import Report
 from engine.training.distributed import WORLD
 from engine.training.optim import HALF
-from engine.training.plan import Evaluate, Notes, TrainPlan, TrainTask, splits_to_select
+from engine.training.plan import MAY_CHANGE, Evaluate, Notes, TrainPlan, TrainTask, splits_to_select
 from engine.visual.heatmap import save_mosaic
 from methods import registry
 from methods.base import Detector
@@ -271,16 +271,5 @@ DETECTION = TrainTask(
     measures_loss=True,
     auto_batch=auto_batch,
     digits=6,
-    may_change=(
-        "device",
-        "workers",
-        "cache",
-        "patience",
-        "save_steps",
-        "save_period",
-        "noval",
-        "plots",
-        "report",
-        "logger",
-    ),
+    may_change=(*MAY_CHANGE, "cache"),
 )

@@ -163,8 +163,10 @@ class Gauge:
 
 def norms(rows: Tensor) -> Tensor:
     """(N, D) -> (N,): Euclidean norms, also of rows whose squares would overflow or vanish."""
+    plain = rows.norm(dim=1)  # (N,)
     largest = rows.abs().amax(1, keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)  # (N, 1)
-    return (rows / largest).norm(dim=1) * largest[:, 0]
+    scaled = (rows / largest).norm(dim=1) * largest[:, 0]
+    return torch.where(plain.isfinite() & (plain > 0), plain, scaled)  # which rounds otherwise
 
 
 def trainable(layer: nn.Module) -> list[nn.Parameter]:

@@ -39,6 +39,9 @@ def _nothing(*args: Any) -> Any:
     return {}
 
 
+MAY_CHANGE = ("device", "workers", "patience", "save_steps", "save_period", "noval", "plots", "report", "logger")
+
+
 @dataclass(frozen=True)
 class TrainTask:
     """A task, as training sees it.
@@ -85,17 +88,7 @@ class TrainTask:
     makes: frozenset[str] = frozenset()  # views that its loader makes itself
     views: frozenset[str] | None = None  # the other views that its loader knows; None: every kind, under any name
     defaults: Mapping[str, Any] = field(default_factory=dict)  # option -> what it is where nothing else is said
-    may_change: tuple[str, ...] = (
-        "device",
-        "workers",
-        "patience",
-        "save_steps",
-        "save_period",
-        "noval",
-        "plots",
-        "report",
-        "logger",
-    )
+    may_change: tuple[str, ...] = MAY_CHANGE
     """Options that may accompany --resume."""
 
 

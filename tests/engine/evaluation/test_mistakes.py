@@ -11,6 +11,7 @@ import pytest
 from engine.evaluation.mistakes import Judged, confident, judge, most_confident, only_one_finds, save_worst, worst
 from engine.evaluation.subsets import SplitResults
 from engine.results import DetectionStats, ImageResult
+from tests.engine.evaluation.splits import split_of
 
 CAR, FAR = (10.0, 10.0, 50.0, 50.0), (200.0, 200.0, 240.0, 240.0)
 
@@ -21,14 +22,6 @@ def image(file: str, detections, targets) -> tuple[ImageResult, DetectionStats]:
     zeros, truth = np.zeros(len(targets)), np.array(targets, float).reshape(-1, 4)
     result = ImageResult(file, (300, 300), boxes.reshape(-1, 4), scores, np.zeros(len(boxes)), truth, zeros)
     return result, DetectionStats(file, np.repeat(hit[:, None] > 0, 10, 1), scores, np.zeros(len(boxes)), zeros)
-
-
-def split_of(*images: tuple[ImageResult, DetectionStats]) -> SplitResults:
-    split = SplitResults()
-    for result, _ in images:
-        split(result)
-    split.stats = tuple(stats for _, stats in images)
-    return split
 
 
 @pytest.fixture

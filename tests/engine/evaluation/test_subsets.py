@@ -11,13 +11,13 @@ from engine.evaluation.subsets import (
     POSITIONS,
     SIZES,
     Partitioner,
-    SplitResults,
     asked_for,
     by_crowding,
     by_position,
     by_size,
 )
 from engine.results import DetectionStats, ImageResult
+from tests.engine.evaluation.splits import split_of
 from utils.errors import UserError
 from utils.metrics.subsets import Groups
 
@@ -30,14 +30,6 @@ def image(file: str, detections, targets) -> tuple[ImageResult, DetectionStats]:
     truth, kinds = (np.array([row[n] for row in targets], float) for n in range(2))
     result = ImageResult(file, SHAPE, boxes.reshape(-1, 4), scores, classes, truth.reshape(-1, 4), kinds)
     return result, DetectionStats(file, np.repeat(hit[:, None].astype(bool), 10, 1), scores, classes, kinds)
-
-
-def split_of(*images: tuple[ImageResult, DetectionStats]) -> SplitResults:
-    split = SplitResults()
-    for result, _ in images:
-        split(result)
-    split.stats = tuple(stats for _, stats in images)
-    return split
 
 
 def box(side: float, at: float = 100.0) -> tuple[float, float, float, float]:
