@@ -13,17 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from data.io.image_measures import SIDE, measure
-from data.io.images import Pixels, Unreadable, probe
+from data.io.image_measures import SIDE, Stamp, measure, stamp_of
+from data.io.images import ORIENTATION, Pixels, Unreadable, decode, probe, reduction
 
 THUMB = 32  # px: side of the grey thumbnail that near-duplicates are told by
-ORIENTATION = 274  # the EXIF tag; 1: as stored
 FORMATS = {
     ".jpg": ("JPEG", "MPO"), ".jpeg": ("JPEG", "MPO"), ".mpo": ("JPEG", "MPO"), ".png": ("PNG",), ".bmp": ("BMP",),
     ".tif": ("TIFF",), ".tiff": ("TIFF",), ".webp": ("WEBP",),
 }  # fmt: skip
-_REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
-Stamp = tuple[int, int]  # bytes, time of change in ns; (-1, -1) where there is no file
 
 
 @dataclass(frozen=True)
@@ -51,15 +48,6 @@ class ImageFacts:
         return not self.kind
 
 
-def stamp_of(path: Path) -> Stamp:
-    """Size and time of change of a file."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return -1, -1
-    return facts.st_size, facts.st_mtime_ns
-
-
 def read_image_facts(path: Path, pixels: bool = True) -> ImageFacts:
     """Read one image. Raises nothing: what is wrong with it stands in the facts. pixels: decode and measure it too."""
     stamp = stamp_of(path)
@@ -67,7 +55,7 @@ def read_image_facts(path: Path, pixels: bool = True) -> ImageFacts:
         shape = probe(path)
         content = path.read_bytes() if pixels else b""
         kind, orientation = _header(path)
-        image = _decoded(content, max(shape), kind) if pixels else None
+        image = decode(content, reduction(max(shape) / SIDE)) if pixels else None
     except (Unreadable, OSError) as problem:
         return ImageFacts(path, stamp, *_problem(stamp, str(problem)))
     if pixels and image is None:
@@ -100,13 +88,3 @@ def _header(path: Path) -> tuple[str, int]:
             turned = "exif" in image.info
             orientation = image.getexif().get(ORIENTATION, 1) if turned else 1
             return str(image.format), orientation if isinstance(orientation, int) else 1
-
-
-def _decoded(content: bytes, longer: int, kind: str) -> Pixels | None:
-    """The image, of a large JPEG at a fraction of its size, which is far faster; None where it is none."""
-    fits = [flag for factor, flag in _REDUCED.items() if longer // factor >= SIDE] if kind in ("JPEG", "MPO") else []
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), fits[0] if fits else cv2.IMREAD_COLOR)
-    except cv2.error:
-        return None
-    return None if image is None else np.asarray(image, np.uint8)

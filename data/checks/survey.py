@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.checks.image_facts import ImageFacts, read_image_facts, stamp_of
+from data.checks.image_facts import ImageFacts, read_image_facts
 from data.checks.label_facts import LabelFacts, read_label_facts
 from data.config import TESTS, VALS, DataConfig
+from data.io.image_measures import stamp_of
 from utils.errors import UserError
 from utils.files import cores, list_images
 from utils.progress import progress

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from data.io.images import Pixels
+from data.io.images import Pixels, decode, reduction
 from utils.disk.archives import stored_arrays
 from utils.errors import UserError
 from utils.files import atomic_write, cores
@@ -25,6 +25,7 @@ from utils.progress import progress
 
 Floats = NDArray[np.float64]
 Luma = NDArray[np.uint8]  # (H, W)
+Stamp = tuple[int, int]  # bytes, time of change in ns; (-1, -1) where there is no file
 Variation = NDArray[np.float32]  # (H, W)
 
 WHITE = 255
@@ -36,7 +37,6 @@ NEUTRAL = 128  # of a* and b* in 8 bits
 VERSION = 1  # of the formulas: a cache of another one is measured again
 _MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)  # the difference of two Laplacians
 _OF_NORMAL = 0.6744897501960817  # median of |x| for a normal x of standard deviation 1
-_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 
 
 class Measure(NamedTuple):
@@ -164,17 +164,11 @@ def measure_file(path: Path) -> dict[str, float]:
     """All measures of an image file; NaN where it cannot be decoded."""
     try:
         with Image.open(path) as header:
-            flag = _flag(max(header.size)) if header.format in ("JPEG", "MPO") else cv2.IMREAD_COLOR
-        image = cv2.imdecode(np.fromfile(path, np.uint8), flag)
-    except (OSError, ValueError, SyntaxError, ImportError, cv2.error, Image.DecompressionBombError):
+            fraction = reduction(max(header.size) / SIDE)
+        image = decode(path.read_bytes(), fraction)
+    except (OSError, ValueError, SyntaxError, ImportError, Image.DecompressionBombError):
         image = None
-    return dict.fromkeys(MEASURES, float("nan")) if image is None else measure(np.asarray(image, np.uint8))
-
-
-def _flag(longer: int) -> int:
-    """How to decode a JPEG: at a fraction of its size where that is still at least `SIDE` px, which is far faster."""
-    factor = max((factor for factor in _REDUCED if longer // factor >= SIDE), default=1)
-    return _REDUCED.get(factor, cv2.IMREAD_COLOR)
+    return dict.fromkeys(MEASURES, float("nan")) if image is None else measure(image)
 
 
 def measure_images(files: Sequence[Path], cache: Path | None = None, what: str = "measuring images") -> Floats:
@@ -184,7 +178,7 @@ def measure_images(files: Sequence[Path], cache: Path | None = None, what: str =
     data sets. what: the name on the progress line.
     """
     known = _load(cache)
-    stamps = [_stamp(file) for file in files]
+    stamps = [stamp_of(file) for file in files]
     fresh = [
         place for place, (file, stamp) in enumerate(zip(files, stamps, strict=True)) if (str(file), *stamp) not in known
     ]
@@ -207,8 +201,8 @@ def _measured(files: Sequence[Path], what: str) -> Iterator[dict[str, float]]:
         yield from progress(pool.map(measure_file, files), len(files), what)
 
 
-def _stamp(file: Path) -> tuple[int, int]:
-    """Size and time of change (ns) of a file; (-1, -1) where there is none."""
+def stamp_of(file: Path) -> Stamp:
+    """Size and time of change of a file."""
     try:
         facts = file.stat()
     except OSError:
@@ -235,7 +229,7 @@ def _save(
     cache: Path,
     known: dict[Key, Sequence[float]],
     files: Sequence[Path],
-    stamps: Sequence[tuple[int, int]],
+    stamps: Sequence[Stamp],
     values: Floats,
 ) -> None:
     """Write what is known now; a place that cannot be written to is no error."""

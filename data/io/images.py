@@ -26,7 +26,7 @@ Pixels = NDArray[np.uint8]  # (H, W, 3)
 MOST_PIXELS = 1 << 27  # of one image of a data set: 384 MiB once it is decoded
 _FORMATS = {"BMP", "JPEG", "MPO", "PNG", "TIFF", "WEBP"}
 _ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-_ORIENTATION = 274  # the EXIF tag; 5 to 8 lie on their side
+ORIENTATION = 274  # the EXIF tag; 1: as stored, 5 to 8 lie on their side
 _JPEG = b"\xff\xd8"  # how one begins
 _REDUCED = {
     1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8
@@ -137,7 +137,7 @@ def probe(path: Path, most: int = MOST_PIXELS) -> tuple[int, int]:
             if width * height > most:
                 raise Unreadable(f"{width} x {height} px, more than {most:,} in all; cut it with prepare.py slice")
             turned = "exif" in image.info and image.format != "TIFF"  # which is turned by the library already
-            if turned and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
+            if turned and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8):
                 width, height = height, width
             _check_end(file, image.format)
     except FileNotFoundError:
