@@ -18,6 +18,7 @@ from engine.inference.factory import open_predictor
 from engine.options.check import CheckOptions
 from engine.options.detect import DetectOptions
 from utils.errors import UserError
+from utils.metrics.streaming_ap import box_iou
 from utils.progress import progress
 
 MOST = 50  # places of a finding, the most confident first
@@ -66,7 +67,7 @@ def contradictions(found: Survey, options: CheckOptions, imgsz: int) -> list[Fin
             kept = boxes[np.isin(boxes[:, 5], [*known])]
             kept[:, 5] = [known[int(number)] for number in kept[:, 5]]
             claims += claims_on(image, label, kept, {*known.values()}, options.conf_thres, imgsz, found.config.names)
-            overlap = iou(kept, corners(label, image))
+            overlap = box_iou(kept[:, :4], corners(label, image))
             seen += int((overlap >= 0.5).any(0).sum()) if len(kept) else 0
             objects += int(np.isin(label.rows[:, 0], [*known.values()]).sum())
         findings += _findings(split.name, claims, seen / objects if objects else 1.0)
@@ -121,15 +122,6 @@ def corners(label: LabelFacts, image: ImageFacts) -> Boxes:
     return np.concatenate([centre - half, centre + half], 1) * [width, height, width, height]
 
 
-def iou(boxes: Boxes, others: Boxes) -> Boxes:
-    """Intersection over union of each box (n) with each other one (m): (n, m)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:4], others[None, :, 2:4])
-    shared = (high - low).clip(0).prod(2)  # (n, m)
-    area, other = ((b[:, 2:4] - b[:, :2]).prod(1) for b in (boxes, others))
-    return np.asarray(shared / np.maximum(area[:, None] + other[None] - shared, 1e-9), float)
-
-
 def claims_on(
     image: ImageFacts,
     label: LabelFacts,
@@ -144,7 +136,7 @@ def claims_on(
     known: the classes that the detector knows; confidence: from which a detection speaks against a label.
     """
     truth, classes = corners(label, image), label.rows[:, 0].astype(int)
-    overlap = iou(boxes, truth)  # (n, m)
+    overlap = box_iou(boxes[:, :4], truth)  # (n, m)
     for row, box in zip(overlap, boxes, strict=True):
         word, percent = f"{names[int(box[5])]}", f"confidence {box[4]:.2f}"
         if box[4] < confidence:

@@ -10,7 +10,7 @@ import pytest
 import engine
 from data.checks.image_facts import ImageFacts
 from data.checks.label_facts import LabelFacts
-from engine.diagnosis.contradictions import claims_on, common_classes, iou
+from engine.diagnosis.contradictions import claims_on, common_classes
 from tests.data.checks.sets import change_yaml, write_clean_set
 from utils.errors import UserError
 
@@ -47,11 +47,6 @@ def test_claims_by_hand(boxes, expected):
 def test_small_labels_and_unknown_classes_are_left_alone():
     assert claims([], imgsz=79) == []  # 40 px are 31.6 of 79
     assert claims([], label=2) == [] and claims([(*CAT, 0.9, 0)], label=2) == []
-
-
-def test_iou_of_none_and_of_halves():
-    assert iou(np.zeros((0, 6)), np.zeros((3, 4))).shape == (0, 3)
-    assert iou(np.array([[0, 0, 2, 1.0]]), np.array([[1, 0, 3, 1.0]])) == pytest.approx(np.array([[1 / 3]]))
 
 
 def test_classes_agree_by_name_else_by_number():

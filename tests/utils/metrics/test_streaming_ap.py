@@ -149,3 +149,8 @@ def test_box_iou_by_hand():
     """2 x 2 in 4 x 4: 4 / 16; side by side: 0; nothing with nothing: 0."""
     boxes = np.array([[0.0, 0, 2, 2], [4, 0, 6, 2], [1, 1, 1, 1]])
     assert box_iou(boxes, np.array([[0.0, 0, 4, 4], [1, 1, 1, 1]])).tolist() == [[0.25, 0], [0, 0], [0, 0]]
+
+
+def test_iou_of_none_and_of_halves():
+    assert box_iou(np.zeros((0, 4)), np.zeros((3, 4))).shape == (0, 3)
+    assert box_iou(np.array([[0, 0, 2, 1.0]]), np.array([[1, 0, 3, 1.0]])) == pytest.approx(np.array([[1 / 3]]))
