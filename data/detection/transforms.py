@@ -66,6 +66,29 @@ def params_of(params: dict[str, Any] | None, name: str) -> dict[str, Any] | None
     return {**params, "layout": tiles}
 
 
+def stacked(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Images (H, W, 3) uint8 as one, (H, W, 3 * images): several times as fast as numpy's concatenation."""
+    if len(images) == 1:
+        return images[0]
+    stack = np.empty((*images[0].shape[:2], 3 * len(images)), np.uint8)
+    cv2.mixChannels(list(images), [stack], _each(stack))
+    return stack
+
+
+def unstacked(stack: np.ndarray) -> list[np.ndarray]:
+    """The images (H, W, 3) of a stack."""
+    if stack.shape[2] == 3:
+        return [stack]
+    images = [np.empty((*stack.shape[:2], 3), np.uint8) for _ in range(stack.shape[2] // 3)]
+    cv2.mixChannels([stack], images, _each(stack))
+    return images
+
+
+def _each(stack: np.ndarray) -> list[int]:
+    """Channel k goes to channel k."""
+    return [channel for channel in range(stack.shape[2]) for _ in range(2)]
+
+
 class ViewFlip(augment.RandomFlip):
     """Ultralytics' flip of all views, as images of their own: everything after it is several times slower on a mirrored view."""
 
@@ -174,10 +197,8 @@ class ViewPerspective(augment.RandomPerspective):
     def apply_image(self, labels: dict[str, Any], params: dict[str, Any] | None = None) -> dict[str, Any]:
         """All views as one image: OpenCV's path for more than four channels rounds differently, and runs must stay repeatable."""
         names = ("img", *self.views)
-        stack = np.concatenate([labels[name] for name in names], axis=2)  # (H, W, 3 * members)
-        done = augment.RandomPerspective.apply_image(self, {"img": stack}, params)
-        for number, name in enumerate(names):
-            labels[name] = np.ascontiguousarray(done["img"][..., 3 * number : 3 * number + 3])
+        done = augment.RandomPerspective.apply_image(self, {"img": stacked([labels[name] for name in names])}, params)
+        labels.update(zip(names, unstacked(done["img"]), strict=True))
         labels["resized_shape"] = done["resized_shape"]
         return labels
 

@@ -17,7 +17,7 @@ from data.config import load_data
 from data.detection.dataset import ViewDataset, build_dataset
 from data.detection.federated import FederatedLabels, federated_labels, merged
 from data.detection.options import AugmentOptions
-from data.detection.transforms import ViewCutMix
+from data.detection.transforms import ViewCutMix, stacked, unstacked
 from data.detection.views import View
 from tests.engine.tiny import write_dataset
 from utils.files import load_yaml, save_yaml
@@ -113,3 +113,12 @@ def test_a_pair_is_augmented_as_a_single_image_is(tmp_path: Path, options: dict[
         assert torch.equal(both["img"], both["pair"])
         assert (single["img"].float() - both["img"].float()).abs().mean() < 2  # of 255
         assert torch.equal(single["bboxes"], both["bboxes"])
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_images_are_stacked_as_numpy_would_and_come_back(members: int) -> None:
+    generator = np.random.default_rng(0)
+    images = [generator.integers(0, 256, (5, 7, 3), np.uint8) for _ in range(members)]
+    stack = stacked(images)
+    assert np.array_equal(stack, np.concatenate(images, 2))
+    assert all(np.array_equal(back, image) for back, image in zip(unstacked(stack), images, strict=True))
