@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import reprlib
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -197,8 +197,21 @@ def _splits(file: Path, root: Path, content: dict[str, Any]) -> dict[str, tuple[
         value = content.get(key)
         if value is not None and value != []:
             entries = value if isinstance(value, list) else [value]
-            splits[key] = tuple(_place(file, root, key, entry) for entry in entries)
+            places = [_place(file, root, key, entry) for entry in entries]
+            splits[key] = tuple(dict.fromkeys(places))
+            if len(splits[key]) < len(places):
+                LOGGER.warning("%s: '%s' names a folder or list more than once; it counts once", file, key)
+    _note_shared(file, splits)
     return splits
+
+
+def _note_shared(file: Path, splits: Mapping[str, Collection[Path]]) -> None:
+    """Say where a split is trained on and evaluated on, or paired with itself: what is measured then means little."""
+    paired = {key.name for key in DECLARED.values() if key.paired}
+    for key in splits:
+        if key in {*VALS, *TESTS, *paired} and not {*splits[key]}.isdisjoint(splits.get("train", ())):
+            what = "images are paired with themselves" if key in paired else "scores are those of images trained on"
+            LOGGER.warning("%s: '%s' names the same images as 'train': %s", file, key, what)
 
 
 def _place(file: Path, root: Path, key: str, entry: Any) -> Path:
@@ -285,14 +298,36 @@ def _names(file: Path, content: dict[str, Any]) -> dict[int, str]:
     count = content.get("nc", len(result))
     if isinstance(count, bool) or count != len(result):
         raise UserError(
-            f"{file}: 'nc' says {count} classes but 'names' has {len(result)}. Remove 'nc' or correct 'names'."
+            f"{file}: 'nc' says {reprlib.repr(count)} classes but 'names' has {len(result)}. Remove 'nc' or correct 'names'."
         )
     return dict(sorted(result.items()))
 
 
+def stored_names(found: Any) -> dict[int, str] | None:
+    """Class names that a network's file holds, a list or a mapping, as number -> name; None where it holds none.
+
+    Letters that cannot be printed are replaced, and no more than LONGEST_NAME are kept.
+    """
+    if isinstance(found, list | tuple):
+        found = dict(enumerate(found))
+    if not isinstance(found, Mapping) or not found or not all(map(_is_class_number, found)):
+        return None
+    return {int(key): _printable(name) for key, name in sorted(found.items(), key=lambda item: int(item[0]))}
+
+
+def _printable(name: Any) -> str:
+    text = str(name)[:LONGEST_NAME]
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def _is_class_number(key: Any) -> bool:
+    """Whether a key is a whole number, which JSON writes as text. 1.5 and yes number no class."""
+    text = str(key)
+    return not isinstance(key, bool) and text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
+
+
 def _class_number(file: Path, key: Any) -> int:
-    """The number of a class: a whole one, which JSON writes as text. 1.5 and yes number no class."""
-    if type(key) is int or (isinstance(key, str) and key.isascii() and key.isdecimal() and len(key) < MOST_DIGITS):
+    if _is_class_number(key):
         return int(key)
     raise UserError(f"{file}: 'names' has the number {reprlib.repr(key)}; expected 0, 1, 2, ...")
 

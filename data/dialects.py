@@ -168,7 +168,8 @@ def yaml_in(folder: Path) -> Path | None:
     )
     if usual is not None:
         return usual
-    others = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".yaml", ".yml"})
+    found = (path for path in folder.iterdir() if not path.name.startswith("."))
+    others = sorted(path for path in found if path.suffix.lower() in {".yaml", ".yml"})
     if len(others) > 1:
         raise UserError(
             f"{folder}: holds several YAML files ({', '.join(path.name for path in others)}). Name one of them."

@@ -15,7 +15,7 @@ from typing import Any
 from models.description.cost import MOST_CLASSES
 from models.parse import check_layers, our_layers
 from utils.errors import UserError, nearest
-from utils.files import load_yaml
+from utils.files import load_yaml, typed_path
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
@@ -35,7 +35,7 @@ FOLDER = Path(__file__).resolve().parent
 ULTRALYTICS_MODELS = Path(ultralytics.__file__).parent / "cfg" / "models"
 OF_THE_RUN = frozenset({"nc", "scale", "yaml_file", "ch", "channels", "names"})
 """Entries of a description that do not come from its file."""
-MOST_LETTERS = 200  # of a file name
+MOST_LETTERS = 60  # of a file name: each may take 4 of its 255 bytes
 REHEARSED: set[str] = set()
 """Descriptions, as text, from which this process has built a network."""
 SCALE = re.compile(r"(?<=\d)([nsmlx])(?=$|-)")  # the scale letter in yolov8n, yolo11s, yolov8n-p2
@@ -106,7 +106,9 @@ def find(cfg: str | Path) -> Path:
 
     Each is tried with the scale letter and without (yolov8n.yaml, yolov8.yaml). Raises UserError with the nearest name.
     """
-    path = Path(cfg)
+    path = typed_path(cfg)
+    if not path.name:
+        raise UserError(f"{str(cfg)!r}: names no model. Expected a model YAML, or a name such as yolov8n.")
     path = path if path.suffix in {".yaml", ".yml"} else path.with_name(f"{path.name}.yaml")
     family = path.with_name(SCALE.sub("", path.stem, count=1) + path.suffix)
     ours = str(path.parent) in {".", FOLDER.name}  # a folder of one's own is meant as it is written

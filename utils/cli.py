@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -88,8 +89,11 @@ def run_cli(main: Callable[[], Any]) -> int:
     """Run a script's work and return its exit code: 0, 130 for Ctrl-C, 2 for what is said on one line of stderr.
 
     A result with an `exit_code` of its own decides instead of the 0. Said on stderr is a UserError, or that the machine ran
-    out of disk or memory. 141 where nobody reads stdout any more (`| head`).
+    out of disk or memory. 141 where nobody reads stdout any more (`| head`). Names that no encoding has, as file systems
+    and damaged files hold them, are printed escaped, as stderr does by itself.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return int(getattr(main(), "exit_code", 0))
     except UserError as problem:

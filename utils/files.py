@@ -67,8 +67,17 @@ def load_yaml(path: Path) -> dict[str, Any]:
     Raises UserError, naming the file (and line), where it is missing, not YAML, not a mapping of names to values, or has a
     key twice.
     """
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise UserError(f"{path}: expected a mapping (lines 'name: value') but the file holds {found}.")
+    return content
+
+
+def read_yaml(path: Path) -> Any:
+    """The same, whatever the file holds."""
     try:
-        content = yaml.load(read_text(Path(path), MOST_YAML), _Loader)  # noqa: S506 - a safe one
+        return yaml.load(read_text(Path(path), MOST_YAML), _Loader)  # noqa: S506 - a safe one
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file. Check the name and the folder.") from None
     except (OSError, UnicodeDecodeError) as problem:
@@ -83,10 +92,6 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: holds a value that cannot be read ({problem!s:.200}). Correct it, or put it in quotes."
         ) from None
-    if not isinstance(content, dict):
-        found = "nothing" if content is None else f"a {type(content).__name__}"
-        raise UserError(f"{path}: expected a mapping (lines 'name: value') but the file holds {found}.")
-    return content
 
 
 def _yaml_place(problem: yaml.YAMLError) -> str:
@@ -238,7 +243,8 @@ def new_run_folder(project: Path, name: str, exist_ok: bool = False) -> Path:
 
     Two runs that start together get two folders. Raises UserError where `project` is a file or cannot be written to.
     """
-    project = Path(project)
+    project = typed_path(project)
+    typed_path(project / name)
     if not name or name == "." or not Path(os.path.abspath(project / name)).is_relative_to(os.path.abspath(project)):
         raise UserError(f"--name {name!r}: expected the name of a folder to make inside {project}, such as 'exp'.")
     for number in itertools.count(1):

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from utils.disk.reading import read_text
+from utils.errors import UserError
 from utils.files import atomic_write
 
 Row = Mapping[str, Any]
@@ -81,7 +83,7 @@ def csv_text(rows: Sequence[Row], digits: int | None = None) -> str:
 
 def save_csv(path: Path, rows: Sequence[Row]) -> None:
     """Write the rows as CSV, whole or not at all. Raises UserError where the place is not writable."""
-    atomic_write(path, csv_text(rows).encode())
+    atomic_write(path, csv_text(rows).encode(errors="backslashreplace"))
 
 
 def number(text: str) -> float:
@@ -93,7 +95,12 @@ def number(text: str) -> float:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file as texts; blanks around names and values (YOLOv5 pads them) are dropped."""
-    with Path(path).open(encoding="utf-8", newline="") as stream:
-        rows = csv.DictReader(stream, skipinitialspace=True)
-        return [{str(key).strip(): (value or "").strip() for key, value in row.items()} for row in rows]
+    """The rows of a CSV file as texts; blanks around names and values (YOLOv5 pads them) are dropped, and values too many.
+
+    Raises UserError where it cannot be read as a table.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline=""), restkey="", skipinitialspace=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        raise UserError(f"{path}: cannot be read as a table ({problem!s:.200}). Expected CSV in UTF-8.") from None
+    return [{str(key).strip(): (value or "").strip() for key, value in row.items() if key != ""} for row in rows]

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.checks.findings import Place
-from data.io.labels import TOLERANCE, label_path, parse_row
+from data.io.labels import MOST_BYTES, TOLERANCE, label_path, parse_row
+from utils.disk.reading import read_text
+from utils.errors import UserError
 
 Rows = NDArray[np.float64]  # (n, 5) class, centre x, centre y, width, height as fractions of the image
 DOUBLED, CONFLICT = 0.9, 0.95  # IoU from which two boxes count as one object; of two classes
@@ -31,10 +33,10 @@ def read_label_facts(image: Path, classes: int) -> LabelFacts:
     """Read the label file of an image. Raises nothing: what is wrong stands in the facts."""
     file = label_path(image)
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file, MOST_BYTES)
     except FileNotFoundError:
         return LabelFacts(file, False, np.zeros((0, 5)), (), {})
-    except (OSError, UnicodeDecodeError) as problem:
+    except (OSError, UnicodeDecodeError, UserError) as problem:
         return LabelFacts(file, True, np.zeros((0, 5)), (), {"label-unreadable": [Place(file, None, str(problem))]})
     rows, lines, wrong = _parsed(file, text, classes)
     for kind, line, note in _doubtful(rows, lines):

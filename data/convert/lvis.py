@@ -14,6 +14,7 @@ from typing import Any
 
 from data.convert.coco import Entry, keep_all, load, read_items
 from data.convert.writer import Item, Summary, write_yolo
+from utils.disk.reading import read_json
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.metrics import FREQUENCIES
@@ -54,7 +55,7 @@ def convert(
     says which classes it does not show. Raises UserError where nothing can be found or written, or files differ in
     their classes.
     """
-    summary, classes = Summary(), None
+    summary, classes, earlier = Summary(), None, _earlier(out / FEDERATED)
     items: list[Item] = []
     known: dict[str, dict[str, list[int]]] = {}
     for split, file in _files(source, version).items():
@@ -70,12 +71,22 @@ def convert(
     assert classes is not None
     about = {**classes.about, "federated": FEDERATED}
     write_yolo(items, out, summary, classes.names, link=link, backgrounds=True, about=about)
-    earlier = json.loads((out / FEDERATED).read_bytes()) if (out / FEDERATED).is_file() else {}
     federated = {**earlier, **{name: lists for name, lists in known.items() if lists}}  # earlier splits stay
     atomic_write(out / FEDERATED, json.dumps(federated).encode())
     counts = ", ".join(f"{classes.frequency.count(letter)} {word}" for letter, word in FREQUENCIES.items())
     summary.notes.append(f"{len(classes.names)} classes: {counts}")
     return summary
+
+
+def _earlier(file: Path) -> dict[str, Any]:
+    """What is known of the images of splits that were converted before. Raises UserError for a damaged file."""
+    try:
+        known = read_json(file) if file.is_file() else {}
+    except (OSError, ValueError) as problem:
+        known = problem
+    if not isinstance(known, dict):
+        raise UserError(f"{file}: is damaged. Remove it, and convert the earlier splits again.")
+    return known
 
 
 def read_classes(file: Path, content: Mapping[str, Sequence[Entry]]) -> Classes:

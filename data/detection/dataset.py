@@ -189,7 +189,9 @@ class ViewDataset(YOLODataset):
         """
         fraction = reduction(max(shape) / self.imgsz) if shape and not self.native else 1
         members = [read_image(file, fraction) for file in files]
-        if any(member.shape != members[0].shape for member in members):
+        found = members[0].shape[:2]
+        stated = (shape, tuple(-(-side // fraction) for side in shape)) if shape else (found,)
+        if found not in stated or any(member.shape != members[0].shape for member in members):
             raise DamagedImage(f"{files[0]}: its header states another size than is decoded. Replace it.")
         height, width = shape if shape and fraction > 1 else members[0].shape[:2]
         members = [self._resized(member, (height, width)) for member in members]

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from utils.disk.reading import read_text
 from utils.errors import UserError, suggestion
+from utils.files import read_yaml
 
 EXAMPLE = "- Blur: {p: 0.1}"
 
@@ -52,9 +51,9 @@ def load_library() -> Any:
 def read(file: Path) -> list[tuple[str, dict[str, Any]]]:
     """(name, arguments) of each transform in the file."""
     try:
-        content = yaml.safe_load(read_text(file))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise UserError(f"--albumentations {file}: cannot be read ({' '.join(str(problem).split())}).") from None
+        content = read_yaml(file)
+    except UserError as problem:
+        raise UserError(f"--albumentations {problem}") from None
     if not isinstance(content, list) or not content:
         raise UserError(f"--albumentations {file}: expected a list of transforms, such as '{EXAMPLE}'.")
     return [_entry(file, entry) for entry in content]

@@ -144,8 +144,10 @@ def probe(path: Path, most: int = MOST_PIXELS) -> tuple[int, int]:
         raise Unreadable("there is no such file") from None
     except (UnidentifiedImageError, ImportError):  # Ultralytics replaces Image.open; its own asks for a missing package
         raise Unreadable("not an image, or damaged at its start" if path.stat().st_size else "an empty file") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
-        raise Unreadable(str(problem) or type(problem).__name__) from None
+    except Unreadable:
+        raise
+    except Exception as problem:  # of a damaged header the library raises whatever its fields lead to
+        raise Unreadable(f"{problem!s:.200}" or type(problem).__name__) from None
     return height, width
 
 

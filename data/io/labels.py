@@ -159,15 +159,18 @@ def read_label(path: Path, classes: int) -> np.ndarray:
             rows[parse_row(line.split(), classes)] = None
         except ValueError as problem:
             raise UserError(f"{path}:{number}: {problem}. Correct the line, or 'names' in the data YAML.") from None
-    kept = [row for row in rows if row[3] > 0 and row[4] > 0]
+    found = np.array(list(rows), np.float32).reshape(-1, 5)
+    kept = found[found[:, 3] * found[:, 4] > 0]  # in float32, as what follows counts
     if len(kept) < len(rows):
         LOGGER.warning("%s: %d boxes without area are skipped", path, len(rows) - len(kept))
-    return np.array(kept, np.float32).reshape(-1, 5)
+    return kept
 
 
 def parse_row(words: Sequence[str], classes: int) -> tuple[float, float, float, float, float]:
     """(class, x, y, w, h) of one label row, a box or a polygon. Raises ValueError with the reason."""
     try:
+        if "_" in (text := "".join(words)) or not text.isascii():  # Python reads 0_1 and the digits of every script
+            raise ValueError
         values = [float(word) for word in words]
     except ValueError:
         raise ValueError(f"{' '.join(words)[:60]!r} holds something that is not a number") from None

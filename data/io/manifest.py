@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.disk.locks import LOCK
+from utils.disk.reading import read_whole
 from utils.errors import UserError
 from utils.files import atomic_write, load_yaml, save_yaml
 
@@ -51,25 +52,27 @@ class Manifest:
                 )
 
     def _read(self, out: Path) -> dict[str, dict[str, str]]:
-        """The rows. Lines without an image, of another source image, or cut short, are removed from the file."""
+        """The rows. Lines without an image, of another source image, cut short or damaged, are removed from the file."""
         if not self.file.is_file():
             return {}
-        header, *lines = self.file.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-        columns = next(csv.reader([header]), [])
-        if STAMP not in columns and header.endswith("\n"):
+        text = read_whole(self.file).decode("utf-8-sig", errors="surrogateescape")
+        header, *lines = io.StringIO(text, newline="").readlines() or [""]
+        columns = _values(header) if header.rstrip().isprintable() else []
+        if columns and STAMP not in columns and header.endswith("\n"):
             self._stamps = {}  # of an older version: its rows count as done, and the new ones have its columns
         kept: dict[str, dict[str, str]] = {}
         texts: dict[str, str] = {}
-        for line, values in zip(lines, csv.reader(lines), strict=True):
-            if line.endswith("\n") and len(values) == len(columns) and (out / values[0]).is_file():
+        for line in lines:
+            values = _values(line)
+            if line.endswith("\n") and len(values) == len(columns) and _is_there(out, values[0]):
                 row = dict(zip(columns, values, strict=True))
                 now = self._stamps.get(values[0])
                 if not now or row.get(STAMP) == now:  # a source that is gone, or not asked for now, cannot be redone
                     kept[values[0]], texts[values[0]] = row, line
-        if not header.endswith("\n"):
-            self.file.unlink()  # cut short in its first line
+        if not columns or not header.endswith("\n"):
+            self.file.unlink()  # cut short in its first line, or damaged there
         elif len(kept) < len(lines):
-            atomic_write(self.file, "".join([header, *texts.values()]).encode())
+            atomic_write(self.file, "".join([header, *texts.values()]).encode(errors="surrogateescape"))
         return kept
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -82,9 +85,25 @@ class Manifest:
         if not self.file.is_file():
             writer.writeheader()
         writer.writerow(written)
-        with self.file.open("a", newline="", encoding="utf-8") as file:
+        with self.file.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
             file.write(line.getvalue())
         self.rows[next(iter(written.values()))] = written
+
+
+def _values(line: str) -> list[str]:
+    """The values of a line; none where it is damaged."""
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error:
+        return []
+
+
+def _is_there(out: Path, name: str) -> bool:
+    """Whether an image that is listed is there; no file system has a name that is too long."""
+    try:
+        return (out / name).is_file()
+    except OSError:
+        return False
 
 
 def _stamp(path: Path) -> str:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.disk.reading import is_text
 from utils.errors import UserError
 
 Frame = NDArray[np.uint8]  # (H, W, 3), blue-green-red as OpenCV decodes it
@@ -40,6 +41,8 @@ def opened(path: Path) -> Iterator[cv2.VideoCapture]:
     """A video, open. Raises Undecodable for an empty or missing file, or one that OpenCV cannot read."""
     if not path.is_file() or not path.stat().st_size:
         raise Undecodable("the file is empty" if path.is_file() else "there is no such file")
+    if is_text(path):
+        raise Undecodable("it is a text, not a video")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # ours say what matters
     capture = cv2.VideoCapture(str(path))
     try:

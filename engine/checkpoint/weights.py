@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from data.config import stored_names
 from engine.checkpoint.declared import ZIP_MAGIC
 from engine.checkpoint.safe_pickle import Placeholder, read
 from utils.disk.reading import is_regular
@@ -90,7 +91,9 @@ def _load_safetensors(path: Path) -> Weights:
             header = {key: _parse(text) for key, text in (file.metadata() or {}).items()}
     except SafetensorError as problem:
         raise UserError(f"{path}: damaged safetensors file ({problem}); download or save it again.") from None
-    return Weights(state, _names(header.pop("names", None)), _mapping(header.pop("yaml", None)), "safetensors", header)
+    return Weights(
+        state, stored_names(header.pop("names", None)), _mapping(header.pop("yaml", None)), "safetensors", header
+    )
 
 
 def _parse(text: str) -> Any:
@@ -128,7 +131,7 @@ def _find_weights(content: Any) -> Weights:
     attributes = _attributes(network)
     names, yaml = (attributes.get(key, holder.get(key)) for key in ("names", "yaml"))
     meta = {str(key): plain(value) for key, value in holder.items() if key not in PLACES and _is_plain(value)}
-    return Weights(_state(network), _names(names), _mapping(yaml), _source(network), meta)
+    return Weights(_state(network), stored_names(names), _mapping(yaml), _source(network), meta)
 
 
 def _attributes(network: Any) -> dict[str, Any]:
@@ -188,21 +191,6 @@ def _is_plain(value: Any) -> bool:
         elif not (entry is None or type(entry) in (str, int, float, bool)):
             return False
     return True
-
-
-def _names(found: Any) -> dict[int, str] | None:
-    """Class names as a mapping from 0..n-1, from the list or mapping that checkpoints hold."""
-    if isinstance(found, list | tuple):
-        found = dict(enumerate(found))
-    if not isinstance(found, Mapping) or not found or not all(map(_is_number, found)):
-        return None
-    return {int(key): str(name) for key, name in sorted(found.items(), key=lambda item: int(item[0]))}
-
-
-def _is_number(key: Any) -> bool:
-    """Whether a key is a class number, as a number or as JSON's text."""
-    text = str(key)
-    return text.isascii() and text.isdecimal() and len(text) < 10
 
 
 def _mapping(found: Any) -> dict[str, Any] | None:

@@ -158,7 +158,7 @@ class ComparisonRunner:
         folder = self._folder(spec, seed)
         mark = folder / "compare.json"
         started_before = can_resume(folder) and mark.is_file()
-        if started_before and self._is_of(read_json(mark)["fingerprint"], spec, seed):
+        if started_before and self._is_of(_fingerprint_in(mark), spec, seed):
             runtime = {key: options[key] for key in ("device", "workers", "cache", "logger") if key in options}
             result = self.train(resume=str(folder), **runtime)
         else:
@@ -216,3 +216,11 @@ def _load_images(row: Path, facts: Mapping[str, Any]) -> tuple[ImageStats, ...]:
         cuts, ends = np.cumsum(saved["detections"])[:-1], np.cumsum(saved["objects"])[:-1]
         columns = [np.split(saved[key], cuts) for key in ("tp", "conf", "pred_cls")]
         return tuple(map(DetectionStats, map(str, saved["files"]), *columns, np.split(saved["target_cls"], ends)))
+
+
+def _fingerprint_in(mark: Path) -> str:
+    """What a run that began was asked for; nothing where the file is damaged, which no run is asked for."""
+    try:
+        return str(read_json(mark)["fingerprint"])
+    except (OSError, UserError, ValueError, LookupError, TypeError):
+        return ""

@@ -23,11 +23,12 @@ from engine.inference.sources import Source
 from engine.streams.av_capture import AvCapture, has_av
 from engine.streams.status import RECONNECTING, SourceMonitor
 from engine.streams.watchdog import Alarm
-from utils.disk.reading import read_whole
+from utils.disk.reading import is_text, read_whole
 from utils.errors import UserError
 from utils.log import LOGGER, unescaped_password
 
 IMAGE_FILE = 1 << 31  # bytes
+LOG_EVERY = 60.0  # seconds between two lines that say that a source broke off
 LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
 UNESCAPED = "in a password, write / as %2F, ? as %3F, # as %23 and @ as %40"
 
@@ -150,6 +151,9 @@ class LiveReader:
     monitor: SourceMonitor | None = None  # told when the source is opened and breaks off
     fastest: float = 0.0  # frames per second that are converted at most, whatever the camera sends; 0: all
     number: int = 0  # frames seen so far, over all connections
+    latest: float = 0.0  # when the last one was read
+    breaks: int = 0  # how often the source broke off since that was logged
+    logged: float = float("-inf")  # the time of the last frame then
     started: float | None = None
     _converted: float = field(default=float("-inf"), init=False, repr=False)
 
@@ -168,10 +172,23 @@ class LiveReader:
             if self.monitor is not None:
                 self.monitor.ended(RECONNECTING, what)
             delay = min(2.0 ** (failures - 1), LONGEST_WAIT)
-            tries = f"try {failures} of {self.retries}" if self.retries else f"try {failures}"
-            self.log(f"{self.item.label}: {what}; {tries} to reconnect in {delay:.0f} s")
+            if self._is_news(self.number > before):
+                tries = f"try {failures} of {self.retries}" if self.retries else f"try {failures}"
+                again = f" ({self.breaks} times since that was last logged)" if self.breaks > 1 else ""
+                self.log(f"{self.item.label}: {what}{again}; {tries} to reconnect in {delay:.0f} s")
+                self.breaks = 0
             if self.wait(delay):
                 return
+
+    def _is_news(self, broke_off: bool) -> bool:
+        """Whether to log a failure: of a source that comes and goes, one break every LOG_EVERY seconds."""
+        if not broke_off:
+            return True
+        self.breaks += 1
+        if self.latest - self.logged < LOG_EVERY:
+            return False
+        self.logged = self.latest
+        return True
 
     @property
     def _hint(self) -> str:
@@ -190,7 +207,7 @@ class LiveReader:
             wanted = self._wanted if self.fastest and not total else None
             for number, image in _grab(capture, self.stride, 0 if total else self.number, wanted):
                 if number > self.number:  # a video that is read again goes on where it broke off
-                    now = self.clock()
+                    now = self.latest = self.clock()
                     self.number, self.started = number, now if self.started is None else self.started
                     own = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                     yield Frame(
@@ -219,6 +236,8 @@ def frames_of(
         yield from read_image(item)
     elif item.kind == "video":
         with on_disk(item, over) as file:
+            if is_text(Path(file.where)):
+                raise SourceLost("is a text, not a video")
             yield from read_video(item, opener(file), stride)
     else:
         yield from LiveReader(item, opener, stride, **live).frames()

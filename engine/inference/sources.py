@@ -18,6 +18,7 @@ from utils.log import redact
 
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "tcp", "udp")
 MOST_MATCHES = 1_000_000  # of a pattern
+MOST_DIGITS = 6  # of a camera's number
 LISTS = (".txt", ".streams")
 EXAMPLES = (
     "a camera number such as 0, an image, a video, a folder, 'a/pattern*.jpg', a .txt or .streams list, "
@@ -85,6 +86,11 @@ def is_address(text: str) -> bool:
     raise UserError(f"--source {redact(text)}: addresses of {scheme}:// are not read. Known are {', '.join(SCHEMES)}.")
 
 
+def _is_camera(text: str) -> bool:
+    """Whether a text is the number of a camera."""
+    return text.isascii() and text.isdecimal() and len(text) < MOST_DIGITS
+
+
 def _is_list(text: str) -> bool:
     """Whether the source is a list in a file."""
     return Path(text).suffix.lower() in LISTS and not is_address(text)
@@ -92,7 +98,7 @@ def _is_list(text: str) -> bool:
 
 def _from_entry(text: str) -> list[Source]:
     """The items of a source that is no list. Raises UserError where it is missing or of no known kind."""
-    if text.isdecimal():
+    if _is_camera(text):
         return [Source("camera", text, f"camera {text}")]
     if is_address(text):
         try:
@@ -183,7 +189,7 @@ def _listed(line: str, folder: Path) -> list[Source]:
     try:
         if _is_list(line):
             raise UserError("a list inside a list is not read")
-        there = not line.isdecimal() and not is_address(line) and _is_there(beside)
+        there = not _is_camera(line) and not is_address(line) and _is_there(beside)
         return _from_entry(beside if there else line)
     except UserError as problem:
         shown = redact(line)

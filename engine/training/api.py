@@ -15,7 +15,16 @@ from engine.tasks import check_weights, task_of_run, train_task
 from engine.training import distributed
 from engine.training.plan import TrainTask, make_plan
 from engine.training.report_page import ReportPage
-from engine.training.resume import find_resume, load_resume, refuse_finished, resumed, run_around, run_lock, run_of
+from engine.training.resume import (
+    can_resume,
+    find_resume,
+    load_resume,
+    refuse_finished,
+    resumed,
+    run_around,
+    run_lock,
+    run_of,
+)
 from engine.training.trainer import Interrupted, Trainer, TrainResult
 from utils.errors import UserError
 from utils.files import REPOSITORY, empty_goes, find_weights, new_run_folder
@@ -96,5 +105,8 @@ def _launch(devices: list[str], options: Mapping[str, Any], file: Path | None, t
         rest |= {"project": folder.parent, "name": folder.name, "exist_ok": True}
     code = distributed.launch(devices, [str(REPOSITORY / "train.py"), *as_words(rest)])
     if code:
-        raise UserError(f"--device {','.join(devices)}: a process ended with code {code}; see its message above.")
+        again = f" Its state is kept; resume with --resume {folder}." if can_resume(folder) else ""
+        raise UserError(
+            f"--device {','.join(devices)}: a process ended with code {code}; see its message above.{again}"
+        )
     return TrainResult(folder, folder / "weights" / task.best)

@@ -41,6 +41,8 @@ class World:
 
 
 WORLD = World()
+PATIENCE = timedelta(minutes=30)
+"""How long ranks wait for one that hangs: longer than the first one alone scans, makes or evaluates a data set."""
 
 
 def start(device: str) -> torch.device:
@@ -65,7 +67,7 @@ def start(device: str) -> torch.device:
             )
         torch.cuda.set_device(chosen)
     if not dist.is_initialized():
-        dist.init_process_group("gloo" if on_cpu else "nccl", timeout=timedelta(hours=2))
+        dist.init_process_group("gloo" if on_cpu else "nccl", timeout=PATIENCE)
     WORLD.hosts = None if on_cpu else dist.new_group(backend="gloo")
     return chosen
 

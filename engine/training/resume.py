@@ -19,6 +19,7 @@ from engine.options.train import train_schemas
 from engine.training.distributed import WORLD
 from utils.disk.locks import locked, sweep
 from utils.errors import UserError
+from utils.files import typed_path
 from utils.log import LOGGER
 from utils.options import from_file
 
@@ -152,7 +153,7 @@ def find_resume(wanted: str, project: Path) -> Path:
                 f"--resume: no run below {project} holds weights/{NAME}. Name the run: --resume RUN_FOLDER."
             )
         return found[-1].with_name(NAME)
-    path = Path(wanted)
+    path = typed_path(wanted)
     if path.is_file() and path.name.startswith(Path(NAME).stem):
         return path
     for weights in (path, path / "weights", *([path.parent] if path.is_file() else [])):

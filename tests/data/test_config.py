@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data import config
-from data.config import DataKey, declare_keys, load_data
+from data.config import DataKey, declare_keys, load_data, stored_names
 from utils.errors import UserError
 
 EXDARK = ["bicycle", "boat", "bottle", "bus", "car", "cat", "chair", "cup", "dog", "motorbike", "people", "table"]
@@ -253,3 +253,36 @@ def test_a_key_cannot_be_declared_twice() -> None:
         declare_keys(DataKey("train"))
     with pytest.raises(UserError, match="the key 'pair' is declared twice"):
         declare_keys(DataKey("pair", option=True))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("train: a\nval: a\n", "'val' names the same images as 'train': scores are those of images trained on"),
+        ("train: [b, a]\ntest: a\n", "'test' names the same images as 'train'"),
+        ("train: a\npair: a\n", "'pair' names the same images as 'train': images are paired with themselves"),
+        ("train: [a, a, ./a]\n", "'train' names a folder or list more than once; it counts once"),
+        ("train: a\nval: b\nval2: b\npair: b\n", ""),
+    ],
+)
+def test_one_folder_in_two_places(tmp_path, caplog, lines, said):
+    data = load_data(write(tmp_path, NAMES + lines, "a", "b"))
+    assert said in caplog.text and bool(said) == bool(caplog.text)
+    assert len(data.splits["train"]) == len({*data.splits["train"]})
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (["cat", "dog"], {0: "cat", 1: "dog"}),
+        ({"1": "dog", 0: 7}, {0: "7", 1: "dog"}),
+        ({0: "a\ud800\n"}, {0: "a\ufffd\ufffd"}),  # no console has half a letter
+        ([300 * "x"], {0: 200 * "x"}),
+        ({True: "a"}, None),
+        ({"\u00b2": "a"}, None),
+        (3, None),
+        ([], None),
+    ],
+)
+def test_names_of_a_network(found, expected):
+    assert stored_names(found) == expected

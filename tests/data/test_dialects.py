@@ -98,6 +98,9 @@ def test_folders_that_cannot_be_read(tmp_path, make_image):
     make_image(tmp_path / "train" / "images" / "1.png")
     with pytest.raises(UserError, match="both images/train and train/images hold images for 'train'"):
         load_data(tmp_path)
+    write(tmp_path, "repos: []", name=".hidden.yaml")  # of some other tool
+    with pytest.raises(UserError, match="both images/train and train/images hold images for 'train'"):
+        load_data(tmp_path)
     for name in ("a.yaml", "b.yaml"):
         write(tmp_path, NAMES, name=name)
     with pytest.raises(UserError, match=r"several YAML files \(a.yaml, b.yaml\)"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -76,3 +77,11 @@ def test_official_checkpoints_that_are_missing_are_told_first(tmp_path, monkeypa
             check_official(given)
     (tmp_path / "yolov8x.pt").touch()
     check_official({"weights": "yolov8x.pt"})
+
+
+def test_names_that_no_encoding_has_are_printed_escaped(monkeypatch):
+    """A class of a damaged file, or a file name in latin-1, ends no script."""
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, "utf-8", write_through=True))
+    assert run_cli(lambda: print("dog \ud800, \udcff.jpg")) == 0
+    assert written.getvalue() == b"dog \\ud800, \\udcff.jpg\n"

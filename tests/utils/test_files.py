@@ -272,6 +272,15 @@ def test_a_yaml_value_that_is_none(value: str, tmp_path: Path) -> None:
         files.load_yaml(tmp_path / "a.yaml")
 
 
+@pytest.mark.parametrize("project", ["project", "a\0b", "\ud800"])
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 5000])
+def test_a_run_that_no_file_system_can_have(project, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="cannot be"):
+        files.new_run_folder(project, name)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "/tmp/x", "a/../../x"])
 def test_a_run_stays_in_its_project(tmp_path, name):
     with pytest.raises(UserError, match="expected the name of a folder"):

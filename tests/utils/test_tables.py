@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from utils.errors import UserError
 from utils.tables import cell, columns_of, csv_text, markdown_table, read_csv, save_csv, text_table
 
 ROWS = [{"run": "none", "mAP50": 0.25, "seeds": 3}, {"run": "wiid", "mAP50": 0.5, "note": "a|b"}]
@@ -55,3 +56,20 @@ def test_csv_keeps_full_precision_and_comes_back(tmp_path):
 def test_read_drops_the_blanks_that_yolov5_pads_with(tmp_path):
     (tmp_path / "results.csv").write_text("   epoch,   train/box_loss\n   0,   0.5 \n")
     assert read_csv(tmp_path / "results.csv") == [{"epoch": "0", "train/box_loss": "0.5"}]
+
+
+@pytest.mark.parametrize("content", [b"\xff\n1\n", b"a,b\n1," + b"9" * 200_000])
+def test_what_is_no_table(tmp_path, content):
+    (tmp_path / "results.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"results\.csv: cannot be read as a table"):
+        read_csv(tmp_path / "results.csv")
+
+
+def test_values_too_many_are_left_out(tmp_path):
+    (tmp_path / "results.csv").write_text("a\n1,2,3\n")
+    assert read_csv(tmp_path / "results.csv") == [{"a": "1"}]
+
+
+def test_a_name_that_no_encoding_has_is_written_escaped(tmp_path):
+    save_csv(tmp_path / "a.csv", [{"name": "dog \ud800"}])
+    assert (tmp_path / "a.csv").read_text() == "name\ndog \\ud800\n"

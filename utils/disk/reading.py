@@ -14,12 +14,23 @@ from typing import Any
 from utils.errors import UserError
 
 MOST_BYTES = 1 << 26  # of a text that is read whole
+HEAD_BYTES = 4096
 JSON_BYTES = 1 << 30  # of annotations of a whole data set
 
 
 def is_regular(path: Path) -> bool:
     """Whether a path is a file, or a link to one, and no pipe, socket or device. Raises OSError where there is nothing."""
     return stat.S_ISREG(os.stat(path).st_mode)
+
+
+def is_text(path: Path) -> bool:
+    """Whether a file begins with ASCII text. A video does not, but FFmpeg takes lists of other files by any name."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return False  # opening it says why
+    return bool(head) and head.isascii() and b"\0" not in head
 
 
 def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:

@@ -6,7 +6,6 @@ here.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from utils.disk.reading import read_json
 from utils.errors import UserError, suggestion
 
 ANY_SIZE = 1e5**2  # square pixels
@@ -93,7 +93,7 @@ def _read(source: Path | Any, what: str) -> Any:
     if not isinstance(source, (str, Path)):
         return source
     try:
-        return json.loads(Path(source).read_text(encoding="utf-8"))
+        return read_json(Path(source))
     except (OSError, ValueError) as problem:
         raise UserError(f"{source}: cannot be read as {what} ({problem}). Expected a COCO-style JSON file.") from None
 

@@ -159,7 +159,7 @@ def fetch(wanted: Wanted, part: Path, facts: Path) -> None:
 
 def again(facts: Path) -> str:
     """What the same command will do with the bytes that are kept."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         described = json.loads(facts.read_text(encoding="utf-8"))
         if described["version"] and described["size"]:
             return "The same command resumes."

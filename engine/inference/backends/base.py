@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.config import stored_names
 from engine.tasks import DETECT
 from utils.errors import UserError
 
@@ -85,12 +86,11 @@ def fixed(shape: Sequence[Any]) -> list[Any]:
 def facts_of(stored: Mapping[str, str]) -> tuple[dict[int, str], int, bool]:
     """(class names, stride, whether boxes overlap) as an export stores them; without them: no names, 32, yes."""
     try:
-        names = ast.literal_eval(stored.get("names", "{}"))
+        names = stored_names(ast.literal_eval(stored.get("names", "{}"))) or {}
         stride = int(stored.get("stride", 32))
-    except (ValueError, SyntaxError):
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
         names, stride = {}, 32
-    listed = names.items() if isinstance(names, dict) else enumerate(names)
-    return {int(number): str(name) for number, name in listed}, stride, stored.get("end2end", "") != "True"
+    return names, stride, stored.get("end2end", "") != "True"
 
 
 def refuse_other_tasks(path: Path, stored: Mapping[str, str], shape: Sequence[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,11 @@ def test_many_boxes_are_compared_with_those_beside_them_only(write):
     rows = [f"0 {0.05 + 0.009 * n:.4f} 0.5 0.02 0.2" for n in range(100)]  # IoU of neighbours 0.011 / 0.029 = 0.38
     facts = read_label_facts(write("\n".join([*rows, rows[40]])), 2)
     assert [place.line for place in facts.wrong["label-doubled"]] == [101]
+
+
+def test_a_pipe_is_no_label_file(write):
+    image = write("")
+    label = image.parents[1] / "labels" / "a.txt"
+    label.unlink()
+    os.mkfifo(label)
+    assert list(read_label_facts(image, 2).wrong) == ["label-unreadable"]

@@ -134,6 +134,15 @@ def test_wrong_files(source, tmp_path, images, categories, message):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000])
+def test_a_damaged_federated_json_of_earlier_splits(source, tmp_path, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/federated.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"federated\.json: is damaged"):
+        convert(source, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["federated.json"]
+
+
 def test_files_that_are_not_there_or_twice(source, tmp_path):
     with pytest.raises(UserError, match=r"expected lvis_v1_train\.json and lvis_v1_val\.json"):
         convert(tmp_path, tmp_path / "out")

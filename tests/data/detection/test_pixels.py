@@ -40,8 +40,10 @@ def test_yaml_and_json(tmp_path: Path, text: str, expected: list[Any]) -> None:
         ("- [Blur, CLAHE]", "no transform"),
         ("- {Blur: {}, CLAHE: {}}", "no transform"),
         ("- Blur: 3", "expected arguments by name"),
-        ("- !!python/object/apply:os.system [ls]", "cannot be read"),
-        ("- {", "cannot be read"),
+        ("- !!python/object/apply:os.system [ls]", "--albumentations .*:1: not valid YAML"),
+        ("- {", "not valid YAML"),
+        ("- Blur: {p: 2001-99-99}", "holds a value that cannot be read"),
+        ("[" * 3000, "nests too deeply"),
     ],
 )
 def test_files_that_make_no_sense(tmp_path: Path, text: str, words: str) -> None:

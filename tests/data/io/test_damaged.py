@@ -102,6 +102,18 @@ def test_a_pair_whose_header_lies_about_its_size(tiny_set, monkeypatch):
     assert [path.name for path, _ in dataset.left_out()] == ["0.png"]
 
 
+def test_an_image_that_is_turned_another_way_than_its_header_says(tiny_set, monkeypatch):
+    """Two readers of one damaged EXIF mark: 24 x 32 px scanned, decoded on its side."""
+    dataset = build_dataset(load_data(tiny_set / "data.yaml"), "train", imgsz=32, augment=True, cache="none")
+    turned = tiny_set / "images" / "train" / "0.png"
+    monkeypatch.setattr(
+        "data.detection.dataset.read_image",
+        lambda path, fraction=1: np.zeros((32, 24, 3) if path == turned else (24, 32, 3), np.uint8),
+    )
+    dataset[(0, 0)]
+    assert [path.name for path, _ in dataset.left_out()] == ["0.png"]
+
+
 def test_classification(tmp_path, make_image):
     files = [make_image(tmp_path / f"{number}.png") for number in range(3)]
     damage(files[1])

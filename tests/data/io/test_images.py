@@ -127,3 +127,23 @@ def test_a_jpeg_is_decoded_at_a_fraction_of_its_size() -> None:
         assert abs(int(small[2, 0, 0]) - 80) < 3 and abs(int(small[2, -1, 0]) - 160) < 3
     whole = decode(png, 4)
     assert whole is not None and np.array_equal(whole, image)
+
+
+def test_whatever_the_library_raises_is_a_reason(tmp_path, make_image, monkeypatch):
+    """A damaged TIFF sent it to a fraction of a byte: TypeError."""
+    path = make_image(tmp_path / "a.tif")
+    monkeypatch.setattr("PIL.TiffImagePlugin.TiffImageFile.load", lambda self: [].index(0))
+    with pytest.raises(Unreadable, match="not in list"):
+        probe(path)
+
+
+@pytest.mark.parametrize("kind", ["MPO", "TIFF"])
+def test_of_several_pages_the_first_counts(tmp_path, kind):
+    """A file that is cut off in the second page gives its first one."""
+    pages = [Image.effect_noise((30, 20), 90).convert("RGB") for _ in range(2)]
+    path = tmp_path / f"a.{kind.lower()}"
+    pages[0].save(path, kind, save_all=True, append_images=pages[1:])
+    for keep in (1.0, 0.8):
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+        image = decode(path.read_bytes())
+        assert image is not None and image.shape == (20, 30, 3) and probe(path) == (20, 30)

@@ -51,6 +51,7 @@ def test_label_path(image, expected):
         # a polygon: x from .1 to .5, y from .2 to .8
         ("1 .1 .2 .5 .2 .5 .8 .1 .8\n", [[1, 0.3, 0.5, 0.4, 0.6]]),
         ("0 .5 .5 0 .4\n1 .5 .5 .1 .1\n", [[1, 0.5, 0.5, 0.1, 0.1]]),  # no area
+        ("0 .5 .5 1e-320 .4\n0 .5 .5 1e-30 1e-30\n", []),  # nor have these, in float32
     ],
 )
 def test_read_label(tmp_path, text, rows):
@@ -70,6 +71,8 @@ def test_read_label(tmp_path, text, rows):
         ("0 .5 .5 inf .4", "not a finite number"),
         ("nan .5 .5 .2 .4", "not a finite number"),
         ("0 .5 .5 wide .4", "holds something that is not a number"),
+        ("0 0_0.5 .5 .2 .4", "holds something that is not a number"),
+        ("0 .5 \u0660.\u0665 .2 .4", "holds something that is not a number"),  # 0.5 in Arabic digits
         ("0 320 240 100 100", "a coordinate is outside 0 to 1"),
         ("0 -.5 .5 .2 .4", "a coordinate is outside 0 to 1"),
         ("0 .5 .5 -.001 .4", "a width or height is negative"),

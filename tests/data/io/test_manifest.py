@@ -52,6 +52,34 @@ def test_what_is_not_surely_done_is_taken_off(tmp_path, spoil, left):
     assert list(begin(tmp_path).rows) == [*left, "c.png"]
 
 
+@pytest.mark.parametrize(
+    ("damage", "left"),
+    [
+        (lambda good: good + b"\xe9.png,1,2\n", ["a.png", "b.png"]),  # not UTF-8
+        (lambda good: good + b'"c\nd.png",1,2\n', ["a.png", "b.png"]),  # a quoted newline
+        (lambda good: good + b"c.png," + b"x" * 200_000 + b",2\n", ["a.png", "b.png"]),  # more than csv reads
+        (lambda good: good + b"x" * 5000 + b",1,2\n", ["a.png", "b.png"]),  # no file system has such a name
+        (lambda good: b"\n" + good, []),
+        (lambda good: b"x" * 200_000 + good, []),
+        (lambda good: good.decode().encode("utf-16"), []),
+    ],
+)
+def test_a_damaged_manifest(tmp_path, damage, left):
+    fill(tmp_path, "a.png", "b.png")
+    (tmp_path / MANIFEST).write_bytes(damage((tmp_path / MANIFEST).read_bytes()))
+    manifest = begin(tmp_path)
+    assert list(manifest.rows) == left
+    manifest.add({"file": "a.png", "share": 0.2, "words": ""})
+    assert list(begin(tmp_path).rows) == (left or ["a.png"])
+    assert (tmp_path / MANIFEST).read_text().startswith("file,share,words\n")
+
+
+def test_a_name_that_is_no_utf_8_comes_back(tmp_path):
+    name = os.fsdecode(b"\xff.png")
+    fill(tmp_path, name)
+    assert list(begin(tmp_path).rows) == [name]
+
+
 @pytest.mark.parametrize("change", [{"recipe": "rain"}, {"seed": 1}, {"severity": 0.5}, {"quality": 3}])
 def test_another_recipe_is_refused(tmp_path, change):
     fill(tmp_path, "a.png")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data.io.video import finalize_video, frames_in
+from data.io.video import VideoInfo, finalize_video, frames_in, probe_video
 from utils.errors import UserError
 
 
@@ -46,3 +46,11 @@ def test_an_mp4_that_is_cut_off_has_no_frames(tmp_path: Path) -> None:
     for keep in (1, 7, 8, 20, len(whole) // 2, len(whole) - 1):
         (tmp_path / "b.mp4").write_bytes(whole[:keep])
         assert frames_in(tmp_path / "b.mp4") == 0
+
+
+def test_a_list_of_videos_is_no_video(tmp_path: Path) -> None:
+    """FFmpeg would read the neighbour that it names."""
+    write(tmp_path / "a.mp4", 3)
+    (tmp_path / "b.mp4").write_text("ffconcat version 1.0\nfile a.mp4\n")
+    assert isinstance(probe_video(tmp_path / "a.mp4"), VideoInfo)
+    assert probe_video(tmp_path / "b.mp4") == "it is a text, not a video"

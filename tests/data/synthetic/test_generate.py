@@ -116,6 +116,13 @@ def test_a_synthetic_of_another_version(tmp_path):
         make_synthetic("demo-night", tmp_path, progress=False)
 
 
+@pytest.mark.parametrize("marker", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000])
+def test_a_damaged_marker(tmp_path, marker):
+    (tmp_path / MARKER).write_bytes(marker)
+    with pytest.raises(UserError, match=f"its {MARKER} is damaged.*Delete the folder"):
+        make_synthetic("demo-night", tmp_path, progress=False)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "match"),
     [

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import numpy as np
+import pytest
 
-from engine.comparison.runner import _load_images, _matches_file, _save_images
+from engine.comparison.runner import _fingerprint_in, _load_images, _matches_file, _save_images
 from engine.results import ClassificationStats, DetectionStats, Report
 
 STATS = (ClassificationStats("a.png", True, True), ClassificationStats("b.png", False, True))
@@ -36,3 +37,9 @@ def test_detectors_images_come_back(tmp_path):
     for image, again in zip(images, _load_images(tmp_path / "row.json", vars(report)), strict=True):
         for (key, value), other in zip(asdict(image).items(), asdict(again).values(), strict=True):
             np.testing.assert_array_equal(value, other, err_msg=key)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000])
+def test_a_damaged_mark_is_that_of_no_run(tmp_path, content):
+    (tmp_path / "compare.json").write_bytes(content)
+    assert _fingerprint_in(tmp_path / "compare.json") == ""

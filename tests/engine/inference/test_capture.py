@@ -9,7 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.inference.capture import LiveReader, SourceLost, fetch, on_disk, open_capture, read_image, read_video
+from engine.inference.capture import (
+    LiveReader,
+    SourceLost,
+    fetch,
+    frames_of,
+    on_disk,
+    open_capture,
+    read_image,
+    read_video,
+)
 from engine.inference.sources import Source
 from tests.engine.inference.live import FakeCapture, Script, Waits, plain_image, send, send_mjpeg, serve, write_video
 
@@ -260,3 +269,20 @@ def test_a_password_that_was_not_escaped_is_hinted_at() -> None:
     reader = LiveReader(Source("stream", "rtsp://u:a#b@h/x", "rtsp://h/x"), Script(), wait=Waits(1), log=said.append)
     assert list(reader.frames()) == []
     assert "# as %23" in said[0] and "a#b" not in said[0]
+
+
+def test_a_list_of_videos_is_no_video(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", frames=2)
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile v.mp4\n")
+    with pytest.raises(SourceLost, match="is a text, not a video"):
+        list(frames_of(Source("video", str(tmp_path / "list.mp4"), "v", 1, "v"), open_capture, 1, bool))
+
+
+def test_a_source_that_comes_and_goes_is_logged_once_a_minute() -> None:
+    """A frame every 10 s, and a break after each: lines at 0, 60 and 120 s, with the 6 breaks that each stands for."""
+    ticks = iter(range(0, 10_000, 10))
+    script = Script(cam=[FakeCapture([plain_image()]) for _ in range(15)])
+    reader, said = live(script, Waits(until=15), retries=3, clock=lambda: float(next(ticks)))
+    assert len(list(reader.frames())) == 15
+    again = " (6 times since that was last logged)"
+    assert said == [f"cam: broke off{times}; try 1 of 3 to reconnect in 1 s" for times in ("", again, again)]

@@ -154,6 +154,8 @@ def test_a_bad_address_in_a_list_leaves_the_others(folder: Path) -> None:
         ("{folder}/none.txt", "no such list"),
         ("{folder}/blank.txt", "the list is empty"),
         ("{folder}/binary.txt", "cannot be read as text"),
+        (5000 * "9", "cannot be a path"),  # no camera has that number
+        ("\u0661", "no such file or folder"),  # 1 in Arabic digits
         ("ftp://host/a.jpg", "ftp:// are not read. Known are http, https"),
         ("gopher://me:secret@host/a", "gopher://host/a"),  # errors hide passwords too
         ("http://me:secret@[::1/a.jpg", "http://...: is not a valid address"),

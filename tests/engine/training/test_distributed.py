@@ -133,3 +133,6 @@ def test_several_devices_go_on_in_the_run_that_is_resumed(tmp_path: Path, monkey
     result = engine.train(resume=str(run), device="cpu,cpu", project=tmp_path, workers=0)
     assert result.save_dir.resolve() == run.resolve() and [path.name for path in tmp_path.iterdir()] == ["exp"]
     assert started[0][1:] == [f"resume={state}", "workers=0"]
+    monkeypatch.setattr(distributed, "launch", lambda devices, argv: 1)
+    with pytest.raises(UserError, match="ended with code 1.*Its state is kept; resume with --resume .*exp"):
+        engine.train(resume=str(run), device="cpu,cpu")

@@ -146,9 +146,9 @@ def test_the_newest_run_is_found(tmp_path: Path) -> None:
     assert find_resume(str(tmp_path / "exp"), tmp_path) == tmp_path / "exp" / "weights" / "resume.pt"
 
 
-@pytest.mark.parametrize("wanted", ["newest", "nowhere"])
+@pytest.mark.parametrize("wanted", ["newest", "nowhere", "x" * 5000, "\ud800", "a\0b"])
 def test_a_missing_run_is_named(tmp_path: Path, wanted: str) -> None:
-    with pytest.raises(UserError, match="--resume"):
+    with pytest.raises(UserError, match="--resume|cannot be a path"):
         find_resume(wanted, tmp_path)
 
 

@@ -105,3 +105,18 @@ def test_a_pattern_that_matches_without_end(tmp_path: Path, monkeypatch: pytest.
         make_image(tmp_path / f"{number}.png")
     with pytest.raises(UserError, match="matches more than 2 files"):
         plan_sources(str(tmp_path / "*"))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"ffconcat version 1.0\nfile a.mp4\n", True),
+        (b"", False),
+        (b"\0\0\0\x1cftypmp42", False),
+        (b"GIF89a\xff", False),
+    ],
+)
+def test_text(content: bytes, expected: bool, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(content)
+    assert reading.is_text(tmp_path / "a.mp4") == expected
+    assert not reading.is_text(tmp_path / "none.mp4")

@@ -20,6 +20,7 @@ from engine.inference.backends import (
     TorchScriptBackend,
     load_backend,
 )
+from engine.inference.backends.base import facts_of
 from engine.inference.backends.load import choose
 from engine.options.detect import DetectOptions
 from models.detector import build
@@ -266,3 +267,8 @@ def test_a_gpu_gives_what_the_cpu_gives(half: bool) -> None:
     expected = TorchBackend(detector())(noise(2))
     found = TorchBackend(detector(), "cuda", half=half)(noise(2)).cpu()
     torch.testing.assert_close(found, expected, atol=0.5 if half else 1e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize("names", ["3", "{'x': 'a'}", "{0", "[" * 5000, "{2.5: 'a'}", "None", "os.getcwd()"])
+def test_names_that_are_none(names: str) -> None:
+    assert facts_of({"names": names}) == ({}, 32, True)
