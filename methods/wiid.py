@@ -9,19 +9,20 @@ features. Nothing of it is left after training.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from methods.base import Batch, Forward, Method, Run, Step, Term, View, image_size
 from methods.options.wiid import WIID_KEYS, WiiDOptions
 from methods.wiid_masks import SALIENCY, cells_beside, inside, salient, spread, squares_or_saliency, whole_boxes
 from methods.wiid_masks import occlusion_cells as occlusion_cells  # noqa: F401 - a public name of this module
-from models.byol import Predictor, Projector, VectorProjector, momentum_update
+from models.byol import Predictor, Projector, VectorProjector, momentum_update, side_by_side, use_batch_statistics
 from models.graph import backbone_taps, run_layers, tap_channels
 from models.normalize import IMAGENET
 from utils.errors import UserError
@@ -34,6 +35,7 @@ PUBLISHED_SHARE = (
     0.055  # of YOLOv5's gradient in the backbone at that weight, with the published gains; docs/methods/wiid.md
 )
 LEARNED = "learned"  # a mask token that trains
+PRODUCTS = (nn.Linear, nn.Conv2d, nn.Conv3d)  # what autocast computes in half precision
 POOLED = "pooled"  # the tap of a classifier
 UNLABELED = "unlabeled"  # the view of unlabelled night images, of classifiers
 KEEP, CELLS = "wiid_keep", "wiid_cells"  # entries of a batch: what its masks keep, the cells that are filled
@@ -52,8 +54,28 @@ def byol_loss(q: Sequence[Tensor], k: Sequence[Tensor], weight: float = 0.1) -> 
     """
     if len(q) != len(k) or not q:
         raise ValueError(f"byol_loss expects equally many levels of q and k, got {len(q)} and {len(k)}")
-    levels = [2 - 2 * (a * b).sum(1).mean() for a, b in zip(q, k, strict=True)]
+    levels = [byol_distance(a, b) for a, b in zip(q, k, strict=True)]
     return weight / len(levels) * torch.stack(levels).sum()
+
+
+def byol_distance(q: Tensor, k: Tensor) -> Tensor:
+    """2 - 2 * mean over the batch of <q, k>, in [0, 4]. q, k: (..., B, D), L2-normalised. Returns (...)."""
+    return 2 - 2 * (q * k).sum(-1).mean(-1)
+
+
+def unit_vectors(
+    projectors: nn.ModuleDict, views: Sequence[Mapping[str, Tensor]], predictors: nn.ModuleDict | None = None
+) -> Tensor:
+    """What the heads make of features, normalised: (V, L, B, D) for V views and L levels, each a batch of its own.
+
+    views: of each, name of the level -> its features. Levels and views go through the heads side by side.
+    """
+    heads: dict[str, Any] = dict(projectors.items())
+    stems = torch.stack([head.stem(taps[name]) for name, head in heads.items() for taps in views])  # (L*V, B, C)
+    after: Any = predictors if predictors is not None else dict.fromkeys(heads, ())
+    chains = [[*head.rest, *after[name]] for name, head in heads.items()]
+    vectors = side_by_side(chains, stems.unflatten(0, (len(heads), len(views))))  # (L, V, B, D)
+    return F.normalize(vectors.float(), dim=-1).transpose(0, 1)
 
 
 def mmd(a: Tensor, b: Tensor, kernels: int = 5, multiplier: float = 2.0, bandwidth: float | None = None) -> Tensor:
@@ -87,16 +109,30 @@ class MomentumTarget(nn.ModuleList):
         backbone = [network] if POOLED in taps else network.model[: max(taps.values()) + 1]
         online = [*backbone, projectors]
         super().__init__(copy.deepcopy(nn.ModuleList(online)).requires_grad_(False).train())
+        use_batch_statistics(self)
         self.taps, self.online = taps, online
+        products = [(name, part) for name, part in self.named_modules() if isinstance(part, PRODUCTS)]
+        self.weights = [f"{name}.{own}" for name, part in products for own, _ in part.named_parameters(recurse=False)]
 
     @torch.no_grad()
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """image: (B, 3, H, W), or clips. Returns one normalised (B, D) vector per tap, without gradient."""
+    def forward(self, *views: Tensor, cast: bool = True) -> Tensor:
+        """views: V times (B, 3, H, W), or clips. Returns normalised vectors (V, L, B, D) at L taps, without gradient."""
+        kind = views[0].device.type
+        if cast and torch.is_autocast_enabled(kind):
+            found: Tensor = functional_call(self, self._cast(torch.get_autocast_dtype(kind)), views, {"cast": False})
+            return found
         parts: list[Any] = [*self]
         *layers, projectors = parts
-        image = image.detach()
-        features = {POOLED: layers[0].pooled(image)} if POOLED in self.taps else run_layers(layers, image, self.taps)
-        return [F.normalize(head(features[name]).float(), dim=1) for name, head in projectors.named_children()]
+        if POOLED in self.taps:
+            return unit_vectors(projectors, [{POOLED: layers[0].pooled(view.detach())} for view in views])
+        return unit_vectors(projectors, [run_layers(layers, view.detach(), self.taps) for view in views])
+
+    def _cast(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """Weights of products in the precision of autocast, by one copy: it keeps its own casts of what trains only."""
+        weights: list[Tensor] = [self.get_parameter(name) for name in self.weights]
+        copies = [torch.empty_like(weight, dtype=dtype) for weight in weights]
+        torch._foreach_copy_(copies, weights)
+        return dict(zip(self.weights, copies, strict=True))
 
     def update(self, momentum: float) -> None:
         """Move the parameters (not the batch-norm buffers) towards the online network."""
@@ -170,6 +206,8 @@ class WiiD(Method):
                 heads = {name: Projector(channels) for name, channels in tap_channels(detector, taps).items()}
             self.projectors = nn.ModuleDict(heads)
             self.predictors = nn.ModuleDict({name: Predictor() for name in heads})
+            use_batch_statistics(self.projectors)
+            use_batch_statistics(self.predictors)
             self.target = MomentumTarget(detector, self.projectors, taps)
         if self.options.mask_token == LEARNED:
             grid = self.options.num_blocks
@@ -229,7 +267,8 @@ class WiiD(Method):
         """Fill some cells of all views, or clips in every frame."""
         size = batch["img"].shape[-2:]
         mask = spread(batch[CELLS], *size)  # (B, 1, H, W)
-        token: Any = spread(self.token["rgb"], *size) if self.options.mask_token == LEARNED else 0.0  # (1, 3, H, W)
+        learned = self.options.mask_token == LEARNED
+        token = spread(self.token["rgb"], *size) if learned else batch["img"].new_zeros(())  # (1, 3, H, W), or black
         mask = mask[:, :, None] if batch["img"].ndim == 5 else mask
         for view in batch["scenes"]:
             batch[view] = torch.where(mask, token, batch[view])
@@ -248,17 +287,13 @@ class WiiD(Method):
 
     def _contrast(self, step: Step, pair: Forward, target: MomentumTarget) -> Tensor:
         """BYOL both ways: added for a detector, averaged for pooled features, as published."""
-        q_day, q_dark = self._predict(step.taps), self._predict(pair.taps)
-        k_day, k_dark = target(step.batch["img"]), target(step.batch["pair"])
+        q = unit_vectors(self.projectors, [step.taps, pair.taps], self.predictors)  # (2, L, B, D)
+        k = target(step.batch["pair"], step.batch["img"])  # each view predicts the other's
+        distance = byol_distance(q, k)  # (2, L)
         weight = self.options.byol_weight
         if self.task == "detect":
-            return byol_loss(q_day, k_dark, weight) + byol_loss(q_dark, k_day, weight)
-        return byol_loss(q_day + q_dark, k_dark + k_day, weight)
-
-    def _predict(self, taps: dict[str, Tensor]) -> list[Tensor]:
-        """Online vectors: normalised predictions of the projections, (B, D) per level."""
-        heads = self.projectors.items()
-        return [F.normalize(self.predictors[name](head(taps[name])).float(), dim=1) for name, head in heads]
+            return (weight / distance.shape[1] * distance.sum(1)).sum()
+        return weight / distance.numel() * distance.sum()
 
     def _samples(self, step: Step, pair: Forward) -> tuple[Tensor, Tensor]:
         """What MMD brings together, (B, D) each: both of a pair; of classifiers, the darkened and real night images.

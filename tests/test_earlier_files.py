@@ -72,8 +72,13 @@ def test_a_stopped_run_resumes_to_the_same_weights(earlier, monkeypatch, name):
         torch.testing.assert_close(found[key], tensor, rtol=1e-2, atol=1e-3)
     made = json.loads((earlier / "made.json").read_text())
     if (made["torch"], made["cpu"]) == (torch.__version__, torch.backends.cpu.get_cpu_capability()):
-        assert all(torch.equal(found[key], tensor) for key, tensor in expected.items())
-        assert name == "wiid" or rows(run) == rows(Path(f"{run}-whole"))  # losses are means of the batches since then
+        most = 1e-7 if name == "classes" else 0  # torch multiplies heads as small as these by another routine
+        assert all(torch.allclose(found[key], tensor, rtol=0, atol=most) for key, tensor in expected.items())
+        whole = [
+            [pytest.approx(float(value), abs=most) for value in row.values()] for row in rows(Path(f"{run}-whole"))
+        ]
+        # losses of `wiid` are means of the batches since then
+        assert name == "wiid" or [[float(value) for value in row.values()] for row in rows(run)] == whole
 
 
 @pytest.mark.slow

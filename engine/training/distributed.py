@@ -207,11 +207,14 @@ class _SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         mean = _SumOverRanks.apply(x.sum(dims)) / count  # (C,)
         centred = x - mean.view(shape)
         variance = _SumOverRanks.apply(centred.square().sum(dims)) / count  # (C,)
-        assert self.num_batches_tracked is not None and self.running_mean is not None and self.running_var is not None
-        self.num_batches_tracked += 1
-        momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
-        self.running_mean.lerp_(mean.detach(), momentum)
-        self.running_var.lerp_(variance.detach() * count / (count - 1), momentum)
+        if self.track_running_stats:
+            assert (
+                self.num_batches_tracked is not None and self.running_mean is not None and self.running_var is not None
+            )
+            self.num_batches_tracked += 1
+            momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+            self.running_mean.lerp_(mean.detach(), momentum)
+            self.running_var.lerp_(variance.detach() * count / (count - 1), momentum)
         scaled = centred * (variance + self.eps).rsqrt().view(shape)
         return scaled * self.weight.view(shape) + self.bias.view(shape)
 

@@ -15,7 +15,7 @@ from engine.training.distributed import WORLD, synchronise_loss
 from engine.training.gauge import Gauge
 from methods.base import Batch, Forward, Method, Step
 from models.graph import CompiledNetwork, tapped
-from models.loss.detection import without_waits
+from models.loss.detection import SHARED, without_waits
 
 
 class Criterion:
@@ -86,10 +86,12 @@ class TrainingModel(nn.Module):
         """
         methods: list[Method] = list(self.methods.values())
         self._prepare(batch, methods)
-        images = len(batch["img"]) * WORLD.size
-        step = Step(
-            batch, self.detector, lambda image, labels=None: self._pass(image, {**batch, **(labels or {})}), images
-        )
+        images, own = len(batch["img"]) * WORLD.size, {SHARED: dict[Any, Any]()}
+
+        def forward(image: Tensor, labels: Batch | None = None) -> Forward:
+            return self._pass(image, {**batch, **(labels or own)})
+
+        step = Step(batch, self.detector, forward, images)
         task, items = ([], {}) if only else ([step.first.loss], dict(step.first.items))
         terms: dict[str, Tensor] = {}
         for method in methods:

@@ -7,7 +7,6 @@ with the batch, and on a device the pairs are computed for all places at once, o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ from ultralytics.utils.ops import xywh2xyxy, xyxy2xywh  # noqa: E402
 from ultralytics.utils.tal import TaskAlignedAssigner, bbox2dist, make_anchors  # noqa: E402
 
 MOST = "most_objects"  # of a batch: how many objects its fullest image has, an int
+SHARED = "made_of_labels"  # of a batch: a dict, in which losses over the same labels find what another has made of them
 MOST_PAIRS = 2**23  # of objects and points that are compared at once on a device; above, matched pairs are looked up
 
 
@@ -70,20 +70,36 @@ def padded_objects(batch: dict[str, Any], images: int, device: torch.device) -> 
     return padded
 
 
+class Objects(NamedTuple):
+    """Of a batch, padded: class (B, n, 1), xyxy px (B, n, 4), and 1 where there is an object, 0 where not (B, n, 1)."""
+
+    labels: Tensor
+    boxes: Tensor
+    real: Tensor
+
+
+def objects_in(batch: dict[str, Any], images: int, grid: Geometry) -> Objects:
+    """The objects of a batch at the size of a grid."""
+    labels, boxes = padded_objects(batch, images, grid.points.device).split((1, 4), 2)
+    boxes = xywh2xyxy(boxes * grid.scale)  # (B, n, 4) px
+    return Objects(labels, boxes, boxes.sum(2, keepdim=True).gt_(0.0))
+
+
 def assigned_loss(
     branch: Any, strides: tuple[float, ...], gains: Tensor, preds: dict[str, Any], batch: dict[str, Any], **extra: Any
 ) -> Any:
     """What `v8DetectionLoss.get_assigned_targets_and_loss` returns, bit for bit on the CPU.
 
     gains: (3,), of box, class and distance loss. preds: of one branch: boxes (B, 4 * bins, A), scores (B, C, A), feats.
-    batch: labels, and MOST.
+    batch: labels, and MOST and SHARED where they are known.
     """
     levels = tuple((int(level.shape[2]), int(level.shape[3])) for level in preds["feats"])
     distances, scores = (preds[name].permute(0, 2, 1).contiguous() for name in ("boxes", "scores"))  # (B, A, .)
     grid = geometry(levels, strides, scores.dtype, scores.device)
-    labels, objects = padded_objects(batch, len(scores), scores.device).split((1, 4), 2)
-    objects = xywh2xyxy(objects * grid.scale)  # (B, n, 4) px
-    real = objects.sum(2, keepdim=True).gt_(0.0)  # (B, n, 1)
+    shared = batch.get(SHARED, {})
+    if levels not in shared:
+        shared[levels] = objects_in(batch, len(scores), grid)
+    labels, objects, real = shared[levels]
     boxes = branch.bbox_decode(grid.points, distances)  # (B, A, 4), in cells
     _, target_boxes, targets, positive, owners = branch.assigner(
         scores.detach().sigmoid(),
@@ -107,7 +123,12 @@ def assigned_loss(
 
 
 class DenseAssigner(TaskAlignedAssigner):
-    """Ultralytics' assigner that compares every object with every point instead of looking up the pairs that can match."""
+    """Ultralytics' assigner that compares every object with every point instead of looking up the pairs that can match.
+
+    shared: as SHARED of the batch; also holds, for each tensor of boxes, which points lie in them.
+    """
+
+    shared: dict[Any, Any] | None = None
 
     def get_box_metrics(
         self, pd_scores: Tensor, pd_bboxes: Tensor, gt_labels: Tensor, gt_bboxes: Tensor, mask_gt: Tensor, **extra: Any
@@ -125,6 +146,14 @@ class DenseAssigner(TaskAlignedAssigner):
         self, xy_centers: Tensor, gt_bboxes: Tensor, mask_gt: Tensor, eps: float = 1e-9
     ) -> Tensor:
         """Which points (A, 2) lie in each object, (b, n, A); sides below `stride_val` count as that long."""
+        shared = {} if self.shared is None else self.shared
+        key = id(gt_bboxes), self.stride_val
+        if key not in shared:  # with the tensor, so that its id stays its own
+            shared[key] = gt_bboxes, self._inside(xy_centers, gt_bboxes, mask_gt, eps)
+        inside: Tensor = shared[key][1]
+        return inside
+
+    def _inside(self, xy_centers: Tensor, gt_bboxes: Tensor, mask_gt: Tensor, eps: float) -> Tensor:
         middle = xyxy2xywh(gt_bboxes)
         side = middle[..., 2:]
         side = side.masked_fill((side < self.stride_val) & mask_gt.bool(), self.stride_val)
@@ -161,17 +190,17 @@ def without_waits(branch: Any, device: torch.device) -> None:
     """Let a detection loss of Ultralytics run without a stop of the host. On the CPU its numbers stay, bit for bit."""
     strides = tuple(branch.stride.tolist())
     gains = torch.tensor([branch.hyp.box, branch.hyp.cls, branch.hyp.dfl], device=device)
-    boxes: Callable[..., Any] | None = None
+    dense: DenseAssigner | None = None
     if device.type != "cpu":
         kept = branch.assigner
-        branch.assigner = DenseAssigner(
+        branch.assigner = dense = DenseAssigner(
             kept.topk, kept.num_classes, kept.alpha, kept.beta, kept.stride, kept.eps, kept.topk2
         )
         boxes = branch.bbox_loss = RowBoxLoss(branch.bbox_loss)
 
     def loss(preds: dict[str, Any], batch: dict[str, Any], **extra: Any) -> Any:
-        if isinstance(boxes, RowBoxLoss):
-            boxes.objects = len(batch["cls"])
+        if dense is not None:
+            boxes.objects, dense.shared = len(batch["cls"]), batch.get(SHARED)
         return assigned_loss(branch, strides, gains, preds, batch, **extra)
 
     branch.get_assigned_targets_and_loss = loss

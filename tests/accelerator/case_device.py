@@ -48,6 +48,20 @@ def test_counts_by_hand() -> None:
     assert all("tests/accelerator" not in line for line in trace.lines(*STOPS))
 
 
+def test_one_kernel_is_one_launch() -> None:
+    """SiLU and its gradient are a kernel each, of which torch would make seven on a device that it does not know."""
+    with simulated() as trace:
+        x = there().requires_grad_()
+        y, ones = F.silu(x), torch.ones(3, device=KIND)
+        trace.clear()
+        y.backward(ones)
+        counted = trace.count("launch")
+    assert counted == 1 and x.grad is not None
+    x_there = HERE.clone().requires_grad_()
+    F.silu(x_there).sum().backward()
+    torch.testing.assert_close(x.grad.cpu(), x_there.grad)
+
+
 def test_autocast_rounds_products_and_keeps_losses_wide() -> None:
     """1 + 2^-12 is 1 in float16; 64 * 100 * 100 does not fit it, and bfloat16 holds it."""
     with simulated():

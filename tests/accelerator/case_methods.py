@@ -114,15 +114,15 @@ def blocking(value: Any, device: torch.device) -> Any:
     return {name: part.to(device) if isinstance(part, Tensor) else part for name, part in value.items()}
 
 
-def overflowing(q: list[Tensor], k: list[Tensor], weight: float) -> Tensor:
-    return (q[0] @ k[0].T * 1e7).square().mean()
+def overflowing(q: Tensor, k: Tensor) -> Tensor:
+    return (q @ k.transpose(-1, -2) * 1e7).square().mean((-1, -2))
 
 
 MISTAKES: dict[str, tuple[str, Any, str, Callable[..., Any], str]] = {
     "a CPU tensor": ("wiid", methods.wiid, "spread", left_behind, "same device"),
     "a wait": ("rfla", methods.rfla_assigner, "_may_hold", wait, "_local_scalar_dense"),
     "a copy": ("none", engine.training.trainer, "moved", blocking, "_to_copy"),
-    "half precision": ("wiid", methods.wiid, "byol_loss", overflowing, "byol is not finite"),
+    "half precision": ("wiid", methods.wiid, "byol_distance", overflowing, "byol is not finite"),
 }
 
 

@@ -43,7 +43,9 @@ SYNCHRONOUS = {
 INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"}
 NO_KERNEL = {
     "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "lift_fresh", "_local_scalar_dense", "is_same_size",
+    "_unsafe_view",
 }  # fmt: skip
+ONE_KERNEL = ("silu_backward", "mish_backward")
 PRODUCTS = {"convolution", "convolution_backward", "mm", "bmm", "addmm", "baddbmm", "addbmm", "mv", "dot"}
 TO_HALF = """conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution _convolution linear matmul mm
  bmm addmm baddbmm addbmm mv dot einsum scaled_dot_product_attention prelu""".split()
@@ -338,6 +340,9 @@ def install() -> list[Any]:
     # torch.tensor(..., device=...) and lists as indices come past every mode
     autocast.impl("empty_strided", empty, "PrivateUse1")
     autocast.impl("copy_", copy, "PrivateUse1")
+    for name in ONE_KERNEL:  # which torch would take apart on a device of which it knows nothing
+        operator = getattr(torch.ops.aten, name).default
+        autocast.impl(name, functools.partial(on_the_device, operator), "PrivateUse1")
     return [autocast, others]
 
 
@@ -349,6 +354,11 @@ def empty(size: Any, stride: Any, dtype: torch.dtype | None = None, **_: Any) ->
 def copy(goal: Tensor, source: Tensor, quick: bool = False) -> Any:
     """From anywhere to anywhere."""
     return run(torch.ops.aten.copy_.default, (goal, source, quick), {})
+
+
+def on_the_device(operator: Any, *args: Any, **kwargs: Any) -> Any:
+    """An operator that is one kernel there."""
+    return run(operator, args, kwargs)
 
 
 def forget(clear: Callable[[], None]) -> None:

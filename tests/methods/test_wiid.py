@@ -15,7 +15,7 @@ from torch import nn
 from engine.training.module import TrainingModel
 from methods.base import Forward, Run, Step
 from methods.options.wiid import WiiDOptions
-from methods.wiid import WiiD, byol_loss, mmd
+from methods.wiid import WiiD, byol_loss, mmd, unit_vectors
 from models.classifier import ClassificationModel
 from models.classifier import build as resnet
 from models.detector import build
@@ -170,9 +170,18 @@ def test_fresh_heads_disagree(detector: torch.nn.Module) -> None:
 def test_the_target_has_no_graph_and_unit_norm(detector: torch.nn.Module) -> None:
     method = attached(detector)
     assert method.target is not None
-    for k in method.target(torch.rand(2, 3, 64, 64)):
-        assert k.shape == (2, 128) and not k.requires_grad
-        assert torch.allclose(k.norm(dim=1), torch.ones(2), atol=1e-5)
+    k = method.target(torch.rand(2, 3, 64, 64))
+    assert k.shape == (1, 3, 2, 128) and not k.requires_grad
+    assert torch.allclose(k.norm(dim=-1), torch.ones(1, 3, 2), atol=1e-5)
+
+
+def test_the_target_in_half_precision_is_autocasts(detector: torch.nn.Module) -> None:
+    """Weights that are cast by one copy give the bits of those that autocast casts one by one; the target keeps its own."""
+    target = attached(detector).target
+    assert target is not None
+    with torch.autocast("cpu", torch.bfloat16):
+        found, wanted = (target(make_batch()["img"], cast=cast) for cast in (True, False))
+    assert torch.equal(found, wanted) and all(weight.dtype == torch.float32 for weight in target.parameters())
 
 
 def test_the_target_follows_at_one_percent(detector: torch.nn.Module) -> None:
@@ -237,11 +246,21 @@ def test_detaching_changes_no_output_bit() -> None:
     assert torch.equal(plain.eval()(image)[0], expected)
 
 
-def test_normalised_features_are_what_the_loss_gets(detector: torch.nn.Module) -> None:
+def test_levels_and_views_side_by_side_equal_one_call_each(detector: torch.nn.Module) -> None:
+    """What predictors make of projectors, normalised, bit for bit; and their gradients."""
     method = attached(detector)
     step = make_step(detector, method, make_batch())
-    for q in method._predict(step.taps):
-        assert torch.allclose(q, F.normalize(q, dim=1), atol=1e-6)
+    views = [step.taps, step.forward(step.batch["pair"]).taps]
+    found = unit_vectors(method.projectors, views, method.predictors)  # (2, 3, 2, 128)
+    chained = [
+        [F.normalize(method.predictors[name](head(taps[name])), dim=1) for name, head in method.projectors.items()]
+        for taps in views
+    ]
+    wanted = torch.stack([torch.stack(levels) for levels in chained])
+    assert torch.equal(found, wanted)
+    weights = [*method.projectors.parameters(), *method.predictors.parameters()]
+    for one, other in zip(*(torch.autograd.grad(q[..., 0].sum(), weights) for q in (found, wanted)), strict=True):
+        assert torch.equal(one, other)
 
 
 class Tiny(nn.Module):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.byol import Predictor, Projector, VectorProjector, momentum_update
+from models.byol import Predictor, Projector, VectorProjector, momentum_update, side_by_side, use_batch_statistics
 
 
 def filled(module: nn.Module, value: float = 0.01) -> nn.Module:
@@ -91,3 +91,39 @@ def test_vector_projector_by_hand() -> None:
         82_432,
         33_280,
     )
+
+
+def test_chains_side_by_side_by_hand() -> None:
+    """Chains x -> 2x + 1 and x -> -x, then ReLU: 1 -> 3 and 0, -1 -> 0 and 1; two batches of one row each."""
+    chains = [[nn.Linear(1, 1), nn.ReLU()] for _ in range(2)]
+    for (linear, _), weight, bias in zip(chains, (2.0, -1.0), (1.0, 0.0), strict=True):
+        nn.init.constant_(linear.weight, weight)
+        nn.init.constant_(linear.bias, bias)
+    x = torch.tensor([1.0, -1.0]).view(1, 2, 1, 1).expand(2, 2, 1, 1)
+    assert side_by_side(chains, x).flatten(1).tolist() == [[3, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("chains", [1, 3])
+@pytest.mark.parametrize("batch", [2, 8])
+def test_chains_side_by_side_equal_one_call_each(chains: int, batch: int) -> None:
+    """Values and gradients bit for bit: each chain and batch has batch statistics of its own."""
+    torch.manual_seed(0)
+    heads = [nn.Sequential(*Projector(8).linear, *Predictor()) for _ in range(chains)]
+    weights = [weight for head in heads for weight in head.parameters()]
+    x = torch.randn(chains, 2, batch, 64)
+    wanted = torch.stack([torch.stack([head(rows) for rows in both]) for head, both in zip(heads, x, strict=True)])
+    use_batch_statistics(nn.ModuleList(heads))
+    found = side_by_side([[*head] for head in heads], x)
+    assert torch.equal(found, wanted)
+    for one, other in zip(*(torch.autograd.grad(y.square().sum(), weights) for y in (found, wanted)), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_without_running_statistics_buffers_stay() -> None:
+    norm = nn.BatchNorm1d(2)
+    state = {name: value.clone() for name, value in norm.state_dict().items()}
+    wanted = norm(torch.tensor([[0.0, 1.0], [2.0, 5.0]]))
+    norm.load_state_dict(state)
+    use_batch_statistics(norm)
+    assert torch.equal(norm(torch.tensor([[0.0, 1.0], [2.0, 5.0]])), wanted)
+    assert all(torch.equal(value, state[name]) for name, value in norm.state_dict().items())

@@ -10,7 +10,7 @@ import torch
 
 from models.detector import build
 from models.loss import detection as detection_loss
-from models.loss.detection import geometry, most_objects, padded_objects, without_waits
+from models.loss.detection import SHARED, geometry, most_objects, padded_objects, without_waits
 from tests.accelerator.device import KIND, STOPS, simulated
 
 GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=3)
@@ -85,6 +85,26 @@ def test_the_same_numbers_on_a_device_without_a_stop(cfg: str, most: int, monkey
         waits = trace.lines("wait")
     assert criterion_made and all(torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(theirs, ours, strict=True))
     assert any("nonzero" in line for line in waits) is (most == 0)
+
+
+@pytest.mark.parametrize("cfg", ["yolov8n", "yolo26n"])
+def test_views_of_one_scene_share_what_their_labels_make(cfg: str) -> None:
+    """The second of two losses launches less for the same numbers; a batch without the dict shares nothing."""
+    detector, found = network(cfg), []
+    with simulated() as trace:
+        detector.to(KIND)
+        labels_there = {name: value.to(KIND) for name, value in SOME.items()} | {"most_objects": 2}
+        branch: Any = detector.init_criterion()
+        for part in [branch.one2many, branch.one2one] if cfg == "yolo26n" else [branch]:
+            without_waits(part, torch.device(KIND))
+        preds = predicted(detector, KIND)
+        shared: dict[str, Any] = {SHARED: {}}
+        for own in ({}, shared, shared):
+            trace.clear()
+            found.append((branch(preds, labels_there | own)[0].cpu(), trace.count("launch")))
+    alone, first, second = found
+    assert torch.equal(alone[0], first[0]) and torch.equal(first[0], second[0])
+    assert second[1] < first[1] - 30 and alone[1] >= first[1]
 
 
 def test_objects_side_by_side() -> None:
