@@ -121,6 +121,24 @@ def test_the_heads_class_branches(name):
     assert len(branches) == (2 if "26" in name else 1)
 
 
+@pytest.mark.parametrize("name", ["yolov8n.yaml", "yolo26n.yaml"])
+@torch.no_grad()
+def test_the_heads_box_branches(name):
+    model = tasks.DetectionModel(name, nc=3, verbose=False).eval()
+    model.end2end = False
+    head, features = model.fuse(verbose=False).model[-1], []
+    head.register_forward_pre_hook(lambda _, given: features.extend(given[0]))
+    found = model(torch.rand(1, 3, 64, 64))[0]
+    boxes = [
+        head.cv2[0](features[0]).flatten(2),
+        head.cv3[0](features[0]).flatten(2),
+    ]  # (1, 4 * reg_max, 64), (1, 3, 64)
+    centres = torch.stack([torch.arange(64) % 8, torch.arange(64) // 8]) + 0.5  # (2, 64)
+    decoded = head.decode_bboxes(head.dfl(boxes[0]), centres[None]) * head.stride[0]
+    expected = torch.cat([decoded, boxes[1].sigmoid()], 1)
+    torch.testing.assert_close(found[..., :64], expected, msg="engine/inference/backends/candidates.py computes it so")
+
+
 def test_an_end2end_head_can_be_switched_off():
     model = tasks.DetectionModel("yolo26n.yaml", nc=3, verbose=False).eval()
     model.end2end = False

@@ -121,6 +121,8 @@ def inference_state(model: DetectionModel, settings: EvalSettings) -> Iterator[N
     head = model.model[-1]
     kept = {name: getattr(head, name) for name in ("max_det", "agnostic_nms", "_end2end") if hasattr(head, name)}
     head.max_det, head.agnostic_nms = settings.max_det, settings.single_cls
+    if hasattr(head, "candidates"):
+        head.candidates.conf = settings.conf
     if getattr(head, "one2one_cv2", None) is not None and head.cv2 is not None:  # fusing removes one of the two
         model.end2end = settings.end2end
     try:

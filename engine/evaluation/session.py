@@ -22,6 +22,7 @@ from engine.evaluation.class_frequency import LVISLabels, absent_groups, lvis_la
 from engine.evaluation.evaluator import evaluate_detector
 from engine.evaluation.robustness import areas
 from engine.evaluation.settings import EvalSettings, Slicing
+from engine.inference.backends.candidates import boxes_of_candidates
 from engine.inference.backends.exported import is_exported, load_exported
 from engine.inference.backends.fused import fuse_activations
 from engine.options.val import ValOptions
@@ -148,6 +149,7 @@ def _ready(model: Any, device: torch.device) -> Any:
     model = model.float().eval().fuse(verbose=False)
     if device.type == "cpu":
         model = model.requires_grad_(False).to(memory_format=torch.channels_last)
+        boxes_of_candidates(model)
         fuse_activations(model)
     return model
 

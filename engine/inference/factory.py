@@ -18,7 +18,8 @@ def open_predictor(options: DetectOptions, preprocess: Preprocess | None = None)
     """The detector that the options name. Raises UserError for a missing or unsuitable file, size, class or tile."""
     if options.weights is None:
         raise UserError("--weights: no detector was given. Name a file such as runs/train/exp/weights/best.pt.")
-    network = load_backend(find_weights(options.weights), options)
+    conf = weakest(options)
+    network = load_backend(find_weights(options.weights), options, conf)
     network.names = choose_names(network.names, options.data)
     unknown = [number for number in options.classes if network.names and number not in network.names]
     if unknown:
@@ -27,7 +28,7 @@ def open_predictor(options: DetectOptions, preprocess: Preprocess | None = None)
     predictor = Predictor(
         network,
         imgsz=padded_size(options.imgsz, network.stride),
-        conf=weakest(options),
+        conf=conf,
         iou=options.iou_thres,
         max_det=options.max_det,
         classes=options.classes,

@@ -32,7 +32,8 @@ class Backend(Protocol):
     def __call__(self, images: Sequence[np.ndarray]) -> Tensor:
         """images: (H, W, 3) uint8 of one shape, blue-green-red.
 
-        Returns float32 (B, 4 + classes, N) with centre boxes or, where nothing overlaps, (B, n, 6) with corner boxes.
+        Returns float32 (B, 4 + classes, N) with centre boxes (0 where no class passes a threshold that it was given) or,
+        where nothing overlaps, (B, n, 6) with corner boxes.
         """
 
 

@@ -41,8 +41,11 @@ def kind_of(weights: Path) -> str:
     return SUFFIXES.get(weights.suffix.lower(), "torch")
 
 
-def load_backend(weights: Path, options: Any) -> Backend:
-    """The detector of a file, as the options of detect.py ask. Raises UserError if they do not match."""
+def load_backend(weights: Path, options: Any, conf: float | None = None) -> Backend:
+    """The detector of a file, as the options of detect.py ask. Raises UserError if they do not match.
+
+    conf: confidence above which boxes are needed, see TorchBackend; None: all are.
+    """
     kind, device = kind_of(weights), pick_device(options.device)
     if options.dnn and kind != "onnx":
         raise UserError(f"--dnn: OpenCV runs .onnx files only, not {weights.name}. Export it first with export.py.")
@@ -66,7 +69,7 @@ def load_backend(weights: Path, options: Any) -> Backend:
 
     model, _ = load_detector(weights, device, options.trust)
     chosen = {name: getattr(options, name) for name in ("half", "augment", "max_det", "end2end")}
-    return TorchBackend(model, device, agnostic=options.agnostic_nms, **chosen)
+    return TorchBackend(model, device, agnostic=options.agnostic_nms, conf=conf, **chosen)
 
 
 def open_exported(
