@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ def temperature_of(meta: Mapping[str, Any], path: Path | str) -> float:
     own = meta.get("hardsight")
     found = meta.get(KEY, own.get(KEY, 1.0) if isinstance(own, Mapping) else 1.0)
     number = isinstance(found, int | float) and not isinstance(found, bool)
-    if not number or not math.isfinite(found) or not LOWEST <= found <= HIGHEST:
+    if not number or not LOWEST <= found <= HIGHEST:
         raise UserError(
             f"{path}: its temperature is {found!r:.60}; expected a number from {LOWEST} to {HIGHEST}. Calibrate the original "
             "checkpoint again: val.py --calibrate."

@@ -25,6 +25,11 @@ def draw(batch: Batch, methods: Iterable[Method]) -> None:
     batch[DRAWN] = True
 
 
+def relabelled(batch: Batch, labels: Mapping[str, Any]) -> Batch:
+    """A batch with other labels, whose fullest image is counted anew unless they say it."""
+    return {**{name: value for name, value in batch.items() if name != MOST}, **labels}
+
+
 def moved(value: Any, device: torch.device) -> Any:
     """A tensor, or all tensors of a dict or a NamedTuple, on a device: sent so that the host goes on."""
     if isinstance(value, Tensor):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from data.detection.views import of_kind
-from engine.training.batch import DRAWN, draw, in_order, moved
+from engine.training.batch import DRAWN, draw, in_order, moved, relabelled
 from engine.training.distributed import WORLD, synchronise_loss
 from engine.training.gauge import Gauge
 from methods.base import Batch, Forward, Method, Step
@@ -89,7 +89,7 @@ class TrainingModel(nn.Module):
         images, own = len(batch["img"]) * WORLD.size, {SHARED: dict[Any, Any]()}
 
         def forward(image: Tensor, labels: Batch | None = None) -> Forward:
-            return self._pass(image, {**batch, **(labels or own)})
+            return self._pass(image, relabelled(batch, labels) if labels else {**batch, **own})
 
         step = Step(batch, self.detector, forward, images)
         task, items = ([], {}) if only else ([step.first.loss], dict(step.first.items))

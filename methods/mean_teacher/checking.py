@@ -21,7 +21,7 @@ from utils.errors import UserError
 from utils.files import list_images
 
 MOST = 48  # labelled target images that are looked at
-SIDE = 640  # px, at most
+SIDE = 640  # px, at most, until the run's own is known
 STRIDE = 32
 IOU = 0.5
 
@@ -35,6 +35,7 @@ class LabelCheck:
         self.images = [image for place in places for image in list_images(place, data.root)]
         tests = [place for split in TESTS for place in data.splits.get(split, ()) if place.exists()]
         self.held_out = [image for place in tests for image in list_images(place, data.root)]
+        self.side = SIDE
         self.labelled = [image for image in self.images if label_path(image).is_file()]
 
     def refuse(self, training: Collection[Path]) -> None:
@@ -86,7 +87,7 @@ class LabelCheck:
         """What the teacher finds in one image, and its true boxes (n, 4) x1 y1 x2 y2 px and classes (n,)."""
         weight = next(teacher.parameters())
         image = read_image(label.image)
-        scale = min(1.0, SIDE / max(image.shape[:2]))
+        scale = min(1.0, self.side / max(image.shape[:2]))
         size = [max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in image.shape[:2]]
         pixels = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA)
         view = torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1)))[None].to(weight.device)

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from methods.base import Batch, Detector, Method, Run, Step, Term, View
 from methods.mean_teacher.checking import LabelCheck
-from methods.mean_teacher.pseudo_labels import Detections, as_labels, decode, suppress
+from methods.mean_teacher.pseudo_labels import Detections, PseudoLabels, covered, decode, pseudo_labels, suppress
 from methods.mean_teacher.thresholds import ClassThresholds, confidences
 from methods.mean_teacher.views import night_light, other_colours, ramp, scale_of, shrunk
 from methods.options.mean_teacher import MEAN_TEACHER_COMMANDS, MEAN_TEACHER_KEYS, MeanTeacherOptions
 from methods.weather.draws import SeverityLaw, apply, draw
 from methods.weather.mix import Mix, parse_mix
+from utils.devices import sent
 from utils.errors import UserError
 from utils.log import LOGGER
 
@@ -36,24 +37,37 @@ PER_CLASS = 12  # classes up to which each has a column of results.csv
 ENOUGH, ONE_CLASS = 50, 0.98  # labels of an epoch, and the fraction of them that one class may have
 
 
-class ConfidentAssigner(nn.Module):
-    """An assigner in place of `base` whose class targets are multiplied by the confidence of each pseudo-label.
+class PseudoLabelAssigner(nn.Module):
+    """An assigner in place of `base` that knows what pseudo-labels are worth.
 
-    The box loss is weighted by these targets, so that an uncertain label teaches its box as little as its class.
+    Class targets are multiplied by the confidence of their label. The box loss is weighted by these targets, so that an
+    uncertain label teaches its box as little as its class. Where something may or may not be, and no label is, the target is the
+    student's own score: nothing is learnt there, as in Efficient Teacher (Xu et al., 2023).
     """
 
     def __init__(self, method: MeanTeacher, base: Any) -> None:
         super().__init__()
         self.method, self.base = [method], base
+        self.usual: Tensor = torch.zeros(())
 
-    def forward(self, *args: Any, **more: Any) -> Any:
-        """Ultralytics' arguments and results: labels, boxes, scores (B, A, C), foreground, objects (B, A)."""
-        labels, boxes, scores, foreground, objects = self.base(*args, **more)
-        confidence = self.method[0].confidence
-        if confidence is not None and scores.shape[1]:
-            weight = confidence.gather(1, objects.long().clamp(0, confidence.shape[1] - 1))  # (B, A)
-            scores = scores * weight[..., None].to(scores.dtype)
-        return labels, boxes, scores, foreground, objects
+    def forward(self, own: Tensor, boxes: Tensor, points: Tensor, *args: Any, **more: Any) -> Any:
+        """Ultralytics' arguments and results. own: (B, A, C) the student's scores. points: (A, 2) px.
+
+        Results: labels, boxes, scores (B, A, C), foreground (B, A), objects (B, A).
+        """
+        labels, found, scores, foreground, objects = self.base(own, boxes, points, *args, **more)
+        pseudo, method = self.method[0].pseudo, self.method[0]
+        if pseudo is None:
+            self.usual = scores.sum()
+        else:
+            if scores.shape[1]:
+                weight = pseudo.confidence.gather(1, objects.long().clamp(0, pseudo.confidence.shape[1] - 1))  # (B, A)
+                scores = scores * weight[..., None].to(scores.dtype)
+            learnt = scores.sum()
+            unsure = covered(points, pseudo.unsure * method.sides) & ~foreground.bool()  # (B, A)
+            scores = torch.where(unsure[..., None], own.to(scores.dtype), scores)
+            method.sums.append(torch.stack([scores.sum(), learnt, self.usual.to(learnt)]).float())
+        return labels, found, scores, foreground, objects
 
     def __getattr__(self, name: str) -> Any:
         """Whatever else is asked of an assigner, the base answers."""
@@ -81,7 +95,11 @@ class MeanTeacher(Method):
         given = self.options.target_weather.strip().lower()
         self.mix: Mix = parse_mix(given) if given not in ("", "none") else ()
         self.teacher: list[Any] = []  # no submodule: it is the run's
-        self.confidence: Tensor | None = None  # (B, K) of the pseudo-labels that the criterion sees now
+        self.pseudo: PseudoLabels | None = None  # what the criterion sees now
+        self.sides = torch.zeros(4)  # width, height, width, height, px, of the student's view
+        self.sums: list[
+            Tensor
+        ] = []  # of target scores, (3,) per branch: with unsure places, of labels, of labelled images
         self.weight, self.scale = 0.0, 1.0
         self.names: dict[int, str] = {}
         self.check_on: LabelCheck | None = None
@@ -115,7 +133,7 @@ class MeanTeacher(Method):
 
     def criterion(self, branch: Any) -> None:
         """Let pseudo-labels count by their confidence, whichever assigner there is."""
-        branch.assigner = ConfidentAssigner(self, branch.assigner)
+        branch.assigner = PseudoLabelAssigner(self, branch.assigner)
 
     def terms(self) -> dict[str, Term]:
         """The term is the task loss of other images."""
@@ -167,6 +185,8 @@ class MeanTeacher(Method):
 
     def degrade(self, batch: Batch) -> None:
         """Night-like light on some of the labelled images, the same for all views of a scene."""
+        if self.check_on is not None:
+            self.check_on.side = max(batch["img"].shape[2:])
         if not self.options.night_light:
             return
         batch.setdefault("clean", batch["img"])
@@ -178,16 +198,26 @@ class MeanTeacher(Method):
         if not self.weight:
             return {}
         weak = step.batch["target"]
-        labels, confidence = self._label(weak, step.batch["cls"])
+        labels, self.pseudo = self._label(weak, step.batch["cls"])
         strong = shrunk(self._strong(weak, step.batch["seed"]), self.scale)
-        self.confidence = confidence
+        self.sides = sent(torch.tensor([strong.shape[3], strong.shape[2]] * 2, dtype=weak.dtype), weak.device)
+        step.log.update(self._per_image(self.pseudo.confidence, labels["cls"]))
         try:
             found = step.forward(strong, labels)
+            factor = self._factor()
         finally:
-            self.confidence = None
-        step.log["target"] = sum(found.items.values(), torch.zeros((), device=weak.device))
-        step.log.update(self._per_image(confidence, labels["cls"]))
-        return {"target": self.weight * found.loss}
+            self.pseudo, self.sums = None, []
+        items = torch.stack(list(found.items.values())) if found.items else torch.zeros(1, device=weak.device)
+        step.log["target"] = items.sum() * factor
+        return {"target": self.weight * factor * found.loss}
+
+    def _factor(self) -> Tensor:
+        """Brings the loss, which was divided by the scores of few labels, to the scale of the labelled images' loss.
+
+        Divided by two labels in sixteen images, the background would count many times what it does beside their objects.
+        """
+        divided, learnt, usual = summed(torch.stack(self.sums).sum(0)).clamp(min=1)
+        return divided / torch.maximum(learnt, usual)
 
     def _strong(self, weak: Tensor, seeds: Sequence[int]) -> Tensor:
         """The student's view at full size."""
@@ -195,14 +225,13 @@ class MeanTeacher(Method):
         return other_colours(apply(weak, draws), seeds)
 
     @torch.no_grad()
-    def _label(self, weak: Tensor, classes: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The teacher's labels of a weak view, and what each counts (B, K). classes: of the labelled images' objects."""
+    def _label(self, weak: Tensor, classes: Tensor) -> tuple[dict[str, Any], PseudoLabels]:
+        """The teacher's labels of a weak view, and what they are worth. classes: of the labelled images' objects."""
         found = suppress(decode(self.teacher[0](weak)))
         self.thresholds.update(found.scores, found.classes, classes.view(-1).long())
         confidence = self.weigh(found)
         self._count(found, confidence)
-        size = (weak.shape[2], weak.shape[3])
-        return as_labels(found, confidence, size), confidence
+        return pseudo_labels(found, confidence, (weak.shape[2], weak.shape[3]))
 
     def weigh(self, found: Detections) -> Tensor:
         """What each detection counts, (B, K)."""
@@ -212,7 +241,7 @@ class MeanTeacher(Method):
 
     def _per_image(self, confidence: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Columns of results.csv: pseudo-labels per image, and of each class where they are few."""
-        used = confidence[:, : len(classes) // len(confidence)] > 0  # (B, K)
+        used = confidence > 0  # (B, K)
         row = {"pseudo_labels": used.sum() / len(used)}
         if len(self.names) <= PER_CLASS:
             own = classes.view_as(used)
@@ -227,11 +256,16 @@ class MeanTeacher(Method):
         counts = torch.zeros_like(self.counts).index_add_(
             0, found.classes.flatten(), (confidence > 0).float().flatten()
         )
-        both = torch.cat([counts, counts.new_tensor([len(confidence)])])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(both)
+        both = summed(torch.cat([counts, counts.new_tensor([len(confidence)])]))
         self.counts += both[:-1]
         self.seen += both[-1]
+
+
+def summed(numbers: Tensor) -> Tensor:
+    """Numbers added over all ranks, in place."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(numbers)
+    return numbers
 
 
 def distributed_rank() -> int:

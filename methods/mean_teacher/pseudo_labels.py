@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from models.loss.detection import MOST as MOST_OBJECTS
+
 CANDIDATES, MOST = 300, 100  # per image: before and after NMS
 IOU = 0.6  # of NMS
+UNSURE = 0.1  # a detection that is no label, but has this score, is not learnt as background either
 
 
 class Detections(NamedTuple):
@@ -58,20 +61,45 @@ def box_ious(a: Tensor, b: Tensor) -> Tensor:
     return common / (area_a[:, :, None] + area_b[:, None] - common).clamp_min(1e-9)
 
 
-def as_labels(found: Detections, confidence: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
-    """Labels as the detection loss reads them; places of confidence 0 become empty boxes, which it ignores.
+class PseudoLabels(NamedTuple):
+    """What the loss of one view is told of the teacher's detections.
 
-    confidence: (B, K). size: (height, width) px of the images. On a CPU, places that no image uses are left out.
+    confidence: (B, K) what the label in each place counts, 0 for none. unsure: (B, K, 4) x1 y1 x2 y2 as fractions of the image,
+    of what may or may not be an object; empty boxes where there is none.
     """
+
+    confidence: Tensor
+    unsure: Tensor
+
+
+def pseudo_labels(
+    found: Detections, confidence: Tensor, size: tuple[int, int], least: float = UNSURE
+) -> tuple[dict[str, Any], PseudoLabels]:
+    """Labels as the detection loss reads them, and what they are worth.
+
+    confidence: (B, K). size: (height, width) px of the images. least: score above which a detection that is no label is unsure.
+    Labels come first; places without one are empty boxes, which the loss ignores. On a CPU, places that no image uses are left
+    out.
+    """
+    confidence, order = confidence.sort(dim=1, descending=True, stable=True)
+    scores, classes = found.scores.gather(1, order), found.classes.gather(1, order)
+    boxes = found.boxes.gather(1, order[..., None].expand(-1, -1, 4))
+    boxes = (boxes / boxes.new_tensor([size[1], size[0]] * 2)).clamp(0, 1)  # (B, K, 4)
+    labelled = (confidence > 0)[..., None]
+    unsure = boxes * (~labelled & (scores >= least)[..., None])
+    low, high = boxes.split(2, 2)
+    boxes = torch.cat([(low + high) / 2, high - low], 2) * labelled
     if confidence.device.type == "cpu":
         used = max(1, int((confidence > 0).sum(1).max()))
-        found = Detections(found.boxes[:, :used], found.scores[:, :used], found.classes[:, :used])
-        confidence = confidence[:, :used]
-    height, width = size
-    scale = found.boxes.new_tensor([width, height])
-    low, high = (found.boxes[..., part] / scale for part in (slice(0, 2), slice(2, 4)))
-    low, high = low.clamp(0, 1), high.clamp(0, 1)
-    boxes = torch.cat([(low + high) / 2, high - low], 2) * (confidence > 0)[..., None]  # (B, K, 4)
+        boxes, classes, confidence = boxes[:, :used], classes[:, :used], confidence[:, :used]
     images, places = confidence.shape
     owner = torch.arange(images, device=boxes.device).repeat_interleave(places)
-    return {"bboxes": boxes.flatten(0, 1), "cls": found.classes.float().view(-1, 1), "batch_idx": owner.float()}
+    labels = {"bboxes": boxes.flatten(0, 1), "cls": classes.float().reshape(-1, 1), "batch_idx": owner.float()}
+    return {**labels, MOST_OBJECTS: places}, PseudoLabels(confidence, unsure)
+
+
+def covered(points: Tensor, boxes: Tensor) -> Tensor:
+    """Which points (A, 2) lie in some of an image's boxes (B, K, 4), x1 y1 x2 y2 in the same unit: (B, A)."""
+    x, y = points.T[:, None, :, None]  # (1, A, 1) each
+    left, top, right, bottom = boxes[:, None].unbind(3)  # (B, 1, K) each
+    return ((x > left) & (x < right) & (y > top) & (y < bottom)).any(2)

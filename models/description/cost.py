@@ -7,7 +7,6 @@ shapes but no memory. The bounds lie far above the largest detectors of Ultralyt
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -77,7 +76,7 @@ def _values(entry: Any, depth: int = 0) -> Iterator[Any]:
 def _is_small(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) <= LONGEST_TEXT
-    return not isinstance(value, int | float) or (math.isfinite(value) and abs(value) <= LARGEST_NUMBER)
+    return not isinstance(value, int | float) or abs(value) <= LARGEST_NUMBER  # neither NaN nor infinity
 
 
 def rehearse(make: Callable[[], nn.Sequential], channels: int) -> None:

@@ -73,7 +73,7 @@ def results(run: Path) -> list[dict[str, str]]:
 def test_a_run_that_is_killed_often_equals_an_unbroken_one(tmp_path: Path) -> None:
     options: dict[str, Any] = {
         **write_dataset(tmp_path / "set"),
-        "epochs": 4 + KILLS // 2,
+        "epochs": 4 + KILLS,
         "save_steps": 1,
         "project": tmp_path,
     }

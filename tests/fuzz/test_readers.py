@@ -26,7 +26,8 @@ LETTERS = 2000  # of a message
 FORBIDDEN = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
 NAMES = (
     "data YAML", "hyp", "model YAML", "labels", "PNG", "JPEG", "BMP", "list of images", "list of sources",
-    "federated labels", "safetensors", "pt", "resume.pt",
+    "federated labels", "safetensors", "header of safetensors", "pt", "pickle of a pt", "resume.pt", "TIFF", "WebP", "film",
+    "COCO", "VOC",
 )  # fmt: skip
 
 watching = False
@@ -61,8 +62,8 @@ def guarded() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def problem(reader: Reader, content: bytes, folder: Path) -> str:
-    """What is wrong with how a reader takes this content; empty if nothing."""
+def problem(reader: Reader, content: bytes, folder: Path, accepted: bool = False) -> str:
+    """What is wrong with how a reader takes this content; empty if nothing. accepted: a refusal is wrong too."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     file = folder / reader.name
@@ -75,6 +76,8 @@ def problem(reader: Reader, content: bytes, folder: Path) -> str:
         message = str(refusal)
         if len(message) > LETTERS:
             return f"a message of {len(message)} letters: {message[:200]}"
+        if accepted:
+            return f"refused: {message}"
     except Exception as error:
         return f"{type(error).__name__}: {str(error)[:200]}"
     return f"{seen[0]}" if seen else ""
@@ -83,7 +86,7 @@ def problem(reader: Reader, content: bytes, folder: Path) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_files(name: str, tmp_path: Path) -> None:
     reader = readers(tmp_path)[name]
-    assert problem(reader, reader.good, tmp_path / "case") == ""
+    assert problem(reader, reader.good, tmp_path / "case", accepted=True) == ""
     wrong = []
     for number in range(CASES):
         content = mutated(reader.good, random.Random(f"{SEED} {name} {number}"))

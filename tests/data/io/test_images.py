@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from pathlib import Path
 
@@ -64,6 +65,17 @@ def test_exif_rotation_as_the_decoder_sees_it(tmp_path, suffix, orientation):
     assert probe(path) == expected
     if suffix == ".jpg":
         assert cv2.imread(str(path)).shape[:2] == expected
+
+
+def test_a_tiff_whose_places_are_fractions(tmp_path):
+    """StripOffsets (tag 273) of type FLOAT: Pillow answers with a TypeError."""
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(struct.pack("<HH", 273, 4), struct.pack("<HH", 273, 11)))
+    assert path.read_bytes() != content
+    with pytest.raises(Unreadable, match="float"):
+        probe(path)
 
 
 @pytest.mark.parametrize(

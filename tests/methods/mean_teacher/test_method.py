@@ -16,7 +16,8 @@ import engine
 from engine.checkpoint import load_detector
 from engine.training.module import TrainingModel
 from methods.base import Run
-from methods.mean_teacher.method import ConfidentAssigner, MeanTeacher, threshold_range
+from methods.mean_teacher.method import MeanTeacher, PseudoLabelAssigner, threshold_range
+from methods.mean_teacher.pseudo_labels import Detections, PseudoLabels, pseudo_labels
 from methods.options.mean_teacher import MeanTeacherOptions
 from models.detector import build, parameters
 from tests.engine.tiny import NETWORK, write_dataset
@@ -85,39 +86,81 @@ def test_the_teachers_labels_are_learnt():
     assert loss.item() == pytest.approx(2 * (plain + 0.5 * items["target"].item()), rel=1e-5)
     loss.backward()
     assert model.detector.model[0].conv.weight.grad.abs().sum() > 0
-    assert method.confidence is None and method.counts.tolist() == [0, 2] and method.seen == 2
+    assert method.pseudo is None and method.counts.tolist() == [0, 2] and method.seen == 2
 
 
 def test_the_target_loss_is_that_of_these_labels():
-    """Without strong view or smaller scale it is the loss of the target images with the label that the teacher gives."""
+    """Without strong view or smaller scale it is the loss of the target images with the label that the teacher gives, divided
+    by the target scores of the labelled images where these are more.
+    """
     options = {"target_scale": 1.0, "target_weather": "none"}
     model, method = training(**options)
     method._strong = lambda weak, seeds: weak  # type: ignore[method-assign]
     batch = batch_of()
+    sums: list[torch.Tensor] = []
+    method._factor = lambda: (sums.extend(method.sums), torch.ones(()))[1]  # type: ignore[method-assign]
     _, items = model(dict(batch))
     labels = {
         "bboxes": torch.tensor([[0.5, 0.5, 0.25, 0.25]] * 2),
         "cls": torch.ones(2, 1),
         "batch_idx": torch.arange(2.0),
     }
-    model, _ = training(**options)
-    model(dict(batch))  # the same statistics of the batch norms
     model, _ = training(epoch=0)
     _, expected = model({**batch, **labels, "img": batch["target"]})
     assert items["target"].item() == pytest.approx(sum(float(v) for v in expected.values()), rel=1e-3)
+    divided, learnt, usual = sums[0].tolist()
+    assert divided == learnt > 0 and usual > 0
+
+
+def test_few_labels_do_not_make_the_background_loud():
+    """Divided by scores of 2 where labelled images have 8: a quarter; and never more than once."""
+    method = MeanTeacher()
+    method.sums = [torch.tensor([2.0, 2.0, 8.0])]
+    assert method._factor() == 0.25
+    method.sums = [torch.tensor([9.0, 8.0, 2.0])]
+    assert method._factor() == 9 / 8
+    method.sums = [torch.tensor([0.0, 0.0, 0.0])]
+    assert method._factor() == 1
+
+
+def assigned(method: Any, scores: torch.Tensor, foreground: torch.Tensor, objects: torch.Tensor) -> torch.Tensor:
+    """Targets for two points at (1, 1) and (3, 1) px, where the student's own scores are 0.2."""
+    assigner = PseudoLabelAssigner(method, lambda *args: (None, None, scores, foreground, objects))
+    points = torch.tensor([[1.0, 1.0], [3.0, 1.0]])
+    return assigner(torch.full((1, 2, 3), 0.2), torch.zeros(1, 2, 4), points)[2]
+
+
+def method_with(confidence: list[float], unsure: list[list[float]]) -> Any:
+    pseudo = PseudoLabels(torch.tensor([confidence]), torch.tensor([unsure]))
+    return SimpleNamespace(pseudo=pseudo, sides=torch.tensor([4.0, 2.0, 4.0, 2.0]), sums=[])
 
 
 def test_uncertain_labels_count_by_their_score():
-    """A base assigner that gives both points to objects 1 and 0: targets times 0.4 and 1."""
+    """Both points belong to objects, 1 and 0: targets times 0.4 and 1; what is an object's is not unsure."""
+    method = method_with([1.0, 0.4], [[0.0, 0.0, 1.0, 1.0]])
+    targets = assigned(method, torch.ones(1, 2, 3), torch.ones(1, 2), torch.tensor([[1, 0]]))
+    assert targets.tolist() == [[pytest.approx([0.4] * 3), [1.0] * 3]]
+    method.pseudo = None
+    assert assigned(method, torch.ones(1, 2, 3), torch.ones(1, 2), torch.tensor([[1, 0]])).min() == 1
 
-    def base(*args: Any) -> Any:
-        return None, None, torch.ones(1, 2, 3), None, torch.tensor([[1, 0]])
 
-    method = SimpleNamespace(confidence=torch.tensor([[1.0, 0.4]]))
-    assigner = ConfidentAssigner(method, base)  # type: ignore[arg-type]
-    assert assigner()[2].tolist() == [[pytest.approx([0.4] * 3), [1.0] * 3]]
-    method.confidence = None
-    assert assigner()[2].min() == 1
+def test_nothing_is_learnt_where_an_object_may_be():
+    """The left half may hold one: there the target is the student's own score; on the right it is background."""
+    method = method_with([1.0], [[0.0, 0.0, 0.5, 1.0]])
+    targets = assigned(method, torch.zeros(1, 2, 3), torch.zeros(1, 2), torch.zeros(1, 2))
+    assert targets.tolist() == [[pytest.approx([0.2] * 3), [0.0] * 3]]
+    assert method.sums[0].tolist() == pytest.approx([0.6, 0.0, 0.0])
+
+
+def test_more_labels_than_labelled_objects():
+    """Three in one image, where no labelled image has more than one."""
+    model, method = training()
+    places = torch.tensor([[8.0, 8.0, 24.0, 24.0], [32.0, 32.0, 48.0, 48.0], [8.0, 40.0, 24.0, 56.0]]).repeat(2, 1, 1)
+    method._label = lambda weak, classes: pseudo_labels(  # type: ignore[method-assign]
+        Detections(places, torch.ones(2, 3), torch.ones(2, 3, dtype=torch.long)), torch.ones(2, 3), (64, 64)
+    )
+    _, items = model(batch_of())
+    assert items["pseudo_labels"] == 3 and items["target"] > 0
 
 
 def test_the_student_sees_smaller_images_at_first():

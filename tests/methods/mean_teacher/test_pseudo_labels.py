@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from methods.mean_teacher.pseudo_labels import CANDIDATES, Detections, as_labels, box_ious, decode, suppress
+from methods.mean_teacher.pseudo_labels import (
+    CANDIDATES,
+    Detections,
+    box_ious,
+    covered,
+    decode,
+    pseudo_labels,
+    suppress,
+)
 
 
 def found(boxes: list[list[float]], scores: list[float], classes: list[int]) -> Detections:
@@ -51,16 +59,32 @@ def test_labels_of_the_loss():
     boxes = torch.tensor(
         [[[0.0, 0.0, 10.0, 5.0], [10.0, 5.0, 40.0, 10.0]], [[4.0, 2.0, 8.0, 4.0], [0.0, 0.0, 9.0, 9.0]]]
     )
-    detections = Detections(boxes, torch.tensor([[0.9, 0.8], [0.7, 0.1]]), torch.tensor([[0, 1], [1, 0]]))
-    labels = as_labels(detections, torch.tensor([[1.0, 0.8], [1.0, 0.0]]), (10, 20))
+    detections = Detections(boxes, torch.tensor([[0.9, 0.8], [0.7, 0.05]]), torch.tensor([[0, 1], [1, 0]]))
+    labels, worth = pseudo_labels(detections, torch.tensor([[1.0, 0.8], [1.0, 0.0]]), (10, 20))
     expected = [[0.25, 0.25, 0.5, 0.5], [0.75, 0.75, 0.5, 0.5], [0.3, 0.3, 0.2, 0.2], [0.0, 0.0, 0.0, 0.0]]
     assert labels["bboxes"].tolist() == [pytest.approx(row, abs=1e-6) for row in expected]
     assert labels["batch_idx"].tolist() == [0, 0, 1, 1] and labels["cls"].flatten().tolist() == [0, 1, 1, 0]
+    assert labels["most_objects"] == 2 and not worth.unsure.any()
+
+
+def test_labels_come_first_and_the_rest_is_unsure():
+    """0.6 is no label of its class, 0.5 is one of another class; 0.05 is nothing."""
+    boxes = [[0.0, 0.0, 4.0, 4.0], [4.0, 4.0, 8.0, 8.0], [0.0, 4.0, 4.0, 8.0]]
+    labels, worth = pseudo_labels(found(boxes, [0.6, 0.5, 0.05], [0, 1, 0]), torch.tensor([[0.0, 0.5, 0.0]]), (8, 8))
+    assert labels["cls"].tolist() == [[1]] and labels["bboxes"].tolist() == [[0.75, 0.75, 0.5, 0.5]]
+    assert worth.confidence.tolist() == [[0.5]]
+    assert worth.unsure.tolist() == [[[0.0] * 4, [0.0, 0.0, 0.5, 0.5], [0.0] * 4]]
 
 
 def test_places_that_no_image_uses_are_left_out():
     detections = Detections(torch.rand(2, 5, 4), torch.rand(2, 5), torch.zeros(2, 5, dtype=torch.long))
     confidence = torch.zeros(2, 5)
-    assert as_labels(detections, confidence, (8, 8))["bboxes"].shape == (2, 4)
+    assert pseudo_labels(detections, confidence, (8, 8))[0]["bboxes"].shape == (2, 4)
     confidence[1, :3] = 1
-    assert as_labels(detections, confidence, (8, 8))["bboxes"].shape == (6, 4)
+    assert pseudo_labels(detections, confidence, (8, 8))[0]["bboxes"].shape == (6, 4)
+
+
+def test_points_in_boxes():
+    """Of two images: the first has a box around (1, 1), the second none."""
+    boxes = torch.tensor([[[0.0, 0.0, 2.0, 2.0], [0.0] * 4], [[0.0] * 4, [0.0] * 4]])
+    assert covered(torch.tensor([[1.0, 1.0], [3.0, 1.0]]), boxes).tolist() == [[True, False], [False, False]]

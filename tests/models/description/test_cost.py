@@ -32,6 +32,7 @@ def network(*rows, head=None, **entries):
         (network([-1, 3, "C2f", [8]], depth_multiple=100), "repeats 3 times"),
         (network([-1, 3, "C2f", [8]], scales={"n": [100, 1, 8]}), "repeats 3 times"),
         (network([-1, 3, "C2f", [8]], depth_multiple=1e9), "has a number beyond 65536"),
+        (network([-1, 3, "C2f", [10**400]]), "has an argument beyond 65536"),
         (network([-1, 1, "Conv", [1_000_000]]), "has an argument beyond 65536"),
         (network([-1, 1, "Conv", [float("inf")]]), "has an argument beyond"),
         (network([-1, 1, "Conv", ["9" * 400]]), "has an argument beyond"),
