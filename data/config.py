@@ -14,12 +14,13 @@ from data.dialects import FOREIGN, beside, describe_folder, translated, yaml_in
 from utils.errors import UserError, nearest, suggestion
 from utils.files import REPOSITORY, find_file, load_yaml, typed_path
 from utils.log import LOGGER
+from utils.tables import whole
 
 VALS, TESTS = (
     tuple(f"{split}{number}" for number in ("", *range(2, 10))) for split in ("val", "test")
 )  # val, val2, ...
 SPLITS = ("train", "extra", *VALS, *TESTS)
-MOST_DIGITS, LONGEST_NAME = 9, 200  # of a class
+LONGEST_NAME = 200  # of a class
 TASKS = ("detect", "classify", "action")
 FORMER_FOLDERS = {"reference": "favoured", "unlabeled": "nights"}  # what earlier versions called those they converted
 _OTHER_KEYS = set("path names nc frequency federated method task demo conditions prepare download".split())
@@ -322,8 +323,7 @@ def _printable(name: Any) -> str:
 
 def _is_class_number(key: Any) -> bool:
     """Whether a key is a whole number, which JSON writes as text. 1.5 and yes number no class."""
-    text = str(key)
-    return not isinstance(key, bool) and text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
+    return not isinstance(key, bool) and whole(str(key)) is not None
 
 
 def _class_number(file: Path, key: Any) -> int:

@@ -33,7 +33,7 @@ def latest_run(runs: Path = RUNS) -> Run | None:
 
 def run_of(weights: Path) -> Run | None:
     """The run that a checkpoint lies in, or None where its folder is another tool's or none."""
-    file = weights.absolute().parent.with_name("args.yaml")
+    file = weights.absolute().parent.parent / "args.yaml"
     options = load_yaml(file) if file.is_file() else {}
     if options.get("data") and isinstance(options.get("imgsz"), int):
         return Run(weights, str(options["data"]), options["imgsz"], str(options.get("task", DETECT)))

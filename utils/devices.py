@@ -14,6 +14,7 @@ import torch
 
 from utils.errors import UserError
 from utils.files import REPOSITORY, cores
+from utils.tables import whole
 
 NAME = "Hardsight"
 PACKAGES = ("torchvision", "ultralytics", "opencv-python", "numpy", "safetensors", "onnxruntime", "openvino")
@@ -45,8 +46,8 @@ def pick_device(device: str) -> torch.device:
         )
     if text in {"cpu", "mps"}:
         return torch.device(text)
-    if text.isdigit() and int(text) < count:
-        return torch.device("cuda", int(text))
+    if (number := whole(text)) is not None and number < count:
+        return torch.device("cuda", number)
     expected = f"expected cpu, or a GPU number below {count}" if count else "no CUDA GPU is available; use --device cpu"
     raise UserError(f"--device {device}: {expected}.")
 

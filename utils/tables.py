@@ -94,6 +94,15 @@ def number(text: str) -> float:
         return math.nan
 
 
+def whole(text: str) -> int | None:
+    """A whole number of at most 9 digits from 0 to 9, or None. Python's int reads the digits of every script, and signs.
+
+    >>> whole("12"), whole("\u00b2"), whole("-1"), whole("")
+    (12, None, None, None)
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
 def read_csv(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file as texts; blanks around names and values (YOLOv5 pads them) are dropped, and values too many.
 

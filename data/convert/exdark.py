@@ -13,6 +13,7 @@ from data.convert.text_annotations import read_rows
 from data.convert.writer import Box, Item, Summary, write_yolo
 from utils.errors import UserError
 from utils.files import list_images, read_lines
+from utils.tables import whole
 
 LIST = "imageclasslist.txt"
 FORM = "Class left top width height ..."
@@ -72,7 +73,7 @@ def listed_images(
         if not words or words[0] == "Name":  # the first line is a heading
             continue
         valid = len(words) == 5 and words[4] in SPLITS
-        if not valid or (classes and not (words[1].isdigit() and 1 <= int(words[1]) <= classes)):
+        if not valid or (classes and not 1 <= (whole(words[1]) or 0) <= classes):
             which = f"class of 1 to {classes} and a split" if classes else "split"
             raise UserError(
                 f"{listing}:{number}: expected 'name class light in/out split' with a {which} of 1, 2 or 3."

@@ -49,7 +49,7 @@ def street_clip(
     where they cannot be written.
     """
     path, total = Path(path), max(1, round(seconds * fps))
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    partial = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

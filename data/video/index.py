@@ -16,6 +16,7 @@ from data.io.video import VideoInfo, probe_videos
 from utils.disk.reading import read_text
 from utils.errors import UserError, suggestion
 from utils.files import VIDEO_SUFFIXES
+from utils.tables import whole
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,9 @@ def _in_list(config: DataConfig, listing: Path) -> list[Video]:
 def _in_line(config: DataConfig, listing: Path, where: str, line: str) -> Video:
     """The video of one line; its path is relative to the data set's folder, or to the list's own."""
     parts = line.split("\t") if "\t" in line else line.split(maxsplit=2)
-    if len(parts) != 3 or not parts[1].strip().isdecimal():
+    if len(parts) != 3 or (label := whole(parts[1].strip())) is None:
         raise UserError(f"{where}: expected 'index<TAB>class number<TAB>path', not {line!r}. Correct the line.")
-    label, name = int(parts[1]), parts[2].strip().replace("\\", "/")
+    name = parts[2].strip().replace("\\", "/")
     if label not in config.names:
         raise UserError(
             f"{where}: class {label} is not among the names of {config.file.name}, 0 to {max(config.names)}. Correct "

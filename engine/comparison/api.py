@@ -41,9 +41,10 @@ from engine.tasks import TASKS
 from methods.registry import split_names
 from utils.cli import check_official
 from utils.errors import UserError
-from utils.files import load_yaml, new_run_folder, save_yaml
+from utils.files import load_yaml, new_run_folder, save_yaml, typed_path
 from utils.metrics import FREQUENCIES, PROTOCOLS
 from utils.options import build, canonical, from_file, parse_argv
+from utils.tables import whole
 
 SHARED_ONLY = ("resume", "seed", "project", "name", "exist_ok", "data")  # options that no run may have of its own
 
@@ -263,8 +264,10 @@ def _check_metrics(metrics: Sequence[str], standard: Sequence[str], protocol: st
 
 def choose_folder(chosen: CompareOptions, facts: dict[str, Any]) -> Path:
     """The newest folder of the same comparison, to resume, else a new one. Runs and seeds may be added later."""
-    numbered = [path for path in chosen.project.glob(f"{chosen.name}*") if path.name[len(chosen.name) :].isdecimal()]
-    here = [chosen.project / chosen.name, *sorted(numbered, key=lambda path: int(path.name[len(chosen.name) :]))]
+    first, size = typed_path(chosen.project / chosen.name), len(chosen.name)
+    others = chosen.project.iterdir() if chosen.project.is_dir() else ()
+    numbers = [(whole(path.name[size:]), path) for path in others if path.name.startswith(chosen.name)]
+    here = [first, *(path for _, path in sorted((number, path) for number, path in numbers if number is not None))]
     same = [path for path in here if _saved_facts(path / "compare.yaml") == facts]
     if same and not chosen.restart:
         return same[-1]
@@ -276,7 +279,8 @@ def choose_folder(chosen: CompareOptions, facts: dict[str, Any]) -> Path:
 def _saved_facts(file: Path) -> dict[str, Any]:
     """What a comparison began with, its options by their present names; empty where there is no file."""
     saved = load_yaml(file) if file.is_file() else {}
-    return saved and {**saved, "shared": from_file(saved["shared"], COMPARE_SCHEMAS)}
+    shared = saved.get("shared")  # lacking in a file of something else
+    return {**saved, "shared": from_file(shared, COMPARE_SCHEMAS)} if isinstance(shared, dict) else {}
 
 
 def _facts(

@@ -15,10 +15,10 @@ from utils.disk.reading import read_text
 from utils.errors import UserError, suggestion
 from utils.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, typed_path
 from utils.log import redact
+from utils.tables import whole
 
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "tcp", "udp")
 MOST_MATCHES = 1_000_000  # of a pattern
-MOST_DIGITS = 6  # of a camera's number
 LISTS = (".txt", ".streams")
 EXAMPLES = (
     "a camera number such as 0, an image, a video, a folder, 'a/pattern*.jpg', a .txt or .streams list, "
@@ -88,7 +88,7 @@ def is_address(text: str) -> bool:
 
 def _is_camera(text: str) -> bool:
     """Whether a text is the number of a camera."""
-    return text.isascii() and text.isdecimal() and len(text) < MOST_DIGITS
+    return whole(text) is not None
 
 
 def _is_list(text: str) -> bool:

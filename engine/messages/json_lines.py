@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TextIO
 
 from utils.errors import UserError
+from utils.files import typed_path
 
 STDOUT = "-"
 
@@ -28,10 +28,10 @@ class JsonLines:
         self._file: TextIO | None = None
         if target == STDOUT:
             return
-        path = Path(target)
-        if path.is_file() and not append:
-            raise UserError(f"--save-jsonl {path}: exists. Choose another name, or append to it with --exist-ok.")
+        path = typed_path(target)
         try:
+            if path.is_file() and not append:
+                raise UserError(f"--save-jsonl {path}: exists. Choose another name, or append to it with --exist-ok.")
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a", encoding="utf-8")
         except OSError as problem:

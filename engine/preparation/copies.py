@@ -159,7 +159,7 @@ def two_folders(command: str, source: Path | None, out: Path | None, ending: str
     if any(one.is_relative_to(other) or other.is_relative_to(one) for one, other in pairs):
         raise UserError(
             f"--out {out}: lies in --source {source}, or the other way round. The originals are never changed: choose "
-            f"a folder beside it, such as {home.with_name(home.name + ending)}."
+            f"a folder beside it, such as {home.parent / (home.name + ending)}."
         )
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: a file is in the way. Choose a folder.")

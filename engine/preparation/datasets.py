@@ -14,6 +14,7 @@ from engine.options.prepare import ClipOptions, ConvertOptions, SyntheticOptions
 from utils.errors import UserError
 from utils.files import load_yaml
 from utils.log import LOGGER
+from utils.tables import whole
 
 
 def synthetic(options: SyntheticOptions) -> Path:
@@ -80,8 +81,9 @@ def _pair(size: tuple[int, ...]) -> tuple[int, int]:
 def _count(text: str) -> tuple[str, int]:
     """'train=40' as a pair."""
     split, _, number = text.partition("=")
-    if not number.isdecimal() or (split == "train" and not int(number)):
+    count = whole(number)
+    if count is None or (split == "train" and not count):
         raise UserError(
             f"--counts {text}: expected split=number, such as train=40, which trains on one image at least."
         )
-    return split, int(number)
+    return split, count

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from utils.errors import UserError
+from utils.tables import whole
 
 HOST = "127.0.0.1"
 LOCAL_NAMES = {"127.0.0.1", "localhost", "[::1]"}
@@ -135,6 +136,7 @@ _EXPECTED = "Expected [HOST:]PORT, such as 8000, 0.0.0.0:8000 or [::]:8000."
 def _parse(where: str) -> tuple[str, int]:
     """Host and port."""
     host, _, port = where.strip().rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 65536 or (":" in host and not host.startswith("[")):
+    number = whole(port) or 0
+    if not 0 < number < 65536 or (":" in host and not host.startswith("[")):
         raise UserError(f"--serve {where}: is no port. {_EXPECTED}")
-    return host.strip("[]") or HOST, int(port)
+    return host.strip("[]") or HOST, number

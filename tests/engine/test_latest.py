@@ -57,6 +57,10 @@ def test_val_takes_weights_data_and_size_of_the_run(tmp_path: Path, capsys: pyte
     assert to_measure({"data": "x.yaml", "imgsz": 64}, tmp_path) == {"data": "x.yaml", "imgsz": 64, "weights": best}
 
 
+def test_the_root_lies_in_no_run() -> None:
+    assert to_measure({"weights": "/", "data": "x"}) == {"weights": "/", "data": "x"}
+
+
 def test_named_weights_stay(tmp_path: Path) -> None:
     write_run(tmp_path, "exp", 1)
     for function in (to_measure, to_detect):

@@ -149,7 +149,7 @@ def convert(option: Option, value: Any) -> Any:
         if option.many:
             return tuple(_one(option, item) for item in _items(option, value))
         return _one(option, value)
-    except (ValueError, TypeError):
+    except (OverflowError, TypeError, ValueError):
         near = suggestion(str(value), map(str, option.choices or ()))
         shown = repr(str(value) if isinstance(value, Path) else value)
         shown = shown if len(shown) <= 80 else shown[:77] + "..."  # never pages of it

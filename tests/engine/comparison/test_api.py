@@ -15,7 +15,8 @@ import torch
 
 import compare as script
 from engine.checkpoint import save_checkpoint
-from engine.comparison.api import RunSpec, compare, parse_run
+from engine.comparison.api import RunSpec, choose_folder, compare, parse_run
+from engine.options.compare import CompareOptions
 from models.detector import build
 from tests.engine.comparison.conftest import DATA
 from tests.engine.comparison.pretended import PretendedTrainer, evaluate
@@ -262,3 +263,21 @@ def test_official_weights_that_are_missing_are_told_before_anything_is_made(give
     given |= {"data": "demo-night", "run": ("none", "none weights=yolov8x.pt")}
     with pytest.raises(UserError, match="prepare.py weights yolov8x"):
         compare(**given, train=PretendedTrainer(), evaluate=evaluate)
+
+
+@pytest.mark.parametrize("content", ["", "shared: 3\n", "other: 1\n"])
+def test_a_folder_of_something_else_is_not_resumed(tmp_path, content):
+    """Nor does its name make a pattern: a[1] is no a1."""
+    (tmp_path / "a[1]").mkdir()
+    (tmp_path / "a[1]" / "compare.yaml").write_text(content or "shared: {}\n")
+    found = choose_folder(CompareOptions(project=tmp_path, name="a[1]"), {"shared": {}})
+    assert found.name == ("a[1]2" if content else "a[1]")
+    (tmp_path / "a[1]3").mkdir()
+    (tmp_path / "a[1]3" / "compare.yaml").write_text("shared: {}\n")
+    assert choose_folder(CompareOptions(project=tmp_path, name="a[1]"), {"shared": {}}).name == "a[1]3"
+
+
+@pytest.mark.parametrize("name", ["/tmp", "../x", "x" * 5000, "a\0b", ""])
+def test_a_comparison_stays_in_its_project(tmp_path, name):
+    with pytest.raises(UserError, match="--name|cannot be a path"):
+        choose_folder(CompareOptions(project=tmp_path / "new", name=name), {"shared": {}})

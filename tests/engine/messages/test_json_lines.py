@@ -35,6 +35,12 @@ def test_standard_output(capsys):
     assert json.loads(capsys.readouterr().out) == {"a": 1}
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "\ud800", "a\0b"])
+def test_a_name_that_no_file_system_has(name):
+    with pytest.raises(UserError, match="cannot be a path"):
+        JsonLines(name)
+
+
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="--save-jsonl .*: cannot be written"):

@@ -59,6 +59,7 @@ def test_nothing_asked_is_an_error(capsys):
         (["synthetic", "--size", "64", "64", "64", "--out", "x"], "width and height"),
         (["synthetic", "--counts", "train", "--out", "x"], "split=number"),
         (["synthetic", "--counts", "train=²", "--out", "x"], "split=number"),
+        (["synthetic", "--counts", f"train={5000 * '9'}", "--out", "x"], "split=number"),
         (["synthetic", "--counts", "train=0", "--out", "x"], "one image at least"),
         (["convert", "exdrak"], "there is no such converter. Did you mean 'exdark'"),
         (["convert"], "convert exdark --source DIR --out DIR"),
@@ -66,6 +67,8 @@ def test_nothing_asked_is_an_error(capsys):
         (["convert", "exdark", "--source", "a", "--out", "b", "--difficult"], "--difficult"),
         (["darken", "--source", "a"], "--out DIR"),
         (["clip", "--fps", "0"], "fps"),
+        (["clip", "--out", "/"], "/: no video can be written there"),
+        (["enhance", "--source", "/", "--out", "x"], "choose a folder beside it"),
     ],
 )
 def test_mistakes_name_the_next_step(argv, match, tmp_path, monkeypatch):

@@ -83,6 +83,7 @@ def test_other_pages_open_no_socket(host: str, origin: str, same: bool) -> None:
         ("x", "", "is no port.*Expected"),
         ("0", "", "is no port"),
         ("65536", "", "is no port"),
+        ("9" * 5000, "", "is no port"),
         ("127.0.0.1:", "", "is no port"),
         ("::1:8000", "", "is no port"),
         ("0.0.0.0:8000", "", "everybody who reaches 0.0.0.0 could watch. Add --serve-token"),

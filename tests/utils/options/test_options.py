@@ -139,6 +139,7 @@ def test_build_converts(given, name, expected):
         ({"epochs": True}, "does not fit"),
         ({"epochs": None}, "option epochs: None does not fit"),
         ({"lr0": float("inf")}, "does not fit"),
+        ({"lr0": 10**400}, "does not fit"),
         ({"lr0": [1]}, "does not fit"),
         ({"device": ["a"]}, "does not fit"),
         ({"cos_lr": 0.5}, "expected true or false"),
