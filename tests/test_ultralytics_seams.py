@@ -356,3 +356,23 @@ def test_trackers_take_boxes_and_return_the_number_of_each_detection():
             Boxes(rows, (100, 100)), np.zeros((100, 100, 3), "u1")
         )
         assert found[:, [4, 7]].tolist() == [[1, 1]], "engine/tracking/trackers.py reads identity and detection there"
+
+
+def test_trackers_apply_their_matches_in_one_method():
+    pytest.importorskip("lap")
+    import inspect
+
+    from ultralytics.trackers.byte_tracker import BYTETracker, STrack
+    from ultralytics.trackers.track import TRACKER_MAP
+    from ultralytics.trackers.utils.kalman_filter import KalmanFilterXYAH, KalmanFilterXYWH
+
+    why = "engine/tracking/batched.py corrects the tracks of all matches there"
+    for name, kind in TRACKER_MAP.items():
+        assert issubclass(kind, BYTETracker) is (name != "tracktrack"), why
+    given = ["self", "matches", "pool", "detections", "activated", "refind"]
+    assert list(inspect.signature(BYTETracker._apply_matches).parameters) == given, why
+    assert isinstance(STrack.xyxy, property) and isinstance(STrack.tlwh, property), why
+    mean = np.arange(10.0, 18.0)
+    for kind, deviations in ((KalmanFilterXYAH, [0.65, 0.65, 0.1, 0.65]), (KalmanFilterXYWH, [0.6, 0.65, 0.6, 0.65])):
+        noise = kind().project(mean, np.zeros((8, 8)))[1]
+        np.testing.assert_allclose(noise, np.diag(np.square(deviations)), err_msg=why)

@@ -43,10 +43,12 @@ def create_tracker(name: str, buffer: int, conf: float) -> Any:
     from ultralytics.utils import YAML, IterableSimpleNamespace
     from ultralytics.utils.checks import check_yaml
 
+    from engine.tracking.batched import batched
+
     settings = YAML.load(check_yaml(f"{name}.yaml"))
     settings |= {"track_buffer": buffer, "track_high_thresh": conf, "new_track_thresh": conf, "with_reid": False}
     settings["track_low_thresh"] = min(WEAKEST, conf)
-    return TRACKER_MAP[name](args=IterableSimpleNamespace(**settings))
+    return batched(TRACKER_MAP[name])(args=IterableSimpleNamespace(**settings))
 
 
 class Identities:
