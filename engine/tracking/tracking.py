@@ -140,10 +140,10 @@ class _TrackedSource:
 
     def _label(self, number: int, confidence: float, label: float) -> str:
         """The class name of an object, all its detections considered."""
-        votes = remember(self.votes, number, self.votes.get(number, {}))
-        votes[int(label)] = votes.get(int(label), 0.0) + confidence
-        best = max(votes, key=votes.__getitem__)
-        return self.names.get(best) or str(best)
+        votes, now = remember(self.votes, number, self.votes.get(number, {})), int(label)
+        votes[now] = votes.get(now, 0.0) + confidence
+        best = now if len(votes) == 1 else max(votes, key=votes.__getitem__)
+        return self.names.get(best, str(best))
 
     def _trails(self, objects: Sequence[Seen]) -> dict[int, tuple[tuple[float, float], ...]]:
         """The last places of each object, this one included."""
