@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import glob
-import itertools
 import os
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from utils.tables import whole
 
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "tcp", "udp")
 MOST_MATCHES = 1_000_000  # of a pattern
+LONGEST_SEARCH = 20.0  # s, for the files of a pattern
 LISTS = (".txt", ".streams")
 EXAMPLES = (
     "a camera number such as 0, an image, a video, a folder, 'a/pattern*.jpg', a .txt or .streams list, "
@@ -127,9 +128,15 @@ def _from_entry(text: str) -> list[Source]:
 
 def _matches(pattern: str) -> list[str]:
     """Files of a pattern. Raises UserError for one that matches without end, such as **/* of a whole disk."""
-    found = list(itertools.islice(glob.iglob(pattern, recursive=True), MOST_MATCHES + 1))
-    if len(found) > MOST_MATCHES:
-        raise UserError(f"--source {pattern}: matches more than {MOST_MATCHES:,} files. Name a folder further down.")
+    found: list[str] = []
+    end = time.monotonic() + LONGEST_SEARCH
+    for name in glob.iglob(pattern, recursive=True):
+        found.append(name)
+        if len(found) > MOST_MATCHES or time.monotonic() > end:
+            raise UserError(
+                f"--source {pattern}: matches more than {MOST_MATCHES:,} files, or more than can be listed in "
+                f"{LONGEST_SEARCH:.0f} s. Name a folder further down."
+            )
     return found
 
 

@@ -105,6 +105,10 @@ def test_a_pattern_that_matches_without_end(tmp_path: Path, monkeypatch: pytest.
         make_image(tmp_path / f"{number}.png")
     with pytest.raises(UserError, match="matches more than 2 files"):
         plan_sources(str(tmp_path / "*"))
+    monkeypatch.setattr("engine.inference.sources.MOST_MATCHES", 100)
+    monkeypatch.setattr("engine.inference.sources.LONGEST_SEARCH", 0.0)
+    with pytest.raises(UserError, match="than can be listed in 0 s"):
+        plan_sources(str(tmp_path / "**/*"))
 
 
 @pytest.mark.parametrize(
