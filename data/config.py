@@ -20,7 +20,7 @@ VALS, TESTS = (
     tuple(f"{split}{number}" for number in ("", *range(2, 10))) for split in ("val", "test")
 )  # val, val2, ...
 SPLITS = ("train", "extra", *VALS, *TESTS)
-LONGEST_NAME = 200  # of a class
+LONGEST_NAME, LONGEST_WORD = 200, 60  # letters of a class, of a condition
 TASKS = ("detect", "classify", "action")
 FORMER_FOLDERS = {"reference": "favoured", "unlabeled": "nights"}  # what earlier versions called those they converted
 _OTHER_KEYS = set("path names nc frequency federated method task demo conditions prepare download".split())
@@ -360,6 +360,11 @@ def _task(file: Path, content: dict[str, Any]) -> str:
     return task
 
 
+def _names_a_folder(word: str) -> bool:
+    """Whether a condition can stand in names of files and columns."""
+    return 0 < len(word) <= LONGEST_WORD and word.isprintable() and word[0] != "." and not {"/", "\\"} & set(word)
+
+
 def _conditions(file: Path, content: dict[str, Any], splits: Collection[str]) -> dict[str, str]:
     """Split -> the word for it in reports; a split's own name where none is given."""
     given = content.get("conditions") or {}
@@ -373,9 +378,9 @@ def _conditions(file: Path, content: dict[str, Any], splits: Collection[str]) ->
             f"{file}: 'conditions' names {wrong!r}, which is not a split of this file ({', '.join(splits)})."
         )
     words = {split: given.get(split, split) for split in splits}
-    odd = next((word for word in words.values() if not word or word.startswith(".") or {"/", "\\"} & set(word)), None)
+    odd = next((reprlib.repr(word) for word in words.values() if not _names_a_folder(word)), None)
     if odd is not None:
-        raise UserError(f"{file}: 'conditions' has {odd!r}; expected a plain word, as it names folders and columns.")
+        raise UserError(f"{file}: 'conditions' has {odd}; expected a plain word, as it names folders and columns.")
     for family in (VALS, TESTS):
         own = [words[split] for split in family if split in words]
         twice = next((word for word in own if own.count(word) > 1), None)

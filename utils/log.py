@@ -21,7 +21,9 @@ class Console(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
         stream = sys.stderr if record.levelno >= self.lowest else sys.stdout
-        print(self.format(record), file=stream, flush=True)
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        text = self.format(record).encode(encoding, "backslashreplace").decode(encoding)  # names may hold half a letter
+        print(text, file=stream, flush=True)
 
 
 LOGGER = logging.getLogger("hardsight")

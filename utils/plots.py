@@ -218,4 +218,4 @@ def plot_images(images: Sequence[tuple[str, np.ndarray]], target: Path, across: 
             axis.set_axis_off()
         for axis, (title, image) in zip(axes, images, strict=False):
             axis.imshow(image, interpolation="antialiased")
-            axis.set_title(title, fontsize="x-small")
+            axis.set_title(title.encode(errors="replace").decode(), fontsize="x-small")  # a file name, not always UTF-8

@@ -206,12 +206,13 @@ def held_out(items: Sequence[Item], share: float, out: Path) -> Sequence[Item]:
         return items
     if any(item.split == "val" for item in items) or (out / "images/val").exists():
         raise UserError(f"--val-share {share:g}: the data set has validation images of its own. Leave the option out.")
-    numbers = sorted({crc32(item.file.encode()) for item in items if item.split == "train"})
+    drawn = [crc32(item.file.encode(errors="surrogateescape")) for item in items]
+    numbers = sorted({number for item, number in zip(items, drawn, strict=True) if item.split == "train"})
     count = sum(number / 2**32 < share for number in numbers)
     chosen = set(numbers[: min(max(count, 1), len(numbers) - 1)])  # an image at least on either side
     return [
-        replace(item, split="val") if item.split == "train" and crc32(item.file.encode()) in chosen else item
-        for item in items
+        replace(item, split="val") if item.split == "train" and number in chosen else item
+        for item, number in zip(items, drawn, strict=True)
     ]
 
 

@@ -72,7 +72,8 @@ def image_seed(name: str, seed: int) -> int:
     >>> image_seed("a/1.jpg", 0) == image_seed("a/1.jpg", 0) != image_seed("a/1.jpg", 1)
     True
     """
-    return int.from_bytes(hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest(), "big") >> 1
+    key = f"{seed}:{name}".encode(errors="surrogateescape")  # file names need not be UTF-8
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
 
 
 def find_recipe(name: str) -> Recipe:

@@ -57,7 +57,8 @@ def label_hash(labels: Sequence[Label]) -> str:
     """
     digest = sha256()
     for label in labels:
-        digest.update(f"{label.image.name}\n{label.shape[0]} {label.shape[1]} {len(label.classes)}\n".encode())
+        facts = f"{label.image.name}\n{label.shape[0]} {label.shape[1]} {len(label.classes)}\n"
+        digest.update(facts.encode(errors="surrogateescape"))
         digest.update(np.ascontiguousarray(label.classes, "<f4").tobytes())
         digest.update(np.ascontiguousarray(label.boxes, "<f4").tobytes())
     return digest.hexdigest()

@@ -175,7 +175,9 @@ class Writer:
     def _save_rows(self, frame: Frame, boxes: np.ndarray) -> None:
         """Rows of predictions.csv, handed to the system when this returns."""
         if self._table is None:  # one that already exists goes on
-            self._table = (self.folder / "predictions.csv").open("a", newline="", encoding="utf-8")
+            self._table = (self.folder / "predictions.csv").open(
+                "a", newline="", encoding="utf-8", errors="backslashreplace"
+            )
             if not self._table.tell():
                 csv.writer(self._table).writerow(COLUMNS)
         csv.writer(self._table).writerows(table_rows(frame, boxes, self.style.names))

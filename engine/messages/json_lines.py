@@ -14,8 +14,9 @@ STDOUT = "-"
 
 
 def to_json(message: Mapping[str, Any]) -> str:
-    """A message on one line."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """A message on one line. Half letters, as file names that are not UTF-8 have, are escaped as JSON does it."""
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 class JsonLines:

@@ -217,7 +217,7 @@ def _chance(name: str) -> float:
     >>> _chance("0:a") == _chance("0:a") != _chance("1:a")
     True
     """
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big") / 2**48
+    return int.from_bytes(hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=6).digest(), "big") / 2**48
 
 
 def _write_parts(source: Path, home: Path, target: Path, tiles: Sequence[_Tile], quality: int) -> None:

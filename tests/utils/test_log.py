@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import subprocess
 import sys
@@ -77,3 +78,10 @@ def test_messages_leave_stdout_to_results(capsys):
         LOGGER.info("another")
     said = capsys.readouterr()
     assert (said.err, said.out) == ("a note\n", "another\n")
+
+
+def test_half_a_letter_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, "latin-1", write_through=True))
+    LOGGER.info("dog \ud800, \u732b, \xfc")
+    assert written.getvalue() == b"dog \\ud800, \\u732b, \xfc\n"

@@ -96,7 +96,7 @@ def test_precision_recall(tmp_path, classes):
 def test_contact_sheet_keeps_the_colours(tmp_path):
     red = np.zeros((40, 60, 3), np.uint8)
     red[..., 0] = 255
-    plot_images([("one", red), ("two", red)], tmp_path / "sheet.png", across=2)
+    plot_images([("one", red), ("\udcff.png", red)], tmp_path / "sheet.png", across=2)
     pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).reshape(-1, 3)
     assert (pixels == [255, 0, 0]).all(1).mean() > 0.3
     plot_images([], tmp_path / "none.png")

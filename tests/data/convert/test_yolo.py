@@ -29,4 +29,6 @@ def test_boxes_classes_and_backgrounds_stay(tiny_set, tmp_path):
 @pytest.mark.parametrize(("share", "val"), [(0.001, 1), (0.999, 3)])
 def test_a_small_set_keeps_an_image_on_either_side(tiny_set, tmp_path, share, val):
     (tiny_set / "data.yaml").write_text("train: images/train\nnames: [cat, dog]\n")
+    image = tiny_set / "images" / "train" / "0.png"
+    image.rename(image.with_name("\udcff.png"))  # no UTF-8, as file systems allow
     assert convert(tiny_set, tmp_path / "out", val_share=share).per_split == {"val": val, "train": 4 - val}

@@ -210,3 +210,9 @@ def test_an_image_too_large_for_its_format_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="20000 x 1 pixels does not fit into this format"):
         run(tmp_path, Outputs(), (frame("a.webp", shape=(1, 20000)), NONE))
     assert files(tmp_path) == []
+
+
+def test_a_file_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    run(tmp_path, Outputs(table=True), (frame("\udcff.png"), TWO))
+    assert (tmp_path / "\udcff.png").is_file()
+    assert r"\udcff.png,hot dog," in (tmp_path / "predictions.csv").read_text()

@@ -35,6 +35,11 @@ def test_standard_output(capsys):
     assert json.loads(capsys.readouterr().out) == {"a": 1}
 
 
+def test_half_a_letter_comes_back():
+    assert to_json({"file": "\udcff\xe9.png"}) == '{"file":"\\udcff\xe9.png"}'
+    assert json.loads(to_json({"file": "\udcff.png"})) == {"file": "\udcff.png"}
+
+
 @pytest.mark.parametrize("name", ["x" * 5000, "\ud800", "a\0b"])
 def test_a_name_that_no_file_system_has(name):
     with pytest.raises(UserError, match="cannot be a path"):
