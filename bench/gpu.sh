@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# gpu.sh [--cpu]: what only a machine with a GPU can tell, in at most eight minutes and without network: the tests marked gpu,
-# a step and the memory of every method, degradations, enhancers, loading. Writes one page, runs/gpu/gpu.md.
+# gpu.sh [--cpu]: what only a machine with a GPU can tell, in at most eight minutes and without network: the tests marked gpu
+# (no waits in a step, resuming, memory that comes back, NCCL, TensorRT where it is installed), a step and the memory of every
+# method, degradations, enhancers, loading. Writes one page, runs/gpu/gpu.md.
 # --cpu: the same at toy size, to see that it runs to its end. WHEELS=FOLDER: install from these wheels first, where .venv is missing.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -12,9 +13,12 @@ python=${PYTHON:-.venv/bin/python}
 out=${OUT:-runs/gpu}
 mkdir -p "$out"
 rm -f "$out"/*.md
+tests=(-m gpu tests/accelerator/case_methods.py tests/accelerator/test_training.py tests/data/test_degrade.py tests/engine/inference/backends/test_load.py)
+exports=(-m gpu tests/engine/exporters/test_detector.py)
 methods=(none wiid rfla aeris richsem "longtail federated=2" "weather weather=street" "wiid method=wiid+rfla")
 if [ "${1:-}" = --cpu ]; then
   device=cpu model=(--cfg yolov5n --imgsz 64 --batch-size 2) rounds=1 degraded=(--size 64 --batch 2 --few 1)
+  tests=(-m "not gpu" tests/accelerator/test_training.py) exports=(-m "not gpu" -k ultralytics_runs tests/engine/exporters/test_detector.py)
   methods=(none wiid) slow=10
 else
   device=0 model=(--cfg yolov5m --imgsz 608 --batch-size 16) rounds=10 degraded=(--size 608 --batch 16 --few 4) slow=1
@@ -30,12 +34,13 @@ part() { # part SECONDS NAME COMMAND...: one that fails or takes too long does n
   echo "| $name | $([ $code = 0 ] && echo done || echo "failed ($code)") | $((SECONDS - began)) |" >>"$out/parts.md"
 }
 
-part 150 tests "$python" -m pytest -q -m gpu -p no:cacheprovider tests/accelerator/case_methods.py tests/data/test_degrade.py
-part 120 step "$python" -m bench.speed.training_step "${model[@]}" --device "$device" --rounds "$rounds" --parts step --runs "${methods[@]}" --out "$out/step.md"
-part 90 memory "$python" -m bench.speed.training_step "${model[@]}" --device "$device" --parts memory --runs none wiid aeris --out "$out/memory.md"
+part 140 tests "$python" -m pytest -q -rs -p no:cacheprovider "${tests[@]}"
+part 50 exports "$python" -m pytest -q -rs -p no:cacheprovider "${exports[@]}"
+part 110 step "$python" -m bench.speed.training_step "${model[@]}" --device "$device" --rounds "$rounds" --parts step --runs "${methods[@]}" --out "$out/step.md"
+part 80 memory "$python" -m bench.speed.training_step "${model[@]}" --device "$device" --parts memory --runs none wiid aeris --out "$out/memory.md"
 part 50 degradations "$python" -m bench.speed.degradations "${degraded[@]}" --device "$device" --rounds "$rounds" --out "$out/degradations.md"
-part 30 enhancers "$python" -m bench.speed.enhancers --device "$device" --rounds "$rounds" --out "$out/enhancers.md"
-part 30 loading "$python" -m bench.speed.training_step "${model[@]}" --device cpu --rounds "$rounds" --parts loading --out "$out/loading.md"
+part 25 enhancers "$python" -m bench.speed.enhancers --device "$device" --rounds "$rounds" --out "$out/enhancers.md"
+part 25 loading "$python" -m bench.speed.training_step "${model[@]}" --device cpu --rounds "$rounds" --parts loading --out "$out/loading.md"
 {
   echo "# Measured on this machine"
   echo

@@ -61,7 +61,7 @@ METHODS = re.compile(r"(?<![a-z])(wiid|lcp|aeris|richsem|rfla)(?![a-z])", re.IGN
 # Tests of something wider than one module.
 UNMIRRORED = {
     "tests/external_method/test_sketch.py", "tests/fuzz/test_attacks.py", "tests/fuzz/test_readers.py",
-    "tests/chaos/test_kills.py", "tests/accelerator/test_cases.py",
+    "tests/chaos/test_kills.py", "tests/accelerator/test_cases.py", "tests/accelerator/test_training.py",
     "tests/test_architecture.py", "tests/test_contract.py", "tests/test_docs.py", "tests/test_docs_commands.py",
     "tests/test_earlier_files.py",
     "tests/test_golden.py",

@@ -27,12 +27,16 @@ from utils.ultralytics_env import keep_freed_memory
 
 @dataclass
 class World:
-    """Who this process is. One process alone is rank 0 of 1."""
+    """Who this process is. One process alone is rank 0 of 1.
+
+    grouped: whether there is a process group; torchrun gives one to a single process too.
+    """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
     hosts: Any = None  # process group that never touches a GPU; None: the default one
+    grouped: bool = False
 
     @property
     def main(self) -> bool:
@@ -41,6 +45,7 @@ class World:
 
 
 WORLD = World()
+BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 PATIENCE = timedelta(minutes=30)
 """How long ranks wait for one that hangs: longer than the first one alone scans, makes or evaluates a data set."""
 
@@ -55,28 +60,35 @@ def start(device: str) -> torch.device:
     WORLD.local_rank = int(os.environ.get("LOCAL_RANK", 0))
     keep_freed_memory()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
-    if WORLD.size == 1:
-        return pick_device(device)
-    on_cpu = device == "cpu" or not torch.cuda.is_available()
-    chosen = torch.device("cpu") if on_cpu else torch.device("cuda", WORLD.local_rank)
-    if not on_cpu:
-        if WORLD.local_rank >= torch.cuda.device_count():
-            raise UserError(
-                f"torchrun started local rank {WORLD.local_rank}, but this machine has {torch.cuda.device_count()} GPUs. "
-                "Lower --nproc_per_node to that number."
-            )
+    chosen = _own_device(device) if WORLD.size > 1 else pick_device(device)
+    WORLD.grouped = chosen.type in BACKENDS and (WORLD.size > 1 or dist.is_torchelastic_launched())
+    if not WORLD.grouped:
+        return chosen
+    if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     if not dist.is_initialized():
-        dist.init_process_group("gloo" if on_cpu else "nccl", timeout=PATIENCE)
-    WORLD.hosts = None if on_cpu else dist.new_group(backend="gloo")
+        dist.init_process_group(BACKENDS[chosen.type], timeout=PATIENCE)
+    WORLD.hosts = None if chosen.type == "cpu" else dist.new_group(backend="gloo")
     return chosen
+
+
+def _own_device(device: str) -> torch.device:
+    """The GPU of this rank, or the CPU."""
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if WORLD.local_rank >= torch.cuda.device_count():
+        raise UserError(
+            f"torchrun started local rank {WORLD.local_rank}, but this machine has {torch.cuda.device_count()} GPUs. "
+            "Lower --nproc_per_node to that number."
+        )
+    return torch.device("cuda", WORLD.local_rank)
 
 
 def stop() -> None:
     """Leave the process group."""
     if dist.is_initialized():
         dist.destroy_process_group()
-    WORLD.rank, WORLD.size, WORLD.local_rank, WORLD.hosts = 0, 1, 0, None
+    WORLD.rank, WORLD.size, WORLD.local_rank, WORLD.hosts, WORLD.grouped = 0, 1, 0, None, False
 
 
 def listed_devices(device: str) -> list[str]:
@@ -114,7 +126,7 @@ def free_port() -> int:
 
 def average(values: dict[str, float], device: torch.device) -> dict[str, float]:
     """Mean of each value over the ranks."""
-    if WORLD.size == 1:
+    if not WORLD.grouped:
         return values
     dtype = torch.float64 if device.type == "cpu" else torch.float32
     tensor = torch.tensor(list(values.values()), dtype=dtype, device=device)
@@ -124,14 +136,14 @@ def average(values: dict[str, float], device: torch.device) -> dict[str, float]:
 
 def mean(values: Tensor) -> Tensor:
     """Mean of a tensor over the ranks."""
-    if WORLD.size > 1:
+    if WORLD.grouped:
         dist.all_reduce(values)
     return values / WORLD.size
 
 
 def any_rank(flag: bool) -> bool:
     """Whether the flag is set on some rank, so that all act on it together. Asks the hosts, while their GPUs work on."""
-    if WORLD.size == 1:
+    if not WORLD.grouped:
         return flag
     sums = torch.tensor(float(flag))
     dist.all_reduce(sums, group=WORLD.hosts)
@@ -140,7 +152,7 @@ def any_rank(flag: bool) -> bool:
 
 def shared_value(make: Callable[[], Any]) -> Any:
     """Compute a value on the main rank and hand it to all. An error there is raised on every rank."""
-    if WORLD.size == 1:
+    if not WORLD.grouped:
         return make()
     box: list[Any] = [None, None]
     if WORLD.main:
@@ -159,7 +171,7 @@ def synchronise_loss(branch: Any) -> None:
 
     Ultralytics' loss divides by the sum of its target scores (at least 1) inside; the sum is noted as the assigner returns it.
     """
-    if WORLD.size == 1:
+    if not WORLD.grouped:
         return
     assign, loss = branch.assigner, branch.loss
     noted: list[Tensor] = []
@@ -226,7 +238,7 @@ class _OnGPU(nn.SyncBatchNorm):
 
 
 SYNCHRONISED: dict[tuple[str, type[nn.Module]], type[nn.Module]] = {
-    (where, kind): type(f"Synchronised{kind.__name__}", (base, kind), {})
+    (where, kind): type(f"Synchronised{kind.__name__}", (base, kind), {"stands_for": kind})
     for where, base in (("cpu", _SyncBatchNorm), ("cuda", _OnGPU))
     for kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 }
@@ -234,5 +246,5 @@ SYNCHRONISED: dict[tuple[str, type[nn.Module]], type[nn.Module]] = {
 
 def synchronise_batch_norms(root: nn.Module, device: torch.device) -> None:
     """Give every batch norm below `root` the statistics of all ranks. Module tree, parameters and buffers stay as they are."""
-    for module in root.modules() if WORLD.size > 1 else ():
+    for module in root.modules() if WORLD.grouped else ():
         module.__class__ = SYNCHRONISED.get((device.type, type(module)), type(module))

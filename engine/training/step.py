@@ -63,7 +63,7 @@ class TrainStep:
         self.ema = ModelEMA(detector) if hyper.ema else None
         self._freeze(train.freeze)
         self.parallel: nn.Module = self.model
-        if WORLD.size > 1:
+        if WORLD.grouped:
             if train.sync_bn:
                 synchronise_batch_norms(self.model, device)
             freezes = any(may_freeze(method) for method in methods)

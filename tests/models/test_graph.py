@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.utils import counters
+from torch.utils._pytree import tree_leaves
 
-from models.graph import descent, evaluating, layer_input, run_layers, sources
+import models.crux  # noqa: F401 - the layers of crux models
+from models.detector import build
+from models.graph import (
+    CompiledNetwork,
+    backbone_taps,
+    descent,
+    evaluating,
+    layer_input,
+    run_layers,
+    sources,
+    tapped,
+)
 
 
 class Join(nn.Module):
@@ -98,3 +113,42 @@ def test_evaluating_restores_after_an_error():
         raise RuntimeError
     assert model.training
     assert torch.is_grad_enabled()
+
+
+class Stumbling(nn.Module):
+    """A network that cannot be one graph."""
+
+    def forward(self, image):
+        torch._dynamo.graph_break()
+        return image + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["yolov5n", "yolov8n", "yolov8n-crux", "yolo26n"])
+def test_a_network_compiles_as_one_graph(name):
+    """For both views of a step; predictions, taps and batch statistics are those of the network as written.
+
+    torch's own compiler makes faster code of the same graph: the backend here runs it as it stands.
+    """
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    detector = build(name, {0: "a", 1: "b"}).train()
+    plain, before = deepcopy(detector), counters["stats"]["unique_graphs"]
+    compiled = CompiledNetwork(detector, taps := backbone_taps(detector), backend="eager")
+    for image in torch.rand(2, 2, 3, 64, 64):
+        with tapped(plain, taps) as wanted:
+            predictions = plain(image)
+        found = tree_leaves(compiled(image))
+        assert all(torch.equal(*pair) for pair in zip(found, tree_leaves((predictions, wanted)), strict=True))
+    assert compiled.notes() == ["compile: the network is one graph"]
+    assert counters["stats"]["unique_graphs"] - before == 1
+    assert all(torch.equal(value, plain.state_dict()[key]) for key, value in detector.state_dict().items())
+
+
+def test_a_break_of_the_graph_is_told_with_its_reason():
+    torch._dynamo.reset()
+    compiled = CompiledNetwork(Stumbling(), {}, backend="eager")
+    assert compiled(torch.zeros(1))[0].item() == 1
+    first, reason = compiled.notes()
+    assert first.endswith("graph breaks, at each of which the network runs as written")
+    assert "graph_break" in reason

@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 import torch
 from ultralytics import YOLO
+from ultralytics.nn.autobackend import AutoBackend
 from ultralytics.nn.tasks import DetectionModel
 
 import export as script
@@ -87,6 +88,28 @@ def test_the_graph_is_that_of_the_plain_detector(exported, tmp_path, monkeypatch
     facts = {entry.key: entry.value for entry in ours.metadata_props}
     assert facts["names"] == str(NAMES)
     assert facts["stride"] == "32"
+
+
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.mark.parametrize(
+    ("kind", "device", "limit"),
+    [("onnx", "cpu", 1e-3), pytest.param("engine", "cuda", 0.05, marks=[pytest.mark.gpu, NO_GPU])],
+)
+def test_ultralytics_runs_what_is_exported(kind, device, limit, best):
+    """Also where we cannot: a TensorRT engine, which belongs to one GPU. Its sums round as the tensor cores do (TF32)."""
+    if kind == "engine":
+        pytest.importorskip("tensorrt", reason="needs the package tensorrt")
+    file = export(weights=best, include=(kind,), imgsz=(64,)).files[kind]
+    detector, _ = exporter.load_detector(best)
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = detector.float().eval()(image)[0]  # (1, 7, 84)
+        found = AutoBackend(str(file), device=torch.device(device))(image.to(device))
+    found = (found[0] if isinstance(found, list | tuple) else found).float().cpu()
+    difference = ((found - expected).abs() / expected.abs().clamp(min=1)).max()
+    assert file.suffix == f".{kind}" and found.shape == expected.shape and difference < limit
 
 
 @pytest.mark.slow
