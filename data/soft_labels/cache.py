@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,9 +194,14 @@ def _empty(path: Path, dtype: type, shape: tuple[int, ...]) -> None:
         np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
 
 
-def _open(path: Path) -> NDArray[Any]:
-    """An array that is written through to its file; one without entries cannot be mapped, and needs not be."""
-    array = np.load(path, allow_pickle=False, mmap_mode=None if _entries(path) == 0 else "r+")
+def _open(path: Path, mode: Literal["r", "r+"] = "r+") -> NDArray[Any]:
+    """An array that stays in its file; one without entries cannot be mapped, and needs not be. Raises UserError."""
+    try:
+        array = np.load(path, allow_pickle=False, mmap_mode=None if _entries(path) == 0 else mode)
+    except OSError as problem:
+        raise _damaged(path.parent, f"{path.name}: {problem.strerror or 'cut short'}") from None
+    except Exception as problem:  # numpy parses a damaged header as Python, and raises what that raises
+        raise _damaged(path.parent, f"{path.name}: {problem!s:.200}") from None
     return np.asanyarray(array)
 
 
@@ -224,12 +229,7 @@ def _read_meta(folder: Path) -> Meta:
 
 def _read_array(path: Path, dtype: type, axes: int) -> NDArray[Any]:
     """An array that stays on the disk. Raises UserError where it is missing, cut short or of another kind."""
-    try:
-        array = np.load(path, mmap_mode="r" if _entries(path) else None, allow_pickle=False)
-    except ValueError as problem:
-        raise _damaged(path.parent, f"{path.name}: {problem}") from None
-    except OSError as problem:
-        raise _damaged(path.parent, f"{path.name}: {problem.strerror or 'cut short'}") from None
+    array = _open(path, "r")
     if array.dtype != dtype or array.ndim != axes:
         raise _damaged(path.parent, f"{path.name} is {array.dtype} with {array.ndim} axes")
     return array

@@ -39,6 +39,10 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Step]]:
     if runs:
         options["run"] = [f"{name}: {text}" for name, text in runs.items()] if isinstance(runs, dict) else runs
     options.setdefault("name", path.stem)
+    if not isinstance(steps, dict):
+        raise UserError(
+            f"{path}: 'prepare' must map files or folders to steps, such as 'a.pt: {{train: {{epochs: 30}}}}'."
+        )
     for target, step in steps.items():
         try:
             check_step(step)
@@ -52,6 +56,7 @@ def check_step(step: Any) -> None:
     if not isinstance(step, dict) or len(step) != 1 or not isinstance(next(iter(step.values())), dict):
         raise UserError("expected one command and its options, such as {darken: {source: datasets/bright}}.")
     ((command, options),) = step.items()
+    command = str(command)
     if command == "train":
         build(TRAIN_SCHEMAS, options)
     elif ":" not in command:

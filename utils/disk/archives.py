@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from utils.errors import UserError
+
 MOST_MEMBERS = 200_000
 
 
@@ -25,10 +27,10 @@ def stored_arrays(path: Path, packed: int = 0) -> Iterator[Any]:
         check_stored(path, packed)
         with np.load(path, allow_pickle=False) as content:
             yield content
-    except (ArithmeticError, EOFError, LookupError, MemoryError, NotImplementedError, TypeError) as problem:
-        raise ValueError(f"{type(problem).__name__}: {problem}") from None
-    except zipfile.BadZipFile as problem:
-        raise ValueError(str(problem)) from None
+    except (OSError, UserError, ValueError):
+        raise
+    except Exception as problem:  # of a damaged member, zipfile, zlib and numpy raise many kinds
+        raise ValueError(f"{type(problem).__name__}: {problem!s:.200}") from None
 
 
 def check_stored(path: Path, most: int = 0) -> None:

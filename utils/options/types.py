@@ -67,7 +67,7 @@ def option(
 
 def spelt(key: str) -> str:
     """A name with underscores and no leading dashes."""
-    return key.lstrip("-").replace("-", "_")
+    return str(key).lstrip("-").replace("-", "_")  # a key of a YAML may be a number
 
 
 class RemovedOption(NamedTuple):

@@ -165,6 +165,7 @@ def broken(name: str, content: bytes) -> Callable[[Path], None]:
         (broken("meta.json", json.dumps({"labels": 1}).encode()), "meta.json lacks entries"),
         (lambda folder: (folder / "emb.npy").unlink(), "emb.npy: No such file"),
         (broken("emb.npy", b"\x80\x04N."), "damaged teacher cache"),
+        (broken("emb.npy", b"\x93NUMPY\x01\0\x02\0{\n"), "damaged teacher cache"),  # a header without an end
         (lambda folder: np.save(folder / "emb.npy", np.zeros((4, 4), np.float16)), "do not belong together"),
         (lambda folder: np.save(folder / "text.npy", np.zeros((2, 5), np.float32)), "do not belong together"),
         (lambda folder: np.save(folder / "emb.npy", np.zeros((5, 4), np.float32)), "emb.npy is float32 with 2 axes"),

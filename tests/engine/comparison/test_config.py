@@ -75,6 +75,8 @@ def test_a_step_that_does_not_write_its_target(tmp_path):
     [
         ({"epcohs": 3}, r"night\.yaml: option epcohs: there is no such option"),
         ({"runs": {"plain": "wid"}}, "Did you mean 'wiid'"),
+        ({"prepare": ["a"]}, r"night\.yaml: 'prepare' must map files or folders to steps"),
+        ({"prepare": {"a": {3: {}}}}, "prepare: a: .*3"),
         ({"prepare": {"a": "darken"}}, "prepare: a: expected one command and its options"),
         ({"prepare": {"a": {"darken": {}, "train": {}}}}, "expected one command"),
         ({"prepare": {"a": {"darkn": {}}}}, "Did you mean 'darken'"),

@@ -136,6 +136,7 @@ def test_build_converts(given, name, expected):
     ("given", "message"),
     [
         ({"epoch": 1}, "option epoch: there is no such option. Did you mean 'epochs'"),
+        ({3: 1}, "option 3: there is no such option"),  # as a YAML may have it
         ({"epochs": True}, "does not fit"),
         ({"epochs": None}, "option epochs: None does not fit"),
         ({"lr0": float("inf")}, "does not fit"),
