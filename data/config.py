@@ -202,17 +202,7 @@ def _splits(file: Path, root: Path, content: dict[str, Any]) -> dict[str, tuple[
             splits[key] = tuple(dict.fromkeys(places))
             if len(splits[key]) < len(places):
                 LOGGER.warning("%s: '%s' names a folder or list more than once; it counts once", file, key)
-    _note_shared(file, splits)
     return splits
-
-
-def _note_shared(file: Path, splits: Mapping[str, Collection[Path]]) -> None:
-    """Say where a split is trained on and evaluated on, or paired with itself: what is measured then means little."""
-    paired = {key.name for key in DECLARED.values() if key.paired}
-    for key in splits:
-        if key in {*VALS, *TESTS, *paired} and not {*splits[key]}.isdisjoint(splits.get("train", ())):
-            what = "images are paired with themselves" if key in paired else "scores are those of images trained on"
-            LOGGER.warning("%s: '%s' names the same images as 'train': %s", file, key, what)
 
 
 def _place(file: Path, root: Path, key: str, entry: Any) -> Path:
