@@ -48,13 +48,21 @@ def listed(wrong: list[str]) -> str:
 def load_strict(network: nn.Module, state: Mapping[str, Tensor], path: Path, whose: str, remedy: str) -> None:
     """Load a state dict that must fit the network tensor for tensor, as float32.
 
-    Raises UserError, which names the file, the tensors by which it differs from `whose`, and the remedy.
+    Raises UserError as `refuse_others` does.
+    """
+    refuse_others(network, state, path, whose, remedy)
+    network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=False)  # but for counters
+
+
+def refuse_others(network: nn.Module, state: Mapping[str, Tensor], path: Path, whose: str, remedy: str) -> None:
+    """Raise UserError, which names the file, the tensors by which it differs from `whose`, and the remedy.
+
+    The network may be one of shapes alone, on the device `meta`.
     """
     wrong = differences(state, network.state_dict())
     wrong = wrong or [f"{name} contains NaN or Inf" for name in broken_tensors(state)]
     if wrong:
         raise UserError(f"{path}: these are not the tensors of {whose}: {listed(wrong)}. {remedy}")
-    network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=False)  # but for counters
 
 
 def save_pt(path: Path, content: Mapping[str, Any]) -> None:

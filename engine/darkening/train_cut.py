@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from utils.disk.locks import locked, sweep
 from utils.errors import UserError
 from utils.files import atomic_write, free_file, list_images
 from utils.log import LOGGER
-from utils.options import schema_fields
+from utils.options import build, schema_fields
 from utils.progress import progress
 
 BETAS = (0.5, 0.999)  # of Adam, as published
@@ -222,7 +222,8 @@ def _begun(options: TrainTranslatorOptions) -> tuple[TrainTranslatorOptions, dic
     assert options.resume is not None
     file = options.resume / "resume.pt" if options.resume.is_dir() else options.resume
     state = load_resume(file, needed=set())
-    if not {"options", "epoch", "rng", "networks", "day", "night"} <= state.keys():
+    whole = {"options", "epoch", "rng", "networks", "day", "night"} <= state.keys()
+    if not whole or type(state["epoch"]) is not int:
         raise UserError(
             f"--resume {file}: is not a state of prepare.py train-translator. Name the folder beside its weights."
         )
@@ -234,7 +235,7 @@ def _begun(options: TrainTranslatorOptions) -> tuple[TrainTranslatorOptions, dic
                 f"--{name.replace('_', '-')} {given}: the training in {file.parent} began with {kept[name]}. Leave that "
                 "option out, or start a new training."
             )
-    options = replace(options, **kept)
+    (options,) = build([TrainTranslatorOptions], {**asdict(options), **kept})
     if state["epoch"] >= options.epochs + options.decay_epochs:
         raise UserError(f"--resume {file}: all of its {state['epoch']} epochs are done; the weights are {options.out}.")
     return options, state

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from data.degrade import low_light_bytes, to_bytes
-from engine.checkpoint.state_dict import as_safetensors, load_strict
+from engine.checkpoint.state_dict import as_safetensors, load_strict, refuse_others
 from engine.checkpoint.weights import load_weights
 from models.cut import Generator, translate
 from utils.files import atomic_write, file_digest
@@ -77,12 +77,15 @@ def load_generator(path: Path) -> Generator:
     blocks = sum(name.endswith(".conv_block.1.weight") for name in state)
     first = state.get("model.1.weight")
     width = len(first) if first is not None and first.ndim == 4 else 0
-    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and thrown away
-        generator = Generator(*((blocks, width) if blocks and width else (9, 64)))  # the published ones by default
+    size = (blocks, width) if blocks and width else (9, 64)  # the published ones by default
     remedy = (
         "Name a file that prepare.py train-translator wrote, or the state dict of a resnet generator of CUT with its blurred "
         "resampling."
     )
+    with torch.device("meta"):  # shapes cost no memory, whatever the file claims
+        refuse_others(Generator(*size), state, path, "CUT's generator", remedy)
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and thrown away
+        generator = Generator(*size)
     load_strict(generator, state, path, "CUT's generator", remedy)
     return generator
 

@@ -202,3 +202,26 @@ def test_a_loss_of_nan_is_an_error(folders, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="--lr 0.001: the loss is NaN"):
         prepare("train-translator", **folders, out=tmp_path / "a.safetensors", **QUICK)
     assert not (tmp_path / "a.safetensors").exists() and not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"options": {"widht": 3}}, "option widht: there is no such option"),
+        ({"options": {"epochs": "many"}}, "option epochs: 'many' does not fit"),
+        ({"epoch": "one"}, "is not a state of prepare.py train-translator"),
+    ],
+)
+def test_a_state_with_odd_values(tmp_path, change, message):
+    state = dict.fromkeys(("rng", "networks", "day", "night")) | {"options": {}, "epoch": 1}
+    torch.save(state | change, tmp_path / "resume.pt")
+    with pytest.raises(UserError, match=message):
+        prepare("train-translator", resume=tmp_path)
+
+
+def test_a_generator_that_claims_more_than_it_holds(tmp_path):
+    """Of 200,000 channels it would take 3 TB; its file has one layer of them."""
+    state = {"model.1.weight": torch.ones(200_000, 1, 1, 1), "a.conv_block.1.weight": torch.ones(1)}
+    torch.save(state, tmp_path / "cut.pt")
+    with pytest.raises(UserError, match="not the tensors of CUT's generator: model.1.weight has shape"):
+        load_generator(tmp_path / "cut.pt")
