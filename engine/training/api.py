@@ -29,6 +29,7 @@ from engine.training.trainer import Interrupted, Trainer, TrainResult
 from utils.errors import UserError
 from utils.files import REPOSITORY, empty_goes, find_weights, new_run_folder
 from utils.options import as_words, build, canonical
+from utils.resource_errors import shortage
 
 
 def train(*, callbacks: Sequence[Callback] = (), **options: Any) -> TrainResult:
@@ -77,13 +78,28 @@ def _run(trainer: Trainer, state: Mapping[str, Any] | None) -> TrainResult:
     """Train to the end, or until the user stops it. state: to resume from."""
     plan = trainer.plan
     if state:
-        trainer.load_resume(dict(state))
-        trainer.log.log(f"resumed at epoch {state['epoch'] + 1}, batch {state['batch'] + 1}")
+        _take_back(trainer, dict(state))
     try:
         return trainer.run()
     except Interrupted:
         trainer.log.log(f"stopped; resume: python train.py --resume {plan.save_dir}")
         return TrainResult(plan.save_dir, plan.best, rows=trainer.log.rows, interrupted=True)
+
+
+def _take_back(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Resume where a state ended. Raises UserError for one whose entries are not what a run of these options writes."""
+    try:
+        place = f"epoch {state['epoch'] + 1}, batch {state['batch'] + 1}"
+        trainer.load_resume(state)
+    except Exception as problem:
+        if isinstance(problem, UserError) or shortage(problem):
+            raise
+        reason = f"{type(problem).__name__}: {' '.join(str(problem).split()):.200}"
+        raise UserError(
+            f"--resume {trainer.plan.save_dir}: its state is damaged, or of another version ({reason}). Start a new run, from "
+            "its weights if they are whole."
+        ) from problem
+    trainer.log.log(f"resumed at {place}")
 
 
 def _loggers(options: Mapping[str, Any]) -> Sequence[str]:
@@ -97,7 +113,7 @@ def _launch(devices: list[str], options: Mapping[str, Any], file: Path | None, t
     """One process per device, through torchrun; the result is read from the run folder. file: the state to resume from."""
     rest = {key: value for key, value in options.items() if key not in {"device", "project", "name", "exist_ok"}}
     if file:
-        folder = run_of(file, Path(load_resume(file)["options"]["save_dir"]))
+        folder = run_of(file, Path(str(load_resume(file)["options"].get("save_dir", ""))))
         rest |= {"resume": file}
     else:
         (train,) = build(TRAIN_SCHEMAS[:1], {k: v for k, v in options.items() if k in {"project", "name", "exist_ok"}})

@@ -214,7 +214,7 @@ def resumed(
     kept = from_file(saved, train_schemas())
     kept = {key: value for key, value in kept.items() if key not in {"save_dir", "task", "hyp", *NEVER_FROM_A_FILE}}
     kept |= {key: value for key, value in given.items() if key in may_change}
-    folder = run_of(file, Path(saved["save_dir"]))
+    folder = run_of(file, Path(str(saved.get("save_dir", ""))))
     return {**kept, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
 
 
