@@ -201,6 +201,9 @@ def without_waits(branch: Any, device: torch.device) -> None:
     def loss(preds: dict[str, Any], batch: dict[str, Any], **extra: Any) -> Any:
         if dense is not None:
             boxes.objects, dense.shared = len(batch["cls"]), batch.get(SHARED)
-        return assigned_loss(branch, strides, gains, preds, batch, **extra)
+        found = assigned_loss(branch, strides, gains, preds, batch, **extra)
+        if dense is not None:
+            dense.shared = None  # so that no memory outlives the step
+        return found
 
     branch.get_assigned_targets_and_loss = loss
