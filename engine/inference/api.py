@@ -228,7 +228,7 @@ def _run(
         for frame, boxes, seen in _detections(reader, detector, result, tracking, show=True):
             rows = boxes.numpy()
             drawn = style(frame.image, rows, seen) if window else None
-            saver.put(frame, rows, drawn, seen, time.time())
+            saver.put(frame, rows, drawn, seen, time.time(), size=frame.image.nbytes)
             if page:
                 page.show(frame.item.order, frame.number, frame.image, rows, seen)
             if window and drawn is not None and not window.show(frame.item.title, drawn, frame.item.kind == "image"):

@@ -20,6 +20,7 @@ from utils.log import LOGGER
 from utils.signals import abandon
 
 AHEAD = 4  # frames decoded ahead
+AHEAD_BYTES = 1 << 28  # that they may have, unless one alone has more
 GRACE = 0.5  # seconds that the threads have to end
 POLL = 0.5  # seconds between looks at the keyboard: some systems let no Ctrl-C through a wait without a limit
 
@@ -31,6 +32,11 @@ class _Channel:
         self.items = items
         self.frames: deque[Frame] = deque()
         self.open = True
+
+    def has_room(self, frame: Frame) -> bool:
+        """Whether another frame may be read ahead; a large one alone."""
+        size = sum(waiting.image.nbytes for waiting in (*self.frames, frame))
+        return not self.frames or (len(self.frames) < AHEAD and size <= AHEAD_BYTES)
 
 
 class FrameReader:
@@ -148,7 +154,7 @@ class FrameReader:
             if frame.live:
                 channel.frames.clear()
             else:
-                self._news.wait_for(lambda: self._over.is_set() or len(channel.frames) < AHEAD)
+                self._news.wait_for(lambda: self._over.is_set() or channel.has_room(frame))
             if not self._over.is_set():
                 channel.frames.append(frame)
                 self._news.notify_all()

@@ -11,6 +11,7 @@ from typing import Any
 from utils.signals import abandon
 
 GRACE = 1.0  # seconds
+MOST_BYTES = 1 << 29  # under way, unless one piece alone has more
 
 
 class WorkerThread:
@@ -22,7 +23,9 @@ class WorkerThread:
 
     def __init__(self, work: Callable[..., None], ahead: int = 8) -> None:
         self.work = work
-        self._queue: queue.Queue[tuple[Any, ...] | None] = queue.Queue(ahead)
+        self._queue: queue.Queue[tuple[int, tuple[Any, ...]] | None] = queue.Queue(ahead)
+        self._room = threading.Condition()
+        self._size = 0  # bytes under way
         self._failure: BaseException | None = None
         self._done = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -39,10 +42,13 @@ class WorkerThread:
         elif not self._finished():
             abandon(self._thread)
 
-    def put(self, *arguments: Any) -> None:
-        """Hand over one piece of work; waits when too much is under way."""
+    def put(self, *arguments: Any, size: int = 0) -> None:
+        """Hand over one piece of work; waits when too much is under way. size: bytes that it holds."""
         self._check()
-        self._queue.put(arguments)
+        with self._room:
+            self._room.wait_for(lambda: not self._size or self._size + size <= MOST_BYTES)
+            self._size += size
+        self._queue.put((size, arguments))
 
     def _finished(self) -> bool:
         """Wait for the rest of the work; whether it came to its end, and does not hang."""
@@ -66,10 +72,14 @@ class WorkerThread:
 
     def _run(self) -> None:
         """The thread's loop. After an error it keeps emptying the queue, so that nobody waits forever."""
-        while (arguments := self._queue.get()) is not None:
+        while (piece := self._queue.get()) is not None:
+            size, arguments = piece
             if self._failure is None:
                 try:
                     self.work(*arguments)
                 except BaseException as problem:  # noqa: B036 - raised again where the work was handed over
                     self._failure = problem
             self._done += 1
+            with self._room:
+                self._size -= size
+                self._room.notify()

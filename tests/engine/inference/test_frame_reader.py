@@ -62,6 +62,17 @@ def test_the_reader_stays_a_few_frames_ahead_and_no_more() -> None:
         assert len(list(reader)) == 50
 
 
+def test_of_large_frames_one_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.inference.frame_reader.AHEAD_BYTES", 24 * 32 * 3)  # an image
+    capture = FakeCapture([plain_image()] * 20, total=20)
+    item = Source("video", "v", "v", 1, "v")
+    with FrameReader(SourcePlan((item,), False), opener=lambda _: capture) as reader:
+        wait_until(lambda: capture.retrieved == 2)  # one more is in its hands
+        time.sleep(0.02)
+        assert capture.retrieved == 2
+        assert len(list(reader)) == 20
+
+
 def test_a_live_source_keeps_the_latest_frame_only() -> None:
     capture = FakeCapture([plain_image(n) for n in range(30)])
     finished = threading.Event()

@@ -42,6 +42,17 @@ def test_putting_waits_when_too_much_is_under_way() -> None:
     assert under_way == [0, 1, 2]
 
 
+def test_putting_waits_when_too_many_bytes_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.inference.worker.MOST_BYTES", 10)
+    gate = threading.Event()
+    with WorkerThread(lambda: gate.wait(5)) as worker:
+        worker.put(size=20)  # alone, whatever it has
+        threading.Timer(0.02, gate.set).start()
+        worker.put(size=1)
+        assert gate.is_set()
+        worker.put(size=9)
+
+
 def test_an_error_reaches_the_one_who_put() -> None:
     done: list[int] = []
 
