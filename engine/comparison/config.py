@@ -8,14 +8,15 @@
       datasets/dark: {darken: {source: datasets/bright}}
       datasets/dark.yaml: {"bench.sets:copy_set": {source: datasets/bright}}
 
-A step is `train`, a command of prepare.py, or a Python function as `module:name`; all get the path they make. An existing
-file is not made again, a folder is completed. `{seed}` in a weights path or a step stands for each seed of the comparison.
+A step is `train`, a command of prepare.py, or a function of bench/sets.py; all get the path they make. A file names no other
+code. An existing file is not made again, a folder is completed. `{seed}` in a weights path or a step stands for each seed of
+the comparison.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from utils.options import build
 
 Step = dict[str, dict[str, Any]]
 SEED = "{seed}"
+FUNCTIONS = ("bench.sets",)  # modules whose functions a file may call
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Step]]:
@@ -63,9 +65,20 @@ def check_step(step: Any) -> None:
         build([command_options(command)], options)
     else:
         try:
-            inspect.signature(load(command)).bind(Path(), **options)
+            inspect.signature(_function(command)).bind(Path(), **options)
         except (ImportError, AttributeError, TypeError) as problem:
             raise UserError(f"{command}: {problem}. Expected a function (out: Path, **options).") from None
+
+
+def _function(command: str) -> Callable[..., Any]:
+    """The function behind `module:name`. Raises UserError for any that a file may not call."""
+    module, _, name = command.partition(":")
+    found = load(command) if module in FUNCTIONS and not name.startswith("_") else None
+    if not inspect.isroutine(found) or found.__module__ != module:  # nor what the module imports
+        raise UserError(
+            f"{command}: a file may call functions of {', '.join(FUNCTIONS)} alone. Make it beforehand instead."
+        )
+    return found
 
 
 def make_all(steps: Mapping[str, Step], seeds: Iterable[int]) -> None:
@@ -90,7 +103,7 @@ def fill(value: Any, seed: int) -> Any:
 
 def _make(path: Path, command: str, options: dict[str, Any]) -> None:
     if ":" in command:
-        load(command)(path, **options)
+        _function(command)(path, **options)
     elif command == "train":  # path: PROJECT/NAME/weights/FILE
         project, name = path.parents[2], path.parents[1].name
         if engine.train(**options, project=project, name=name, exist_ok=True).interrupted:

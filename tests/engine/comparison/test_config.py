@@ -23,6 +23,11 @@ def touch(out: Path, text: str = "") -> None:
     out.write_text(out.read_text() + text if out.exists() else text)
 
 
+@pytest.fixture(autouse=True)
+def _own_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.comparison.config.FUNCTIONS", ("bench.sets", __name__, "builtins"))
+
+
 @pytest.fixture
 def config(given, tmp_path) -> Path:
     """The comparison of `given` as a file."""
@@ -70,6 +75,13 @@ def test_a_step_that_does_not_write_its_target(tmp_path):
         make_all({str(tmp_path / "b.txt"): {"builtins:print": {}}}, [0])
 
 
+@pytest.mark.parametrize("command", ["os:system", "bench.sets:Path", "bench.sets:_halve", "subprocess:run"])
+def test_a_file_names_no_code(config, command, monkeypatch):
+    monkeypatch.setattr("engine.comparison.config.FUNCTIONS", ("bench.sets",))
+    with pytest.raises(UserError, match="a file may call functions of bench.sets alone"):
+        read_config(add(config, prepare={"touch ran": {command: {}}}))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -83,7 +95,8 @@ def test_a_step_that_does_not_write_its_target(tmp_path):
         ({"prepare": {"a": {"darken": {"sauce": "b"}}}}, "Did you mean 'source'"),
         ({"prepare": {"a": {"train": {"epochs": 0}}}}, "epochs"),
         ({"prepare": {"a": {TOUCH: {"txt": "b"}}}}, "unexpected keyword argument 'txt'"),
-        ({"prepare": {"a": {"no.such.module:x": {}}}}, r"Expected a function \(out: Path"),
+        ({"prepare": {"a": {"no.such.module:x": {}}}}, "a file may call functions of"),
+        ({"prepare": {"a": {"bench.sets:no_such": {}}}}, r"Expected a function \(out: Path"),
     ],
 )
 def test_mistakes_in_a_file_come_before_any_work(config, content, message):
