@@ -58,6 +58,7 @@ class Page:
         self.names, self.monitors = dict(names), monitors
         self.tiles = Tiles(len(monitors))
         self.viewers = 0
+        self._stated = float("-inf"), ""  # when, and what was said of the sources
         self._loop = asyncio.new_event_loop()
         self._coder = ThreadPoolExecutor(1, "page")
         self._end = asyncio.Event()
@@ -183,11 +184,14 @@ class Page:
                 sent.pop(asked, None)  # a larger one is wanted
                 focus = asked
             for order in await self._news(sent):
-                width = FOCUSED if order == focus else self.tiles.width
-                version, message = await self._loop.run_in_executor(self._coder, self.tiles.message, order, width)
-                sent[order] = version
-                await asyncio.wait_for(link.send_bytes(message), PATIENCE)
-            await asyncio.wait_for(link.send_str(self._state()), PATIENCE)
+                wanted = order, FOCUSED if order == focus else self.tiles.width
+                known = self.tiles.coded(*wanted)  # for another viewer: no other thread is asked
+                known = known or await self._loop.run_in_executor(self._coder, self.tiles.message, *wanted)
+                sent[order], message = known
+                async with asyncio.timeout(PATIENCE):
+                    await link.send_bytes(message)
+            async with asyncio.timeout(PATIENCE):
+                await link.send_str(self._state())
 
     async def _news(self, sent: Mapping[int, int]) -> list[int]:
         """Sources with a tile that is not `sent` yet; waits for one, SLOWEST seconds at most."""
@@ -201,11 +205,14 @@ class Page:
             waited += FASTEST / 2
 
     def _state(self) -> str:
-        """The state of all sources, as JSON."""
-        sources = [
-            monitor.status().as_json() | counted(self.tiles.counts.get(monitor.order)) for monitor in self.monitors
-        ]
-        return json.dumps({"type": "state", "sources": sources})
+        """The state of all sources, as JSON; the same for all who ask within FASTEST."""
+        now = self._loop.time()
+        if now >= self._stated[0] + FASTEST:
+            sources = [
+                monitor.status().as_json() | counted(self.tiles.counts.get(monitor.order)) for monitor in self.monitors
+            ]
+            self._stated = now, json.dumps({"type": "state", "sources": sources})
+        return self._stated[1]
 
 
 def parse_request(text: str) -> int:

@@ -88,12 +88,18 @@ class Tiles:
         with self._lock:
             return {order: version for order, (version, _) in self._tiles.items()}
 
+    def coded(self, order: int, width: int) -> tuple[int, bytes] | None:
+        """(version, message) of a source's latest tile where that was made already, see Tile.message."""
+        with self._lock:
+            known = self._coded.get((order, width))
+            return known if known is not None and known[0] == self._tiles[order][0] else None
+
     def message(self, order: int, width: int) -> tuple[int, bytes]:
         """(version, message) of a source's latest tile, see Tile.message. Called from one thread only."""
-        with self._lock:
-            version, tile = self._tiles[order]
-            known = self._coded.get((order, width))
-        if known is None or known[0] != version:
+        known = self.coded(order, width)
+        if known is None:
+            with self._lock:
+                version, tile = self._tiles[order]
             known = version, tile.message(width)
             with self._lock:
                 self._coded[order, width] = known

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class SourceStatus:
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON can hold it."""
-        rounded = {key: round(value, 3) if isinstance(value, float) else value for key, value in asdict(self).items()}
+        rounded = {key: round(value, 3) if isinstance(value, float) else value for key, value in vars(self).items()}
         return rounded | {"alarms": [alarm._asdict() for alarm in self.alarms]}
 
 

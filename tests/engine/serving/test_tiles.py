@@ -54,9 +54,11 @@ def test_a_frame_is_coded_once_for_all_viewers(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Tile, "message", lambda self, width: coded.append(width) or message(self, width))
     tiles = Tiles(1)
     tiles.put(tile(1, 1))
+    assert tiles.coded(1, 100) is None and coded == []  # nobody looks: nothing is coded
     first = tiles.message(1, 100)
-    assert tiles.message(1, 100) is first and coded == [100]
+    assert tiles.message(1, 100) is first and tiles.coded(1, 100) is first and coded == [100]
     tiles.put(tile(1, 2))
+    assert tiles.coded(1, 100) is None
     assert parts(tiles.message(1, 100)[1])[0]["number"] == 2 and coded == [100, 100]
     assert tiles.message(1, 100)[0] == tiles.versions()[1] > first[0]
 
