@@ -185,9 +185,10 @@ class Page:
                 focus = asked
             for order in await self._news(sent):
                 wanted = order, FOCUSED if order == focus else self.tiles.width
-                known = self.tiles.coded(*wanted)  # for another viewer: no other thread is asked
-                known = known or await self._loop.run_in_executor(self._coder, self.tiles.message, *wanted)
-                sent[order], message = known
+                found = self.tiles.coded(*wanted)
+                if found is None:  # else another viewer has it: no other thread is asked
+                    found = await self._loop.run_in_executor(self._coder, self.tiles.message, *wanted)
+                sent[order], message = found
                 async with asyncio.timeout(PATIENCE):
                     await link.send_bytes(message)
             async with asyncio.timeout(PATIENCE):

@@ -72,7 +72,8 @@ def of_size(options: Namespace, weights: Path, data: Path, size: int) -> str:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         found = [{"candidate": name, **call()} for name, call in calls.items()]
         rows = table(measure(options, calls, warm_up=1), reference=THEIRS)
-    title = f"Validation on {options.images} images of {options.data} ({options.split}) at {size} px"
+    images = len(list((data.parent / "images").iterdir()))
+    title = f"Validation on {images} images of {options.data} ({options.split}) at {size} px"
     return f"{report(title, rows, options.busy)}\n{markdown_table(found, digits=4)}\n"
 
 
