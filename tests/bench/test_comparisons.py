@@ -59,4 +59,4 @@ def check_files(options: dict[str, Any], made: set[str]) -> None:
 
 
 def test_there_are_comparisons_of_every_method():
-    assert {file.stem.partition("-")[0] for file in FILES} == {"wiid", "rfla", "lcp", "aeris", "richsem"}
+    assert {file.stem.partition("-")[0] for file in FILES} == {"wiid", "rfla", "lcp", "aeris", "richsem", "weather"}
