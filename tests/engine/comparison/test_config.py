@@ -25,7 +25,7 @@ def touch(out: Path, text: str = "") -> None:
 
 @pytest.fixture(autouse=True)
 def _own_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.comparison.config.FUNCTIONS", ("bench.sets", __name__, "builtins"))
+    monkeypatch.setattr("engine.comparison.config.FUNCTIONS", ("bench.sets:", f"{__name__}:", "builtins:"))
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_step_that_does_not_write_its_target(tmp_path):
 
 @pytest.mark.parametrize("command", ["os:system", "bench.sets:Path", "bench.sets:_halve", "subprocess:run"])
 def test_a_file_names_no_code(config, command, monkeypatch):
-    monkeypatch.setattr("engine.comparison.config.FUNCTIONS", ("bench.sets",))
+    monkeypatch.setattr("engine.comparison.config.FUNCTIONS", ("bench.sets:",))
     with pytest.raises(UserError, match="a file may call functions of bench.sets alone"):
         read_config(add(config, prepare={"touch ran": {command: {}}}))
 
