@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -48,3 +49,27 @@ def leave(code: int) -> int:
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
+
+
+class _SignalStack(ctypes.Structure):
+    """`stack_t` of sigaltstack(2)."""
+
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]  # noqa: RUF012
+
+
+@contextmanager
+def kept_signal_stack() -> Iterator[None]:
+    """Inside, a library may give this thread another stack for signals; afterwards it has its own again.
+
+    OpenVINO does when it compiles a network, and frees that stack with the network: with Python's faulthandler on, the next
+    signal, such as a Ctrl-C, would end the process.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    library, before = ctypes.CDLL(None), _SignalStack()
+    library.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        library.sigaltstack(ctypes.byref(before), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import threading
 
 import pytest
 
-from utils.signals import leave, stopped_by_sigterm
+from utils.signals import _SignalStack, kept_signal_stack, leave, stopped_by_sigterm
 
 
 def test_sigterm_is_a_ctrl_c_inside_and_what_it_was_outside() -> None:
@@ -45,3 +46,19 @@ def test_a_thread_that_hangs_does_not_hold_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)  # noqa: S603
     assert (done.returncode, done.stdout) == (130, "said\n")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sigaltstack is looked at on Linux alone")
+def test_a_library_may_not_change_the_stack_of_signals() -> None:
+    library, memory = ctypes.CDLL(None), ctypes.create_string_buffer(1 << 16)
+
+    def stack() -> tuple[int | None, int, int]:
+        found = _SignalStack()
+        library.sigaltstack(None, ctypes.byref(found))
+        return found.start, found.flags, found.size
+
+    before = stack()
+    with kept_signal_stack():
+        library.sigaltstack(ctypes.byref(_SignalStack(ctypes.addressof(memory), 0, 1 << 16)), None)
+        assert stack() == (ctypes.addressof(memory), 0, 1 << 16)
+    assert stack() == before

@@ -11,6 +11,7 @@ import torch
 from engine.inference.backends.base import ExportedBackend, fixed, unreadable
 from utils.errors import UserError
 from utils.files import load_yaml
+from utils.signals import kept_signal_stack
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
@@ -34,7 +35,8 @@ class OpenVINOBackend(ExportedBackend):
             settings |= (
                 {} if half else {"INFERENCE_PRECISION_HINT": "f32"}
             )  # by itself it takes bfloat16 where there is one
-            self.request = openvino.compile_model(network, "CPU", settings).create_infer_request()
+            with kept_signal_stack():
+                self.request = openvino.compile_model(network, "CPU", settings).create_infer_request()
         except Exception as problem:
             raise UserError(unreadable(path, problem, "an OpenVINO or ONNX")) from None
         shape = network.input(0).get_partial_shape()
