@@ -240,9 +240,8 @@ def plain_detector(detector: DetectionModel) -> DetectionModel:
     for module in twin.modules():
         for name in HOOKS:
             getattr(module, name).clear()
-        module.__class__ = getattr(
-            module, "stands_for", type(module)
-        )  # batch norms of several ranks, where there is no EMA
+        # Batch norms of several ranks, where there is no EMA.
+        module.__class__ = getattr(module, "stands_for", type(module))
     refuse_broken(twin.state_dict())
     for tensor in twin.half().to("cpu", memory_format=torch.contiguous_format).state_dict().values():
         if tensor.is_floating_point():

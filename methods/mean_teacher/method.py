@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from methods.base import Batch, Detector, Method, Run, Step, Term, View
 from methods.mean_teacher.checking import LabelCheck
 from methods.mean_teacher.pseudo_labels import Detections, PseudoLabels, covered, decode, pseudo_labels, suppress
-from methods.mean_teacher.thresholds import ClassThresholds, confidences
+from methods.mean_teacher.thresholds import ClassThresholds, confidences, summed
 from methods.mean_teacher.views import night_light, other_colours, ramp, scale_of, shrunk
 from methods.options.mean_teacher import MEAN_TEACHER_COMMANDS, MEAN_TEACHER_KEYS, MeanTeacherOptions
 from methods.weather.draws import SeverityLaw, apply, draw
@@ -97,9 +97,8 @@ class MeanTeacher(Method):
         self.teacher: list[Any] = []  # no submodule: it is the run's
         self.pseudo: PseudoLabels | None = None  # what the criterion sees now
         self.sides = torch.zeros(4)  # width, height, width, height, px, of the student's view
-        self.sums: list[
-            Tensor
-        ] = []  # of target scores, (3,) per branch: with unsure places, of labels, of labelled images
+        # Sums of target scores, (3,) per branch: with unsure places, of labels, of labelled images.
+        self.sums: list[Tensor] = []
         self.weight, self.scale = 0.0, 1.0
         self.names: dict[int, str] = {}
         self.check_on: LabelCheck | None = None
@@ -259,13 +258,6 @@ class MeanTeacher(Method):
         both = summed(torch.cat([counts, counts.new_tensor([len(confidence)])]))
         self.counts += both[:-1]
         self.seen += both[-1]
-
-
-def summed(numbers: Tensor) -> Tensor:
-    """Numbers added over all ranks, in place."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(numbers)
-    return numbers
 
 
 def distributed_rank() -> int:

@@ -72,12 +72,10 @@ class PseudoLabels(NamedTuple):
     unsure: Tensor
 
 
-def pseudo_labels(
-    found: Detections, confidence: Tensor, size: tuple[int, int], least: float = UNSURE
-) -> tuple[dict[str, Any], PseudoLabels]:
+def pseudo_labels(found: Detections, confidence: Tensor, size: tuple[int, int]) -> tuple[dict[str, Any], PseudoLabels]:
     """Labels as the detection loss reads them, and what they are worth.
 
-    confidence: (B, K). size: (height, width) px of the images. least: score above which a detection that is no label is unsure.
+    confidence: (B, K). size: (height, width) px of the images.
     Labels come first; places without one are empty boxes, which the loss ignores. On a CPU, places that no image uses are left
     out.
     """
@@ -86,7 +84,7 @@ def pseudo_labels(
     boxes = found.boxes.gather(1, order[..., None].expand(-1, -1, 4))
     boxes = (boxes / boxes.new_tensor([size[1], size[0]] * 2)).clamp(0, 1)  # (B, K, 4)
     labelled = (confidence > 0)[..., None]
-    unsure = boxes * (~labelled & (scores >= least)[..., None])
+    unsure = boxes * (~labelled & (scores >= UNSURE)[..., None])
     low, high = boxes.split(2, 2)
     boxes = torch.cat([(low + high) / 2, high - low], 2) * labelled
     if confidence.device.type == "cpu":

@@ -37,9 +37,7 @@ class ClassThresholds(nn.Module):
         found = torch.zeros_like(self.detections).flatten()
         found.index_add_(0, (classes * BINS + bins).flatten(), (scores > 0).float().flatten())
         present = torch.zeros_like(self.objects).index_add_(0, objects, torch.ones_like(objects, dtype=torch.float32))
-        both = torch.cat([found, present])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(both)
+        both = summed(torch.cat([found, present]))
         self.detections.mul_(MEMORY).add_(both[: len(found)].view_as(self.detections))
         self.objects.mul_(MEMORY).add_(both[len(found) :])
 
@@ -49,6 +47,13 @@ class ClassThresholds(nn.Module):
         wanted = fraction * self.objects[:, None]
         first = (above > wanted).sum(1) / BINS  # lower edge of the first bin that few enough reach
         return first.clamp(self.low, self.high)
+
+
+def summed(numbers: Tensor) -> Tensor:
+    """Numbers added over all ranks, in place."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(numbers)
+    return numbers
 
 
 def confidences(scores: Tensor, classes: Tensor, possible: Tensor, reliable: Tensor) -> Tensor:
