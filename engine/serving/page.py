@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,8 @@ FASTEST = 0.1  # seconds between two rounds of tiles to a viewer, at least
 SLOWEST = 1.0  # seconds after which a round goes out even if nothing is new
 PATIENCE = 20.0  # seconds that a viewer may take for one round
 LARGEST = 1024  # bytes of a request's body or a viewer's message
-SECURITY = {
+HEADERS = {
+    "Server": "Hardsight",  # no versions
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -98,11 +100,13 @@ class Page:
         app.router.add_get("/health", self._health)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/tiles", self._viewer)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.3)
+        runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.3)
         await runner.setup()
-        await web.SockSite(runner, self.server).start()
+        connection = partial(_connections(), runner.server, loop=self._loop, access_log=None)
+        listening = await self._loop.create_server(connection, sock=self.server)
         self._ready.set()
         await self._end.wait()
+        listening.close()
         await runner.cleanup()
 
     def _guard(self) -> Any:
@@ -114,15 +118,15 @@ class Page:
             host, authorization = (request.headers.get(name, "") for name in ("Host", "Authorization"))
             if not self.access.allows(host, authorization, request.cookies.get(COOKIE, "")):
                 asks = {"WWW-Authenticate": 'Basic realm="hardsight", charset="UTF-8"'} if self.access.token else {}
-                return web.Response(status=401, headers=SECURITY | asks)
+                return web.Response(status=401, headers=HEADERS | asks)
             if request.can_read_body:
-                return web.Response(status=413, headers=SECURITY | {"Connection": "close"})
+                return web.Response(status=413, headers=HEADERS | {"Connection": "close"})
             try:
                 answer: web.StreamResponse = await handler(request)
             except web.HTTPException as problem:
-                return web.Response(status=problem.status, headers=SECURITY)
+                return web.Response(status=problem.status, headers=HEADERS)
             if not answer.prepared:
-                answer.headers.update(SECURITY)
+                answer.headers.update(HEADERS)
                 if self.access.token:
                     answer.set_cookie(COOKIE, self.access.session, httponly=True, samesite="Strict")
             return answer
@@ -214,6 +218,24 @@ class Page:
             ]
             self._stated = now, json.dumps({"type": "state", "sources": sources})
         return self._stated[1]
+
+
+def _connections() -> Any:
+    """The class of a connection: one that sends no HTTP gets an empty answer, and nothing that it sent is logged."""
+    from aiohttp import web
+
+    class Connection(web.RequestHandler):
+        __slots__ = ()
+
+        def handle_error(self, request: Any, status: int = 500, *problem: Any) -> web.StreamResponse:
+            """aiohttp's own answer and log line quote the request, which may hold a token."""
+            if status == 500:  # our mistake
+                return super().handle_error(request, status, *problem)
+            answer = web.Response(status=status, headers=HEADERS)
+            answer.force_close()
+            return answer
+
+    return Connection
 
 
 def parse_request(text: str) -> int:

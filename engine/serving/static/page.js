@@ -9,6 +9,8 @@ const seen = new Set();     // classes that have a button
 let names = {};
 let focus = 0;
 let retry = 500;            // ms
+let heard = 0;              // when the last message came, ms
+const SILENCE = 20000;      // ms without a message after which the connection is given up: one that a network lost says nothing
 
 const element = (id) => document.getElementById(id);
 
@@ -34,10 +36,10 @@ function tileOf(order) {
     tile.view.addEventListener("click", () => {
       focus = focus === order ? 0 : order;
       for (const other of tiles.values()) other.figure.classList.toggle("focused", other.order === focus);
+      figure.scrollIntoView({ block: "start" });
     });
     tiles.set(order, tile);
     element("tiles").append(figure);
-    element("tiles").classList.toggle("single", tiles.size === 1);
   }
   return tiles.get(order);
 }
@@ -112,8 +114,32 @@ function seconds(value) {
   return value < 10 ? `${value.toFixed(1)} s` : value < 120 ? `${value.toFixed(0)} s` : `${(value / 60).toFixed(0)} min`;
 }
 
+function hello(given) {
+  if (JSON.stringify(given) === JSON.stringify(names)) return;
+  names = given;              // another detector
+  hidden.clear();
+  seen.clear();
+  element("classes").replaceChildren();
+}
+
+function gone() {             // what the tiles said is no longer known to be so
+  for (const { order, figure, state, numbers, alarms } of tiles.values()) {
+    figure.className = `unknown${order === focus ? " focused" : ""}`;
+    state.textContent = "unknown";
+    numbers.textContent = "";
+    alarms.textContent = "";
+  }
+  element("summary").textContent = "the detector does not answer; trying again";
+}
+
 function state(sources) {
   const states = {};
+  for (const order of [...tiles.keys()]) {
+    if (sources.some((source) => source.order === order)) continue;
+    tiles.get(order).figure.remove();   // of an earlier run
+    tiles.delete(order);
+  }
+  element("tiles").classList.toggle("single", sources.length === 1);
   for (const source of sources) {
     const tile = tileOf(source.order);
     states[source.state] = (states[source.state] ?? 0) + 1;
@@ -151,13 +177,24 @@ function connect() {
   const link = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${location.pathname}tiles`);
   link.binaryType = "arraybuffer";
   let work = Promise.resolve();   // messages are handled one after another
+  heard = Date.now();
   const ask = () => { if (link.readyState === WebSocket.OPEN) link.send(JSON.stringify({ focus })); };
+  const end = () => {
+    link.onopen = link.onmessage = link.onclose = null;
+    clearInterval(watch);
+    link.close();
+    work.then(gone);
+    setTimeout(connect, retry);
+    retry = Math.min(2 * retry, 5000);
+  };
+  const watch = setInterval(() => { if (!document.hidden && Date.now() - heard > SILENCE) end(); }, 1000);
   link.onopen = () => { retry = 500; ask(); };
   link.onmessage = ({ data }) => {
+    heard = Date.now();
     work = work.then(async () => {
       if (typeof data !== "string") return frame(data);
       const message = JSON.parse(data);
-      if (message.type === "hello") names = message.names;
+      if (message.type === "hello") hello(message.names);
       else {
         state(message.sources);
         if (document.hidden) setTimeout(ask, 1000);
@@ -165,11 +202,8 @@ function connect() {
       }
     }).catch((problem) => { console.error(problem); ask(); });
   };
-  link.onclose = () => {
-    element("summary").textContent = "the detector does not answer; trying again";
-    setTimeout(connect, retry);
-    retry = Math.min(2 * retry, 5000);
-  };
+  link.onclose = end;
 }
 
+document.addEventListener("visibilitychange", () => { heard = Date.now(); });   // a hidden page asks rarely
 connect();

@@ -98,6 +98,33 @@ def test_the_page_in_a_browser(tmp_path) -> None:
         window.wait(f"{TILE.format(1)}.classList.contains('focused')")
         assert window.console() == []
 
+        detector.stop.set()  # nobody knows now whether the sources are live
+        for order in (1, 2):
+            window.wait(f"{TILE.format(order)}.classList.contains('unknown')")
+        assert "last frame" not in window.run("document.body.innerText")
+
+
+@pytest.mark.slow
+def test_an_enlarged_tile_is_seen_whole(tmp_path) -> None:
+    detector, port = StoppedDetector(), free_port()
+    with ExitStack() as stack:
+        end = stack.enter_context(_ended())
+        window = stack.enter_context(browser())
+        address = stack.enter_context(serve(a=send_live([plain_image(150, 120, 160)], 10, end)))
+        (tmp_path / "l.streams").write_text(f"{address}/a\n" * 9)
+        thread = run(detector, source=tmp_path / "l.streams", serve=str(port))
+        stack.callback(thread.join, 10)
+        stack.callback(detector.stop.set)
+        window.open(f"http://127.0.0.1:{port}/")
+        tile = TILE.format(9)
+        window.wait(f"{tile} && {tile}.dataset.boxes === '2'")
+        window.run(f"{tile}.querySelector('.view').click()")
+        window.wait(f"{tile}.classList.contains('focused')")
+        window.wait(f"{tile}.querySelector('canvas').width > 0 && {tile}.getBoundingClientRect().width > 1000")
+        place = f"{tile}.querySelector('canvas').getBoundingClientRect()"
+        assert window.run(f"{place}.top >= document.querySelector('header').getBoundingClientRect().bottom")
+        assert window.run(f"{place}.bottom <= innerHeight")
+
 
 class _ended:
     """An event that is set on leaving."""

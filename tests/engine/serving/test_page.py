@@ -119,6 +119,24 @@ def test_without_the_token_nothing_is_said(path: str) -> None:
             code, text = get(shown, path, **headers)
             head, _, body = text.partition("\r\n\r\n")
             assert code == 401 and body == "" and "WWW-Authenticate: Basic" in head and "Set-Cookie" not in head
+            assert "Server: Hardsight" in head and "aiohttp" not in text and "Python" not in text
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        f"GET / HTTP/1.1\r\nHost: HOST\r\nBad Header: {TOKEN}",
+        f"GET / HTTP/1.1\r\nHost: HOST\r\nX: {TOKEN}{'a' * 20000}",
+        f"GET /{TOKEN}{'a' * 20000} HTTP/1.1\r\nHost: HOST",
+        f"{TOKEN} nonsense",
+    ],
+)
+def test_what_is_no_http_is_neither_quoted_nor_logged(request_text: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG), page(TOKEN) as shown:
+        code, text = ask(shown, request_text)
+        assert code == 400 and text.endswith("\r\n\r\n") and TOKEN not in text and "aiohttp" not in text
+        assert get(shown, "/health", Authorization=f"Bearer {TOKEN}")[0] == 200
+    assert TOKEN not in caplog.text and "Traceback" not in caplog.text
 
 
 def test_with_the_token_a_cookie_follows_that_is_not_it(caplog: pytest.LogCaptureFixture) -> None:
