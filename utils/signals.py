@@ -5,13 +5,17 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 _ABANDONED: list[threading.Thread] = []
+_SCRATCH: set[str] = set()
 
 
 @contextmanager
@@ -37,6 +41,17 @@ def abandon(thread: threading.Thread) -> None:
     _ABANDONED.append(thread)
 
 
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder, which is removed also where `leave` ends the process."""
+    with tempfile.TemporaryDirectory(prefix="hardsight-") as folder:
+        _SCRATCH.add(folder)
+        try:
+            yield Path(folder)
+        finally:
+            _SCRATCH.discard(folder)
+
+
 def leave(code: int) -> int:
     """The exit code of a script, on its way out. Ends the process here where an abandoned thread still hangs.
 
@@ -44,6 +59,8 @@ def leave(code: int) -> int:
     """
     if not any(thread.is_alive() for thread in _ABANDONED):
         return code
+    for folder in tuple(_SCRATCH):
+        shutil.rmtree(folder, ignore_errors=True)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data.io.images import MOST_PIXELS
 from utils.disk.reading import is_text
 from utils.errors import UserError
 
@@ -48,6 +49,8 @@ def opened(path: Path) -> Iterator[cv2.VideoCapture]:
     try:
         if not capture.isOpened():
             raise Undecodable("it cannot be opened as a video")
+        if capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT) > MOST_PIXELS:
+            raise Undecodable(f"its frames have more than {MOST_PIXELS:,} pixels")
         yield capture
     finally:
         capture.release()

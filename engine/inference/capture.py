@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from data.io.images import decode
-from engine.inference.fetching import PATIENCE, chunks, image_bytes, reason
+from engine.inference.fetching import IMAGE_PIXELS, PATIENCE, VIDEO_BYTES, VIDEO_SECONDS, chunks, image_bytes, reason
 from engine.inference.sources import Source
 from engine.streams.av_capture import AvCapture, has_av
 from engine.streams.status import RECONNECTING, SourceMonitor
@@ -26,8 +26,10 @@ from engine.streams.watchdog import Alarm
 from utils.disk.reading import is_text, read_whole
 from utils.errors import UserError
 from utils.log import LOGGER, unescaped_password
+from utils.signals import scratch_folder
 
 IMAGE_FILE = 1 << 31  # bytes
+SPARE = 1 << 30  # bytes that a fetched video leaves free on the disk for temporary files
 LOG_EVERY = 60.0  # seconds between two lines that say that a source broke off
 LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
 UNESCAPED = "in a password, write / as %2F, ? as %3F, # as %23 and @ as %40"
@@ -91,11 +93,15 @@ def on_disk(item: Source, over: Callable[[], bool]) -> Iterator[Source]:
     if "://" not in item.where:
         yield item
         return
-    with tempfile.TemporaryDirectory(prefix="hardsight-") as folder:
-        path = Path(folder) / f"fetched{Path(urlsplit(item.where).path).suffix}"
+    with scratch_folder() as folder:
+        path = folder / f"fetched{Path(urlsplit(item.where).path).suffix}"
         try:
             with path.open("wb") as file:
-                for chunk in chunks(item.where):
+                for chunk in chunks(item.where, VIDEO_BYTES, VIDEO_SECONDS):
+                    if shutil.disk_usage(folder).free - len(chunk) < SPARE:
+                        raise OSError(
+                            f"{folder.parent} has less than {SPARE >> 20} MiB left; set TMPDIR to a larger disk"
+                        )
                     file.write(chunk)
                     if over():
                         break
@@ -248,11 +254,13 @@ def _grab(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(number from `start` + 1, image) of every `stride`-th frame, the first one included; others are not converted.
 
-    wanted: asked before a frame is converted.
+    wanted: asked before a frame is converted. Raises SourceLost for a frame of more than IMAGE_PIXELS.
     """
     number = start
+    _refuse_giant(capture)
     with suppress(cv2.error):  # some drivers say so when a camera is pulled out
         while capture.grab():
+            _refuse_giant(capture)
             number += 1
             if (number - start - 1) % stride or (wanted is not None and not wanted()):
                 continue
@@ -260,6 +268,13 @@ def _grab(
             if not good or image is None:
                 return
             yield number, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+
+
+def _refuse_giant(capture: Capture) -> None:
+    """Raise SourceLost for frames of more than IMAGE_PIXELS: a few kilobytes may claim them, and each takes gigabytes."""
+    width, height = (int(capture.get(what)) for what in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > IMAGE_PIXELS:
+        raise SourceLost(f"has frames of {width} x {height} pixels, more than {IMAGE_PIXELS:,} in all")
 
 
 def _rate(capture: Capture) -> float:

@@ -59,9 +59,12 @@ class AvCapture:
         return True, self._frame.to_ndarray(format="bgr24")
 
     def get(self, what: int) -> float:
-        """Frames per second, the number of frames, or the stream's own time of the grabbed frame in ms; 0 if unknown."""
+        """Frames per second, number of frames, width, height, or the grabbed frame's own time in ms; 0 if unknown."""
         if self._container is None:
             return 0.0
+        if what in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT):
+            sized = self._frame or self._stream.codec_context
+            return float(sized.width if what == cv2.CAP_PROP_FRAME_WIDTH else sized.height)
         if what == cv2.CAP_PROP_FPS:
             return float(self._stream.average_rate or 0)
         if what == cv2.CAP_PROP_FRAME_COUNT:

@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from utils.signals import _SignalStack, kept_signal_stack, leave, stopped_by_sigterm
+from utils.signals import _SignalStack, kept_signal_stack, leave, scratch_folder, stopped_by_sigterm
 
 
 def test_sigterm_is_a_ctrl_c_inside_and_what_it_was_outside() -> None:
@@ -46,6 +47,22 @@ def test_a_thread_that_hangs_does_not_hold_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)  # noqa: S603
     assert (done.returncode, done.stdout) == (130, "said\n")
+
+
+def test_a_scratch_folder_is_removed_whatever_ends_the_process(tmp_path: Path) -> None:
+    with scratch_folder() as folder:
+        (folder / "a").write_text("a")
+    assert not folder.exists()
+    program = (
+        "import threading, time, sys; from utils.signals import abandon, leave, scratch_folder\n"
+        "def work():\n"
+        "    with scratch_folder() as folder:\n        (folder / 'a').write_text('a'); time.sleep(60)\n"
+        "thread = threading.Thread(target=work, daemon=True); thread.start(); abandon(thread)\n"
+        "time.sleep(0.5); sys.exit(leave(130))"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, timeout=30)  # noqa: S603
+    assert done.returncode == 130 and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sigaltstack is looked at on Linux alone")

@@ -15,6 +15,7 @@ from utils.errors import UserError
 
 MOST_BYTES = 1 << 26  # of a text that is read whole
 HEAD_BYTES = 4096
+FILE_LIST = b"ffconcat"  # what follows need not be ASCII
 JSON_BYTES = 1 << 30  # of annotations of a whole data set
 
 
@@ -24,13 +25,13 @@ def is_regular(path: Path) -> bool:
 
 
 def is_text(path: Path) -> bool:
-    """Whether a file begins with ASCII text. A video does not, but FFmpeg takes lists of other files by any name."""
+    """Whether a file begins with ASCII text, or as a list of other files, which FFmpeg takes by any name: no video does."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError:
         return False  # opening it says why
-    return bool(head) and head.isascii() and b"\0" not in head
+    return head.startswith(FILE_LIST) or (bool(head) and head.isascii() and b"\0" not in head)
 
 
 def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from data.io import video
 from data.io.video import VideoInfo, finalize_video, frames_in, probe_video
 from utils.errors import UserError
 
@@ -54,3 +55,11 @@ def test_a_list_of_videos_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_text("ffconcat version 1.0\nfile a.mp4\n")
     assert isinstance(probe_video(tmp_path / "a.mp4"), VideoInfo)
     assert probe_video(tmp_path / "b.mp4") == "it is a text, not a video"
+
+
+def test_giant_frames_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.mp4", 1)  # 64 x 48
+    monkeypatch.setattr(video, "MOST_PIXELS", 64 * 48)
+    assert isinstance(probe_video(tmp_path / "a.mp4"), VideoInfo)
+    monkeypatch.setattr(video, "MOST_PIXELS", 64 * 48 - 1)
+    assert probe_video(tmp_path / "a.mp4") == "its frames have more than 3,071 pixels"

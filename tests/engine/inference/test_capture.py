@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from engine.inference import capture
 from engine.inference.capture import (
     LiveReader,
     SourceLost,
@@ -20,7 +22,16 @@ from engine.inference.capture import (
     read_video,
 )
 from engine.inference.sources import Source
-from tests.engine.inference.live import FakeCapture, Script, Waits, plain_image, send, send_mjpeg, serve, write_video
+from tests.engine.inference.live import (
+    FakeCapture,
+    Script,
+    Waits,
+    plain_image,
+    send,
+    send_mjpeg,
+    serve,
+    write_video,
+)
 
 STREAM = Source("stream", "cam", "cam", 1, "cam")
 
@@ -205,6 +216,47 @@ def test_images_and_videos_behind_addresses(tmp_path: Path) -> None:
             pass
     with pytest.raises(SourceLost, match="cannot be read"):  # the server is gone
         list(read_image(image_item(f"{address}/pic.png")))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("VIDEO_BYTES", 2**20, "cannot be fetched .it is larger than 1 MiB; download it"),
+        ("VIDEO_SECONDS", 0.3, "cannot be fetched .it takes longer than 0 s; download it"),
+        ("SPARE", 2**60, "less than .* MiB left; set TMPDIR"),
+    ],
+)
+def test_a_video_that_never_ends(monkeypatch: pytest.MonkeyPatch, name: str, value: float, words: str) -> None:
+    def endless(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(500):
+            handler.wfile.write(bytes(2**16))
+            sleep(0.01)
+
+    monkeypatch.setattr(capture, name, value)
+    with serve(clip=endless) as address, pytest.raises(SourceLost, match=words):
+        list(frames_of(Source("video", f"{address}/clip.mp4", "c"), open_capture, 1, lambda: False))
+
+
+def test_giant_frames_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = Source("video", str(write_video(tmp_path / "v.mp4")), "v")  # 64 x 48
+    monkeypatch.setattr(capture, "IMAGE_PIXELS", 48 * 64)
+    assert len(list(read_video(item, open_capture(item)))) == 6
+    monkeypatch.setattr(capture, "IMAGE_PIXELS", 48 * 64 - 1)
+    with pytest.raises(SourceLost, match="has frames of 64 x 48 pixels, more than 3,071 in all"):
+        list(read_video(item, open_capture(item)))
+
+
+def test_a_stream_whose_frames_become_giants_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av", reason="OpenCV scales all frames to the size of the first")
+    monkeypatch.setattr(capture, "IMAGE_PIXELS", 24 * 32)
+    images = [plain_image(), plain_image(), plain_image(0, 48, 64)]
+    shapes = []
+    with serve(cam=send_mjpeg(images)) as address, pytest.raises(SourceLost, match="64 x 48"):
+        for frame in LiveReader(Source("stream", f"{address}/cam", "cam")).frames():
+            shapes.append(frame.image.shape)
+    assert shapes == [(24, 32, 3)] * 2
 
 
 def test_a_file_is_where_it_is(tmp_path: Path) -> None:

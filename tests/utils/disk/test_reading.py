@@ -115,6 +115,8 @@ def test_a_pattern_that_matches_without_end(tmp_path: Path, monkeypatch: pytest.
     ("content", "expected"),
     [
         (b"ffconcat version 1.0\nfile a.mp4\n", True),
+        (b"ffconcat version 1.0\n# \xc3\xa9\nfile a.mp4\n", True),  # a letter or a NUL hides no list
+        (b"ffconcat version 1.0\nfile a.mp4\n\0", True),
         (b"", False),
         (b"\0\0\0\x1cftypmp42", False),
         (b"GIF89a\xff", False),
