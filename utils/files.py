@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fnmatch
 import glob
 import hashlib
 import itertools
@@ -305,13 +306,38 @@ def list_images(source: Path, root: Path | None = None) -> list[Path]:
     return sorted(found)
 
 
+def files_below(folder: Path, pattern: str = "*") -> list[Path]:
+    """Files below a folder whose names fit a pattern, sorted. Links to folders are not followed.
+
+    What may not be read, or vanishes meanwhile, is passed over. Raises UserError for a whole disk.
+    """
+    refuse_disk(folder)
+    found = (Path(here, name) for here, _, names in os.walk(folder) for name in fnmatch.filter(names, pattern))
+    return sorted(path for path in found if os.path.isfile(path))
+
+
+def refuse_disk(folder: Path) -> None:
+    """Raise UserError for the root of a file system's tree: nobody means it, and listing it takes minutes."""
+    if _is_disk(os.path.realpath(folder)):
+        raise UserError(f"{folder}: is the whole disk. Name a folder further down.")
+
+
+def _is_disk(real: str) -> bool:
+    return os.path.dirname(real) == real
+
+
 def _walk(folder: Path) -> Iterator[Path]:
-    """Files below a folder, through links to folders too (each real folder once), without hidden ones."""
+    """Files below a folder, through links to folders too (each real folder once), without hidden ones.
+
+    A link to the whole disk, as /proc is full of, is not followed. Raises UserError for a whole disk.
+    """
+    refuse_disk(folder)
     seen: set[str] = set()
     for here, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(here)
-        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
-        if real not in seen:
+        known = real in seen or _is_disk(real)
+        folders[:] = [] if known else [name for name in folders if not name.startswith(".")]
+        if not known:
             yield from (Path(here, name) for name in files if not name.startswith("."))
         seen.add(real)
 

@@ -13,6 +13,7 @@ from typing import Unpack
 from data.convert.coco import Entry, read_items
 from data.convert.writer import Box, Item, Summary, Writing, write_yolo
 from utils.errors import UserError
+from utils.files import files_below
 
 # Subset -> its other names. AI-TOD's images lie in one folder a subset, trainval holding those of train and val again.
 SUBSETS = {"train": ("training",), "val": ("validation",), "trainval": (), "test": ()}
@@ -61,7 +62,7 @@ def _files(source: Path, version: str, lists: dict[str, str]) -> dict[str, Path]
 def _file(source: Path, version: str, subset: str) -> Path | None:
     """The annotation file of a subset. Raises UserError where there are several."""
     names = re.compile(FILES[version].format(subset="|".join((subset, *SUBSETS[subset]))))
-    found = sorted(path for path in source.rglob("*.json") if names.fullmatch(path.name))
+    found = [path for path in files_below(source, "*.json") if names.fullmatch(path.name)]
     if len(found) > 1:
         raise UserError(f"{found[0]} and {found[1]}: both are annotations of {subset}. Move one of them away.")
     return found[0] if found else None

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from data.convert.writer import SPLITS, Summary, placing
 from data.video.index import video_files
 from utils.errors import UserError
-from utils.files import REPOSITORY, atomic_folder, free_folder, load_yaml, read_lines, save_yaml
+from utils.files import REPOSITORY, atomic_folder, files_below, free_folder, load_yaml, read_lines, save_yaml
 
 NAMES = ("Drink", "Jump", "Pick", "Pour", "Push", "Run", "Sit", "Stand", "Turn", "Walk", "Wave")
 LIST = "ARID_split{}_test.txt"
@@ -64,7 +64,7 @@ def _day_images(folder: Path) -> list[Entry]:
 
 def _night_images(source: Path, day: Path, number: str, summary: Summary) -> list[Entry]:
     """The videos of a test list; those that are missing are noted."""
-    listing = next(iter(sorted(source.rglob(LIST.format(number)))), None) if source.is_dir() else None
+    listing = next(iter(files_below(source, LIST.format(number))), None) if source.is_dir() else None
     if listing is None:
         raise UserError(
             f"--source {source}: {LIST.format(number)} is not in it. It comes with ARID, in list_cvt/. Put it there."

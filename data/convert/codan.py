@@ -6,12 +6,13 @@ github.com/Attila94/CODaN.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from data.convert.class_writer import ClassImage, write_class_folders
 from data.convert.writer import Summary
 from utils.errors import UserError
-from utils.files import list_images
+from utils.files import list_images, refuse_disk
 
 NAMES = ("Bicycle", "Car", "Motorbike", "Bus", "Boat", "Cat", "Dog", "Bottle", "Cup", "Chair")
 SPLITS = ("train", "val", "test_day", "test_night")
@@ -43,7 +44,8 @@ def convert(source: Path, out: Path, *, link: str = "copy") -> Summary:
 
 def _home(source: Path) -> Path:
     """The folder of the splits. Raises UserError where there is none."""
-    places = [source, *sorted(path for path in source.rglob("*") if path.is_dir())] if source.is_dir() else []
+    refuse_disk(source)
+    places = sorted(Path(here) for here, _, _ in os.walk(source))
     for place in places:
         if any((place / split / name).is_dir() for split in SPLITS for name in NAMES):
             return place

@@ -12,7 +12,7 @@ from pathlib import Path
 from data.convert.text_annotations import read_rows
 from data.convert.writer import Box, Item, Summary, write_yolo
 from utils.errors import UserError
-from utils.files import list_images, read_lines
+from utils.files import files_below, list_images, read_lines
 from utils.tables import whole
 
 LIST = "imageclasslist.txt"
@@ -41,12 +41,12 @@ def convert(source: Path, out: Path, *, classes: str | None = None, link: str = 
 
 def find_listing(source: Path) -> Path | None:
     """ExDark's list, where it lies anywhere below the folder `source`."""
-    return next(iter(sorted(source.rglob(LIST))), None) if source.is_dir() else None
+    return next(iter(files_below(source, LIST)), None) if source.is_dir() else None
 
 
 def _items(source: Path, listing: Path, summary: Summary) -> Iterator[Item]:
     """One item per line of the list whose image and annotation file are there."""
-    annotations = {path.name.lower(): path for path in source.rglob("*.txt") if path != listing}
+    annotations = {path.name.lower(): path for path in files_below(source, "*.txt") if path != listing}
     for image, name, _, split, attributes in listed_images(source, listing, summary):
         annotation = annotations.get(f"{name.lower()}.txt") or annotations.get(f"{Path(name).stem.lower()}.txt")
         if annotation is None:

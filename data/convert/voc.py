@@ -19,7 +19,7 @@ from defusedxml.common import DefusedXmlException
 from data.convert.writer import SPLITS, Box, Item, Summary, Writing, write_yolo
 from data.io.images import in_threads
 from utils.errors import UserError
-from utils.files import IMAGE_SUFFIXES, list_images, read_lines
+from utils.files import IMAGE_SUFFIXES, files_below, list_images, read_lines
 
 IMAGES = ("images", "JPEGImages")  # what folders of images are called
 EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -64,7 +64,7 @@ def _listed(line: str, annotations: Path) -> Path:
 
 def _plain_items(source: Path, images: Path | None, difficult: bool, summary: Summary) -> Iterator[Item]:
     """The items of a plain folder. An image below a folder named train, val or test belongs to that split."""
-    xmls = sorted(source.rglob("*.xml")) if source.is_dir() else []
+    xmls = files_below(source, "*.xml") if source.is_dir() else []
     if not xmls:
         raise UserError(f"--source {source}: holds neither a VOC layout (Annotations, ImageSets/Main) nor XML files.")
     imgs = _by_stem(list_images(images or source))
@@ -104,7 +104,7 @@ def folder_items(
 ) -> Iterator[Item]:
     """The items of a folder of XML files and a folder of images, both of any depth; unmatched files are listed."""
     found = list_images(images)
-    xmls = sorted(annotations.rglob("*.xml"))
+    xmls = files_below(annotations, "*.xml")
     named = {xml.stem.lower() for xml in xmls}
     for item in _items(xmls, _by_stem(found), group, split, difficult, summary):
         named.add(item.image.stem.lower())  # an XML file may name its image inside

@@ -15,7 +15,7 @@ from data.io.pairs import match_pairs
 from data.io.video import VideoInfo, probe_videos
 from utils.disk.reading import read_text
 from utils.errors import UserError, suggestion
-from utils.files import VIDEO_SUFFIXES
+from utils.files import VIDEO_SUFFIXES, files_below
 from utils.tables import whole
 
 
@@ -98,8 +98,8 @@ def _in_folders(config: DataConfig, folder: Path) -> list[Video]:
 
 def video_files(folder: Path) -> list[Path]:
     """Videos below a folder, sorted; hidden ones are passed over."""
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    found = [path for path in files_below(folder) if path.suffix.lower() in VIDEO_SUFFIXES]
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _in_list(config: DataConfig, listing: Path) -> list[Video]:

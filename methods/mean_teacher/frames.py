@@ -14,7 +14,7 @@ from data.io.images import write_image
 from data.io.video import Frame, Undecodable, opened, quiet, read_frames
 from methods.options.mean_teacher import FramesOptions
 from utils.errors import UserError
-from utils.files import VIDEO_SUFFIXES, atomic_folder, free_folder, read_lines
+from utils.files import VIDEO_SUFFIXES, atomic_folder, files_below, free_folder, read_lines
 from utils.log import LOGGER
 from utils.progress import progress
 from utils.tables import save_csv
@@ -103,7 +103,7 @@ def period(text: str) -> tuple[float, bool]:
 def list_films(source: Path) -> list[Path]:
     """The film, the films of a folder and what is below it, or those of a .txt list, sorted. Raises UserError for none."""
     if source.is_dir():
-        films = sorted(path for path in source.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+        films = [path for path in files_below(source) if path.suffix.lower() in VIDEO_SUFFIXES]
         if not films:
             raise UserError(f"--source {source}: holds no film ({' '.join(sorted(VIDEO_SUFFIXES))}).")
         return films
@@ -118,9 +118,9 @@ def _sampled(film: Path, every: float, in_seconds: bool) -> Iterator[tuple[int, 
     """(number, seconds, frame) of a film at even distances, as far as it can be decoded."""
     with opened(film) as capture:
         rate = capture.get(cv2.CAP_PROP_FPS)
-        stated = max(1, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        stated = min(max(1, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))), film.stat().st_size)  # a header may claim more
     rate = rate if 0 < rate < 1000 else FPS
-    step = every * rate if in_seconds else every
+    step = max(1.0, every * rate if in_seconds else every)
     numbers = sorted({round(place * step) for place in range(int((stated - 1) / step) + 1)})
     for number, frame in zip(numbers, read_frames(film, numbers), strict=False):
         yield number, number / rate, frame

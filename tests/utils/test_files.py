@@ -156,6 +156,33 @@ def test_list_images_without_root_may_point_anywhere(tmp_path):
     assert files.list_images(tmp_path / "list.txt") == [Path("/somewhere/x.png")]
 
 
+@pytest.mark.parametrize("whole", ["/", "//", "/tmp/..", "link"])
+def test_a_whole_disk_is_not_listed(tmp_path, whole):
+    (tmp_path / "link").symlink_to("/")
+    for listed in (files.list_images, files.files_below):
+        with pytest.raises(UserError, match="is the whole disk. Name a folder further down"):
+            listed(tmp_path / whole)
+
+
+def test_a_link_to_the_whole_disk_is_not_followed(tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "disk").symlink_to("/")
+    assert files.list_images(tmp_path) == [tmp_path / "a.png"]
+
+
+def test_files_below_a_folder(tmp_path):
+    """By name; neither what is no file nor what lies behind a link."""
+    for name in ("b/x.xml", "a.xml", "a.txt", "c/d/e.xml"):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).touch()
+    (tmp_path / "set" / "folder.xml").mkdir()
+    os.mkfifo(tmp_path / "set" / "pipe.xml")
+    (tmp_path / "set" / "link").symlink_to(tmp_path / "set" / "c")
+    found = files.files_below(tmp_path / "set", "*.xml")
+    assert [path.relative_to(tmp_path / "set").as_posix() for path in found] == ["a.xml", "b/x.xml", "c/d/e.xml"]
+    assert len(files.files_below(tmp_path / "set")) == 4
+
+
 def test_list_images_says_what_is_missing(tmp_path):
     with pytest.raises(UserError, match="no such folder or list"):
         files.list_images(tmp_path / "none")

@@ -93,3 +93,21 @@ def test_sources_that_give_nothing(tmp_path: Path, name: str, match: str):
     with pytest.raises(UserError, match=match):
         prepare("frames", source=tmp_path / name, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_whole_disk_holds_no_film(tmp_path: Path):
+    with pytest.raises(UserError, match="^/: is the whole disk"):
+        prepare("frames", source="/", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_header_that_claims_more_frames_than_a_file_can_hold(tmp_path: Path):
+    """The frame count of an AVI is at byte 48 (avih) and 140 (strh)."""
+    path = film(tmp_path / "f.avi", [1], each=3)
+    content = bytearray(path.read_bytes())
+    for place in (48, 140):
+        assert content[place : place + 4] == (3).to_bytes(4, "little")
+        content[place : place + 4] = (2**31 - 1).to_bytes(4, "little")
+    path.write_bytes(content)
+    kept = prepare("frames", source=path, out=tmp_path / "out", every="1ms", dedupe=False)
+    assert [*kept.frames.values()] == [3]
