@@ -12,6 +12,7 @@ _SHORTAGES = {  # what an error's text holds -> what to say; the first that fits
     "out of shared memory": "the loader's processes ran out of shared memory (/dev/shm). Give it more room (docker: "
     "--ipc=host or --shm-size 8g), or load without processes: --workers 0.",
     "out of memory": f"the accelerator's memory is too small for this. {_FEWER}",
+    "Insufficient memory": f"the machine's memory is too small for this. {_FEWER}",  # OpenCV's
     "can't allocate memory": f"the machine's memory is too small for this. {_FEWER}",
     "killed by signal: Killed": "the system ended one of the loader's processes, most likely for want of memory. Take fewer "
     "of them (--workers), or keep fewer images in memory (--cache none).",

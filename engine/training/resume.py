@@ -114,6 +114,8 @@ def _checked(state: Any, needed: Set[str]) -> dict[str, Any]:
         raise ValueError("incomplete")
     if not state.get("network", True):
         raise ValueError("no network")
+    if any(type(count) is not int or count < 0 for count in (state["epoch"], state.get("batch", 0))):
+        raise ValueError("no count")
     return state
 
 
@@ -182,9 +184,18 @@ def run_around(file: Path) -> Path | None:
 
 
 def run_of(file: Path, began: Path) -> Path:
-    """The run folder that a resume file lies in, wherever that was moved; of a file taken out of it, where the run began."""
+    """The run folder that a resume file lies in, wherever that was moved; of a file taken out of it, where the run began.
+
+    Raises UserError where the file itself names a place outside the current folder: whoever made it may not choose what is
+    overwritten.
+    """
     run = run_around(file)
     if run is None:
+        if began.is_absolute() or ".." in began.parts:
+            raise UserError(
+                f"--resume {file}: the file lies in no run, and says that its run is {began}, outside this folder. Put it into "
+                "RUN/weights/, and name that run."
+            )
         return began
     return run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) and run != Path.cwd() else run
 
@@ -213,6 +224,8 @@ def resumed(
         )
     kept = from_file(saved, train_schemas())
     kept = {key: value for key, value in kept.items() if key not in {"save_dir", "task", "hyp", *NEVER_FROM_A_FILE}}
+    if isinstance(workers := kept.get("workers"), int) and workers > (os.cpu_count() or 1):
+        del kept["workers"]  # another machine's number, which changes no result
     kept |= {key: value for key, value in given.items() if key in may_change}
     folder = run_of(file, Path(str(saved.get("save_dir", ""))))
     return {**kept, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}

@@ -21,6 +21,7 @@ from utils.resource_errors import shortage
         (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300), "File name too long. Check the path"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."), "--batch-size"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "machine's memory"),
+        (RuntimeError("alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 3 bytes"), "machine's memory"),
         (MemoryError(), "machine's memory"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "--workers"),
         (

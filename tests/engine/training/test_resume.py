@@ -52,7 +52,7 @@ def synthetic_options(tmp_path: Path) -> dict[str, Any]:
 
 def state_of(epoch: int, **more: Any) -> dict[str, Any]:
     """All that a state needs, and nothing in it."""
-    return {**dict.fromkeys(NEEDED), "options": {}, "network": {"nc": 1}, "epoch": epoch, **more}
+    return {**dict.fromkeys(NEEDED), "options": {}, "network": {"nc": 1}, "epoch": epoch, "batch": 0, **more}
 
 
 def test_what_goes_in_comes_out(tmp_path: Path) -> None:
@@ -92,7 +92,16 @@ def test_nothing_readable_is_an_error_with_a_next_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [[1], torch.ones(2), {}, {"epoch": 3}, state_of(1, options=[]), state_of(1, network=None)]
+    "content",
+    [
+        [1],
+        torch.ones(2),
+        {},
+        {"epoch": 3},
+        state_of(1, options=[]),
+        state_of(1, network=None),
+        *(state_of(1) | {name: value} for name in ("epoch", "batch") for value in (-5, 1.5, float("nan"), True, "1")),
+    ],
 )
 def test_what_is_no_state_is_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "resume.pt")
@@ -209,6 +218,19 @@ def test_a_run_goes_on_where_its_state_lies(tmp_path: Path, monkeypatch: pytest.
     assert run_of(Path("taken/resume.pt"), began) == began
     monkeypatch.chdir("/")
     assert run_of(tmp_path / "exp/weights/resume.pt", began) == (tmp_path / "exp").relative_to("/")
+
+
+@pytest.mark.parametrize("began", ["/somewhere/exp", "runs/../../exp", ".."])
+def test_a_file_in_no_run_names_no_place_outside(began: str) -> None:
+    with pytest.raises(UserError, match="outside this folder. Put it into RUN/weights/"):
+        resumed({"save_dir": began}, {}, (), Path("taken/resume.pt"))
+
+
+def test_a_file_starts_no_more_processes_than_there_are_cores() -> None:
+    file, cores = Path("runs/exp/weights/resume.pt"), os.cpu_count() or 1
+    assert resumed({"workers": cores}, {}, (), file)["workers"] == cores
+    assert "workers" not in resumed({"workers": 100_000}, {}, (), file)
+    assert resumed({"workers": 100_000}, {"workers": cores + 1}, ("workers",), file)["workers"] == cores + 1
 
 
 def test_a_resumed_run_goes_on_in_its_folder() -> None:
