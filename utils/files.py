@@ -24,6 +24,7 @@ from utils.releases.assets import OFFICIAL, how_to_get, official
 
 MOST_ALIASES = 50  # of a YAML file
 MOST_YAML = 1 << 24  # bytes
+MOST_DIGITS = 500  # of a number in a YAML file
 IMAGE_SUFFIXES: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES: frozenset[str] = frozenset(
     {".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
@@ -48,6 +49,12 @@ class _Loader(yaml.SafeLoader):
                 mark = self.peek_event().start_mark
                 raise yaml.composer.ComposerError(None, None, f"more than {MOST_ALIASES} aliases (*name)", mark)
         return super().compose_node(parent, index)
+
+    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+        """A value; no endless number: YAML 1.1 reads 1:59:59 in base 60, in a time that grows with the square of its length."""
+        if node.tag.endswith((":int", ":float")) and len(node.value) > MOST_DIGITS:
+            raise ValueError(f"a number of {len(node.value):,} letters")
+        return super().construct_scalar(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping whose keys are all different."""

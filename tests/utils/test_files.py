@@ -292,7 +292,9 @@ def test_a_path_as_typed() -> None:
     assert files.typed_path("~/a") == Path.home() / "a" and files.typed_path("b/c.txt") == Path("b/c.txt")
 
 
-@pytest.mark.parametrize("value", ["!!int ''", "2001-99-99", "!!float x", "!!bool maybe", 5000 * "9"])
+@pytest.mark.parametrize(
+    "value", ["!!int ''", "2001-99-99", "!!float x", "!!bool maybe", 5000 * "9", "1" + 200_000 * ":59"]
+)
 def test_a_yaml_value_that_is_none(value: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(f"a: {value}\n")
     with pytest.raises(UserError, match="cannot be read"):

@@ -218,6 +218,12 @@ def test_images_and_videos_behind_addresses(tmp_path: Path) -> None:
         list(read_image(image_item(f"{address}/pic.png")))
 
 
+def test_a_video_that_was_not_fetched_to_its_end_is_not_read(tmp_path: Path) -> None:
+    with serve(clip=send(b"text" * 99)) as address:
+        item = Source("video", f"{address}/clip.mp4", "c")
+        assert list(frames_of(item, open_capture, 1, lambda: True)) == []
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
