@@ -24,6 +24,7 @@ from utils.releases.assets import OFFICIAL, how_to_get, official
 
 MOST_ALIASES = 50  # of a YAML file
 MOST_YAML = 1 << 24  # bytes
+MOST_VALUES = 200_000
 MOST_DIGITS = 500  # of a number in a YAML file
 IMAGE_SUFFIXES: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES: frozenset[str] = frozenset(
@@ -39,10 +40,14 @@ _NOT_WRITABLE = _NO_ROOM | {errno.EACCES, errno.EPERM, errno.EROFS} | {
 class _Loader(yaml.SafeLoader):
     """The safe loader, which also refuses a key that stands twice, and files that unfold to more than they hold."""
 
-    aliases = 0
+    aliases = values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Count aliases: nested ones multiply."""
+        """Count values, of which a second reads some tens of thousands, and aliases: nested ones multiply."""
+        self.values += 1
+        if self.values > MOST_VALUES:
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, f"more than {MOST_VALUES:,} values", mark)
         if self.check_event(yaml.AliasEvent):
             self.aliases += 1
             if self.aliases > MOST_ALIASES:

@@ -277,6 +277,15 @@ def test_yaml_that_does_not_mean_what_it_says(tmp_path, text, expected):
     assert expected in str(problem.value)
 
 
+def test_a_yaml_that_takes_minutes(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_VALUES", 12)  # the mapping, its key, the list and what is in it
+    (tmp_path / "a.yaml").write_text(f"a: [{'1,' * 9}]\n")
+    assert files.load_yaml(tmp_path / "a.yaml") == {"a": [1] * 9}
+    (tmp_path / "a.yaml").write_text(f"a: [{'1,' * 10}]\n")
+    with pytest.raises(UserError, match=r"a\.yaml:1: not valid YAML: more than 12 values"):
+        files.load_yaml(tmp_path / "a.yaml")
+
+
 def test_aliases_and_merged_keys_are_read(tmp_path):
     (tmp_path / "x.yaml").write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
     assert files.load_yaml(tmp_path / "x.yaml")["b"] == {"x": 1, "y": 3}
