@@ -55,7 +55,7 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.composer.ComposerError(None, None, f"more than {MOST_ALIASES} aliases (*name)", mark)
         return super().compose_node(parent, index)
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         """A value; no endless number: YAML 1.1 reads 1:59:59 in base 60, in a time that grows with the square of its length."""
         if node.tag.endswith((":int", ":float")) and len(node.value) > MOST_DIGITS:
             raise ValueError(f"a number of {len(node.value):,} letters")
