@@ -113,8 +113,8 @@ def stream(
     UserError for wrong options, and at the end if every source failed.
     """
     (chosen,) = build([DetectOptions], options if detector else to_detect(canonical(options, [DetectOptions])))
-    check_tracking(chosen)
     sources = plan_sources(chosen.source)
+    check_tracking(chosen, len(sources.items))
     predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
     result, tracking = DetectResult(None), open_tracking(chosen, sources, predictor.names)
     with open_reader(sources, chosen) as reader:
@@ -142,9 +142,9 @@ def detect(
     if other is not None:
         found: DetectResult = other(**options)
         return found
-    check_tracking(chosen)
-    check_messages(chosen)
     sources = plan_sources(chosen.source)
+    check_tracking(chosen, len(sources.items))
+    check_messages(chosen)
     place = reserve(chosen.serve, chosen.serve_token) if chosen.serve else None
     predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
     paint = view_of(predictor) if chosen.show_map else None

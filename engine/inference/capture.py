@@ -211,7 +211,8 @@ class LiveReader:
                 self.monitor.connected()
             total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) if self.item.kind == "stream" else 0
             wanted = self._wanted if self.fastest and not total else None
-            for number, image in _grab(capture, self.stride, 0 if total else self.number, wanted):
+            arrived = self.monitor.arrived if self.monitor is not None else None
+            for number, image in _grab(capture, self.stride, 0 if total else self.number, wanted, arrived):
                 if number > self.number:  # a video that is read again goes on where it broke off
                     now = self.latest = self.clock()
                     self.number, self.started = number, now if self.started is None else self.started
@@ -252,11 +253,16 @@ def frames_of(
 
 
 def _grab(
-    capture: Capture, stride: int, start: int = 0, wanted: Callable[[], bool] | None = None
+    capture: Capture,
+    stride: int,
+    start: int = 0,
+    wanted: Callable[[], bool] | None = None,
+    arrived: Callable[[], None] | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(number from `start` + 1, image) of every `stride`-th frame, the first one included; others are not converted.
 
-    wanted: asked before a frame is converted. Raises SourceLost for a frame of more than IMAGE_PIXELS.
+    wanted: asked before a frame is converted. arrived: told of every frame, also of one that is passed over. Raises
+    SourceLost for a frame of more than IMAGE_PIXELS.
     """
     number = start
     _refuse_giant(capture)
@@ -264,6 +270,8 @@ def _grab(
         while capture.grab():
             _refuse_giant(capture)
             number += 1
+            if arrived is not None:
+                arrived()
             if (number - start - 1) % stride or (wanted is not None and not wanted()):
                 continue
             good, image = capture.retrieve()

@@ -154,6 +154,8 @@ class Writer:
         rate = (frame.fps or DEFAULT_RATE) * self.rate
         seconds = frame.seconds if frame.live else (frame.number - 1) / (frame.fps or DEFAULT_RATE)
         events = events_of(boxes, seen, self.style.names, self.outputs.recording.regions)
+        if not self.together:  # the source before has ended
+            self._recorder.close(but=frame.item.stem)
         self._recorder.save(frame.item.stem, frame.item.label, rate, Moment(drawn, seconds, events))
 
     def _close_videos(self) -> None:

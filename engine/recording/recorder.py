@@ -21,6 +21,7 @@ from utils.log import LOGGER
 
 QUALITY = 90  # of the JPEGs in the ring buffer
 RING_BYTES = 64 * 2**20  # that the ring buffer of a source may take
+ROOM_EVERY = 5.0  # seconds between two looks at the room that open segments take
 AGAIN = 60.0  # seconds after which recording is tried again on a disk that was full
 MOST_EVENTS = 20  # that the index names of one segment
 GIB = 2**30
@@ -55,7 +56,7 @@ class Recorder:
         self.options, self.log = options, log
         self.store = SegmentStore(folder, options.limit)
         self._sources: dict[str, _SourceRecorder] = {}
-        self._full_until = 0.0
+        self._full_until = self._looked = 0.0
 
     def save(self, stem: str, label: str, fps: float, moment: Moment) -> None:
         """The next frame of a source; stem: of its files, label: in the index, fps: about."""
@@ -66,6 +67,7 @@ class Recorder:
             self._sources[stem] = _SourceRecorder(self.store, self.options, stem, label, fps, now - moment.seconds)
         try:
             self._sources[stem].save(moment)
+            self._make_room(now)
         except OSError as problem:
             self._pause(problem, now)
         else:
@@ -73,13 +75,19 @@ class Recorder:
                 self._full_until = 0.0
                 self.log("recording: goes on")
 
-    def close(self) -> None:
-        """Complete what is open."""
-        for source in self._sources.values():
+    def close(self, but: str = "") -> None:
+        """Complete what is open, and forget all sources; but: the stem of one that goes on."""
+        for stem in [stem for stem in self._sources if stem != but]:
             try:
-                source.close()
+                self._sources.pop(stem).close()
             except OSError as problem:
                 self._pause(problem, self.options.clock())
+
+    def _make_room(self, now: float) -> None:
+        """Now and then, delete what does not fit beside the segments that are being written."""
+        if now >= self._looked + ROOM_EVERY:
+            self._looked = now
+            self.store.make_room(sum(source.bytes for source in self._sources.values()))
 
     def _pause(self, problem: OSError, now: float) -> None:
         """Stop recording for a while where the disk is full; anything else is raised."""
@@ -117,6 +125,11 @@ class _SourceRecorder:
         for earlier in self._kept(moment.seconds - self.options.before):
             self._write(earlier)
         self._write(moment)
+
+    @property
+    def bytes(self) -> int:
+        """What the open segment takes on disk so far."""
+        return self._open.path.stat().st_size if self._open is not None and self._open.path.is_file() else 0
 
     def close(self) -> None:
         """Complete the open segment."""

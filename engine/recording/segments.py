@@ -67,7 +67,7 @@ class SegmentStore:
         self.segments.append(row)
         self.bytes += size
         try:
-            if not self._prune():
+            if not self.make_room():
                 self._append(row)
         except OSError:
             self.segments.remove(row)
@@ -82,10 +82,10 @@ class SegmentStore:
                 csv.writer(index).writerow(COLUMNS)
             csv.writer(index).writerow(astuple(row))
 
-    def _prune(self) -> bool:
-        """Delete the oldest segments until the rest fits, but for the newest one; whether any was deleted."""
+    def make_room(self, open_bytes: int = 0) -> bool:
+        """Delete the oldest segments until the rest fits beside open ones, but for the newest; whether any was deleted."""
         removed = False
-        while self.bytes > self.limit and len(self.segments) > 1:
+        while self.bytes + open_bytes > self.limit and len(self.segments) > 1:
             oldest = self.segments.popleft()
             inside = (self.folder / oldest.file).resolve()
             if inside.is_relative_to(self.folder.resolve()):  # an index may have been edited

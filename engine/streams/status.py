@@ -75,6 +75,11 @@ class SourceMonitor:
             self._connections += 1
             self._watchdog.connected(self.clock())
 
+    def arrived(self) -> None:
+        """A frame came, and may be passed over: with --vid-stride, a source is not silent between those that are read."""
+        with self._lock:
+            self._watchdog.last = self.clock()
+
     def frame(self, image: NDArray[np.uint8], number: int, stream_time: float = 0.0) -> None:
         """A frame (H, W, 3) was read; see Watchdog.see."""
         now = self.clock()

@@ -33,11 +33,16 @@ class LineCounter:
     """
 
     def __init__(self, name: str, points: NDArray[np.float32]) -> None:
-        self.name, self.points = name, to_tuples(points)
+        self.name = name
+        self.counts: dict[str, LineCount] = {}
+        self.place(points)
+
+    def place(self, points: NDArray[np.float32]) -> None:
+        """Move it to points (2, 2) px; where objects were before no longer matters."""
+        self.points = to_tuples(points)
         (self.x, self.y), end = self.points
         self.dx, self.dy = end[0] - self.x, end[1] - self.y
         self.length = float(np.hypot(self.dx, self.dy))
-        self.counts: dict[str, LineCount] = {}
         self._last: dict[int, tuple[float, float]] = {}  # id -> the last place where its side was sure
 
     def update(self, objects: Sequence[Seen]) -> list[Event]:
@@ -89,11 +94,16 @@ class ZoneCounter:
     """
 
     def __init__(self, name: str, points: NDArray[np.float32], buffer: int) -> None:
-        self.name, self.points, self.buffer = name, to_tuples(points), buffer
-        self.polygon = points.reshape(-1, 1, 2)
+        self.name, self.buffer = name, buffer
+        self.place(points)
         self.counts: dict[str, ZoneCount] = {}
         self._visits: dict[int, _Visit] = {}
         self._frame = 0
+
+    def place(self, points: NDArray[np.float32]) -> None:
+        """Move it to points (k, 2) px."""
+        self.points = to_tuples(points)
+        self.polygon = points.reshape(-1, 1, 2)
 
     def update(self, objects: Sequence[Seen], seconds: float) -> list[Event]:
         """Who enters and leaves in a frame, `seconds` after the first one."""

@@ -6,12 +6,15 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.options.detect import DetectOptions
 from utils.errors import UserError
+
+Point: TypeAlias = tuple[float, float]
 
 SPELLING = re.compile(r"([^=@,/+#\x00-\x1f]{1,60})(?:@([1-9][0-9]{0,5}))?=(.*)", re.DOTALL)
 EXPECTED = {"line": "NAME=x1,y1,x2,y2", "zone": "NAME=x1,y1,x2,y2,x3,y3,..."}
@@ -49,8 +52,11 @@ class Region:
         return points
 
 
-def read_regions(options: DetectOptions) -> tuple[Region, ...]:
-    """The lines and zones that options ask for. Raises UserError for one that cannot be, and for two of one name."""
+def read_regions(options: DetectOptions, sources: int | None = None) -> tuple[Region, ...]:
+    """The lines and zones that options ask for. sources: how many there are, where that is known.
+
+    Raises UserError for one that cannot be, or belongs to no source, and for two of one name.
+    """
     texts = [("line", text) for text in options.line] + [("zone", text) for text in options.zone]
     regions = tuple(read_region(kind, text) for kind, text in texts)
     if regions and options.track == "none":
@@ -58,6 +64,8 @@ def read_regions(options: DetectOptions) -> tuple[Region, ...]:
             f"{regions[0].called}: counts objects with identities. Add --track bytetrack, or another tracker."
         )
     for place, one in enumerate(regions):
+        if sources is not None and one.source > sources:
+            raise UserError(f"{one.called}: there is no source {one.source}. --source names {sources}; count from 1.")
         for other in regions[:place]:
             alike = (one.kind, one.name) == (other.kind, other.name)
             if alike and (one.source == other.source or not one.source or not other.source):
@@ -99,6 +107,8 @@ def _check_shape(region: Region) -> None:
         raise UserError(f"{region.called}: a line has two different points, {EXPECTED['line']}; here: {count}.")
     if region.kind == "zone" and count < 3:
         raise UserError(f"{region.called}: a zone has three points or more, {EXPECTED['zone']}; here: {count}.")
+    if region.kind == "zone" and crosses_itself(region.points):
+        raise UserError(f"{region.called}: its sides cross. Give its corners in their order around it.")
     if region.kind == "zone" and abs(area(region.points)) < 1e-9:
         raise UserError(f"{region.called}: its points lie on one line, so that nothing is inside. Correct them.")
 
@@ -111,3 +121,18 @@ def area(points: Sequence[tuple[float, float]]) -> float:
     """
     pairs = zip(points, [*points[1:], points[0]], strict=True)
     return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairs) / 2
+
+
+def crosses_itself(points: Sequence[tuple[float, float]]) -> bool:
+    """Whether two sides of a polygon cross each other between their ends.
+
+    >>> crosses_itself([(0, 0), (1, 1), (1, 0), (0, 1)])
+    True
+    """
+    sides = list(zip(points, [*points[1:], points[0]], strict=True))
+    return any(_cross(*one, *other) for place, one in enumerate(sides) for other in sides[:place])
+
+
+def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
+    """Whether the ways from a to b and from c to d cross between their ends."""
+    return area([a, b, c]) * area([a, b, d]) < 0 and area([c, d, a]) * area([c, d, b]) < 0

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.options.detect import DetectOptions
 from engine.tracking.counting import LineCounter, Seen, ZoneCounter
-from engine.tracking.regions import read_regions
+from engine.tracking.regions import Region, read_regions
 from engine.tracking.result import Event, PlacedRegion, TrackingResult
 from engine.tracking.trackers import Identities, check_tracker, identities
 from utils.errors import UserError
@@ -24,13 +24,13 @@ ANCHORS = {"bottom": 1.0, "center": 0.5}  # fraction of a box's height at which 
 Value = TypeVar("Value")
 
 
-def check_tracking(options: DetectOptions) -> None:
-    """Raise UserError for what cannot be tracked or counted, before anything is loaded."""
+def check_tracking(options: DetectOptions, sources: int | None = None) -> None:
+    """Raise UserError for what cannot be tracked or counted, before anything is loaded. sources: how many there are."""
     if options.track != "none":
         check_tracker(options.track)
     elif options.save_mot:
         raise UserError("--save-mot: writes identities. Add --track bytetrack, or another tracker.")
-    read_regions(options)
+    read_regions(options, sources)
 
 
 class Tracking:
@@ -53,32 +53,40 @@ class Tracking:
         """boxes (n, 6) of the next frame (H, W, 3) of a source, number `order` in the plan, `seconds` after its first one.
 
         Returns those above --conf-thres and weaker ones that continue a track, and what is known of them. A live source
-        that was silent for more than --track-reset seconds starts anew.
+        that was silent for more than --track-reset seconds starts anew, and so does one whose images change their size.
         """
         if source not in self._sources:
             if not self.together:
                 self._sources.clear()
             self._sources[source] = self._begin(order, image)
-        return self._sources[source](seconds, image, boxes, live)
+        tracked = self._sources[source]
+        if tracked.shape != image.shape[:2]:
+            tracked.resize(image.shape[:2], self._place(order, image))
+        return tracked(seconds, image, boxes, live)
 
     def _begin(self, order: int, image: NDArray[np.uint8]) -> _TrackedSource:
-        """What begins with a source's first frame. A region outside its image ends the run if nothing has run yet."""
-        lines: list[LineCounter] = []
-        zones: list[ZoneCounter] = []
+        """What begins with a source's first frame."""
+        placed = self._place(order, image)
+        lines = [LineCounter(region.name, points) for region, points in placed.items() if region.kind == "line"]
+        zones = [
+            ZoneCounter(region.name, points, self.options.track_buffer)
+            for region, points in placed.items()
+            if region.kind == "zone"
+        ]
+        return _TrackedSource(self.options, self.names, self._create, lines, zones, image.shape[:2])
+
+    def _place(self, order: int, image: NDArray[np.uint8]) -> dict[Region, NDArray[np.float32]]:
+        """The regions of source number `order` in its image, px. One outside of it ends the run if nothing has run yet."""
+        placed = {}
         for region in (region for region in self.regions if region.source in (0, order)):
             try:
-                points = region.pixels(image.shape[1], image.shape[0])
+                placed[region] = region.pixels(image.shape[1], image.shape[0])
             except UserError as problem:
                 if not self._begun:
                     raise
                 LOGGER.warning(f"warning: source {order}: {problem} It is not counted there.")
-                continue
-            if region.kind == "line":
-                lines.append(LineCounter(region.name, points))
-            else:
-                zones.append(ZoneCounter(region.name, points, self.options.track_buffer))
         self._begun = True
-        return _TrackedSource(self.options, self.names, self._create, lines, zones)
+        return placed
 
 
 class _TrackedSource:
@@ -91,21 +99,37 @@ class _TrackedSource:
         create: Callable[[], Identities],
         lines: Sequence[LineCounter],
         zones: Sequence[ZoneCounter],
+        shape: tuple[int, ...],
     ) -> None:
-        self.options, self.names, self.lines, self.zones = options, names, lines, zones
+        self.options, self.names, self.lines, self.zones, self.shape = options, names, lines, zones, shape
         self.identify = create()
-        self.regions = tuple(PlacedRegion("line", line.name, line.points) for line in lines)
-        self.regions += tuple(PlacedRegion("zone", zone.name, zone.points) for zone in zones)
+        self._anew = False
         self.trails: dict[int, deque[tuple[float, float]]] = {}
         self.votes: dict[int, dict[int, float]] = {}  # id -> class -> sum of confidences
         self.seconds = 0.0
+
+    @property
+    def regions(self) -> tuple[PlacedRegion, ...]:
+        """Its lines and zones where they are now."""
+        lines = tuple(PlacedRegion("line", line.name, line.points) for line in self.lines)
+        return lines + tuple(PlacedRegion("zone", zone.name, zone.points) for zone in self.zones)
+
+    def resize(self, shape: tuple[int, ...], placed: Mapping[Region, NDArray[np.float32]]) -> None:
+        """Its images are of another shape (height, width) from now on; counts stay. placed: where its regions are there."""
+        self.shape, self._anew = shape, True
+        counters: dict[tuple[str, str], LineCounter | ZoneCounter] = {("line", line.name): line for line in self.lines}
+        counters |= {("zone", zone.name): zone for zone in self.zones}
+        for region, points in placed.items():
+            if (counter := counters.get((region.kind, region.name))) is not None:
+                counter.place(points)
 
     def __call__(
         self, seconds: float, image: NDArray[np.uint8], boxes: Tensor, live: bool
     ) -> tuple[Tensor, TrackingResult]:
         """See Tracking."""
         events: list[Event] = []
-        if live and seconds - self.seconds > self.options.track_reset:
+        if self._anew or (live and seconds - self.seconds > self.options.track_reset):
+            self._anew = False
             self.identify.reset()
             events += [event for zone in self.zones for event in zone.clear()]
         self.seconds = seconds

@@ -152,6 +152,15 @@ def test_a_mistake_of_ours_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> 
         list(reader)
 
 
+def test_a_monitor_hears_of_frames_that_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[int] = []
+    monkeypatch.setattr("engine.streams.status.SourceMonitor.arrived", lambda self: heard.append(self.order))
+    script = Script(a=[FakeCapture([plain_image()] * 5)])
+    with FrameReader(streams("a"), stride=4, opener=script, retries=1, wait=Waits(), log=quiet) as reader:
+        assert [frame.number for frames in reader for frame in frames][-1] == 5
+    assert heard == [1] * 5
+
+
 def test_retries_and_stride_reach_the_reader() -> None:
     waits = Waits()
     script = Script(cam=[FakeCapture([plain_image()] * 9, total=9)])

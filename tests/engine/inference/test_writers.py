@@ -22,6 +22,7 @@ from engine.inference.writers import (
     safe_name,
     table_rows,
 )
+from engine.recording.recorder import RecordingOptions
 from tests.engine.inference.live import plain_image, read_back
 from utils.errors import UserError
 
@@ -216,3 +217,13 @@ def test_a_file_name_that_is_not_utf_8(tmp_path: Path) -> None:
     run(tmp_path, Outputs(table=True), (frame("\udcff.png"), TWO))
     assert (tmp_path / "\udcff.png").is_file()
     assert r"\udcff.png,hot dog," in (tmp_path / "predictions.csv").read_text()
+
+
+def test_a_recording_is_complete_when_the_next_video_begins(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed")
+    writer = Writer(tmp_path, Outputs(False, recording=RecordingOptions()), DrawStyle(NAMES))
+    for name in ("a.mp4", "b.mp4"):
+        writer.save(frame(name, kind="video", fps=10.0), NONE)
+    names = [Path(name).parent.name for name in files(tmp_path / "recordings") if not name.endswith(".part.mp4")]
+    writer.close()
+    assert names == ["a", ""] and len(files(tmp_path / "recordings")) == 3

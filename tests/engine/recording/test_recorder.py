@@ -91,6 +91,25 @@ def test_another_size_begins_another_segment(tmp_path: Path) -> None:
     assert [row["frames"] for row in index(tmp_path)] == ["10", "10"]
 
 
+def test_segments_that_are_being_written_count_for_the_limit(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, options(segment=1.0))
+    play(recorder, 3, {})
+    recorder.close()
+    recorder = Recorder(tmp_path, options(segment=3600.0, limit=recorder.store.bytes))
+    assert len(index(tmp_path)) == 3
+    play(recorder, 20, {})
+    assert len(index(tmp_path)) == 1 and len(list(tmp_path.glob("cam/*.part.mp4"))) == 1
+
+
+def test_a_source_that_has_ended_is_closed(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, options())
+    play(recorder, 1, {})
+    recorder.close(but="cam")
+    assert not (tmp_path / "index.csv").exists()
+    recorder.close(but="other")
+    assert len(index(tmp_path)) == 1 and list(tmp_path.glob("*/*.part.mp4")) == []
+
+
 def test_a_full_disk_ends_recording_for_a_while_and_not_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

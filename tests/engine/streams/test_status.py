@@ -71,6 +71,19 @@ def test_alarms_are_logged_when_they_begin_and_when_all_is_well() -> None:
     assert said[1:] == ["rtsp://cam/1: the stream is well again"]
 
 
+def test_a_source_of_which_few_frames_are_read_is_not_silent() -> None:
+    watched, clock, said = monitor(after=5.0)
+    for number in range(200):
+        clock.now += 0.1
+        watched.arrived()
+        if number % 50 == 0:  # --vid-stride 50
+            watched.frame(IMAGE + number, number + 1)
+            watched.detected()
+        assert watched.status().alarms == ()
+    clock.now += 4.0
+    assert [alarm.kind for alarm in watched.status().alarms] == ["silent"] and said == []
+
+
 def test_a_file_is_not_watched() -> None:
     watched, clock, _ = monitor(live=False, after=5.0)
     for number in range(100):

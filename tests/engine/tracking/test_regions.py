@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.options.detect import DetectOptions
-from engine.tracking.regions import Region, read_region, read_regions
+from engine.tracking.regions import Region, crosses_itself, read_region, read_regions
 from utils.errors import UserError
 
 SQUARE = "0.1,0.1,0.9,0.1,0.9,0.9"
@@ -40,6 +40,8 @@ def test_regions_are_read(kind, text, expected):
         ("line", "gate@3=1,2,3,4,5,6", "--line gate@3: a line has two different points, NAME=x1,y1,x2,y2; here: 3"),
         ("zone", "yard=0,0,10,10", "--zone yard: a zone has three points or more.*here: 2"),
         ("zone", "yard=0,0,10,10,20,20", "points lie on one line"),
+        ("zone", "yard=0,0,10,10,10,0,0,10", "--zone yard: its sides cross. Give its corners in their order"),
+        ("zone", "yard=0,0,10,20,10,0,0,10", "its sides cross"),
     ],
 )
 def test_mistakes(kind, text, words):
@@ -63,6 +65,18 @@ def test_names_are_unique_per_source(line, zone, words):
         return
     with pytest.raises(UserError, match=words):
         read_regions(options)
+
+
+def test_a_region_belongs_to_a_source_that_is_there():
+    options = DetectOptions(track="bytetrack", line=("a@2=0,0,1,1",))
+    assert len(read_regions(options)) == len(read_regions(options, 2)) == 1
+    with pytest.raises(UserError, match="--line a@2: there is no source 2. --source names 1"):
+        read_regions(options, 1)
+
+
+def test_a_star_of_any_form_crosses_itself_and_a_concave_zone_does_not():
+    assert not crosses_itself([(0, 0), (10, 0), (10, 10), (5, 2), (0, 10)])
+    assert crosses_itself([(5, 0), (8, 10), (0, 4), (10, 4), (2, 10)])
 
 
 def test_counting_needs_a_tracker():

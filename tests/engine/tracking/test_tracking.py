@@ -125,6 +125,22 @@ def test_visits_end_where_a_live_source_begins_anew():
     assert seen.inside == {"all": {2: 0.0}}
 
 
+def test_regions_follow_a_change_of_image_size_and_counts_stay(capsys):
+    track = tracking(line=("gate=0,0.5,1,0.5", "low=0,150,400,150"), zone=("right=0.5,0,1,0,1,1,0.5,1",))
+    for frame, y in enumerate((20, 40, 60, 80)):
+        _, seen = track("a", 1, frame / 10, IMAGE, box(300, y), live=True)
+    assert seen.lines == {"gate": {"cat": {"in": 1, "out": 0}}, "low": {}} and seen.inside == {"right": {1: 0.3}}
+    small = IMAGE[:100, :200]
+    _, seen = track("a", 1, 0.4, small, box(110, 10), live=True)
+    assert [(event.name, event.action, event.id) for event in seen.events] == [
+        ("right", "leave", 1),
+        ("right", "enter", 2),
+    ]
+    assert [region.points[0] for region in seen.regions] == [(0, 50), (0, 150), (100, 0)]
+    assert seen.lines["gate"]["cat"] == {"in": 1, "out": 0} and seen.trails == {2: ((130.0, 70.0),)}
+    assert "warning: source 1: --line low: the point 0,150" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
