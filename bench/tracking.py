@@ -1,6 +1,7 @@
 """IDF1 and HOTA of detect.py's trackers on synthetic videos whose actors are known, by day and at night.
 
 python -m bench.tracking films                            # the videos and their ground truth, datasets/films
+python -m bench.tracking frames                           # labelled frames of other streets, to train on, datasets/film-frames
 python -m bench.tracking measure --weights best.pt --out bench/results/tracking.md
 
 Scores are those of TrackEval, over all classes and films of a look. Objects whose longer side is below LEAST px are
@@ -22,18 +23,26 @@ import torch
 from torch import Tensor
 from ultralytics.utils.ops import linear_sum_assignment
 
-from data.synthetic.clips import street_clip
+from data.io.images import write_image
+from data.synthetic.clips import ClipFrame, clip_frames, street_clip
+from data.synthetic.generate import in_processes
 from data.synthetic.street.scene import NAMES
 from engine.inference.factory import open_predictor
 from engine.options.detect import TRACKERS, DetectOptions
 from engine.tracking.trackers import weakest
 from engine.tracking.tracking import Tracking
 from utils.cli import run_cli
+from utils.files import atomic_folder, save_yaml
 from utils.metrics.tracking import TrackedFrame, join, tracking_scores, without_small
 from utils.tables import markdown_table
 
 FILMS, SEEDS, LOOKS = Path("datasets/films"), (900, 901), ("day", "night")
 SIZE, RATE, SECONDS = (320, 240), 10, 8
+FRAMES, SPLITS, MOMENTS = (
+    Path("datasets/film-frames"),
+    {"train": range(100, 250), "val": range(300, 320)},
+    (0, 4, 8),
+)  # s
 LEAST = 24  # px of the longer side: what is smaller is not asked for
 PAGE = f"""# Trackers on synthetic videos whose actors are known
 
@@ -58,6 +67,37 @@ def make_films() -> None:
                 street_clip(
                     video, look=look, seconds=SECONDS, fps=RATE, size=SIZE, seed=seed, labels=video.with_suffix(".txt")
                 )
+
+
+def make_frames() -> None:
+    """Write frames of other streets with their labels as a data set in YOLO's layout, unless it is there."""
+    if FRAMES.exists():
+        return
+    with atomic_folder(FRAMES) as folder:
+        for split, seeds in SPLITS.items():
+            images, labels = (folder / kind / split for kind in ("images", "labels"))
+            images.mkdir(parents=True)
+            labels.mkdir(parents=True)
+            streets = [(look, seed) for look in LOOKS for seed in seeds]
+            for name, frame in in_processes(frames_of, streets, None):
+                write_image(images / f"{name}.jpg", frame.image)
+                (labels / f"{name}.txt").write_text(yolo_rows(frame.labels))
+        splits = {split: f"images/{split}" for split in SPLITS}
+        save_yaml(folder / "data.yaml", {"path": ".", **splits, "names": dict(enumerate(NAMES))})
+
+
+def yolo_rows(labels: np.ndarray) -> str:
+    """Rows `class x y width height` in fractions of the image, of labels (n, 6): identity, class, x1, y1, x2, y2 px."""
+    low, high = labels[:, 2:4] / SIZE, labels[:, 4:6] / SIZE
+    rows = np.column_stack((labels[:, 1], (low + high) / 2, high - low))
+    return "".join(f"{int(kind)} {x:.6f} {y:.6f} {w:.6f} {h:.6f}\n" for kind, x, y, w, h in rows)
+
+
+def frames_of(street: tuple[str, int]) -> list[tuple[str, ClipFrame]]:
+    """Frames of the street of a look and a seed, and what each is called."""
+    look, seed = street
+    frames = clip_frames(look, seed, SIZE, MOMENTS, range(len(MOMENTS)))
+    return [(f"{look}-{seed}-{time}", frame) for time, frame in zip(MOMENTS, frames, strict=True)]
 
 
 def truth_of(video: Path) -> dict[int, np.ndarray]:
@@ -129,15 +169,17 @@ def measure(weights: Path, imgsz: int) -> str:
 
 
 def main() -> None:
-    """One of the two steps."""
+    """One of the steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("films", "measure"))
+    parser.add_argument("step", choices=("films", "frames", "measure"))
     parser.add_argument("--weights", type=Path, help="of measure")
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--out", type=Path, help="of measure: also write the table here")
     options = parser.parse_args()
     if options.step == "films":
         make_films()
+    elif options.step == "frames":
+        make_frames()
     else:
         page = PAGE.format(weights=options.weights, imgsz=options.imgsz, table=measure(options.weights, options.imgsz))
         print(page)

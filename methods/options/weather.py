@@ -17,7 +17,7 @@ class WeatherOptions:
     weather: str = GROUP.option(
         "",
         "what becomes of which fraction of the images, such as 'low_light=0.4 fog=0.2 rain+motion_blur=0.1', or a preset: "
-        "street, camera-ir, sea, drone",
+        "street, camera-ir, sea, drone, general",
         shown=DEFAULT_MIX,
     )
     weather_severity: str = GROUP.option(

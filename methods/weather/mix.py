@@ -15,6 +15,8 @@ PRESETS = {
     "camera-ir": "infrared=0.4 infrared+jpeg=0.1 infrared+motion_blur=0.1 low_light=0.05 rain=0.05",
     "sea": "underwater=0.5 underwater+defocus_blur=0.1 underwater+read_noise=0.1",
     "drone": "motion_blur=0.15 fog=0.1 low_resolution=0.15 defocus_blur=0.1 low_light=0.1 jpeg=0.1",
+    "general": "defocus_blur=0.07 motion_blur=0.07 low_resolution=0.06 shot_noise=0.06 read_noise=0.06 impulse_noise=0.04 "
+    "jpeg=0.06 contrast=0.06 fog=0.06 snow=0.04 rain=0.03 low_light=0.04",
 }
 SLACK = 1e-6  # of the sum of the fractions
 
