@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import models.crux  # noqa: F401 - registers its layers: every reader of a network must know them
 from models.description.cost import check_arguments, rehearse
 from models.description.layer_names import ACTIVATIONS, NETWORK_LAYERS
 from models.graph import LAYERS, PROBE, evaluating, layer_input

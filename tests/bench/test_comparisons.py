@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-import models.crux  # noqa: F401  its layers
 from data.config import task_of
 from engine.comparison.api import parse_run
 from engine.comparison.config import read_config

@@ -10,7 +10,6 @@ import torch
 from ultralytics.nn import tasks
 from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 
-import models.crux  # noqa: F401  registers its layers
 from models import detector as module
 from models.detector import (
     available,

@@ -10,7 +10,6 @@ from torch import nn
 from torch._dynamo.utils import counters
 from torch.utils._pytree import tree_leaves
 
-import models.crux  # noqa: F401 - the layers of crux models
 from models.detector import build
 from models.graph import (
     CompiledNetwork,

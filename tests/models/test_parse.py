@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -16,6 +18,23 @@ from models.parse import check_layers, is_activation, is_layer
 from utils.errors import UserError
 
 NAMES = {0: "cat", 1: "dog"}
+ALONE = """
+import sys
+from pathlib import Path
+from engine.checkpoint import load_detector, save_checkpoint
+from models.detector import build
+model = build("models/yolov5n-crux.yaml", {0: "cat"})
+save_checkpoint(sys.argv[1], model, epoch=0, options={}, metrics={})
+assert load_detector(Path(sys.argv[1]))[0].model[0].type == "CruxSplit"
+assert "methods.lcp" not in sys.modules
+"""
+
+
+def test_a_process_without_the_method_reads_its_layers(tmp_path, root):
+    """As val.py, detect.py and export.py do: nothing but what loads a network is imported."""
+    words = [sys.executable, "-c", ALONE, str(tmp_path / "best.pt")]
+    result = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 class Scale(nn.Module):

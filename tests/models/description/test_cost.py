@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-import models.crux  # noqa: F401  # its layers
 from models import detector
 from models.description import cost
 from models.description.cost import TooLarge, rehearse
