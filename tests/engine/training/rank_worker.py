@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -21,11 +22,14 @@ def train(options: dict[str, Any], device: torch.device) -> None:
     trainer = Trainer(make_plan(options), device)
     seen: list[list[str]] = []
     losses: list[dict[str, float]] = []
+    bytes_of: list[list[list[str]]] = []  # of each batch, of each view, a hash of each image as methods changed it
     step = trainer._step
 
     def noting(run: Any, batch: Any) -> Any:
         items = step(run, batch)
         seen.append(list(batch["im_file"]))
+        views = [batch[name] for name in ("img", "pair") if name in batch]
+        bytes_of.append([[hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in view] for view in views])
         losses.append(distributed.average({name: float(value) for name, value in items.items()}, device))
         return items
 
@@ -34,6 +38,7 @@ def train(options: dict[str, Any], device: torch.device) -> None:
     trainer.run()
     note = {
         "seen": seen,
+        "bytes": bytes_of,
         "losses": losses,
         "model": trainer.detector.state_dict(),
         "ema": trainer.step.averaged.state_dict(),

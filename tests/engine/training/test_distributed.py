@@ -39,12 +39,13 @@ def run_ranks(trainings: Sequence[dict[str, Any]], ranks: int) -> list[Notes]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[dict[str, Any], Notes]]:
-    """(one process, two ranks) of a detector with WiiD, and of a classifier with it.
+    """(one process, two ranks) of a detector with weather and WiiD, and of a classifier with WiiD.
 
     Of the classifier the first step counts, without masks or MMD: the one belongs to a batch and the other looks at a whole one.
     """
     detect, classify = (tmp_path_factory.mktemp(name) for name in ("ranks", "classes"))
     detector = {**write_dataset(detect, images=8), "warmup_epochs": 0, "project": detect}
+    detector |= {"method": "weather+wiid", "weather": "low_light=0.3 fog+read_noise=0.4 rain=0.2"}
     classifier = {**write_classes(classify / "set"), "lr0": 0.0, "batch_size": 12, "ema": True, "project": classify}
     classifier |= {"use_mmd": False, "mask_squares": 0.0, "mask_saliency": 0.0}
     trainings = [{**options, "epochs": 1, "noval": True} for options in (detector, classifier)]
@@ -62,6 +63,14 @@ def test_ranks_see_the_batches_of_one_process(runs: Any) -> None:
     alone, ranks = runs
     for whole, first, second in zip(alone["seen"], ranks[0]["seen"], ranks[1]["seen"], strict=True):
         assert whole == first + second
+
+
+@pytest.mark.distributed
+def test_images_are_degraded_and_masked_alike_to_the_byte(runs: Any) -> None:
+    """Draws belong to an image, not to a batch or rank."""
+    alone, ranks = runs
+    for whole, first, second in zip(alone["bytes"], ranks[0]["bytes"], ranks[1]["bytes"], strict=True):
+        assert whole == [own + other for own, other in zip(first, second, strict=True)]
 
 
 @pytest.mark.distributed
@@ -126,7 +135,13 @@ def test_several_devices_go_on_in_the_run_that_is_resumed(tmp_path: Path, monkey
     """Each rank is given the state alone: a run that goes on takes no other name, and no second folder is made."""
     run = tmp_path / "exp"
     (run / "weights").mkdir(parents=True)
-    whole = {**dict.fromkeys(NEEDED), "network": {"nc": 1}, "options": {"task": "detect", "save_dir": str(run)}}
+    whole = {
+        **dict.fromkeys(NEEDED),
+        "epoch": 0,
+        "batch": 0,
+        "network": {"nc": 1},
+        "options": {"task": "detect", "save_dir": str(run)},
+    }
     state = save_resume(run / "weights", whole)
     started: list[list[str]] = []
     monkeypatch.setattr(distributed, "launch", lambda devices, argv: started.append(argv) or 0)

@@ -13,6 +13,7 @@ import engine
 from engine.checkpoint import load_detector
 from engine.training.module import TrainingModel
 from engine.training.step import may_freeze
+from engine.training.trainer import Trainer
 from methods.aeris import AERIS
 from methods.base import Run
 from methods.lcp import LCP
@@ -113,6 +114,29 @@ def test_mistakes_come_before_anything_is_written(tmp_path: Path):
     with pytest.raises(UserError, match="Did you mean 'rain'"):
         engine.train(**options, method="weather", weather="rian=0.1", epochs=1)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_resumed_run_draws_the_same_weather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Stopped after the third of four batches: the last weights and all losses are those of an unbroken run, bit for bit."""
+    options = {**write_dataset(tmp_path, images=8), "method": "weather", "weather": "fog+read_noise=0.5 low_light=0.3"}
+    options |= {"epochs": 2, "weather_curriculum": 1.0, "noval": True, "plots": False}
+    original = Trainer._step
+
+    def stopping(self: Trainer, run: Any, batch: Any) -> Any:
+        items = original(self, run, batch)
+        self.stop_requested |= run.iteration == 2
+        return items
+
+    whole = engine.train(**options, name="whole")
+    monkeypatch.setattr(Trainer, "_step", stopping)
+    assert engine.train(**options, name="stopped").interrupted
+    monkeypatch.setattr(Trainer, "_step", original)
+    resumed = engine.train(resume=str(whole.save_dir.with_name("stopped")))
+    last = (run.save_dir / "weights" / "last.pt" for run in (resumed, whole))
+    ours, theirs = (load_detector(file)[0].state_dict() for file in last)
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    timeless = [[{**row, "seconds": 0} for row in run.rows] for run in (resumed, whole)]
+    assert timeless[0] == timeless[1]
 
 
 def test_training_leaves_a_plain_detector(tmp_path: Path):
