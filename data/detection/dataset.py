@@ -368,17 +368,24 @@ def _unpaired_views(config: DataConfig, views: Sequence[View], cache: str, **bas
         nothing = np.zeros((0, 1), np.float32), np.zeros((0, 4), np.float32)
         labels = [Label(file, probe(file), *nothing) for file in order.files]
         kept = _keeps(cache, labels, base["imgsz"], 1)
-        found[view] = UnpairedViews(order, ViewDataset(labels, config.names, keep_in_memory=kept, rect=False, **base))
+        images = ViewDataset(labels, config.names, keep_in_memory=kept, rect=False, **base)
+        images.skipped = order.skipped
+        found[view] = UnpairedViews(order, images)
     return found
 
 
 def unpaired_images(config: DataConfig, view: str, seed: int) -> UnpairedImages:
-    """The readable images of a view without labels. Raises UserError where one of them is a test image."""
+    """The readable images of a view without labels. Raises UserError where one is a test image, or none can be read."""
     files = _split_images(config, view)
     held_out = [path for split in TESTS if split in config.splits for path in _split_images(config, split)]
     refuse_leaks(files, held_out, f"{config.file}: '{view}'")
-    bad = {path for path, _ in unreadable(files)}
-    return UnpairedImages([path for path in files if path not in bad], seed)
+    bad = dict(unreadable(files))
+    if not (readable := [path for path in files if path not in bad]):
+        file, reason = next(iter(bad.items()))
+        raise UserError(
+            f"{config.file}: '{view}': none of {len(files)} images can be read, the first: {file}: {reason}."
+        )
+    return UnpairedImages(readable, seed, list(bad.items()))
 
 
 def _keeps(cache: str, labels: Sequence[Label], imgsz: int | None, members: int) -> bool:

@@ -13,10 +13,13 @@ from utils.files import file_digest
 
 
 class UnpairedImages:
-    """A pool of images, reshuffled every epoch: every image comes once before any comes twice, in another order."""
+    """A pool of images, reshuffled every epoch: every image comes once before any comes twice, in another order.
 
-    def __init__(self, files: Sequence[Path], seed: int) -> None:
-        self.files, self.seed = list(files), seed
+    skipped: images that are not in it, each with the reason.
+    """
+
+    def __init__(self, files: Sequence[Path], seed: int, skipped: Sequence[tuple[Path, str]] = ()) -> None:
+        self.files, self.seed, self.skipped = list(files), seed, list(skipped)
 
     def place(self, epoch: int, index: int) -> int:
         """Which of the images goes with item `index` of an epoch."""

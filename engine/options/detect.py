@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from engine.options import common
 from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT, SLICING
@@ -15,10 +16,23 @@ RECORDING, PAGE = Group("Recording", DETECT), Group("Page", DETECT)
 DRAWING, RUNTIME = Group("Display and drawing"), Group("Runtime")
 TRACKERS = ("none", "bytetrack", "botsort", "ocsort", "deepocsort", "fasttrack", "tracktrack")
 
+FOREIGN = {  # options of YOLOv5 and Ultralytics that have another name or no meaning here
+    "model": "It is --weights.",
+    "checkpoint": "It is --weights.",
+    "show": "It is --view-img.",
+    "save": "Results are saved unless --nosave is given.",
+    "visualize": "Feature maps are not saved; --show-map paints a method's map over the image.",
+    "update": "best.pt needs no stripping: it holds the detector alone.",
+    "save_format": "--save-txt writes YOLO's form: class, then centre, width and height as fractions.",
+    "stream": "Frames are read and detected one after the other anyway.",
+}
+
 
 @dataclass(frozen=True)
 class DetectOptions:
     """What is read, how predictions become detections, and what is shown and written."""
+
+    foreign: ClassVar = FOREIGN
 
     weights: Path | None = INPUT.option(
         None,

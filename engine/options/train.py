@@ -41,6 +41,32 @@ YOLOV5 = {  # options of YOLOv5's train.py that have another name or no meaning 
     "artifact_alias": "Nothing is sent to a service.",
     "multi_val": "Name a second split in the data YAML, 'val2: FOLDER'; both are then evaluated.",
     "mask": "--back-ratio and --front-ratio say how much is masked; 0 is off.",
+    "adam": "It is --optimizer Adam.",
+}
+PUBLISHED = {  # options of the code that LCP, AERIS, RFLA (MMDetection) and RichSem (DINO) were published with
+    "work_dir": "It is --project FOLDER --name RUN.",
+    "output_dir": "It is --project FOLDER --name RUN.",
+    "resume_from": "It is --resume, with the run's folder or nothing.",
+    "auto_resume": "--resume without a value resumes the newest run.",
+    "load_from": "It is --weights.",
+    "pretrain_model_path": "It is --weights.",
+    "no_validate": "It is --noval.",
+    "gpus": "It is --device, such as --device 0,1.",
+    "gpu_id": "It is --device, such as --device 0.",
+    "gpu_ids": "It is --device, such as --device 0,1.",
+    "launcher": "--device 0,1 starts one process a GPU; torchrun works too.",
+    "deterministic": "Every draw follows from --seed; on a CPU a run repeats to the bit.",
+    "auto_scale_lr": "Gradients are accumulated up to --nbs images, so that --lr0 holds for any smaller --batch-size.",
+    "cfg_options": "Every option has its own name here; --help all lists them.",
+    "options": "Every option has its own name here; --help all lists them.",
+    "config_file": "The network is --cfg, the data --data, hyper-parameters --hyp.",
+    "coco_path": "Name a data YAML, --data; 'prepare.py convert coco' makes its folders from COCO's files.",
+    "dataset_file": "It is --data, a data YAML.",
+    "num_classes": "It follows from 'names' in the data YAML.",
+    "lr": "It is --lr0.",
+    "lr_drop": "It is --lr-steps, such as --lr-steps 11.",
+    "lr_drop_list": "It is --lr-steps, such as --lr-steps 16,22.",
+    "samples_per_gpu": "It is --batch-size, over all devices together.",
 }
 
 
@@ -100,7 +126,7 @@ class TrainOptions:
     save_steps: int = OUTPUT.option(0, "save resume.pt every N batches; 0: once per epoch", low=0)
     plots: bool = OUTPUT.option(True, "save sample batches and curves")
     report: bool = OUTPUT.option(False, "write report.html at the end: accuracy, curves and terms in one file")
-    foreign: ClassVar = YOLOV5
+    foreign: ClassVar = YOLOV5 | PUBLISHED
     logger: tuple[str, ...] = OUTPUT.option(
         (), "also log rows, images and tables to these (optional packages)", choices=tuple(LOGGERS)
     )

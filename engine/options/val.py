@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from engine.options import common
 from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT
@@ -12,6 +13,22 @@ from utils.options import Group
 INPUT, RUNTIME, OUTPUT = Group("Data and model"), Group("Runtime"), Group("Output")
 BOXES, ROBUSTNESS = Group("Detections", DETECT), Group("Robustness", DETECT)
 FAILURES = Group("Where and why it fails", DETECT)
+
+FOREIGN = {  # options of YOLOv5, Ultralytics, WiiD, MMDetection and DINO that have another name or no meaning here
+    "rect": "Validation is rectangular already; --native pads each image by itself.",
+    "save_hybrid": "It mixed labels into detections, which makes results too good.",
+    "dnn": "An .onnx file runs with ONNX Runtime; name it as --weights.",
+    "multi_val": "Name a second split in the data YAML, 'val2: FOLDER'; both are then evaluated.",
+    "split": "It is --task: train, val or test.",
+    "eval": "val.py does nothing else; --protocol coco, aitod or lvis chooses the metric.",
+    "format": "It is --protocol: coco, aitod or lvis.",
+    "checkpoint": "It is --weights.",
+    "out": "It is --save-json.",
+    "show": "Images stand in the run's folder; --project and --name choose it.",
+    "show_dir": "It is --project FOLDER --name RUN.",
+    "cfg_options": "Every option has its own name here; --help lists them.",
+    "launcher": "Evaluation runs on one device, --device.",
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,7 @@ class ValOptions:
         tuple(range(256, 1537, 128)), "image sizes of --task study, px", low=32, tasks=DETECT
     )
     trust: bool = common.trust_option(INPUT)
+    foreign: ClassVar = FOREIGN
 
     batch_size: int = RUNTIME.option(32, "images per batch", low=1, aliases=("batch",))
     device: str = common.device_option(RUNTIME)

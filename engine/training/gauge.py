@@ -117,8 +117,12 @@ class Gauge:
         return f"Start again with a lower {flag(option)} or --lr0." if option else "Start again with a lower --lr0."
 
     def broken(self, losses: Mapping[str, float]) -> str:
-        """A sentence on the first term whose mean of an epoch is no number. losses: `train/NAME` -> mean."""
-        name = next((name for name in self.owners if not math.isfinite(losses.get(f"train/{name}", 0.0))), "")
+        """A sentence on the term whose mean of an epoch is no number. losses: `train/NAME` -> mean.
+
+        Of several it is the one that was the strongest: it broke the network, and the network the others.
+        """
+        lost = [name for name in self.owners if not math.isfinite(losses.get(f"train/{name}", 0.0))]
+        name = max(lost, key=lambda name: self.shares.get(name, 0.0), default="")
         return f" The term '{name}' of --method {self.owners[name]} was no number." if name else ""
 
     def row(self) -> dict[str, float]:

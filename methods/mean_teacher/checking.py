@@ -49,11 +49,13 @@ class LabelCheck:
                 f"{self.file}: 'target': {both} is a labelled training image. Target images are learnt from the teacher's "
                 "labels; name a folder of other images."
             )
-        copied = next(copies(self.images, self.held_out), None)
-        if copied is not None:
+        copied = list(copies(self.images, self.held_out))
+        if copied:
+            more = f" and {len(copied) - 1} other target images like it show" if len(copied) > 1 else " shows"
             raise UserError(
-                f"{self.file}: 'target': {copied[0]} shows the same as {copied[1]} of the test split, coded or sized anew, and "
-                "training must not see it. Take it out of the folder, and whatever else comes from the same recording."
+                f"{self.file}: 'target': {copied[0][0]}{more} the same as {copied[0][1]} of the test split, coded or sized "
+                "anew, and training must not see that. Take it out of the folder, and whatever else comes from the same "
+                "recording."
             )
 
     def notes(self) -> list[str]:

@@ -93,7 +93,7 @@ class MeanTeacher(Method):
         super().__init__(options)
         self.low, self.high = threshold_range(self.options.target_threshold)
         given = self.options.target_weather.strip().lower()
-        self.mix: Mix = parse_mix(given) if given not in ("", "none") else ()
+        self.mix: Mix = parse_mix(given, "--target-weather") if given not in ("", "none") else ()
         self.teacher: list[Any] = []  # no submodule: it is the run's
         self.pseudo: PseudoLabels | None = None  # what the criterion sees now
         self.sides = torch.zeros(4)  # width, height, width, height, px, of the student's view

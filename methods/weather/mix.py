@@ -35,7 +35,7 @@ class Part:
 Mix = tuple[Part, ...]
 
 
-def parse_mix(text: str) -> Mix:
+def parse_mix(text: str, option: str = "--weather") -> Mix:
     """The mix of a text such as `low_light=0.4 fog+rain=0.2` or `street`; `street=0.3 infrared=0.2` scales a preset.
 
     Entries are separated by spaces or commas, the fraction by = or :. Each image gets one entry or stays clean, so that
@@ -45,15 +45,15 @@ def parse_mix(text: str) -> Mix:
     >>> [str(part) for part in parse_mix("fog:0.25,rain+jpeg=0.5")]
     ['fog=0.25', 'rain+jpeg=0.5']
     """
-    entries = [entry for word in re.split(r"[\s,]+", text.strip()) if word for entry in _entries(word)]
+    entries = [entry for word in re.split(r"[\s,]+", text.strip()) if word for entry in _entries(word, option)]
     if not entries:
         raise UserError(
-            f"--weather {text!r}: names no degradation. Expected such as 'low_light=0.4 fog=0.2', or {presets()}."
+            f"{option} {text!r}: names no degradation. Expected such as 'low_light=0.4 fog=0.2', or {presets()}."
         )
     total = sum(part.fraction for part in entries)
     if total > 1 + SLACK:
         raise UserError(
-            f"--weather {text}: the fractions add up to {total:g}, more than all images. Lower them to 1 or less; what "
+            f"{option} {text}: the fractions add up to {total:g}, more than all images. Lower them to 1 or less; what "
             "is left stays clean."
         )
     return tuple(entries)
@@ -64,39 +64,39 @@ def presets() -> str:
     return f"one of the presets {', '.join(PRESETS)}"
 
 
-def _entries(word: str) -> list[Part]:
-    """What one word stands for."""
+def _entries(word: str, option: str) -> list[Part]:
+    """What one word stands for; option: for messages."""
     name, _, number = re.sub(":", "=", word).partition("=")
     if name.lower() in PRESETS:
-        parts = [part for entry in PRESETS[name.lower()].split() for part in _entries(entry)]
-        scale = _fraction(word, number) / sum(part.fraction for part in parts) if number else 1.0
+        parts = [part for entry in PRESETS[name.lower()].split() for part in _entries(entry, option)]
+        scale = _fraction(word, number, option) / sum(part.fraction for part in parts) if number else 1.0
         return [replace(part, fraction=part.fraction * scale) for part in parts]
-    models = tuple(_model(word, one) for one in name.split("+"))
+    models = tuple(_model(word, one, option) for one in name.split("+"))
     if not number:
         raise UserError(
-            f"--weather {word}: says nothing of how many images. Write {name}=0.3 for three in ten, or {presets()}."
+            f"{option} {word}: says nothing of how many images. Write {name}=0.3 for three in ten, or {presets()}."
         )
-    return [Part(models, _fraction(word, number))]
+    return [Part(models, _fraction(word, number, option))]
 
 
-def _model(word: str, name: str) -> str:
+def _model(word: str, name: str, option: str) -> str:
     plain = SHORT.get(name.lower(), name.lower())
     if plain not in DEGRADATIONS:
         known = [*DEGRADATIONS, *SHORT]
         near = suggestion(name, [*known, *PRESETS])
         raise UserError(
-            f"--weather {word}: there is no degradation {name!r}.{near} Expected one of {', '.join(known)}, or {presets()}."
+            f"{option} {word}: there is no degradation {name!r}.{near} Expected one of {', '.join(known)}, or {presets()}."
         )
     return plain
 
 
-def _fraction(word: str, text: str) -> float:
+def _fraction(word: str, text: str, option: str) -> float:
     try:
         number = float(text)
     except ValueError:
         number = float("nan")
     if not 0 < number <= 1:
-        raise UserError(f"--weather {word}: expected a fraction of the images above 0 and up to 1, not {text!r}.")
+        raise UserError(f"{option} {word}: expected a fraction of the images above 0 and up to 1, not {text!r}.")
     return number
 
 

@@ -61,6 +61,22 @@ def test_they_have_the_geometry_and_the_colour_of_the_image_they_come_with(tiny_
         assert (dataset[(1, index)]["reference"] == other).all()
 
 
+@pytest.mark.parametrize("whole", [1, 0])
+def test_images_that_cannot_be_read_are_listed_and_a_folder_of_them_is_refused(tiny_set: Path, whole: int) -> None:
+    data = tiny_set / "data.yaml"
+    data.write_text(data.read_text().replace("pair: images/night", "reference: images/pool"))
+    (tiny_set / "images" / "pool").mkdir()
+    for number in range(2):
+        (tiny_set / "images" / "pool" / f"{number}.png").write_bytes(b"no image")
+    if not whole:
+        with pytest.raises(UserError, match=r"'reference': none of 2 images can be read, the first: .*0\.png"):
+            build_dataset(load_data(data), "train", imgsz=32, augment=True, views=VIEWS)
+        return
+    cv2.imwrite(str(tiny_set / "images" / "pool" / "whole.png"), np.zeros((32, 32, 3), np.uint8))
+    dataset = build_dataset(load_data(data), "train", imgsz=32, augment=True, views=VIEWS)
+    assert [path.name for path, _ in dataset.left_out()] == ["0.png", "1.png"]
+
+
 def test_a_missing_line_is_named(tiny_set: Path) -> None:
     with pytest.raises(UserError, match="has no 'reference' line"):
         build_dataset(load_data(tiny_set / "data.yaml"), "train", imgsz=32, augment=True, views=VIEWS)

@@ -88,6 +88,14 @@ def test_a_term_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, valu
     assert gauge.broken({"train/mine": 1.0}) == ""
 
 
+def test_of_several_broken_terms_the_strongest_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It broke the network, which then makes NaN of every term."""
+    gauge, weight = make_gauge(monkeypatch)
+    gauge.measure(weight[0, 0], {"mine": weight[0, 1], "free": weight[0, 1] * 1e20})
+    lost = {"train/mine": float("nan"), "train/free": float("nan")}
+    assert gauge.broken(lost) == " The term 'free' of --method weighted was no number."
+
+
 def test_frozen_layers_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = [nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)]
     layers[0].requires_grad_(False)

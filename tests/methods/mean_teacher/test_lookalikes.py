@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from methods.mean_teacher.lookalikes import copies
 
@@ -34,6 +35,29 @@ def test_copies(tmp_path: Path):
     files["e.png"].write_bytes(b"no image")
     pool, tests = [*files.values()][2:], [*files.values()][:2]
     assert list(copies(pool, tests)) == [(files["a.jpg"], files["test0.png"]), (files["b.png"], files["test1.png"])]
+
+
+def streets(number: int) -> np.ndarray:
+    """An image of 224 x 168 px with sharp edges: fifty bright and dark rectangles."""
+    draw = np.random.default_rng(number)
+    image = np.full((168, 224, 3), 60, np.uint8)
+    for _ in range(50):
+        x, y = draw.integers(0, 200), draw.integers(0, 150)
+        image[y : y + draw.integers(8, 60), x : x + draw.integers(8, 60)] = draw.integers(0, 256, 3)
+    return image
+
+
+@pytest.mark.parametrize(("scale", "quality"), [(1.0, 50), (1.0, 20), (0.6, 95), (0.5, 60), (1.7, 75)])
+def test_sharp_images_coded_and_sized_anew(tmp_path: Path, scale: float, quality: int):
+    """Edges move by a fraction of a cell; other images, and the same with one car more, are no copies."""
+    test, again, car = tmp_path / "test.png", tmp_path / "again.jpg", streets(0)
+    car[100:116, 60:84] = 128
+    cv2.imwrite(str(test), streets(0))
+    smaller = cv2.resize(streets(0), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(again), smaller, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    for number, image in enumerate([car, *map(streets, range(1, 20))]):
+        cv2.imwrite(str(tmp_path / f"other{number}.png"), image)
+    assert list(copies([again, *sorted(tmp_path.glob("other*.png"))], [test])) == [(again, test)]
 
 
 def test_flat_images_tell_nothing(tmp_path: Path):

@@ -55,6 +55,12 @@ def test_mistakes(text, match):
         parse_mix(text)
 
 
+@pytest.mark.parametrize("text", ["rian=0.1", "fog=2", "fog", " ", "fog=0.7 rain=0.7"])
+def test_mistakes_name_the_option_that_holds_the_mix(text):
+    with pytest.raises(UserError, match="^--target-weather"):
+        parse_mix(text, "--target-weather")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"), [("", None), ("0.5", (0.5, 0.5)), ("0.3-1", (0.3, 1.0)), (".2-.4", (0.2, 0.4))]
 )
