@@ -19,7 +19,7 @@ from data.config import DataConfig, load_data, task_of
 from data.synthetic.generate import make_synthetic
 from engine.comparison.auto import lines_of, plan_runs, words_of
 from engine.comparison.checkpoints import check_alone, check_task, evaluate_checkpoints, facts_of, named_checkpoints
-from engine.comparison.config import Step, make_all, read_config
+from engine.comparison.config import Step, make_all, read_config, refuse_unsafe
 from engine.comparison.estimate import estimate, in_words
 from engine.comparison.evaluating import DetectorEvaluation, Evaluate, evaluator_of
 from engine.comparison.report import METRICS, Comparison, RunOutcome, save_report
@@ -214,7 +214,10 @@ def _with_config(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
         return options, {}
     written, steps = read_config(file)
     try:
-        return {**canonical(written, COMPARE_SCHEMAS), **options}, steps
+        written = canonical(written, COMPARE_SCHEMAS)
+        for asked in (written, *(_own_options(text) for text in written.get("run", ()))):
+            refuse_unsafe(asked)
+        return {**written, **options}, steps
     except UserError as problem:
         raise UserError(f"{file}: {problem}") from None
 
@@ -225,16 +228,21 @@ def parse_run(text: str) -> RunSpec:
     Raises UserError for what train.py refuses.
     """
     name, _, line = text.rpartition(": ")
-    words = line.split()
-    if not words:
-        raise UserError("--run: expected methods (or none) and options, such as 'none epochs=30'.")
-    own = {} if "=" in words[0] or words[0].startswith("--") else {"method": words.pop(0)}
-    own |= parse_argv(words, TRAIN_SCHEMAS, "--run", text)
+    own = _own_options(text)
     refused = next((key for key in own if key in SHARED_ONLY), None)
     if refused is not None:
         raise UserError(f"--run {text!r}: {refused} is the same for every run. Give it to compare.py itself.")
     split_names(own.get("method", ""))
     return RunSpec(" ".join((name or line).split()), own, named=bool(name))
+
+
+def _own_options(text: str) -> dict[str, Any]:
+    """The options that the text of a run holds; methods are not looked up yet. Raises UserError as `parse_run`."""
+    words = text.rpartition(": ")[2].split()
+    if not words:
+        raise UserError("--run: expected methods (or none) and options, such as 'none epochs=30'.")
+    own = {} if "=" in words[0] or words[0].startswith("--") else {"method": words.pop(0)}
+    return own | parse_argv(words, TRAIN_SCHEMAS, "--run", text)
 
 
 def _check_runs(specs: list[RunSpec], shared: Mapping[str, Any]) -> None:

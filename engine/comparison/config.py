@@ -9,8 +9,8 @@
       datasets/dark.yaml: {"bench.sets:copy_set": {source: datasets/bright}}
 
 A step is `train`, a command of prepare.py, or a function of bench/sets.py; all get the path they make. A file names no other
-code. An existing file is not made again, a folder is completed. `{seed}` in a weights path or a step stands for each seed of
-the comparison.
+code, does not turn on --trust, and sends nothing to a service: only the command line may. An existing file is not made again,
+a folder is completed. `{seed}` in a weights path or a step stands for each seed of the comparison.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import engine
+from engine.loggers import LOCAL
 from engine.options.train import TRAIN_SCHEMAS
 from engine.preparation import command_options, prepare
 from utils.cli import load
 from utils.errors import UserError
 from utils.files import load_yaml
 from utils.log import LOGGER
-from utils.options import build
+from utils.options import build, canonical
 
 Step = dict[str, dict[str, Any]]
 SEED = "{seed}"
@@ -53,6 +54,25 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Step]]:
     return options, steps
 
 
+def refuse_unsafe(options: Mapping[str, Any]) -> None:
+    """Raise UserError for options of a file that run code or send data elsewhere: only the command line may turn those on.
+
+    options: by their own names, typed.
+    """
+    beyond = [name for name in options.get("logger") or () if name not in LOCAL]
+    asked = {
+        "--trust": options.get("trust"),
+        f"--run {options.get('method')}": ":" in str(options.get("method")),
+        f"--logger {','.join(beyond)}": beyond,
+    }
+    wanted = next((words for words, found in asked.items() if found), None)
+    if wanted is not None:
+        raise UserError(
+            f"it asks for what would run code or send data elsewhere, which no file turns on. Remove it there, and give "
+            f"{wanted} on the command line."
+        )
+
+
 def check_step(step: Any) -> None:
     """Raise UserError for a step that is not one known command with known options."""
     if not isinstance(step, dict) or len(step) != 1 or not isinstance(next(iter(step.values())), dict):
@@ -60,8 +80,10 @@ def check_step(step: Any) -> None:
     ((command, options),) = step.items()
     command = str(command)
     if command == "train":
+        refuse_unsafe(canonical(options, TRAIN_SCHEMAS))
         build(TRAIN_SCHEMAS, options)
     elif ":" not in command:
+        refuse_unsafe(canonical(options, [command_options(command)]))
         build([command_options(command)], options)
     else:
         try:

@@ -19,6 +19,8 @@ LOGGERS = {  # name -> (its class, the package to import, what to install)
     "wandb": ("engine.loggers.wandb:WandB", "wandb", "wandb"),
 }
 
+LOCAL = frozenset({"tensorboard"})  # they write files on this machine and nothing else
+
 
 def create_loggers(names: Sequence[str]) -> list[Logger]:
     """One logger per name, each once. Raises UserError for one whose package is not installed."""

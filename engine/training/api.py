@@ -9,7 +9,7 @@ from typing import Any
 
 from data.config import task_of
 from engine.callbacks import Callback
-from engine.loggers import create_loggers
+from engine.loggers import LOCAL, create_loggers
 from engine.options.train import TRAIN_SCHEMAS, train_schemas
 from engine.tasks import check_weights, task_of_run, train_task
 from engine.training import distributed
@@ -82,7 +82,8 @@ def _run(trainer: Trainer, state: Mapping[str, Any] | None) -> TrainResult:
     try:
         return trainer.run()
     except Interrupted:
-        trainer.log.log(f"stopped; resume: python train.py --resume {plan.save_dir}")
+        again = f" --logger {','.join(plan.train.logger)}" if set(plan.train.logger) - LOCAL else ""
+        trainer.log.log(f"stopped; resume: python train.py --resume {plan.save_dir}{again}")
         return TrainResult(plan.save_dir, plan.best, rows=trainer.log.rows, interrupted=True)
 
 

@@ -15,13 +15,14 @@ import torch
 
 from engine.checkpoint.declared import check_declared
 from engine.checkpoint.state_dict import save_pt
-from engine.options.train import train_schemas
+from engine.loggers import LOCAL
+from engine.options.train import TRAIN_SCHEMAS, train_schemas
 from engine.training.distributed import WORLD
 from utils.disk.locks import locked, sweep
 from utils.errors import UserError
 from utils.files import typed_path
 from utils.log import LOGGER
-from utils.options import from_file
+from utils.options import build, from_file
 
 NEEDED = {"model", "methods", "optimiser", "scaler", "epoch", "batch", "options", "network", "records"}
 EARLIER = {
@@ -226,9 +227,25 @@ def resumed(
     kept = {key: value for key, value in kept.items() if key not in {"save_dir", "task", "hyp", *NEVER_FROM_A_FILE}}
     if isinstance(workers := kept.get("workers"), int) and workers > (os.cpu_count() or 1):
         del kept["workers"]  # another machine's number, which changes no result
+    if "logger" in kept and "logger" not in given:
+        kept["logger"] = _local_loggers(kept["logger"])
     kept |= {key: value for key, value in given.items() if key in may_change}
     folder = run_of(file, Path(str(saved.get("save_dir", ""))))
     return {**kept, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
+
+
+def _local_loggers(saved: Any) -> list[str]:
+    """Those of a state's loggers that write files here alone; a note names the others. Raises UserError for what is none.
+
+    Whoever made the state may not choose what this machine sends to a service.
+    """
+    names: Sequence[str] = build(TRAIN_SCHEMAS[:1], {"logger": saved or ()})[0].logger
+    beyond = ",".join(name for name in dict.fromkeys(names) if name not in LOCAL)
+    if beyond and WORLD.main:
+        LOGGER.warning(
+            f"note: the run logged to {beyond}, which a state does not turn on; add --logger {','.join(names)}"
+        )
+    return [name for name in names if name in LOCAL]
 
 
 def methods_state(state: Mapping[str, Any], expected: Iterable[str]) -> dict[str, Any]:

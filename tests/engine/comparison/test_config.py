@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.comparison.api import compare
-from engine.comparison.config import make_all, read_config
+from engine.comparison.config import make_all, read_config, refuse_unsafe
 from tests.engine.comparison.pretended import PretendedTrainer, evaluate
 from tests.engine.tiny import QUICK, write_dataset
 from utils.errors import UserError
@@ -80,6 +80,36 @@ def test_a_file_names_no_code(config, command, monkeypatch):
     monkeypatch.setattr("engine.comparison.config.FUNCTIONS", ("bench.sets:",))
     with pytest.raises(UserError, match="a file may call functions of bench.sets alone"):
         read_config(add(config, prepare={"touch ran": {command: {}}}))
+
+
+@pytest.mark.parametrize(
+    ("content", "option"),
+    [
+        ({"trust": True}, "--trust"),
+        ({"runs": {"plain": "none trust=true"}}, "--trust"),
+        ({"runs": [["none", "--trust"]]}, "--trust"),
+        ({"prepare": {"r/a/weights/a.pt": {"train": {"trust": "yes"}}}}, "--trust"),
+        ({"logger": "tensorboard,wandb"}, "--logger wandb"),
+        ({"runs": ["none --logger mlflow"]}, "--logger mlflow"),
+        ({"method": "sender:Code"}, "--run sender:Code"),
+        ({"runs": {"mine": "none+sender:Code lr0=0.1"}}, r"--run none\+sender:Code"),
+        ({"runs": ["lr0=0.1 --method sender:Code"]}, "--run sender:Code"),
+        ({"prepare": {"r/a/weights/a.pt": {"train": {"method": "sender:Code"}}}}, "--run sender:Code"),
+    ],
+)
+def test_a_file_turns_on_nothing_unsafe(config, content, option, tmp_path, monkeypatch):
+    """It turns on neither --trust nor a logger of a service, and imports no code that lies in the folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sender.py").write_text("open('ran', 'w')")
+    add(config, **content)
+    with pytest.raises(UserError, match=rf"night\.yaml: .*no file turns on.* {option} on the command line"):
+        compare(config=config, train=None, evaluate=evaluate)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_may_name_what_stays_on_this_machine():
+    refuse_unsafe({"trust": False, "logger": ("tensorboard",), "method": "wiid+rfla"})
+    refuse_unsafe({"method": None, "logger": ()})
 
 
 @pytest.mark.parametrize(

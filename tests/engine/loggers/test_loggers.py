@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import engine
 from engine import loggers
@@ -87,6 +88,22 @@ def test_a_logger_that_fails_stops_nothing(
     assert [record.message for record in caplog.records if "Kept" in record.message] == [
         "note: Kept failed and is off from here on: no route to the tracker"
     ]
+
+
+@pytest.mark.slow
+def test_a_run_folder_of_somebody_else_sends_nothing(kept: type[Kept], tmp_path: Path, monkeypatch: Any) -> None:
+    """Its state names a service whose package is installed here. It is used where the command line names it again."""
+    monkeypatch.setitem(loggers.LOGGERS, "wandb", (f"{__name__}:Kept", "pytest", "pytest"))
+    options = write_dataset(tmp_path, images=4) | {"method": "none"}
+    run = engine.train(**options, epochs=1).save_dir
+    state = torch.load(run / "weights/resume.pt", weights_only=True)
+    for epochs, given, sent in ((2, {}, []), (3, {"logger": "wandb"}, ["3: True"])):
+        state["options"] |= {"epochs": epochs, "logger": ["wandb"]}
+        torch.save(state, run / "weights/resume.pt")
+        engine.train(resume=str(run), **given)
+        assert [line for logger in kept.made for line in logger.told if line[0] == str(epochs)] == sent
+        state = torch.load(run / "weights/resume.pt", weights_only=True)
+    assert len(kept.made) == 1
 
 
 def test_tables_of_a_comparison(kept: type[Kept], tmp_path: Path) -> None:

@@ -233,6 +233,29 @@ def test_a_file_starts_no_more_processes_than_there_are_cores() -> None:
     assert resumed({"workers": 100_000}, {"workers": cores + 1}, ("workers",), file)["workers"] == cores + 1
 
 
+@pytest.mark.parametrize(
+    ("saved", "given", "expected"),
+    [
+        (["wandb"], {}, []),
+        (["tensorboard", "mlflow"], {}, ["tensorboard"]),
+        ("wandb", {}, []),
+        (None, {}, []),
+        (["wandb"], {"logger": ("wandb",)}, ("wandb",)),
+        (["wandb"], {"logger": ()}, ()),
+    ],
+)
+def test_a_state_turns_on_no_service(saved: Any, given: dict, expected: Any, caplog: Any) -> None:
+    options = resumed({"logger": saved}, given, ("logger",), Path("runs/exp/weights/resume.pt"))
+    assert options["logger"] == expected
+    assert ("which a state does not turn on; add --logger" in caplog.text) == bool(saved and not given)
+
+
+@pytest.mark.parametrize("saved", ["sender", [["mlflow", 3]], {"a": 1}, 7])
+def test_a_state_with_loggers_that_there_are_not_is_refused(saved: Any) -> None:
+    with pytest.raises(UserError, match="option logger: .* does not fit"):
+        resumed({"logger": saved}, {}, ("logger",), Path("runs/exp/weights/resume.pt"))
+
+
 def test_a_resumed_run_goes_on_in_its_folder() -> None:
     saved = {
         "epochs": 9,
