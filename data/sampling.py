@@ -6,9 +6,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
+STEP, REACH = 8, 64  # batches: every eighth of the last 64
+NEIGHBOURS = 4  # images of each
+FEWEST = 3  # images that a mosaic adds
 Key = tuple[int, ...]  # (epoch, index), or (epoch, index, copy) from the second copy of an image in an epoch on
 
 
@@ -86,12 +90,15 @@ class EpochSampler:
         images = self.length if self.factors is None else int(self.factors.sum().ceil())
         return -(-images // self.batch_size)
 
+    def order(self, epoch: int) -> list[int]:
+        """Images of an epoch, one after another."""
+        if self.factors is None:
+            return epoch_order(self.length, self.seed, epoch)
+        return repeated_order(self.factors, self.seed, epoch)
+
     def __iter__(self) -> Iterator[list[Key]]:
         """The batches from `start` on."""
-        if self.factors is None:
-            keys: list[Key] = [(self.epoch, index) for index in epoch_order(self.length, self.seed, self.epoch)]
-        else:
-            keys = numbered(repeated_order(self.factors, self.seed, self.epoch), self.epoch)
+        keys = numbered(self.order(self.epoch), self.epoch)
         part = self.batch_size // self.ranks
         for batch in range(self.start, len(self)):
             first = batch * self.batch_size + self.rank * part
@@ -120,6 +127,52 @@ def _usable(factors: Tensor, length: int) -> Tensor:
     if not bool(factors.isfinite().all()) or bool((factors < 0).any()) or float(factors.sum()) < 1:
         raise ValueError("the factors must be finite and at least 0, and their sum at least 1")
     return factors
+
+
+class EarlierBatches:
+    """The images that an item of a long epoch is mixed with (mosaic, mixup, cutmix): some of those that were loaded lately.
+
+    An item of batch b draws from batches b - 8, b - 16, ..., b - 64 of its epoch, from its own place in the batch and the
+    neighbouring ones (places 0 to 3, 4 to 7, ...): 32 images. That is a function of the order alone, the same for any
+    number of ranks and loader processes. PyTorch deals batches to its processes in turn, so that each of 1, 2, 4 or 8 has
+    decoded these images itself; and so has each rank, if its part of a batch is a multiple of four.
+
+    >>> sampler = EpochSampler(length=640, batch_size=8, seed=0)
+    >>> order = sampler.order(0)  # batch 17 begins at position 136, batches 9 and 1 at 72 and 8
+    >>> EarlierBatches(sampler)(0, order[17 * 8 + 5]) == order[8 + 4 : 8 + 8] + order[72 + 4 : 72 + 8]
+    True
+    """
+
+    def __init__(self, sampler: EpochSampler) -> None:
+        self.sampler = sampler
+        self.epoch = -1
+        self.order = self.places = self.first = np.zeros(0, np.int64)
+
+    def __call__(self, epoch: int, index: int, copy: int = 0) -> list[int]:
+        """Indices of the images that the item of this key may be mixed with.
+
+        Empty, which stands for the whole set, where there are fewer than three: in the first eight batches of an epoch,
+        and in epochs of fewer than 64 batches.
+        """
+        if len(self.sampler) < REACH:
+            return []
+        self._set_epoch(epoch)
+        size = self.sampler.batch_size
+        batch, place = divmod(int(self.places[self.first[index] + copy]), size)
+        batches = np.arange(max(batch % STEP, batch - REACH), batch, STEP)  # (at most 8,)
+        near = place - place % NEIGHBOURS
+        places = np.arange(near, min(near + NEIGHBOURS, size))  # (at most 4,)
+        images: list[int] = self.order[batches[:, None] * size + places].ravel().tolist()
+        return images if len(images) >= FEWEST else []
+
+    def _set_epoch(self, epoch: int) -> None:
+        """Know where each image comes: copy c of image i at places[first[i] + c] of the order."""
+        if epoch == self.epoch:
+            return
+        self.epoch, self.order = epoch, np.array(self.sampler.order(epoch))  # (n,)
+        self.places = np.argsort(self.order, kind="stable")  # (n,)
+        counts = np.bincount(self.order, minlength=self.sampler.length)
+        self.first = counts.cumsum() - counts  # (images,)
 
 
 class MixedSampler:

@@ -66,7 +66,7 @@ UNMIRRORED = {
     "tests/test_earlier_files.py",
     "tests/test_golden.py",
     "tests/test_detect_script.py", "tests/test_offline.py", "tests/test_scripts.py", "tests/test_ultralytics_seams.py",
-    "tests/data/detection/test_native_size.py",
+    "tests/data/detection/test_native_size.py", "tests/data/detection/test_long_epochs.py",
     "tests/engine/training/test_ultralytics_recipe.py",
     "tests/engine/enhancement/test_scripts.py", "tests/engine/preparation/test_prepare.py", "tests/methods/test_compositions.py",
     "tests/engine/training/test_usual_datasets.py", "tests/engine/serving/test_browser.py",

@@ -196,6 +196,18 @@ def test_mosaic_draws_from_the_whole_set_when_cached():
     )
 
 
+def test_mixing_asks_one_method_for_the_other_images():
+    """data/detection/transforms.py overrides it, to draw from the images that were loaded lately."""
+    from ultralytics.data.augment import BaseMixTransform, CutMix, MixUp, Mosaic
+
+    source = inspect.getsource(BaseMixTransform.get_params)
+    assert "indexes = self.get_indexes()" in source and "self.dataset.get_image_and_label(i) for i in indexes" in source
+    for kind in (Mosaic, MixUp, CutMix):
+        assert "super().get_params(labels)" in inspect.getsource(kind.get_params), f"{kind.__name__} draws there"
+        assert list(inspect.signature(kind.get_indexes).parameters) == ["self"]
+        assert "get_indexes" not in inspect.getsource(kind.get_params), "and nowhere else"
+
+
 def test_transforms_draw_from_the_global_generators():
     from ultralytics.data import augment
 

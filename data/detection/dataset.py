@@ -1,8 +1,8 @@
 """Loading training images together with their other views.
 
 A pair travels through mosaic, mixup, affine and flips with one draw for all its images, so that they cannot drift apart; colour
-is changed after that. What is drawn for an image depends on (seed, epoch, index) alone, so the
-same batch comes back on any rank, with any number of workers, and after a resume.
+is changed after that. What is drawn for an image depends on (seed, epoch, index) alone, in long epochs also on their
+order (data/sampling.py), so the same batch comes back on any rank, with any number of workers, and after a resume.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from data.config import TESTS, DataConfig
 from data.detection.columns import first_indices, with_indices
+from data.detection.memory import disk_cache, keeps, recent_images
 from data.detection.options import AugmentOptions
 from data.detection.transforms import FormatViews, training_transforms
 from data.detection.unpaired import UnpairedImages, refuse_leaks
@@ -31,6 +32,8 @@ from data.io.image_cache import Decoded, ImageCache
 from data.io.images import DamagedImage, probe, read_image, reduction
 from data.io.labels import Label, scan, unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
+from data.io.recent_images import RecentImages
+from data.sampling import REACH, EarlierBatches, EpochSampler
 from utils.errors import UserError
 from utils.files import list_images
 from utils.ultralytics_env import contain_ultralytics
@@ -106,6 +109,9 @@ class ViewDataset(YOLODataset):
         self.skipped: list[tuple[Path, str]] = []
         self.damaged = Damaged(len(self.source))
         self.native, self.disk = native, disk
+        self.earlier: EarlierBatches | None = None
+        self.recent: RecentImages | None = None
+        self.pool: list[int] = []  # images that the present item is mixed with; empty: all
         self.batches: list[list[int]] = []  # native: places of images that can go through the network together
         super().__init__(img_path="", data={"names": names, "channels": 3}, hyp=DEFAULT_CFG, cache=False, **base)
         self.cache = "ram"  # mosaic then draws from the whole set instead of from what happens to be in a buffer
@@ -115,6 +121,15 @@ class ViewDataset(YOLODataset):
             self.transforms, self.closing_transforms = (
                 training_transforms(self, self.imgsz, views, merges, self.options, mixing) for mixing in (True, False)
             )
+
+    def mix_in_order(self, sampler: EpochSampler) -> None:
+        """In long epochs of this sampler, mix images with those of a few batches before, which are then kept in memory.
+
+        At most an eighth of the free memory is taken, and none where images are cached anyway, or never mixed.
+        """
+        self.earlier = EarlierBatches(sampler)
+        if len(sampler) >= REACH and self.options.mixes and not self.disk and not self.keep_in_memory:
+            self.recent = recent_images(sampler, self.source, self.imgsz, 1 + len(self.paired))
 
     def get_img_files(self, img_path: str | list[str]) -> list[str]:
         """The images that were scanned, in order."""
@@ -176,7 +191,9 @@ class ViewDataset(YOLODataset):
         img = Path(self.im_files[i])
         files = (img, *(self.paired[view][img] for view in self.stacked))
         decode = partial(self._decoded, files, self.source[i].shape if self.augment else None)
-        image, original = self.disk(files, decode) if self.disk and not self.native else decode()
+        decode = partial(self.disk, files, decode) if self.disk and not self.native else decode
+        # One of the pool is not kept again: it would push out those that are needed for longer.
+        image, original = self.recent(i, decode, keep=i not in self.pool) if self.recent else decode()
         if self.keep_in_memory:
             self.ims[i], self.im_hw0[i], self.im_hw[i] = image, original, image.shape[-3:-1]
         return image, original, image.shape[-3:-1]
@@ -244,6 +261,7 @@ class ViewDataset(YOLODataset):
 
     def augmented(self, place: int, epoch: int, *draw: int) -> dict[str, Any]:
         """The image at a place with its labels, augmented as an epoch's draw says."""
+        self.pool = self.earlier(epoch, *draw) if self.earlier else []
         transforms = self.closing_transforms if epoch >= self.last_mixed_epoch else self.transforms
         with seeded(self.seed, epoch, *draw) as number:
             return {**transforms(self.get_image_and_label(place)), "seed": number}
@@ -320,7 +338,7 @@ def build_dataset(
     dropped = [entry for files in paired.values() for entry in unreadable(list(files.values()))]
     lost = {path for path, _ in dropped}
     labels = [label for label in result.labels if not any(files[label.image] in lost for files in paired.values())]
-    base |= {"disk": _on_disk(cache_folder, labels, imgsz, 1 + len(paired))} if cache == "disk" and not native else {}
+    base |= {"disk": disk_cache(cache_folder, labels, imgsz, 1 + len(paired))} if cache == "disk" and not native else {}
     first = dict(zip(kept, first_indices([len(label.classes) for label in result.labels]) + first_index, strict=False))
     dataset = ViewDataset(
         labels,
@@ -330,20 +348,13 @@ def build_dataset(
         unpaired=_unpaired_views(config, views, cache, **base),
         per_image={view.name: value for view in views if view.load and (value := view.load(config)) is not None},
         first=[int(first[label.image]) for label in labels],
-        keep_in_memory=_keeps(cache, labels, None if native else imgsz, 1 + len(paired)),
+        keep_in_memory=keeps(cache, labels, None if native else imgsz, 1 + len(paired)),
         native=native,
         rect=native or (not augment if rect is None else rect),
         **base,
     )
     dataset.scanned, dataset.skipped = result.labels, [*result.skipped, *dropped]
     return dataset
-
-
-def _on_disk(folder: Path, labels: Sequence[Label], imgsz: int, members: int) -> ImageCache:
-    """The cache of these images in the folder. Raises UserError where the disk has no room for them."""
-    cache = ImageCache(folder, imgsz)
-    cache.check_room(decoded_bytes(labels, imgsz, members))
-    return cache
 
 
 def _split_images(config: DataConfig, split: str) -> list[Path]:
@@ -367,7 +378,7 @@ def _unpaired_views(config: DataConfig, views: Sequence[View], cache: str, **bas
         order = unpaired_images(config, view, base["seed"])
         nothing = np.zeros((0, 1), np.float32), np.zeros((0, 4), np.float32)
         labels = [Label(file, probe(file), *nothing) for file in order.files]
-        kept = _keeps(cache, labels, base["imgsz"], 1)
+        kept = keeps(cache, labels, base["imgsz"], 1)
         images = ViewDataset(labels, config.names, keep_in_memory=kept, rect=False, **base)
         images.skipped = order.skipped
         found[view] = UnpairedViews(order, images)
@@ -386,18 +397,3 @@ def unpaired_images(config: DataConfig, view: str, seed: int) -> UnpairedImages:
             f"{config.file}: '{view}': none of {len(files)} images can be read, the first: {file}: {reason}."
         )
     return UnpairedImages(readable, seed, list(bad.items()))
-
-
-def _keeps(cache: str, labels: Sequence[Label], imgsz: int | None, members: int) -> bool:
-    """Whether decoded images stay in memory: `auto` allows an eighth of what is free. imgsz None: at their own size."""
-    if cache != "auto":
-        return cache == "ram"
-    import psutil
-
-    return decoded_bytes(labels, imgsz, members) < psutil.virtual_memory().available / 8
-
-
-def decoded_bytes(labels: Sequence[Label], imgsz: int | None, members: int) -> float:
-    """Size of all images once decoded, each with its other members. imgsz None: at their own size."""
-    sides = [(imgsz or max(label.shape), min(label.shape) / max(label.shape)) for label in labels]
-    return sum(side**2 * ratio for side, ratio in sides) * 3 * members

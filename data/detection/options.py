@@ -33,6 +33,11 @@ class AugmentOptions:
         "", "YAML or JSON list of albumentations' pixel transforms (optional package)", metavar="FILE", shown="none"
     )
 
+    @property
+    def mixes(self) -> bool:
+        """Whether images are ever joined with others."""
+        return self.mosaic + self.mixup + self.cutmix > 0
+
 
 @dataclass(frozen=True)
 class SamplingOptions:

@@ -5,6 +5,7 @@ Ultralytics' transforms do the work; the classes here let what belongs to an obj
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from data.detection.columns import cut_fractions, take_indices
 from data.detection.options import AugmentOptions
 from data.detection.pixels import PixelTransforms
 from data.detection.views import View, of_kind
+from data.detection.warp import warp_alike
 from utils.ultralytics_env import contain_ultralytics
 
 contain_ultralytics()
@@ -27,7 +29,10 @@ Merges = Mapping[str, Callable[[Sequence[Any]], Any]]
 
 
 class MixSource(Protocol):
-    """A data set that mosaic and mixup take more images from."""
+    """A data set that mosaic, mixup and cutmix take more images from."""
+
+    pool: Sequence[int]
+    """Indices of the images to draw from; empty: all."""
 
     def __len__(self) -> int:
         """Its images."""
@@ -136,12 +141,27 @@ class FormatViews(augment.Format):
         return super().__call__(labels)
 
 
-class ViewMosaic(EveryView, augment.Mosaic):
-    """Ultralytics' mosaic, which notes how much of each object it keeps and joins what belongs to its tiles."""
+class Mixing(EveryView):
+    """A transform of Ultralytics that joins an image with others of its data set, and what belongs to them."""
+
+    others = 1
+    """Images that are added."""
 
     def __init__(self, source: MixSource, merges: Merges, views: Sequence[str] = (), **base: Any) -> None:
-        super().__init__(source, **base)
-        self.merges, self.views = merges, views
+        transform: Any = super()
+        transform.__init__(source, **base)
+        self.source, self.merges, self.views = source, merges, views
+
+    def get_indexes(self) -> Any:
+        """Indices of the images to add: different ones of the source's pool, or as Ultralytics draws from the whole set."""
+        transform: Any = super()
+        return random.sample(self.source.pool, self.others) if self.source.pool else transform.get_indexes()
+
+
+class ViewMosaic(Mixing, augment.Mosaic):
+    """Ultralytics' mosaic, which notes how much of each object it keeps and joins what belongs to its tiles."""
+
+    others = 3
 
     def _cat_labels(self, mosaic_labels: list[dict[str, Any]]) -> dict[str, Any]:
         """mosaic_labels: tiles at their places on the canvas of 2 x 2 sizes, boxes in pixels, not yet cut."""
@@ -152,12 +172,8 @@ class ViewMosaic(EveryView, augment.Mosaic):
         return {**super()._cat_labels(mosaic_labels), **joined}
 
 
-class ViewMixUp(EveryView, augment.MixUp):
+class ViewMixUp(Mixing, augment.MixUp):
     """Ultralytics' mixup, which joins what belongs to both images."""
-
-    def __init__(self, source: MixSource, merges: Merges, views: Sequence[str] = (), **base: Any) -> None:
-        super().__init__(source, **base)
-        self.merges, self.views = merges, views
 
     def apply_instances(self, labels: dict[str, Any], params: dict[str, Any] | None = None) -> dict[str, Any]:
         """labels: an item, with the one that it is blended with in `mix_labels`."""
@@ -167,12 +183,8 @@ class ViewMixUp(EveryView, augment.MixUp):
         return result
 
 
-class ViewCutMix(EveryView, augment.CutMix):
+class ViewCutMix(Mixing, augment.CutMix):
     """Ultralytics' cutmix, which notes how much of each object it keeps and joins what belongs to both images."""
-
-    def __init__(self, source: MixSource, merges: Merges, views: Sequence[str] = (), **base: Any) -> None:
-        super().__init__(source, **base)
-        self.merges, self.views = merges, views
 
     def apply_instances(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         """labels: an item, with the one that it takes a rectangle of in `mix_labels`; params: `area` of it, or `skip`."""
@@ -194,12 +206,16 @@ class ViewPerspective(augment.RandomPerspective):
         super().__init__(**base)
         self.views = views
 
-    def apply_image(self, labels: dict[str, Any], params: dict[str, Any] | None = None) -> dict[str, Any]:
+    def apply_image(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         """All views as one image: OpenCV's path for more than four channels rounds differently, and runs must stay repeatable."""
         names = ("img", *self.views)
-        done = augment.RandomPerspective.apply_image(self, {"img": stacked([labels[name] for name in names])}, params)
-        labels.update(zip(names, unstacked(done["img"]), strict=True))
-        labels["resized_shape"] = done["resized_shape"]
+        images = [labels[name] for name in names]
+        if self.views and not self.perspective:
+            warped = warp_alike(images, params["M"], params["size"])
+        else:
+            warped = unstacked(augment.RandomPerspective.apply_image(self, {"img": stacked(images)}, params)["img"])
+        labels.update(zip(names, warped, strict=True))
+        labels["resized_shape"] = warped[0].shape[:2]
         return labels
 
     def apply_instances(self, labels: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -136,11 +137,16 @@ class TrainPlan:
         return self.weights / self.task.best
 
     def workers(self, device: torch.device) -> int:
-        """Loader processes of a rank. On the CPU the step uses every core, so that more processes would only slow it."""
+        """Loader processes of a rank. On the CPU the step uses every core, so that more processes would only slow it.
+
+        Else the power of two nearest to the cores, at most eight: these find most in memory (`data.sampling.EarlierBatches`).
+        """
         if self.train.workers >= 0:
             return self.train.workers
         cores = (os.cpu_count() or 1) // WORLD.size
-        return self.task.cpu_workers if device.type == "cpu" and cores > 1 else min(8, max(cores - 1, 0))
+        if cores < 2:
+            return 0
+        return self.task.cpu_workers if device.type == "cpu" else min(8, 2 ** round(math.log2(cores)))
 
     def fitted(self, stride: int) -> TrainPlan:
         """The same run, at the next image size that is a multiple of the stride."""

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from data.detection.coarse import MixedImages
+from data.detection.dataset import ViewDataset
 from data.sampling import EpochSampler, MixedSampler, repeat_factors
 from engine.training.distributed import WORLD
 from engine.training.plan import Notes, TrainPlan
@@ -29,6 +30,8 @@ def training_images(plan: TrainPlan, datasets: Mapping[str, Any]) -> tuple[Any, 
     extra = extra_images(plan) if "extra" in datasets else 0
     size = wanted if sampling.extra_alternate else wanted - extra
     sampler = EpochSampler(len(train), size, plan.train.seed, WORLD.rank, WORLD.size, factors)
+    if isinstance(train, ViewDataset):
+        train.mix_in_order(sampler)
     if not extra:
         return train, sampler, notes
     mixed = MixedImages(train, datasets["extra"])

@@ -114,6 +114,17 @@ def test_workers_as_asked(synthetic: dict[str, Any], workers: int, expected: int
     assert make_plan({**synthetic, "workers": workers}).workers(torch.device("cpu")) == expected
 
 
+@pytest.mark.parametrize(
+    ("cores", "expected"), [(1, 0), (2, 2), (3, 4), (4, 4), (5, 4), (6, 8), (7, 8), (8, 8), (96, 8)]
+)
+def test_as_many_workers_as_share_what_they_decode(
+    synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch, cores: int, expected: int
+) -> None:
+    monkeypatch.setattr("engine.training.plan.os.cpu_count", lambda: cores)
+    plan = make_plan({**synthetic, "workers": -1})
+    assert plan.workers(torch.device("cuda")) == expected and plan.workers(torch.device("cpu")) == min(1, expected)
+
+
 def labels(tiny: int, large: int) -> list[Label]:
     """One image of 640 px with objects of 8 px and of 80 px."""
     sides = np.array([8 / 640] * tiny + [80 / 640] * large)
