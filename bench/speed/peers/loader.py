@@ -4,16 +4,18 @@ OMP_NUM_THREADS=1 python -m bench.speed.peers.loader --data raccoon/data.yaml ni
 
 Both sides load in this process with the augmentation of `yolo train`, in one order, a different part of the set in each round.
 `--sizes`: the photographs enlarged to this longer side first (0: as they are), as cameras give them. Cached: all images in memory
-on both sides. Not cached: this project decodes the four images of a mosaic, Ultralytics takes three of them from the last few
-that it has loaded; `sees` is how many different images go into a batch of 16.
+on both sides. Not cached: a set of 66 batches of 16, each photograph under eleven names, and no image is loaded a second time.
+Both sides then mix an image with some that they loaded lately, and are measured warm: after nine batches, when Ultralytics'
+buffer of eight batches is full, and this project's epoch is past its first eight, which mix images of the whole set.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from itertools import count, islice
+from itertools import count, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,15 @@ from data.config import load_data
 from data.detection.dataset import build_dataset
 from data.detection.views import View
 from data.io.images import read_image
+from data.sampling import EpochSampler
 from utils.files import list_images, save_yaml
 from utils.ultralytics_env import keep_freed_memory
 
+BATCH = 16
 IMAGES = 24  # loaded in a round
-KEPT = 96  # of a set
+WARM_UP = 6  # rounds: nine batches
+KEPT = 96  # photographs of a set
+NAMES = 11  # of each photograph where nothing is cached: 66 batches
 
 
 def main() -> None:
@@ -45,15 +51,18 @@ def main() -> None:
     pages = []
     for data in options.data:
         for size in options.sizes:
-            with tempfile.TemporaryDirectory() as folder:
-                name = Path(data).parent.name
-                copy = copied(data, Path(folder), size)
-                pages += [page(options, copy, f"{name}, {size or 'own'} px", cache) for cache in options.cache]
+            for cache in options.cache:
+                with tempfile.TemporaryDirectory() as folder:
+                    copy = copied(data, Path(folder), size, names=NAMES if cache == "none" else 1)
+                    pages.append(page(options, copy, f"{Path(data).parent.name}, {size or 'own'} px", cache))
     publish(options, *pages)
 
 
-def copied(data: str, folder: Path, size: int) -> Path:
-    """A copy of a training set with images whose longer side is `size`, labels beside them, and the same as its own pair."""
+def copied(data: str, folder: Path, size: int, names: int) -> Path:
+    """A copy of a training set with images whose longer side is `size`, labels beside them, and the same as its own pair.
+
+    names: under how many names each image is there.
+    """
     config = load_data(data)
     files = [file for source in config.sources("train") for file in list_images(source, config.root)][:KEPT]
     for file in files:
@@ -65,8 +74,11 @@ def copied(data: str, folder: Path, size: int) -> Path:
         for split in ("train", "night"):
             for kind in ("images", "labels"):
                 (folder / kind / split).mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(folder / "images" / split / f"{file.stem}.jpg"), image)
-            (folder / "labels" / split / f"{file.stem}.txt").write_text(label.read_text() if label.is_file() else "")
+            cv2.imwrite(str(folder / "images" / split / f"{file.stem}-0.jpg"), image)
+            (folder / "labels" / split / f"{file.stem}-0.txt").write_text(label.read_text() if label.is_file() else "")
+            for number, (kind, suffix) in product(range(1, names), (("images", "jpg"), ("labels", "txt"))):
+                there = folder / kind / split
+                os.link(there / f"{file.stem}-0.{suffix}", there / f"{file.stem}-{number}.{suffix}")
     target = folder / "data.yaml"
     splits = {"train": "images/train", "val": "images/train"}
     save_yaml(target, {"path": str(folder), **splits, "pair": "images/night", "names": dict(config.names)})
@@ -80,7 +92,7 @@ def page(options: Namespace, data: Path, title: str, cache: str) -> str:
         "single images": ours(data, options.imgsz, cache),
         "pairs": ours(data, options.imgsz, cache, (View("pair", "paired"),)),
     }
-    rows = table(measure(options, loaders, warm_up=3 if cache == "ram" else 1), reference="Ultralytics")
+    rows = table(measure(options, loaders, warm_up=WARM_UP), reference="Ultralytics")
     single = next(row["median ms"] for row in rows if row["candidate"] == "single images")
     for row in rows:
         row["images/s"] = 1e3 * IMAGES / row["median ms"]
@@ -89,25 +101,32 @@ def page(options: Namespace, data: Path, title: str, cache: str) -> str:
     return report(f"{IMAGES} training images of {options.imgsz} px: {title}, {what}", rows, options.busy)
 
 
-def rounds(load: Callable[[int, int], Any], images: int) -> Callable[[], None]:
-    """A round: the next IMAGES of the set; load: (epoch, index)."""
-    order: Iterator[tuple[int, int]] = (
-        (epoch, int(i)) for epoch in count() for i in np.random.default_rng(epoch).permutation(images)
-    )
+def rounds(load: Callable[[tuple[int, ...]], Any], sampler: EpochSampler) -> Callable[[], None]:
+    """A round: the next IMAGES of the set; load: a key of the sampler."""
+    order = (key for epoch in count() for key in keys(sampler, epoch))
 
     def run() -> None:
-        for epoch, index in islice(order, IMAGES):
-            load(epoch, index)
+        for key in islice(order, IMAGES):
+            load(key)
 
     return run
+
+
+def keys(sampler: EpochSampler, epoch: int) -> Iterator[tuple[int, ...]]:
+    """The keys of an epoch, one after another."""
+    sampler.set_epoch(epoch)
+    for batch in sampler:
+        yield from batch
 
 
 def ours(data: Path, imgsz: int, cache: str, views: tuple[View, ...] = ()) -> Callable[[], None]:
     """This project's loader."""
     dataset = build_dataset(load_data(data), "train", imgsz=imgsz, augment=True, views=views, cache=cache, epochs=100)
+    sampler = EpochSampler(len(dataset), BATCH, seed=0)
+    dataset.mix_in_order(sampler)
     for index in range(len(dataset) if cache == "ram" else 0):
         dataset.load_image(index)
-    return rounds(lambda epoch, index: dataset[epoch, index], len(dataset))
+    return rounds(dataset.__getitem__, sampler)
 
 
 def theirs(data: Path, imgsz: int, cache: str) -> Callable[[], None]:
@@ -119,8 +138,8 @@ def theirs(data: Path, imgsz: int, cache: str) -> Callable[[], None]:
     settings = get_cfg(DEFAULT_CFG, {"imgsz": imgsz, "cache": "ram" if cache == "ram" else False, "mode": "train"})
     config = load_data(data)
     found = {"names": dict(config.names), "channels": 3, "nc": len(config.names)}
-    dataset = build_yolo_dataset(settings, str(data.parent / "images/train"), 16, found, mode="train", rect=False)
-    return rounds(lambda _, index: dataset[index], len(dataset))
+    dataset = build_yolo_dataset(settings, str(data.parent / "images/train"), BATCH, found, mode="train", rect=False)
+    return rounds(lambda key: dataset[key[1]], EpochSampler(len(dataset), BATCH, seed=0))
 
 
 if __name__ == "__main__":
