@@ -19,13 +19,11 @@ import yaml
 
 from utils.disk.locks import locked
 from utils.disk.reading import read_text
+from utils.disk.yaml_loader import BoundedLoader, place_of
 from utils.errors import UserError, nearest, suggestion
 from utils.releases.assets import OFFICIAL, how_to_get, official
 
-MOST_ALIASES = 50  # of a YAML file
-MOST_YAML = 1 << 24  # bytes
-MOST_VALUES = 200_000
-MOST_DIGITS = 500  # of a number in a YAML file
+MOST_YAML = 1 << 24  # bytes of a file
 IMAGE_SUFFIXES: frozenset[str] = frozenset({".bmp", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES: frozenset[str] = frozenset(
     {".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
@@ -35,43 +33,6 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_WRITABLE = _NO_ROOM | {errno.EACCES, errno.EPERM, errno.EROFS} | {
     errno.ENOTDIR, errno.EEXIST, errno.EISDIR,  # a file where a folder should be, or the reverse
 }  # fmt: skip
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key that stands twice, and files that unfold to more than they hold."""
-
-    aliases = values = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Count values, of which a second reads some tens of thousands, and aliases: nested ones multiply."""
-        self.values += 1
-        if self.values > MOST_VALUES:
-            mark = self.peek_event().start_mark
-            raise yaml.composer.ComposerError(None, None, f"more than {MOST_VALUES:,} values", mark)
-        if self.check_event(yaml.AliasEvent):
-            self.aliases += 1
-            if self.aliases > MOST_ALIASES:
-                mark = self.peek_event().start_mark
-                raise yaml.composer.ComposerError(None, None, f"more than {MOST_ALIASES} aliases (*name)", mark)
-        return super().compose_node(parent, index)
-
-    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        """A value; no endless number: YAML 1.1 reads 1:59:59 in base 60, in a time that grows with the square of its length."""
-        if node.tag.endswith((":int", ":float")) and len(node.value) > MOST_DIGITS:
-            raise ValueError(f"a number of {len(node.value):,} letters")
-        return super().construct_scalar(node)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping whose keys are all different."""
-        seen: set[tuple[str, str]] = set()
-        for key, _ in node.value:
-            word = (key.tag, str(key.value))
-            if word in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' stands twice", key.start_mark
-                )
-            seen.add(word)
-        return super().construct_mapping(node, deep)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -90,7 +51,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 def read_yaml(path: Path) -> Any:
     """The same, whatever the file holds."""
     try:
-        return yaml.load(read_text(Path(path), MOST_YAML), _Loader)  # noqa: S506 - a safe one
+        return yaml.load(read_text(Path(path), MOST_YAML), BoundedLoader)  # noqa: S506 - a safe one
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file. Check the name and the folder.") from None
     except (OSError, UnicodeDecodeError) as problem:
@@ -98,20 +59,13 @@ def read_yaml(path: Path) -> Any:
     except UserError:
         raise
     except yaml.YAMLError as problem:
-        raise UserError(f"{path}{_yaml_place(problem)} Correct that line; nothing was changed.") from None
+        raise UserError(f"{path}{place_of(problem)} Correct that line; nothing was changed.") from None
     except RecursionError:
         raise UserError(f"{path}: nests too deeply. Expected lines 'name: value'.") from None
     except Exception as problem:  # of a tag whose value is none, such as !!int '' or a 13th month: of any class
         raise UserError(
             f"{path}: holds a value that cannot be read ({problem!s:.200}). Correct it, or put it in quotes."
         ) from None
-
-
-def _yaml_place(problem: yaml.YAMLError) -> str:
-    """':LINE: what is wrong.' of a YAML error."""
-    mark = getattr(problem, "problem_mark", None)
-    reason = getattr(problem, "problem", None) or str(problem).splitlines()[0]
-    return f":{mark.line + 1}: not valid YAML: {reason}." if mark else f": not valid YAML: {reason}."
 
 
 def save_yaml(path: Path, content: Mapping[str, Any]) -> None:
