@@ -14,6 +14,7 @@ NAME = "folder of this run; numbered if it exists"
 EXIST_OK = "write into the folder even if it exists"
 ENHANCERS = ("none", "zero-dce", "clahe", "gamma")
 SCALES = (1, 2, 4, 8)
+MOST_EPOCHS, MOST_IMAGES = 1_000_000, 65_536  # of a training, of a batch: beyond any use, and a file may ask for them
 SHIPPED = "zero-dce-demo.safetensors"  # in weights/
 LIGHT, SLICING = Group("Low light"), Group("Slicing", DETECT)
 _ENHANCE = "brighten dark images: zero-dce (learned curves), clahe (local contrast) or gamma (one curve per image)"

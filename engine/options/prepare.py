@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.options import common
-from engine.options.common import ENHANCERS, SCALES
+from engine.options.common import ENHANCERS, MOST_EPOCHS, MOST_IMAGES, SCALES
 from utils.options import Group
 
 INPUT, SETTINGS, RUNTIME = Group("Input and output"), Group("Settings"), Group("Runtime")
@@ -62,12 +62,16 @@ class TrainTranslatorOptions:
     blocks: int = NETWORK.option(9, "residual blocks at 1/4 resolution (published 9)", low=1, high=32)
 
     epochs: int = TRAINING.option(
-        200, "epochs at the initial learning rate; one epoch is a pass over the larger folder", low=1
+        200, "epochs at the initial learning rate; one epoch is a pass over the larger folder", low=1, high=MOST_EPOCHS
     )
-    decay_epochs: int = TRAINING.option(200, "further epochs, in which the learning rate decays linearly to 0", low=0)
+    decay_epochs: int = TRAINING.option(
+        200, "further epochs, in which the learning rate decays linearly to 0", low=0, high=MOST_EPOCHS
+    )
     imgsz: int = TRAINING.option(256, "crop size, px; a multiple of 4", low=32, aliases=("img",))
     load: int = TRAINING.option(286, "resize to this square before cropping, px; at least --imgsz", low=32)
-    batch_size: int = TRAINING.option(1, "day images, and night images, per step", low=1, aliases=("batch",))
+    batch_size: int = TRAINING.option(
+        1, "day images, and night images, per step", low=1, high=MOST_IMAGES, aliases=("batch",)
+    )
     lr: float = TRAINING.option(2e-4, "learning rate of Adam", low=1e-7, high=1.0)
     lambda_nce: float = TRAINING.option(1.0, "PatchNCE loss weight", low=0.0, high=100.0)
     identity: bool = TRAINING.option(True, "identity loss: night images should stay as they are")

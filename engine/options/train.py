@@ -11,7 +11,7 @@ from data.detection.options import AugmentOptions, SamplingOptions
 from engine.loggers import LOGGERS
 from engine.options.action import ActionOptions
 from engine.options.classify import ClassifyOptions
-from engine.options.common import DETECT, EXIST_OK, NAME, PROJECT, iou_option, protocol_option
+from engine.options.common import DETECT, EXIST_OK, MOST_EPOCHS, MOST_IMAGES, NAME, PROJECT, iou_option, protocol_option
 from methods.registry import METHODS, OURS, option_schemas, split_names
 from utils.errors import UserError
 from utils.options import Group, schema_fields
@@ -81,10 +81,11 @@ class TrainOptions:
     hyp: str = MODEL.option("", "hyper-parameter YAML; options take precedence", tasks=DETECT)
     trust: bool = MODEL.option(False, "unpickle --weights (executes code in the file)")
 
-    epochs: int = RECIPE.option(100, "training epochs", low=1)
+    epochs: int = RECIPE.option(100, "training epochs", low=1, high=MOST_EPOCHS)
     batch_size: int = RECIPE.option(
-        16, "total batch size over all devices; -1: by the GPU's memory, on the CPU 16", low=-1, aliases=("--batch",)
-    )
+        16, "total batch size over all devices; -1: by the GPU's memory, on the CPU 16", low=-1, high=MOST_IMAGES,
+        aliases=("--batch",),
+    )  # fmt: skip
     imgsz: int = RECIPE.option(640, "image size, px", low=32, aliases=("--img", "--img-size"))
     time: float = RECIPE.option(
         0.0, "end the run after the epoch in which so many hours are over; --epochs still sets the schedule; 0: no limit",

@@ -16,13 +16,13 @@ import torch
 from engine.checkpoint.declared import check_declared
 from engine.checkpoint.state_dict import save_pt
 from engine.loggers import LOCAL
-from engine.options.train import TRAIN_SCHEMAS, train_schemas
+from engine.options.train import train_schemas
 from engine.training.distributed import WORLD
 from utils.disk.locks import locked, sweep
 from utils.errors import UserError
 from utils.files import typed_path
 from utils.log import LOGGER
-from utils.options import build, from_file
+from utils.options import canonical, from_file
 
 NEEDED = {"model", "methods", "optimiser", "scaler", "epoch", "batch", "options", "network", "records"}
 EARLIER = {
@@ -225,6 +225,10 @@ def resumed(
         )
     kept = from_file(saved, train_schemas())
     kept = {key: value for key, value in kept.items() if key not in {"save_dir", "task", "hyp", *NEVER_FROM_A_FILE}}
+    try:
+        kept = canonical(kept, train_schemas())
+    except UserError as problem:
+        raise UserError(f"--resume {file}: its state holds options that no run has: {problem}") from None
     if isinstance(workers := kept.get("workers"), int) and workers > (os.cpu_count() or 1):
         del kept["workers"]  # another machine's number, which changes no result
     if "logger" in kept and "logger" not in given:
@@ -234,18 +238,17 @@ def resumed(
     return {**kept, "project": folder.parent, "name": folder.name, "exist_ok": True, "resume": ""}
 
 
-def _local_loggers(saved: Any) -> list[str]:
-    """Those of a state's loggers that write files here alone; a note names the others. Raises UserError for what is none.
+def _local_loggers(names: Sequence[str]) -> tuple[str, ...]:
+    """Those of a state's loggers that write files here alone; a note names the others.
 
     Whoever made the state may not choose what this machine sends to a service.
     """
-    names: Sequence[str] = build(TRAIN_SCHEMAS[:1], {"logger": saved or ()})[0].logger
     beyond = ",".join(name for name in dict.fromkeys(names) if name not in LOCAL)
     if beyond and WORLD.main:
         LOGGER.warning(
             f"note: the run logged to {beyond}, which a state does not turn on; add --logger {','.join(names)}"
         )
-    return [name for name in names if name in LOCAL]
+    return tuple(name for name in names if name in LOCAL)
 
 
 def methods_state(state: Mapping[str, Any], expected: Iterable[str]) -> dict[str, Any]:

@@ -209,7 +209,12 @@ def test_a_loss_of_nan_is_an_error(folders, tmp_path, monkeypatch):
     [
         ({"options": {"widht": 3}}, "option widht: there is no such option"),
         ({"options": {"epochs": "many"}}, "option epochs: 'many' does not fit"),
-        ({"epoch": "one"}, "is not a state of prepare.py train-translator"),
+        (
+            {"options": {"epochs": 10**12}},
+            "option epochs: 1000000000000 does not fit; expected a whole number from 1 to",
+        ),
+        ({"options": {"batch_size": 10**9}}, "option batch_size: 1000000000 does not fit"),
+        ({"epoch": "one"}, "no readable resume state"),
     ],
 )
 def test_a_state_with_odd_values(tmp_path, change, message):

@@ -15,7 +15,6 @@ import pytest
 import torch
 
 import engine
-from engine.options.train import TRAIN_SCHEMAS
 from engine.training.module import TrainingModel
 from engine.training.resume import (
     NEEDED,
@@ -39,7 +38,6 @@ from tests.engine.classification.tiny_classes import same, use_tiny_network, wri
 from tests.engine.tiny import NETWORK, write_dataset
 from utils.errors import UserError
 from utils.files import save_yaml
-from utils.options import canonical
 
 
 @pytest.fixture
@@ -236,10 +234,10 @@ def test_a_file_starts_no_more_processes_than_there_are_cores() -> None:
 @pytest.mark.parametrize(
     ("saved", "given", "expected"),
     [
-        (["wandb"], {}, []),
-        (["tensorboard", "mlflow"], {}, ["tensorboard"]),
-        ("wandb", {}, []),
-        (None, {}, []),
+        (["wandb"], {}, ()),
+        (["tensorboard", "mlflow"], {}, ("tensorboard",)),
+        ("wandb", {}, ()),
+        ([], {}, ()),
         (["wandb"], {"logger": ("wandb",)}, ("wandb",)),
         (["wandb"], {"logger": ()}, ()),
     ],
@@ -250,10 +248,21 @@ def test_a_state_turns_on_no_service(saved: Any, given: dict, expected: Any, cap
     assert ("which a state does not turn on; add --logger" in caplog.text) == bool(saved and not given)
 
 
-@pytest.mark.parametrize("saved", ["sender", [["mlflow", 3]], {"a": 1}, 7])
-def test_a_state_with_loggers_that_there_are_not_is_refused(saved: Any) -> None:
-    with pytest.raises(UserError, match="option logger: .* does not fit"):
-        resumed({"logger": saved}, {}, ("logger",), Path("runs/exp/weights/resume.pt"))
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [
+        ({"batch_size": 10**9}, "option batch_size: 1000000000 does not fit; expected a whole number from -1 to 65536"),
+        ({"epochs": 10**12}, "option epochs: 1000000000000 does not fit; expected a whole number from 1 to 1000000"),
+        ({"epochs": float("inf")}, "option epochs: inf does not fit"),
+        *(({"logger": names}, "option logger: .* does not fit") for names in ("sender", [["mlflow", 3]], {"a": 1}, 7)),
+        ({"no_such": 1}, "option no_such: there is no such option"),
+    ],
+)
+def test_a_state_of_options_beyond_any_use_is_refused(saved: dict[str, Any], message: str) -> None:
+    with pytest.raises(
+        UserError, match=f"--resume runs/exp/weights/resume.pt: its state holds .* no run has: {message}"
+    ):
+        resumed(saved, {}, ("logger",), Path("runs/exp/weights/resume.pt"))
 
 
 def test_a_resumed_run_goes_on_in_its_folder() -> None:
@@ -277,7 +286,7 @@ def test_options_of_an_older_version() -> None:
     options = resumed(saved, {}, (), Path("runs/exp/weights/resume.pt"))
     assert options["rfla_tiny"] == 16.0 and not {"rfla_box", "rfla_inside"} & options.keys()
     with pytest.raises(UserError, match="option rfla_box: it is no longer there"):
-        canonical(resumed(saved | {"rfla_box": "cap"}, {}, (), Path("resume.pt")), TRAIN_SCHEMAS)
+        resumed(saved | {"rfla_box": "cap"}, {}, (), Path("resume.pt"))
 
 
 def old_parts(size: dict[str, int]) -> dict[str, torch.Tensor]:
