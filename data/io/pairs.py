@@ -15,7 +15,8 @@ def match_pairs(images: Sequence[Path], others: Iterable[Path]) -> list[Path]:
     """Return the paired image of each image, in order: of the same stem; among several, the one whose folders agree most.
 
     `a/1.jpg` finds `night/a/1.png` rather than `night/b/1.png`. Others that belong to none are logged, not used.
-    Raises UserError, naming the file, for a missing one, two equally good ones, or one that matches two images.
+    Raises UserError, naming the file, for a missing one, two equally good ones, one that matches two images, and where every
+    image would be paired with itself.
     """
     by_stem: dict[str, list[Path]] = {}
     for other in others:
@@ -28,6 +29,11 @@ def match_pairs(images: Sequence[Path], others: Iterable[Path]) -> list[Path]:
                 f"{paired}: would be paired with both {owners[paired]} and {image}. "
                 "Give each image its own, with the same folders and stem."
             )
+    if matched and all(_is_same(image, paired) for image, paired in matched.items()):
+        raise UserError(
+            f"{images[0]}: is the same file as its paired image {matched[images[0]]}, and so is every other. Name a folder of "
+            "other images as paired ones, such as those of 'python prepare.py darken'."
+        )
     extra = sum(map(len, by_stem.values())) - len(owners)
     if extra > 0:
         LOGGER.debug("%d paired images match no image and are not used", extra)
@@ -47,6 +53,14 @@ def _match(image: Path, candidates: Sequence[Path]) -> Path:
             f"{image}: both {ranked[0]} and {ranked[1]} could be paired with it. Remove or rename one of them."
         )
     return ranked[0]
+
+
+def _is_same(image: Path, other: Path) -> bool:
+    """Whether both names lead to one file; what is missing or damaged is found when it is read."""
+    try:
+        return image == other or image.samefile(other)
+    except OSError:
+        return False
 
 
 def _agreement(image: Path, other: Path) -> int:

@@ -26,7 +26,7 @@ from engine.training.distributed import WORLD, shared_value
 from methods.base import Method
 from methods.registry import create, joined_views, option_schemas, with_implied
 from utils.errors import UserError
-from utils.files import REPOSITORY, find_file, new_run_folder
+from utils.files import REPOSITORY, find_file, list_images, new_run_folder
 from utils.options import as_dict, canonical, options_for, schema_fields
 from utils.options import build as build_options
 
@@ -238,16 +238,28 @@ def _check_batch(task: TrainTask, size: int) -> None:
 
 def _check_splits(data: DataConfig) -> None:
     """UserError where training would be measured on its own images, or an image would be its own pair."""
-    train = set(data.splits.get("train", ()))
     for split in (*VALS, *TESTS, "pair"):
-        same = train & set(data.splits.get(split, ()))
-        if same:
+        same = _place_in_train(data, split)
+        if same is not None:
             what = (
                 "every image would be its own pair"
                 if split == "pair"
                 else "scores would be those of images that were learned"
             )
-            raise UserError(f"{data.file}: 'train' and '{split}' are both {min(same)}, so {what}. Name another folder.")
+            raise UserError(f"{data.file}: 'train' and '{split}' are both {same}, so {what}. Name another folder.")
+
+
+def _place_in_train(data: DataConfig, split: str) -> Path | None:
+    """A folder or list of a split that is one of train's, by its path or by a link, or lists images of train alone."""
+    ours, theirs = data.splits.get("train", ()), data.splits.get(split, ())
+    known = {os.path.realpath(place) for place in ours}
+    same = next((place for place in theirs if os.path.realpath(place) in known), None)
+    if same or not theirs or data.task == "action" or not any(place.is_file() for place in (*ours, *theirs)):
+        return same
+    train, images = ([path for place in places for path in list_images(place, data.root)] for places in (ours, theirs))
+    if {path.name for path in images} <= {path.name for path in train}:  # far cheaper than to follow links
+        return theirs[0] if set(map(os.path.realpath, images)) <= set(map(os.path.realpath, train)) else None
+    return None
 
 
 def _check_methods(methods: list[Method], task: str) -> None:

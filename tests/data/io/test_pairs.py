@@ -36,6 +36,7 @@ def test_matches(images, others, expected):
         (["day/1.jpg"], [], "day/1.jpg: no paired image"),
         (["day/1.jpg"], ["night/1.jpg", "night/1.png"], "both night/1.jpg and night/1.png could be paired with it"),
         (["day/1.jpg"], ["night/a/1.jpg", "night/b/1.jpg"], "day/1.jpg: both"),
+        (["day/1.jpg", "day/2.jpg"], ["day/1.jpg", "day/2.jpg"], "day/1.jpg: is the same file as its paired image"),
         (["day/a/1.jpg", "day/b/1.jpg"], ["night/a/1.jpg"], "paired with both day/a/1.jpg and day/b/1.jpg"),
     ],
 )

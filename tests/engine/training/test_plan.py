@@ -186,3 +186,22 @@ def test_splits_that_are_one_folder(synthetic: dict[str, Any], tmp_path: Path, s
     save_yaml(tmp_path / "same.yaml", data | {split: data["train"]})
     with pytest.raises(UserError, match=f"'train' and '{split}' are both .*{expected}"):
         make_plan({**synthetic, "data": str(tmp_path / "same.yaml")})
+
+
+@pytest.mark.parametrize("split", ["val", "pair"])
+@pytest.mark.parametrize("way", ["link", "list", "list and folder", "longer list"])
+def test_splits_that_are_one_folder_by_another_name(
+    synthetic: dict[str, Any], tmp_path: Path, split: str, way: str
+) -> None:
+    data, file = load_yaml(Path(synthetic["data"])), tmp_path / "same.yaml"
+    train = Path(synthetic["data"]).parent / data["path"] / data["train"]
+    images = sorted(train.iterdir())
+    (tmp_path / "linked").symlink_to(train)
+    (tmp_path / "all.txt").write_text("\n".join(map(str, images)))
+    (tmp_path / "some.txt").write_text("\n".join(map(str, images[1:])))
+    ours, theirs = {"link": (train, "linked"), "list": (train, "all.txt"), "list and folder": ("all.txt", "linked"),
+                    "longer list": ("all.txt", "some.txt")}[way]  # fmt: skip
+    save_yaml(file, data | {"train": str(tmp_path / ours), split: str(tmp_path / theirs)})
+    with pytest.raises(UserError, match=f"'train' and '{split}' are both .*/{theirs}, so"):
+        make_plan({**synthetic, "data": str(file)})
+    assert not (tmp_path / "runs").exists()
