@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from utils.errors import UserError
 
@@ -24,22 +24,25 @@ def stored_arrays(path: Path, packed: int = 0) -> Iterator[Any]:
     import numpy as np
 
     try:
-        check_stored(path, packed)
-        with np.load(path, allow_pickle=False) as content:
-            yield content
+        with path.open("rb") as file:  # once: another process may put a new file in its place
+            check_stored(file, packed)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as content:
+                yield content
     except (OSError, UserError, ValueError):
         raise
     except Exception as problem:  # of a damaged member, zipfile, zlib and numpy raise many kinds
         raise ValueError(f"{type(problem).__name__}: {problem!s:.200}") from None
 
 
-def check_stored(path: Path, most: int = 0) -> None:
+def check_stored(path: Path | BinaryIO, most: int = 0) -> None:
     """Raise ValueError where a zip archive has compressed members, or they are together larger than the file.
 
     Up to `most` bytes they may. Only its list of members is read. Raises also what zipfile raises for a damaged one.
     """
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
+        held = archive.fp.seek(0, os.SEEK_END) if archive.fp else 0
     if len(members) > MOST_MEMBERS:
         raise ValueError(f"{len(members)} members, more than {MOST_MEMBERS}")
     size = sum(member.file_size for member in members)
@@ -48,5 +51,5 @@ def check_stored(path: Path, most: int = 0) -> None:
     packed = next((member.filename for member in members if member.compress_type != zipfile.ZIP_STORED), None)
     if packed is not None:
         raise ValueError(f"its member {packed[:80]!r} is compressed, which PyTorch and numpy do not write here")
-    if size > os.path.getsize(path):
+    if size > held:
         raise ValueError(f"its members claim {size:,} bytes, more than the file has")

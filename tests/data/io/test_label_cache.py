@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from data.io import labels
+from data.io.label_cache import LabelCache
 from data.io.labels import scan
 from utils.files import list_images
 
@@ -62,6 +65,42 @@ def test_a_foreign_cache_is_ignored_and_runs_nothing(tiny_set, tmp_path, monkeyp
     assert len(scan(list_images(tiny_set / "images/train"), 2, cache=cache).labels) == 4
     assert not (tmp_path / "pwned").exists()
     assert np.load(cache)["counts"].tolist() == [1, 1, 1, 1]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from data.io.label_cache import LabelCache
+folder, number = Path(sys.argv[1]), int(sys.argv[2])
+image = folder / f"{number}.png"
+for turn in range(60):
+    cache = LabelCache(folder / "labels.npz", 2)
+    cache.known = {}
+    cache.get(image, image.with_suffix(".txt"))
+    cache.add(image, (24, 32), np.full((500 * number, 5), number, np.float32))
+    cache.save()
+"""
+
+
+def test_two_writers_at_once_leave_the_whole_cache_of_one(tmp_path, make_image, root, caplog):
+    """No lock is needed: a cache is written beside its place and renamed, so that a reader has all of one or of the other,
+    and of two writers the last one stays. What the other knew is read again from the images, whose stamps tell.
+    """
+    images = {number: make_image(tmp_path / f"{number}.png") for number in (1, 2)}
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, tmp_path, str(number)], cwd=root) for number in images]
+    seen = []
+    while any(writer.poll() is None for writer in writers) or not seen:
+        cache = LabelCache(tmp_path / "labels.npz", 2)
+        for image, (_, (shape, rows)) in cache.known.items():
+            number = int(Path(image).stem)
+            assert shape == (24, 32) and rows.shape == (500 * number, 5) and (rows == number).all()
+            seen.append(number)
+        assert len(cache.known) <= 1
+    assert [writer.returncode for writer in writers] == [0, 0] and seen and not caplog.text
+    (left,) = LabelCache(tmp_path / "labels.npz", 2).known
+    assert Path(left) in images.values()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.png", "2.png", "labels.npz"]
 
 
 def test_images_that_damage_later_are_found(tiny_set, tmp_path):
