@@ -255,7 +255,7 @@ class MeanTeacher(Method):
         counts = torch.zeros_like(self.counts).index_add_(
             0, found.classes.flatten(), (confidence > 0).float().flatten()
         )
-        both = summed(torch.cat([counts, counts.new_tensor([len(confidence)])]))
+        both = summed(torch.cat([counts, counts.new_full((1,), len(confidence))]))
         self.counts += both[:-1]
         self.seen += both[-1]
 

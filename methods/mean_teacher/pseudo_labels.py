@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models.loss.detection import MOST as MOST_OBJECTS
+from utils.devices import sent
 
 CANDIDATES, MOST = 300, 100  # per image: before and after NMS
 IOU = 0.6  # of NMS
@@ -82,7 +83,8 @@ def pseudo_labels(found: Detections, confidence: Tensor, size: tuple[int, int]) 
     confidence, order = confidence.sort(dim=1, descending=True, stable=True)
     scores, classes = found.scores.gather(1, order), found.classes.gather(1, order)
     boxes = found.boxes.gather(1, order[..., None].expand(-1, -1, 4))
-    boxes = (boxes / boxes.new_tensor([size[1], size[0]] * 2)).clamp(0, 1)  # (B, K, 4)
+    sides = sent(torch.tensor([size[1], size[0]] * 2, dtype=boxes.dtype), boxes.device)
+    boxes = (boxes / sides).clamp(0, 1)  # (B, K, 4)
     labelled = (confidence > 0)[..., None]
     unsure = boxes * (~labelled & (scores >= UNSURE)[..., None])
     low, high = boxes.split(2, 2)

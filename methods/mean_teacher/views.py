@@ -16,6 +16,7 @@ from torch import Tensor
 from data.degradations.common import RandomFields, grey
 from data.degradations.kernels import correlate
 from data.degrade import gaussian_kernels, image_random
+from utils.devices import sent
 
 STREAM_COLOUR, STREAM_NIGHT = 11, 12
 STEPS = 6  # of the student's scale, as published
@@ -49,9 +50,8 @@ def other_colours(images: Tensor, seeds: Sequence[int]) -> Tensor:
 
     images: (B, 3, H, W) in [0, 1]; new ones. Source: the strong augmentation of Unbiased Teacher (Liu et al., ICLR 2021).
     """
-    table = torch.tensor(
-        [_colour_row(image_random(seed, STREAM_COLOUR)) for seed in seeds], device=images.device
-    )  # (B, 3)
+    rows = [_colour_row(image_random(seed, STREAM_COLOUR)) for seed in seeds]
+    table = sent(torch.tensor(rows), images.device)  # (B, 3)
     brightness, contrast, saturation = table[:, :3].view(-1, 3, 1, 1, 1).unbind(1)
     bright = images * brightness
     mean = grey(bright).mean((2, 3), keepdim=True)
@@ -88,7 +88,7 @@ def _rectangles(
 
 def inside(rectangles: Sequence[Sequence[Rectangle]], images: Tensor) -> Tensor:
     """Which pixels lie in some of an image's rectangles, (B, 1, H, W) bool. rectangles: equally many of each image."""
-    edges = torch.tensor(rectangles, device=images.device)  # (B, n, 4)
+    edges = sent(torch.tensor(rectangles), images.device)  # (B, n, 4)
     height, width = images.shape[2:]
     rows = (torch.arange(height, device=images.device) + 0.5) / height
     columns = (torch.arange(width, device=images.device) + 0.5) / width
@@ -110,7 +110,7 @@ def night_light(images: Tensor, seeds: Sequence[int], fraction: float) -> Tensor
     if not places:
         return images
     chosen = [row for row in rows if row is not None]
-    index = torch.tensor(places, device=images.device)
+    index = sent(torch.tensor(places), images.device)
     some = _night(images[index], chosen, [seeds[place] for place in places])
     return images.index_copy(0, index, some)
 
@@ -136,14 +136,14 @@ def _night_row(rng: random.Random, fraction: float) -> NightRow | None:
 
 
 def _night(images: Tensor, rows: Sequence[NightRow], seeds: Sequence[int]) -> Tensor:
-    table = torch.tensor([numbers for numbers, _, _ in rows], device=images.device)
+    table = sent(torch.tensor([numbers for numbers, _, _ in rows]), images.device)
     _, gamma, brightness, contrast, noise = table.view(len(rows), 5, 1, 1, 1).unbind(1)
     blurred = _blurred(images, [numbers[0] for numbers, _, _ in rows])
     dark = blurred.clamp(0, 1) ** gamma * brightness
     mean = grey(dark).mean((2, 3), keepdim=True)
     dark = (mean + contrast * (dark - mean)).clamp(0, 1)
     dark = torch.where(inside([kept for _, kept, _ in rows], images), blurred, dark)
-    glares = torch.tensor([glare for _, _, glare in rows], device=images.device).view(len(rows), GLARES, 4)
+    glares = sent(torch.tensor([glare for _, _, glare in rows]), images.device).view(len(rows), GLARES, 4)
     light = _glare(glares, images)  # (B, 1, H, W)
     dark = dark * (1 - light) + light
     field = RandomFields(seeds, images.device).normal(*images.shape[1:])
@@ -157,7 +157,7 @@ def _blurred(images: Tensor, deviations: Sequence[float]) -> Tensor:
         return images
     variances = [(deviations[place] ** 2,) * 2 for place in places]
     kernels = gaussian_kernels([11] * len(places), variances, [0.0] * len(places))
-    index = torch.tensor(places, device=images.device)
+    index = sent(torch.tensor(places), images.device)
     return images.index_copy(0, index, correlate(images[index], kernels))
 
 

@@ -129,6 +129,23 @@ def test_memory_comes_back(device: str, options: dict[str, Any], tmp_path: Path)
     assert abs(held(where) - before) <= LEAK, "a run leaves memory behind"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["none", "wiid"])
+def test_a_run_in_bfloat16(
+    method: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU --amp bf16 is float32, bit for bit; taken for a GPU it trains in bfloat16 there too, and keeps float32 weights."""
+    given = {**options, "device": "cpu", "project": tmp_path, "epochs": 1, "method": method}
+    plain, same = (engine.train(**given, amp=amp, name=amp) for amp in ("off", "bf16"))
+    assert distance(weights_of(plain.save_dir), weights_of(same.save_dir)) == 0
+    monkeypatch.setattr("engine.training.step.on_gpu", lambda device: True)
+    fine, coarse = (engine.train(**given, amp=amp, name=f"gpu {amp}") for amp in ("off", "bf16"))
+    weights = weights_of(coarse.save_dir)
+    assert all(value.isfinite().all() for value in weights.values() if value.is_floating_point())
+    assert 1e-5 < distance(weights, weights_of(fine.save_dir)) < 0.1
+    assert coarse.rows[0]["train/box_loss"] == pytest.approx(fine.rows[0]["train/box_loss"], rel=0.05)
+
+
 @pytest.fixture
 def grouped(monkeypatch: pytest.MonkeyPatch) -> None:
     """As torchrun starts a single process."""
