@@ -37,23 +37,25 @@ def lock_of(path: Path, beside: bool = False) -> Path:
 def locked(path: Path, doing: str, beside: bool = False) -> Iterator[None]:
     """Hold a folder, which is made where it is missing. doing: what for, in words, such as "trains in".
 
+    Folders that were made for it and in which nothing was written are removed at the end.
     beside: hold what appears only at the end, by a lock beside it. Raises UserError, which names the process, where another
     one holds it.
     """
-    made = not beside and not path.exists()
-    lock, content = (
-        lock_of(path, beside),
-        json.dumps({**_me(), "doing": doing, "since": time.strftime("%H:%M:%S on %Y-%m-%d")}),
-    )
-    _take(lock, content.encode(), path)
+    lock = lock_of(path, beside)
+    made = [folder for folder in lock.parents if not os.path.exists(folder)]
+    facts = {**_me(), "doing": doing, "since": time.strftime("%H:%M:%S on %Y-%m-%d")}
+    content = json.dumps(facts).encode()
     try:
-        yield
+        _take(lock, content, path)
+        try:
+            yield
+        finally:
+            if _read(lock) == content:
+                lock.unlink(missing_ok=True)
     finally:
-        if _read(lock) == content.encode():
-            lock.unlink(missing_ok=True)
-        if made:
-            with contextlib.suppress(OSError):  # something was written in it
-                path.rmdir()
+        with contextlib.suppress(OSError):  # something was written in it
+            for folder in made:
+                folder.rmdir()
 
 
 def sweep(folders: Iterable[Path], older: float = 0.0) -> None:

@@ -146,7 +146,8 @@ def test_a_turned_photo_is_cut_as_it_is_seen(tmp_path: Path) -> None:
         ({"data": "large", "out": "x", "slice": 31}, "slice"),
         ({"data": "large", "out": "x", "overlap": 0.95}, "overlap"),
         ({"source": "large/nowhere", "out": "x"}, "there is no such folder"),
-        ({"source": "twins", "out": "x"}, "would have the same names as those of"),
+        ({"source": "large/nowhere.yaml", "out": "x/y/z"}, "there is no such folder"),
+        ({"source": "twins", "out": "x/y"}, "would have the same names as those of"),
         ({"source": "large/images/night", "out": "x", "empty": 0.0}, "no tile to keep"),
     ],
 )

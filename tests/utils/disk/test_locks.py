@@ -55,6 +55,17 @@ def test_it_is_released(tmp_path: Path) -> None:
     assert not files_in(tmp_path)
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_folders_in_which_nothing_was_written_go(tmp_path: Path, beside: bool) -> None:
+    out = tmp_path / "a" / "b" / "set"
+    with pytest.raises(ZeroDivisionError), locked(out, "writes", beside):
+        raise ZeroDivisionError
+    assert not any(tmp_path.iterdir())
+    with locked(out, "writes", beside):
+        (tmp_path / "a" / "mine").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "mine"]
+
+
 def test_the_second_is_told_who_holds_it(tmp_path: Path, holder: subprocess.Popen) -> None:
     for name in ("run", "other/../run"):
         with pytest.raises(UserError, match=rf"process {holder.pid} on {platform.node()} trains in it, since .*remove"):
