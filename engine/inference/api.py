@@ -217,7 +217,7 @@ def _run(
     def save(frame: Frame, rows: np.ndarray, drawn: np.ndarray | None, seen: TrackingResult, when: float) -> None:
         """Work of the writing thread."""
         writer.save(frame, rows, drawn, seen)
-        outbox.send(frame_info(frame, when), rows, seen)
+        outbox.send(frame_info(frame, when), rows, seen, frame.live)
 
     with (
         page or nullcontext(),

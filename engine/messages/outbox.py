@@ -53,13 +53,13 @@ class Outbox:
         if self.lines is not None:
             self.lines.close()
 
-    def send(self, info: FrameInfo, boxes: np.ndarray, seen: TrackingResult) -> None:
-        """One frame. boxes: (n, 6) x1 y1 x2 y2 px, confidence, class."""
+    def send(self, info: FrameInfo, boxes: np.ndarray, seen: TrackingResult, live: bool = False) -> None:
+        """One frame. boxes: (n, 6) x1 y1 x2 y2 px, confidence, class. live: of a stream, which a full disk does not end."""
         if not self.any:
             return
         message = frame_message(info, boxes, seen, self.names)
         if self.lines is not None:
-            self.lines.write(message)
+            self.lines.write(message, go_on=live)
         if self.publisher is not None:
             for event in seen.events:
                 self.publisher.put(f"{info.order}/event", to_json(event_message(info, event)))

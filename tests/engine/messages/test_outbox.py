@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import engine.messages.outbox
 from engine.messages.frame import FrameInfo
+from engine.messages.json_lines import JsonLines
 from engine.messages.outbox import Outbox, check_messages
 from engine.options.detect import DetectOptions
 from engine.tracking.result import Event, TrackingResult
@@ -54,3 +56,12 @@ def test_mistakes_come_before_anything_is_loaded():
     with pytest.raises(UserError, match="expected mqtt://HOST"):
         check_messages(DetectOptions(publish="http://host"))
     check_messages(DetectOptions(save_jsonl="-"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_ends_a_folder_but_no_stream():
+    with Outbox(DetectOptions(save_jsonl="/dev/full"), {0: "cat"}) as outbox:
+        outbox.send(INFO, np.zeros((0, 6)), SEEN, live=True)
+        outbox.lines = JsonLines("/dev/full")
+        with pytest.raises(UserError, match="--save-jsonl /dev/full: cannot be written"):
+            outbox.send(INFO, np.zeros((0, 6)), SEEN)
