@@ -64,7 +64,7 @@ UNMIRRORED = {
     "tests/chaos/test_kills.py", "tests/accelerator/test_cases.py", "tests/accelerator/test_training.py",
     "tests/test_architecture.py", "tests/test_contract.py", "tests/test_docs.py", "tests/test_docs_commands.py",
     "tests/test_earlier_files.py",
-    "tests/test_golden.py",
+    "tests/test_golden.py", "tests/bench/test_gpu.py",
     "tests/test_detect_script.py", "tests/test_offline.py", "tests/test_scripts.py", "tests/test_ultralytics_seams.py",
     "tests/data/detection/test_native_size.py", "tests/data/detection/test_long_epochs.py",
     "tests/engine/training/test_ultralytics_recipe.py",
