@@ -222,8 +222,7 @@ def _begun(options: TrainTranslatorOptions) -> tuple[TrainTranslatorOptions, dic
     assert options.resume is not None
     file = options.resume / "resume.pt" if options.resume.is_dir() else options.resume
     state = load_resume(file, needed=set())
-    whole = {"options", "epoch", "rng", "networks", "day", "night"} <= state.keys()
-    if not whole or type(state["epoch"]) is not int:
+    if not {"options", "epoch", "rng", "networks", "day", "night"} <= state.keys():
         raise UserError(
             f"--resume {file}: is not a state of prepare.py train-translator. Name the folder beside its weights."
         )
