@@ -61,3 +61,10 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1 << 30)
         mallopt(M_TRIM_THRESHOLD, LARGE)
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the kernel, which glibc does by itself only at the end of each thread's part. Nothing elsewhere."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

@@ -18,10 +18,12 @@ from engine.inference.sources import Source, SourcePlan
 from engine.streams.status import LOST, SourceMonitor
 from utils.log import LOGGER
 from utils.signals import abandon
+from utils.ultralytics_env import give_back_memory
 
 AHEAD = 4  # frames decoded ahead
 AHEAD_BYTES = 1 << 28  # that they may have, unless one alone has more
 GRACE = 0.5  # seconds that the threads have to end
+TRIM = 30.0  # seconds between returns of freed memory: frames of many threads leave gaps that glibc would keep
 POLL = 0.5  # seconds between looks at the keyboard: some systems let no Ctrl-C through a wait without a limit
 
 
@@ -97,8 +99,12 @@ class FrameReader:
                 abandon(thread)
 
     def __iter__(self) -> Iterator[list[Frame]]:
+        trimmed = time.monotonic()
         while frames := self._take():
             yield frames
+            if self.plan.together and time.monotonic() - trimmed > TRIM:
+                give_back_memory()
+                trimmed = time.monotonic()
         if self._failure is not None:
             raise self._failure
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.ultralytics_env import contain_ultralytics, keep_freed_memory, spin_briefly
+from utils.ultralytics_env import contain_ultralytics, give_back_memory, keep_freed_memory, spin_briefly
 
 
 def test_settings_live_in_a_folder_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,3 +71,9 @@ def test_onnx_runtime_tells_nobody(module: str, tmp_path: Path) -> None:
 def test_keeping_memory_is_harmless() -> None:
     keep_freed_memory()
     assert sum(bytearray(1 << 24)) == 0
+
+
+def test_giving_memory_back_is_harmless() -> None:
+    kept = bytearray(b"\1") * (1 << 20)
+    give_back_memory()
+    assert sum(kept) == 1 << 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,7 +104,8 @@ def test_a_pair_is_augmented_as_a_single_image_is(tmp_path: Path, options: dict[
     """A paired image that is the same stays so, bit for bit; a single one differs by how OpenCV rounds six channels."""
     write_dataset(tmp_path, images=4)
     content = load_yaml(tmp_path / "world.yaml")
-    save_yaml(tmp_path / "same.yaml", content | {"pair": content["train"]})
+    shutil.copytree(tmp_path / "images" / "train", tmp_path / "images" / "copies")
+    save_yaml(tmp_path / "same.yaml", content | {"pair": "images/copies"})
     chosen = AugmentOptions(**options)  # type: ignore[arg-type]
     common: dict[str, Any] = {"imgsz": 64, "augment": True, "options": chosen}
     alone = build_dataset(load_data(tmp_path / "world.yaml"), "train", **common)

@@ -184,3 +184,15 @@ def test_sources_that_hang_hold_the_end_for_a_moment_only() -> None:
     wake.set()
     for thread in reader._threads:
         thread.join(5)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_memory_of_live_sources_is_given_back_now_and_then(together: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr("engine.inference.frame_reader.TRIM", -1.0)
+    monkeypatch.setattr("engine.inference.frame_reader.give_back_memory", lambda: given.append(1))
+    capture = FakeCapture([plain_image()] * 5, total=5)
+    plan = SourcePlan((Source("video", "v", "v", 1, "v"),), together)
+    with FrameReader(plan, opener=lambda _: capture) as reader:
+        batches = list(reader)
+    assert len(given) == (len(batches) if together else 0)
