@@ -38,11 +38,8 @@ from utils.tables import markdown_table
 
 FILMS, SEEDS, LOOKS = Path("datasets/films"), (900, 901), ("day", "night")
 SIZE, RATE, SECONDS = (320, 240), 10, 8
-FRAMES, SPLITS, MOMENTS = (
-    Path("datasets/film-frames"),
-    {"train": range(100, 250), "val": range(300, 320)},
-    (0, 4, 8),
-)  # s
+FRAMES, SPLITS = Path("datasets/film-frames"), {"train": range(100, 250), "val": range(300, 320)}
+MOMENTS = (0, 4, 8)  # s
 LEAST = 24  # px of the longer side: what is smaller is not asked for
 PAGE = f"""# Trackers on synthetic videos whose actors are known
 

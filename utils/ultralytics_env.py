@@ -64,7 +64,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Return freed memory to the kernel, which glibc does by itself only at the end of each thread's part. Nothing elsewhere."""
+    """Return freed memory to the kernel; by itself glibc returns what lies at the end of a heap alone. Nothing elsewhere."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

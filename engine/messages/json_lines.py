@@ -62,8 +62,8 @@ class JsonLines:
                 raise _cannot_be_written(self._path, problem) from None
             if self._pause_ends == float("-inf"):
                 LOGGER.warning(
-                    f"warning: --save-jsonl {self._path}: cannot be written ({problem.strerror}); detection goes on without "
-                    f"it, tried again every {AGAIN:.0f} s"
+                    f"warning: --save-jsonl {self._path}: cannot be written ({problem.strerror}); detection continues "
+                    f"without it, tried again every {AGAIN:.0f} s"
                 )
             self._pause_ends = self._clock() + AGAIN
         else:
