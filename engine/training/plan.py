@@ -174,10 +174,11 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
     given = canonical(given, schemas)
     (first, *_) = build_options(schemas, given)  # mistakes first, before any file is read
     task: TrainTask = train_task(task_of(first.data))
-    _check_methods(create(first.method, {}), task.name)  # before a synthetic data set is rendered
     check_meaning(given, schemas, task.name)
     merged, notes = with_hyp(given)
     known_so_far = _by_schema({**task.defaults, **merged})
+    asked = with_implied(first.method, as_dict(*known_so_far.values()))
+    _check_methods(create(asked, known_so_far), task.name)  # and their options, before a synthetic data set is rendered
     _check_batch(task, known_so_far[TrainOptions].batch_size)
     _check_steps(known_so_far[HyperOptions], known_so_far[TrainOptions].epochs)
     data = shared_value(lambda: load_data(first.data, make_demo=make_synthetic))

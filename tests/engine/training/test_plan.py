@@ -84,6 +84,15 @@ def test_a_method_that_does_not_serve_the_task_is_told_before_a_data_set_is_rend
     assert not any(tmp_path.iterdir())
 
 
+def test_a_word_that_a_method_cannot_read_is_told_before_a_data_set_is_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="--weather genral.* Did you mean 'general'"):
+        make_plan({"data": "demo-night", "weather": "genral"})
+    assert not any(tmp_path.iterdir())
+
+
 def test_mistakes_make_no_folder(synthetic: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         make_plan({**synthetic, "method": "nope"})
