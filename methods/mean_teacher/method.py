@@ -148,34 +148,39 @@ class MeanTeacher(Method):
         rising = max(options.target_ramp * run.epochs, 1)
         self.weight = options.target_weight * ramp((run.epoch - first + 1) / rising) if run.epoch >= first else 0.0
         self.scale = scale_of(max(progress, 0.0), options.target_scale)
-        self._review()
+        if problem := self._review():
+            raise UserError(problem)
         if self.weight and self.check_on is not None:
             run.log.update(found := self.check_on(run.averaged, self.thresholds))
             if found and not distributed_rank():
                 LOGGER.info("  ".join(f"{name} {value:.3f}" for name, value in found.items()))
 
-    def _review(self) -> None:
-        """Say or raise what is wrong with the labels of the epoch that ended."""
+    def detach(self, detector: Detector) -> None:
+        """Say what is wrong with the labels of the last epoch, too late to stop the run."""
+        if problem := self._review():
+            LOGGER.warning(f"note: {problem}")
+
+    def _review(self) -> str:
+        """What makes the labels of the epoch that ended worthless, if anything; mentions once that there are none."""
         counts, seen = self.counts.tolist(), float(self.seen)
-        total = sum(counts)
         self.counts.zero_()
         self.seen.zero_()
-        if seen and not total and "nothing" not in self.told:
+        if seen and not sum(counts) and "nothing" not in self.told:
             self.told.add("nothing")
             LOGGER.warning(
                 f"note: the teacher labelled nothing in {seen:.0f} target images: none of its detections reaches "
                 f"{self.low:g}. Lower --target-threshold, or train longer before it labels (--target-burn-in)."
             )
-        self._refuse_collapse(counts)
+        return self._collapse(counts)
 
-    def _refuse_collapse(self, counts: list[float]) -> None:
-        """UserError where nearly all labels are of one class which is not that frequent among the labelled objects."""
+    def _collapse(self, counts: list[float]) -> str:
+        """What to say where nearly all labels are of one class which is not that frequent among the labelled objects."""
         total, most = sum(counts), max(range(len(counts)), key=counts.__getitem__)
         expected = self.thresholds.objects.tolist()
         usual = expected[most] / max(sum(expected), 1e-9)
         if len(counts) < 2 or total < ENOUGH or counts[most] <= ONE_CLASS * total or usual > ONE_CLASS - 0.1:
-            return
-        raise UserError(
+            return ""
+        return (
             f"--method mean-teacher: {counts[most] / total:.0%} of the {total:.0f} pseudo-labels of the last epoch are "
             f"'{self.names.get(most, most)}', which is {usual:.0%} of the labelled objects: the teacher collapses. Start "
             "again from weights that know the classes, with a longer --target-burn-in, a higher --target-threshold or a "

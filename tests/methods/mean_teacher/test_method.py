@@ -195,6 +195,20 @@ def test_a_teacher_that_sees_one_class_alone_stops_the_run():
         method.on_epoch(run)
 
 
+def test_the_last_epoch_is_reviewed_when_the_run_ends(caplog: pytest.LogCaptureFixture):
+    """What would stop the run at the start of a next epoch is mentioned; no labels at all, too."""
+    model, method = training()
+    run = Run(model.detector, epochs=2, averaged=Teacher(0.9))
+    for _ in range(30):
+        method._label(torch.zeros(2, 3, 64, 64), torch.tensor([0.0, 1.0]))
+    method.detach(run.detector)
+    assert "note: --method mean-teacher: 100% of the 60 pseudo-labels" in caplog.text
+    model, method = training(score=0.01)
+    model(batch_of())
+    method.detach(model.detector)
+    assert "the teacher labelled nothing in 2 target images" in caplog.text
+
+
 def test_the_run_must_average():
     method = MeanTeacher()
     detector = build(NETWORK, NAMES)
