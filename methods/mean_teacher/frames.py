@@ -12,9 +12,10 @@ import numpy as np
 
 from data.io.images import write_image
 from data.io.video import Frame, Undecodable, opened, quiet, read_frames
+from data.video.index import video_files
 from methods.options.mean_teacher import FramesOptions
 from utils.errors import UserError
-from utils.files import VIDEO_SUFFIXES, atomic_folder, files_below, free_folder, read_lines
+from utils.files import VIDEO_SUFFIXES, atomic_folder, free_folder, read_lines
 from utils.log import LOGGER
 from utils.progress import progress
 from utils.tables import save_csv
@@ -103,7 +104,7 @@ def period(text: str) -> tuple[float, bool]:
 def list_films(source: Path) -> list[Path]:
     """The film, the films of a folder and what is below it, or those of a .txt list, sorted. Raises UserError for none."""
     if source.is_dir():
-        films = [path for path in files_below(source) if path.suffix.lower() in VIDEO_SUFFIXES]
+        films = video_files(source)
         if not films:
             raise UserError(f"--source {source}: holds no film ({' '.join(sorted(VIDEO_SUFFIXES))}).")
         return films

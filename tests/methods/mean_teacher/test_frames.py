@@ -55,6 +55,16 @@ def test_every_second(tmp_path: Path):
     assert kept.duplicates == 0 and [*kept.frames.values()] == [5]
 
 
+def test_hidden_files_of_a_folder_are_no_films(tmp_path: Path):
+    """macOS writes `._name.avi` beside `name.avi` on foreign disks."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    film(folder / "f.avi", [1, 2])
+    (folder / "._f.avi").write_bytes(b"x")
+    kept = prepare("frames", source=folder, out=tmp_path / "out", every="1s")
+    assert [*kept.frames] == [folder / "f.avi"] and kept.skipped == ()
+
+
 def test_look_alikes_are_skipped(tmp_path: Path):
     """Three scenes, one of them twice, looked at twice each: eight frames, three of which are kept."""
     kept = prepare(
