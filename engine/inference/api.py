@@ -55,6 +55,7 @@ from utils.log import LOGGER
 from utils.options import build, canonical
 from utils.signals import stopped_by_sigterm
 
+NEEDS = {"save_conf": "save_txt", "serve_token": "serve"}
 FASTEST = 60.0  # frames per second of a camera or stream that are converted at most
 SLOW_OPENING = (
     "warning: --source: OpenCV opens one stream after another, so that a silent one delays the others by 10 s. "
@@ -145,6 +146,7 @@ def detect(
     sources = plan_sources(chosen.source)
     check_tracking(chosen, len(sources.items))
     check_messages(chosen)
+    check_needs(chosen)
     place = reserve(chosen.serve, chosen.serve_token) if chosen.serve else None
     predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
     paint = view_of(predictor) if chosen.show_map else None
@@ -172,6 +174,14 @@ def detect(
     _summary(result, stages, time.perf_counter() - started)
     finish(result, reader, sources)
     return result
+
+
+def check_needs(options: DetectOptions) -> None:
+    """Raise UserError for an option that does nothing without another one."""
+    for name, other in NEEDS.items():
+        if getattr(options, name) and not getattr(options, other):
+            own, needed = (f"--{text.replace('_', '-')}" for text in (name, other))
+            raise UserError(f"{own}: does nothing without {needed}. Add {needed}, or leave {own} out.")
 
 
 def _task(options: DetectOptions) -> str:

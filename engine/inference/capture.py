@@ -32,6 +32,7 @@ IMAGE_FILE = 1 << 31  # bytes
 SPARE = 1 << 30  # bytes that a fetched video leaves free on the disk for temporary files
 LOG_EVERY = 60.0  # seconds between two lines that say that a source broke off
 LONGEST_WAIT = 30.0  # seconds between two tries to reconnect, at most
+MOST_DOUBLINGS = 10  # of the wait: powers of two have an end
 UNESCAPED = "in a password, write / as %2F, ? as %3F, # as %23 and @ as %40"
 
 Capture: TypeAlias = cv2.VideoCapture | AvCapture
@@ -144,7 +145,7 @@ class LiveReader:
     """Frames of a camera or stream, with reconnection.
 
     After a failure it waits 1, 2, 4 ... 30 seconds, and gives up after `retries` failures in a row (0: never). A camera
-    that never opened is given up at once. A source that states its length is a video, and ends.
+    that never opened is given up at once, unless `retries` is 0. A source that states its length is a video, and ends.
     """
 
     item: Source
@@ -177,7 +178,7 @@ class LiveReader:
                 raise SourceLost(f"{what}, and {failures - 1} further tries did not help" if failures > 1 else what)
             if self.monitor is not None:
                 self.monitor.ended(RECONNECTING, what)
-            delay = min(2.0 ** (failures - 1), LONGEST_WAIT)
+            delay = min(2.0 ** min(failures - 1, MOST_DOUBLINGS), LONGEST_WAIT)
             if self._is_news(self.number > before):
                 tries = f"try {failures} of {self.retries}" if self.retries else f"try {failures}"
                 again = f" ({self.breaks} times since that was last logged)" if self.breaks > 1 else ""

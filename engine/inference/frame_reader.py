@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import groupby
 from typing import Any
 
 from engine.inference.capture import Capture, Frame, SourceLost, frames_of, open_capture
@@ -71,8 +72,7 @@ class FrameReader:
         self._live = {"wait": self._over.wait, "log": log, **live}
         self._dead: list[tuple[int, str, str]] = []
         self._failure: BaseException | None = None
-        groups: list[Sequence[Source]] = [[item] for item in plan.items] if plan.together else [plan.items]
-        self._channels = [_Channel(group) for group in groups]
+        self._channels = [_Channel(items) for items in threads_of(plan)]
         self._threads = [threading.Thread(target=self._run, args=(channel,), daemon=True) for channel in self._channels]
 
     @property
@@ -165,6 +165,17 @@ class FrameReader:
                 channel.frames.append(frame)
                 self._news.notify_all()
             return not self._over.is_set()
+
+
+def threads_of(plan: SourcePlan) -> list[Sequence[Source]]:
+    """What each thread reads: all, or, of a plan read together, one camera, stream or video each, and neighbouring images."""
+    if not plan.together:
+        return [plan.items]
+    return [
+        items
+        for images, run in groupby(plan.items, key=lambda item: item.kind == "image")
+        for items in ([list(run)] if images else [[item] for item in run])
+    ]
 
 
 def monitor_of(item: Source, after: float, clock: Callable[[], float], log: Callable[[str], None]) -> SourceMonitor:

@@ -95,6 +95,6 @@ class VideoWriter:
     def _due(self, seconds: float) -> int:
         """How many frames to write now so that the video keeps real time; a long silence is shortened."""
         due = round(seconds * self.fps) + 1 - self.written - self._left_out
-        limit = round(LONGEST_GAP * self.fps)
+        limit = max(1, round(LONGEST_GAP * self.fps))
         self._left_out += max(0, due - limit)
         return max(0, min(due, limit))

@@ -20,6 +20,7 @@ from utils.log import LOGGER
 CODECS = ("auto", "h264", "av1", "mpeg4")
 MPEG4 = "mpeg4"
 SMALLEST = 64  # px of the shorter side below which AV1 does not encode; such images become H.264
+SLOWEST = Fraction(1, 1001)  # frames per second
 TICKS = 1000  # a second: the time base of files whose frames carry times
 KEYFRAMES = 2.0  # seconds between two key frames: a browser can start at each
 
@@ -57,7 +58,7 @@ class AvEncoder:
 
         library = LIBRARIES[codec]
         live = {"tune": "zerolatency"} if fragmented and codec == "h264" else {}  # nothing is held back for long
-        rate = Fraction(fps).limit_denominator(1001)
+        rate = max(Fraction(fps).limit_denominator(1001), SLOWEST)
         self.codec, self._base = codec, Fraction(1, TICKS) if fragmented else 1 / rate
         self._step = max(1, round(1 / (rate * self._base)))  # ticks of a frame
         self._size = size[0] + size[0] % 2, size[1] + size[1] % 2  # colour has half the resolution

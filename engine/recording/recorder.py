@@ -88,6 +88,10 @@ class Recorder:
         if now >= self._looked + ROOM_EVERY:
             self._looked = now
             self.store.make_room(sum(source.bytes for source in self._sources.values()))
+            share = self.options.limit / (2 * len(self._sources))  # half of the room is for segments under way
+            for source in self._sources.values():
+                if source.bytes > share:
+                    source.close()
 
     def _pause(self, problem: OSError, now: float) -> None:
         """Stop recording for a while where the disk is full; anything else is raised."""

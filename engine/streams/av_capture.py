@@ -38,6 +38,8 @@ class AvCapture:
         try:
             self._container: Any = av.open(address, options=options, timeout=(limit, limit))
             self._stream = self._container.streams.video[0]
+            if self._stream.codec_context is None:
+                raise ValueError("a codec that this FFmpeg does not know")
             self._stream.codec_context.thread_count = 1  # several threads would hand each frame out later
             self._frames: Iterator[Any] = self._decoded()
         except (*self._errors, IndexError):

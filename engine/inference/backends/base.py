@@ -86,12 +86,18 @@ def fixed(shape: Sequence[Any]) -> list[Any]:
 
 def facts_of(stored: Mapping[str, str]) -> tuple[dict[int, str], int, bool]:
     """(class names, stride, whether boxes overlap) as an export stores them; without them: no names, 32, yes."""
+    names, stride, args = (_literal(stored.get(key, "")) for key in ("names", "stride", "args"))
+    suppressed = isinstance(args, Mapping) and bool(args.get("nms"))  # the network ends with NMS
+    overlaps = not suppressed and stored.get("end2end", "") != "True"
+    return stored_names(names) or {}, stride if isinstance(stride, int) and stride > 0 else 32, overlaps
+
+
+def _literal(text: str) -> Any:
+    """What an export stored as the text of a Python value; None for another text."""
     try:
-        names = stored_names(ast.literal_eval(stored.get("names", "{}"))) or {}
-        stride = int(stored.get("stride", 32))
+        return ast.literal_eval(text)
     except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
-        names, stride = {}, 32
-    return names, stride, stored.get("end2end", "") != "True"
+        return None
 
 
 def refuse_other_tasks(path: Path, stored: Mapping[str, str], shape: Sequence[Any]) -> None:

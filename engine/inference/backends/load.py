@@ -49,9 +49,9 @@ def load_backend(weights: Path, options: Any, conf: float | None = None) -> Back
     kind, device = kind_of(weights), pick_device(options.device)
     if options.dnn and kind != "onnx":
         raise UserError(f"--dnn: OpenCV runs .onnx files only, not {weights.name}. Export it first with export.py.")
-    if options.dnn and not options.augment:
-        return OpenCVBackend(weights)
-    runtime = choose(options.backend, kind, device.type, available())
+    if options.dnn and options.backend:
+        raise UserError(f"--dnn: is a runtime of its own, beside --backend {options.backend}. Leave one of them out.")
+    runtime = "dnn" if options.dnn else choose(options.backend, kind, device.type, available())
     if runtime != TORCH and (needs := [f"--{name}" for name in ("augment", "end2end") if getattr(options, name)]):
         files = f"{weights.suffix or 'exported'} files"
         other = f"--backend {options.backend}" if kind == TORCH else files
@@ -62,6 +62,8 @@ def load_backend(weights: Path, options: Any, conf: float | None = None) -> Back
         LOGGER.info(
             "note: --half needs a CUDA GPU and a PyTorch checkpoint, or OpenVINO; using the file's own precision"
         )
+    if runtime == "dnn":
+        return OpenCVBackend(weights)
     if runtime != TORCH:
         file = as_onnx(weights, options.trust) if kind == TORCH else weights
         return open_exported(file, runtime, device, options.trust, options.half)

@@ -536,3 +536,17 @@ def test_a_stream_that_breaks_off_leaves_the_identities_of_others(
         for frame in stream(detector=FakeDetector(), source=tmp_path / "l.streams", retries=1, track="bytetrack"):
             seen.setdefault(frame.source, set()).update(frame.tracking.ids.tolist())
     assert sorted(sorted(ids) for ids in seen.values()) == [[1], [2]]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"save_conf": True}, "--save-conf: does nothing without --save-txt"),
+        ({"serve_token": "x" * 40}, "without --serve"),
+    ],
+)
+def test_an_option_that_does_nothing_alone(tmp_path: Path, given: dict[str, object], message: str) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), plain_image())
+    with pytest.raises(UserError, match=message):
+        detect(detector=FakeDetector(), source=tmp_path, project=tmp_path / "runs", **given)
+    assert not (tmp_path / "runs").exists()

@@ -154,6 +154,12 @@ def test_no_limit_goes_on_until_the_run_is_over() -> None:
     assert "try 40 to reconnect" in said[-1]
 
 
+def test_a_camera_that_is_away_for_a_day_is_still_tried() -> None:
+    """2 to the power of 1024 is more than a float holds."""
+    reader, _ = live(Script(), waits := Waits(until=3000), retries=0)
+    assert list(reader.frames()) == [] and waits.seconds[-1] == 30.0
+
+
 def test_a_camera_that_is_not_there_is_given_up_at_once() -> None:
     waits = Waits()
     reader = LiveReader(Source("camera", "0", "camera 0", 1, "c"), Script(), wait=waits)

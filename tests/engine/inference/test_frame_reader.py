@@ -104,6 +104,17 @@ def test_a_batch_holds_each_source_once() -> None:
             assert names == sorted(set(names))
 
 
+def test_images_beside_a_stream_come_one_after_another(tmp_path: Path) -> None:
+    """A folder in a .streams list: each round has one of its images, not all of them."""
+    images = [Source("image", str(tmp_path / f"{n}.png"), f"{n}", n, f"{n}") for n in range(1, 4)]
+    for item in images:
+        cv2.imwrite(item.where, plain_image(item.order))
+    plan = SourcePlan((*images, Source("stream", "a", "a", 4, "a")), True)
+    with FrameReader(plan, opener=Script(a=[]), log=quiet, retries=1, wait=Waits()) as reader:
+        batches = list(reader)
+    assert [[frame.item.order for frame in batch] for batch in batches] == [[1], [2], [3]]
+
+
 def test_one_dead_stream_does_not_end_the_others() -> None:
     script = Script(alive=[FakeCapture([plain_image()] * 40, total=40)])
     waits, said = Waits(), []

@@ -61,6 +61,15 @@ def test_a_live_source_keeps_real_time(tmp_path: Path, times: list[float], frame
     assert read_back(tmp_path / "v.mp4")[0] == frames
 
 
+def test_a_live_source_of_few_frames_has_a_video(tmp_path: Path) -> None:
+    """One frame in 5 s is slower than the longest gap that is filled."""
+    video = VideoWriter(tmp_path / "v.mp4", 0.2)
+    for number in range(6):
+        video.write(plain_image(0, 48, 64), seconds=5.0 * number)
+    video.close()
+    assert video.written == 6 and (tmp_path / "v.mp4").is_file()
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     video = VideoWriter(tmp_path / "missing" / "v.mp4", 10)
     with pytest.raises(UserError, match="no video can be written there"):

@@ -49,6 +49,13 @@ def test_any_size(tmp_path: Path, height: int, width: int, kept: tuple[int, int]
             assert (file.streams.video[0].height, file.streams.video[0].width) == kept
 
 
+def test_a_frame_every_hour(tmp_path: Path) -> None:
+    encoder = open_encoder(tmp_path / "a.mp4", (64, 48), 1 / 3600)
+    encoder.write(images(1)[0])
+    encoder.close()
+    assert frames_in(tmp_path / "a.mp4") == 1
+
+
 def test_an_image_that_no_encoder_takes_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="30000 x 30000 px cannot be encoded as h264"):
         open_encoder(tmp_path / "a.mp4", (30000, 30000), 10.0, "h264")

@@ -101,6 +101,19 @@ def test_segments_that_are_being_written_count_for_the_limit(tmp_path: Path) -> 
     assert len(index(tmp_path)) == 1 and len(list(tmp_path.glob("cam/*.part.mp4"))) == 1
 
 
+def test_the_limit_holds_for_a_segment_under_way(tmp_path: Path) -> None:
+    """Noise is large: one long segment would be ten times the limit."""
+    recorder = Recorder(tmp_path, options(segment=1000.0, limit=400_000))
+    noise, most = np.random.default_rng(0), 0
+    for number in range(600):
+        recorder.options.clock.now += 1  # type: ignore[attr-defined]
+        image = noise.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+        recorder.save("cam", "rtsp://cam", 1.0, Moment(image, float(number)))
+        most = max(most, sum(path.stat().st_size for path in tmp_path.glob("cam/*.mp4")))
+    recorder.close()
+    assert len(index(tmp_path)) == 1 and most < 460_000  # looked at every 5 s
+
+
 def test_a_source_that_has_ended_is_closed(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, options())
     play(recorder, 1, {})

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -42,6 +43,22 @@ def test_what_cannot_be_opened(address: str) -> None:
 
 def test_what_is_no_video() -> None:
     with serve(cam=send(b"nothing of the kind" * 99)) as address:
+        assert not AvCapture(f"{address}/cam", 2.0).isOpened()
+
+
+def test_a_codec_that_is_not_known(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "a.mkv"), "w") as file:
+        stream = file.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for packet in [
+            *stream.encode(av.VideoFrame.from_ndarray(plain_image(0, 48, 64), format="bgr24")),
+            *stream.encode(),
+        ]:
+            file.mux(packet)
+    data = (tmp_path / "a.mkv").read_bytes()
+    assert data.count(b"V_MJPEG") == 1
+    with serve(cam=send(data.replace(b"V_MJPEG", b"V_XJPXX"))) as address:
         assert not AvCapture(f"{address}/cam", 2.0).isOpened()
 
 

@@ -272,3 +272,22 @@ def test_a_gpu_gives_what_the_cpu_gives(half: bool) -> None:
 @pytest.mark.parametrize("names", ["3", "{'x': 'a'}", "{0", "[" * 5000, "{2.5: 'a'}", "None", "os.getcwd()"])
 def test_names_that_are_none(names: str) -> None:
     assert facts_of({"names": names}) == ({}, 32, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "overlaps"), [("{'nms': True}", False), ("{'nms': False}", True), ("['nms']", True), ("{", True)]
+)
+def test_a_network_that_ends_with_nms_has_no_overlaps(args: str, overlaps: bool) -> None:
+    assert facts_of({"names": "['a']", "stride": "16", "args": args}) == ({0: "a"}, 16, overlaps)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"backend": "openvino"}, "--dnn: is a runtime of its own"),
+        ({"end2end": True}, "--end2end: needs the detector's"),
+    ],
+)
+def test_dnn_goes_with_no_other_runtime(files: Path, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_backend(files / "fixed.onnx", options(dnn=True, **given))
