@@ -71,29 +71,49 @@ class ClassTable:
     """Which classes a converted set has, in order, and which number per name of the original gets.
 
     choice: one of LISTS, "all" (the set's own, sorted), or its own names in the wanted order, comma-separated; or a
-    list of names, which holds whatever was found, as LISTS do.
+    list of names, which holds whatever was found, as LISTS do. found: names of the set's objects. listed: further names
+    that `choice` may give, of which there is no object. A name is looked up as it is, else without case. Raises
+    UserError for names that the set does not have, or that are empty or repeated.
     """
 
-    def __init__(self, choice: str | Sequence[str], found: Iterable[str]) -> None:
-        if not isinstance(choice, str):
-            self.names = list(choice)
-            self._numbers = {name.lower(): number for number, name in enumerate(self.names)}
-            return
-        present = sorted(set(found) - {""})
-        named = [name.strip() for name in choice.split(",") if name.strip()]
-        self.names = present if choice == "all" else list(LISTS.get(choice, named))
-        self._numbers = {name.lower(): number for number, name in enumerate(self.names)}
-        if choice in LISTS:
+    def __init__(self, choice: str | Sequence[str], found: Iterable[str], listed: Iterable[str] = ()) -> None:
+        present, own = sorted(set(found) - {""}), isinstance(choice, str) and choice not in LISTS
+        self.names = _chosen(choice, present)
+        self._exact = {name: number for number, name in reversed([*enumerate(self.names)])}
+        self._numbers = {name.lower(): number for name, number in self._exact.items()}
+        if own:
+            self._check(str(choice), sorted({*present, *listed} - {""}))
+        elif isinstance(choice, str):
             others = SAME_THING.get(choice, {}).items()
             self._numbers |= {other: self._numbers[name] for name, same in others for other in same}
-            return
-        missing = [name for name in self.names if name.lower() not in {other.lower() for other in present}]
-        if missing or not self.names or len(self._numbers) < len(self.names):
+
+    def _check(self, choice: str, known: Sequence[str]) -> None:
+        """Raise UserError where a wanted name is not among the known ones, or stands for the same class as another."""
+        lower = {name.lower() for name in known}
+        missing = [name for name in self.names if name.lower() not in lower]
+        alike = [names for names in same_but_case(self.names) if not set(names) <= set(known)]
+        if missing or alike or not self.names or len(self._exact) < len(self.names):
             raise UserError(
                 f"--classes {choice}: {', '.join(missing) or 'a repeated or empty name'} cannot be used; the set has "
-                f"{', '.join(present) or 'no objects'}. Give some of these, 'all', or a list: {', '.join(LISTS)}."
+                f"{', '.join(known) or 'no objects'}. Give some of these, 'all', or a list: {', '.join(LISTS)}."
             )
 
     def number(self, name: str) -> int | None:
         """The class number of an original name, or None where the class is not wanted."""
-        return self._numbers.get(name.lower())
+        return self._exact.get(name, self._numbers.get(name.lower()))
+
+
+def _chosen(choice: str | Sequence[str], present: Sequence[str]) -> list[str]:
+    """The names of a choice, in order. present: all that the set has objects of."""
+    if not isinstance(choice, str) or choice in LISTS:
+        return list(LISTS[choice] if isinstance(choice, str) else choice)
+    named = [name.strip() for name in choice.split(",") if name.strip()]
+    return list(present) if choice == "all" else named
+
+
+def same_but_case(names: Iterable[str]) -> list[list[str]]:
+    """The names that differ in case only, each such group in its order."""
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        groups.setdefault(name.lower(), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]

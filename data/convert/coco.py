@@ -56,7 +56,7 @@ def convert(
     items = joined(rows, summary)
     if reference is not None:
         items += reference_items(reference, items, "coco", summary)
-    return write_yolo(items, out, summary, **writing)
+    return write_yolo(items, out, summary, listed=set().union(*classes.values()), **writing)
 
 
 def annotation_files(source: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from zlib import crc32
 
 from PIL import Image, ImageOps
 
-from data.convert.class_lists import LISTS, ClassTable
+from data.convert.class_lists import LISTS, ClassTable, same_but_case
 from data.io.attributes import write_attributes
 from data.io.images import Unreadable, in_threads, probe
 from utils.errors import UserError
@@ -156,22 +156,25 @@ class Writing(TypedDict, total=False):
 def write_yolo(
     items: Sequence[Item], out: Path, summary: Summary, own: str | Sequence[str] = "all", *, classes: str | None = None,
     link: str = "copy", backgrounds: bool = False, val_share: float = 0.0, about: Mapping[str, object] | None = None,
+    listed: Iterable[str] = (),
 ) -> Summary:  # fmt: skip
     """Write the items in the YOLO layout and fill the summary. Images are copied or linked, never changed.
 
     own: the classes where `classes` does not choose others; see ClassTable. link: copy, hard or symbolic.
     backgrounds: keep images without a wanted object. val_share: fraction of the training images that become `val`, where the
-    set has none; which ones follows from their names. about: more keys for data.yaml.
-    `out` may hold another converted set of the same classes: groups are added to it. Everything is built in a hidden
-    folder beside `out` first. Parts of images are cut out and written anew. Raises UserError where nothing is left to
-    write or a group already exists.
+    set has none; which ones follows from their names. about: more keys for data.yaml. listed: classes that the original
+    lists, with objects or without, which `classes` may name.
+    `out` may hold another converted set of the same classes ("all": of these and more): groups are added to it. Everything
+    is built in a hidden folder beside `out` first. Parts of images are cut out and written anew. Raises UserError where
+    nothing is left to write or a group already exists.
     """
     place, choice = placing(link), own if classes is None else classes
     items = held_out(items, val_share, out)
     found = {box.name for item in items for box in item.boxes}
     if isinstance(choice, str) and choice not in LISTS and not found:
         raise _nothing_found(out, summary)
-    table = ClassTable(choice, found)
+    table = _class_table(choice, found - {""}, listed, out)
+    summary.notes += _case_notes(table.names)
     groups = sorted({(item.split, item.group) for item in items})
     places = [out / kind / split / group for split, group in groups for kind in ("images", "labels")]
     content = begun_yaml(out, table.names, places)
@@ -223,13 +226,41 @@ def _nothing_found(out: Path, summary: Summary) -> UserError:
     return UserError(f"{out}: no image with a wanted object was found.{first}{most} Check --source and --classes.")
 
 
+def _class_table(choice: str | Sequence[str], found: set[str], listed: Iterable[str], out: Path) -> ClassTable:
+    """The classes to write: of a set that is converted file by file, those of the files before where all are known."""
+    standing = _standing_names(out)
+    if choice == "all" and found and found <= set(standing):  # this file need not show every class
+        return ClassTable(standing, found)
+    return ClassTable(choice, found, {*listed, *standing})
+
+
+def _standing_names(out: Path) -> list[str]:
+    """The classes of the data.yaml that stands in `out`, in order; none where there is no such file."""
+    names = load_yaml(out / "data.yaml").get("names") if (out / "data.yaml").is_file() else None
+    return [str(name) for name in names.values()] if isinstance(names, dict) else []
+
+
+def _case_notes(names: Sequence[str]) -> list[str]:
+    """What to say of classes that differ in case only, which tools often write for one class."""
+    return [
+        f"the classes {' and '.join(group)} differ in case only and stay apart; --classes with one of these names joins them"
+        for group in same_but_case(names)
+    ]
+
+
 def begun_yaml(out: Path, names: Sequence[str], places: Iterable[Path]) -> dict[str, object]:
     """The data.yaml that stands. Raises UserError where `out` has other classes, or one of the places is taken."""
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: a file is in the way. Choose another folder.")
     content: dict[str, object] = load_yaml(out / "data.yaml") if (out / "data.yaml").is_file() else {"path": "."}
-    if content.get("names", dict(enumerate(names))) != dict(enumerate(names)):
-        raise UserError(f"--out {out}: its data.yaml has other classes. Choose another folder.")
+    standing = content.get("names", dict(enumerate(names)))
+    if standing != dict(enumerate(names)):
+        new = sorted(set(names) - set(standing.values())) if isinstance(standing, dict) else []
+        hint = f" ({', '.join(map(str, new))} not among them)" if new else ""
+        raise UserError(
+            f"--out {out}: its data.yaml has other classes{hint}. Choose another folder, or convert the file with all "
+            "classes first."
+        )
     taken = next(filter(os.path.exists, places), None)  # False for an impossible name
     if taken is not None:
         raise UserError(f"{taken} already exists. Remove it to convert again, or choose another --out.")

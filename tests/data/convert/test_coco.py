@@ -83,6 +83,29 @@ def test_one_file_and_its_own_classes(source, tmp_path):
     assert (summary.images, summary.boxes) == (2, 2)
 
 
+@pytest.mark.parametrize("classes", [None, "person,motorcycle,dog", "person,motorcycle,dog,toothbrush"])
+def test_files_one_by_one_of_which_the_second_shows_fewer_classes(source, tmp_path, classes):
+    """The second file lists person and motorcycle, and shows a person."""
+    first, second = (source / f"annotations/instances_{split}2017.json" for split in ("train", "val"))
+    content = json.loads(second.read_text())
+    content |= {"annotations": [note(3, 1, [1, 1, 9, 9])], "categories": CATEGORIES[:2]}
+    second.write_text(json.dumps(content))
+    convert(first, tmp_path / "out", classes=classes, difficult=True)
+    names = load_yaml(tmp_path / "out/data.yaml")["names"]
+    assert convert(second, tmp_path / "out", classes=classes).boxes == 1
+    assert load_yaml(tmp_path / "out/data.yaml")["names"] == names
+    number = next(number for number, name in names.items() if name == "person")
+    assert (tmp_path / "out/labels/val/coco-val2017/3.txt").read_text().startswith(f"{number} ")
+
+
+def test_a_class_that_only_the_categories_list_can_be_named(source, tmp_path):
+    file = source / "annotations/instances_val2017.json"  # a dining table
+    convert(file, tmp_path / "out", classes="dog,dining table")
+    assert load_yaml(tmp_path / "out/data.yaml")["names"] == {0: "dog", 1: "dining table"}
+    with pytest.raises(UserError, match=r"has other classes \(motorcycle, person, toothbrush not among them\)"):
+        convert(source / "annotations/instances_train2017.json", tmp_path / "out", classes="all")
+
+
 def test_flat_folders_of_foggy_and_clear_images_of_the_same_names(tmp_path, make_image):
     """As LCP's authors keep them: of the clear ones, that of the test scene is left out."""
     for name in ("1.jpg", "2.jpg"):

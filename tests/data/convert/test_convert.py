@@ -55,7 +55,29 @@ def test_all_names_are_sorted_and_given_ones_keep_their_order():
     assert ClassTable("b, a", ["b", "a"]).names == ["b", "a"]
 
 
-@pytest.mark.parametrize(("choice", "found"), [("a,a", ["a"]), ("", ["a"]), ("all", []), ("c", ["a", "b"])])
+@pytest.mark.parametrize(
+    ("choice", "names", "numbers"),
+    [
+        ("all", ["Car", "bus", "car"], [0, 2, 0]),
+        ("car,Car", ["car", "Car"], [1, 0, 0]),
+        ("Car", ["Car"], [0, 0, 0]),  # one of the two is asked for: it takes both
+        (["Car", "car"], ["Car", "car"], [0, 1, 0]),
+    ],
+)
+def test_classes_that_differ_in_case_only_stay_apart(choice, names, numbers):
+    table = ClassTable(choice, ["car", "Car", "bus"])
+    assert (table.names, [table.number(name) for name in ("Car", "car", "CAR")]) == (names, numbers)
+
+
+def test_listed_classes_can_be_named_though_there_is_no_object_of_them():
+    assert ClassTable("c,a", ["a"], ["a", "b", "c"]).names == ["c", "a"]
+    assert ClassTable("all", ["a"], ["a", "b", "c"]).names == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "found"),
+    [("a,a", ["a"]), ("", ["a"]), ("all", []), ("c", ["a", "b"]), ("a,A", ["a"])],
+)
 def test_names_that_cannot_be_used(choice, found):
     with pytest.raises(UserError, match="cannot be used"):
         ClassTable(choice, found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from data.config import load_data
 from data.convert.yolo import convert
 from data.io.labels import label_path
 from utils.files import list_images, load_yaml
@@ -32,3 +33,12 @@ def test_a_small_set_keeps_an_image_on_either_side(tiny_set, tmp_path, share, va
     image = tiny_set / "images" / "train" / "0.png"
     image.rename(image.with_name("\udcff.png"))  # no UTF-8, as file systems allow
     assert convert(tiny_set, tmp_path / "out", val_share=share).per_split == {"val": val, "train": 4 - val}
+
+
+def test_classes_that_differ_in_case_only_stay_apart(tiny_set, tmp_path):
+    (tiny_set / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [Car, car]\n")
+    summary = convert(tiny_set, tmp_path / "out")
+    labels = [label_path(image).read_text()[0] for image in list_images(tmp_path / "out" / "images" / "train")]
+    assert labels == ["0", "1", "0", "1"]
+    assert load_data(tmp_path / "out").names == {0: "Car", 1: "car"}
+    assert "the classes Car and car differ in case only and stay apart" in "".join(summary.notes)
