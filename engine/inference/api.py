@@ -115,7 +115,7 @@ def stream(
     """
     (chosen,) = build([DetectOptions], options if detector else to_detect(canonical(options, [DetectOptions])))
     sources = plan_sources(chosen.source)
-    check_tracking(chosen, len(sources.items))
+    check_tracking(chosen, sources.firsts)
     predictor: AnyDetector = detector or open_predictor(chosen, _before(chosen, preprocess))
     result, tracking = DetectResult(None), open_tracking(chosen, sources, predictor.names)
     with open_reader(sources, chosen) as reader:
@@ -144,7 +144,7 @@ def detect(
         found: DetectResult = other(**options)
         return found
     sources = plan_sources(chosen.source)
-    check_tracking(chosen, len(sources.items))
+    check_tracking(chosen, sources.firsts)
     check_messages(chosen)
     check_needs(chosen)
     place = reserve(chosen.serve, chosen.serve_token) if chosen.serve else None
@@ -276,7 +276,7 @@ def _tracked(frame: Frame, boxes: Tensor, tracking: Tracking | None) -> tuple[Te
     if tracking is None:
         return boxes, TrackingResult()
     item = frame.item
-    return tracking(item.sequence, item.order, position(frame), frame.image, boxes, live=frame.live)
+    return tracking(item.sequence, item.first, position(frame), frame.image, boxes, live=frame.live)
 
 
 def frame_info(frame: Frame, when: float) -> FrameInfo:
@@ -289,7 +289,7 @@ def position(frame: Frame) -> float:
     """Seconds since the first frame of its source, by the clock or by the frame rate; images follow at 30 a second."""
     if frame.live:
         return frame.seconds
-    number = frame.number if frame.item.kind != "image" else frame.item.order
+    number = frame.number if frame.item.kind != "image" else frame.item.place
     return (number - 1) / (frame.fps or DEFAULT_RATE)
 
 

@@ -6,7 +6,8 @@ import glob
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -37,6 +38,8 @@ class Source:
     order: int = 0  # place in the plan, from 1
     stem: str = ""  # name of its output files, unique in the plan
     problem: str = ""  # why it cannot be read, where that is known already
+    first: int = 0  # order of the first item of its sequence: the number by which lines and zones name the sequence
+    place: int = 1  # in its sequence, from 1; items that turn out to be unreadable have theirs too
 
     @property
     def title(self) -> str:
@@ -61,6 +64,11 @@ class SourcePlan:
         """Whether any item is a camera or a stream."""
         return any(item.kind in {"camera", "stream"} for item in self.items)
 
+    @property
+    def firsts(self) -> tuple[int, ...]:
+        """Of each item the order of the first one of its sequence: its own, except for images of a folder."""
+        return tuple(item.first for item in self.items)
+
 
 def plan_sources(source: str | Path) -> SourcePlan:
     """Find out what `source` names. Nothing is opened yet, lists excepted.
@@ -74,7 +82,7 @@ def plan_sources(source: str | Path) -> SourcePlan:
     together = Path(text).suffix.lower() == ".streams"
     items = _from_list(Path(text)) if _is_list(text) else _from_entry(text)
     live = any(item.kind in {"camera", "stream"} for item in items)
-    return SourcePlan(tuple(_named(items)), together or live)
+    return SourcePlan(tuple(_in_sequences(_named(items))), together or live)
 
 
 def is_address(text: str) -> bool:
@@ -166,8 +174,12 @@ def _from_folder(folder: Path) -> list[Source]:
 
 
 def _images_first(paths: Iterable[Path]) -> list[Source]:
-    """Items of the paths that are images or videos, in YOLOv5's order: images by name, then videos by name."""
-    found = [_file(path) for path in sorted(paths) if _kind(path.name) and path.is_file()]
+    """Items of the paths that are images or videos: images by name, then videos by name, as YOLOv5 has them.
+
+    Folders follow one another, since the images of one are a sequence.
+    """
+    ordered = sorted(paths, key=lambda path: (path.parent, path.name))
+    found = [_file(path) for path in ordered if _kind(path.name) and path.is_file()]
     return sorted(found, key=lambda item: item.kind)  # stable, and "image" < "video"
 
 
@@ -199,8 +211,8 @@ def _listed(line: str, folder: Path) -> list[Source]:
         there = not _is_camera(line) and not is_address(line) and _is_there(beside)
         return _from_entry(beside if there else line)
     except UserError as problem:
-        shown = redact(line)
-        return [Source("image", line, shown, problem=str(problem).removeprefix(f"--source {shown}: "))]
+        shown, where = redact(line), line if "://" in line else beside
+        return [Source("image", where, shown, problem=str(problem).removeprefix(f"--source {shown}: "))]
 
 
 def _is_there(text: str) -> bool:
@@ -226,6 +238,16 @@ def _named(items: Iterable[Source]) -> list[Source]:
             framed.add(re.sub(r"_[0-9]+$", "", unique.lower()))
         named.append(replace(item, order=order, stem=unique))
     return sorted(named, key=lambda item: item.order)
+
+
+def _in_sequences(items: Iterable[Source]) -> Iterator[Source]:
+    """The items, each with its place in its sequence."""
+    firsts: dict[str, int] = {}
+    places: Counter[str] = Counter()
+    for item in items:
+        sequence = item.sequence
+        places[sequence] += 1
+        yield replace(item, first=firsts.setdefault(sequence, item.order), place=places[sequence])
 
 
 def _stem(item: Source) -> str:

@@ -136,9 +136,7 @@ class Writer:
         if self.outputs.crops:
             self._save_crops(frame, boxes)
         if self.outputs.mot and seen:
-            still = frame.item.kind == "image"
-            stem = Path(frame.item.sequence).name or "images" if still else frame.item.stem
-            self._mot.save(frame.item.sequence, stem, None if still else frame.number, boxes, seen.ids)
+            self._save_tracks(frame, boxes, seen)
 
     def close(self) -> None:
         """Finish what is open."""
@@ -157,6 +155,12 @@ class Writer:
         if not self.together:  # the source before has ended
             self._recorder.close(but=frame.item.stem)
         self._recorder.save(frame.item.stem, frame.item.label, rate, Moment(drawn, seconds, events))
+
+    def _save_tracks(self, frame: Frame, boxes: np.ndarray, seen: TrackingResult) -> None:
+        """Rows of the sequence's own file. Frames have the numbers of the ground truth, unreadable images counted."""
+        item, still = frame.item, frame.item.kind == "image"
+        stem, number = (Path(item.sequence).name or "images", item.place) if still else (item.stem, frame.number)
+        self._mot.save(item.sequence, stem, number, boxes, seen.ids)
 
     def _close_videos(self) -> None:
         """Finish the videos so far."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +17,21 @@ class MotWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._names: dict[str, str] = {}  # sequence -> name of its file, unique
-        self._frames: Counter[str] = Counter()
 
-    def save(self, sequence: str, stem: str, number: int | None, boxes: np.ndarray, ids: NDArray[np.int64]) -> None:
+    def save(self, sequence: str, stem: str, number: int, boxes: np.ndarray, ids: NDArray[np.int64]) -> None:
         """The objects of a frame that have an identity.
 
-        stem: the file's name, unless another sequence has it. number: of the frame; None: the next one. boxes: (n, 6)
+        stem: the file's name, unless another sequence has it. number: of the frame in its sequence, from 1. boxes: (n, 6)
         x1 y1 x2 y2 px, confidence, class.
         """
         mode = "a" if sequence in self._names else "w"
         path = self.folder / f"{self._name(sequence, stem)}.txt"
-        self._frames[sequence] = number or self._frames[sequence] + 1
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = ""
         for (x1, y1, x2, y2, conf, _), identity in zip(boxes.tolist(), ids.tolist(), strict=True):
             if identity:
                 place = f"{x1 + 1:.2f},{y1 + 1:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"
-                rows += f"{self._frames[sequence]},{identity},{place},{conf:.4f},-1,-1,-1\n"
+                rows += f"{number},{identity},{place},{conf:.4f},-1,-1,-1\n"
         with path.open(mode, encoding="utf-8") as file:
             file.write(rows)
 

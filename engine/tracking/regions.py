@@ -52,8 +52,8 @@ class Region:
         return points
 
 
-def read_regions(options: DetectOptions, sources: int | None = None) -> tuple[Region, ...]:
-    """The lines and zones that options ask for. sources: how many there are, where that is known.
+def read_regions(options: DetectOptions, firsts: Sequence[int] = ()) -> tuple[Region, ...]:
+    """The lines and zones that options ask for. firsts: of each source, see SourcePlan.firsts; empty: not known yet.
 
     Raises UserError for one that cannot be, or belongs to no source, and for two of one name.
     """
@@ -64,13 +64,27 @@ def read_regions(options: DetectOptions, sources: int | None = None) -> tuple[Re
             f"{regions[0].called}: counts objects with identities. Add --track bytetrack, or another tracker."
         )
     for place, one in enumerate(regions):
-        if sources is not None and one.source > sources:
-            raise UserError(f"{one.called}: there is no source {one.source}. --source names {sources}; count from 1.")
+        if one.source and firsts:
+            _check_source(one, firsts)
         for other in regions[:place]:
             alike = (one.kind, one.name) == (other.kind, other.name)
             if alike and (one.source == other.source or not one.source or not other.source):
                 raise UserError(f"--{one.kind} {one.name}: there are two {one.kind}s of this name. Rename one of them.")
     return regions
+
+
+def _check_source(region: Region, firsts: Sequence[int]) -> None:
+    """Raise UserError for a region of a source that is not there, or that is one of the later images of a folder."""
+    if region.source > len(firsts):
+        raise UserError(
+            f"{region.called}: there is no source {region.source}. --source names {len(firsts)}; count from 1."
+        )
+    first = firsts[region.source - 1]
+    if first != region.source:
+        raise UserError(
+            f"{region.called}: source {region.source} is an image that is counted together with others of its folder. "
+            f"Name the first of them, {region.name}@{first}=..., or no source."
+        )
 
 
 def read_region(kind: str, text: str) -> Region:

@@ -378,6 +378,49 @@ def test_tracks_of_videos_and_of_a_folder_of_images(inputs: Path, tmp_path: Path
     assert not {who for _, who in rows["v"]} & {who for _, who in rows[inputs.name]}
 
 
+def still(x: int) -> np.ndarray:
+    """A white square of 20 px at x, 40 in an image of 160 x 120 px."""
+    image = np.zeros((120, 160, 3), np.uint8)
+    cv2.rectangle(image, (x, 40), (x + 19, 59), (255,) * 3, cv2.FILLED)
+    return image
+
+
+def test_tracks_of_images_have_the_numbers_of_the_ground_truth(tmp_path: Path) -> None:
+    pytest.importorskip("lap")
+    for number in (1, 3, 4):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), still(40 + number))
+    (tmp_path / "2.png").write_bytes(b"damaged")
+    options = {"project": tmp_path / "runs", "nosave": True, "save_mot": True, "track": "bytetrack"}
+    result = detect(detector=SquareFinder(), source=tmp_path, **options)
+    (file,) = (result.save_dir / "mot").iterdir()
+    assert [row.split(",")[:2] for row in file.read_text().splitlines()] == [["1", "1"], ["3", "1"], ["4", "1"]]
+
+
+def test_a_subfolder_between_images_does_not_end_their_sequence(tmp_path: Path) -> None:
+    pytest.importorskip("lap")
+    (tmp_path / "m").mkdir()
+    for name in ("a", "b", "m/x", "y", "z"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), still(40))
+    options = {"track": "bytetrack", "zone": ["all=0,0,1,0,1,1,0,1"]}
+    frames = list(stream(detector=SquareFinder(), source=f"{tmp_path}/**/*.png", **options))
+    assert [Path(frame.source).stem for frame in frames] == ["a", "b", "y", "z", "x"]
+    assert [frame.tracking.ids.tolist() for frame in frames] == [[1], [1], [1], [1], [2]]
+    assert [frame.tracking.zones["all"]["cat"]["entered"] for frame in frames] == [1, 1, 1, 1, 1]
+    assert frames[3].tracking.inside["all"] == {1: pytest.approx(0.1)}
+
+
+def test_a_line_belongs_to_a_folder_of_images_and_to_none_of_them(tmp_path: Path) -> None:
+    pytest.importorskip("lap")
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), still(40))
+    options = {"detector": SquareFinder(), "source": tmp_path, "track": "bytetrack", "nosave": True}
+    with pytest.raises(UserError, match="--line g@2: source 2 is an image"):
+        list(stream(**options, line=["g@2=0,0.5,1,0.5"]))
+    with pytest.raises(UserError, match="--line g@2: source 2 is an image"):
+        detect(**options, line=["g@2=0,0.5,1,0.5"], project=tmp_path / "runs")
+    assert [frame.tracking.lines for frame in stream(**options, line=["g@1=0,0.5,1,0.5"])] == [{"g": {}}] * 2
+
+
 def test_tracks_need_a_tracker(inputs: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--save-mot: writes identities. Add --track bytetrack"):
         detect(detector=FakeDetector(), source=inputs, project=tmp_path / "runs", save_mot=True)

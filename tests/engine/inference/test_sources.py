@@ -189,6 +189,27 @@ def test_images_of_a_folder_are_one_sequence(tmp_path, make_image):
     (tmp_path / "c.mp4").touch()
     items = plan_sources(tmp_path).items
     assert [item.sequence for item in items] == [str(tmp_path), str(tmp_path), f"3: {tmp_path / 'c.mp4'}"]
+    assert [item.place for item in items] == [1, 2, 1] and plan_sources(tmp_path).firsts == (1, 1, 3)
+
+
+def test_folders_that_a_pattern_matches_follow_one_another(tmp_path: Path) -> None:
+    names = ["a.jpg", "b.jpg", "y.jpg", "m/x.jpg", "m/z.jpg", "m/k/c.jpg", "b.mp4", "m/a.mp4"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    plan = plan_sources(f"{tmp_path}/**/*")
+    assert [item.where for item in plan.items] == [str(tmp_path / name) for name in names]
+    assert plan.firsts == (1, 1, 1, 4, 4, 6, 7, 8) and [item.place for item in plan.items] == [1, 2, 3, 1, 2, 1, 1, 1]
+
+
+def test_a_missing_image_of_a_list_has_its_place_too(tmp_path: Path) -> None:
+    for name in ("x/1.jpg", "y/1.jpg", "x/3.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "l.txt").write_text("x/1.jpg\ny/1.jpg\nx/2.jpg\nx/3.jpg\n")
+    plan = plan_sources(tmp_path / "l.txt")
+    assert [item.place for item in plan.items] == [1, 1, 2, 3] and plan.firsts == (1, 2, 1, 1)
+    assert plan.items[2].label == "x/2.jpg" and "no such file" in plan.items[2].problem
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,17 @@ def test_names_are_unique_per_source(line, zone, words):
 
 def test_a_region_belongs_to_a_source_that_is_there():
     options = DetectOptions(track="bytetrack", line=("a@2=0,0,1,1",))
-    assert len(read_regions(options)) == len(read_regions(options, 2)) == 1
+    assert len(read_regions(options)) == len(read_regions(options, (1, 2))) == 1
     with pytest.raises(UserError, match="--line a@2: there is no source 2. --source names 1"):
-        read_regions(options, 1)
+        read_regions(options, (1,))
+
+
+@pytest.mark.parametrize("name", ["a@1", "a@4", "a"])
+def test_a_sequence_of_images_is_named_by_its_first(name):
+    firsts = (1, 1, 1, 4)  # a folder of three images, then a video
+    assert len(read_regions(DetectOptions(track="bytetrack", line=(f"{name}=0,0,1,1",)), firsts)) == 1
+    with pytest.raises(UserError, match="--zone b@3: source 3 is an image .* Name the first of them, b@1=..., or no"):
+        read_regions(DetectOptions(track="bytetrack", zone=(f"b@3={SQUARE}",)), firsts)
 
 
 def test_a_star_of_any_form_crosses_itself_and_a_concave_zone_does_not():

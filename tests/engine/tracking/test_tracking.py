@@ -108,13 +108,31 @@ def test_regions_of_one_source():
     assert track("b", 2, 0.0, IMAGE, box(0))[1].lines == {"gate": {}}
 
 
-def test_a_region_outside_the_first_image_ends_the_run_and_outside_a_later_one_is_said(capsys):
+@pytest.mark.parametrize(
+    ("line", "ends", "warned"),
+    [("gate=0,50,300,50", 1, (2, 3)), ("gate@2=0,50,300,50", 2, ()), ("gate@1=0,50,300,50", 1, ())],
+)
+@pytest.mark.parametrize("orders", [(1, 2, 3), (3, 2, 1), (2, 1, 3)])
+def test_a_region_outside_the_image_ends_the_run_in_its_first_source(line, ends, warned, orders, capsys):
+    """Whichever source sends its first image first."""
+    track = tracking(line=(line,))
+    for order in orders:
+        if order == ends:
+            with pytest.raises(UserError, match="the point 300,50 lies outside the image of 100 x 100 px"):
+                track(f"{order}", order, 0.0, IMAGE[:100, :100], box(0))
+        else:
+            assert track(f"{order}", order, 0.0, IMAGE[:100, :100], box(0))[1].lines == {}
+    said = capsys.readouterr().err
+    assert [order for order in (1, 2, 3) if f"warning: source {order}: --line gate: the point 300,50" in said] == [
+        *warned
+    ]
+
+
+def test_a_region_that_fits_at_first_never_ends_the_run(capsys):
     track = tracking(line=("gate=0,50,300,50",))
-    with pytest.raises(UserError, match="--line gate: the point 300,50 lies outside the image of 100 x 100 px"):
-        track("a", 1, 0.0, IMAGE[:100, :100], box(0))
-    track("b", 2, 0.0, IMAGE, box(0))
-    assert track("a", 1, 0.0, IMAGE[:100, :100], box(0))[1].lines == {}
-    assert "warning: source 1: --line gate: the point 300,50" in capsys.readouterr().err
+    for width in (400, 100, 400, 100):
+        track("a", 1, 0.0, IMAGE[:, :width], box(0))
+    assert capsys.readouterr().err.count("warning: source 1: --line gate: the point 300,50") == 1
 
 
 def test_visits_end_where_a_live_source_begins_anew():
@@ -136,9 +154,21 @@ def test_regions_follow_a_change_of_image_size_and_counts_stay(capsys):
         ("right", "leave", 1),
         ("right", "enter", 2),
     ]
-    assert [region.points[0] for region in seen.regions] == [(0, 50), (0, 150), (100, 0)]
+    assert [region.points[0] for region in seen.regions] == [(0, 50), (100, 0)]
     assert seen.lines["gate"]["cat"] == {"in": 1, "out": 0} and seen.trails == {2: ((130.0, 70.0),)}
     assert "warning: source 1: --line low: the point 0,150" in capsys.readouterr().err
+
+
+def test_a_region_that_no_longer_fits_does_not_count():
+    track = tracking(zone=("yard=150,100,390,100,390,190,150,190",))
+    _, seen = track("a", 1, 0.0, IMAGE, box(170, 90))
+    assert seen.zones["yard"]["cat"]["entered"] == 1 and seen.inside == {"yard": {1: 0.0}}
+    _, seen = track("a", 1, 0.1, IMAGE[:, :320], box(170, 90))
+    assert [(event.action, event.id) for event in seen.events] == [("leave", 1)]
+    assert seen.zones == {"yard": {"cat": {"inside": 0, "entered": 1, "left": 1, "dwell": 0.0}}}
+    assert seen.inside == {"yard": {}} and seen.regions == ()
+    _, seen = track("a", 1, 0.2, IMAGE, box(170, 90))
+    assert seen.zones["yard"]["cat"]["entered"] == 2 and len(seen.regions) == 1
 
 
 @pytest.mark.parametrize(
