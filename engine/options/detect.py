@@ -83,7 +83,7 @@ class DetectOptions:
     track_reset: float = TRACKING.option(
         5.0, "seconds without a frame after which a camera or stream starts with new identities", low=0
     )
-    trail: int = TRACKING.option(30, "length of the trails that are drawn, frames; 0: none", low=0)
+    trail: int = TRACKING.option(30, "length of the trails that are drawn, frames; 0: none", low=0, high=100_000)
     save_mot: bool = TRACKING.option(False, "save mot/NAME.txt: one row per object and frame in MOTChallenge format")
 
     line: tuple[str, ...] = EVENTS.option(

@@ -24,3 +24,9 @@ def test_no_answer_hides_an_option(program: str) -> None:
     fields = schema_fields(schemas)
     spellings = {alias.lstrip("-").replace("-", "_") for entry in fields.values() for alias in entry.aliases}
     assert not set(table) & (set(fields) | spellings)
+
+
+@pytest.mark.parametrize("length", ["-1", "100001", "100000000000000000000"])
+def test_a_trail_has_a_length_that_memory_has(length: str) -> None:
+    with pytest.raises(UserError, match="expected a whole number from 0 to 100000"):
+        parse_argv(["--trail", length], (detect.DetectOptions,), "detect.py", "")
