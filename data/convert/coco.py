@@ -10,11 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Unpack
 
 from data.convert.duplicates import joined
+from data.convert.split_folders import folder_split
 from data.convert.unlabelled import reference_items
-from data.convert.writer import LARGEST_SIDE, Box, Item, Summary, Writing, inside, write_yolo
+from data.convert.writer import LARGEST_SIDE, SPLITS, Box, Item, Summary, Writing, inside, write_yolo
 from utils.errors import UserError
 
 Entry = dict[str, Any]
+ROBOFLOW = "_annotations.coco.json"  # one in the folder of each split
 NEEDED = {
     "images": {"id", "file_name"},
     "annotations": {"image_id", "category_id", "bbox"},
@@ -46,7 +48,7 @@ def convert(
     for file in files:
         content = load(file)
         classes[file] = {str(entry["name"]) for entry in content["categories"]}
-        rows += _items(file, content, images, skip_reason, summary)
+        rows += _items(file, source, content, images, skip_reason, summary)
     if rows and not any(os.path.isfile(item.image) for item in rows):
         raise UserError(
             f"{files[0]}: none of the {len(rows)} images is there; the first is looked for at {rows[0].image}. "
@@ -122,17 +124,33 @@ def _boxes_of(content: dict[str, list[Entry]], skip_reason: SkipReason, summary:
 
 
 def _items(
-    file: Path, content: dict[str, list[Entry]], images: Path | None, skip_reason: SkipReason, summary: Summary
+    file: Path,
+    source: Path,
+    content: dict[str, list[Entry]],
+    images: Path | None,
+    skip_reason: SkipReason,
+    summary: Summary,
 ) -> Iterator[Item]:
-    """The items of one annotation file."""
+    """The items of one annotation file of `source`, or of the file that it is."""
     subset = file.stem.removeprefix("instances_").removesuffix(".coco")  # train2017, default, _annotations
-    said = (name for text in (subset, file.parent.name) for name in ("train", "val", "test") if name in text.lower())
-    split = next(said, "train")
+    split = _split(file, source, subset)
     bases = [file.parent.parent, file.parent]  # beside the folder of the annotations, or beside the file
     usual = [base / name for base in bases for name in (f"images/{subset}", subset, "images")] + [file.parent]
     folders, names = ([images], _names_in(content)) if images else (usual, _file_name)
     pairs = read_items(file, folders, split, f"coco-{subset}", skip_reason, summary, content, names)
     return (item for item, _ in pairs)
+
+
+def _split(file: Path, source: Path, subset: str) -> str:
+    """The split that the file's name says, else a folder around it below `source`; train where none does.
+
+    Where the file was named itself, or is Roboflow's, its own folder counts if it is called exactly as a split.
+    """
+    below = file.parent.relative_to(source).parts if source.is_dir() else ()
+    said = (split for text in (subset, *reversed(below)) for split in SPLITS if split in text.lower())
+    alone = source.is_file() or file.name == ROBOFLOW
+    own = folder_split(file, file.parent.parent) if alone else None
+    return next(said, own or "train")
 
 
 def _file_name(entry: Entry) -> list[str]:

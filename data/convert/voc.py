@@ -8,7 +8,7 @@ without. Format: the development kit's documentation.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 from xml.etree.ElementTree import ParseError  # noqa: S405 - the exception alone; files are read by defusedxml
@@ -16,12 +16,15 @@ from xml.etree.ElementTree import ParseError  # noqa: S405 - the exception alone
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from data.convert.writer import SPLITS, Box, Item, Summary, Writing, write_yolo
+from data.convert.split_folders import WORDS, folder_split
+from data.convert.writer import Box, Item, Summary, Writing, write_yolo
 from data.io.images import in_threads
 from utils.errors import UserError
 from utils.files import IMAGE_SUFFIXES, files_below, list_images, read_lines
 
 IMAGES = ("images", "JPEGImages")  # what folders of images are called
+LISTS = {"train": "train", "val": "val", "test": "test"}  # split -> its list
+TRAINVAL_LISTS = {"train": "trainval", "val": "test"}
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -39,21 +42,49 @@ def convert(
     places = [source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))] if source.is_dir() else []
     years = [place for place in places if (place / "Annotations").is_dir() and (place / "ImageSets/Main").is_dir()]
     if years:
-        items = [item for year in years for item in _year_items(year, trainval, difficult, summary)]
+        lists = {year: _year_lists(year, TRAINVAL_LISTS if trainval else LISTS) for year in years}
+        _check_lists(lists, trainval, summary)
+        items = [
+            item for year, found in lists.items() if found for item in _year_items(year, found, difficult, summary)
+        ]
     else:
         items = list(_plain_items(source, images, difficult, summary))
     return write_yolo(items, out, summary, **writing)
 
 
-def _year_items(year: Path, trainval: bool, difficult: bool, summary: Summary) -> Iterator[Item]:
-    """The items of one year, by its lists. A list that is missing (VOC2012 has no public test) is passed over."""
-    lists = {"train": "trainval", "val": "test"} if trainval else {"train": "train", "val": "val", "test": "test"}
+def _year_lists(year: Path, names: Mapping[str, str]) -> dict[str, Path]:
+    """Split -> its list. One that is missing (VOC2012 has no public test) is passed over."""
+    places = {split: year / "ImageSets" / "Main" / f"{name}.txt" for split, name in names.items()}
+    return {split: place for split, place in places.items() if place.is_file()}
+
+
+def _check_lists(lists: Mapping[Path, Mapping[str, Path]], trainval: bool, summary: Summary) -> None:
+    """Note years without a wanted list. Raises UserError where no year has one."""
+    wanted, others = (TRAINVAL_LISTS, LISTS) if trainval else (LISTS, TRAINVAL_LISTS)
+    reasons = {
+        year / "ImageSets" / "Main": f"has no {' or '.join(f'{name}.txt' for name in wanted.values())}"
+        for year, found in lists.items()
+        if not found
+    }
+    if len(reasons) < len(lists):
+        summary.skipped += reasons.items()
+        return
+    place, reason = next(iter(reasons.items()))
+    there = next((file.name for year in lists for file in _year_lists(year, others).values()), None)
+    advice = "Add one of them."
+    if there and trainval:
+        advice = f"There is {there}: leave --trainval out."
+    elif there:
+        advice = f"There is {there}: --trainval trains on it, and --val-share 0.1 validates on a tenth of that."
+    raise UserError(f"{place}: {reason}. {advice}")
+
+
+def _year_items(year: Path, lists: Mapping[str, Path], difficult: bool, summary: Summary) -> Iterator[Item]:
+    """The items of one year, by its lists."""
     images = _by_stem(list_images(year / "JPEGImages"))
-    for split, name in lists.items():
-        file = year / "ImageSets" / "Main" / f"{name}.txt"
-        if file.is_file():
-            xmls = [_listed(line, year / "Annotations") for line in read_lines(file) if line.strip()]
-            yield from _items(xmls, images, year.name, split, difficult, summary)
+    for split, file in lists.items():
+        xmls = [_listed(line, year / "Annotations") for line in read_lines(file) if line.strip()]
+        yield from _items(xmls, images, year.name, split, difficult, summary)
 
 
 def _listed(line: str, annotations: Path) -> Path:
@@ -63,14 +94,14 @@ def _listed(line: str, annotations: Path) -> Path:
 
 
 def _plain_items(source: Path, images: Path | None, difficult: bool, summary: Summary) -> Iterator[Item]:
-    """The items of a plain folder. An image below a folder named train, val or test belongs to that split."""
+    """The items of a plain folder. An image in a folder named train, val, valid or test below it belongs to that split."""
     xmls = files_below(source, "*.xml") if source.is_dir() else []
     if not xmls:
         raise UserError(f"--source {source}: holds neither a VOC layout (Annotations, ImageSets/Main) nor XML files.")
     imgs = _by_stem(list_images(images or source))
     lists = root_lists(source)
     if not lists:
-        yield from _items(xmls, imgs, "voc", None, difficult, summary)
+        yield from _items(xmls, imgs, "voc", images or source, difficult, summary)
     for split, stems in lists.items():
         yield from _items([xml for xml in xmls if xml.stem.lower() in stems], imgs, "voc", split, difficult, summary)
     listed = {stem for stems in lists.values() for stem in stems}
@@ -80,14 +111,18 @@ def _plain_items(source: Path, images: Path | None, difficult: bool, summary: Su
 def root_lists(source: Path) -> dict[str, set[str]]:
     """Split -> lower-case stems, by the lists of images at the root of a set or in a folder of lists; none: no lists.
 
-    Lines are names or paths, with or without a suffix; what follows a blank is no name.
+    A list is called as a folder of its split is, such as valid.txt. Lines are names or paths, with or without a suffix;
+    what follows a blank is no name.
     """
     places = [source, *(source / name for name in ("ImageSets", "ImageSets/Main", "main", "Main"))]
     for place in places:
-        files = {split: place / f"{split}.txt" for split in SPLITS if (place / f"{split}.txt").is_file()}
-        if files:
-            lines = {split: [line for line in read_lines(file) if line.strip()] for split, file in files.items()}
-            return {split: {_stem(line) for line in each} for split, each in lines.items()}
+        named = {split: [place / f"{word}.txt" for word in words] for split, words in WORDS.items()}
+        files = {split: [file for file in each if file.is_file()] for split, each in named.items()}
+        if any(files.values()):
+            lines = {
+                split: [line for file in each for line in read_lines(file)] for split, each in files.items() if each
+            }
+            return {split: {_stem(line) for line in each if line.strip()} for split, each in lines.items()}
     return {}
 
 
@@ -122,10 +157,11 @@ def _by_stem(images: Iterable[Path]) -> dict[str, list[Path]]:
 
 
 def _items(
-    xmls: list[Path], images: dict[str, list[Path]], group: str, split: str | None, difficult: bool, summary: Summary
+    xmls: list[Path], images: dict[str, list[Path]], group: str, split: str | Path, difficult: bool, summary: Summary
 ) -> Iterator[Item]:
-    """One item an annotation file that can be read and has its image. split: by default the nearest folder so named."""
-    for xml, root in zip(xmls, in_threads(_parse, xmls, f"reading {group} {split or ''}".strip()), strict=True):
+    """One item an annotation file that can be read and has its image. split: or a folder, below which folders name splits."""
+    reading = f"reading {group} {split if isinstance(split, str) else ''}".strip()
+    for xml, root in zip(xmls, in_threads(_parse, xmls, reading), strict=True):
         if isinstance(root, str):
             summary.skipped.append((xml, root))
             continue
@@ -135,8 +171,8 @@ def _items(
             summary.skipped.append((xml, "its image is missing" if not found else "several images have its name"))
             continue
         boxes = tuple(_boxes(root, difficult, summary))
-        folders = (part for part in reversed(found[0].parts[:-1]) if part in SPLITS)
-        yield Item(found[0], split or next(folders, "train"), group, boxes, _size(root))
+        own = split if isinstance(split, str) else folder_split(found[0], split) or "train"
+        yield Item(found[0], own, group, boxes, _size(root))
 
 
 def _own(xml: Path, found: list[Path]) -> list[Path]:

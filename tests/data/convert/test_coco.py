@@ -248,6 +248,28 @@ def test_an_export_of_roboflow(tmp_path, make_image):
     assert load_yaml(tmp_path / "out" / "data.yaml")["names"] == {0: "toothbrush"}
 
 
+@pytest.mark.parametrize(
+    ("source", "file", "split"),
+    [
+        ("my-test-project", "result.json", "train"),
+        ("my-test-project/result.json", "", "train"),
+        ("test/one", "labels/result.json", "train"),
+        ("test", "result.json", "train"),
+        ("set", "val/labels/result.json", "val"),
+        ("set", "coco_test/result.json", "test"),
+        ("set/valid/_annotations.coco.json", "", "val"),
+        ("set/valid", "_annotations.coco.json", "val"),
+        ("set/Test/result.json", "", "test"),
+        ("test", "instances_val.json", "val"),
+    ],
+)
+def test_only_folders_below_the_source_name_splits(tmp_path, make_image, source, file, split):
+    place = tmp_path / source / file
+    make_image(place.parent / "a.jpg", width=40, height=30)
+    write_export(place.parent, place.name, [image(1, "a.jpg")], [note(1, 1, [1, 1, 5, 5])])
+    assert convert_all(tmp_path / source, tmp_path / "out").per_split == {split: 1}
+
+
 def test_an_export_of_cvat(tmp_path, make_image):
     """One file for all images, which lie in images/default; some of them become val."""
     names = [f"{number}.jpg" for number in range(20)]

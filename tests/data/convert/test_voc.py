@@ -198,6 +198,56 @@ def test_splits_may_repeat_names(tmp_path, make_image, xml, image):
         assert (tmp_path / f"out/images/{split}/voc/1.png").read_bytes() == original.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("base", "folder", "split"),
+    [
+        ("set", "valid", "val"),
+        ("set", "Validation/images", "val"),
+        ("set", "train", "train"),
+        ("set", "test/train", "train"),
+        ("test/plain", "images", "train"),
+        ("val/test", "images", "train"),
+        ("test/plain", "valid", "val"),
+    ],
+)
+def test_only_folders_below_the_source_name_splits(tmp_path, make_image, base, folder, split):
+    source = tmp_path / base
+    make_image(source / folder / "1.png", width=40, height=30)
+    (source / folder / "1.xml").write_text(annotation("1.png", [("cat", (4, 6, 20, 22), 0)]))
+    assert convert(source, tmp_path / "out").per_split == {split: 1}
+
+
+def test_a_list_may_be_called_valid(tmp_path, make_image):
+    texts = {name: annotation(f"{name}.png", [("cat", (4, 6, 20, 22), 0)]) for name in "abc"}
+    source = plain(tmp_path / "set", make_image, **texts)
+    for name, lines in {"train": "a", "valid": "b", "validation": "c"}.items():
+        (source / f"{name}.txt").write_text(f"{lines}\n")
+    assert convert(source, tmp_path / "out").per_split == {"train": 1, "val": 2}
+
+
+def test_a_devkit_with_the_lists_of_the_other_protocol(devkit, tmp_path):
+    lists = devkit / "VOC2007/ImageSets/Main"
+    for name in ("train", "val", "test"):
+        (lists / f"{name}.txt").unlink()
+    message = r"Main: has no train\.txt or val\.txt or test\.txt\. There is trainval\.txt: --trainval trains on it"
+    with pytest.raises(UserError, match=message):
+        convert(devkit, tmp_path / "out")
+    assert convert(devkit, tmp_path / "out", trainval=True).per_split == {"train": 2}
+    (lists / "trainval.txt").rename(lists / "train.txt")
+    with pytest.raises(UserError, match=r"There is train\.txt: leave --trainval out"):
+        convert(devkit, tmp_path / "out", trainval=True)
+    (lists / "train.txt").rename(lists / "first.txt")
+    with pytest.raises(UserError, match=r"test\.txt\. Add one of them"):
+        convert(devkit, tmp_path / "out")
+
+
+def test_a_year_without_lists_beside_one_with_them_is_named(devkit, tmp_path):
+    for folder in ("Annotations", "ImageSets/Main"):
+        (devkit / "VOC2012" / folder).mkdir(parents=True)
+    summary = convert(devkit, tmp_path / "out")
+    assert [reason for _, reason in summary.skipped] == ["has no train.txt or val.txt or test.txt"]
+
+
 def test_images_that_cannot_be_told_apart(tmp_path, make_image):
     for place in ("a", "b"):
         make_image(tmp_path / "set" / place / "1.png", width=40, height=30)
