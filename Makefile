@@ -1,9 +1,9 @@
-# The commands for a visitor are `make demo` and `make test`; `make quick` is for after each edit. All prepare .venv first;
-# the second time there is nothing to install.
+# The commands for a visitor are `make install`, `make demo` and `make test`; `make quick` is for after each edit. All but
+# `make help` and `make clean` prepare .venv first; the second time there is nothing to install.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test fuzz chaos lint types unit docs format clean
+.PHONY: help install demo quick test fuzz chaos lint types unit docs format clean
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -13,6 +13,8 @@ TESTS ?= -n 2 --dist loadfile
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+install: $(READY) ## make .venv and install the packages into it
 
 demo: $(READY) ## make a synthetic night data set, train in it, and see the detector find its way in the dark (about 10 minutes)
 	@$(BIN)/python demo.py

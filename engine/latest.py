@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.tasks import DETECT
+from engine.tasks import DETECT, served
 from utils.errors import UserError
 from utils.files import REPOSITORY, load_yaml
 from utils.log import LOGGER
@@ -24,11 +24,19 @@ class Run(NamedTuple):
     task: str
 
 
-def latest_run(runs: Path = RUNS) -> Run | None:
-    """The run whose best checkpoint is the newest, or None where no run has one."""
+def latest_run(runs: Path = RUNS, tasks: Collection[str] = ()) -> Run | None:
+    """The run whose best checkpoint is the newest, or None. tasks: those that count. Damaged runs are passed over."""
     found = [path for path in runs.glob("*/weights/best.pt") if (path.parents[1] / "args.yaml").is_file()]
     newest_first = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
-    return next((run for weights in newest_first if (run := run_of(weights))), None)
+    return next((run for run in map(_readable, newest_first) if run and (not tasks or run.task in tasks)), None)
+
+
+def _readable(weights: Path) -> Run | None:
+    try:
+        return run_of(weights)
+    except UserError as problem:
+        LOGGER.warning(f"note: {problem} The run is passed over.")
+        return None
 
 
 def run_of(weights: Path) -> Run | None:
@@ -45,7 +53,7 @@ def to_measure(given: Mapping[str, Any], runs: Path = RUNS) -> dict[str, Any]:
     a checkpoint's run where these are not given. Logs which. Raises UserError where there is no run, or its data YAML is gone.
     """
     named = given.get("weights")
-    run = run_of(Path(named)) if named else latest_run(runs)
+    run = run_of(_place(Path(named))) if named else latest_run(runs)
     if named and (run is None or given.get("data")):
         return dict(given)
     if run is None:
@@ -70,12 +78,13 @@ def to_detect(given: Mapping[str, Any], runs: Path = RUNS) -> dict[str, Any]:
     """Options of detect.py with the newest run's checkpoint where no weights are named, else with the bundled detector."""
     if given.get("weights"):
         return dict(given)
-    run = latest_run(runs)
+    run = latest_run(runs, served("detect"))
     if run is not None:
         LOGGER.info(f"no --weights: the newest run, {run.weights}")
         return {**_size(run), **given, "weights": run.weights}
     LOGGER.info(
-        f"no --weights and no run below {runs}: the bundled demo detector, {BUNDLED.name}, trained on synthetic streets by day"
+        f"no --weights and no detector below {runs}: the bundled demo detector, {BUNDLED.name}, trained on synthetic streets "
+        "by day"
     )
     return {**given, "weights": BUNDLED}
 
@@ -83,6 +92,11 @@ def to_detect(given: Mapping[str, Any], runs: Path = RUNS) -> dict[str, Any]:
 def _size(run: Run) -> dict[str, Any]:
     """A detector is used at the size it was trained at; classifiers' files say theirs."""
     return {"imgsz": run.imgsz} if run.task == DETECT else {}
+
+
+def _place(weights: Path) -> Path:
+    """Where `utils.files.find_weights` finds a path: from the current folder, else in the project."""
+    return weights if weights.exists() else REPOSITORY / weights
 
 
 def _exists(data: str) -> bool:

@@ -54,6 +54,11 @@ TASKS: dict[str, Task] = {
 }
 
 
+def served(script: str) -> list[str]:
+    """The tasks that have a script: 'validate', 'evaluate', 'detect' or 'export'."""
+    return [DETECT, *(name for name, row in TASKS.items() if getattr(row, script))]
+
+
 def resolve(script: str, task: str) -> Callable[..., Any] | None:
     """What serves a script ('validate', 'evaluate', 'detect', 'export') for a task; None for 'detect'.
 
@@ -63,9 +68,9 @@ def resolve(script: str, task: str) -> Callable[..., Any] | None:
         return None
     place = getattr(TASKS.get(task, Task()), script)
     if not place:
-        served = ", ".join([DETECT, *(name for name, row in TASKS.items() if getattr(row, script))])
         raise UserError(
-            f"task '{task}': this version cannot {script} it; it can for: {served}. Choose data or weights of one of these."
+            f"task '{task}': this version cannot {script} it; it can for: {', '.join(served(script))}. Choose data or weights "
+            "of one of these."
         )
     function: Callable[..., Any] = load(place)
     return function

@@ -226,7 +226,8 @@ def _begun(options: TrainTranslatorOptions) -> tuple[TrainTranslatorOptions, dic
         raise UserError(
             f"--resume {file}: is not a state of prepare.py train-translator. Name the folder beside its weights."
         )
-    kept = {**state["options"], "out": file.resolve().parent.with_suffix(".safetensors")}
+    home = file.resolve().parent
+    kept = {**state["options"], "out": home.with_name(f"{home.name}.safetensors")}
     for name, entry in schema_fields([TrainTranslatorOptions]).items():
         given = getattr(options, name)
         if name in kept and given != entry.default and given != kept[name]:

@@ -70,18 +70,22 @@ class Enhancer:
 
 
 def open_enhancer(
-    method: str, weights: Path | None = None, scale: int | None = None, device: torch.device | str = "cpu"
+    method: str,
+    weights: Path | None = None,
+    scale: int | None = None,
+    device: torch.device | str = "cpu",
+    option: str = "--enhance",
 ) -> Enhancer | None:
     """The enhancer of that name, None for "none".
 
-    weights, scale: of zero-dce; by default the shipped ones, and the scale that the weights were trained at. Raises
-    UserError where these are given for another method, and for an unfit file.
+    weights, scale: of zero-dce; by default the shipped ones, and the scale that the weights were trained at. option: that
+    named the method. Raises UserError where these are given for another method, and for an unfit file.
     """
     if method != "zero-dce":
         for name, given in (("weights", weights is not None), ("scale", scale is not None)):
             if given:
                 raise UserError(
-                    f"--enhance {method}: only zero-dce has a network with {name}. Leave that option out, or choose zero-dce."
+                    f"{option} {method}: only zero-dce has a network with {name}. Leave that option out, or choose zero-dce."
                 )
         return Enhancer(method, SIMPLE[method], device) if method != "none" else None
     file = find_weights(weights or SHIPPED)

@@ -19,7 +19,7 @@ from engine.options.prepare import TrainEnhancerOptions
 from models.zero_dce import ZeroDCE, zero_reference_terms
 from utils.devices import pick_device
 from utils.errors import UserError
-from utils.files import free_file, list_images
+from utils.files import find_weights, free_file, list_images
 from utils.log import LOGGER
 from utils.progress import progress
 
@@ -98,7 +98,7 @@ def train_enhancer(options: TrainEnhancerOptions) -> TrainedNetwork:
     result = TrainedNetwork(options.out, skipped=images.skipped)
     optimiser = torch.optim.Adam(network.parameters(), lr=options.lr, weight_decay=DECAY)
     order = torch.Generator().manual_seed(options.seed)
-    given = {name: getattr(options, name) for name in RECORDED}
+    given = {name: getattr(options, name) for name in RECORDED} | {"scale": network.scale}
     for epoch in range(1, options.epochs + 1):
         places = torch.randperm(len(images), generator=order).split(options.batch_size)
         shown = progress(map(images.batch, places), len(places), f"epoch {epoch} of {options.epochs}")
@@ -117,10 +117,10 @@ def train_enhancer(options: TrainEnhancerOptions) -> TrainedNetwork:
 def _network(options: TrainEnhancerOptions) -> ZeroDCE:
     """The network to begin with: that of --weights, or a new one drawn from the seed."""
     if options.weights is not None:
-        return load_zero_dce(options.weights, options.scale)
+        return load_zero_dce(find_weights(options.weights), options.scale)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        return ZeroDCE(options.scale)
+        return ZeroDCE(options.scale or 1)
 
 
 def _steps(

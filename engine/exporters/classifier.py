@@ -44,6 +44,8 @@ def export(**options: Any) -> ExportResult:
             f"--include {unfit}: a {KINDS[task].noun} can become {' or '.join(SUFFIXES)}. Choose one of them."
         )
     check_packages(chosen)
+    if len(chosen.imgsz) not in (1, 2):
+        raise UserError(f"--imgsz {' '.join(map(str, chosen.imgsz))}: expected one number, or height and width.")
     classifier = load_classifier(weights, task, "cpu", chosen.trust)
     ready = nn.Sequential(classifier.model, nn.Softmax(1)).eval()
     views = example(classifier, chosen.batch_size, task, chosen.imgsz if "imgsz" in given else ())

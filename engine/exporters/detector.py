@@ -99,6 +99,8 @@ def export(**options: Any) -> ExportResult:
 
 def check_packages(options: ExportOptions) -> None:
     """Say what is missing before anything is converted."""
+    if not options.include:
+        raise UserError("--include: expected a format at least, such as onnx.")
     needed = [name for kind in options.include for name in PACKAGES[kind]] + ["onnxslim"] * options.simplify
     needed += [name for kind in options.include if options.int8 for name in QUANTIZERS.get(kind, ())]
     missing = " ".join(PIP.get(name, name) for name in dict.fromkeys(needed) if find_spec(name) is None)

@@ -136,7 +136,10 @@ class TrainEnhancerOptions:
     batch_size: int = TRAINING.option(8, "images per batch", low=1, aliases=("batch",))
     imgsz: int = TRAINING.option(256, "resize images to this square, px", low=32, aliases=("img",))
     lr: float = TRAINING.option(1e-4, "learning rate of Adam", low=1e-7, high=1.0)
-    scale: int = TRAINING.option(1, "estimate the curves at 1/scale resolution: faster and less noisy", choices=SCALES)
+    scale: int | None = TRAINING.option(
+        None, "estimate the curves at 1/scale resolution: faster and less noisy", choices=SCALES,
+        shown="that of --weights, else 1",
+    )  # fmt: skip
     level: float = TRAINING.option(
         0.6, "target of the exposure loss: mean intensity of a patch (published 0.6)", low=0.1, high=0.9
     )

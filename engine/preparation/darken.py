@@ -17,7 +17,7 @@ from engine.options.prepare import DarkenOptions
 from engine.preparation import copies
 from utils.devices import pick_device
 from utils.errors import UserError
-from utils.files import load_yaml
+from utils.files import find_weights, load_yaml
 from utils.log import LOGGER
 
 RECIPE = "darken.yaml"
@@ -83,7 +83,7 @@ def _model(options: DarkenOptions) -> DayToNight:
         raise UserError(
             "--model cut: it is deterministic and has no --severity and no --seed. Leave these options out."
         )
-    return cut_model(options.weights, options.most_megapixels * 1e6, device)
+    return cut_model(find_weights(options.weights), options.most_megapixels * 1e6, device)
 
 
 def _recipe(out: Path, model: DayToNight, options: DarkenOptions) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def enhance(options: EnhanceOptions) -> copies.CopyResult:
     """
     source, out = copies.two_folders("enhance", options.source, options.out, "_bright")
     images = copies.names_below(source)
-    enhancer = open_enhancer(options.method, options.weights, options.scale, pick_device(options.device))
+    enhancer = open_enhancer(options.method, options.weights, options.scale, pick_device(options.device), "--method")
     if enhancer is None:
         raise UserError("--method none: there is nothing to do. Choose zero-dce, clahe or gamma.")
 

@@ -44,6 +44,31 @@ def test_a_folder_of_another_tool_is_passed_over(tmp_path: Path) -> None:
     assert run is not None and run.weights == ours
 
 
+def test_a_damaged_run_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours = write_run(tmp_path, "exp", 1)
+    write_run(tmp_path, "exp2", 2)
+    (tmp_path / "exp2/args.yaml").write_text("data: [")
+    run = latest_run(tmp_path)
+    assert run is not None and run.weights == ours
+    assert "The run is passed over." in "".join(capsys.readouterr())
+
+
+def test_detection_takes_no_run_that_it_cannot_use(tmp_path: Path) -> None:
+    write_run(tmp_path, "exp", 2, task="classify")
+    assert to_detect({}, tmp_path) == {"weights": BUNDLED}
+    clips = write_run(tmp_path, "exp2", 1, task="action")
+    assert to_detect({}, tmp_path) == {"weights": clips}
+
+
+def test_a_checkpoint_is_named_from_the_project_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """val.py finds `runs/...` in the project from any folder, and so its data."""
+    monkeypatch.setattr("engine.latest.REPOSITORY", tmp_path)
+    best = write_run(tmp_path / "runs", "exp", 1)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert to_measure({"weights": "runs/exp/weights/best.pt"}) == {"data": "demo-night", "imgsz": 96, "weights": best}
+
+
 def test_val_takes_weights_data_and_size_of_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     best = write_run(tmp_path, "exp", 1)
     assert to_measure({"task": "test"}, tmp_path) == {

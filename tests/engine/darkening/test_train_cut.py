@@ -97,6 +97,17 @@ def test_a_stopped_training_goes_on_to_the_same_weights(folders, tmp_path, monke
         prepare("train-translator", **folders, resume=tmp_path / "parts" / "resume.pt", device="cpu")
 
 
+def test_a_name_with_a_dot_is_kept(folders, tmp_path, monkeypatch):
+    """cut.v1 resumes into cut.v1.safetensors, not into cut.safetensors."""
+    other, own = tmp_path / "cut.safetensors", tmp_path / "cut.v1.safetensors"
+    other.write_bytes(b"another network")
+    with monkeypatch.context() as patch:
+        stop_in(patch, 4)
+        prepare("train-translator", **folders, out=own, **QUICK)
+    rest = prepare("train-translator", **folders, resume=tmp_path / "cut.v1", device="cpu")
+    assert rest.out == own and other.read_bytes() == b"another network"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

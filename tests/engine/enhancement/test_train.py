@@ -75,6 +75,14 @@ def test_a_training_can_start_from_weights(dark, tmp_path):
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
 
 
+def test_the_scale_is_that_of_the_weights_to_start_from(dark, tmp_path):
+    first, second, third = (tmp_path / f"{name}.safetensors" for name in "abc")
+    prepare("train-enhancer", source=dark, out=first, scale=4, **{**QUICK, "epochs": 1})
+    prepare("train-enhancer", source=dark, out=second, weights=first, **{**QUICK, "epochs": 1})
+    prepare("train-enhancer", source=dark, out=third, weights=first, scale=2, **{**QUICK, "epochs": 1})
+    assert [load_zero_dce(file).scale for file in (second, third)] == [4, 2]
+
+
 def test_squares_do_not_depend_on_memory(dark, monkeypatch):
     """What does not fit is read again, to the same bytes."""
     files = list_images(dark)

@@ -177,6 +177,7 @@ def test_what_disagrees_is_not_kept(best, tmp_path, monkeypatch):
         ({"incldue": ("onnx",)}, "include"),
         ({"opset": 5}, "9"),
         ({"nms": True, "end2end": True}, "--nms and --end2end"),
+        ({"include": ()}, "--include: expected a format at least"),
     ],
 )
 def test_bad_options_are_named(best, tmp_path, options, message):
