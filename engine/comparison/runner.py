@@ -18,7 +18,8 @@ from engine.comparison.evaluating import Evaluate
 from engine.comparison.report import ACCURACIES, RunOutcome
 from engine.options.train import TRAIN_SCHEMAS
 from engine.results import ClassificationStats, DetectionStats, ImageStats, Report
-from engine.training.resume import can_resume, forget_resume
+from engine.tasks import train_task
+from engine.training.resume import FinishedRun, can_resume, forget_resume
 from utils.disk.archives import stored_arrays
 from utils.disk.locks import locked, sweep
 from utils.disk.reading import read_json
@@ -78,14 +79,17 @@ class ComparisonRunner:
     def run_all(self, specs: list[RunSpec], seeds: range, restart: bool = False) -> list[RunOutcome]:
         """All runs of the first seed, then of the next, so that early results can already be compared.
 
-        Raises UserError where another process runs this comparison.
+        restart: forget first what earlier calls trained. Raises UserError where another process runs this comparison.
         """
         pairs = [(spec, seed) for seed in seeds for spec in specs]
         outcomes = []
         with locked(self.save_dir, "runs the comparison in"):
             sweep((self.save_dir, self.save_dir / "rows"))
+            for spec, seed in pairs if restart else ():
+                self._row(spec, seed).unlink(missing_ok=True)
+                self._mark(spec, seed).unlink(missing_ok=True)
             for number, (spec, seed) in enumerate(pairs, 1):
-                finished = None if restart else self._load_row(spec, seed)
+                finished = self._load_row(spec, seed)
                 outcome = finished or self._attempt(spec, seed)
                 outcomes.append(outcome)
                 LOGGER.info(f"[{number}/{len(pairs)}] {outcome.line()}{' (already done)' if finished else ''}")
@@ -102,14 +106,18 @@ class ComparisonRunner:
         named = plain_options({(names or {}).get(key, key): value for key, value in options.items()})
         return hashlib.sha256(json.dumps(named, default=str).encode()).hexdigest()
 
-    def _is_of(self, fingerprint: str, spec: RunSpec, seed: int) -> bool:
-        """Whether a fingerprint is that of a pair, also under the names that options had in earlier versions."""
+    def _is_of(self, record: Mapping[str, Any], spec: RunSpec, seed: int) -> bool:
+        """Whether a mark or row is that of a pair, also under the names that options had in earlier versions."""
         former = {name: entry.formerly[0] for name, entry in schema_fields(TRAIN_SCHEMAS).items() if entry.formerly}
-        return fingerprint in (self._fingerprint(spec, seed), self._fingerprint(spec, seed, former))
+        return record["fingerprint"] in (self._fingerprint(spec, seed), self._fingerprint(spec, seed, former))
 
     def _folder(self, spec: RunSpec, seed: int) -> Path:
         """Where a pair trains."""
         return self.save_dir / "runs" / f"{spec.slug}-seed{seed}"
+
+    def _mark(self, spec: RunSpec, seed: int) -> Path:
+        """What a training was asked for, and once it is over its seconds."""
+        return self._folder(spec, seed) / "compare.json"
 
     def _row(self, spec: RunSpec, seed: int) -> Path:
         """Where the row of a pair is kept; the matches of its images lie beside it."""
@@ -122,56 +130,72 @@ class ComparisonRunner:
             return None
         try:
             row = read_json(path)
-            if not self._is_of(row["fingerprint"], spec, seed):
+            if not self._is_of(row, spec, seed) or row.get("by") != self.by:
                 return None
-            if row.get("by") != self.by:
-                return self._again(spec, seed, row["train_seconds"])
             reports = [Report(**facts, per_image=_load_images(path, facts)) for facts in row["reports"]]
             return RunOutcome(spec.label, seed, reports, float(row["train_seconds"]))
         except (OSError, UserError, ValueError, LookupError, TypeError, AttributeError) as problem:
-            LOGGER.info(f"note: {path} or what belongs to it cannot be read ({problem!s:.200}); trained again")
+            LOGGER.info(
+                f"note: {path} or what belongs to it cannot be read ({problem!s:.200}); evaluated again, or trained again where "
+                "its checkpoint is gone"
+            )
             return None
-
-    def _again(self, spec: RunSpec, seed: int, seconds: float) -> RunOutcome | None:
-        """A finished pair evaluated by other parts; None where its checkpoint is gone."""
-        best = self._folder(spec, seed) / "weights" / "best.pt"
-        if not best.is_file():
-            return None
-        outcome = RunOutcome(spec.label, seed, self.evaluate(best, self.options_of(spec, seed)), seconds)
-        self._save_row(spec, outcome)
-        return outcome
 
     def _attempt(self, spec: RunSpec, seed: int) -> RunOutcome:
-        """Train and evaluate; a failure becomes the outcome's error."""
+        """Train, unless that is done, and evaluate; a failure becomes the outcome's error."""
         try:
-            outcome = self._train_and_evaluate(spec, seed)
+            best, seconds = self._trained(spec, seed) or self._train(spec, seed)
+            outcome = RunOutcome(spec.label, seed, self.evaluate(best, self.options_of(spec, seed)), seconds)
         except Exception as problem:  # whatever it was: the other runs must go on
             reason = str(problem) if isinstance(problem, UserError) else shortage(problem) or f"{problem!r}"
             return RunOutcome(spec.label, seed, error=" ".join(reason.split()))
         self._save_row(spec, outcome)
         return outcome
 
-    def _train_and_evaluate(self, spec: RunSpec, seed: int) -> RunOutcome:
-        """One training in its own folder, then the evaluation of its best checkpoint."""
+    def _best(self, spec: RunSpec, seed: int) -> Path:
+        """The best checkpoint of a pair."""
+        return self._folder(spec, seed) / "weights" / str(train_task(self.config.task).best)
+
+    def _trained(self, spec: RunSpec, seed: int) -> tuple[Path, float] | None:
+        """The checkpoint of a training that is over, and its seconds; None where there is none.
+
+        Earlier versions kept the seconds in the row alone.
+        """
+        best, mark, row = self._best(spec, seed), _record(self._mark(spec, seed)), _record(self._row(spec, seed))
+        if not best.is_file() or not self._is_of(mark, spec, seed):
+            return None
+        seconds = (mark | (row if self._is_of(row, spec, seed) else {})).get("train_seconds")
+        return (best, float(seconds)) if isinstance(seconds, int | float) else None
+
+    def _train(self, spec: RunSpec, seed: int) -> tuple[Path, float]:
+        """Train in the pair's own folder, from where an earlier call stopped. Returns the checkpoint and the seconds."""
         started = time.perf_counter()
-        options = self.options_of(spec, seed)
-        folder = self._folder(spec, seed)
-        mark = folder / "compare.json"
-        started_before = can_resume(folder) and mark.is_file()
-        if started_before and self._is_of(_fingerprint_in(mark), spec, seed):
-            runtime = {key: options[key] for key in ("device", "workers", "cache", "logger") if key in options}
-            result = self.train(resume=str(folder), **runtime)
-        else:
-            atomic_write(mark, json.dumps({"fingerprint": self._fingerprint(spec, seed)}).encode())
-            result = self.train(**options, project=folder.parent, name=folder.name, exist_ok=True)
-        if getattr(result, "interrupted", False):
-            LOGGER.info("the same command resumes the comparison from here")
-            raise KeyboardInterrupt
-        seconds = sum(row.get("seconds", 0.0) for row in result.rows) or time.perf_counter() - started
-        return RunOutcome(spec.label, seed, self.evaluate(result.best, options), seconds)
+        options, folder = self.options_of(spec, seed), self._folder(spec, seed)
+        try:
+            if can_resume(folder) and self._is_of(_record(self._mark(spec, seed)), spec, seed):
+                runtime = {key: options[key] for key in ("device", "workers", "cache", "logger") if key in options}
+                result = self.train(resume=str(folder), **runtime)
+            else:
+                forget_resume(folder)
+                self._save_mark(spec, seed)
+                result = self.train(**options, project=folder.parent, name=folder.name, exist_ok=True)
+            if getattr(result, "interrupted", False):
+                LOGGER.info("the same command resumes the comparison from here")
+                raise KeyboardInterrupt
+            best, rows = result.best, result.rows
+        except FinishedRun as finished:  # interrupted before its mark said so
+            best, rows = self._best(spec, seed), finished.rows
+        seconds = sum(row.get("seconds", 0.0) for row in rows) or time.perf_counter() - started
+        self._save_mark(spec, seed, train_seconds=seconds)
+        forget_resume(folder)
+        return best, seconds
+
+    def _save_mark(self, spec: RunSpec, seed: int, **more: float) -> None:
+        mark = {"fingerprint": self._fingerprint(spec, seed), **more}
+        atomic_write(self._mark(spec, seed), json.dumps(mark).encode())
 
     def _save_row(self, spec: RunSpec, outcome: RunOutcome) -> None:
-        """Write the row after all else: where it is, everything is, and nothing remains to be resumed."""
+        """Write the row after all else: where it is, everything is."""
         path = self._row(spec, outcome.seed)
         for report in outcome.reports:
             _save_images(path, report)
@@ -184,7 +208,6 @@ class ComparisonRunner:
             "reports": [{key: value for key, value in vars(r).items() if key != "per_image"} for r in outcome.reports],
         }
         atomic_write(path, json.dumps(row, indent=1).encode())
-        forget_resume(self._folder(spec, outcome.seed))
 
 
 def _matches_file(row: Path, split: str) -> Path:
@@ -218,9 +241,10 @@ def _load_images(row: Path, facts: Mapping[str, Any]) -> tuple[ImageStats, ...]:
         return tuple(map(DetectionStats, map(str, saved["files"]), *columns, np.split(saved["target_cls"], ends)))
 
 
-def _fingerprint_in(mark: Path) -> str:
-    """What a run that began was asked for; nothing where the file is damaged, which no run is asked for."""
+def _record(path: Path) -> dict[str, Any]:
+    """What a mark or row holds; its fingerprint is "" where there is none, or it is damaged: that is of no run."""
     try:
-        return str(read_json(mark)["fingerprint"])
-    except (OSError, UserError, ValueError, LookupError, TypeError):
-        return ""
+        record = read_json(path)
+    except (OSError, UserError, ValueError):
+        record = {}
+    return {"fingerprint": "", **record} if isinstance(record, dict) else {"fingerprint": ""}

@@ -40,6 +40,14 @@ NEVER_FROM_A_FILE = {"trust"}  # only the command line may admit code
 NAME, PREVIOUS, NEW = "resume.pt", "resume.previous.pt", "resume.new.pt"
 
 
+class FinishedRun(UserError):
+    """A run that was to be resumed is trained to its end and evaluated. rows: one per epoch."""
+
+    def __init__(self, message: str, rows: list[dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
 def save_resume(folder: Path, state: Mapping[str, Any]) -> Path:
     """Write `resume.pt` atomically; the one before stays as `resume.previous.pt`. `state`: tensors and plain values.
 
@@ -166,15 +174,16 @@ def find_resume(wanted: str, project: Path) -> Path:
 
 
 def refuse_finished(state: Mapping[str, Any], file: Path) -> None:
-    """Raise UserError for a run that is trained to its end and evaluated: the last file of a run is newer than its state."""
+    """Raise FinishedRun for a run that is trained to its end and evaluated: the last file of a run is newer than its state."""
     best = file.with_name("best.safetensors")
     epochs = state["options"].get("epochs")
     if state["epoch"] != epochs or not best.is_file() or best.stat().st_mtime < file.stat().st_mtime:
         return
-    run = file.parent.parent
-    raise UserError(
+    run, records = file.parent.parent, state["records"]
+    raise FinishedRun(
         f"--resume {file}: all {epochs} epochs are trained and evaluated; {run / 'results.csv'} has the results. To train "
-        f"further, start a new run from its weights: --weights {best} --epochs N."
+        f"further, start a new run from its weights: --weights {best} --epochs N.",
+        rows=records.get("rows", []) if isinstance(records, dict) else [],
     )
 
 
