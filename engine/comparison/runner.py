@@ -24,7 +24,7 @@ from utils.disk.archives import stored_arrays
 from utils.disk.locks import locked, sweep
 from utils.disk.reading import read_json
 from utils.errors import UserError
-from utils.files import atomic_write, plain
+from utils.files import REPOSITORY, atomic_write, file_digest, find_file, plain
 from utils.log import LOGGER
 from utils.options import schema_fields
 from utils.resource_errors import shortage
@@ -40,6 +40,8 @@ RUNTIME_OPTIONS = (
     "report",
 )  # change no result
 
+FILE_OPTIONS = ("hyp", "weights", "cfg", "teacher")  # whose files change the result with their content
+FOLDERS = (REPOSITORY, REPOSITORY / "data" / "hyps", REPOSITORY / "weights")  # where their bare names are looked up
 MOST_MATCHES = 1 << 31  # bytes, of the matches of a run, which are kept compressed
 
 Train = Callable[..., Any]
@@ -107,9 +109,21 @@ class ComparisonRunner:
         return hashlib.sha256(json.dumps(named, default=str).encode()).hexdigest()
 
     def _is_of(self, record: Mapping[str, Any], spec: RunSpec, seed: int) -> bool:
-        """Whether a mark or row is that of a pair, also under the names that options had in earlier versions."""
+        """Whether a mark or row is that of a pair, also under the names that options had in earlier versions.
+
+        Those kept no digests: their files count as unchanged.
+        """
         former = {name: entry.formerly[0] for name, entry in schema_fields(TRAIN_SCHEMAS).items() if entry.formerly}
-        return record["fingerprint"] in (self._fingerprint(spec, seed), self._fingerprint(spec, seed, former))
+        if record["fingerprint"] not in (self._fingerprint(spec, seed), self._fingerprint(spec, seed, former)):
+            return False
+        digests = self._digests(spec, seed)
+        return bool(record.get("files", digests) == digests)
+
+    def _digests(self, spec: RunSpec, seed: int) -> dict[str, str]:
+        """The digest of each file that options of a pair name."""
+        options = self.options_of(spec, seed)
+        found = {name: _named_file(options[name]) for name in FILE_OPTIONS if options.get(name)}
+        return {name: file_digest(path) for name, path in found.items() if path}
 
     def _folder(self, spec: RunSpec, seed: int) -> Path:
         """Where a pair trains."""
@@ -191,7 +205,7 @@ class ComparisonRunner:
         return best, seconds
 
     def _save_mark(self, spec: RunSpec, seed: int, **more: float) -> None:
-        mark = {"fingerprint": self._fingerprint(spec, seed), **more}
+        mark = {"fingerprint": self._fingerprint(spec, seed), "files": self._digests(spec, seed), **more}
         atomic_write(self._mark(spec, seed), json.dumps(mark).encode())
 
     def _save_row(self, spec: RunSpec, outcome: RunOutcome) -> None:
@@ -203,6 +217,7 @@ class ComparisonRunner:
             "run": spec.label,
             "seed": outcome.seed,
             "fingerprint": self._fingerprint(spec, outcome.seed),
+            "files": self._digests(spec, outcome.seed),
             "by": self.by,
             "train_seconds": outcome.train_seconds,
             "reports": [{key: value for key, value in vars(r).items() if key != "per_image"} for r in outcome.reports],
@@ -239,6 +254,14 @@ def _load_images(row: Path, facts: Mapping[str, Any]) -> tuple[ImageStats, ...]:
         cuts, ends = np.cumsum(saved["detections"])[:-1], np.cumsum(saved["objects"])[:-1]
         columns = [np.split(saved[key], cuts) for key in ("tp", "conf", "pred_cls")]
         return tuple(map(DetectionStats, map(str, saved["files"]), *columns, np.split(saved["target_cls"], ends)))
+
+
+def _named_file(name: str | Path) -> Path | None:
+    """The file that an option names; None for the name of a network or of an official checkpoint."""
+    try:
+        return find_file(name, *FOLDERS)
+    except UserError:
+        return None
 
 
 def _record(path: Path) -> dict[str, Any]:

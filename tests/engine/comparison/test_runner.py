@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,4 +128,44 @@ def test_an_evaluation_by_other_parts_that_fails_trains_nothing(one):
     next((first.save_dir / "runs").iterdir()).joinpath("weights", "best.pt").touch()
     with pytest.raises(UserError, match="every run failed"):
         compare(**one, by="light", train=trainer, evaluate=lambda best, options: 1 / 0)
+    assert len(trainer.calls) == 1
+
+
+@pytest.fixture
+def recipe(one, tmp_path) -> Path:
+    """The --hyp file of `one`."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("lr0: 0.01\n")
+    one["hyp"] = str(file)
+    return file
+
+
+def test_an_edited_recipe_is_trained_again(one, recipe):
+    trainer = PretendedTrainer()
+    compare(**one, train=trainer, evaluate=evaluate)
+    compare(**one, train=trainer, evaluate=evaluate)
+    assert len(trainer.calls) == 1
+    recipe.write_text("lr0: 0.02\n")
+    compare(**one, train=trainer, evaluate=evaluate)
+    assert ["resume" in call for call in trainer.calls] == [False, False]
+
+
+def test_a_half_trained_run_of_an_edited_recipe_is_not_resumed(one, recipe):
+    trainer = PretendedTrainer(stops_at=1)
+    with pytest.raises(KeyboardInterrupt):
+        compare(**one, train=trainer, evaluate=evaluate)
+    recipe.write_text("lr0: 0.02\n")
+    compare(**one, train=trainer, evaluate=evaluate)
+    assert ["resume" in call for call in trainer.calls] == [False, False]
+
+
+def test_rows_without_digests_are_taken_up(one, recipe):
+    """Those of earlier versions."""
+    trainer = PretendedTrainer()
+    first = compare(**one, train=trainer, evaluate=evaluate)
+    for file in (*first.save_dir.rglob("compare.json"), *first.save_dir.rglob("rows/*.json")):
+        record = json.loads(file.read_text())
+        assert list(record.pop("files")) == ["hyp"]
+        file.write_text(json.dumps(record))
+    compare(**one, train=trainer, evaluate=evaluate)
     assert len(trainer.calls) == 1
