@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 BETTER, WORSE = "better", "worse"  # verdicts of utils.metrics.bootstrap
@@ -37,6 +38,8 @@ def advise(runs: Sequence[str], differences: Sequence[Row]) -> str:
     if lost:
         return f"Stay with {base}: no run is shown to be better, and {_are(lost)} worse."
     widest = max((row["high"] - row["low"]) / 2 for row in rows)
+    if not isfinite(widest):
+        return f"Stay with {base}: no difference in {metric} is shown, and more seeds are needed to show one."
     return (
         f"Stay with {base}: no difference in {metric} is shown; the intervals reach {widest:.3f} to either side, so smaller "
         "gains may have been missed, which more seeds or test images would show."

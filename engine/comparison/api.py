@@ -34,10 +34,11 @@ from engine.comparison.runner import (
 from engine.diagnosis.report import printable
 from engine.evaluation.class_frequency import lvis_labels
 from engine.evaluation.session import present_splits
+from engine.evaluation.subsets import asked_for, check_names
 from engine.loggers import create_loggers, log_tables
 from engine.options.compare import COMPARE_SCHEMAS, CompareOptions
 from engine.options.train import TRAIN_SCHEMAS, TrainOptions
-from engine.tasks import TASKS
+from engine.tasks import DETECT, TASKS
 from methods.registry import split_names
 from utils.cli import check_official
 from utils.errors import UserError
@@ -94,6 +95,7 @@ def announced(options: dict[str, Any], steps: dict[str, Step]) -> tuple[dict[str
     }
     given = {key: value for key, value in options.items() if key not in ("auto", "dry_run", "data", "imgsz", "run")}
     config = load_data(train.data, make_demo=make_synthetic, need=("train",))
+    _check_parts(chosen.by, config)
     plan = plan_runs(str(train.data), chosen.project, shared) if chosen.auto else None
     if plan is not None:
         found = {"run": tuple(candidate.run for candidate in plan.runs), "imgsz": plan.imgsz}
@@ -102,13 +104,18 @@ def announced(options: dict[str, Any], steps: dict[str, Step]) -> tuple[dict[str
     specs = [parse_run(text) for text in options.get("run", ())]
     _check_runs(specs, shared)
     goes_on = len(specs) > 1 or plan is None
-    seconds = estimate(config, specs, shared, chosen.seeds, chosen.split) if goes_on else 0.0
-    duration = (
-        f"about {in_words(seconds)} here for {chosen.seeds} seeds, by steps on random images, loading not counted"
-    )
+    duration = _duration(config, specs, shared, chosen) if goes_on else ""
     lines = lines_of(plan, words_of(given), duration) if plan else [*(f"  {spec.label}" for spec in specs), duration]
     print("\n".join(map(printable, lines)))
     return options, steps, goes_on and not chosen.dry_run
+
+
+def _duration(config: DataConfig, specs: list[RunSpec], shared: Mapping[str, Any], chosen: CompareOptions) -> str:
+    """How long the runs take here, in words."""
+    if config.task != DETECT:
+        return f"not estimated: only detectors are timed, and the task is {config.task}"
+    seconds = estimate(config, specs, shared, chosen.seeds, chosen.split)
+    return f"about {in_words(seconds)} here for {chosen.seeds} seeds, by steps on random images, loading not counted"
 
 
 def _compare(
@@ -133,6 +140,7 @@ def _compare(
     metrics = chosen.metric if "metric" in options else standard[:1]
     _check_metrics(metrics, standard, shared.get("protocol"))
     config = load_data(data, make_demo=make_synthetic)
+    _check_parts(chosen.by, config)
     conditions = [config.conditions.get(split, split) for split in present_splits(config, chosen.split)]
     if files:
         outcomes = evaluate_checkpoints(files, evaluate, shared)
@@ -268,6 +276,12 @@ def _check_metrics(metrics: Sequence[str], standard: Sequence[str], protocol: st
     if wrong is not None:
         hint = "" if protocol or standard != METRICS else " Others need --protocol coco, aitod or lvis."
         raise UserError(f"--metric {wrong}: expected {', '.join(known)}.{hint}")
+
+
+def _check_parts(by: str | None, config: DataConfig) -> None:
+    """Raise UserError for a --by that names no part of these images."""
+    if by is not None:
+        check_names(asked_for(by), config)
 
 
 def choose_folder(chosen: CompareOptions, facts: dict[str, Any]) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -121,21 +123,31 @@ def pair_steps(config: DataConfig, project: Path) -> tuple[str, dict[str, Step]]
     if len(places) != 1:
         return "train has several folders; darken each and name them as 'pair'", {}
     name = config.root.name if config.file.stem == "data" else config.file.stem
-    folder = project / "auto" / f"{name}_night"
+    folder = project / "auto" / f"{name}-{_digest(places[0].resolve())}_night"
+    copy = project / "auto" / f"{name}-{_digest(paired(config, folder))}.yaml"
     darken: Step = {"darken": {"source": str(places[0]), "labels": False}}
     yaml: Step = {"engine.comparison.auto:write_paired": {"source": str(config.file), "pair": str(folder)}}
-    return "", {str(folder): darken, str(project / "auto" / f"{name}.yaml"): yaml}
+    return "", {str(folder): darken, str(copy): yaml}
+
+
+def _digest(content: Any) -> str:
+    """Six digits of a name: what is made of other images, or of a data YAML that says something else, has another name."""
+    return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:6]
 
 
 def write_paired(out: Path, source: str, pair: str) -> None:
     """A copy of a data YAML, with absolute paths, that also names paired images."""
-    config = load_data(source, need=())
+    save_yaml(out, paired(load_data(source, need=()), Path(pair)))
+
+
+def paired(config: DataConfig, pair: Path) -> dict[str, Any]:
+    """What `write_paired` writes."""
     splits = {split: [str(place) for place in places] for split, places in config.splits.items()}
     more: dict[str, Any] = {name: str(path) for name, path in config.options.items()}
     more |= {"frequency": list(config.frequency)} if config.frequency else {}
     more |= {"federated": str(config.federated)} if config.federated else {}
     facts: dict[str, Any] = {"conditions": config.conditions, "method": config.method, "names": config.names}
-    save_yaml(out, {"path": str(config.root), **splits, "pair": str(Path(pair).absolute()), **more, **facts})
+    return {"path": str(config.root), **splits, "pair": str(pair.absolute()), **more, **facts}
 
 
 def commands_of(plan: AutoPlan, words: Sequence[str]) -> list[str]:

@@ -35,7 +35,8 @@ def measure_speed(cfg: str, names: dict[int, str], imgsz: int, batch: int, devic
     """Time a network on random images; its loss is the sum of its output, which costs about what the real one does."""
     place, size = pick_device(device.split(",")[0]), -(-imgsz // 32) * 32
     network = build(cfg, names).to(place).train()
-    images = torch.rand(min(batch, TIMED_BATCH), 3, size, size, device=place)  # (B, 3, H, W)
+    count = min(batch, TIMED_BATCH) if batch > 0 else TIMED_BATCH  # -1: chosen later by the memory that is free
+    images = torch.rand(count, 3, size, size, device=place)  # (B, 3, H, W)
     steps = [_timed(network, images, True) for _ in range(STEPS + 1)][1:]
     passes = [_timed(network.eval(), images, False) for _ in range(STEPS + 1)][1:]
     return Speed(min(steps) / len(images), min(passes) / len(images))

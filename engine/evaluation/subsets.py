@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data.config import DataConfig
 from data.io.attributes import Attributes, find_attributes, read_attributes
 from data.io.image_measures import MEASURES, Floats, measure_images
 from engine.evaluation.class_frequency import lvis_labels
@@ -147,6 +148,25 @@ def asked_for(text: str) -> list[list[str]]:
 NAMES = (*MEASURES, "size", "crowding", "frequency", "position")
 
 
+def attributes_of(config: DataConfig, images: Sequence[Path]) -> Attributes:
+    """The attributes of images; no columns where there is no file."""
+    file = find_attributes(config.root, config.file)
+    return read_attributes(file, config.root, images) if file else Attributes(config.root / "attributes.csv", {})
+
+
+def check_names(asked: Sequence[Sequence[str]], config: DataConfig) -> None:
+    """Raise UserError for a name that is neither known nor a column of attributes.csv."""
+    attributes = attributes_of(config, [])
+    columns = [*attributes.columns]
+    wrong = next((name for names in asked for name in names if name not in (*columns, *NAMES, BRIGHTNESS)), None)
+    if wrong is not None:
+        also = f"{attributes.file} has: {', '.join(columns)}" if columns else f"there is no {attributes.file}"
+        raise UserError(
+            f"--by {wrong}: there is no such measure or column.{suggestion(wrong, [*NAMES, *columns])} Expected "
+            f"{', '.join(NAMES)}, or a column of attributes.csv ({also})."
+        )
+
+
 @dataclass
 class Partitioner:
     """Makes the parts that `--by` asks for, of each split of a session."""
@@ -157,33 +177,12 @@ class Partitioner:
     _told: set[str] | None = None
 
     def check(self) -> None:
-        """Raise UserError, before hours are spent, for a name that is neither known nor a column of attributes.csv."""
-        columns = self._columns()
-        for name in (name for names in self.asked for name in names):
-            if name not in columns and name not in (*NAMES, BRIGHTNESS):
-                file = find_attributes(self.session.config.root, self.session.config.file)
-                also = f"{file} has: {', '.join(columns)}" if file else f"there is no {self._expected()}"
-                raise UserError(
-                    f"--by {name}: there is no such measure or column.{suggestion(name, [*NAMES, *columns])} Expected "
-                    f"{', '.join(NAMES)}, or a column of attributes.csv ({also})."
-                )
-
-    def _expected(self) -> Path:
-        return self.session.config.root / "attributes.csv"
-
-    def _columns(self) -> list[str]:
-        """The columns of attributes.csv."""
-        return list(self._attributes([]).columns)
-
-    def _attributes(self, images: Sequence[Path]) -> Attributes:
-        """The attributes of images; no columns where there is no file."""
-        config = self.session.config
-        file = find_attributes(config.root, config.file)
-        return read_attributes(file, config.root, images) if file else Attributes(self._expected(), {})
+        """Raise UserError, before hours are spent, as `check_names` does."""
+        check_names(self.asked, self.session.config)
 
     def of(self, split: SplitResults) -> list[Partition]:
         """The parts of a split, in the order asked for."""
-        attributes = self._attributes(split.files)
+        attributes = attributes_of(self.session.config, split.files)
         single = {name: self._one(name, split, attributes) for names in self.asked for name in dict.fromkeys(names)}
         self._tell(attributes.notes)
         return [crossed([single[name] for name in names]) for names in self.asked]

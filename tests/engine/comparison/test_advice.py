@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from engine.comparison.advice import advise
@@ -37,6 +39,10 @@ def row(run, condition, low, high, against="none", metric="mAP50"):
             [row("a", "night", -0.05, 0.07), row("a", "night", 0.5, 0.7, metric="mAP50-95")],
             "Stay with none: no difference in mAP50 is shown; the intervals reach 0.060 to either side, so smaller gains may "
             "have been missed, which more seeds or test images would show.",
+        ),
+        (
+            [row("a", "night", -math.inf, math.inf, metric="AP75"), row("a", "day", -0.1, 0.1, metric="AP75")],
+            "Stay with none: no difference in AP75 is shown, and more seeds are needed to show one.",
         ),
         ([row("b", "night", 0.2, 0.3, against="a")], ""),  # nothing against the baseline
         ([], ""),

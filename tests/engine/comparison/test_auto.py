@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from engine.comparison import report as tables
 from engine.comparison.auto import commands_of, fitted, options_of, plan_runs, write_paired
 from engine.comparison.config import check_step
 from tests.data.checks.sets import change_yaml, write_clean_set
+from tests.engine.classification.tiny_classes import write_classes
 from tests.engine.comparison.pretended import PretendedTrainer, evaluate
 from utils.errors import UserError
 from utils.files import load_yaml
@@ -42,17 +45,26 @@ def test_dark_val_without_pairs_makes_them_elsewhere(tmp_path):
     file = darkened(write_clean_set(tmp_path / "set"))
     plan = plan_runs(str(file), tmp_path / "runs", {"imgsz": 96})
     night, yaml = plan.steps
-    assert (night, yaml, plan.data) == (
-        str(tmp_path / "runs/auto/set_night"),
-        str(tmp_path / "runs/auto/set.yaml"),
-        yaml,
-    )
+    made = re.escape(str(tmp_path / "runs/auto/set"))
+    assert re.fullmatch(rf"{made}-[0-9a-f]{{6}}_night", night) and re.fullmatch(rf"{made}-[0-9a-f]{{6}}\.yaml", yaml)
+    assert plan.data == yaml
     for step in plan.steps.values():
         check_step(step)
     first, second, last = commands_of(plan, ["--seeds", "3"])
     assert first == f"python prepare.py darken --source {tmp_path}/set/images/train --no-labels --out {night}"
     assert second.startswith("# ") and "with 'pair: " in second
     assert last == f"python compare.py --data {yaml} --run none --run wiid --run '{DARK}' --imgsz 96 --seeds 3"
+
+
+def test_sets_of_one_name_share_nothing_and_a_changed_yaml_is_copied_anew(tmp_path):
+    first, second = (darkened(write_clean_set(tmp_path / place / "set")) for place in "ab")
+    plans = [plan_runs(str(file), tmp_path / "runs", {}) for file in (first, second)]
+    assert not {*plans[0].steps} & {*plans[1].steps}
+    first.write_text(f"# a comment\n{first.read_text()}")
+    assert plan_runs(str(first), tmp_path / "runs", {}).steps == plans[0].steps
+    change_yaml(first, conditions={"val": "night"})
+    night, yaml = plan_runs(str(first), tmp_path / "runs", {}).steps
+    assert night in plans[0].steps and yaml not in plans[0].steps  # the same images, another copy of the YAML
 
 
 def test_a_copy_of_a_data_yaml_with_pairs_means_the_same(tmp_path):
@@ -141,6 +153,14 @@ def test_dry_run_trains_and_writes_nothing(asked, capsys):
         result = api.compare(**asked, **options, dry_run=True, train=trainer, evaluate=evaluate)
         assert (trainer.calls, result.summary, asked["project"].exists()) == ([], [], False)
         assert "about 2.5 hours" in capsys.readouterr().out
+
+
+def test_other_tasks_are_not_timed(tmp_path, capsys):
+    data = write_classes(tmp_path / "set")["data"]
+    options = {"data": data, "cfg": "resnet18", "project": tmp_path / "runs", "split": "val"}
+    result = api.compare(**options, run=("none", "none lr0=0.02"), dry_run=True)
+    assert result.summary == []
+    assert "not estimated: only detectors are timed, and the task is classify" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

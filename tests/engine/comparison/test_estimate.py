@@ -16,6 +16,10 @@ def test_a_step_takes_longer_than_a_forward_pass():
     assert speed.step > speed.forward > 0
 
 
+def test_a_batch_that_is_chosen_later_is_timed_too():
+    assert measure_speed("yolov5n", {0: "cat"}, 64, -1, "cpu").step > 0
+
+
 def test_time_of_all_runs_by_hand(tmp_path, monkeypatch):
     """Plain: 3 epochs of 8 x 2 s and 5 x 1 s, then 4 x 1 s of test: 67. The other steps take 2.5 times: 139. Two seeds."""
     config = load_data(write_clean_set(tmp_path, train=8, val=5, test=4))

@@ -68,3 +68,11 @@ def test_other_tasks_have_no_parts(more, name):
 def test_an_unknown_part(options, checkpoint):
     with pytest.raises(UserError, match="Did you mean 'weather'"):
         compare(**options, checkpoint=(f"a={checkpoint}", f"b={checkpoint}"), imgsz=32, device="cpu", by="wether")
+
+
+def test_an_unknown_part_is_refused_before_anything_is_trained(given):
+    trainer = PretendedTrainer()
+    for by, message in (("lihgt", "Did you mean 'light'"), (" , ", "--by: no name given")):
+        with pytest.raises(UserError, match=message):
+            compare(**given, by=by, train=trainer)
+    assert trainer.calls == [] and not given["project"].exists()
