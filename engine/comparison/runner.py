@@ -184,14 +184,15 @@ class ComparisonRunner:
     def _train(self, spec: RunSpec, seed: int) -> tuple[Path, float]:
         """Train in the pair's own folder, from where an earlier call stopped. Returns the checkpoint and the seconds."""
         started = time.perf_counter()
-        options, folder = self.options_of(spec, seed), self._folder(spec, seed)
+        options, folder, mark = self.options_of(spec, seed), self._folder(spec, seed), self._mark(spec, seed)
         try:
-            if can_resume(folder) and self._is_of(_record(self._mark(spec, seed)), spec, seed):
+            if can_resume(folder) and self._is_of(_record(mark), spec, seed):
                 runtime = {key: options[key] for key in ("device", "workers", "cache", "logger") if key in options}
                 result = self.train(resume=str(folder), **runtime)
             else:
                 forget_resume(folder)
-                self._save_mark(spec, seed)
+                self._row(spec, seed).unlink(missing_ok=True)  # it speaks of the training before
+                _save(mark, {"fingerprint": self._fingerprint(spec, seed), "files": self._digests(spec, seed)})
                 result = self.train(**options, project=folder.parent, name=folder.name, exist_ok=True)
             if getattr(result, "interrupted", False):
                 LOGGER.info("the same command resumes the comparison from here")
@@ -200,29 +201,24 @@ class ComparisonRunner:
         except FinishedRun as finished:  # interrupted before its mark said so
             best, rows = self._best(spec, seed), finished.rows
         seconds = sum(row.get("seconds", 0.0) for row in rows) or time.perf_counter() - started
-        self._save_mark(spec, seed, train_seconds=seconds)
+        _save(mark, {**_record(mark), "train_seconds": seconds})
         forget_resume(folder)
         return best, seconds
 
-    def _save_mark(self, spec: RunSpec, seed: int, **more: float) -> None:
-        mark = {"fingerprint": self._fingerprint(spec, seed), "files": self._digests(spec, seed), **more}
-        atomic_write(self._mark(spec, seed), json.dumps(mark).encode())
-
     def _save_row(self, spec: RunSpec, outcome: RunOutcome) -> None:
         """Write the row after all else: where it is, everything is."""
-        path = self._row(spec, outcome.seed)
+        path, mark = self._row(spec, outcome.seed), _record(self._mark(spec, outcome.seed))
         for report in outcome.reports:
             _save_images(path, report)
         row = {
             "run": spec.label,
             "seed": outcome.seed,
-            "fingerprint": self._fingerprint(spec, outcome.seed),
-            "files": self._digests(spec, outcome.seed),
+            **{key: value for key, value in mark.items() if key in ("fingerprint", "files")},
             "by": self.by,
             "train_seconds": outcome.train_seconds,
             "reports": [{key: value for key, value in vars(r).items() if key != "per_image"} for r in outcome.reports],
         }
-        atomic_write(path, json.dumps(row, indent=1).encode())
+        _save(path, row)
 
 
 def _matches_file(row: Path, split: str) -> Path:
@@ -262,6 +258,10 @@ def _named_file(name: str | Path) -> Path | None:
         return find_file(name, *FOLDERS)
     except UserError:
         return None
+
+
+def _save(path: Path, record: Mapping[str, Any]) -> None:
+    atomic_write(path, json.dumps(record, indent=1).encode())
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -150,6 +150,28 @@ def test_an_edited_recipe_is_trained_again(one, recipe):
     assert ["resume" in call for call in trainer.calls] == [False, False]
 
 
+def test_a_recipe_that_is_edited_during_the_training_is_trained_again(one, recipe):
+    trainer = PretendedTrainer()
+
+    def edited(best, options):
+        recipe.write_text("lr0: 0.02\n")
+        return evaluate(best, options)
+
+    compare(**one, train=trainer, evaluate=edited)
+    compare(**one, train=trainer, evaluate=evaluate)
+    assert len(trainer.calls) == 2
+
+
+def test_a_half_trained_checkpoint_is_not_that_of_an_old_row(one):
+    first = compare(**one, train=PretendedTrainer(), evaluate=evaluate)
+    with pytest.raises(KeyboardInterrupt):
+        compare(**one, by="light", train=PretendedTrainer(stops_at=1), evaluate=evaluate)
+    next((first.save_dir / "runs").iterdir()).joinpath("weights", "best.pt").touch()
+    trainer = PretendedTrainer()
+    compare(**one, by="light", train=trainer, evaluate=evaluate)
+    assert ["resume" in call for call in trainer.calls] == [True]
+
+
 def test_a_half_trained_run_of_an_edited_recipe_is_not_resumed(one, recipe):
     trainer = PretendedTrainer(stops_at=1)
     with pytest.raises(KeyboardInterrupt):
