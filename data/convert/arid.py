@@ -44,7 +44,7 @@ def convert(
 
 
 def _day_images(folder: Path) -> list[Entry]:
-    """The day clips, most for train, every tenth of a class for val."""
+    """The day clips, most for train, every tenth of a class for val. Folders below the class stay."""
     if not folder.is_dir():
         raise UserError(
             f"{folder}: is missing. It holds the labelled day clips, a folder per class ({', '.join(NAMES[:2])}, ...); name "
@@ -56,7 +56,12 @@ def _day_images(folder: Path) -> list[Entry]:
         found = f"{', '.join(wrong)} is no class of ARID" if wrong else "it holds no class folder"
         raise UserError(f"{folder}: {found}. Expected folders {', '.join(NAMES)}.")
     return [
-        (video, "train" if index % VAL else "val", f"day/{group.name}", NAMES.index(group.name))
+        (
+            video,
+            "train" if index % VAL else "val",
+            f"day/{video.parent.relative_to(folder).as_posix()}",
+            NAMES.index(group.name),
+        )
         for group in groups
         for index, video in enumerate(video_files(group), 1)
     ]
@@ -108,7 +113,7 @@ def _write(entries: Sequence[Entry], out: Path, place: Callable[[Path, Path], ob
             )
     with atomic_folder(out) as work:
         lists: dict[str, list[str]] = {}
-        for video, split, folder, label in entries:
+        for video, split, folder, label in dict.fromkeys(entries):  # a list may name a video twice
             target = work / folder / video.name
             target.parent.mkdir(parents=True, exist_ok=True)
             place(video, target)

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data.convert.coco import Entry, keep_all, load, read_items
-from data.convert.writer import Item, Summary, write_yolo
+from data.convert.items import Item, distinct
+from data.convert.writer import Summary, write_yolo
 from utils.disk.reading import read_json
 from utils.errors import UserError
 from utils.files import atomic_write
@@ -57,7 +58,7 @@ def convert(
     """
     summary, classes, earlier = Summary(), None, _earlier(out / FEDERATED)
     items: list[Item] = []
-    known: dict[str, dict[str, list[int]]] = {}
+    known: list[dict[str, list[int]]] = []  # of each item
     for split, file in _files(source, version).items():
         content = load(file, NEEDED)
         own = read_classes(file, content)
@@ -67,11 +68,13 @@ def convert(
         folders = [images] if images else _folders(source)
         for item, entry in read_items(file, folders, split, "", keep_all, summary, content, image_names):
             items.append(replace(item, group=PurePosixPath(image_names(entry)[0]).parent.name or "lvis"))
-            known[f"images/{split}/{items[-1].group}/{item.file}"] = _class_lists(file, entry, own)
+            known.append(_class_lists(file, entry, own))
     assert classes is not None
+    items = distinct(items)
     about = {**classes.about, "federated": FEDERATED}
     write_yolo(items, out, summary, classes.names, link=link, backgrounds=True, about=about)
-    federated = {**earlier, **{name: lists for name, lists in known.items() if lists}}  # earlier splits stay
+    own_lists = {item.place: lists for item, lists in zip(items, known, strict=True) if lists}
+    federated = {**earlier, **own_lists}  # earlier splits stay
     atomic_write(out / FEDERATED, json.dumps(federated).encode())
     counts = ", ".join(f"{classes.frequency.count(letter)} {word}" for letter, word in FREQUENCIES.items())
     summary.notes.append(f"{len(classes.names)} classes: {counts}")

@@ -15,7 +15,10 @@ from zlib import crc32
 
 from PIL import Image, ImageOps
 
+from data.config import SPLITS as LABELLED
 from data.convert.class_lists import LISTS, ClassTable, same_but_case
+from data.convert.items import Box as Box
+from data.convert.items import Item, distinct
 from data.io.attributes import write_attributes
 from data.io.images import Unreadable, in_threads, probe
 from utils.errors import UserError
@@ -48,44 +51,6 @@ LINKS: dict[str, Callable[[Path, Path], object]] = {
 }
 
 
-@dataclass(frozen=True)
-class Box:
-    """One object: the original's class name, and its edges in px of the image as it was annotated."""
-
-    name: str
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-@dataclass(frozen=True)
-class Item:
-    """One image, or the part `crop` (left, top, right, bottom px) of it, which the boxes are then relative to.
-
-    size: (height, width) px as annotated, None where the original does not say; of a part it is the part's own.
-    attributes: what the original says of the image besides, (name, value) each, such as its weather; see attributes.csv.
-    """
-
-    image: Path
-    split: str
-    group: str
-    boxes: tuple[Box, ...]
-    size: tuple[int, int] | None = None
-    crop: tuple[int, int, int, int] | None = None
-    attributes: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def file(self) -> str:
-        """The name of the written image: of a part with the place of its corner, so that each has its own."""
-        where = f"_{self.crop[0]}_{self.crop[1]}" if self.crop else ""
-        return f"{self.image.stem}{where}{self.image.suffix}"
-
-    def annotated(self, found: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) px that the boxes are measured in: as stated, else as the image was found to have."""
-        return self.size if self.size and min(self.size) > 0 else found
-
-
 def size_mismatch(annotated: tuple[int, int], found: tuple[int, int]) -> str:
     """Why an image of (height, width) px is not the annotated one, perhaps resized; "" where it is."""
     if abs(math.log((annotated[0] / annotated[1]) / (found[0] / found[1]))) <= ASPECT_TOLERANCE + 1 / min(found):
@@ -111,11 +76,18 @@ class Summary:
     clipped: int = 0  # boxes that reached over the edge
     backgrounds: int = 0  # skipped images without a wanted object
     per_split: Counter[str] = field(default_factory=Counter)  # split -> images
-    reference: int = 0  # images without labels, which are in none of the counts above
+    unlabelled: Counter[str] = field(
+        default_factory=Counter
+    )  # split -> images without labels, in none of the counts above
     notes: list[str] = field(default_factory=list)  # what else there is to know, a sentence each
     things: str = "images"
     boxed: bool = True  # False for a set to classify
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)  # of written images, by their path in the set
+
+    @property
+    def reference(self) -> int:
+        """How many reference images there are."""
+        return self.unlabelled[REFERENCE]
 
     def lines(self) -> list[str]:
         """The summary in words, one fact a line."""
@@ -130,8 +102,7 @@ class Summary:
                 "no validation part: where data.yaml has no other, its val is the test images (--val-share 0.1 takes a tenth "
                 "of the training images instead)"
             )
-        if self.reference:
-            facts.append(f"{self.reference} reference images, without labels")
+        facts += [f"{count} {split} images, without labels" for split, count in self.unlabelled.items()]
         facts += self.notes + [f"skipped {file}: {reason}" for file, reason in self.skipped]
         return [line.encode("utf-8", "backslashreplace").decode() for line in facts]  # names can hold half characters
 
@@ -162,14 +133,14 @@ def write_yolo(
 
     own: the classes where `classes` does not choose others; see ClassTable. link: copy, hard or symbolic.
     backgrounds: keep images without a wanted object. val_share: fraction of the training images that become `val`, where the
-    set has none; which ones follows from their names. about: more keys for data.yaml. listed: classes that the original
-    lists, with objects or without, which `classes` may name.
+    set has none; which ones follows from their names. about: more keys for data.yaml, of which mappings add to those that
+    stand. listed: classes that the original lists, with objects or without, which `classes` may name.
     `out` may hold another converted set of the same classes ("all": of these and more): groups are added to it. Everything
     is built in a hidden folder beside `out` first. Parts of images are cut out and written anew. Raises UserError where
     nothing is left to write or a group already exists.
     """
     place, choice = placing(link), own if classes is None else classes
-    items = held_out(items, val_share, out)
+    items = distinct(held_out(items, val_share, out))
     found = {box.name for item in items for box in item.boxes}
     if isinstance(choice, str) and choice not in LISTS and not found:
         raise _nothing_found(out, summary)
@@ -179,11 +150,12 @@ def write_yolo(
     places = [out / kind / split / group for split, group in groups for kind in ("images", "labels")]
     content = begun_yaml(out, table.names, places)
     present = {split for split, _ in groups}
-    content.update({split: f"images/{split}" for split in (*SPLITS, EXTRA) if split in present})
+    order = dict.fromkeys((*SPLITS, EXTRA, *LABELLED, *sorted(present - {REFERENCE})))
+    content.update({split: f"images/{split}" for split in order if split in present})
     _list_references(content, REFERENCE in present)
     if "test" in content:  # training needs a `val`; a set that publishes none is validated on its test images
         content.setdefault("val", content["test"])
-    content = {**content, "names": dict(enumerate(table.names)), **(about or {})}
+    content = {**content, "names": dict(enumerate(table.names)), **_added(content, about or {})}
     with hidden_folder(out) as work:
         written = in_threads(lambda item: _write_item(item, work, table, place, backgrounds), items, "converting")
         for item, result in zip(items, written, strict=True):
@@ -198,6 +170,15 @@ def write_yolo(
     write_attributes(out, summary.attributes)
     save_yaml(out / "data.yaml", content)
     return summary
+
+
+def _added(content: Mapping[str, object], about: Mapping[str, object]) -> dict[str, object]:
+    """The further keys of data.yaml; entries of a mapping, such as conditions of splits, join those that stand there."""
+    both = {key: (content.get(key), value) for key, value in about.items()}
+    return {
+        key: {**old, **new} if isinstance(old, Mapping) and isinstance(new, Mapping) else new
+        for key, (old, new) in both.items()
+    }
 
 
 def held_out(items: Sequence[Item], share: float, out: Path) -> Sequence[Item]:
@@ -281,9 +262,9 @@ def _write_item(
     item: Item, work: Path, table: ClassTable, place: Callable[[Path, Path], object], backgrounds: bool
 ) -> Summary | str:
     """Write one image and its label; returns its own counts, or the reason why it was skipped."""
-    if item.split == REFERENCE:
-        reason = place_whole(item.image, work / "images" / item.split / item.group / item.file, place)
-        return reason or Summary(reference=1)
+    if item.split not in LABELLED:
+        reason = place_whole(item.image, work / item.place, place)
+        return reason or Summary(unlabelled=Counter({item.split: 1}))
     if not backgrounds and all(table.number(box.name) is None for box in item.boxes):
         return Summary(backgrounds=1, dropped=Counter({"another class": len(item.boxes)} if item.boxes else {}))
     try:
@@ -299,7 +280,7 @@ def _write_item(
     if not rows and not backgrounds:
         counts.images, counts.backgrounds = 0, 1
         return counts
-    target = work / "images" / item.split / item.group / item.file
+    target = work / item.place
     label = (work / "labels" / item.split / item.group / item.file).with_suffix(".txt")
     target.parent.mkdir(parents=True, exist_ok=True)
     label.parent.mkdir(parents=True, exist_ok=True)
@@ -385,9 +366,9 @@ def _count(total: Summary, item: Item, result: Summary | str) -> None:
     total.boxes += result.boxes
     total.clipped += result.clipped
     total.backgrounds += result.backgrounds
-    total.reference += result.reference
+    total.unlabelled += result.unlabelled
     total.dropped.update(result.dropped)
     if result.images:
         total.per_split[item.split] += 1
         if item.attributes:
-            total.attributes[f"images/{item.split}/{item.group}/{item.file}"] = dict(item.attributes)
+            total.attributes[item.place] = dict(item.attributes)

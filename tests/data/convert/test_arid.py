@@ -48,6 +48,26 @@ def test_the_set_is_written_whole(source: Path, tmp_path: Path) -> None:
     assert config.task == "action" and config.conditions == {"train": "train", "val": "day", "test": "night"}
 
 
+def test_clips_of_one_name_keep_their_folders(source: Path, tmp_path: Path) -> None:
+    """g1 and g2 number their clips from 0; the test list names a video twice."""
+    for group in ("g1", "g2"):
+        (source / "day/Run" / group).mkdir(parents=True)
+        for number in range(2):
+            clip = source / "day/Run" / group / f"clip{number}.avi"
+            save_film(clip, np.full((2, 16, 16, 3), ord(group[1]) + number, np.uint8))
+    listing = source / "raw/list_cvt/ARID_split1_test.txt"
+    listing.write_text(listing.read_text() + "3\t5\tWalk/Walk_1_1.avi\n")
+    out = tmp_path / "out"
+    summary = run("arid", source, out, link="hard")
+    written = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.avi"))
+    assert len(written) == summary.images == 12 + 1 + 4 + 2
+    assert [name for name in written if "Run" in name] == [f"day/Run/g{g}/clip{n}.avi" for g in (1, 2) for n in (0, 1)]
+    assert (out / "day/Run/g2/clip1.avi").read_bytes() == (source / "day/Run/g2/clip1.avi").read_bytes()
+    assert {video.path for video in load_split(load_data(out / "data.yaml"), "train").videos} >= {
+        out / f"day/Run/{group}/clip0.avi" for group in ("g1", "g2")
+    }
+
+
 def test_the_yaml_of_the_project_is_of_the_same_form(root: Path) -> None:
     ours = load_yaml(root / "data/arid.yaml")
     assert tuple(ours["names"].values()) == NAMES

@@ -310,6 +310,20 @@ def test_an_image_in_two_rows(source, tmp_path):
     assert summary.notes == ["1 rows name an image that another row names already; their boxes were joined"]
 
 
+def test_images_of_one_name_in_two_folders(tmp_path, make_image):
+    names = ["cam1/0.jpg", "cam2/0.jpg", "cam2/1.jpg"]
+    for seed, name in enumerate(names):
+        make_image(tmp_path / "set/images" / name, width=40, height=30, seed=seed)
+    rows = [image(number, name) for number, name in enumerate(names)]
+    write(tmp_path / "set", "train", rows, [note(number, (1, 4, 18)[number], [1, 1, 5, 5]) for number in range(3)])
+    summary = convert(tmp_path / "set", tmp_path / "out", classes="person,motorcycle,dog")
+    assert (summary.images, summary.skipped) == (3, [])
+    for number, name in enumerate(("cam1_0", "cam2_0", "1")):
+        assert (tmp_path / f"out/labels/train/coco-train/{name}.txt").read_text()[0] == str(number)
+        original = tmp_path / "set/images" / names[number]
+        assert (tmp_path / f"out/images/train/coco-train/{name}.jpg").read_bytes() == original.read_bytes()
+
+
 def test_files_that_list_different_classes(source, tmp_path):
     file = source / "annotations/instances_val2017.json"
     content = json.loads(file.read_bytes())

@@ -112,7 +112,16 @@ def test_two_sets_become_one(tmp_path, make_image):
 
 
 def test_two_images_of_one_name_are_not_mixed_up(tmp_path, make_image):
-    summary = write([one_item(make_image(tmp_path / f"{n}/1.png")) for n in "ab"], tmp_path / "out")
+    images = [make_image(tmp_path / f"{name}/1.png", seed=seed) for seed, name in enumerate("ab")]
+    summary = write([one_item(image) for image in images], tmp_path / "out")
+    assert (summary.images, summary.skipped) == (2, [])
+    for image, name in zip(images, "ab", strict=True):
+        assert (tmp_path / f"out/images/train/g/{name}_1.png").read_bytes() == image.read_bytes()
+        assert (tmp_path / f"out/labels/train/g/{name}_1.txt").is_file()
+
+
+def test_two_images_of_one_name_in_one_folder_are_not_mixed_up(tmp_path, make_image):
+    summary = write([one_item(make_image(tmp_path / f"a/1.{suffix}")) for suffix in ("png", "bmp")], tmp_path / "out")
     assert summary.images == 1
     assert summary.skipped[0][1] == "another image of the same name was converted already"
 

@@ -77,10 +77,19 @@ def test_a_set_of_an_earlier_version_keeps_its_reference_images(images):
 
 def test_two_reference_images_of_one_name(images, make_image):
     make_image(images / "pool/deep/c.png", seed=9)
+    make_image(images / "pool/deep/c.bmp", seed=9)
     summary = Summary()
     items = [item(images / "train/a.png", "train")]
     items += reference_items(images / "pool", items, "pool", summary)
     write_yolo(items, images / "out", summary, classes="exdark", link="copy", backgrounds=False)
+    names = {path.name for path in (images / "out/images/reference/pool").iterdir()}
+    assert names >= {"c.png", "deep_c.bmp", "deep_c.png"}
+
+
+def test_a_reference_image_that_is_listed_twice(images):
+    summary = Summary()
+    twice = [Item(images / "pool/c.png", REFERENCE, "pool", ())] * 2
+    write_yolo([item(images / "train/a.png", "train"), *twice], images / "out", summary, classes="exdark")
     assert [reason for _, reason in summary.skipped] == ["another image of the same name was converted already"]
 
 
