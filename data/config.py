@@ -6,7 +6,7 @@ import os
 import reprlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,13 +66,37 @@ class DataConfig:
     frequency: tuple[str, ...] | None = None  # of each class: r rare, c common, f frequent; None: not said
     options: dict[str, Path] = field(default_factory=dict)  # defaults of options of methods, such as `teacher`
     federated: Path | None = None  # see data.verified; None: every class was looked for in every image
+    missing: dict[str, tuple[Path, ...]] = field(
+        default_factory=dict
+    )  # splits that were left out: their missing places
 
     def sources(self, split: str) -> tuple[Path, ...]:
         """The folders or lists of a split. Raises UserError where it has none."""
         if not self.splits.get(split):
-            known, line = ", ".join(self.splits) or "none", f"Add a line '{split}: FOLDER'."
-            raise UserError(f"{self.file}: there is no '{split}' split. It names: {known}. {line}")
+            raise self.lacks(split, f"Add a line '{split}: FOLDER'.")
         return self.splits[split]
+
+    def lacks(self, split: str, advice: str) -> UserError:
+        """What to raise where a split is needed that is not named, or that was left out because it is missing."""
+        if split in self.missing:
+            return UserError(
+                f"{self.file}: '{split}' is {self.missing[split][0]}, which is missing. Put the data there."
+            )
+        known = ", ".join(self.splits) or "none"
+        return UserError(f"{self.file}: there is no '{split}' split. It has: {known}. {advice}")
+
+    def existing(self, optional: Collection[str]) -> DataConfig:
+        """Without those of the optional splits that are missing on disk; `missing` has their places."""
+        lost = {split: gone for split, gone in missing_places(self.splits).items() if split in optional}
+        kept = {split: places for split, places in self.splits.items() if split not in lost}
+        words = {split: word for split, word in self.conditions.items() if split not in lost}
+        return replace(self, splits=kept, conditions=words, missing={**self.missing, **lost})
+
+
+def missing_places(splits: Mapping[str, tuple[Path, ...]]) -> dict[str, tuple[Path, ...]]:
+    """Split -> its folders and lists that do not exist, of the splits that have such."""
+    found = {split: tuple(place for place in places if not place.exists()) for split, places in splits.items()}
+    return {split: gone for split, gone in found.items() if gone}
 
 
 def load_data(
@@ -87,7 +111,7 @@ def load_data(
     the current one, then to datasets/. `names` may also name a YAML file in that folder, which
     then says the names and, where it is not said here, the frequency. Where the folder is missing and the file names a
     synthetic data set (`demo`), `make_demo(name, folder)` is called to make it. `need`: the splits that must exist on disk
-    (None: all).
+    (None: all but test splits beside others). Other test splits that do not exist are left out with a note.
     Raises UserError, naming the file and the next step, for anything missing or of the wrong kind.
     """
     file, content = _read(source)
@@ -99,10 +123,10 @@ def load_data(
     if demo is not None and make_demo is not None and not root.exists():
         make_demo(demo, root)
     splits = _splits(file, root, content)
-    for split, places in splits.items():
-        missing = next((place for place in places if not place.exists()), None)
-        if missing is not None and (need is None or split in need):
-            raise _missing(file, content, f"'{split}' is {missing}")
+    missing = missing_places(splits)
+    needed = (set(splits) - set(TESTS) or set(splits)) if need is None else need
+    if first := next((split for split in missing if split in needed), None):
+        raise _missing(file, content, f"'{first}' is {missing[first][0]}")
     given = content.get("federated")
     federated = None if given is None else _place(file, root, "federated", given)
     if federated is not None and not federated.is_file() and (need is None or len(need)):
@@ -110,7 +134,7 @@ def load_data(
     listing, classes = _listing(file, root, content)
     names = _names(listing, classes)
     own = [key.name for key in DECLARED.values() if key.option]
-    return DataConfig(
+    config = DataConfig(
         file,
         root,
         names,
@@ -123,6 +147,15 @@ def load_data(
         options={key: _place(file, root, key, content[key]) for key in own if content.get(key)},
         federated=federated,
     )
+    return _without_tests(config) if root.is_dir() and set(splits) - set(TESTS) else config
+
+
+def _without_tests(config: DataConfig) -> DataConfig:
+    """A data set without the test splits that are missing on disk, which a note says."""
+    config = config.existing(TESTS)
+    for split, places in config.missing.items():
+        LOGGER.info("%s: '%s' is left out: %s is missing", config.file, split, places[0])
+    return config
 
 
 def task_of(source: str | Path) -> str:

@@ -19,6 +19,9 @@ FOREIGN = frozenset(  # keys of other tools without a meaning here
     "roboflow kpt_shape flip_idx kpt_names channels yaml_file license author version description date creator url "
     "val_images info train_info anchors dataset_name".split()
 )
+ROBOFLOW = frozenset(
+    {"train/images", "valid/images", "test/images"}
+)  # below the YAML, which calls them ../train/images, ...
 SPLIT_FOLDERS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels", "notes.json")
 DARK = ("night", "dark", "low")
@@ -41,6 +44,7 @@ def translated(file: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     if not result.get("names") and isinstance(result.get("nc"), int) and result["nc"] > 0:
         LOGGER.info(f"{file}: no 'names', so the {result['nc']} classes are called class0, class1, ...")
         result["names"] = [f"class{number}" for number in range(result["nc"])]
+    _refuse_keypoints(file, result)
     _note_reversed(file, result)
     return with_conditions(file, result)
 
@@ -64,6 +68,15 @@ def with_conditions(file: Path, content: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _refuse_keypoints(file: Path, content: Mapping[str, Any]) -> None:
+    """Raise UserError for a set of poses: rows of a box and keypoints cannot be told from polygons."""
+    if content.get("kpt_shape"):
+        raise UserError(
+            f"{file}: 'kpt_shape' says that label rows end in keypoints, which would be read as corners of a polygon. Keep the "
+            "first five numbers of each row (class x y width height) in a copy of the labels, and remove 'kpt_shape'."
+        )
+
+
 def _note_reversed(file: Path, content: Mapping[str, Any]) -> None:
     """WiiD's published YAML calls the dark images `train` and the day images `train_night`."""
     dark = {key: any(word in str(content.get(key, "")).lower() for word in DARK) for key in ("train", "train_night")}
@@ -75,9 +88,15 @@ def _note_reversed(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def beside(root: Path, entry: str) -> Path:
-    """The place of a relative entry below a root: of Roboflow's `../train/images`, `train/images` if that is there."""
+    """The place of a relative entry below a root: of `../train/images`, `train/images` if that is there.
+
+    Roboflow's own entries mean that folder also where neither exists: it names a test part that an export lacks.
+    """
     rest = entry.removeprefix("../")
-    return root / rest if rest != entry and not rest.startswith("../") and (root / rest).exists() else root / entry
+    if rest == entry or rest.startswith("../"):
+        return root / entry
+    absent = rest in ROBOFLOW and not (root / entry).exists()
+    return root / rest if absent or (root / rest).exists() else root / entry
 
 
 def describe_folder(folder: Path) -> dict[str, Any]:

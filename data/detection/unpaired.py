@@ -37,11 +37,14 @@ def _order(count: int, *entropy: int) -> tuple[int, ...]:
 
 
 def refuse_leaks(pool: Iterable[Path], held_out: Iterable[Path], what: str) -> None:
-    """Raise UserError where an image of the pool is also a held-out one: the same file, or a copy of its bytes."""
-    tests = {path.resolve() for path in held_out}
+    """Raise UserError where an image of the pool is also a held-out one: the same file, or a copy of its bytes.
+
+    What is listed but does not exist is passed over: readers list it as skipped.
+    """
+    tests = {path.resolve() for path in held_out if path.is_file()}
     sizes = {path.stat().st_size for path in tests}
     digests: set[str] = set()
-    for path in pool:
+    for path in filter(Path.is_file, pool):
         if (same_size := path.stat().st_size in sizes) and not digests:
             digests = {file_digest(test) for test in tests}
         if path.resolve() in tests or (same_size and file_digest(path) in digests):

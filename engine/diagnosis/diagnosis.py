@@ -89,20 +89,16 @@ def load_set(data: str) -> tuple[DataConfig, list[Finding]]:
     if (task := task_of(data)) != DETECT:  # before a synthetic set is rendered
         raise UserError(f"{data}: 'task: {task}' is not checked yet; expected a data set of task detect.")
     config = load_data(data, make_demo=make_synthetic, need=("train", "val"))
-    there = {split: places for split, places in config.splits.items() if all(place.exists() for place in places)}
+    config = config.existing(config.splits)
     lost = [
         Finding(
-            "split-missing",
-            split,
-            f"'{split}' names a place that does not exist",
-            [Place(place) for place in places if not place.exists()],
+            "split-missing", split, f"'{split}' names a place that does not exist", [Place(place) for place in places]
         )
-        for split, places in config.splits.items()
-        if split not in there
+        for split, places in config.missing.items()
     ]
-    if not set(there) & set(SPLITS):
+    if not set(config.splits) & set(SPLITS):
         raise UserError(f"{config.file}: names no split of labelled images. Add 'train: FOLDER' and 'val: FOLDER'.")
-    return DataConfig(**{**vars(config), "splits": there}), lost
+    return config, lost
 
 
 def diagnose(data: str, imgsz: int | None = None, least: str = SEVERITIES[-1]) -> tuple[Diagnosis, Survey]:

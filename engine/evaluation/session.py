@@ -235,8 +235,7 @@ def present_splits(config: DataConfig, task: str) -> list[str]:
     """The splits of a task that the data YAML has. Raises UserError if the first is missing."""
     wanted = splits_of(task)
     if wanted[0] not in config.splits:
-        known = ", ".join(config.splits) or "none"
-        raise UserError(f"{config.file}: there is no '{wanted[0]}' split. It has: {known}. Choose another --task.")
+        raise config.lacks(wanted[0], "Choose another --task.")
     return [split for split in wanted if split in config.splits]
 
 

@@ -149,11 +149,13 @@ def interrupted(problem: Exception, done: int, total: int) -> UserError:
 def two_folders(command: str, source: Path | None, out: Path | None, ending: str) -> tuple[Path, Path]:
     """--source (a folder or a list) and --out of a command of prepare.py.
 
-    Raises UserError unless both are given, neither holds the other, and --out is no file; `ending` makes the name of the
-    folder that it proposes.
+    Raises UserError unless both are given, --source exists, neither holds the other, and --out is no file; `ending` makes
+    the name of the folder that it proposes.
     """
     if source is None or out is None:
         raise UserError(f"prepare.py {command}: expected two folders, --source DIR and --out DIR.")
+    if not source.exists():
+        raise UserError(f"--source {source}: there is no such folder or list of images. Correct the path.")
     home, target = home_of(source), Path(os.path.abspath(out))
     pairs = ((home, target), (home.resolve(), target.resolve()))
     if any(one.is_relative_to(other) or other.is_relative_to(one) for one, other in pairs):

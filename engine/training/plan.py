@@ -157,6 +157,8 @@ class TrainPlan:
 
 def splits_to_select(data: DataConfig, first: str) -> list[str]:
     """A split that chooses the best epoch, and its other parts if there are some. Raises UserError where there is none."""
+    if first in data.missing:
+        raise data.lacks(first, "")
     if first not in data.splits:
         raise UserError(
             f"{data.file}: there is no '{first}' split to choose the best epoch with. Add a line '{first}: FOLDER', or hold some "

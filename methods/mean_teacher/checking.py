@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,10 @@ class LabelCheck:
     def __init__(self, data: DataConfig) -> None:
         places = data.splits.get("target", ())
         self.file, self.classes = data.file, len(data.names)
-        self.images = [image for place in places for image in list_images(place, data.root)]
-        tests = [place for split in TESTS for place in data.splits.get(split, ()) if place.exists()]
-        self.held_out = [image for place in tests for image in list_images(place, data.root)]
+        self.images = _there(data, places)
+        self.held_out = _there(
+            data, [place for split in TESTS for place in data.splits.get(split, ()) if place.exists()]
+        )
         self.side = SIDE
         self.labelled = [image for image in self.images if label_path(image).is_file()]
 
@@ -100,6 +101,11 @@ class LabelCheck:
         )
         corners = torch.cat([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], 1)
         return found, corners, torch.from_numpy(label.classes).to(weight.device).view(-1).long()
+
+
+def _there(data: DataConfig, places: Iterable[Path]) -> list[Path]:
+    """The images of folders and lists, without listed ones that do not exist: the loader names those."""
+    return [image for place in places for image in list_images(place, data.root) if image.is_file()]
 
 
 def hits(boxes: Tensor, classes: Tensor, truth: Tensor, true_classes: Tensor) -> int:

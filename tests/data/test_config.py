@@ -127,6 +127,13 @@ def test_only_needed_splits_must_exist(tmp_path):
         load_data(file, need={"train"})
 
 
+def test_a_test_split_alone_must_exist(tmp_path):
+    """Beside others it is left out; alone, or for all that follows it, there is nothing left to load."""
+    assert list(load_data(write(tmp_path, NAMES + "val: a\ntest: gone\ntest2: a\n", "a")).splits) == ["val", "test2"]
+    with pytest.raises(UserError, match="'test' is .*gone, which is missing"):
+        load_data(write(tmp_path, NAMES + "test: gone\n"))
+
+
 def test_a_download_script_is_mentioned_and_never_run(tmp_path, caplog, monkeypatch):
     monkeypatch.chdir(tmp_path)
     script = "download: |\n  from pathlib import Path\n  Path('pwned').touch()\n"

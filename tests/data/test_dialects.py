@@ -34,6 +34,35 @@ def test_roboflow(tmp_path):
         }
 
 
+def test_roboflow_without_a_test_part(tmp_path, capsys):
+    """The YAML names `../test/images` all the same; the test part is left out, unless it is what is asked for."""
+    text = f"train: ../train/images\nval: ../valid/images\ntest: ../test/images\nconditions: {{test: night}}\n{NAMES}"
+    file = write(tmp_path / "export", text, "train/images", "valid/images")
+    data, absent = load_data(file), tmp_path / "export/test/images"
+    assert list(data.splits) == list(data.conditions) == ["train", "val"] and data.missing == {"test": (absent,)}
+    assert f"'test' is left out: {absent} is missing" in capsys.readouterr().out
+    for need in (["test"], ["train", "test"]):
+        with pytest.raises(UserError, match=f"'test' is {absent}, which is missing"):
+            load_data(file, need=need)
+    with pytest.raises(UserError, match=f"'test' is {absent}, which is missing"):
+        data.sources("test")
+
+
+def test_a_folder_outside_is_not_taken_for_roboflows(tmp_path):
+    """Neither where it is there, nor under another name."""
+    file = write(tmp_path / "export", f"val: ../valid/images\n{NAMES}", "../valid/images")
+    with pytest.raises(UserError, match="'val: ../valid/images' lies outside the data set's folder"):
+        load_data(file)
+    with pytest.raises(UserError, match="'val: ../valid' lies outside the data set's folder"):
+        load_data(write(tmp_path / "export", f"val: ../valid\n{NAMES}"))
+
+
+def test_poses_are_refused(tmp_path):
+    """A row of a box and two points, `0 .5 .5 .2 .2 .45 .45 .55 .55`, would be a polygon of four points."""
+    with pytest.raises(UserError, match="'kpt_shape' says that label rows end in keypoints"):
+        load_data(write(tmp_path, f"train: a\nkpt_shape: [2, 2]\n{NAMES}", "a"))
+
+
 def test_ultralytics_keys(tmp_path, capsys):
     """`validation` is val, `minival` is left where there is a val, and classes that `nc` counts get names."""
     data = load_data(write(tmp_path, "train: a\nvalidation: b\nnc: 3\nflip_idx: [0]\nchannels: 3\n", "a", "b"))

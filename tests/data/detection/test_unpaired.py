@@ -94,3 +94,17 @@ def test_leaks_are_refused(tmp_path: Path, copied: bool, leaks: bool) -> None:
     for name in ("pool.bmp", "test.bmp"):
         with pytest.raises(UserError, match="my.yaml: 'reference'.*also an image of the test split"):
             refuse_leaks([tmp_path / name], [tmp_path / "test.bmp"], "my.yaml: 'reference'")
+
+
+@pytest.mark.parametrize("gone", ["reference", "test"])
+def test_a_listed_image_that_is_missing(tiny_set: Path, gone: str) -> None:
+    """It leaks nothing: one of the pool is listed as skipped, one of the test is passed over."""
+    data = tiny_set / "data.yaml"
+    data.write_text(data.read_text().replace("pair: images/night", "reference: reference.txt\ntest: test.txt"))
+    lines = {"reference": ["images/night/3.png"], "test": ["images/val/0.png"]}
+    lines[gone].append("images/gone.png")
+    for split, listed in lines.items():
+        (tiny_set / f"{split}.txt").write_text("\n".join(listed))
+    left_out = build_dataset(load_data(data), "train", imgsz=32, augment=True, views=VIEWS).left_out()
+    expected = [(tiny_set / "images/gone.png", "there is no such file")] if gone == "reference" else []
+    assert left_out == expected

@@ -198,6 +198,12 @@ def test_other_names_are_noted_and_other_counts_refused(given, tiny_set, capsys)
     assert validate(**given, single_cls=True).reports[0].images == 2
 
 
+def test_a_missing_test_split_is_named(given, tiny_set):
+    (tiny_set / "data.yaml").write_text(DATA + "test: images/gone\n")
+    with pytest.raises(UserError, match="'test' is .*gone, which is missing"):
+        validate(**given, task="test")
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

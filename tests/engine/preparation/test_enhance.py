@@ -101,6 +101,7 @@ def test_an_interrupted_run_goes_on(night_images):
         ("images", "images/a.png", {}, "lies in --source"),
         ("images", "../file", {}, "a file is in the way"),
         ("nowhere", "../new", {}, "no such folder"),
+        ("nowhere", "new", {}, "--source .*nowhere: there is no such folder"),
         ("images", "../full", {}, "holds something else"),
         ("images", "../new", {"method": "none"}, "expected one of"),
         ("images", "../new", {"scale": 4}, "only zero-dce"),

@@ -164,6 +164,16 @@ def test_mistakes_leave_nothing_behind(
     assert sorted(path.name for path in large.parent.iterdir()) == ["large", "twins"]
 
 
+def test_a_missing_test_split_is_left_out(large: Path, tmp_path: Path) -> None:
+    with (large / "data.yaml").open("a") as file:
+        file.write("test: images/test\n")
+    assert [result.split for result in prepare("slice", data=str(large), out=tmp_path / "tiles", slice=80)] == [
+        "train",
+        "val",
+    ]
+    assert list(load_data(tmp_path / "tiles").splits) == ["train", "pair", "val"]
+
+
 def test_a_broken_label_stops_before_anything_is_there(large: Path, tmp_path: Path) -> None:
     (large / "labels/val/deep/1.txt").write_text("9 0.5 0.5 0.1 0.1\n")
     with pytest.raises(UserError, match=r"1.txt:1: class 9 is out of range"):

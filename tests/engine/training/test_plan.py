@@ -13,7 +13,7 @@ import torch
 from data.io.labels import Label
 from engine.options.train import TrainOptions
 from engine.training.detection import build_datasets, build_detector, fit_stride, size_hints
-from engine.training.plan import make_plan, with_hyp
+from engine.training.plan import make_plan, splits_to_select, with_hyp
 from tests.engine.tiny import write_dataset
 from utils.errors import UserError
 from utils.files import load_yaml, save_yaml
@@ -48,6 +48,16 @@ def test_shipped_hyps_are_found_by_name_and_known() -> None:
 def test_a_recipe_may_hold_any_option_of_the_optimiser_and_of_methods(synthetic: dict[str, Any]) -> None:
     plan = make_plan({**synthetic, "method": "none", "hyp": "hyp.lcp-urpc.yaml", "epochs": 24})
     assert (plan.hyper.optimizer, plan.hyper.lr_steps, plan.hyper.momentum) == ("SGD", (16, 22), 0.9)
+
+
+def test_training_needs_no_test_split(synthetic: dict[str, Any], tmp_path: Path) -> None:
+    """One that is named and missing is left out; where it is to choose the best epoch, it must be there."""
+    file = Path(synthetic["data"])
+    save_yaml(file, {**load_yaml(file), "test": "images/gone"})
+    plan = make_plan({**synthetic, "method": "none"})
+    assert "test" not in plan.data.splits and "val" in plan.data.splits
+    with pytest.raises(UserError, match="'test' is .*gone, which is missing"):
+        splits_to_select(plan.data, "test")
 
 
 @pytest.mark.parametrize(

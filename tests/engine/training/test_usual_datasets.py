@@ -42,6 +42,11 @@ def roboflow(root: Path, out: Path) -> Path:
     return out
 
 
+def roboflow_without_test(root: Path, out: Path) -> Path:
+    shutil.rmtree(roboflow(root, out) / "test")
+    return out
+
+
 def cvat(root: Path, out: Path) -> Path:
     """CVAT's Ultralytics export with lists whose entries begin with `data/`."""
     for split in ("train", "val"):
@@ -79,7 +84,7 @@ def wiid(root: Path, out: Path) -> Path:
     return out / "voco.yaml"
 
 
-@pytest.mark.parametrize("make", [roboflow, cvat, bare_folder, ultralytics, wiid])
+@pytest.mark.parametrize("make", [roboflow, roboflow_without_test, cvat, bare_folder, ultralytics, wiid])
 def test_sets_that_train_as_they_are(
     original: tuple[Path, dict[str, Any]], tmp_path: Path, make: Callable[[Path, Path], Path]
 ) -> None:
