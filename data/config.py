@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data.class_names import class_names
 from data.dialects import FOREIGN, beside, describe_folder, translated, yaml_in
-from utils.errors import UserError, nearest, suggestion
+from utils.disk.slashes import with_slashes
+from utils.errors import UserError, nearest
 from utils.files import REPOSITORY, find_file, load_yaml, typed_path
 from utils.log import LOGGER
-from utils.tables import whole
 
 VALS, TESTS = (
     tuple(f"{split}{number}" for number in ("", *range(2, 10))) for split in ("val", "test")
 )  # val, val2, ...
 SPLITS = ("train", "extra", *VALS, *TESTS)
-LONGEST_NAME, LONGEST_WORD = 200, 60  # letters of a class, of a condition
+SLIP = 0.78  # likeness of two keys, 0 to 1, from which one is a misspelling of the other
+LONGEST_WORD = 60  # letters of a condition
 TASKS = ("detect", "classify", "action")
 FORMER_FOLDERS = {"reference": "favoured", "unlabeled": "nights"}  # what earlier versions called those they converted
 _OTHER_KEYS = set("path names nc frequency federated method task demo conditions prepare download".split())
@@ -132,7 +133,7 @@ def load_data(
     if federated is not None and not federated.is_file() and (need is None or len(need)):
         raise _missing(file, content, f"'federated' is {federated}")
     listing, classes = _listing(file, root, content)
-    names = _names(listing, classes)
+    names = class_names(listing, classes)
     own = [key.name for key in DECLARED.values() if key.option]
     config = DataConfig(
         file,
@@ -187,16 +188,21 @@ def _find(given: Path) -> Path:
 
 def _check_keys(file: Path, content: dict[str, Any]) -> None:
     """Say once what is not used; refuse what looks like a misspelt key, as it would change the training in silence."""
-    known = {*SPLITS, *_OTHER_KEYS, *FOREIGN, *DECLARED, *(alias for key in DECLARED.values() for alias in key.aliases)}
+    known = {*SPLITS, *_OTHER_KEYS, *DECLARED, *(alias for key in DECLARED.values() for alias in key.aliases)}
     if content.get("download"):
         LOGGER.warning("%s: 'download' is never executed. Download the data yourself; see its page in docs/data.", file)
-    unknown = [key for key in content if key not in known]
-    unused = [key for key in content if key in FOREIGN]
-    wrong = next((key for key in unknown if nearest(key, known)), None)
-    if wrong is not None:
-        raise UserError(f"{file}: there is no key {wrong!r}.{suggestion(wrong, known)} Correct or remove that line.")
-    if unknown or unused:
-        LOGGER.info("%s: not used here: %s", file, ", ".join([*unused, *unknown]))
+    unused = [key for key in content if key not in known]
+    for key in unused:
+        if key not in FOREIGN and (meant := _meant(key, known)):
+            raise UserError(f"{file}: there is no key {key!r}. Did you mean {meant!r}? Correct or remove that line.")
+    if unused:
+        LOGGER.info("%s: not used here: %s", file, ", ".join(unused))
+
+
+def _meant(key: str, known: Collection[str]) -> str | None:
+    """The key that this one is a slip of: the same letters in another order, or nearly the same."""
+    letters = sorted(key.lower())
+    return next((other for other in known if sorted(other) == letters), None) or nearest(key, known, SLIP)
 
 
 def _own_names(file: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -218,7 +224,8 @@ def _root(file: Path, path: Any) -> Path:
     if not isinstance(path, str) or not path:
         raise UserError(f"{file}: 'path' must be the data set's folder as text, not {path!r}.")
     home = REPOSITORY / "datasets" if file.parent == REPOSITORY / "data" else file.parent
-    places = [Path(os.path.abspath(base / typed_path(path))) for base in (file.parent, Path(), Path("datasets"), home)]
+    bases = (file.parent, Path(), Path("datasets"), home)
+    places = [Path(os.path.abspath(base / with_slashes(base, str(typed_path(path))))) for base in bases]
     return next((place for place in places if place.is_dir()), places[-1])
 
 
@@ -242,8 +249,9 @@ def _place(file: Path, root: Path, key: str, entry: Any) -> Path:
     """One folder or list of a split."""
     if not isinstance(entry, str) or not entry:
         raise UserError(f"{file}: '{key}' must be a folder or a .txt list as text (or several), not {entry!r}.")
-    path = Path(os.path.abspath(beside(root, str(typed_path(entry)))))
-    if not typed_path(entry).is_absolute() and not path.is_relative_to(root):
+    given = with_slashes(root, str(typed_path(entry)))
+    path = Path(os.path.abspath(beside(root, given)))
+    if not Path(given).is_absolute() and not path.is_relative_to(root):
         raise UserError(
             f"{file}: '{key}: {entry}' lies outside the data set's folder {root}. "
             "Correct 'path', or give an absolute path if this is intended."
@@ -297,74 +305,6 @@ def _frequency(file: Path, content: dict[str, Any], names: dict[int, str]) -> tu
             "in the order of their numbers."
         )
     return tuple(letters)
-
-
-def _names(file: Path, content: dict[str, Any]) -> dict[int, str]:
-    """Class number -> name, from a list or a mapping."""
-    names = content.get("names")
-    if not names or not isinstance(names, (list, dict)):
-        raise UserError(f"{file}: 'names' is missing. Add the classes, such as 'names: {{0: bicycle, 1: boat}}'.")
-    result: dict[int, str] = {}
-    for key, name in names.items() if isinstance(names, dict) else enumerate(names):
-        number = _class_number(file, key)
-        if number in result:
-            raise UserError(f"{file}: 'names' has the number {number} twice. Remove one of the two.")
-        result[number] = _class_name(file, name)
-    if sorted(result) != list(range(len(names))):
-        raise UserError(
-            f"{file}: 'names' must number the classes 0 to {len(names) - 1} without a gap; it has "
-            f"{reprlib.repr(sorted(result))}."
-        )
-    if twice := next((name for name, count in Counter(result.values()).items() if count > 1), None):
-        raise UserError(
-            f"{file}: 'names' calls two classes {twice!r}, so that reports could not tell them apart. Rename one."
-        )
-    count = content.get("nc", len(result))
-    if isinstance(count, bool) or count != len(result):
-        raise UserError(
-            f"{file}: 'nc' says {reprlib.repr(count)} classes but 'names' has {len(result)}. Remove 'nc' or correct 'names'."
-        )
-    return dict(sorted(result.items()))
-
-
-def stored_names(found: Any) -> dict[int, str] | None:
-    """Class names that a network's file holds, a list or a mapping, as number -> name; None where it holds none.
-
-    Letters that cannot be printed are replaced, and no more than LONGEST_NAME are kept.
-    """
-    if isinstance(found, list | tuple):
-        found = dict(enumerate(found))
-    if not isinstance(found, Mapping) or not found or not all(map(_is_class_number, found)):
-        return None
-    return {int(key): _printable(name) for key, name in sorted(found.items(), key=lambda item: int(item[0]))}
-
-
-def _printable(name: Any) -> str:
-    text = str(name)[:LONGEST_NAME]
-    return text if text.isprintable() else "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-
-
-def _is_class_number(key: Any) -> bool:
-    """Whether a key is a whole number, which JSON writes as text. 1.5 and yes number no class."""
-    return not isinstance(key, bool) and whole(str(key)) is not None
-
-
-def _class_number(file: Path, key: Any) -> int:
-    if _is_class_number(key):
-        return int(key)
-    raise UserError(f"{file}: 'names' has the number {reprlib.repr(key)}; expected 0, 1, 2, ...")
-
-
-def _class_name(file: Path, name: Any) -> str:
-    """The name of a class, as text that any console and file can hold."""
-    if isinstance(name, bool) or not isinstance(name, (str, int, float)) or name == "":  # YAML: no, yes, on, off
-        raise UserError(f"{file}: 'names' has {reprlib.repr(name)} where a text was expected. Put the name in quotes.")
-    text = str(name)
-    if len(text) > LONGEST_NAME or not text.isprintable():
-        raise UserError(
-            f"{file}: 'names' has {reprlib.repr(text)}; expected at most {LONGEST_NAME} letters that can be printed."
-        )
-    return text
 
 
 def _text(file: Path, content: dict[str, Any], key: str) -> str | None:

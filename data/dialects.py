@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from data.io.manifest import RECORDS
 from utils.disk.reading import read_json
 from utils.errors import UserError
 from utils.files import IMAGE_SUFFIXES, read_lines
@@ -181,13 +182,16 @@ def _names_in(file: Path) -> list[str]:
 
 
 def yaml_in(folder: Path) -> Path | None:
-    """The data YAML of a folder: data.yaml, dataset.yaml, or the only one. Raises UserError where there are several others."""
+    """The data YAML of a folder: data.yaml, dataset.yaml, or the only one. Raises UserError where there are several others.
+
+    The records of prepare.py's commands are none.
+    """
     usual = next(
         (folder / name for name in ("data.yaml", "dataset.yaml", "data.yml") if (folder / name).is_file()), None
     )
     if usual is not None:
         return usual
-    found = (path for path in folder.iterdir() if not path.name.startswith("."))
+    found = (path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in RECORDS)
     others = sorted(path for path in found if path.suffix.lower() in {".yaml", ".yml"})
     if len(others) > 1:
         raise UserError(

@@ -25,14 +25,14 @@ class UserError(Exception):
         super().__init__(message)
 
 
-def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """Return the choice most like `word` (case does not count), or None where nothing is near.
+def nearest(word: str, choices: Iterable[str], least: float = 0.6) -> str | None:
+    """Return the choice most like `word` (case does not count), or None where none is that like it. least: from 0 to 1.
 
     >>> nearest("epoch", ["epochs", "imgsz"])
     'epochs'
     """
     by_lower = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=least)
     return by_lower[close[0]] if close else None
 
 

@@ -19,6 +19,7 @@ import yaml
 
 from utils.disk.locks import locked
 from utils.disk.reading import read_text
+from utils.disk.slashes import with_slashes
 from utils.disk.yaml_loader import BoundedLoader, place_of
 from utils.errors import UserError, nearest, suggestion
 from utils.releases.assets import OFFICIAL, how_to_get, official
@@ -334,6 +335,7 @@ def _read_list(source: Path, root: Path | None) -> list[Path]:
 
 def _listed(folder: Path, entry: str) -> Path:
     """The file of an entry; without the `data/` that CVAT and Datumaro put before it, where it is there."""
+    entry = with_slashes(folder, entry)
     path, rest = folder / entry, entry.removeprefix("data/")
     return Path(
         os.path.abspath(folder / rest if rest != entry and not path.exists() and (folder / rest).exists() else path)

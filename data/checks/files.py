@@ -92,7 +92,8 @@ def _orphans(survey: Survey) -> Iterator[Finding]:
         folders = {label.file.parent for label in split.labels if label.found}
         lost = sorted(file for folder in folders for file in _texts(folder) if file not in known)
         known.update(lost)
-        lost = [file for file in lost if not _has_image(file)]
+        stems = {folder: _stems(_image_folder(folder)) for folder in {file.parent for file in lost}}
+        lost = [file for file in lost if file.stem not in stems[file.parent]]
         if lost:
             what = f"{split.name}: {counted(len(lost), 'label file')} without an image"
             yield Finding("label-orphan", split.name, what, [Place(file) for file in lost])
@@ -117,11 +118,19 @@ def _looks_like_labels(file: Path) -> bool:
     return len(words) >= 5 and words[0].replace(".", "", 1).isdigit()
 
 
-def _has_image(label: Path) -> bool:
-    """Whether an image that this label file would belong to exists, though no split lists it."""
-    parts = list(label.parts)
-    for place in range(len(parts) - 2, -1, -1):
+def _image_folder(labels: Path) -> Path:
+    """The folder of the images that label files of this folder belong to, listed in a split or not."""
+    parts = list(labels.parts)
+    for place in range(len(parts) - 1, -1, -1):
         if parts[place] == "labels":
             parts[place] = "images"
             break
-    return any(Path(*parts).with_suffix(suffix).exists() for suffix in IMAGE_SUFFIXES)
+    return Path(*parts)
+
+
+def _stems(folder: Path) -> set[str]:
+    """Names of the images of a folder, without their suffixes."""
+    try:
+        return {path.stem for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+    except OSError:
+        return set()

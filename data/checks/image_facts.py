@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data.io.image_measures import SIDE, Stamp, measure, stamp_of
-from data.io.images import ORIENTATION, Pixels, Unreadable, decode, probe, reduction
+from data.io.images import Pixels, Unreadable, decode, orientation, probe, reduction
 
 THUMB = 32  # px: side of the grey thumbnail that near-duplicates are told by
 FORMATS = {
@@ -54,14 +54,14 @@ def read_image_facts(path: Path, pixels: bool = True) -> ImageFacts:
     try:
         shape = probe(path)
         content = path.read_bytes() if pixels else b""
-        kind, orientation = _header(path)
+        kind, turn = _header(path)
         image = decode(content, reduction(max(shape) / SIDE)) if pixels else None
     except (Unreadable, OSError) as problem:
         return ImageFacts(path, stamp, *_problem(stamp, str(problem)))
     if pixels and image is None:
         return ImageFacts(path, stamp, "image-unreadable", "cannot be decoded")
     digest = hashlib.blake2b(content, digest_size=16).digest() if pixels else b""
-    facts = ImageFacts(path, stamp, "", "", kind, orientation, shape, digest)
+    facts = ImageFacts(path, stamp, "", "", kind, turn, shape, digest)
     return facts if image is None else _with_pixels(facts, image)
 
 
@@ -85,6 +85,4 @@ def _header(path: Path) -> tuple[str, int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged EXIF blocks
         with path.open("rb") as file, Image.open(file) as image:
-            turned = "exif" in image.info
-            orientation = image.getexif().get(ORIENTATION, 1) if turned else 1
-            return str(image.format), orientation if isinstance(orientation, int) else 1
+            return str(image.format), orientation(image)

@@ -27,6 +27,10 @@ MOST_PIXELS = 1 << 27  # of one image of a data set: 384 MiB once it is decoded
 _FORMATS = {"BMP", "JPEG", "MPO", "PNG", "TIFF", "WEBP"}
 _ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 ORIENTATION = 274  # the EXIF tag; 1: as stored, 5 to 8 lie on their side
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 _JPEG = b"\xff\xd8"  # how one begins
 _REDUCED = {
     1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8
@@ -121,6 +125,26 @@ def write_image(path: Path, image: Pixels, quality: int = 95) -> None:
     path.write_bytes(coded)
 
 
+def orientation(image: Image.Image) -> int:
+    """The EXIF mark of an image, 1 to 8, by which decoders turn it; 1 for a TIFF, which Pillow has turned already.
+
+    Pillow's own reading takes the mark in XMP where EXIF has none, which OpenCV never does.
+    """
+    if "exif" not in image.info or image.format == "TIFF":
+        return 1
+    exif = Image.Exif()
+    exif.load(image.info["exif"])
+    found = exif.get(ORIENTATION, 1)
+    return found if found in _TURNS else 1
+
+
+def turned(image: Image.Image) -> Image.Image:
+    """An image decoded, and turned as its EXIF mark says."""
+    image.load()
+    method = _TURNS.get(orientation(image))
+    return image.copy() if method is None else image.transpose(method)
+
+
 def probe(path: Path, most: int = MOST_PIXELS) -> tuple[int, int]:
     """Return (height, width) in px of the image as it will be decoded, EXIF rotation included.
 
@@ -136,8 +160,7 @@ def probe(path: Path, most: int = MOST_PIXELS) -> tuple[int, int]:
             width, height = image.size
             if width * height > most:
                 raise Unreadable(f"{width} x {height} px, more than {most:,} in all; cut it with prepare.py slice")
-            turned = "exif" in image.info and image.format != "TIFF"  # which is turned by the library already
-            if turned and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8):
+            if orientation(image) in (5, 6, 7, 8):
                 width, height = height, width
             _check_end(file, image.format)
     except FileNotFoundError:

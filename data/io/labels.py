@@ -87,9 +87,9 @@ def scan(
     return result
 
 
-def unreadable(images: Sequence[Path]) -> list[tuple[Path, str]]:
+def unreadable(images: Sequence[Path], most_pixels: int = MOST_PIXELS) -> list[tuple[Path, str]]:
     """The images that cannot be used, each with the reason; for paired images, which have no labels of their own."""
-    found = in_threads(try_probe, images, "checking images")
+    found = in_threads(partial(try_probe, most=most_pixels), images, "checking images")
     return [(image, result) for image, result in zip(images, found, strict=True) if isinstance(result, str)]
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from data.config import stored_names
+from data.class_names import stored_names
 from engine.checkpoint.declared import ZIP_MAGIC
 from engine.checkpoint.safe_pickle import Placeholder, read
 from utils.disk.reading import is_regular

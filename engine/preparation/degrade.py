@@ -16,6 +16,7 @@ import torch
 
 from data.convert.coco_rescale import CocoSet, ResizedImage
 from data.degradations.recipes import Recipe, find_recipe, image_seed
+from data.dialects import NAME_FILES
 from data.io.images import Unreadable, read_rgb
 from data.io.labels import label_path, read_label
 from data.io.manifest import MANIFEST
@@ -160,9 +161,13 @@ def _finish(source: Path, jobs: Sequence[_Job], options: DegradeOptions, result:
 
 
 def _copy_data_yaml(source: Path, jobs: Sequence[_Job], out: Path) -> str:
-    """A whole set's data.yaml fits its copy too, if it speaks of folders of the set alone; else returns the reason."""
+    """A whole set's data.yaml fits its copy too, if it speaks of folders of the set alone; else returns the reason.
+
+    Of a set without one, the files of class names are copied.
+    """
     file = source / "data.yaml"
     if not file.is_file():
+        _copy_name_files(copies.home_of(source), jobs, out)
         return ""
     content = load_yaml(file)
     if content.get("path", ".") not in (".", "./"):
@@ -176,6 +181,14 @@ def _copy_data_yaml(source: Path, jobs: Sequence[_Job], out: Path) -> str:
         return reason
     atomic_write(out / "data.yaml", file.read_bytes())
     return ""
+
+
+def _copy_name_files(home: Path, jobs: Sequence[_Job], out: Path) -> None:
+    """The files of class names in the source's folder and in those of its images."""
+    folders = dict.fromkeys(folder for job in jobs for folder in Path(job.name).parents)
+    for place in (folder / name for folder in folders for name in NAME_FILES):
+        if (home / place).is_file():
+            atomic_write(out / place, (home / place).read_bytes())
 
 
 def _copy_federated(source: Path, name: str, jobs: Sequence[_Job], out: Path) -> str:

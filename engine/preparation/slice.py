@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from data.config import DataConfig, load_data
-from data.io.images import in_threads
-from data.io.labels import Label, label_path, scan
+from data.io.images import in_threads, turned
+from data.io.labels import Label, label_path, scan, unreadable
 from data.io.pairs import check_pair_sizes, match_pairs
 from engine.options.prepare import SliceOptions
 from utils.errors import UserError
@@ -124,9 +124,12 @@ def _slice_split(config: DataConfig, split: str, work: Path, options: SliceOptio
     found = scan(
         list(targets), len(config.names) or _ANY_CLASS, what=split or str(config.file), most_pixels=MOST_PIXELS
     )
-    result = SliceResult(split or config.root.name, skipped=list(found.skipped))
     paired = _paired(config, found.labels) if split == "train" else {}
-    jobs = [_Job(label, targets[label.image], paired.get(label.image)) for label in found.labels]
+    lost = unreadable([other for other, _ in paired.values()], MOST_PIXELS)
+    result = SliceResult(split or config.root.name, skipped=[*found.skipped, *lost])
+    unpaired = {image for image, (other, _) in paired.items() if other in dict(lost)}
+    kept = [label for label in found.labels if label.image not in unpaired]
+    jobs = [_Job(label, targets[label.image], paired.get(label.image)) for label in kept]
     fraction = THINNED.get(split, 1.0) if options.empty is None else options.empty
     written = in_threads(partial(_slice_image, work=work, fraction=fraction, options=options), jobs, f"cutting {split}")
     for job, tiles in zip(jobs, written, strict=True):
@@ -238,7 +241,7 @@ def _decoded(source: Path) -> tuple[Image.Image, str]:
     """An image, turned as its EXIF mark says, and its format. Raises UserError where it cannot be decoded."""
     try:
         with Image.open(source) as image:
-            return ImageOps.exif_transpose(image), image.format or ""
+            return turned(image), image.format or ""
     except (OSError, ValueError, SyntaxError) as problem:
         raise UserError(f"{source}: cannot be decoded ({problem}). Remove or replace the image.") from None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data import config
-from data.config import DataKey, declare_keys, load_data, stored_names
+from data.config import DataKey, declare_keys, load_data
 from utils.errors import UserError
 
 EXDARK = ["bicycle", "boat", "bottle", "bus", "car", "cat", "chair", "cup", "dog", "motorbike", "people", "table"]
@@ -271,20 +271,3 @@ def test_a_folder_that_is_named_twice_counts_once(tmp_path, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path / 'set.yaml'}: 'train' names a folder or list more than once; it counts once"
     ]
-
-
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        (["cat", "dog"], {0: "cat", 1: "dog"}),
-        ({"1": "dog", 0: 7}, {0: "7", 1: "dog"}),
-        ({0: "a\ud800\n"}, {0: "a\ufffd\ufffd"}),  # no console has half a letter
-        ([300 * "x"], {0: 200 * "x"}),
-        ({True: "a"}, None),
-        ({"\u00b2": "a"}, None),
-        (3, None),
-        ([], None),
-    ],
-)
-def test_names_of_a_network(found, expected):
-    assert stored_names(found) == expected

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.config import load_data
+from data.io.manifest import RECORDS
 from utils.errors import UserError
 from utils.files import list_images
 
@@ -82,6 +83,41 @@ def test_a_path_from_the_current_folder(tmp_path, monkeypatch):
     assert load_data(file).root == tmp_path / "t" / "cvat"
 
 
+def test_entries_of_windows(tmp_path, make_image):
+    """Backslashes, in `path`, in splits and in lists, stay inside the folder as slashes do."""
+    image = make_image(tmp_path / "set" / "images" / "train" / "1.png")
+    text = f"path: data\\..\\set\ntrain: images\\train\nval: val.txt\n{NAMES}"
+    file = write(tmp_path, text, "data")
+    (tmp_path / "set" / "val.txt").write_text("images\\train\\1.png\ndata\\images\\train\\1.png\n")
+    data = load_data(file)
+    assert data.root == tmp_path / "set" and data.splits["train"] == (image.parent,)
+    assert list_images(data.splits["val"][0], data.root) == [image, image]
+    (tmp_path / "set" / "val.txt").write_text("..\\..\\1.png\n")
+    with pytest.raises(UserError, match=r"val.txt:1: .* lies outside"):
+        list_images(data.splits["val"][0], data.root)
+    with pytest.raises(UserError, match=r"'val: \.\.\\data' lies outside the data set's folder"):
+        load_data(write(tmp_path, f"path: set\nval: ..\\data\n{NAMES}"))
+
+
+def test_a_backslash_may_be_part_of_a_name(tmp_path):
+    assert load_data(write(tmp_path, f"val: a\\b\n{NAMES}", "a\\b", "a/b")).splits["val"] == (tmp_path / "a\\b",)
+
+
+@pytest.mark.parametrize("key", ["depth_scale", "colors", "val_labels", "dataset", "train_dir", "created", "notes"])
+def test_keys_that_are_not_used(tmp_path, capsys, key):
+    load_data(write(tmp_path, f"val: a\n{key}: 1\n{NAMES}", "a"))
+    assert f"not used here: {key}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("tets", "test"), ("vla", "val"), ("targets", "target"), ("unlabelled", "unlabeled"), ("Train", "train")],
+)
+def test_misspelt_keys(tmp_path, key, meant):
+    with pytest.raises(UserError, match=f"no key '{key}'. Did you mean '{meant}'"):
+        load_data(write(tmp_path, f"val2: a\n{key}: a\n{NAMES}", "a"))
+
+
 def test_wiid_with_its_members_the_other_way_round(tmp_path, capsys):
     load_data(write(tmp_path, f"train: voco_dark\ntrain_night: voco\n{NAMES}", "voco", "voco_dark"))
     assert "'train' looks like the dark images" in capsys.readouterr().out
@@ -134,6 +170,14 @@ def test_folders_that_cannot_be_read(tmp_path, make_image):
         write(tmp_path, NAMES, name=name)
     with pytest.raises(UserError, match=r"several YAML files \(a.yaml, b.yaml\)"):
         load_data(tmp_path)
+
+
+def test_records_of_commands_are_no_data_yamls(tmp_path, make_image):
+    make_image(tmp_path / "images" / "train" / "1.png")
+    (tmp_path / "classes.txt").write_text("cat\n")
+    for name in RECORDS:
+        write(tmp_path, "recipe: fog\n", name=name)
+    assert load_data(tmp_path).names == {0: "cat"}
 
 
 def test_names_in_each_split(tmp_path, make_image):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.config import stored_names
+from data.class_names import stored_names
 from engine.tasks import DETECT
 from utils.errors import UserError
 

@@ -36,3 +36,11 @@ def test_labels_of_images_that_no_split_lists_are_no_orphans(tmp_path):
     (tmp_path / "train.txt").write_text("./images/train/train000.jpg\n")
     file.write_text(file.read_text().replace("images/train", "train.txt"))
     assert found(file) == {}
+
+
+def test_suffixes_of_images_in_capitals(tmp_path):
+    """Cameras write .JPG; a list leaves all but the first of these images out."""
+    file = write_clean_set(tmp_path, ".JPG", train=3, val=1)
+    (tmp_path / "train.txt").write_text("./images/train/train000.JPG\n")
+    file.write_text(file.read_text().replace("images/train", "train.txt"))
+    assert found(file) == {}

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.checks.image_facts import read_image_facts
 from data.io import images as module
-from data.io.images import Unreadable, decode, encode, in_threads, probe
+from data.io.images import Unreadable, decode, encode, in_threads, probe, read_image
 
 FORMATS = [".jpg", ".png", ".bmp", ".webp", ".tif"]
 
@@ -52,6 +53,17 @@ def test_an_end_marker_inside_a_truncated_image_does_not_deceive(tmp_path, make_
     path.write_bytes(thumbnail_end[: len(thumbnail_end) // 2])
     with pytest.raises(Unreadable, match="truncated"):
         probe(path)
+
+
+def test_a_mark_in_xmp_alone_turns_nothing(tmp_path):
+    """Pillow reads it beside an EXIF block without a mark, OpenCV does not."""
+    exif = Image.Exif()
+    exif[271] = "a camera"
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (40, 30)).save(path, exif=exif, xmp=b'<x tiff:Orientation="6"/>')
+    assert Image.open(path).getexif()[274] == 6
+    assert probe(path) == read_image(path).shape[:2] == (30, 40)
+    assert read_image_facts(path).orientation == 1
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])

@@ -15,9 +15,9 @@ from data.config import load_data
 from data.degradations.recipes import find_recipe, image_seed
 from data.detection.federated import FederatedLabels, read_verified
 from data.io.labels import label_path, scan
-from data.io.manifest import MANIFEST
+from data.io.manifest import MANIFEST, RECORDS
 from data.synthetic.generate import make_synthetic
-from engine.preparation import copies, prepare
+from engine.preparation import copies, darken, enhance, prepare
 from engine.preparation.degrade import NOTE
 from utils.errors import UserError
 from utils.files import list_images
@@ -155,6 +155,19 @@ def test_mistakes_leave_nothing(tiny_set, tmp_path, options, message):
     with pytest.raises(UserError, match=message):
         prepare("degrade", **given)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["classes.txt", "images/train/_darknet.labels"])
+def test_a_set_without_a_yaml_keeps_its_class_names(tiny_set, tmp_path, place):
+    (tiny_set / "data.yaml").unlink()
+    (tiny_set / place).write_text("cat\ndog\n")
+    degrade(tiny_set, tmp_path / "out")
+    data = load_data(tmp_path / "out")
+    assert data.names == {0: "cat", 1: "dog"} and list(data.splits) == ["train", "val"]
+
+
+def test_records_are_known_to_the_reader_of_folders():
+    assert {NOTE, darken.RECIPE, enhance.NOTE} == RECORDS
 
 
 def test_other_kinds_of_images_become_rgb(tmp_path, capsys):

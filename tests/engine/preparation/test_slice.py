@@ -135,6 +135,16 @@ def test_a_turned_photo_is_cut_as_it_is_seen(tmp_path: Path) -> None:
     assert sizes == {"a_0_0.jpg": (50, 64), "a_0_36.jpg": (50, 64)}
 
 
+def test_a_mark_in_xmp_alone_turns_nothing(tmp_path: Path) -> None:
+    """OpenCV, which training reads with, does not know it."""
+    (tmp_path / "in").mkdir()
+    exif = Image.Exif()
+    exif[271] = "a camera"
+    Image.new("RGB", (100, 50)).save(tmp_path / "in/a.jpg", exif=exif, xmp=b'<x tiff:Orientation="6"/>')
+    prepare("slice", source=tmp_path / "in", out=tmp_path / "out", slice=64)
+    assert sorted(path.name for path in list_images(tmp_path / "out/images")) == ["a_0_0.jpg", "a_36_0.jpg"]
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -162,6 +172,20 @@ def test_mistakes_leave_nothing_behind(
         prepare("slice", **given)
     assert fingerprint(large.parent) == before and not Path("x").exists()
     assert sorted(path.name for path in large.parent.iterdir()) == ["large", "twins"]
+
+
+def test_a_pair_with_an_unreadable_image_is_skipped(
+    large: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = large / "images/night/deep/1.png"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    train, _ = prepare("slice", data=str(large), out=tmp_path / "tiles", slice=80, empty=1.0)
+    assert train.images == 2 and [path for path, _ in train.skipped] == [broken]
+    assert f"skipped {broken}: truncated" in capsys.readouterr().out
+    for split in ("train", "night"):
+        folder = "pair" if split == "night" else split
+        stems = {path.name[0] for path in list_images(tmp_path / "tiles/images" / folder)}
+        assert stems == {"0", "2"}
 
 
 def test_a_missing_test_split_is_left_out(large: Path, tmp_path: Path) -> None:
