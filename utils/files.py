@@ -194,6 +194,11 @@ def disk_full(problem: BaseException) -> OSError | None:
     return None
 
 
+def out_of_files(problem: BaseException | None) -> bool:
+    """Whether the system refused to open a file because this process, or the machine, has too many open."""
+    return isinstance(problem, OSError) and problem.errno in {errno.EMFILE, errno.ENFILE}
+
+
 def _sync(path: Path) -> None:
     """Flush a file, or a folder's list of names, to the disk, where the file system knows how."""
     handle = os.open(path, os.O_RDONLY)

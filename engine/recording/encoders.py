@@ -114,6 +114,8 @@ class OpenCvEncoder:
         self._path, self._fps, self._written = path, fps, 0
         self._out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
         if not self._out.isOpened():
+            path.touch()  # raises what the system says of it
+            path.unlink()
             raise OSError(f"{path}: cannot be written")
 
     def write(self, image: np.ndarray, seconds: float | None = None) -> None:

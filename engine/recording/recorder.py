@@ -16,13 +16,13 @@ import numpy as np
 from engine.recording.encoders import Encoder, open_encoder
 from engine.recording.segments import SegmentStore
 from engine.tracking.result import TrackingResult
-from utils.files import disk_full
+from utils.files import disk_full, out_of_files
 from utils.log import LOGGER
 
 QUALITY = 90  # of the JPEGs in the ring buffer
 RING_BYTES = 64 * 2**20  # that the ring buffer of a source may take
 ROOM_EVERY = 5.0  # seconds between two looks at the room that open segments take
-AGAIN = 60.0  # seconds after which recording is tried again on a disk that was full
+AGAIN = 60.0  # seconds after which recording is tried again where the disk was full, or too many files were open
 MOST_EVENTS = 20  # that the index names of one segment
 GIB = 2**30
 
@@ -50,18 +50,18 @@ class RecordingOptions:
 
 
 class Recorder:
-    """Records several sources into one folder. A disk that is full ends no run: it is said, and tried again later."""
+    """Records several sources into one folder. A passing shortage ends no run: it is said, and tried again later."""
 
     def __init__(self, folder: Path, options: RecordingOptions, log: Callable[[str], None] = LOGGER.warning) -> None:
         self.options, self.log = options, log
         self.store = SegmentStore(folder, options.limit)
         self._sources: dict[str, _SourceRecorder] = {}
-        self._full_until = self._looked = 0.0
+        self._paused_until = self._looked = 0.0
 
     def save(self, stem: str, label: str, fps: float, moment: Moment) -> None:
         """The next frame of a source; stem: of its files, label: in the index, fps: about."""
         now = self.options.clock()
-        if now < self._full_until:
+        if now < self._paused_until:
             return
         if stem not in self._sources:
             self._sources[stem] = _SourceRecorder(self.store, self.options, stem, label, fps, now - moment.seconds)
@@ -71,8 +71,8 @@ class Recorder:
         except OSError as problem:
             self._pause(problem, now)
         else:
-            if self._full_until:
-                self._full_until = 0.0
+            if self._paused_until:
+                self._paused_until = 0.0
                 self.log("recording: goes on")
 
     def close(self, but: str = "") -> None:
@@ -94,16 +94,22 @@ class Recorder:
                     source.close()
 
     def _pause(self, problem: OSError, now: float) -> None:
-        """Stop recording for a while where the disk is full; anything else is raised."""
-        if disk_full(problem) is None:
+        """Stop recording for a while at a shortage; anything else is raised."""
+        short = passing_shortage(problem)
+        if short is None:
             raise problem
         for source in self._sources.values():
             source.drop()
-        if not self._full_until:
-            self.log(
-                f"warning: recording: the disk is full; detection goes on without it, tried again every {AGAIN:.0f} s"
-            )
-        self._full_until = now + AGAIN
+        if not self._paused_until:
+            self.log(f"warning: recording: {short}; detection goes on without it, tried again every {AGAIN:.0f} s")
+        self._paused_until = now + AGAIN
+
+
+def passing_shortage(problem: OSError) -> str | None:
+    """What ran out and may be there again later; None for anything else."""
+    if disk_full(problem) is not None:
+        return "the disk is full"
+    return "too many files are open (see ulimit -n)" if out_of_files(problem) else None
 
 
 class _SourceRecorder:
@@ -218,7 +224,7 @@ class _OpenSegment:
 
     def drop(self) -> None:
         """Remove it."""
-        with suppress(OSError):  # the disk is full: that is why
+        with suppress(OSError):  # the shortage is why
             self.encoder.close()
         self.path.unlink(missing_ok=True)
 

@@ -19,39 +19,44 @@ from utils.errors import UserError
 from utils.tables import whole
 
 HOST = "127.0.0.1"
-LOCAL_NAMES = {"127.0.0.1", "localhost", "[::1]"}
+LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SHORTEST_TOKEN = 8  # letters
 COOKIE = "hardsight"
 
 
 @dataclass(frozen=True)
 class Access:
-    """Who may see the page. token: empty where nobody else can reach it.
+    """Who may see the page. token: empty where nobody else can reach it; names: of this machine, in small letters.
 
-    Without a token only requests to this machine's own name are answered, so that a page from elsewhere that gives its
+    Without a token only requests to one of `names` are answered, so that a page from elsewhere that gives its
     own name this address (DNS rebinding) sees nothing. With one, a request shows it as a Bearer token, as the password of
     HTTP Basic, or by the cookie that was set after one of these: a number drawn at the start, never the token.
     """
 
     token: str = field(default="", repr=False)
+    names: frozenset[str] = LOCAL_NAMES
     session: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     def allows(self, host: str, authorization: str, cookie: str) -> bool:
         """Whether a request with these headers is answered."""
         if not self.token:
-            return _without_port(host) in LOCAL_NAMES
+            return _without_port(host) in self.names
         shown = [_same(cookie, self.session), _same(_password(authorization), self.token)]
         return any(shown)
 
 
 def same_origin(host: str, origin: str) -> bool:
     """Whether a WebSocket is opened by our own page, or by a program, which sends no origin."""
-    return not origin or urlsplit(origin).netloc == host
+    try:
+        return not origin or urlsplit(origin).netloc == host
+    except ValueError:  # no address at all
+        return False
 
 
 def _same(text: str, secret: str) -> bool:
     """Whether two texts are equal, in a time that does not depend on where they differ, nor on their lengths."""
-    return hmac.compare_digest(*(hashlib.sha256(part.encode()).digest() for part in (text, secret)))
+    coded = (part.encode(errors="surrogatepass") for part in (text, secret))  # headers need not be UTF-8
+    return hmac.compare_digest(*(hashlib.sha256(part).digest() for part in coded))
 
 
 def _password(header: str) -> str:
@@ -109,8 +114,9 @@ def reserve(where: str, token: str) -> Reserved:
             f"--serve {where}: cannot be served there ({problem.strerror}). Another program may use the port: choose "
             "another, such as --serve 8080."
         ) from None
-    shown = f"[{host}]" if ":" in host else host
-    return Reserved(server, f"http://{shown}:{server.getsockname()[1]}/", Access(token))
+    shown, bound = (f"[{name}]" if ":" in name else name for name in (host, str(found[4][0])))
+    names = LOCAL_NAMES | {shown.lower(), bound}
+    return Reserved(server, f"http://{shown}:{server.getsockname()[1]}/", Access(token, names))
 
 
 def read_token(given: str) -> str:

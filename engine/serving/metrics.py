@@ -35,7 +35,7 @@ def prometheus(statuses: Sequence[SourceStatus], counts: Mapping[int, TrackingRe
         for status in statuses:
             number = getattr(status, value)
             if number is not None:
-                lines.append(f"hardsight_source_{name}{labels(_own(status))} {number:g}")
+                lines.append(f"hardsight_source_{name}{labels(_own(status))} {number}")
     lines += [
         "# HELP hardsight_source_state 1 for the state that a source is in.",
         "# TYPE hardsight_source_state gauge",
@@ -87,8 +87,11 @@ def _own(status: SourceStatus) -> dict[str, str]:
 
 
 def labels(given: Mapping[str, str]) -> str:
-    """Labels in Prometheus' notation: backslash, quotation mark and line feed escaped."""
-    escaped = {
-        name: value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") for name, value in given.items()
-    }
-    return "{" + ",".join(f'{name}="{value}"' for name, value in escaped.items()) + "}"
+    """Labels in Prometheus' notation: in UTF-8, with backslash, quotation mark and line feed escaped."""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in given.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    """The value of a label. Half letters, as file names that are not UTF-8 have, become `\\udcXX`."""
+    whole = value.encode(errors="backslashreplace").decode()
+    return whole.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -10,13 +10,13 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.serving.access import COOKIE, Reserved, same_origin
+from engine.serving.connections import AcceptErrors, connections, most_connections
 from engine.serving.metrics import counted, health, prometheus
 from engine.serving.tiles import FOCUSED, Tile, Tiles
 from engine.streams.status import SourceMonitor
@@ -33,10 +33,14 @@ FILES = {
     "/page.css": ("page.css", "text/css"),
 }
 MOST_VIEWERS = 32
+MOST_CONNECTIONS = 4 * MOST_VIEWERS  # a browser opens several
+ACCEPTED = 8  # connections that are taken at once, before those above the limit are closed
+WAITING = 64  # connections that the system keeps until they are taken
 FASTEST = 0.1  # seconds between two rounds of tiles to a viewer, at least
 SLOWEST = 1.0  # seconds after which a round goes out even if nothing is new
-PATIENCE = 20.0  # seconds that a viewer may take for one round
-LARGEST = 1024  # bytes of a request's body or a viewer's message
+PATIENCE = 20.0  # seconds that a viewer may take for one round, and a connection for a request
+LARGEST = 1024  # bytes of a viewer's message
+LARGEST_HEAD = 8192  # bytes of a request: its address and headers
 HEADERS = {
     "Server": "Hardsight",  # no versions
     "Content-Security-Policy": (
@@ -60,6 +64,7 @@ class Page:
         self.names, self.monitors = dict(names), monitors
         self.tiles = Tiles(len(monitors))
         self.viewers = 0
+        self._texts = {path: (STATIC / name).read_text("utf-8") for path, (name, _) in FILES.items()}
         self._stated = float("-inf"), ""  # when, and what was said of the sources
         self._loop = asyncio.new_event_loop()
         self._coder = ThreadPoolExecutor(1, "page")
@@ -102,25 +107,32 @@ class Page:
         app.router.add_get("/tiles", self._viewer)
         runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.3)
         await runner.setup()
-        connection = partial(_connections(), runner.server, loop=self._loop, access_log=None)
-        listening = await self._loop.create_server(connection, sock=self.server)
+        assert runner.server is not None
+        connection = connections(runner.server, most_connections(MOST_CONNECTIONS), PATIENCE, HEADERS)
+        self._loop.set_exception_handler(AcceptErrors())
+        listening = await self._loop.create_server(connection, sock=self.server, backlog=ACCEPTED)
+        self.server.listen(WAITING)  # asyncio takes one number for both
         self._ready.set()
         await self._end.wait()
         listening.close()
         await runner.cleanup()
 
     def _guard(self) -> Any:
-        """The middleware that answers only who may see, refuses bodies, and adds the headers of every answer."""
+        """The middleware that answers only who may see, refuses what is large, and adds the headers of every answer."""
         from aiohttp import web
 
         @web.middleware
         async def guard(request: web.Request, handler: Any) -> web.StreamResponse:
+            connection: Any = request.protocol
+            connection.asked()
             host, authorization = (request.headers.get(name, "") for name in ("Host", "Authorization"))
             if not self.access.allows(host, authorization, request.cookies.get(COOKIE, "")):
                 asks = {"WWW-Authenticate": 'Basic realm="hardsight", charset="UTF-8"'} if self.access.token else {}
-                return web.Response(status=401, headers=HEADERS | asks)
+                return _refusal(401, asks)
             if request.can_read_body:
-                return web.Response(status=413, headers=HEADERS | {"Connection": "close"})
+                return _refusal(413)
+            if head_size(request) > LARGEST_HEAD:
+                return _refusal(431)
             try:
                 answer: web.StreamResponse = await handler(request)
             except web.HTTPException as problem:
@@ -137,8 +149,8 @@ class Page:
         """One of FILES; no path of a request ever reaches the disk."""
         from aiohttp import web
 
-        name, kind = FILES[request.path]
-        return web.Response(text=(STATIC / name).read_text("utf-8"), content_type=kind, charset="utf-8")
+        text, (_, kind) = self._texts[request.path], FILES[request.path]
+        return web.Response(text=text, content_type=kind, charset="utf-8")
 
     async def _health(self, _: web.Request) -> web.StreamResponse:
         """See metrics.health; 503 where every source is lost."""
@@ -220,22 +232,18 @@ class Page:
         return self._stated[1]
 
 
-def _connections() -> Any:
-    """The class of a connection: one that sends no HTTP gets an empty answer, and nothing that it sent is logged."""
+def _refusal(status: int, more: Mapping[str, str] | None = None) -> web.StreamResponse:
+    """An empty answer that ends its connection: who is refused cannot hold one by asking again."""
     from aiohttp import web
 
-    class Connection(web.RequestHandler):
-        __slots__ = ()
+    answer = web.Response(status=status, headers=HEADERS | dict(more or {}))
+    answer.force_close()
+    return answer
 
-        def handle_error(self, request: Any, status: int = 500, *problem: Any) -> web.StreamResponse:
-            """aiohttp's own answer and log line quote the request, which may hold a token."""
-            if status == 500:  # our mistake
-                return super().handle_error(request, status, *problem)
-            answer = web.Response(status=status, headers=HEADERS)
-            answer.force_close()
-            return answer
 
-    return Connection
+def head_size(request: web.Request) -> int:
+    """Bytes of a request's address and headers."""
+    return len(request.raw_path) + sum(len(name) + len(value) for name, value in request.raw_headers)
 
 
 def parse_request(text: str) -> int:

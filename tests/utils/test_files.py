@@ -216,6 +216,11 @@ def test_a_full_disk_is_found_behind_a_library_s_own_error():
     assert files.disk_full(OSError(errno.EACCES, "Permission denied")) is None
 
 
+def test_too_many_open_files() -> None:
+    assert files.out_of_files(OSError(errno.EMFILE, "x")) and files.out_of_files(OSError(errno.ENFILE, "x"))
+    assert not files.out_of_files(OSError(errno.ENOSPC, "x")) and not files.out_of_files(None)
+
+
 def test_hash_of_a_file(tmp_path: Path) -> None:
     """sha256 of 'abc', as FIPS 180 gives it."""
     (tmp_path / "f").write_bytes(b"abc")

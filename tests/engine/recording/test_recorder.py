@@ -160,6 +160,30 @@ def test_a_disk_that_is_full_for_real(tmp_path: Path, full_disk) -> None:
     assert list(tmp_path.glob("*/*")) == []
 
 
+@pytest.mark.parametrize("codec", ["h264", "mpeg4"])
+def test_too_many_open_files_end_recording_for_a_while_and_not_the_run(tmp_path: Path, codec: str) -> None:
+    resource = pytest.importorskip("resource", reason="this system limits no open files")
+    said: list[str] = []
+    recorder = Recorder(tmp_path, options(codec=codec), log=said.append)
+    play(recorder, 1, {})
+    recorder.close()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with (tmp_path / "index.csv").open() as lowest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno() + 1, before[1]))
+        try:
+            play(recorder, 3, {})
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert said == [
+        "warning: recording: too many files are open (see ulimit -n); detection goes on without it, tried again every 60 s"
+    ]
+    recorder.options.clock.now += AGAIN  # type: ignore[attr-defined]
+    play(recorder, 2, {})
+    recorder.close()
+    assert said[1:] == ["recording: goes on"] and [row["frames"] for row in index(tmp_path)] == ["10", "20"]
+    assert len(list(tmp_path.glob("*/*"))) == 2
+
+
 def test_another_error_is_raised(tmp_path: Path) -> None:
     (tmp_path / "cam").write_text("a file where the folder should be")
     with pytest.raises(OSError, match="exists"):

@@ -34,6 +34,8 @@ def basic(text: str) -> str:
         ("Basic /w==", False),
         ("Digest correct-horse", False),
         ("Bearer café", False),
+        ("Bearer \udced\udcb2\udc80abc", False),
+        (basic("x:") + "\udced", False),
     ],
 )
 def test_a_token_is_shown_as_bearer_or_password(authorization: str, allowed: bool) -> None:
@@ -43,7 +45,7 @@ def test_a_token_is_shown_as_bearer_or_password(authorization: str, allowed: boo
 def test_the_cookie_is_another_secret_than_the_token() -> None:
     access = Access("correct-horse")
     assert access.allows("x", "", access.session) and not access.allows("x", "", "correct-horse")
-    assert not access.allows("x", "", "")
+    assert not access.allows("x", "", "") and not access.allows("x", "", "\udced\udcb2\udc80")
     assert access.session not in repr(access) and "correct" not in repr(access)
 
 
@@ -71,6 +73,7 @@ def test_without_a_token_only_this_machines_names_are_answered(host: str, allowe
         ("a:1", "http://b:1", False),
         ("a:1", "http://a:2", False),
         ("a:1", "null", False),
+        ("a:1", "http://[::1", False),
     ],
 )
 def test_other_pages_open_no_socket(host: str, origin: str, same: bool) -> None:
@@ -96,6 +99,28 @@ def test_mistakes(where: str, token: str, words: str) -> None:
     with pytest.raises(UserError, match=words) as problem:
         reserve(where, token)
     assert "\n" not in str(problem.value) and "short-" not in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "found", "hosts"),
+    [
+        ("127.0.0.2", "127.0.0.2", ["127.0.0.2", "127.0.0.1", "localhost"]),
+        ("Camera", "127.0.1.1", ["camera", "CAMERA", "127.0.1.1"]),  # as Debian has it in /etc/hosts
+        ("127.2", "127.0.0.2", ["127.0.0.2"]),  # as browsers write it
+    ],
+)
+def test_the_printed_address_is_answered(
+    given: str, found: str, hosts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, port, **flags: ask(found, port, **flags))
+    with closing(socket.create_server((found, 0))) as free:
+        port = free.getsockname()[1]
+    server, address, access = reserve(f"{given}:{port}", "")
+    server.close()
+    assert address == f"http://{given}:{port}/"
+    assert all(access.allows(f"{host}:{port}", "", "") for host in hosts)
+    assert not access.allows(f"evil.example:{port}", "", "")
 
 
 def test_a_port_in_use_is_one_paragraph() -> None:

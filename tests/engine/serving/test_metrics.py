@@ -67,5 +67,19 @@ def test_prometheus_text_by_hand() -> None:
     assert text.endswith("\n") and all(re.fullmatch(r"# .*|[a-z_]+(\{.*\})? [-0-9.e+]+", line) for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("frames", "rate", "lines"),
+    [
+        (1234567, 29.97, ["_frames_total 1234567", "_frames_per_second 29.97"]),
+        (10**15 + 1, 0.0, ["_frames_total 1000000000000001", "_frames_per_second 0.0"]),
+        (0, 1234567.25, ["_frames_total 0", "_frames_per_second 1234567.25"]),
+    ],
+)
+def test_numbers_keep_their_digits(frames: int, rate: float, lines: list[str]) -> None:
+    text = re.sub(r"\{.*\}", "", prometheus([status(LIVE, frames=frames, rate=rate)], {}, 0))
+    assert {f"hardsight_source{line}" for line in lines} <= set(text.splitlines())
+
+
 def test_labels_are_escaped() -> None:
     assert labels({"a": 'x"y\\z\n'}) == r'{a="x\"y\\z\n"}'
+    assert labels({"a": "caf\udce9 é"}) == r'{a="caf\\udce9 é"}'

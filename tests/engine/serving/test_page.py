@@ -25,10 +25,10 @@ TOKEN = "correct-horse"
 
 
 @contextmanager
-def page(token: str = "", sources: int = 2) -> Iterator[Page]:
+def page(token: str = "", sources: int = 2, name: str = "rtsp://cam/{}") -> Iterator[Page]:
     server = socket.create_server(("127.0.0.1", 0))
     place = Reserved(server, f"http://127.0.0.1:{server.getsockname()[1]}/", Access(token))
-    monitors = [SourceMonitor(order, f"rtsp://cam/{order}") for order in range(1, sources + 1)]
+    monitors = [SourceMonitor(order, name.format(order)) for order in range(1, sources + 1)]
     with Page(place, {0: "cat", 1: "dog"}, monitors) as shown:
         yield shown
 
@@ -101,6 +101,10 @@ def test_nothing_is_asked_of_anywhere_else() -> None:
         ("GET /" + "a" * 20000 + " HTTP/1.1\r\nHost: HOST", {400, 414}),
         ("GET / HTTP/1.1\r\nHost: HOST\r\nX: " + "a" * 20000, {400, 431}),
         ("nonsense", {400}),
+        ("GET / HTTP/1.1\r\nHost: HOST" + ("\r\nX: " + "a" * 4000) * 3, {431}),
+        ("GET /" + "a" * 5000 + " HTTP/1.1\r\nHost: HOST\r\nX: " + "a" * 5000, {431}),
+        ("GET / HTTP/1.1\r\nHost: HOST\r\nX: " + "a" * 7000, {200}),
+        ("GET /tiles HTTP/1.1\r\nHost: HOST\r\nOrigin: http://[::1", {403}),
         ("GET / HTTP/1.1\r\nHost: evil.example", {401}),
         ("GET / HTTP/1.1", {400, 401}),
     ],
@@ -137,6 +141,28 @@ def test_what_is_no_http_is_neither_quoted_nor_logged(request_text: str, caplog:
         assert code == 400 and text.endswith("\r\n\r\n") and TOKEN not in text and "aiohttp" not in text
         assert get(shown, "/health", Authorization=f"Bearer {TOKEN}")[0] == 200
     assert TOKEN not in caplog.text and "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "header", [b"Authorization: Bearer ", b"Authorization: Basic ", b"Cookie: hardsight=", b"Host: "]
+)
+@pytest.mark.parametrize("given", [b"\xed\xb2\x80abc", b"\xff", "café".encode(), b'"\\355"'])
+def test_headers_that_are_not_utf8_are_no_token(header: bytes, given: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING), page(TOKEN) as shown:
+        code, _ = ask(shown, b"GET / HTTP/1.1\r\nX: y\r\n" + header + given)
+        assert code in {400, 401}
+    assert caplog.text == ""
+
+
+def test_names_that_are_not_utf8_are_shown() -> None:
+    with page(name="caf\udce9.mp4") as shown:
+        show(shown, 1, 5)
+        code, text = get(shown, "/metrics")
+        assert code == 200 and r'frames_total{source="caf\\udce9.mp4",order="1"} 5' in text
+        code, text = get(shown, "/health")
+        assert code == 200 and json.loads(text.partition("\r\n\r\n")[2])["sources"][0]["label"] == "caf\udce9.mp4"
+        ((_, state),) = asyncio.run(rounds(shown, 1))
+        assert state["sources"][0]["label"] == "caf\udce9.mp4"
 
 
 def test_with_the_token_a_cookie_follows_that_is_not_it(caplog: pytest.LogCaptureFixture) -> None:
