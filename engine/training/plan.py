@@ -40,7 +40,9 @@ def _nothing(*args: Any) -> Any:
     return {}
 
 
-MAY_CHANGE = ("device", "workers", "patience", "save_steps", "save_period", "noval", "plots", "report", "logger")
+MAY_CHANGE = (
+    "device", "workers", "time", "patience", "save_steps", "save_period", "noval", "plots", "report", "logger",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

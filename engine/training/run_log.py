@@ -119,7 +119,7 @@ class RunLog:
         text = csv_text(self.rows, task.digits)
         atomic_write(self.plan.save_dir / "results.csv", text.encode())
         score = fitness(task.fitness, reports[0].metrics) if reports else -1.0
-        better = score > self.best or self.best_epoch < 0
+        better = score > self.best or self.best < 0  # until something is validated, the newest
         if better:
             self.best, self.best_epoch = score, epoch
         self.log(self._line(row, reports, better and bool(reports)))
@@ -202,6 +202,8 @@ class RunLog:
         """Resume after these rows; rows of results.csv beyond them are dropped."""
         self.rows, self.best, self.best_epoch = state["rows"], state["best"], state["best_epoch"]
         self.seconds_before, self.key = state["seconds"], state.get("key", self.key)  # earlier files have no key
+        if self.best < 0:  # nothing is validated yet; earlier files kept the first epoch
+            self.best_epoch = len(self.rows) - 1
 
 
 def memory(batch: Mapping[str, Any]) -> str:

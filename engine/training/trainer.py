@@ -124,10 +124,11 @@ class Trainer:
                 if distributed.any_rank(self.log.out_of_patience()):
                     self.log.log(f"no improvement for {self.options.patience} epochs: stopped after epoch {epoch}")
                     break
-                self._epoch(run, epoch)
-                if distributed.any_rank(self.log.out_of_time()):
-                    self.log.log(f"--time {self.options.time:g} h is over: stopped after epoch {epoch + 1}")
+                begins = epoch > 0 and not self.start_batch  # an epoch that has begun is trained to its end
+                if begins and distributed.any_rank(self.log.out_of_time()):
+                    self.log.log(f"--time {self.options.time:g} h is over: stopped after epoch {epoch}")
                     break
+                self._epoch(run, epoch)
         return self._finish() if WORLD.main else []
 
     def _epoch(self, run: Run, epoch: int) -> None:

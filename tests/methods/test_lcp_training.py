@@ -96,6 +96,12 @@ def test_both_learners_train_at_once_in_b(synthetic: dict[str, Any]) -> None:
     assert row["train/catch_up"] > 0 and row["train/box_loss"] > 0
 
 
+def test_epochs_that_are_not_validated_cost_no_patience(synthetic: dict[str, Any]) -> None:
+    """The detector trains in the last epoch only, which is the first that is validated."""
+    result = engine.train(**synthetic, epochs=4, lcp_schedule="UUUC", patience=1, name="patient")
+    assert len(result.rows) == 4 and "val/mAP50" in result.rows[3] and "val/mAP50" not in result.rows[2]
+
+
 def test_statistics_may_follow_the_low_quality_images_in_u(synthetic: dict[str, Any]) -> None:
     catch_up, crux = epochs_moved(synthetic, epochs=2, lcp_recipe="fixed-bn", name="follow")
     assert catch_up == {"catch-up", "statistics"} and crux == {"crux", "shallow", "catch-up", "rest"}

@@ -94,3 +94,11 @@ def test_state_comes_back() -> None:
     second.load_state(first.state())
     assert (second.rows, second.best, second.best_epoch) == ([{"epoch": 1}], 0.4, 0)
     assert second.seconds_before > 0
+
+
+@pytest.mark.parametrize(("best", "epoch", "over"), [(-1.0, 8, False), (0.4, 0, True)])
+def test_what_earlier_files_called_best_before_any_validation(best: float, epoch: int, over: bool) -> None:
+    """Nine epochs, and the first is the best: of those that are not validated it is the newest instead."""
+    log = make_log()
+    log.load_state({"rows": [{"epoch": i + 1} for i in range(9)], "best": best, "best_epoch": 0, "seconds": 1.0})
+    assert log.best_epoch == epoch and log.out_of_patience() is over

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ import engine
 from engine.checkpoint import load_detector, load_weights
 from engine.training.detection import DETECTION, multi_scale_size
 from engine.training.plan import make_plan
+from engine.training.run_log import RunLog
 from engine.training.step import CLIP_NORM
 from engine.training.trainer import Trainer
 from methods.base import Method, Run
@@ -202,6 +204,34 @@ def test_a_run_that_lost_patience_does_not_go_on(synthetic: dict[str, Any], monk
     assert len(first.rows) == 2
     assert len(engine.train(resume=str(first.save_dir)).rows) == 2
     assert len(engine.train(resume=str(first.save_dir), patience=2).rows) == 3
+
+
+def test_without_validation_the_newest_epoch_is_kept_and_time_stays_over(
+    synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunLog, "out_of_time", lambda log: len(log.rows) >= 2)
+    first = engine.train(**synthetic, epochs=9, noval=True, time=1.0, name="over")
+    assert len(first.rows) == 2 and first.reports
+    assert same_weights(first.best, first.save_dir / "weights/last.pt")
+    assert len(engine.train(resume=str(first.save_dir)).rows) == 2
+
+
+@pytest.mark.parametrize(("epoch", "batch", "trained"), [(0, 0, [0]), (1, 0, []), (1, 3, [1])])
+def test_time_that_is_over_ends_epochs_that_have_begun(epoch: int, batch: int, trained: list[int]) -> None:
+    """A run has one at least, and trains one that was interrupted to its end."""
+    trainer = Trainer.__new__(Trainer)
+    trainer.start_epoch, trainer.start_batch, trainer.over = epoch, batch, SimpleNamespace()
+    trainer.options = SimpleNamespace(epochs=9, time=1.0)  # type: ignore[assignment]
+    log = {"out_of_patience": lambda: False, "out_of_time": lambda: True, "log": lambda text: None}
+    trainer.log = SimpleNamespace(**log)  # type: ignore[assignment]
+    seen: list[int] = []
+
+    def train(run: Any, number: int) -> None:
+        seen.append(number)
+        trainer.start_batch = 0
+
+    trainer._epoch, trainer._finish = train, list  # type: ignore[method-assign]
+    assert trainer._all_epochs(Run(None)) == [] and seen == trained  # type: ignore[arg-type]
 
 
 def test_a_refused_run_leaves_no_folder(synthetic: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
