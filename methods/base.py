@@ -109,8 +109,9 @@ class Run:
     """What a method sees of a training run outside the loss.
 
     iteration counts batches from 0 over the whole run; averaged is the network that is evaluated and saved, the EMA or, without
-    one, the detector; log collects what goes into the row of the epoch.
-    The rest holds for one epoch and is reset before `on_epoch`: `frozen` are the parts of the detector that do not train
+    one, the detector; log collects what goes into the row of the epoch; single_cls: labels of every class train class 0.
+    The rest holds for one epoch and is reset before `on_epoch`: `resumed` says that the epoch was begun before the run was
+    interrupted, with the state and the `log` that it left; `frozen` are the parts of the detector that do not train
     (parameters as they are, batch norms in evaluation), `bn_eval` those that train with fixed batch statistics;
     `only` names the one method whose terms the step takes, without the task loss and other methods; `skip_validation`:
     nothing worth measuring yet.
@@ -122,14 +123,16 @@ class Run:
     iteration: int = 0
     averaged: Any = None
     log: dict[str, Any] = field(default_factory=dict)
+    single_cls: bool = False
     frozen: list[nn.Module] = field(default_factory=list)
     bn_eval: list[nn.Module] = field(default_factory=list)
     only: str = ""
     skip_validation: bool = False
+    resumed: bool = False
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, epoch: int, resumed: bool = False) -> None:
         """Start an epoch: everything trains, by all losses, and is validated until a method says otherwise."""
-        self.epoch, self.only, self.skip_validation = epoch, "", False
+        self.epoch, self.resumed, self.only, self.skip_validation = epoch, resumed, "", False
         self.frozen, self.bn_eval = [], []
 
 
@@ -213,7 +216,8 @@ class Method(nn.Module):
         return {}
 
     def on_epoch(self, run: Run) -> None:
-        """Called before each epoch: what is frozen, which losses count, whether to validate, numbers to log.
+        """Called before each epoch, and again where one is resumed (`run.resumed`): what is frozen, which losses count,
+        whether to validate, numbers to log.
 
         With several ranks, a method that overrides it costs a search for unused parameters in each step, unless its
         `freezes` is False: it then never freezes, and never claims an epoch.

@@ -93,9 +93,9 @@ class TrainStep:
             layer.requires_grad_(False)
         self.training = [parameter for parameter in self.detector.parameters() if parameter.requires_grad]
 
-    def begin_epoch(self, run: Run, epoch: int) -> None:
-        """Let methods decide what trains in this epoch."""
-        run.begin(epoch)
+    def begin_epoch(self, run: Run, epoch: int, resumed: bool = False) -> None:
+        """Let methods decide what trains in this epoch. resumed: it was begun before the run was interrupted."""
+        run.begin(epoch, resumed)
         run.averaged = self.averaged
         for method in self.methods:
             method.on_epoch(run)

@@ -28,6 +28,7 @@ from engine.training.run_log import RunLog
 from engine.training.sampling import build_loader, training_images
 from engine.training.step import TrainStep
 from methods.base import Run
+from utils.files import plain
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,15 @@ class Trainer:
         self.start_epoch, self.start_batch = 0, 0
         self.sums: dict[str, Tensor] = {}  # of each loss item over the batches of the running epoch, on this rank
         self.seen = 0  # number of these batches
+        self.logged: dict[str, Any] = {}  # what methods logged for the row of the running epoch
         self.stop_requested = False
         self.over = multiprocessing.RawValue("b", 0)
 
     def run(self) -> TrainResult:
         """Train to the end, or raise Interrupted after writing `resume.pt`."""
-        run = Run(self.detector, epochs=self.options.epochs)
-        self.log.start(self.step.averaged, self.datasets)
         plan = self.plan
+        run = Run(self.detector, epochs=self.options.epochs, log=self.logged, single_cls=plan.train.single_cls)
+        self.log.start(self.step.averaged, self.datasets)
         info = RunInfo(plan.save_dir, plan.options, self.options.epochs, len(self.sampler), self.log.key)
         reports: list[Report] = []
         try:
@@ -133,7 +135,7 @@ class Trainer:
 
     def _epoch(self, run: Run, epoch: int) -> None:
         """Train on every image once, evaluate, and write what is left of it."""
-        self.step.begin_epoch(run, epoch)
+        self.step.begin_epoch(run, epoch, resumed=self.start_batch > 0)
         started = time.perf_counter()
         losses = distributed.average(self._batches(run), self.device)
         seconds = time.perf_counter() - started
@@ -157,7 +159,7 @@ class Trainer:
             self.callbacks.tell("on_epoch", self.log.rows[-1])
             for note in gauge.notes():
                 self.log.log(note)
-            self._save_resume(epoch + 1, 0)
+            self._save_resume(run, epoch + 1, 0)
 
     def _batches(self, run: Run) -> dict[str, float]:
         """Train on the batches of an epoch. Returns the mean of each loss item."""
@@ -211,7 +213,7 @@ class Trainer:
         stop = distributed.any_rank(self.stop_requested)
         due = self.options.save_steps and (number + 1) % self.options.save_steps == 0
         if WORLD.main and (stop or due):
-            self._save_resume(run.epoch, number + 1)
+            self._save_resume(run, run.epoch, number + 1)
         if stop:
             raise Interrupted
 
@@ -255,7 +257,7 @@ class Trainer:
         self.log.finish(reports)
         return reports
 
-    def _save_resume(self, epoch: int, batch: int) -> None:
+    def _save_resume(self, run: Run, epoch: int, batch: int) -> None:
         """Write everything that resuming at this epoch and batch needs."""
         state = {
             **self.step.state(),
@@ -264,6 +266,7 @@ class Trainer:
             "batch": batch,
             "sums": self.sums,
             "seen": self.seen,
+            "log": plain(run.log),
             "random": random_state(),
             "records": self.log.state(),
             "options": self.plan.options,
@@ -272,11 +275,12 @@ class Trainer:
         save_resume(self.plan.weights, state)
 
     def load_resume(self, state: dict[str, Any]) -> None:
-        """Take back what `_save_resume` wrote. Sums of losses are the main rank's; versions before kept none."""
+        """Take back what `_save_resume` wrote. Sums of losses are the main rank's; versions before kept none, and no log."""
         self.start_epoch, self.start_batch = state["epoch"], state["batch"]
         self.step.load_state(state, self.start_epoch)
         self.sums = {name: value.to(self.device) for name, value in state.get("sums", {}).items()}
         self.seen = state.get("seen", 0)
+        self.logged = dict(state.get("log", {}))
         self.log.load_state(state["records"])
         if state["random"] is not None:
             restore_random_state(state["random"])

@@ -68,8 +68,11 @@ class LabelCheck:
             "(target/precision, target/recall) and are not learnt from"
         ]
 
-    def __call__(self, teacher: Any, thresholds: ClassThresholds) -> dict[str, float]:
-        """What the teacher's labels of these images are worth, at IoU 0.5, above the possible thresholds."""
+    def __call__(self, teacher: Any, thresholds: ClassThresholds, single_cls: bool = False) -> dict[str, float]:
+        """What the teacher's labels of these images are worth, at IoU 0.5, above the possible thresholds.
+
+        single_cls: the teacher knows class 0 alone, which objects of every class are.
+        """
         if not self.labelled:
             return {}
         step = max(1, len(self.labelled) // MOST)
@@ -79,7 +82,7 @@ class LabelCheck:
             detections, truth, classes = self._detect(teacher, label)
             kept = detections.scores[0] >= thresholds(1.0)[detections.classes[0]]
             boxes, own = detections.boxes[0][kept], detections.classes[0][kept]
-            right += hits(boxes, own, truth, classes)
+            right += hits(boxes, own, truth, torch.zeros_like(classes) if single_cls else classes)
             found, there = found + len(own), there + len(classes)
         return {
             "target/precision": round(right / found, 4) if found else 0.0,

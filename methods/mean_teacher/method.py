@@ -148,10 +148,12 @@ class MeanTeacher(Method):
         rising = max(options.target_ramp * run.epochs, 1)
         self.weight = options.target_weight * ramp((run.epoch - first + 1) / rising) if run.epoch >= first else 0.0
         self.scale = scale_of(max(progress, 0.0), options.target_scale)
+        if run.resumed:  # the labels counted so far are of this epoch, and the teacher was checked when it began
+            return
         if problem := self._review():
             raise UserError(problem)
         if self.weight and self.check_on is not None:
-            run.log.update(found := self.check_on(run.averaged, self.thresholds))
+            run.log.update(found := self.check_on(run.averaged, self.thresholds, run.single_cls))
             if found and not distributed_rank():
                 LOGGER.info("  ".join(f"{name} {value:.3f}" for name, value in found.items()))
 

@@ -67,6 +67,14 @@ def test_precision_and_recall(data):
     assert check(Teacher(), ClassThresholds(2, 0.5, 0.6)) == {"target/precision": 0.25, "target/recall": 1.0}
 
 
+def test_one_class_for_all(data):
+    """With --single-cls an object of class 1 is right where the teacher says class 0."""
+    (data.root / "labels" / "0.txt").write_text("1 0.25 0.25 0.25 0.25\n")
+    check, thresholds = LabelCheck(data), ClassThresholds(2, 0.5, 0.6)
+    assert check(Teacher(), thresholds) == {"target/precision": 0.0, "target/recall": 0.0}
+    assert check(Teacher(), thresholds, single_cls=True) == {"target/precision": 0.25, "target/recall": 1.0}
+
+
 def test_without_labels_nothing_is_said(data):
     for file in (data.root / "labels").iterdir():
         file.unlink()

@@ -15,7 +15,9 @@ from torch import nn
 import engine
 from engine.checkpoint import load_detector
 from engine.training.module import TrainingModel
+from engine.training.trainer import Trainer
 from methods.base import Run
+from methods.mean_teacher.checking import LabelCheck
 from methods.mean_teacher.method import MeanTeacher, PseudoLabelAssigner, threshold_range
 from methods.mean_teacher.pseudo_labels import Detections, PseudoLabels, pseudo_labels
 from methods.options.mean_teacher import MeanTeacherOptions
@@ -195,6 +197,21 @@ def test_a_teacher_that_sees_one_class_alone_stops_the_run():
         method.on_epoch(run)
 
 
+def test_an_epoch_that_is_resumed_keeps_its_counts():
+    """60 labels of class 1 before the interruption, 40 of class 0 after it: the epoch is judged by all, when it is over."""
+    model, method = training()
+    run = Run(model.detector, epochs=4, averaged=Teacher(0.9))
+    method.thresholds.objects += 30
+    method.counts += torch.tensor([0.0, 60.0])
+    run.begin(1, resumed=True)
+    method.on_epoch(run)
+    assert method.counts.tolist() == [0, 60]
+    method.counts += torch.tensor([40.0, 0.0])
+    run.begin(2)
+    method.on_epoch(run)
+    assert method.counts.tolist() == [0, 0]
+
+
 def test_the_last_epoch_is_reviewed_when_the_run_ends(caplog: pytest.LogCaptureFixture):
     """What would stop the run at the start of a next epoch is mentioned; no labels at all, too."""
     model, method = training()
@@ -243,6 +260,34 @@ def test_training_leaves_a_plain_detector(tmp_path: Path):
     detector, _ = load_detector(result.best)
     plain = build(NETWORK, NAMES)
     assert parameters(detector) == parameters(plain) and detector.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_a_run_resumed_inside_an_epoch_equals_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Stopped after the third of four batches, in the epoch in which the teacher labels: equal rows and weights.
+
+    The check of the teacher tells its weights, which differ inside the epoch.
+    """
+    options = with_target(tmp_path) | {"target_threshold": "0.001-0.6", "noval": True}
+    original = Trainer._step
+
+    def stopping(self: Trainer, run: Any, batch: Any) -> Any:
+        items = original(self, run, batch)
+        self.stop_requested |= run.iteration == 2
+        return items
+
+    def told(check: Any, teacher: Any, *args: Any) -> dict[str, float]:
+        return {"target/precision": float(next(teacher.parameters()).sum())}
+
+    monkeypatch.setattr(LabelCheck, "__call__", told)
+    whole = engine.train(**options, name="whole")
+    monkeypatch.setattr(Trainer, "_step", stopping)
+    assert engine.train(**options, name="stopped").interrupted
+    monkeypatch.setattr(Trainer, "_step", original)
+    resumed = engine.train(resume=str(whole.save_dir.with_name("stopped")))
+    ours, theirs = (load_detector(run.save_dir / "weights/last.pt")[0].state_dict() for run in (resumed, whole))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    rows, unbroken = ([{**row, "seconds": 0} for row in run.rows] for run in (resumed, whole))
+    assert rows == unbroken and "target/precision" in rows[1]
 
 
 @pytest.mark.parametrize(
