@@ -145,7 +145,8 @@ class Method(nn.Module):
     """Base of all methods: every hook does nothing, so that a method states only what it changes.
 
     `name` is its name in `--method`; `Options` the frozen dataclass of its options, of which `options` is an instance;
-    `tasks` are those that it serves; `views` is what it wants in a batch beside the labelled images. Submodules train with
+    `tasks` are those that it serves; `views` is what it wants in a batch beside the labelled images; `least_batch` is how many
+    images a process needs in each batch. Submodules train with
     the detector and are dropped at the end; those without gradient are targets. Both move, synchronise and resume with the
     run. A layer of the detector must not become a submodule: look it up by its index, or keep it in a list.
     """
@@ -158,6 +159,7 @@ class Method(nn.Module):
     keys: ClassVar[tuple[DataKey, ...]] = ()
     views: tuple[View, ...] = ()
     freezes: ClassVar[bool | None] = None
+    least_batch: int = 1
 
     def __init__(self, options: Any = None) -> None:
         super().__init__()

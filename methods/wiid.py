@@ -161,6 +161,7 @@ class WiiD(Method):
     def __init__(self, options: WiiDOptions | None = None) -> None:
         super().__init__(options)
         self.views = (View("pair", "paired", HINT, same_colour=self.options.pair_colour == "shared"),)
+        self.least_batch = 2 if self.options.byol_weight else 1  # the projectors normalise vectors over the batch
 
     @property
     def occludes(self) -> bool:

@@ -180,14 +180,16 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
     task: TrainTask = train_task(task_of(first.data))
     check_meaning(given, schemas, task.name)
     merged, notes = with_hyp(given)
-    known_so_far = _by_schema({**task.defaults, **merged})
+    defaults = _defaults(task, merged)
+    known_so_far = _by_schema({**defaults, **merged})
     asked = with_implied(first.method, as_dict(*known_so_far.values()))
-    _check_methods(create(asked, known_so_far), task.name)  # and their options, before a synthetic data set is rendered
-    _check_batch(task, known_so_far[TrainOptions].batch_size)
+    named = create(asked, known_so_far)
+    _check_methods(named, task.name)  # and their options, before a synthetic data set is rendered
+    _check_batch(task, named, known_so_far[TrainOptions].batch_size)
     _check_steps(known_so_far[HyperOptions], known_so_far[TrainOptions].epochs)
     data = shared_value(lambda: load_data(first.data, make_demo=make_synthetic))
     _check_splits(data)
-    chosen = {**task.defaults, **data.options, **merged}
+    chosen = {**defaults, **data.options, **merged}
     chosen |= task.resolve(_by_schema(chosen), data, merged)
     options = _by_schema(chosen)
     train, values = options[TrainOptions], as_dict(*options.values())
@@ -198,6 +200,7 @@ def make_plan(given: Mapping[str, Any], network: Any = None) -> TrainPlan:
     composition = with_implied(train.method or data.method, values)
     methods = create(composition, options)
     _check_methods(methods, task.name)
+    _check_batch(task, methods, train.batch_size)
     for method in methods:
         values |= method.resolve_options(train.epochs, data)
     _check_views(joined_views(methods), data, task)
@@ -215,6 +218,12 @@ def _by_schema(values: Mapping[str, Any]) -> dict[type, Any]:
     return dict(zip(train_schemas(), build_options(train_schemas(), values), strict=True))
 
 
+def _defaults(task: TrainTask, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the task takes where nothing else is said: its own schedule of the learning rate gives way to --cos-lr."""
+    cosine = _by_schema(given)[HyperOptions].cos_lr
+    return {**task.defaults, **({"lr_schedule": "linear"} if cosine else {})}
+
+
 def _check_steps(hyper: HyperOptions, epochs: int) -> None:
     """UserError for a step of the learning rate that the run does not reach, or that a cosine contradicts."""
     late = [step for step in hyper.lr_steps if step >= epochs]
@@ -223,22 +232,25 @@ def _check_steps(hyper: HyperOptions, epochs: int) -> None:
             f"--lr-steps {','.join(map(str, hyper.lr_steps))}: the run ends after {epochs} epochs (--epochs), so that step "
             f"{late[0]} does nothing. Name epochs before the last."
         )
-    if hyper.lr_steps and hyper.cos_lr:
-        raise UserError("--lr-steps and --cos-lr: are two schedules of the learning rate. Leave out one of them.")
+    asked = {"--lr-steps": hyper.lr_steps, "--lr-schedule step": hyper.lr_schedule == "step"}
+    for name in (name for name, on in asked.items() if on and hyper.cos_lr):
+        raise UserError(f"{name} and --cos-lr: are two schedules of the learning rate. Leave out one of them.")
 
 
-def _check_batch(task: TrainTask, size: int) -> None:
-    """UserError for a batch that cannot be shared out, or is too small for the task."""
+def _check_batch(task: TrainTask, methods: Sequence[Method], size: int) -> None:
+    """UserError for a batch that cannot be shared out, or is too small for the task or a method."""
     if size == 0 or (size < 0 and WORLD.size > 1):
         raise UserError(f"--batch-size {size}: expected a positive number, or -1 (by memory) with one device.")
     if size < 0:
         return
     if size % WORLD.size:
         raise UserError(f"--batch-size {size} does not divide among {WORLD.size} processes; use a multiple.")
-    if size // WORLD.size < task.least_batch:
-        raise UserError(
-            f"--batch-size {size}: batch norm needs at least {task.least_batch} images per process. Raise it."
-        )
+    least = {"": task.least_batch} | {f" with --method {method.name}": method.least_batch for method in methods}
+    for where, images in least.items():
+        if size // WORLD.size < images:
+            raise UserError(
+                f"--batch-size {size}: batch norm needs at least {images} images per process{where}. Raise it."
+            )
 
 
 def _check_splits(data: DataConfig) -> None:

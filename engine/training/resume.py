@@ -233,6 +233,8 @@ def resumed(
             f"--resume, only these may: {allowed}."
         )
     kept = from_file(saved, train_schemas())
+    if kept.get("lr_schedule") == "step":
+        kept.pop("cos_lr", None)  # earlier versions took both, and the steps alone did something
     kept = {key: value for key, value in kept.items() if key not in {"save_dir", "task", "hyp", *NEVER_FROM_A_FILE}}
     try:
         kept = canonical(kept, train_schemas())

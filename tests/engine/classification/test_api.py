@@ -194,6 +194,13 @@ def test_what_is_refused(given, spoil, options, message):
         engine.train(**given | options)
 
 
+def test_a_cosine_replaces_the_steps_of_the_task(given):
+    """Halfway through the run it is 0.55 of lr0 with the final 0.1; a step would be at 0.1."""
+    result = engine.train(**given | {"method": "none", "epochs": 2, "cos_lr": True, "lr0": 0.002})
+    assert [row["lr/weight"] for row in result.rows] == pytest.approx([0.002, 0.0011])
+    assert load_yaml(result.save_dir / "args.yaml")["lr_schedule"] == "linear"
+
+
 def test_without_night_images_wiid_trains_without_mmd(given, capsys):
     edit("unlabeled: unlabeled\n", "")(Path(given["data"]).parent)
     result = engine.train(**given | {"epochs": 1})

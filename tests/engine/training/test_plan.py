@@ -65,11 +65,22 @@ def test_training_needs_no_test_split(synthetic: dict[str, Any], tmp_path: Path)
     [
         ({"lr_steps": (2, 5), "epochs": 5}, "--lr-steps 2,5: the run ends after 5 epochs .* step 5 does nothing"),
         ({"lr_steps": (2,), "epochs": 5, "cos_lr": True}, "--lr-steps and --cos-lr"),
+        ({"lr_schedule": "step", "cos_lr": True}, "--lr-schedule step and --cos-lr"),
     ],
 )
 def test_a_schedule_that_cannot_be(synthetic: dict[str, Any], more: dict[str, Any], expected: str) -> None:
     with pytest.raises(UserError, match=expected):
         make_plan({**synthetic, **more})
+
+
+@pytest.mark.parametrize("more", [{"method": "wiid"}, {"method": ""}, {"method": "rfla+wiid", "byol_weight": 0.01}])
+def test_a_batch_that_is_too_small_for_a_method(synthetic: dict[str, Any], more: dict[str, Any]) -> None:
+    """The data YAML names WiiD where no option does; without BYOL one image is enough."""
+    with pytest.raises(
+        UserError, match="--batch-size 1: batch norm needs at least 2 images per process with --method wiid"
+    ):
+        make_plan({**synthetic, **more, "batch_size": 1})
+    assert make_plan({**synthetic, **more, "batch_size": 1, "byol_weight": 0.0}).methods
 
 
 def test_the_published_recipe_is_in_the_high_file() -> None:

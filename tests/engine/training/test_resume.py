@@ -289,6 +289,14 @@ def test_options_of_an_older_version() -> None:
         resumed(saved | {"rfla_box": "cap"}, {}, (), Path("resume.pt"))
 
 
+@pytest.mark.parametrize(("schedule", "cosine"), [("step", {}), ("linear", {"cos_lr": True})])
+def test_a_cosine_that_did_nothing_stays_so(schedule: str, cosine: dict[str, Any]) -> None:
+    """Classifiers of earlier versions kept their steps beside --cos-lr; two schedules are refused now."""
+    saved = {"save_dir": "runs/exp", "lr_schedule": schedule, "cos_lr": True}
+    options = resumed(saved, {}, (), Path("runs/exp/weights/resume.pt"))
+    assert {key: value for key, value in options.items() if key == "cos_lr"} == cosine
+
+
 def old_parts(size: dict[str, int]) -> dict[str, torch.Tensor]:
     return {key: torch.full((1,), float(value)) for key, value in size.items()}
 
