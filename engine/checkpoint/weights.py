@@ -53,8 +53,8 @@ def load_weights(path: str | Path, trust: bool = False) -> Weights:
     if not head.startswith((ZIP_MAGIC, b"\x80")):
         if path.suffix.lower() in EXPORTS:
             raise UserError(
-                f"{path}: this is an export. Training, evaluation and comparison take the .pt or .safetensors weights that it "
-                "was made from."
+                f"{path}: this is an export, which detect.py, val.py and compare.py --checkpoint run. Here, name the .pt or "
+                ".safetensors weights that it was made from."
             )
         raise UserError(
             f"{path}: this is not a checkpoint (it begins with {head[:16]!r}); expected .pt or .safetensors weights. "

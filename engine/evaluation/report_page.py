@@ -104,11 +104,13 @@ def parts(subsets: Sequence[Mapping[str, Any]]) -> Iterator[Section]:
         table = [{name: row[name] for name in (*SHOWN, recall, "D-ECE")} for row in there]
         words = "; ".join(f"{row['condition']}, {row['subset']}: {row['mAP50']:.3f}" for row in there[:20])
         note = [f"{absent} parts have no object and are left out."] if absent else []
-        chart = Chart(
-            f"mAP50 by {by}, with 95 % intervals", f"mAP50 by {by}. {words}.",
-            charts.intervals(there, "condition", "subset", "mAP50"),
-        )  # fmt: skip
-        yield Section(f"By {by}", note, [Table(f"Parts by {by}", table)], [chart] if there else [])
+        drawn = [
+            Chart(
+                f"mAP50 by {by}, with 95 % intervals", f"mAP50 by {by}. {words}.",
+                charts.intervals(there, "condition", "subset", "mAP50"),
+            )
+        ] if there else []  # fmt: skip
+        yield Section(f"By {by}", note, [Table(f"Parts by {by}", table)], drawn)
 
 
 def errors(rows: Sequence[Mapping[str, Any]]) -> Section:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ HIT_IOU = 0.5  # at which a detection is one of an object
 class TextWriter:
     """Detections as YOLO label files, one per image: class, centre x, centre y, width, height (fractions), confidence.
 
-    Files are named by the image's path below the images' common folder, so equal names in two folders stay apart.
+    Files are named by the image's path below the images' common folder, so equal names in two folders stay apart: see
+    `label_names`.
     """
 
     def __init__(self, folder: Path, confidence: bool) -> None:
@@ -45,11 +47,24 @@ class TextWriter:
 
     def close(self) -> None:
         """Write the files; images without a detection get none."""
-        folder = os.path.commonpath([os.path.dirname(file) for file in self.texts]) if self.texts else ""
-        for file, text in self.texts.items():
+        for name, text in zip(label_names(list(self.texts)), self.texts.values(), strict=True):
             if text:
-                name = "_".join(Path(file).relative_to(folder).with_suffix("").parts)
                 atomic_write(self.folder / f"{name}.txt", text.encode())
+
+
+def label_names(files: Sequence[str]) -> list[str]:
+    """A name for each image: the parts of its path below their common folder, joined; where two are equal, numbered.
+
+    >>> label_names(["/set/day/1.jpg", "/set/night/1.jpg"]), label_names(["/a/b/1.jpg", "/a/b_1.jpg", "/a/b_1.png"])
+    (['day_1', 'night_1'], ['b_1', 'b_1.2', 'b_1.3'])
+    """
+    folder = os.path.commonpath([os.path.dirname(file) for file in files]) if files else ""
+    names: dict[str, None] = {}
+    for file in files:
+        name = "_".join(Path(file).relative_to(folder).with_suffix("").parts)
+        numbered = (f"{name}.{number}" for number in itertools.count(2))
+        names[next(free for free in itertools.chain([name], numbered) if free not in names)] = None
+    return list(names)
 
 
 class JsonWriter:

@@ -39,7 +39,7 @@ def is_exported(weights: Path) -> bool:
 
 def load_exported(weights: Path, options: ValOptions) -> ExportedDetector:
     """The network of a file. Raises UserError for options that need PyTorch, and for one that is made for a rectangle."""
-    for name in ("augment", "end2end", "show_map"):
+    for name in ("augment", "end2end", "show_map", "calibrate"):
         if getattr(options, name):
             raise UserError(
                 f"--{name.replace('_', '-')}: needs the PyTorch checkpoint, and {weights.name} is exported."

@@ -204,5 +204,7 @@ def test_trust_names_a_missing_module(tmp_path):
 @pytest.mark.parametrize("name", ["best.onnx", "best.xml"])
 def test_exports_are_named_as_such(tmp_path, name):
     (tmp_path / name).write_bytes(b"\x08\x08\x12\x07pytorch")
-    with pytest.raises(UserError, match="this is an export. .* weights that it was made from"):
+    with pytest.raises(
+        UserError, match="this is an export, which detect.py, val.py .* run. .* weights that it was made from"
+    ):
         load_weights(tmp_path / name)

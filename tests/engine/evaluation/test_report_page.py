@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,18 @@ def test_what_is_in_it(result):
     captions = [part.partition("</figcaption>")[0] for part in text.split("<figcaption>")[1:]]
     judged = [caption for caption in captions if "(green)" in caption]
     assert judged and not [caption for caption in judged if "0 missed (red), 0 false" in caption]
+
+
+def test_a_split_without_labels_has_no_empty_chart(tiny_set: Path, checkpoint: Path, tmp_path: Path):
+    """No warning of matplotlib, and the parts that have no object are told of."""
+    for label in (tiny_set / "labels/val").iterdir():
+        label.unlink()
+    where = {"data": tiny_set / "data.yaml", "weights": checkpoint, "project": tmp_path / "runs"}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", module="engine|matplotlib")
+        result = engine.validate(**where, imgsz=32, plots=False, workers=0, report=True, by="light")
+    text = (result.save_dir / "report.html").read_text()
+    assert "have no object and are left out" in text and "with 95 % intervals" not in text
 
 
 def test_mean_precision_by_hand():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from data.detection.federated import FederatedLabels
+from engine.evaluation import writers
 from engine.evaluation.class_frequency import LVISLabels
 from engine.evaluation.writers import SAMPLES, JsonWriter, SampleSheet, TextWriter, hits_and_misses
 from engine.results import ImageResult
@@ -44,6 +46,21 @@ def test_equal_names_in_two_folders_stay_apart(tmp_path):
         writer(result(f"/set/{folder}/1.jpg", [[0, 0, 10, 10]], [0.9], [0]))
     writer.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["left_1.txt", "right_1.txt"]
+
+
+@pytest.mark.parametrize(
+    "files", [["day/night_1.jpg", "day_night/1.jpg"], ["a/1.jpg", "a/1.png"], ["a/1.jpg", "a_1.jpg", "a_1.2.jpg"]]
+)
+def test_no_image_takes_the_file_of_another(tmp_path, files):
+    writer = TextWriter(tmp_path, confidence=False)
+    for kind, file in enumerate(files):
+        writer(result(f"/set/{file}", [[0, 0, 10, 10]], [0.9], [kind]))
+    writer.close()
+    assert sorted(path.read_text()[0] for path in tmp_path.iterdir()) == [str(kind) for kind in range(len(files))]
+
+
+def test_names_of_label_files():
+    assert doctest.testmod(writers).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_the_same_detections(files: Path) -> None:
 
 
 def test_what_needs_pytorch_is_refused(files: Path) -> None:
-    for name in ("augment", "end2end"):
+    for name in ("augment", "end2end", "calibrate"):
         with pytest.raises(UserError, match=f"--{name}: needs the PyTorch checkpoint, and any.onnx is exported"):
             measured(files, "any.onnx", **{name: True})
 
