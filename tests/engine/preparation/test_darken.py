@@ -411,7 +411,7 @@ def test_other_weights_or_the_other_model_are_refused(photos, published, tmp_pat
         ({"weights": "latest_net_G.pth"}, "it is for CUT only"),
         ({"model": "cut", "weights": "latest_net_G.pth", "severity": 0.5}, "no --severity"),
         ({"model": "cut", "weights": "latest_net_G.pth", "seed": 3}, "no --severity and no --seed"),
-        ({"model": "cut", "weights": "nowhere.pth"}, "no such weights file"),
+        ({"model": "cut", "weights": "nowhere.pth"}, "there is no such file"),
     ],
 )
 def test_options_of_the_other_model_are_refused(photos, published, tmp_path, options, message):
