@@ -15,6 +15,7 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 install: $(READY) ## make .venv and install the packages into it
+	@echo "ready: $(BIN)/python"
 
 demo: $(READY) ## make a synthetic night data set, train in it, and see the detector find its way in the dark (about 10 minutes)
 	@$(BIN)/python demo.py
