@@ -67,9 +67,7 @@ class DataConfig:
     frequency: tuple[str, ...] | None = None  # of each class: r rare, c common, f frequent; None: not said
     options: dict[str, Path] = field(default_factory=dict)  # defaults of options of methods, such as `teacher`
     federated: Path | None = None  # see data.verified; None: every class was looked for in every image
-    missing: dict[str, tuple[Path, ...]] = field(
-        default_factory=dict
-    )  # splits that were left out: their missing places
+    missing: dict[str, tuple[Path, ...]] = field(default_factory=dict)  # of splits that were left out
 
     def sources(self, split: str) -> tuple[Path, ...]:
         """The folders or lists of a split. Raises UserError where it has none."""

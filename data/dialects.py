@@ -20,9 +20,7 @@ FOREIGN = frozenset(  # keys of other tools without a meaning here
     "roboflow kpt_shape flip_idx kpt_names channels yaml_file license author version description date creator url "
     "val_images info train_info anchors dataset_name".split()
 )
-ROBOFLOW = frozenset(
-    {"train/images", "valid/images", "test/images"}
-)  # below the YAML, which calls them ../train/images, ...
+ROBOFLOW = frozenset({"train/images", "valid/images", "test/images"})  # which its YAML calls ../train/images, ...
 SPLIT_FOLDERS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels", "notes.json")
 DARK = ("night", "dark", "low")

@@ -146,9 +146,9 @@ class Method(nn.Module):
 
     `name` is its name in `--method`; `Options` the frozen dataclass of its options, of which `options` is an instance;
     `tasks` are those that it serves; `views` is what it wants in a batch beside the labelled images; `least_batch` is how many
-    images a process needs in each batch. Submodules train with
-    the detector and are dropped at the end; those without gradient are targets. Both move, synchronise and resume with the
-    run. A layer of the detector must not become a submodule: look it up by its index, or keep it in a list.
+    images a process needs in each batch. Submodules train with the detector and are dropped at the end; those without gradient
+    are targets. Both move, synchronise and resume with the run. A layer of the detector must not become a submodule: look it up
+    by its index, or keep it in a list.
     """
 
     name: ClassVar[str]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Unpack
 
 from data.convert.coco import Entry, read_items
-from data.convert.writer import Box, Item, Summary, Writing, write_yolo
+from data.convert.items import Box, Item
+from data.convert.writer import Summary, Writing, write_yolo
 from utils.errors import UserError
 from utils.files import files_below
 

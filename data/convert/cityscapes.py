@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
 from data.convert.class_lists import CITYSCAPES
-from data.convert.writer import LARGEST_SIDE, REFERENCE, Box, Item, Summary, Writing, write_yolo
+from data.convert.items import Box, Item
+from data.convert.writer import LARGEST_SIDE, REFERENCE, Summary, Writing, write_yolo
 from data.io.images import in_threads
 from utils.errors import UserError
 

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Unpack
 
 from data.convert.duplicates import joined
+from data.convert.items import Box, Item
 from data.convert.split_folders import folder_split
 from data.convert.unlabelled import reference_items
-from data.convert.writer import LARGEST_SIDE, SPLITS, Box, Item, Summary, Writing, inside, write_yolo
+from data.convert.writer import LARGEST_SIDE, SPLITS, Summary, Writing, inside, write_yolo
 from utils.errors import UserError
 
 Entry = dict[str, Any]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.convert.coco import crowd, read_items
-from data.convert.writer import Box, Item, Summary, size_mismatch
+from data.convert.items import Box, Item
+from data.convert.writer import Summary, size_mismatch
 from utils.errors import UserError
 
 Entry = dict[str, Any]

@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
+from data.convert.items import Box, Item
 from data.convert.text_annotations import paired_items
-from data.convert.writer import Box, Item, Summary, Writing, write_yolo
+from data.convert.writer import Summary, Writing, write_yolo
 from utils.errors import UserError
 
 VERSIONS = ("1.0", "1.5", "2.0")

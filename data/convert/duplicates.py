@@ -8,7 +8,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from data.convert.writer import Item, Summary
+from data.convert.items import Item
+from data.convert.writer import Summary
 
 
 def joined(items: Iterable[Item], summary: Summary) -> list[Item]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.convert.items import Box, Item
 from data.convert.text_annotations import read_rows
-from data.convert.writer import Box, Item, Summary, write_yolo
+from data.convert.writer import Summary, write_yolo
 from utils.errors import UserError
 from utils.files import files_below, list_images, read_lines
 from utils.tables import whole

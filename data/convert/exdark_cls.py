@@ -13,7 +13,8 @@ from data.convert.class_lists import EXDARK, ClassTable
 from data.convert.class_writer import ClassImage, write_class_folders
 from data.convert.coco import crowd, read_items
 from data.convert.exdark import LIST, find_listing, listed_images
-from data.convert.writer import Box, Summary
+from data.convert.items import Box
+from data.convert.writer import Summary
 from utils.errors import UserError
 
 UNLABELED = "unlabeled"  # key and folder

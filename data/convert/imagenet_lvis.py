@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from data.convert.coco import Entry, load
+from data.convert.items import Box, Item
 from data.convert.lvis import CATEGORIES, read_classes
-from data.convert.writer import EXTRA, WHOLE, Box, Item, Summary, inside, write_yolo
+from data.convert.writer import EXTRA, WHOLE, Summary, inside, write_yolo
 from utils.errors import UserError
 from utils.files import list_images
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Unpack
 
-from data.convert.writer import Box, Item, Summary, Writing, write_yolo
+from data.convert.items import Box, Item
+from data.convert.writer import Summary, Writing, write_yolo
 from utils.errors import UserError
 from utils.files import list_images, read_lines
 

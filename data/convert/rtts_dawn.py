@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
+from data.convert.items import Item
 from data.convert.voc import folder_items
-from data.convert.writer import Item, Summary, Writing, write_yolo
+from data.convert.writer import Summary, Writing, write_yolo
 from utils.errors import UserError
 
 WEATHERS = ("fog", "rain", "sand", "snow")

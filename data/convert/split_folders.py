@@ -6,8 +6,7 @@ from pathlib import Path
 
 from data.dialects import SPLIT_FOLDERS
 
-WORDS = SPLIT_FOLDERS  # split -> what its folders and lists are called
-_SPLITS = {word: split for split, words in WORDS.items() for word in words}
+_SPLITS = {word: split for split, words in SPLIT_FOLDERS.items() for word in words}
 
 
 def folder_split(file: Path, source: Path) -> str | None:

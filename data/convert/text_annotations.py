@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from data.convert.writer import Box, Item, Summary
+from data.convert.items import Box, Item
+from data.convert.writer import Summary
 from data.io.images import in_threads
 from utils.files import list_images
 

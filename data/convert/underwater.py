@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import NamedTuple, Unpack
 
 from data.convert.coco import crowd, keep_all, read_items
+from data.convert.items import Item
 from data.convert.unlabelled import HELD_OUT, reference_items
 from data.convert.voc import folder_items
-from data.convert.writer import SPLITS, Item, Summary, Writing, write_yolo
+from data.convert.writer import SPLITS, Summary, Writing, write_yolo
 from utils.errors import UserError
 
 HELD_OUT_SHARE = 5  # one image in five

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from data.convert.writer import REFERENCE, Item, Summary
+from data.convert.items import Item
+from data.convert.writer import REFERENCE, Summary
 from utils.files import file_digest, list_images
 
 HELD_OUT = {"val", "test"}

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Unpack
 
 from data.convert.class_lists import VISDRONE
+from data.convert.items import Box, Item
 from data.convert.text_annotations import paired_items
-from data.convert.writer import Box, Item, Summary, Writing, write_yolo
+from data.convert.writer import Summary, Writing, write_yolo
 from utils.errors import UserError
 
 FOLDERS = {"train": "DET-train", "val": "DET-val", "test": "DET-test-dev"}  # split -> end of the folder's name

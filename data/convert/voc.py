@@ -16,8 +16,10 @@ from xml.etree.ElementTree import ParseError  # noqa: S405 - the exception alone
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from data.convert.split_folders import WORDS, folder_split
-from data.convert.writer import Box, Item, Summary, Writing, write_yolo
+from data.convert.items import Box, Item
+from data.convert.split_folders import folder_split
+from data.convert.writer import Summary, Writing, write_yolo
+from data.dialects import SPLIT_FOLDERS
 from data.io.images import in_threads
 from utils.errors import UserError
 from utils.files import IMAGE_SUFFIXES, files_below, list_images, read_lines
@@ -116,7 +118,7 @@ def root_lists(source: Path) -> dict[str, set[str]]:
     """
     places = [source, *(source / name for name in ("ImageSets", "ImageSets/Main", "main", "Main"))]
     for place in places:
-        named = {split: [place / f"{word}.txt" for word in words] for split, words in WORDS.items()}
+        named = {split: [place / f"{word}.txt" for word in words] for split, words in SPLIT_FOLDERS.items()}
         files = {split: [file for file in each if file.is_file()] for split, each in named.items()}
         if any(files.values()):
             lines = {

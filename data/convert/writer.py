@@ -17,8 +17,7 @@ from PIL import Image, ImageOps
 
 from data.config import SPLITS as LABELLED
 from data.convert.class_lists import LISTS, ClassTable, same_but_case
-from data.convert.items import Box as Box
-from data.convert.items import Item, distinct
+from data.convert.items import Box, Item, distinct
 from data.io.attributes import write_attributes
 from data.io.images import Unreadable, in_threads, probe
 from utils.errors import UserError
@@ -76,9 +75,7 @@ class Summary:
     clipped: int = 0  # boxes that reached over the edge
     backgrounds: int = 0  # skipped images without a wanted object
     per_split: Counter[str] = field(default_factory=Counter)  # split -> images
-    unlabelled: Counter[str] = field(
-        default_factory=Counter
-    )  # split -> images without labels, in none of the counts above
+    unlabelled: Counter[str] = field(default_factory=Counter)  # split -> images without labels, counted nowhere above
     notes: list[str] = field(default_factory=list)  # what else there is to know, a sentence each
     things: str = "images"
     boxed: bool = True  # False for a set to classify

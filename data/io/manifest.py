@@ -14,9 +14,7 @@ from utils.errors import UserError
 from utils.files import atomic_write, load_yaml, save_yaml
 
 MANIFEST = "manifest.csv"
-RECORDS = frozenset(
-    {"darken.yaml", "degrade.yaml", "enhance.yaml"}
-)  # notes of the commands that make a set, no data YAMLs
+RECORDS = frozenset({"darken.yaml", "degrade.yaml", "enhance.yaml"})  # notes of commands that make a set
 STAMP = "source_stamp"  # the column that tells whether a source image is still the same file
 SOURCE = "source"  # of the recipe; folders of older versions lack it, as their manifests lack the column
 

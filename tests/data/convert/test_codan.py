@@ -13,7 +13,8 @@ from data.config import load_data
 from data.convert import run
 from data.convert.codan import NAMES
 from data.convert.exdark_cls import image_class
-from data.convert.writer import Box, Summary
+from data.convert.items import Box
+from data.convert.writer import Summary
 from utils.errors import UserError
 from utils.files import list_images
 

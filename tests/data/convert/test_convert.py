@@ -17,7 +17,8 @@ from data.convert import CONVERTERS, run
 from data.convert import writer as layout
 from data.convert.class_lists import EXDARK, ClassTable
 from data.convert.class_writer import ClassImage, write_class_folders
-from data.convert.writer import Box, Item, Summary, inside, write_yolo
+from data.convert.items import Box, Item
+from data.convert.writer import Summary, inside, write_yolo
 from utils.errors import UserError
 from utils.files import list_images
 

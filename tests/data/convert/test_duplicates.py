@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from data.convert.duplicates import joined
-from data.convert.writer import Box, Item, Summary
+from data.convert.items import Box, Item
+from data.convert.writer import Summary
 
 CAT, DOG = Box("cat", 0, 0, 4, 4), Box("dog", 1, 1, 5, 5)
 

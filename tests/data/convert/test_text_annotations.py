@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from data.convert.items import Box
 from data.convert.text_annotations import paired_items, read_rows
-from data.convert.writer import Box, Summary
+from data.convert.writer import Summary
 from utils.errors import UserError
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from data.config import load_data
 from data.convert import run
+from data.convert.items import Box, Item
 from data.convert.unlabelled import leaking, reference_items
-from data.convert.writer import REFERENCE, Box, Item, Summary, write_yolo
+from data.convert.writer import REFERENCE, Summary, write_yolo
 from utils.errors import UserError
 from utils.files import load_yaml, save_yaml
 
